@@ -1,0 +1,75 @@
+import type { Passwords } from '../accounts/password.js'
+import type { Clock } from '../clock.js'
+import type { Settings } from '../policies/settings.js'
+import type { Backend } from '../protocol/backend.js'
+import type { GitRequest } from '../protocol/git-request.js'
+import type { PersonalAccessToken } from '../tokens/token.js'
+import type { Authentication, Identity } from './authenticate.js'
+import { accountOf, authenticate } from './authenticate.js'
+import type { Bans } from './ban.js'
+import { parseAuthorization } from './credential.js'
+import type { Decision } from './decide.js'
+import { abilityOf, decide } from './decide.js'
+import { standing } from './grant.js'
+import type { AccessMemory } from './memory.js'
+
+/** What access is made of. */
+export type AccessOptions = {
+  readonly memory: AccessMemory
+  readonly passwords: Passwords
+  readonly bans: Bans
+  readonly clock: Clock
+  /** Whether an account is admin of the group of its own name: on the embedded server only. */
+  readonly ownsGroup: boolean
+  /** Told of every token that was used. */
+  readonly onTokenUse: (token: PersonalAccessToken, ip: string, now: Date) => void
+}
+
+/** The two questions about each request: who is it, and may they. */
+export class Access {
+  readonly #options: AccessOptions
+
+  constructor(options: AccessOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Finds out who makes a request.
+   *
+   * @param authorization the `Authorization` header
+   * @param ip the client's address
+   */
+  async authenticate(authorization: string | undefined, ip: string): Promise<Authentication> {
+    const { memory, clock, onTokenUse } = this.#options
+    const now = clock()
+    const credential = parseAuthorization(authorization)
+    const result = await authenticate(credential, ip, await memory.current(), this.#options, now)
+    if (result.kind === 'identified' && result.identity.kind === 'token') onTokenUse(result.identity.token, ip, now)
+    return result
+  }
+
+  /** Decides whether somebody may do what a Git request asks for. */
+  async decide(
+    request: GitRequest,
+    identity: Identity,
+    backend: Pick<Backend, 'find' | 'obstacleToCreate'>,
+  ): Promise<Decision> {
+    const { memory, ownsGroup } = this.#options
+    const snapshot = await memory.current()
+    const { repository } = request
+    const found = await backend.find(repository)
+    const mayBeCreated = found === 'missing' && abilityOf(request) === 'write'
+    const account = accountOf(identity)
+    return decide(request, identity, {
+      standing: standing(account, await snapshot.grantsOf(account), repository, ownsGroup),
+      repository: found,
+      obstacleToCreate: mayBeCreated ? await backend.obstacleToCreate(repository) : undefined,
+      pushToCreate: (await snapshot.settings()).push_to_create,
+    })
+  }
+
+  /** The settings in force. */
+  async settings(): Promise<Settings> {
+    return (await this.#options.memory.current()).settings()
+  }
+}

@@ -1,0 +1,130 @@
+import type { Account } from '../accounts/account.js'
+import type { Passwords } from '../accounts/password.js'
+import { tokenOnlyReason } from '../policies/password-use.js'
+import type { Settings } from '../policies/settings.js'
+import type { Secret } from '../secret.js'
+import { DEFAULT_PREFIX, digestSecret, secretShape } from '../tokens/secret.js'
+import type { PersonalAccessToken } from '../tokens/token.js'
+import { tokenState } from '../tokens/token.js'
+import type { Bans } from './ban.js'
+import type { Credential } from './credential.js'
+import type { Snapshot } from './memory.js'
+import type { Refusal } from './refusal.js'
+
+/** Who makes a request. */
+export type Identity =
+  | { readonly kind: 'anonymous' }
+  | { readonly kind: 'token'; readonly account: Account; readonly token: PersonalAccessToken }
+  | { readonly kind: 'password'; readonly account: Account }
+
+/** The account behind an identity. */
+export function accountOf(identity: Identity): Account | undefined {
+  return identity.kind === 'anonymous' ? undefined : identity.account
+}
+
+/** What came of the credentials; `rule` names what decided, for the log. */
+export type Authentication =
+  | { readonly kind: 'identified'; readonly identity: Identity }
+  | { readonly kind: 'refused'; readonly refusal: Refusal; readonly rule: string }
+
+/** What authentication needs of the gate. */
+export type AuthenticationMeans = { readonly bans: Bans; readonly passwords: Passwords }
+
+/**
+ * Finds out who makes a Git request, in GitLab's order: the ban on the address, then the password as a token (whatever
+ * the username), then as a password. Credentials that are given and wrong never fall back to anonymous reading.
+ *
+ * @param ip the client's address
+ */
+export async function authenticate(
+  credential: Credential,
+  ip: string,
+  snapshot: Snapshot,
+  means: AuthenticationMeans,
+  now: Date,
+): Promise<Authentication> {
+  if (credential.kind === 'none') return { kind: 'identified', identity: { kind: 'anonymous' } }
+  const settings = await snapshot.settings()
+  if (await means.bans.isBanned(ip, settings)) return refused('banned', 'address banned')
+
+  const verdict: Verdict =
+    credential.kind === 'malformed'
+      ? { kind: 'failed', refusal: { kind: 'credentials-malformed' }, rule: 'malformed Basic' }
+      : await verify(credential, snapshot, settings, means.passwords, now)
+  switch (verdict.kind) {
+    case 'identified':
+      await means.bans.recordSuccess(ip, settings)
+      return verdict
+    case 'failed':
+      await means.bans.recordFailure(ip, settings)
+      return { ...verdict, kind: 'refused' }
+    case 'refused':
+      return verdict
+  }
+}
+
+/** `failed` counts towards a ban; `refused` does not. */
+type Verdict = Authentication | { readonly kind: 'failed'; readonly refusal: Refusal; readonly rule: string }
+
+async function verify(
+  credential: Credential & { readonly kind: 'basic' },
+  snapshot: Snapshot,
+  settings: Settings,
+  passwords: Passwords,
+  now: Date,
+): Promise<Verdict> {
+  const shape = secretShape(credential.password, [settings.personal_access_token_prefix, DEFAULT_PREFIX])
+  switch (shape) {
+    case 'token':
+      return verifyToken(credential.password, snapshot, settings, now)
+    case 'broken-token':
+      return wrong('token with a wrong checksum')
+    case 'other':
+      return verifyPassword(credential.username, credential.password, snapshot, settings, passwords)
+  }
+}
+
+async function verifyToken(secret: Secret, snapshot: Snapshot, settings: Settings, now: Date): Promise<Verdict> {
+  // Found by its SHA-256 in an index: the time that takes tells nothing about other tokens.
+  const found = await snapshot.findToken(digestSecret(secret))
+  if (found === undefined) return wrong('unknown token')
+  const { token, owner } = found
+  if (settings.disable_personal_access_tokens) {
+    return { kind: 'failed', refusal: { kind: 'tokens-off' }, rule: 'disable_personal_access_tokens' }
+  }
+  const state = tokenState(token, now, settings.enforce_pat_expiration)
+  if (state !== 'active') return wrong(`token ${state}`)
+  if (token.impersonation && !settings.impersonation_enabled) return wrong('impersonation_enabled is off')
+  if (owner.state === 'blocked') return wrong('account blocked')
+  return { kind: 'identified', identity: { kind: 'token', account: owner, token } }
+}
+
+async function verifyPassword(
+  login: string,
+  password: Secret,
+  snapshot: Snapshot,
+  settings: Settings,
+  passwords: Passwords,
+): Promise<Verdict> {
+  if (!settings.password_authentication_enabled_for_git) {
+    return { kind: 'failed', refusal: { kind: 'token-required', reason: 'passwords-off' }, rule: 'passwords off' }
+  }
+  if (password.reveal() === '') return wrong('empty password')
+  const account = await snapshot.findAccount(login)
+  const answer = await passwords.check(account, password)
+  if (answer === 'busy') return refused('busy', 'too many password checks')
+  if (account === undefined || answer === 'wrong') return wrong('wrong password')
+  if (account.state === 'blocked') return wrong('account blocked')
+  const reason = tokenOnlyReason(account, settings)
+  // The password was right, so this is no guess and doesn't count towards a ban.
+  if (reason !== undefined) return { kind: 'refused', refusal: { kind: 'token-required', reason }, rule: reason }
+  return { kind: 'identified', identity: { kind: 'password', account } }
+}
+
+function wrong(rule: string): Verdict {
+  return { kind: 'failed', refusal: { kind: 'credentials-wrong' }, rule }
+}
+
+function refused(kind: 'banned' | 'busy', rule: string): Authentication {
+  return { kind: 'refused', refusal: { kind }, rule }
+}

@@ -1,0 +1,89 @@
+import { isIPv6 } from 'node:net'
+import { RateLimiterMemory } from 'rate-limiter-flexible'
+import { addressMatcher } from '../policies/address-list.js'
+import type { Settings } from '../policies/settings.js'
+
+/** What a ban depends on. */
+type BanSettings = Pick<
+  Settings,
+  | 'git_basic_auth_enabled'
+  | 'git_basic_auth_maxretry'
+  | 'git_basic_auth_findtime'
+  | 'git_basic_auth_bantime'
+  | 'git_basic_auth_ip_allowlist'
+>
+
+/**
+ * Bans addresses that keep failing to sign in (GitLab's `rack_attack.git_basic_auth`): `maxretry` failures within
+ * `findtime` ban for `bantime`; a success clears the count; attempts during a ban don't prolong it. Kept in memory: a
+ * restart forgives.
+ */
+export class Bans {
+  #ready: Ready | undefined
+
+  /** Whether an address is banned now. */
+  async isBanned(ip: string, settings: BanSettings): Promise<boolean> {
+    const { limiter, isAllowed } = this.#prepare(settings)
+    if (!settings.git_basic_auth_enabled || isAllowed(ip)) return false
+    const record = await limiter.get(banKey(ip))
+    return record !== null && record.consumedPoints > settings.git_basic_auth_maxretry
+  }
+
+  /** Notes a failed attempt. The one that reaches the limit is still answered 401; the next meets the ban. */
+  async recordFailure(ip: string, settings: BanSettings): Promise<void> {
+    const { limiter, isAllowed } = this.#prepare(settings)
+    if (!settings.git_basic_auth_enabled || isAllowed(ip)) return
+    const record = await limiter.penalty(banKey(ip))
+    if (record.consumedPoints === settings.git_basic_auth_maxretry) {
+      await limiter.block(banKey(ip), settings.git_basic_auth_bantime)
+    }
+  }
+
+  /** Notes a success, which clears the count. */
+  async recordSuccess(ip: string, settings: BanSettings): Promise<void> {
+    await this.#prepare(settings).limiter.delete(banKey(ip))
+  }
+
+  /** The limiter for these settings. Changing one of them starts the counts anew. */
+  #prepare(settings: BanSettings): Ready {
+    if (this.#ready?.source === settings) return this.#ready
+    const rules = JSON.stringify([
+      settings.git_basic_auth_maxretry,
+      settings.git_basic_auth_findtime,
+      settings.git_basic_auth_bantime,
+      settings.git_basic_auth_ip_allowlist,
+    ])
+    this.#ready =
+      this.#ready?.rules === rules
+        ? { ...this.#ready, source: settings }
+        : {
+            source: settings,
+            rules,
+            limiter: new RateLimiterMemory({
+              points: settings.git_basic_auth_maxretry,
+              duration: settings.git_basic_auth_findtime,
+            }),
+            isAllowed: addressMatcher(settings.git_basic_auth_ip_allowlist),
+          }
+    return this.#ready
+  }
+}
+
+type Ready = {
+  /** The settings object last seen: the same one for many requests. */
+  readonly source: BanSettings
+  readonly rules: string
+  readonly limiter: RateLimiterMemory
+  readonly isAllowed: (ip: string) => boolean
+}
+
+/** IPv6 addresses count by their /64 network: that is what one subscriber is given, and could walk through. */
+function banKey(ip: string): string {
+  if (!isIPv6(ip)) return ip
+  const [head = '', tail = ''] = ip.split('::')
+  const before = head === '' ? [] : head.split(':')
+  const after = tail === '' ? [] : tail.split(':')
+  const zeros = ip.includes('::') ? 8 - before.length - after.length : 0
+  const groups = [...before, ...Array.from({ length: zeros }, () => '0'), ...after]
+  return groups.slice(0, 4).join(':')
+}

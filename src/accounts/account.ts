@@ -1,0 +1,87 @@
+import { GitgateError } from '../errors.js'
+import { hasUnprintable, printable } from '../printable.js'
+import { isReservedName } from '../reserved-names.js'
+import type { Secret } from '../secret.js'
+
+/** A person or a bot that may sign in. */
+export type Account = {
+  readonly id: number
+  /** Unique whatever the case of its letters; a single segment of a URL. */
+  readonly username: string
+  /** What people call it. */
+  readonly name: string
+  readonly email: string | null
+  readonly admin: boolean
+  /** A blocked account can do nothing, by password or by token. */
+  readonly state: 'active' | 'blocked'
+  /** The bcrypt hash; `null` where no password was set, so that only tokens work. */
+  readonly passwordHash: Secret | null
+  /** Two-factor authentication is on: a password alone is not enough. */
+  readonly twoFactorEnabled: boolean
+  readonly createdAt: Date
+}
+
+/** What is given when an account is added. */
+export type NewAccount = Pick<Account, 'username' | 'name' | 'email' | 'admin' | 'passwordHash'>
+
+/** Where accounts are kept. */
+export interface AccountStore {
+  /** @throws GitgateError `conflict` when the username or the e-mail address is taken */
+  add(account: NewAccount, now: Date): Promise<Account>
+  find(id: number): Promise<Account | undefined>
+  /** By username, in any case of its letters. */
+  findByUsername(username: string): Promise<Account | undefined>
+  /** By username or e-mail address, as people sign in. */
+  findByLogin(login: string): Promise<Account | undefined>
+  list(): Promise<Account[]>
+  setState(id: number, state: Account['state']): Promise<void>
+  setPasswordHash(id: number, hash: Secret): Promise<void>
+  /** Deletes the account with all its tokens, and the grants to its name. */
+  remove(account: Account): Promise<void>
+}
+
+const USERNAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/
+const MAX_USERNAME = 64
+const MAX_NAME = 255
+// Not RFC 5322: only what keeps an address on one line and with one @. Whether it receives mail, mail will tell.
+const EMAIL = /^[^\s@<>"',;:\\]+@[^\s@<>"',;:\\]+$/
+
+/**
+ * Checks a username.
+ *
+ * @throws GitgateError `invalid`, saying which rule is broken
+ */
+export function checkUsername(username: string): void {
+  if (username.length > MAX_USERNAME)
+    throw new GitgateError('invalid', `a username has ${MAX_USERNAME} characters at most`)
+  if (!USERNAME.test(username) || username.endsWith('.git') || username.endsWith('.lock')) {
+    throw new GitgateError(
+      'invalid',
+      `"${printable(username)}" can't be a username: it begins with a letter, a digit or _, goes on with those and . and -, and does not end in .git or .lock`,
+    )
+  }
+  if (isReservedName(username)) throw new GitgateError('invalid', `"${username}" is reserved for gitgate's own URLs`)
+}
+
+/**
+ * Checks a name that people read: of an account, of a token.
+ *
+ * @param what what the name belongs to, for the message
+ * @throws GitgateError `invalid` when it is empty, longer than 255 characters, or holds characters that don't print
+ */
+export function checkDisplayName(name: string, what: string): void {
+  if (name.trim() === '') throw new GitgateError('invalid', `${what} can't be blank`)
+  if (name.length > MAX_NAME) throw new GitgateError('invalid', `${what} has ${MAX_NAME} characters at most`)
+  if (hasUnprintable(name)) throw new GitgateError('invalid', `${what} can't hold control characters or line breaks`)
+}
+
+/**
+ * Checks an e-mail address.
+ *
+ * @throws GitgateError `invalid`
+ */
+export function checkEmail(email: string): void {
+  if (email.length > MAX_NAME || !EMAIL.test(email) || hasUnprintable(email)) {
+    throw new GitgateError('invalid', `"${printable(email)}" is not an e-mail address`)
+  }
+}

@@ -1,0 +1,93 @@
+import type { Command } from 'commander'
+import { parseGrant, parseSubject, readyGrant, standing, subjectsOf } from '../access/grant.js'
+import { GitgateError } from '../errors.js'
+import type { CliContext } from './context.js'
+import { addCommand, requireAccount, requireRepositoryPath, withStore } from './context.js'
+
+type JsonOption = { json?: true }
+
+/** `gitgate access …`: who may do what with which repositories. */
+export function addAccessCommands(program: Command, context: CliContext): void {
+  const group = program.command('access').description('who may do what with which repositories')
+
+  addCommand(
+    group,
+    'grant <subject> <role> <pattern>',
+    'let a username, @all or @anonymous read, write or admin repositories',
+    "gitgate access grant alice write 'team/**'",
+  ).action((subject: string, role: string, pattern: string, { json }: JsonOption) =>
+    withStore(context, async (cli) => {
+      const draft = parseGrant(subject, role, pattern)
+      if (!draft.subject.startsWith('@')) await requireAccount(cli, subject)
+      const grant = await cli.store.grants.put(draft, cli.clock())
+      if (json === true) {
+        cli.output.json(grant)
+        return
+      }
+      cli.output.note(`${grant.subject} may ${grant.role} ${grant.pattern}.`)
+    }),
+  )
+
+  addCommand(
+    group,
+    'revoke <subject> <pattern>',
+    'take a grant back, from the next request on',
+    "gitgate access revoke alice 'team/**'",
+  ).action((subject: string, pattern: string, { json }: JsonOption) =>
+    withStore(context, async ({ store, output }) => {
+      const parsed = parseSubject(subject)
+      if (!(await store.grants.remove(parsed, pattern))) {
+        throw new GitgateError('not-found', `${parsed} has no grant on ${pattern}; gitgate access list shows all`)
+      }
+      if (json === true) {
+        output.json({ subject: parsed, pattern, revoked: true })
+        return
+      }
+      output.note(`${parsed} has no grant on ${pattern} any more.`)
+    }),
+  )
+
+  addCommand(group, 'list', 'list all grants', 'gitgate access list').action(({ json }: JsonOption) =>
+    withStore(context, async ({ store, output }) => {
+      const grants = await store.grants.list()
+      if (json === true) {
+        output.json(grants)
+        return
+      }
+      output.table(
+        ['PATTERN', 'SUBJECT', 'ROLE'],
+        grants.map(({ pattern, subject, role }) => [pattern, subject, role]),
+        "No grants: an account may use the repositories under its own name. Add one: gitgate access grant alice write 'team/**'",
+      )
+    }),
+  )
+
+  addCommand(
+    group,
+    'explain <user> <repository>',
+    'say what an account (or @anonymous) may do with a repository, and by which rule',
+    'gitgate access explain alice team/app',
+  ).action((username: string, repository: string, { json }: JsonOption) =>
+    withStore(context, async (cli) => {
+      const path = requireRepositoryPath(repository)
+      const account = username === '@anonymous' ? undefined : await requireAccount(cli, username)
+      const grants = (await cli.store.grants.listFor(subjectsOf(account))).map(readyGrant)
+      const { role, rule } = standing(account, grants, path, true)
+      const isBlocked = account?.state === 'blocked'
+      if (json === true) {
+        cli.output.json({ user: username, repository: path, role, rule, blocked: isBlocked })
+        return
+      }
+      cli.output.answer(`${username} ${ABILITIES[role]} ${path}: ${rule}`)
+      if (isBlocked) cli.output.answer(`${username} is blocked, so all of it is refused`)
+      if (account !== undefined && role !== 'none') cli.output.note('A token narrows this further by its scopes.')
+    }),
+  )
+}
+
+const ABILITIES = {
+  none: "can't see",
+  read: 'may clone and fetch',
+  write: 'may clone, fetch and push',
+  admin: 'may clone, fetch, push and create',
+} as const

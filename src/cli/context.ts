@@ -1,0 +1,116 @@
+import type { Command } from 'commander'
+import type { Account } from '../accounts/account.js'
+import { Passwords } from '../accounts/password.js'
+import type { Clock } from '../clock.js'
+import type { Config, Flags } from '../config.js'
+import { loadConfig } from '../config.js'
+import { GitgateError } from '../errors.js'
+import type { Settings } from '../policies/settings.js'
+import { resolveSettings } from '../policies/settings.js'
+import { printable } from '../printable.js'
+import type { RepositoryPath } from '../protocol/repository-path.js'
+import { parseRepositoryPath } from '../protocol/repository-path.js'
+import type { Terminal } from './output.js'
+import { Output } from './output.js'
+import type { CliRepositories, CliRooms, CliStore } from './rooms.js'
+
+/** What all commands share. */
+export type CliContext = {
+  readonly terminal: Terminal
+  readonly output: Output
+  readonly rooms: CliRooms
+  readonly clock: Clock
+  /** The configuration, with a command's own flags over the global ones. */
+  config(flags?: Flags): Config
+}
+
+/** Puts together what all commands share. `globals` tells the global options once they are parsed. */
+export function createContext(
+  terminal: Terminal,
+  rooms: CliRooms,
+  clock: Clock,
+  globals: () => { data?: string; config?: string },
+): CliContext {
+  return {
+    terminal,
+    output: new Output(terminal),
+    rooms,
+    clock,
+    config(flags = {}) {
+      const { data, config } = globals()
+      const file = config ?? terminal.env['GITGATE_CONFIG']
+      return loadConfig({ ...flags, ...(data === undefined ? {} : { data }) }, terminal.env, file)
+    },
+  }
+}
+
+/** What a command works with once the store is open. */
+export type OpenCli = CliContext & {
+  readonly store: CliStore
+  readonly passwords: Passwords
+  settings(): Promise<Settings>
+}
+
+/** Opens the store, runs the command's work, and closes it again. */
+export async function withStore(context: CliContext, work: (cli: OpenCli) => Promise<void>): Promise<void> {
+  const config = context.config()
+  const store = context.rooms.openStore(config)
+  try {
+    await work({
+      ...context,
+      store,
+      passwords: new Passwords(context.clock, { cost: config.bcryptCost }),
+      settings: async () => resolveSettings(await store.settings.list()),
+    })
+  } finally {
+    await store.close()
+  }
+}
+
+/** The repositories of the embedded server: in the folder that was given, or that `serve` used last, or the default. */
+export async function openRepositories(cli: OpenCli, given: string | undefined): Promise<CliRepositories> {
+  const config = cli.config(given === undefined ? {} : { repos: given })
+  const isChosen = given !== undefined || cli.terminal.env['GITGATE_REPOS'] !== undefined
+  const root = isChosen ? config.repos : ((await cli.store.facts.readRepositoriesRoot()) ?? config.repos)
+  return await cli.rooms.openRepositories(root, config)
+}
+
+/**
+ * Adds a command to a group.
+ *
+ * @param usage its name and arguments, as commander writes them
+ * @param example a line that works, shown under its help
+ */
+export function addCommand(group: Command, usage: string, summary: string, example: string): Command {
+  return group
+    .command(usage)
+    .description(summary)
+    .option('--json', 'answer in JSON')
+    .addHelpText('after', `\nExample:\n  $ ${example}`)
+}
+
+/** @throws GitgateError `not-found` */
+export async function requireAccount({ store }: OpenCli, username: string): Promise<Account> {
+  const account = await store.accounts.findByUsername(username)
+  if (account !== undefined) return account
+  throw new GitgateError(
+    'not-found',
+    `there is no user "${printable(username)}"; gitgate user list shows all, gitgate user add makes one`,
+  )
+}
+
+/** @throws GitgateError `invalid` */
+export function requireRepositoryPath(text: string): RepositoryPath {
+  const path = parseRepositoryPath(text.replace(/\.git$/, ''))
+  if (path !== undefined) return path
+  throw new GitgateError(
+    'invalid',
+    `"${printable(text)}" is not the path of a repository; write group/name: letters, digits, _ . - in each part, beginning with a letter, a digit or _`,
+  )
+}
+
+/** @throws GitgateError `usage` */
+export function requireId(text: string): number {
+  if (/^[1-9]\d{0,14}$/.test(text)) return Number(text)
+  throw new GitgateError('usage', `"${printable(text)}" is not an ID; gitgate token list shows them`)
+}

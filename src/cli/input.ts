@@ -1,0 +1,72 @@
+import { confirm, isCancel, password } from '@clack/prompts'
+import { GitgateError } from '../errors.js'
+import { Secret } from '../secret.js'
+import type { Terminal } from './output.js'
+
+// More than any secret; keeps a mistaken `< big-file` from filling the memory.
+const MAX_BYTES = 65_536
+
+/** Whether a person sits in front of both ends. */
+export function isInteractive({ stdin, stderr }: Terminal): boolean {
+  return stdin.isTTY && stderr.isTTY === true
+}
+
+/**
+ * Reads a secret: typed unseen on a terminal, else the first line of standard input. Never from a flag, which every user
+ * of the machine could read.
+ *
+ * @param label what it is, such as `password`
+ * @throws GitgateError `usage` when there is none
+ */
+export async function readSecret(terminal: Terminal, label: string): Promise<Secret> {
+  const text = isInteractive(terminal) ? await askSecret(label) : await readFirstLine(terminal)
+  if (text === '')
+    throw new GitgateError(
+      'usage',
+      `no ${label} on standard input; pass it like this: printf '%s' "$SECRET" | gitgate …`,
+    )
+  return new Secret(text, label)
+}
+
+/**
+ * Reads a new secret: typed twice on a terminal.
+ *
+ * @throws GitgateError `usage` when there is none, or the two differ
+ */
+export async function readNewSecret(terminal: Terminal, label: string): Promise<Secret> {
+  const secret = await readSecret(terminal, label)
+  if (isInteractive(terminal) && (await askSecret(`${label}, again`)) !== secret.reveal()) {
+    throw new GitgateError('usage', `the two differ; nothing was changed`)
+  }
+  return secret
+}
+
+/**
+ * Asks before something is gone for good. Off a terminal nothing is asked: a script has said what it wants.
+ *
+ * @throws GitgateError `usage` when the answer is no
+ */
+export async function confirmLoss(terminal: Terminal, question: string, isConfirmed: boolean): Promise<void> {
+  if (isConfirmed || !isInteractive(terminal)) return
+  const answer = await confirm({ message: question, initialValue: false, output: process.stderr })
+  if (answer !== true) throw new GitgateError('usage', 'nothing was changed')
+}
+
+async function askSecret(label: string): Promise<string> {
+  const answer = await password({ message: label, output: process.stderr })
+  if (isCancel(answer)) throw new GitgateError('usage', 'nothing was changed')
+  return answer
+}
+
+async function readFirstLine({ stdin }: Terminal): Promise<string> {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of stdin) {
+    const bytes = Buffer.from(chunk as Buffer | string)
+    chunks.push(bytes)
+    length += bytes.length
+    if (length > MAX_BYTES) throw new GitgateError('usage', 'standard input is too long for a secret')
+    if (bytes.includes('\n')) break
+  }
+  return Buffer.concat(chunks).toString('utf8').split(/\r?\n/, 1)[0] ?? ''
+}

@@ -1,0 +1,74 @@
+import Table from 'cli-table3'
+import colors from 'picocolors'
+
+/** Where a command reads and writes; the process's own streams, or a test's. */
+export type Terminal = {
+  readonly stdin: NodeJS.ReadStream
+  readonly stdout: NodeJS.WritableStream & { readonly isTTY?: boolean }
+  readonly stderr: NodeJS.WritableStream & { readonly isTTY?: boolean }
+  readonly env: NodeJS.ProcessEnv
+  /** Aborted when the process is asked to end. */
+  readonly signal: AbortSignal
+}
+
+/** What a command says: answers on standard output, for programs and people; all else on standard error. */
+export class Output {
+  readonly #terminal: Terminal
+
+  constructor(terminal: Terminal) {
+    this.#terminal = terminal
+  }
+
+  /** A line of the answer. */
+  answer(line: string): void {
+    this.#terminal.stdout.write(`${line}\n`)
+  }
+
+  /** A line that is not part of the answer. */
+  note(line: string): void {
+    this.#terminal.stderr.write(`${line}\n`)
+  }
+
+  /** An answer for programs. */
+  json(value: unknown): void {
+    this.answer(JSON.stringify(value, undefined, 2))
+  }
+
+  /**
+   * An answer in columns, without frames, so that it can be read and cut alike.
+   *
+   * @param empty what to say where there are no rows
+   */
+  table(head: readonly string[], rows: readonly (readonly string[])[], empty: string): void {
+    if (rows.length === 0) return this.note(empty)
+    const paint = this.#terminal.stdout.isTTY === true ? colors : colors.createColors(false)
+    const table = new Table({ head: head.map((title) => paint.bold(title)), chars: FRAMELESS, style: UNPAINTED })
+    for (const row of rows) table.push([...row])
+    for (const line of table.toString().split('\n')) this.answer(line.trimEnd())
+  }
+
+  /** An answer of names and values, one a line. */
+  fields(fields: readonly (readonly [name: string, value: string])[]): void {
+    const width = Math.max(...fields.map(([name]) => name.length))
+    for (const [name, value] of fields) this.answer(`${name.padEnd(width)}  ${value}`)
+  }
+}
+
+const UNPAINTED = { head: [], border: [], 'padding-left': 0, 'padding-right': 2 }
+const FRAMELESS = {
+  top: '',
+  'top-mid': '',
+  'top-left': '',
+  'top-right': '',
+  bottom: '',
+  'bottom-mid': '',
+  'bottom-left': '',
+  'bottom-right': '',
+  left: '',
+  'left-mid': '',
+  mid: '',
+  'mid-mid': '',
+  right: '',
+  'right-mid': '',
+  middle: '',
+}

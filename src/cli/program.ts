@@ -1,0 +1,92 @@
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError } from 'commander'
+import type { Clock } from '../clock.js'
+import { GitgateError, messageOf } from '../errors.js'
+import { addAccessCommands } from './access.js'
+import { createContext } from './context.js'
+import type { Terminal } from './output.js'
+import { addQuickstartCommand } from './quickstart.js'
+import { addRepoCommands } from './repo.js'
+import type { CliRooms } from './rooms.js'
+import { addServeCommand } from './serve.js'
+import { addSettingsCommands } from './settings.js'
+import { addTokenCommands } from './token.js'
+import { addTwoFactorCommands } from './two-factor.js'
+import { addUserCommands } from './user.js'
+
+const USAGE_ERROR = 2
+const GLOBAL_OPTIONS = ['--data', '--config']
+
+/**
+ * The command line.
+ *
+ * @param args what stands after the program's name
+ * @returns the exit status: 0 done, 1 failed, 2 used wrongly
+ */
+export async function runCli(
+  args: readonly string[],
+  terminal: Terminal,
+  rooms: CliRooms,
+  clock: Clock,
+): Promise<number> {
+  const program = new Command('gitgate')
+    .description('Personal access tokens in front of any Git HTTP server.')
+    .version(readVersion())
+    .option('--config <file>', 'configuration file of lines VARIABLE=value (GITGATE_CONFIG)')
+    .option('--data <folder>', 'folder of the database and the key (GITGATE_DATA; default ./data)')
+    .enablePositionalOptions()
+    .showHelpAfterError(false)
+    .addHelpText(
+      'after',
+      '\nStart here:\n  $ gitgate quickstart\n  $ TOKEN=$(gitgate token create alice --name ci --scopes read_repository)',
+    )
+  const context = createContext(terminal, rooms, clock, () => program.opts())
+
+  addQuickstartCommand(program, context)
+  addServeCommand(program, context)
+  const user = addUserCommands(program, context)
+  addTwoFactorCommands(user, context)
+  addTokenCommands(program, context)
+  addAccessCommands(program, context)
+  addRepoCommands(program, context)
+  addSettingsCommands(program, context)
+  everyCommand(program, (command) => {
+    command.exitOverride().configureOutput({
+      writeOut: (text) => terminal.stdout.write(text),
+      writeErr: (text) => terminal.stderr.write(text),
+      // One line, rendered below with all the others.
+      outputError: () => undefined,
+    })
+  })
+  try {
+    await program.parseAsync([...args], { from: 'user' })
+    return 0
+  } catch (error) {
+    return report(error, context.output)
+  }
+}
+
+/** Renders every failure of a command: one line that says what to do, and no stack. */
+function report(error: unknown, output: { note(line: string): void }): number {
+  if (error instanceof CommanderError) {
+    // Help and version are thrown, too; a group called without its command has shown its help.
+    if (error.exitCode === 0 || error.code === 'commander.help') return error.exitCode === 0 ? 0 : USAGE_ERROR
+    const message = error.message.replace(/^error: /, '').replaceAll('\n', ' ')
+    const isMisplaced =
+      error.code === 'commander.unknownOption' && GLOBAL_OPTIONS.some((name) => message.includes(name))
+    output.note(`gitgate: ${message}${isMisplaced ? '; global options stand before the command' : ''}`)
+    return USAGE_ERROR
+  }
+  output.note(`gitgate: ${messageOf(error).replaceAll('\n', ' ')}`)
+  return error instanceof GitgateError && error.code === 'usage' ? USAGE_ERROR : 1
+}
+
+function everyCommand(command: Command, visit: (command: Command) => void): void {
+  visit(command)
+  for (const child of command.commands) everyCommand(child, visit)
+}
+
+function readVersion(): string {
+  const manifest = new URL('../../../package.json', import.meta.url)
+  return (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version
+}

@@ -1,0 +1,76 @@
+import type { Command } from 'commander'
+import { DAY } from '../clock.js'
+import type { Flags } from '../config.js'
+import { issueRules } from '../policies/issue-rules.js'
+import type { Secret } from '../secret.js'
+import { issueToken } from '../tokens/issue.js'
+import type { CliContext, OpenCli } from './context.js'
+import { addCommand, openRepositories, requireRepositoryPath, withStore } from './context.js'
+import type { ServeFlags } from './serve.js'
+import { addListenOptions, announce, serve } from './serve.js'
+
+const ADMINISTRATOR = 'admin'
+const SAMPLE = `${ADMINISTRATOR}/sample`
+const TOKEN_DAYS = 30
+
+const README = `# Sample
+
+This repository is served by gitgate. Change something and push: the token in the address you cloned
+from may do both.
+
+    git clone …            with a token of the scope read_repository or write_repository
+    git push               with write_repository; read_repository is refused, and told why
+`
+
+/** `gitgate quickstart`: the first run makes all that a first clone needs; later ones just serve. */
+export function addQuickstartCommand(program: Command, context: CliContext): void {
+  const summary = 'first run: make an administrator, a token and a sample repository; then serve'
+  addListenOptions(addCommand(program, 'quickstart', summary, 'gitgate quickstart')).action((flags: ServeFlags) =>
+    withStore(context, async (cli) => {
+      const isFirst = await isFirstRun(cli)
+      // Listening comes first: were the port in use, the token would be made and never shown.
+      await serve(cli, flags, async (url) => {
+        if (isFirst) showFirstClone(cli, url, await setUp(cli, flags), flags.json)
+        else cli.output.note(ALREADY_SET_UP)
+        if (!isFirst || flags.json !== true) announce(cli, url, flags.json)
+      })
+    }),
+  )
+}
+
+const ALREADY_SET_UP =
+  'Set up already, so this just serves. The first token was shown once; make another: gitgate token create USER --name NAME --scopes write_repository'
+
+/** Nobody is there, or a first run was cut off before it could show its token. */
+async function isFirstRun({ store }: OpenCli): Promise<boolean> {
+  const accounts = await store.accounts.list()
+  const tokens = await store.tokens.list({})
+  return tokens.length === 0 && accounts.every(({ username }) => username === ADMINISTRATOR)
+}
+
+/** Makes what a first clone needs. @returns the token */
+async function setUp(cli: OpenCli, flags: Flags): Promise<Secret> {
+  const now = cli.clock()
+  const repositories = await openRepositories(cli, flags.repos)
+  const sample = requireRepositoryPath(SAMPLE)
+  if (!repositories.has(sample)) await repositories.createSample(sample, README)
+  const administrator = { username: ADMINISTRATOR, name: 'Administrator', email: null, admin: true, passwordHash: null }
+  const account =
+    (await cli.store.accounts.findByUsername(ADMINISTRATOR)) ?? (await cli.store.accounts.add(administrator, now))
+  const expiry = new Date(now.getTime() + TOKEN_DAYS * DAY)
+  const draft = { name: 'quickstart', scopes: ['write_repository'] as const, expiry }
+  return (await issueToken(cli.store.tokens, account, draft, issueRules(await cli.settings(), now), now)).secret
+}
+
+function showFirstClone({ output }: OpenCli, url: string, token: Secret, json: true | undefined): void {
+  const clone = new URL(`${url}/${SAMPLE}.git`)
+  clone.username = ADMINISTRATOR
+  clone.password = token.reveal()
+  if (json === true) {
+    output.json({ url, username: ADMINISTRATOR, token: token.reveal(), clone_url: clone.href })
+    return
+  }
+  output.answer(`Made an administrator (${ADMINISTRATOR}), a repository, and a token for ${TOKEN_DAYS} days. Clone it:`)
+  output.answer(`\ngit clone ${clone.href}\n`)
+  output.answer('The token is shown this once. The clone can push, too.')
+}

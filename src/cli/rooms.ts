@@ -1,0 +1,45 @@
+import type { GrantStore } from '../access/grant.js'
+import type { AccountStore } from '../accounts/account.js'
+import type { TwoFactorStore } from '../accounts/two-factor.js'
+import type { Config } from '../config.js'
+import type { Logger } from '../log.js'
+import type { SettingStore } from '../policies/settings.js'
+import type { RepositoryPath } from '../protocol/repository-path.js'
+import type { TokenStore } from '../tokens/token.js'
+
+/** What the commands keep and read. */
+export type CliStore = {
+  readonly accounts: AccountStore
+  readonly twoFactors: TwoFactorStore
+  readonly tokens: TokenStore
+  readonly grants: GrantStore
+  readonly settings: SettingStore
+  readonly facts: { readRepositoriesRoot(): Promise<string | undefined> }
+  close(): Promise<void>
+}
+
+/** The repositories of the embedded server, as the commands manage them. */
+export type CliRepositories = {
+  readonly root: string
+  has(path: RepositoryPath): boolean
+  hasGroup(path: RepositoryPath): boolean
+  list(): RepositoryPath[]
+  obstacleTo(path: RepositoryPath): string | undefined
+  create(path: RepositoryPath, format: 'sha1' | 'sha256'): Promise<void>
+  createSample(path: RepositoryPath, readme: string): Promise<void>
+  remove(path: RepositoryPath): Promise<void>
+  rename(path: RepositoryPath, to: RepositoryPath): Promise<void>
+}
+
+/** A gate that a command can start. */
+export type CliGate = { listen(): Promise<string>; close(): Promise<void> }
+
+/** The rooms that the command line is handed: it knows the domain, and no adapter. */
+export type CliRooms = {
+  /** Opens the store of the data folder; makes it where it is missing. */
+  openStore(config: Config): CliStore
+  /** Opens the folder of the repositories. */
+  openRepositories(root: string, config: Config): Promise<CliRepositories>
+  /** Builds a gate over its own store. */
+  createGate(config: Config, log: Logger): Promise<CliGate>
+}

@@ -1,0 +1,78 @@
+import { isIP } from 'node:net'
+import type { Command } from 'commander'
+import type { Config, Flags } from '../config.js'
+import { createLog } from '../log.js'
+import { addressMatcher } from '../policies/address-list.js'
+import type { CliContext, OpenCli } from './context.js'
+import { addCommand, withStore } from './context.js'
+
+/** The flags of commands that listen. */
+export type ServeFlags = Flags & { json?: true }
+
+/** `gitgate serve`: serve Git over HTTP until the process is asked to end. */
+export function addServeCommand(program: Command, context: CliContext): void {
+  const example = 'gitgate serve --host 127.0.0.1 --port 8080 --repos ./repos'
+  addListenOptions(addCommand(program, 'serve', 'serve Git over HTTP', example)).action((flags: ServeFlags) =>
+    withStore(context, (cli) =>
+      serve(cli, flags, async (url) => {
+        const accounts = await cli.store.accounts.list()
+        if (accounts.length === 0) cli.output.note('No accounts yet. Add one: gitgate user add NAME')
+        announce(cli, url, flags.json)
+      }),
+    ),
+  )
+}
+
+/** Adds the options that say where to listen and what to serve. */
+export function addListenOptions(command: Command): Command {
+  return command
+    .option('--host <address>', 'address to listen on (127.0.0.1)')
+    .option('--port <number>', 'port to listen on (8080)')
+    .option('--repos <folder>', 'folder of the bare repositories (./repos)')
+    .option('--public-url <url>', 'where people reach the gate, if not where it listens')
+    .option('--tls-cert <file>', 'certificate chain in PEM, for HTTPS')
+    .option('--tls-key <file>', 'private key of the certificate')
+}
+
+/**
+ * Starts a gate and keeps it until the process is asked to end.
+ *
+ * @param onListening called with the URL by which people reach it
+ */
+export async function serve(
+  cli: OpenCli,
+  flags: ServeFlags,
+  onListening: (url: string) => Promise<void>,
+): Promise<void> {
+  const config = cli.config(flags)
+  const gate = await cli.rooms.createGate(config, createLog(config.logLevel))
+  try {
+    const url = await gate.listen()
+    warnOfPlainHttp(cli, config)
+    await onListening(config.publicUrl ?? url)
+    await aborted(cli.terminal.signal)
+    cli.output.note('Ending: running transfers may finish.')
+  } finally {
+    await gate.close()
+  }
+}
+
+/** Says where the gate listens. */
+export function announce({ output }: OpenCli, url: string, json: true | undefined): void {
+  if (json === true) output.json({ url })
+  else output.answer(`gitgate listens on ${url}`)
+}
+
+/** Basic authentication over plain HTTP shows tokens to everybody on the way. */
+function warnOfPlainHttp({ output }: OpenCli, { host, tls, publicUrl }: Config): void {
+  const isLoopback = host === 'localhost' || (isIP(host) !== 0 && addressMatcher(['127.0.0.0/8', '::1'])(host))
+  if (tls !== undefined || isLoopback || publicUrl?.startsWith('https:') === true) return
+  output.note(
+    `Warning: plain HTTP on ${host}: tokens can be read on the way. Use --tls-cert and --tls-key, or a proxy with TLS and --public-url https://…`,
+  )
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return
+  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+}

@@ -1,0 +1,209 @@
+import type { Command } from 'commander'
+import { tokenEntity } from '../tokens/entity.js'
+import type { WantedExpiry } from '../tokens/expiry.js'
+import { parseExpiryDate, parseExpirySpan } from '../tokens/expiry.js'
+import type { IssuedToken } from '../tokens/issue.js'
+import { issueToken, rotateToken } from '../tokens/issue.js'
+import { parseScopes } from '../tokens/scope.js'
+import { digestSecret } from '../tokens/secret.js'
+import type { PersonalAccessToken } from '../tokens/token.js'
+import { tokenState } from '../tokens/token.js'
+import { GitgateError } from '../errors.js'
+import { issueRules } from '../policies/issue-rules.js'
+import type { CliContext, OpenCli } from './context.js'
+import { addCommand, requireAccount, requireId, withStore } from './context.js'
+import { readSecret } from './input.js'
+
+type ExpiryOptions = { expiresAt?: string; expiresIn?: string; json?: true }
+type CreateOptions = ExpiryOptions & { name: string; scopes: string; description?: string }
+type ListOptions = { user?: string; state?: string; json?: true }
+
+/** `gitgate token …`: personal access tokens. */
+export function addTokenCommands(program: Command, context: CliContext): void {
+  const group = program.command('token').description('personal access tokens')
+
+  addExpiryOptions(
+    addCommand(
+      group,
+      'create <user>',
+      'make a token; its secret alone goes to standard output, once',
+      'TOKEN=$(gitgate token create alice --name ci --scopes read_repository --expires-in 90d)',
+    ),
+  )
+    .requiredOption('--name <name>', 'what it is for')
+    .requiredOption(
+      '--scopes <list>',
+      'what it may do, with commas between: read_repository clones, write_repository pushes, too',
+    )
+    .option('--description <text>', 'more about what it is for')
+    .action((username: string, options: CreateOptions) =>
+      withStore(context, async (cli) => {
+        const owner = await requireAccount(cli, username)
+        const now = cli.clock()
+        const rules = issueRules(await cli.settings(), now)
+        const draft = {
+          name: options.name,
+          description: options.description ?? null,
+          scopes: parseScopes(options.scopes),
+          expiry: wantedExpiry(options, now),
+        }
+        const issued = await issueToken(cli.store.tokens, owner, draft, rules, now)
+        await showIssued(cli, issued, owner.username, options.json)
+      }),
+    )
+
+  addCommand(group, 'list', 'list tokens', 'gitgate token list --user alice --state active')
+    .option('--user <name>', "one account's only")
+    .option('--state <state>', 'active or inactive ones only')
+    .action((options: ListOptions) => withStore(context, (cli) => listTokens(cli, options)))
+
+  addCommand(group, 'show <id>', 'show one token', 'gitgate token show 7').action(
+    (id: string, { json }: { json?: true }) =>
+      withStore(context, async (cli) => showToken(cli, await requireToken(cli, id), json)),
+  )
+
+  addCommand(
+    group,
+    'inspect',
+    'tell whose token the secret on standard input is',
+    'printf %s "$TOKEN" | gitgate token inspect',
+  ).action(({ json }: { json?: true }) =>
+    withStore(context, async (cli) => {
+      const token = await cli.store.tokens.findByDigest(digestSecret(await readSecret(cli.terminal, 'token')))
+      if (token === undefined)
+        throw new GitgateError('not-found', 'no such token was ever made here, or it was deleted with its account')
+      await showToken(cli, token, json)
+    }),
+  )
+
+  addCommand(group, 'revoke <id>', 'end a token for good, from the next request on', 'gitgate token revoke 7').action(
+    (id: string, { json }: { json?: true }) =>
+      withStore(context, async (cli) => {
+        const token = await requireToken(cli, id)
+        const wasActive = await cli.store.tokens.revoke(token.id, cli.clock())
+        if (json === true) return showToken(cli, await requireToken(cli, id), json)
+        cli.output.note(
+          wasActive
+            ? `Token ${token.id} (${token.name}) is revoked.`
+            : `Token ${token.id} (${token.name}) was revoked before.`,
+        )
+      }),
+  )
+
+  addExpiryOptions(
+    addCommand(
+      group,
+      'rotate <id>',
+      'replace a token by a new one of the same name and scopes',
+      'TOKEN=$(gitgate token rotate 7 --expires-in 90d)',
+    ),
+  ).action((id: string, options: ExpiryOptions) =>
+    withStore(context, async (cli) => {
+      const old = await requireToken(cli, id)
+      const owner = await requireOwner(cli, old)
+      const now = cli.clock()
+      const rules = issueRules(await cli.settings(), now)
+      const issued = await rotateToken(cli.store.tokens, owner, old, wantedExpiry(options, now), rules, now)
+      await showIssued(cli, issued, owner.username, options.json)
+    }),
+  )
+}
+
+function addExpiryOptions(command: Command): Command {
+  return command
+    .option('--expires-at <date>', 'YYYY-MM-DD: over when that day begins in UTC')
+    .option('--expires-in <span>', '90s, 15m, 12h, 30d or never')
+}
+
+function wantedExpiry({ expiresAt, expiresIn }: ExpiryOptions, now: Date): WantedExpiry {
+  if (expiresAt !== undefined && expiresIn !== undefined) {
+    throw new GitgateError('usage', '--expires-at and --expires-in exclude each other')
+  }
+  if (expiresAt !== undefined) return parseExpiryDate(expiresAt)
+  return expiresIn === undefined ? undefined : parseExpirySpan(expiresIn, now)
+}
+
+async function showIssued(
+  cli: OpenCli,
+  { token, secret }: IssuedToken,
+  user: string,
+  json: true | undefined,
+): Promise<void> {
+  const expiry = token.expiresAt === null ? 'never expires' : `expires at ${token.expiresAt.toISOString()}`
+  if (json === true) {
+    const { id, name, ...rest } = await entityOf(cli, token)
+    cli.output.json({ id, name, token: secret.reveal(), user, ...rest })
+    return
+  }
+  cli.output.note(
+    `Token ${token.id} (${token.name}) of ${user}: ${token.scopes.join(', ')}; ${expiry}. It is shown once:`,
+  )
+  cli.output.answer(secret.reveal())
+}
+
+async function listTokens(cli: OpenCli, { user, state, json }: ListOptions): Promise<void> {
+  if (state !== undefined && state !== 'active' && state !== 'inactive') {
+    throw new GitgateError('usage', '--state takes active or inactive')
+  }
+  const owner = user === undefined ? undefined : await requireAccount(cli, user)
+  const tokens = await cli.store.tokens.list(owner === undefined ? {} : { userId: owner.id })
+  const entities = await Promise.all(tokens.map(async (token) => ({ token, entity: await entityOf(cli, token) })))
+  const shown = entities.filter(({ entity }) => state === undefined || entity.active === (state === 'active'))
+  if (json === true) {
+    cli.output.json(shown.map(({ entity }) => entity))
+    return
+  }
+  const usernames = new Map((await cli.store.accounts.list()).map(({ id, username }) => [id, username]))
+  const current = await cli.settings()
+  cli.output.table(
+    ['ID', 'USER', 'NAME', 'SCOPES', 'STATE', 'EXPIRES', 'LAST USED'],
+    shown.map(({ token, entity }) => [
+      String(token.id),
+      usernames.get(token.userId) ?? '?',
+      token.name,
+      token.scopes.join(','),
+      tokenState(token, cli.clock(), current.enforce_pat_expiration),
+      entity.expires_at ?? 'never',
+      token.lastUsedAt?.toISOString() ?? 'never',
+    ]),
+    'No tokens. Make one: gitgate token create USER --name NAME --scopes read_repository',
+  )
+}
+
+async function showToken(cli: OpenCli, token: PersonalAccessToken, json: true | undefined): Promise<void> {
+  const { username } = await requireOwner(cli, token)
+  if (json === true) {
+    cli.output.json({ ...(await entityOf(cli, token)), user: username })
+    return
+  }
+  const settings = await cli.settings()
+  cli.output.fields([
+    ['ID', String(token.id)],
+    ['Name', token.name],
+    ['Description', token.description ?? '-'],
+    ['User', username],
+    ['Scopes', token.scopes.join(', ')],
+    ['State', tokenState(token, cli.clock(), settings.enforce_pat_expiration)],
+    ['Created', token.createdAt.toISOString()],
+    ['Expires', token.expiresAt?.toISOString() ?? 'never'],
+    ['Last used', token.lastUsedAt?.toISOString() ?? 'never'],
+    ['From', token.lastUsedIps.join(', ') || '-'],
+  ])
+}
+
+async function entityOf(cli: OpenCli, token: PersonalAccessToken) {
+  const settings = await cli.settings()
+  return tokenEntity(token, tokenState(token, cli.clock(), settings.enforce_pat_expiration))
+}
+
+async function requireToken({ store }: OpenCli, id: string): Promise<PersonalAccessToken> {
+  const token = await store.tokens.find(requireId(id))
+  if (token !== undefined) return token
+  throw new GitgateError('not-found', `there is no token ${id}; gitgate token list shows all`)
+}
+
+async function requireOwner({ store }: OpenCli, token: PersonalAccessToken) {
+  const owner = await store.accounts.find(token.userId)
+  if (owner === undefined) throw new GitgateError('not-found', `the account of token ${token.id} is gone`)
+  return owner
+}

@@ -1,0 +1,175 @@
+import type { Command } from 'commander'
+import type { Account } from '../accounts/account.js'
+import { checkDisplayName, checkEmail, checkUsername } from '../accounts/account.js'
+import { accountEntity } from '../accounts/entity.js'
+import { checkNewPassword } from '../accounts/password.js'
+import { GitgateError } from '../errors.js'
+import { parseRepositoryPath } from '../protocol/repository-path.js'
+import type { CliContext, OpenCli } from './context.js'
+import { addCommand, openRepositories, requireAccount, withStore } from './context.js'
+import { confirmLoss, readNewSecret } from './input.js'
+
+/** `gitgate user …`: who may sign in. @returns the group, for `user 2fa` */
+export function addUserCommands(program: Command, context: CliContext): Command {
+  const group = program.command('user').description('who may sign in')
+
+  addCommand(
+    group,
+    'add <name>',
+    'add an account',
+    'printf %s "$PASSWORD" | gitgate user add alice --email alice@example.com --password-stdin',
+  )
+    .option('--email <address>', 'e-mail address, for notices')
+    .option('--name <name>', 'what people call them (the username)')
+    .option('--admin', 'may administer this gate')
+    .option('--password-stdin', 'read a password from standard input; without one, only tokens work')
+    .action((username: string, options: AddOptions) =>
+      withStore(context, async (cli) => {
+        const account = await addAccount(cli, username, options)
+        if (options.json === true) {
+          cli.output.json(accountEntity(account))
+          return
+        }
+        cli.output.note(
+          `Added ${account.username}. Make a token: gitgate token create ${account.username} --name NAME --scopes write_repository`,
+        )
+      }),
+    )
+
+  addCommand(group, 'list', 'list all accounts', 'gitgate user list').action(({ json }: { json?: true }) =>
+    withStore(context, async ({ store, output }) => {
+      const accounts = await store.accounts.list()
+      if (json === true) {
+        output.json(accounts.map(accountEntity))
+        return
+      }
+      output.table(
+        ['USERNAME', 'NAME', 'E-MAIL', 'STATE', 'ADMIN', '2FA', 'PASSWORD'],
+        accounts.map((account) => [
+          account.username,
+          account.name,
+          account.email ?? '-',
+          account.state,
+          account.admin ? 'yes' : 'no',
+          account.twoFactorEnabled ? 'on' : 'off',
+          account.passwordHash === null ? 'none' : 'set',
+        ]),
+        'No accounts yet. Add one: gitgate user add NAME',
+      )
+    }),
+  )
+
+  addCommand(group, 'show <name>', 'show one account', 'gitgate user show alice').action(
+    (username: string, { json }: { json?: true }) =>
+      withStore(context, async (cli) => {
+        const account = await requireAccount(cli, username)
+        if (json === true) {
+          cli.output.json(accountEntity(account))
+          return
+        }
+        const tokens = await cli.store.tokens.list({ userId: account.id })
+        cli.output.fields([
+          ['Username', account.username],
+          ['Name', account.name],
+          ['E-mail', account.email ?? '-'],
+          ['State', account.state],
+          ['Administrator', account.admin ? 'yes' : 'no'],
+          ['Two-factor', account.twoFactorEnabled ? 'on' : 'off'],
+          ['Password', account.passwordHash === null ? 'none: only tokens work' : 'set'],
+          ['Tokens', `${tokens.length} (gitgate token list --user ${account.username})`],
+          ['Since', account.createdAt.toISOString()],
+        ])
+      }),
+  )
+
+  addStateCommand(group, context, 'block', 'blocked')
+  addStateCommand(group, context, 'unblock', 'active')
+
+  addCommand(group, 'passwd <name>', 'set the password', 'printf %s "$PASSWORD" | gitgate user passwd alice').action(
+    (username: string, { json }: { json?: true }) =>
+      withStore(context, async (cli) => {
+        const account = await requireAccount(cli, username)
+        const password = await readNewSecret(cli.terminal, 'password')
+        checkNewPassword(password, account)
+        await cli.store.accounts.setPasswordHash(account.id, await cli.passwords.hash(password))
+        await showChanged(cli, username, json, `The password of ${account.username} is set.`)
+      }),
+  )
+
+  addCommand(
+    group,
+    'delete <name>',
+    'delete an account with all its tokens; its repositories stay',
+    'gitgate user delete alice --yes',
+  )
+    .option('--yes', "don't ask")
+    .action((username: string, options: { yes?: true; json?: true }) =>
+      withStore(context, async (cli) => {
+        const account = await requireAccount(cli, username)
+        await confirmLoss(cli.terminal, `Delete ${account.username} and all their tokens?`, options.yes === true)
+        await cli.store.accounts.remove(account)
+        if (options.json === true) {
+          cli.output.json(accountEntity(account))
+          return
+        }
+        cli.output.note(`Deleted ${account.username}. Repositories under ${account.username}/ were left.`)
+      }),
+    )
+  return group
+}
+
+type AddOptions = { email?: string; name?: string; admin?: true; passwordStdin?: true; json?: true }
+
+async function addAccount(cli: OpenCli, username: string, options: AddOptions): Promise<Account> {
+  checkUsername(username)
+  const name = options.name ?? username
+  checkDisplayName(name, 'a name')
+  const email = options.email ?? null
+  if (email !== null) checkEmail(email)
+  await refuseNameOfGroup(cli, username)
+  const password = options.passwordStdin === true ? await readNewSecret(cli.terminal, 'password') : undefined
+  if (password !== undefined) checkNewPassword(password, { username, email })
+  const passwordHash = password === undefined ? null : await cli.passwords.hash(password)
+  return await cli.store.accounts.add(
+    { username, name, email, admin: options.admin === true, passwordHash },
+    cli.clock(),
+  )
+}
+
+/** An account owns the group of its name: it must not come into repositories that others have put there. */
+async function refuseNameOfGroup(cli: OpenCli, username: string): Promise<void> {
+  const repositories = await openRepositories(cli, undefined)
+  const path = parseRepositoryPath(username)
+  if (path === undefined || (!repositories.hasGroup(path) && !repositories.has(path))) return
+  throw new GitgateError(
+    'conflict',
+    `${username} is a group of repositories already, and would come to belong to the account; choose another username, or move them first: gitgate repo rename`,
+  )
+}
+
+function addStateCommand(
+  group: Command,
+  context: CliContext,
+  name: 'block' | 'unblock',
+  state: Account['state'],
+): void {
+  const summary = name === 'block' ? 'refuse everything an account does, from the next request on' : 'lift a block'
+  addCommand(group, `${name} <name>`, summary, `gitgate user ${name} alice`).action(
+    (username: string, { json }: { json?: true }) =>
+      withStore(context, async (cli) => {
+        const account = await requireAccount(cli, username)
+        await cli.store.accounts.setState(account.id, state)
+        await showChanged(
+          cli,
+          username,
+          json,
+          `${account.username} is ${state === 'blocked' ? 'blocked' : 'active'} now.`,
+        )
+      }),
+  )
+}
+
+async function showChanged(cli: OpenCli, username: string, json: true | undefined, sentence: string): Promise<void> {
+  if (json === true) cli.output.json(accountEntity(await requireAccount(cli, username)))
+  else cli.output.note(sentence)
+}

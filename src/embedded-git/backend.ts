@@ -1,0 +1,116 @@
+import { join } from 'node:path'
+import type { Backend, Exchange, ServeOutcome } from '../protocol/backend.js'
+import type { GitRequest } from '../protocol/git-request.js'
+import { encodePktLine, FLUSH } from '../protocol/pkt-line.js'
+import type { GitProgram } from './git-program.js'
+import { gitEnvironment, initBare } from './git-program.js'
+import type { GitEnd } from './process.js'
+import { runGit } from './process.js'
+import type { RepositoryFolder } from './repository-folder.js'
+import { serviceArguments } from './service-arguments.js'
+import { adoptFirstBranch, branchesBesideUnbornHead } from './unborn-head.js'
+
+/** What the embedded server is made of. */
+export type EmbeddedGitOptions = {
+  readonly git: GitProgram
+  readonly folder: RepositoryFolder
+  /** A folder of ours that holds `empty.git`: what a repository advertises before it exists. */
+  readonly emptyRepository: string
+  /** The setting `receive_max_input_size`: MiB that one push may bring, or `null` for no limit. */
+  readonly receiveMaxInputSize: () => Promise<number | null>
+}
+
+/** The Git server within: `git upload-pack` and `git receive-pack`, started for each request. */
+export async function embeddedGit({
+  git,
+  folder,
+  emptyRepository,
+  receiveMaxInputSize,
+}: EmbeddedGitOptions): Promise<Backend> {
+  await initBare(git, emptyRepository, 'sha1')
+  const run = async (request: GitRequest, exchange: Exchange, repository: string): Promise<GitEnd> => {
+    const maxInputSize = request.service === 'git-receive-pack' ? await receiveMaxInputSize() : null
+    const isAdvertisement = request.phase === 'advertisement'
+    return await runGit({
+      program: git.path,
+      args: serviceArguments(request, repository, maxInputSize),
+      env: { ...gitEnvironment(), ...requesterEnvironment(exchange) },
+      input: isAdvertisement ? undefined : exchange.body,
+      signal: exchange.signal,
+      begin: () => {
+        const answer = exchange.begin()
+        if (isAdvertisement) {
+          answer.write(encodePktLine(`# service=${request.service}\n`))
+          answer.write(FLUSH)
+        }
+        return answer
+      },
+    })
+  }
+
+  return {
+    find: (repository) => Promise.resolve(folder.has(repository) ? 'found' : 'missing'),
+
+    obstacleToCreate: (repository) => Promise.resolve(folder.obstacleTo(repository)),
+
+    async create(repository) {
+      try {
+        await folder.create(git, repository, 'sha1')
+      } catch (error) {
+        // Two first pushes at once: the second finds what the first has made.
+        if (!folder.has(repository)) throw error
+      }
+    },
+
+    async serveUnborn(request, exchange) {
+      return outcomeOf(await run(request, exchange, emptyRepository), exchange)
+    },
+
+    async serve(request, exchange) {
+      const repository = folder.locate(request.repository)
+      const isPush = request.service === 'git-receive-pack' && request.phase === 'exchange'
+      const branches = isPush ? await branchesBesideUnbornHead(git, repository) : undefined
+      const end = await run(request, exchange, repository)
+      if (branches !== undefined && end.began) await adoptFirstBranch(git, repository, branches)
+      return outcomeOf(end, exchange)
+    },
+  }
+}
+
+/** Where the data folder keeps the empty repository. */
+export function emptyRepositoryIn(dataFolder: string): string {
+  return join(dataFolder, 'empty.git')
+}
+
+function outcomeOf({ began, failure, killed, stderr }: GitEnd, exchange: Exchange): ServeOutcome {
+  if (failure === undefined) {
+    // An empty list of commands, or of wants, has an empty answer.
+    if (!began) exchange.begin()
+    return { kind: 'answered' }
+  }
+  const reason = stderr === '' ? failure : `${failure}: ${stderr}`
+  if (!began)
+    return {
+      kind: 'failed',
+      reason,
+      fault: /protocol error|bad line length|bad band/.test(stderr) ? 'client' : 'server',
+    }
+  // A git that fails by itself has said so in its answer (ERR, band 3); one that was killed stops anywhere.
+  return killed ? { kind: 'broken', reason } : { kind: 'answered', failure: reason }
+}
+
+function requesterEnvironment({ gitProtocol, requester }: Exchange): Record<string, string> {
+  return {
+    ...(gitProtocol === undefined ? {} : { GIT_PROTOCOL: gitProtocol }),
+    ...(requester === undefined
+      ? {}
+      : {
+          REMOTE_USER: requester.username,
+          GITGATE_USER: requester.username,
+          // For the reflog, as git http-backend sets them.
+          GIT_COMMITTER_NAME: requester.username,
+          GIT_COMMITTER_EMAIL: `${requester.username}@gitgate`,
+        }),
+    ...(requester?.tokenId === undefined ? {} : { GITGATE_TOKEN_ID: String(requester.tokenId) }),
+  }
+}

@@ -1,0 +1,50 @@
+import type { GitRequest } from '../protocol/git-request.js'
+
+const MEBIBYTE = 1_048_576
+
+// Who may read a repository may read every object in it: protocol v2 serves any object id, so v0 may as well, and a
+// partial clone can then fetch the blobs that it lacks.
+const READING = [
+  'uploadpack.allowFilter=true',
+  'uploadpack.allowAnySHA1InWant=true',
+  // Filters that cost what the client pleases are left out: sparse:oid reads a blob as patterns for every path.
+  'uploadpackfilter.allow=false',
+  'uploadpackfilter.blob:none.allow=true',
+  'uploadpackfilter.blob:limit.allow=true',
+  'uploadpackfilter.object:type.allow=true',
+  'uploadpackfilter.tree.allow=true',
+  'uploadpackfilter.tree.maxDepth=16',
+  'uploadpackfilter.combine.allow=true',
+]
+
+const WRITING = [
+  // A broken or forged object is refused before it can harm those who fetch it.
+  'receive.fsckObjects=true',
+  'receive.advertisePushOptions=true',
+]
+
+/**
+ * The command line of one of Git's two services: constant flags, and the repository as an absolute path, which can't be
+ * taken for a flag.
+ *
+ * @param repository the absolute path of the bare repository
+ * @param maxInputSize MiB that a push may bring, or `null` for no limit
+ */
+export function serviceArguments(request: GitRequest, repository: string, maxInputSize: number | null): string[] {
+  const isReading = request.service === 'git-upload-pack'
+  const settings = [
+    // Git refuses repositories of another owner unless told that this one is meant.
+    `safe.directory=${repository}`,
+    ...(isReading ? READING : WRITING),
+    ...(maxInputSize === null ? [] : [`receive.maxInputSize=${maxInputSize * MEBIBYTE}`]),
+  ]
+  return [
+    ...settings.flatMap((setting) => ['-c', setting]),
+    isReading ? 'upload-pack' : 'receive-pack',
+    // The repository is exactly this folder, not one that git might find in it.
+    ...(isReading ? ['--strict'] : []),
+    '--stateless-rpc',
+    ...(request.phase === 'advertisement' ? ['--advertise-refs'] : []),
+    repository,
+  ]
+}

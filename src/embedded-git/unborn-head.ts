@@ -1,0 +1,53 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { hasSystemCode } from '../errors.js'
+import type { GitProgram } from './git-program.js'
+import { askGit } from './git-program.js'
+
+const BRANCHES = 'refs/heads/'
+
+/**
+ * The branches of a repository whose HEAD names a branch that does not exist; `undefined` where HEAD is born, which is
+ * what nearly every push finds and costs two small files to read.
+ */
+export async function branchesBesideUnbornHead(git: GitProgram, folder: string): Promise<string[] | undefined> {
+  const head = /^ref: (refs\/heads\/.+)$/.exec(readText(join(folder, 'HEAD')).trim())?.[1]
+  if (head === undefined || isRef(folder, head)) return undefined
+  return await listBranches(git, folder)
+}
+
+/**
+ * Points HEAD at a branch that a push has just created, so that a clone checks something out: a repository made for
+ * `main` may be filled with `master`.
+ *
+ * @param before what {@link branchesBesideUnbornHead} said before the push
+ */
+export async function adoptFirstBranch(git: GitProgram, folder: string, before: readonly string[]): Promise<void> {
+  if ((await branchesBesideUnbornHead(git, folder)) === undefined) return
+  const created = (await listBranches(git, folder)).filter((branch) => !before.includes(branch))
+  const chosen = created.find((branch) => branch === `${BRANCHES}master`) ?? created[0]
+  if (chosen !== undefined) await askGit(git, [...inRepository(folder), 'symbolic-ref', 'HEAD', chosen])
+}
+
+/** The flags by which git works in a bare repository, whoever owns it. */
+export function inRepository(folder: string): string[] {
+  return ['-c', `safe.directory=${folder}`, `--git-dir=${folder}`]
+}
+
+async function listBranches(git: GitProgram, folder: string): Promise<string[]> {
+  const text = await askGit(git, [...inRepository(folder), 'for-each-ref', '--format=%(refname)', BRANCHES])
+  return text.split('\n').filter((line) => line !== '')
+}
+
+function isRef(folder: string, ref: string): boolean {
+  return readText(join(folder, ref)) !== '' || readText(join(folder, 'packed-refs')).includes(` ${ref}\n`)
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if (hasSystemCode(error, 'ENOENT', 'ENOTDIR', 'EISDIR')) return ''
+    throw error
+  }
+}

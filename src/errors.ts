@@ -1,0 +1,44 @@
+/**
+ * What can go wrong in ways that the program foresaw. A front renders it in one place: the CLI as one line and an exit
+ * status, HTTP fronts as a status and a text.
+ */
+export type ErrorCode =
+  /** The command line was used wrongly: an unknown option, a missing value. */
+  | 'usage'
+  /** A flag, a variable or a line of the configuration file is wrong. */
+  | 'configuration'
+  /** A value that a person gave breaks a rule; the message says which. */
+  | 'invalid'
+  /** Nothing has the name or number that was given. */
+  | 'not-found'
+  /** Something has the name already, or is in a state that excludes the change. */
+  | 'conflict'
+  /** A policy of this instance forbids it. */
+  | 'forbidden'
+  /** The data folder, the database or the key can't be used. */
+  | 'store'
+  /** The network address can't be listened on. */
+  | 'listen'
+  /** Git is missing, too old, or failed. */
+  | 'git'
+
+/** A failure with a stable code. The message is one sentence for the person who can mend it, and never holds a secret. */
+export class GitgateError extends Error {
+  override readonly name = 'GitgateError'
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+/** The message of anything that was thrown, for logs and causes. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+/** Whether a system call failed with one of these codes, such as `ENOENT`. */
+export function hasSystemCode(error: unknown, ...codes: readonly string[]): boolean {
+  return error instanceof Error && 'code' in error && codes.includes(String(error.code))
+}

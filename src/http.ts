@@ -1,0 +1,81 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+
+/** What the log says about a request; each part adds what it knows. */
+export type RequestRecord = {
+  user?: string
+  token_id?: number
+  repository?: string
+  service?: string
+  phase?: string
+  decision?: 'served' | 'created' | 'refused' | 'failed' | 'aborted'
+  rule?: string
+  reason?: string
+  auth_ms?: number
+  backend_ms?: number
+}
+
+/** One HTTP request on its way through the gate. */
+export type HttpExchange = {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  /** Path and query, in origin form. */
+  readonly target: string
+  readonly requestId: string
+  /** The client's address: the socket's, or what a trusted proxy says. */
+  readonly ip: string
+  /** The client waits for `100 Continue` before it sends its body. */
+  readonly expectsContinue: boolean
+  /** What the log will say. */
+  readonly record: RequestRecord
+}
+
+/** One of the gate's faces: answers every request that is routed to it. */
+export type Front = (exchange: HttpExchange) => Promise<void> | void
+
+/** Milliseconds since an instant of `performance.now()`, to the microsecond. */
+export function millisecondsSince(started: number): number {
+  return Math.round((performance.now() - started) * 1_000) / 1_000
+}
+
+/** Sends a short text and nothing else. */
+export function sendText(
+  response: ServerResponse,
+  status: number,
+  text: string,
+  headers: Record<string, string> = {},
+): void {
+  const body = Buffer.from(text)
+  response.writeHead(status, {
+    'Content-Type': 'text/plain; charset=utf-8',
+    'Content-Length': String(body.length),
+    'Cache-Control': 'no-store',
+    ...headers,
+  })
+  response.end(body)
+}
+
+// A refused push is still being sent: some clients read the answer only when they are done.
+const DRAINED_BYTES = 8 * 1_048_576
+const DRAINED_FOR = 5_000
+
+/**
+ * Sends a short text to a request whose body may not have been read, and ends the connection: the rest of the body is
+ * dropped within bounds, so that the client gets to read the answer.
+ */
+export function sendTextUnread(
+  request: IncomingMessage,
+  response: ServerResponse,
+  status: number,
+  text: string,
+  headers: Record<string, string> = {},
+): void {
+  if (request.complete) return sendText(response, status, text, headers)
+  let dropped = 0
+  const timer = setTimeout(() => request.destroy(), DRAINED_FOR)
+  request.on('close', () => clearTimeout(timer))
+  request.on('data', (chunk: Buffer) => {
+    dropped += chunk.length
+    if (dropped > DRAINED_BYTES) request.destroy()
+  })
+  sendText(response, status, text, { ...headers, Connection: 'close' })
+}

@@ -1,0 +1,29 @@
+import type { DestinationStream, Logger } from 'pino'
+import { pino } from 'pino'
+import { redactTokens } from './tokens/secret.js'
+
+export type { Logger } from 'pino'
+
+/** How much is logged. */
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+/**
+ * The log: one JSON object a line. Secrets never get here by their type; what a client pasted where no secret belongs,
+ * such as a token in a path, is taken out of each finished line.
+ *
+ * @param destination where it goes. @default the standard error output, so that standard output is free for answers
+ */
+export function createLog(level: LogLevel, destination?: DestinationStream): Logger {
+  return pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      hooks: { streamWrite: redactTokens },
+    },
+    destination ?? pino.destination({ fd: 2, sync: false }),
+  )
+}

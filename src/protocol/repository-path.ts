@@ -1,0 +1,40 @@
+declare const brand: unique symbol
+
+/**
+ * The one spelling of a repository inside gitgate: `group/sub/name`, without leading slash and without `.git`. A value of
+ * this type has passed {@link parseRepositoryPath}, so it holds no dot segment, no empty segment and no encoding.
+ */
+export type RepositoryPath = string & { readonly [brand]: 'RepositoryPath' }
+
+// A segment plus `.git` must fit a file name, which is 255 bytes on the file systems that Linux is used with.
+const MAX_SEGMENT_BYTES = 251
+const MAX_PATH_BYTES = 1_024
+const SEGMENT = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/
+
+/**
+ * Reads a repository's path as people type it, `group/name`.
+ *
+ * @returns the path, or `undefined` where a segment is empty, too long, begins with a dot or a dash, holds another
+ *   character than letters, digits, `_`, `.` and `-`, or ends in `.git` or `.lock` (Git keeps both for itself)
+ */
+export function parseRepositoryPath(text: string): RepositoryPath | undefined {
+  if (text.length > MAX_PATH_BYTES) return undefined
+  return text.split('/').every(isRepositorySegment) ? (text as RepositoryPath) : undefined
+}
+
+/** Whether one segment may stand in a repository's path. */
+export function isRepositorySegment(segment: string): boolean {
+  // Only ASCII passes the expression, so characters are bytes.
+  return (
+    segment.length <= MAX_SEGMENT_BYTES &&
+    SEGMENT.test(segment) &&
+    !segment.endsWith('.git') &&
+    !segment.endsWith('.lock')
+  )
+}
+
+/** The groups that a path stands in, outermost first: `a/b/c` → `a`, `a/b`. */
+export function groupsOf(path: RepositoryPath): RepositoryPath[] {
+  const segments = path.split('/')
+  return segments.slice(1).map((_, index) => segments.slice(0, index + 1).join('/') as RepositoryPath)
+}

@@ -1,0 +1,157 @@
+import { randomUUID } from 'node:crypto'
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
+import { createServer as createHttpServer } from 'node:http'
+import type { Server as HttpsServer } from 'node:https'
+import { createServer as createHttpsServer } from 'node:https'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { hasSystemCode } from './errors.js'
+import type { Front, HttpExchange, RequestRecord } from './http.js'
+import { millisecondsSince, sendText, sendTextUnread } from './http.js'
+import type { Logger } from './log.js'
+
+/** One row of the route table: the first whose `claims` says yes answers. */
+export type Route = { readonly claims: (path: string) => boolean; readonly front: Front }
+
+/** What the HTTP server is made of. */
+export type ServerOptions = {
+  readonly routes: readonly Route[]
+  readonly log: Logger
+  /** The client's address, from the socket's and from what trusted proxies say. */
+  readonly clientAddress: (socketAddress: string, forwardedFor: string | undefined) => string
+  /** Milliseconds after which a connection without traffic is cut; a transfer may take as long as it moves. */
+  readonly idleTimeout: number
+  /** Certificate and key in PEM, for HTTPS. */
+  readonly tls: { readonly cert: Buffer; readonly key: Buffer } | undefined
+}
+
+// A proxy in front reuses idle connections; ours must outlive its own 60 s, or requests meet a closed door.
+const KEEP_ALIVE = 75_000
+const HEADERS_TIMEOUT = 30_000
+// Node's own bound is 16 KiB; a token of 40 characters needs far less.
+const MAX_HEADER_BYTES = 32_768
+
+/** Makes the HTTP or HTTPS server. It doesn't listen yet. */
+export function createServer(options: ServerOptions): Server | HttpsServer {
+  const limits = {
+    // The time of a whole request is not limited: a slow push is still a push.
+    requestTimeout: 0,
+    headersTimeout: HEADERS_TIMEOUT,
+    keepAliveTimeout: KEEP_ALIVE,
+    maxHeaderSize: MAX_HEADER_BYTES,
+    noDelay: true,
+  }
+  const server = options.tls === undefined ? createHttpServer(limits) : createHttpsServer({ ...limits, ...options.tls })
+  server.timeout = options.idleTimeout
+  const listener =
+    (expectsContinue: boolean): RequestListener =>
+    (request, response) =>
+      void answer(request, response, expectsContinue, options)
+  server.on('request', listener(false))
+  server.on('checkContinue', listener(true))
+  server.on('clientError', answerUnparsed)
+  server.on('connect', (_request, socket: Duplex) => endWith(socket, 405, 'This is not a proxy.'))
+  return server
+}
+
+/** What had gone over a connection when its previous request ended. */
+const trafficBefore = new WeakMap<Socket, { readonly read: number; readonly written: number }>()
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  expectsContinue: boolean,
+  options: ServerOptions,
+): Promise<void> {
+  const started = performance.now()
+  const { socket } = request
+  const before = trafficBefore.get(socket) ?? { read: 0, written: 0 }
+  const requestId = randomUUID()
+  const forwardedFor = request.headers['x-forwarded-for']
+  const ip = options.clientAddress(
+    socket.remoteAddress ?? '',
+    Array.isArray(forwardedFor) ? forwardedFor.join(',') : forwardedFor,
+  )
+  const record: RequestRecord = {}
+  response.setHeader('X-Request-Id', requestId)
+  response.setHeader('X-Content-Type-Options', 'nosniff')
+  response.on('close', () => {
+    if (!response.writableFinished && record.decision !== 'failed') record.decision = 'aborted'
+    const traffic = { read: socket.bytesRead, written: socket.bytesWritten }
+    trafficBefore.set(socket, traffic)
+    options.log.info({
+      request_id: requestId,
+      ip,
+      method: request.method,
+      status: response.headersSent ? response.statusCode : 0,
+      ...record,
+      bytes_in: traffic.read - before.read,
+      bytes_out: traffic.written - before.written,
+      duration_ms: millisecondsSince(started),
+    })
+  })
+  const target = originForm(request.url ?? '/')
+  if (target === undefined) {
+    sendTextUnread(request, response, 400, 'The request target is not a path.')
+    return
+  }
+  const path = target.split('?', 1)[0] ?? ''
+  const exchange: HttpExchange = { request, response, target, requestId, ip, expectsContinue, record }
+  try {
+    const route = options.routes.find(({ claims }) => claims(path))
+    if (route === undefined) {
+      sendText(response, 404, 'Not Found')
+      return
+    }
+    await route.front(exchange)
+  } catch (error) {
+    record.decision = 'failed'
+    options.log.error({ request_id: requestId, err: error }, 'request failed')
+    if (response.headersSent) response.destroy()
+    else
+      sendTextUnread(
+        request,
+        response,
+        500,
+        `Something went wrong in gitgate. Its log has the reason under the request id ${requestId}.`,
+      )
+  }
+}
+
+/**
+ * The path and query of a request target. Proxies' absolute form is taken, as RFC 9112 (3.2.2) demands; its authority is
+ * ignored, like `Host`: this server has one name.
+ */
+function originForm(target: string): string | undefined {
+  if (target.startsWith('/')) return target
+  const match = /^https?:\/\/[^/?#]*(\/[^#]*)?$/i.exec(target)
+  return match === null ? undefined : (match[1] ?? '/')
+}
+
+/** Answers what Node's parser refused, so that even then the client reads why. */
+function answerUnparsed(error: Error, socket: Socket): void {
+  if (hasSystemCode(error, 'HPE_HEADER_OVERFLOW')) {
+    endWith(socket, 431, `The headers of a request hold ${MAX_HEADER_BYTES} bytes at most.`)
+  } else if (hasSystemCode(error, 'ERR_HTTP_REQUEST_TIMEOUT')) {
+    endWith(socket, 408, 'The request did not arrive in time.')
+  } else {
+    endWith(socket, 400, 'This is not a well-formed HTTP request.')
+  }
+}
+
+const REASONS: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  405: 'Method Not Allowed',
+  408: 'Request Timeout',
+  431: 'Request Header Fields Too Large',
+}
+
+function endWith(socket: Duplex, status: number, text: string): void {
+  if (!socket.writable) {
+    socket.destroy()
+    return
+  }
+  const head = `HTTP/1.1 ${status} ${REASONS[status] ?? ''}\r\nContent-Type: text/plain; charset=utf-8\r\n`
+  socket.on('error', () => socket.destroy())
+  socket.end(`${head}Content-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`)
+}

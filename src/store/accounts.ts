@@ -1,0 +1,106 @@
+import type { Selectable } from 'kysely'
+import { sql } from 'kysely'
+import type { Account, AccountStore } from '../accounts/account.js'
+import { GitgateError, hasSystemCode } from '../errors.js'
+import { Secret } from '../secret.js'
+import type { Queries } from './database.js'
+import { atomically, moveSecurityEpoch } from './database.js'
+import type { Schema } from './schema.js'
+
+/** A row with what is joined to it. */
+export type AccountRow = Selectable<Schema['accounts']> & { readonly two_factor_enabled: number }
+
+/** An account from its row. */
+export function accountFrom(row: AccountRow): Account {
+  return {
+    id: row.id,
+    username: row.username,
+    name: row.name,
+    email: row.email,
+    admin: row.admin === 1,
+    state: row.state,
+    passwordHash: row.password_hash === null ? null : new Secret(row.password_hash, 'password hash'),
+    twoFactorEnabled: row.two_factor_enabled === 1,
+    createdAt: new Date(row.created_at),
+  }
+}
+
+/** Accounts in the database. */
+export function accountStore(queries: Queries): AccountStore {
+  const select = () =>
+    queries
+      .selectFrom('accounts')
+      .selectAll('accounts')
+      .select(sql<number>`EXISTS (SELECT 1 FROM two_factors WHERE account_id = accounts.id)`.as('two_factor_enabled'))
+
+  const one = async (query: ReturnType<typeof select>): Promise<Account | undefined> => {
+    const row = await query.executeTakeFirst()
+    return row === undefined ? undefined : accountFrom(row)
+  }
+
+  const update = (id: number, change: Partial<{ state: Account['state']; password_hash: string }>) =>
+    atomically(queries, async (transaction) => {
+      await transaction.updateTable('accounts').set(change).where('id', '=', id).execute()
+      await moveSecurityEpoch(transaction)
+    })
+
+  return {
+    async add(account, now) {
+      const row = {
+        username: account.username,
+        name: account.name,
+        email: account.email,
+        admin: account.admin ? (1 as const) : (0 as const),
+        state: 'active' as const,
+        password_hash: account.passwordHash?.reveal() ?? null,
+        created_at: now.getTime(),
+      }
+      try {
+        const added = await atomically(queries, async (transaction) => {
+          const inserted = await transaction.insertInto('accounts').values(row).returningAll().executeTakeFirstOrThrow()
+          await moveSecurityEpoch(transaction)
+          return inserted
+        })
+        return accountFrom({ ...added, two_factor_enabled: 0 })
+      } catch (error) {
+        if (!hasSystemCode(error, 'SQLITE_CONSTRAINT_UNIQUE')) throw error
+        const which = String(error).includes('email')
+          ? `the e-mail address ${account.email ?? ''}`
+          : `the username ${account.username}`
+        throw new GitgateError('conflict', `${which} is taken`)
+      }
+    },
+
+    find: (id) => one(select().where('accounts.id', '=', id)),
+
+    findByUsername: (username) => one(select().where(sql`lower(username)`, '=', username.toLowerCase())),
+
+    findByLogin(login) {
+      const folded = login.toLowerCase()
+      return one(
+        select().where((where) =>
+          where.or([where(sql`lower(username)`, '=', folded), where(sql`lower(email)`, '=', folded)]),
+        ),
+      )
+    },
+
+    async list() {
+      const rows = await select()
+        .orderBy(sql`lower(username)`)
+        .execute()
+      return rows.map(accountFrom)
+    },
+
+    setState: (id, state) => update(id, { state }),
+
+    setPasswordHash: (id, hash) => update(id, { password_hash: hash.reveal() }),
+
+    remove: (account) =>
+      atomically(queries, async (transaction) => {
+        await transaction.deleteFrom('accounts').where('id', '=', account.id).execute()
+        // A later account of the same name must not inherit them.
+        await transaction.deleteFrom('grants').where('subject', '=', account.username.toLowerCase()).execute()
+        await moveSecurityEpoch(transaction)
+      }),
+  }
+}

@@ -1,0 +1,95 @@
+import { randomBytes } from 'node:crypto'
+import {
+  chmodSync,
+  closeSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { GitgateError, hasSystemCode, messageOf } from '../errors.js'
+import { KEY_BYTES } from './seal.js'
+
+/** Where the parts of a data folder are. */
+export type DataFolder = { readonly database: string; readonly key: string }
+
+/**
+ * Makes the data folder ready: there, readable by its owner alone, and ours.
+ *
+ * @param path the folder, `--data`
+ * @param keyFile another place for the key, if any
+ * @throws GitgateError `store` when it can't be used, or belongs to another user: files that root leaves in it would lock
+ *   out the gate
+ */
+export function openDataFolder(path: string, keyFile: string | undefined): DataFolder {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 })
+    refuseOthers(path)
+    chmodSync(path, 0o700)
+    const database = join(path, 'gitgate.sqlite3')
+    // SQLite gives its side files the mode of the database.
+    closeSync(openSync(database, 'a', 0o600))
+    chmodSync(database, 0o600)
+    return { database, key: keyFile ?? join(path, 'key') }
+  } catch (error) {
+    if (error instanceof GitgateError) throw error
+    throw new GitgateError('store', `the data folder ${path} can't be used: ${messageOf(error)}`, { cause: error })
+  }
+}
+
+/**
+ * Reads the key that secrets are encrypted under; makes it where there is none.
+ *
+ * @throws GitgateError `store` when the file is no key, or can't be read or made
+ */
+export function readKey(path: string): Buffer {
+  try {
+    return parseKey(path)
+  } catch (error) {
+    if (!hasSystemCode(error, 'ENOENT')) throw unreadableKey(path, error)
+  }
+  try {
+    makeKey(path)
+    return parseKey(path)
+  } catch (error) {
+    throw unreadableKey(path, error)
+  }
+}
+
+function parseKey(path: string): Buffer {
+  const key = Buffer.from(readFileSync(path, 'utf8').trim(), 'base64')
+  if (key.length === KEY_BYTES) return key
+  throw new GitgateError('store', `${path} is no key: it holds the base64 of ${KEY_BYTES} bytes`)
+}
+
+function makeKey(path: string): void {
+  const draft = `${path}.${randomBytes(6).toString('hex')}`
+  writeFileSync(draft, `${randomBytes(KEY_BYTES).toString('base64')}\n`, { mode: 0o600, flag: 'wx' })
+  try {
+    // A link fails where the name exists: of two programs that start at once, both use the key of the first.
+    linkSync(draft, path)
+  } catch (error) {
+    if (!hasSystemCode(error, 'EEXIST')) throw error
+  } finally {
+    unlinkSync(draft)
+  }
+}
+
+function unreadableKey(path: string, error: unknown): GitgateError {
+  if (error instanceof GitgateError) return error
+  return new GitgateError('store', `the key ${path} can't be used: ${messageOf(error)}`, { cause: error })
+}
+
+function refuseOthers(path: string): void {
+  const owner = statSync(path).uid
+  const user = process.geteuid?.()
+  if (user === undefined || owner === user) return
+  throw new GitgateError(
+    'store',
+    `the data folder ${path} belongs to user ${owner} and you are ${user}; run this as its owner, such as: sudo -u '#${owner}' gitgate …`,
+  )
+}

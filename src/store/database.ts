@@ -1,0 +1,53 @@
+import type { Database } from 'better-sqlite3'
+import type { Transaction } from 'kysely'
+import {
+  CompiledQuery,
+  Kysely,
+  SqliteAdapter,
+  SqliteDriver,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
+  sql,
+} from 'kysely'
+import type { Schema } from './schema.js'
+
+/** The database, or a transaction on it: queries are the same on either. */
+export type Queries = Kysely<Schema> | Transaction<Schema>
+
+/** Kysely over an open SQLite database, which it will close. */
+export function queriesOver(database: Database): Kysely<Schema> {
+  return new Kysely<Schema>({
+    dialect: {
+      createAdapter: () => new SqliteAdapter(),
+      createDriver: () => immediateDriver(database),
+      createIntrospector: (db) => new SqliteIntrospector(db),
+      createQueryCompiler: () => new SqliteQueryCompiler(),
+    },
+  })
+}
+
+/** Runs changes in one transaction: the one that is under way, or a new one. */
+export function atomically<T>(queries: Queries, changes: (transaction: Queries) => Promise<T>): Promise<T> {
+  return queries.isTransaction ? changes(queries) : queries.transaction().execute(changes)
+}
+
+/** Tells every gate to forget what it remembers; part of each change that can alter a decision. */
+export async function moveSecurityEpoch(transaction: Queries): Promise<void> {
+  await transaction
+    .updateTable('instance_facts')
+    .set({ value: sql<string>`CAST(CAST(value AS integer) + 1 AS text)` })
+    .where('key', '=', 'security_epoch')
+    .execute()
+}
+
+/**
+ * Kysely begins SQLite transactions deferred: one that reads before it writes then fails at once when another process
+ * wrote in between, whatever the busy timeout. Begun immediate, it waits for its turn.
+ */
+function immediateDriver(database: Database): SqliteDriver {
+  const driver = new SqliteDriver({ database })
+  driver.beginTransaction = async (connection) => {
+    await connection.executeQuery(CompiledQuery.raw('BEGIN IMMEDIATE'))
+  }
+  return driver
+}

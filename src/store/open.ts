@@ -1,0 +1,99 @@
+import SQLite from 'better-sqlite3'
+import type { AccessSource } from '../access/memory.js'
+import type { GrantStore } from '../access/grant.js'
+import type { AccountStore } from '../accounts/account.js'
+import type { TwoFactorStore } from '../accounts/two-factor.js'
+import { GitgateError, messageOf } from '../errors.js'
+import type { SettingStore } from '../policies/settings.js'
+import type { TokenStore } from '../tokens/token.js'
+import { accessSource } from './access-source.js'
+import { accountStore } from './accounts.js'
+import { openDataFolder, readKey } from './data-folder.js'
+import type { Queries } from './database.js'
+import { queriesOver } from './database.js'
+import { grantStore } from './grants.js'
+import { migrate } from './migrate.js'
+import { Sealer } from './seal.js'
+import type { InstanceFacts } from './settings.js'
+import { instanceFacts, settingStore } from './settings.js'
+import { tokenStore } from './tokens.js'
+import { twoFactorStore } from './two-factors.js'
+
+/** Everything that is kept. */
+export type Store = {
+  readonly accounts: AccountStore
+  readonly twoFactors: TwoFactorStore
+  readonly tokens: TokenStore
+  readonly grants: GrantStore
+  readonly settings: SettingStore
+  readonly facts: InstanceFacts
+}
+
+/** An open database. */
+export type OpenStore = Store & {
+  readonly access: AccessSource
+  /** Closes it; nothing may be asked of it afterwards. */
+  close(): Promise<void>
+}
+
+// Another process holds the write lock for milliseconds; five seconds mean that something is wrong.
+const BUSY_TIMEOUT = 5_000
+
+/**
+ * Opens the store of a data folder; makes both where there are none, and brings the schema up to date.
+ *
+ * @param keyFile where the key is, if not in the folder
+ * @throws GitgateError `store`, with what to do, when the folder, the key or the database can't be used
+ */
+export function openStore(dataFolder: string, keyFile: string | undefined): OpenStore {
+  const folder = openDataFolder(dataFolder, keyFile)
+  const writer = openDatabase(folder.database)
+  try {
+    migrate(writer)
+    const sealer = new Sealer(readKey(folder.key))
+    const reader = openDatabase(folder.database)
+    const queries = queriesOver(writer)
+    return {
+      ...stores(queries, sealer),
+      access: accessSource(reader, queries),
+      async close() {
+        reader.close()
+        await queries.destroy()
+        // Kysely closes the connection only if it was ever used.
+        writer.close()
+      },
+    }
+  } catch (error) {
+    writer.close()
+    throw asStoreError(folder.database, error)
+  }
+}
+
+function stores(queries: Queries, sealer: Sealer): Store {
+  return {
+    accounts: accountStore(queries),
+    twoFactors: twoFactorStore(queries, sealer),
+    tokens: tokenStore(queries),
+    grants: grantStore(queries),
+    settings: settingStore(queries),
+    facts: instanceFacts(queries),
+  }
+}
+
+function openDatabase(path: string): SQLite.Database {
+  try {
+    const database = new SQLite(path, { timeout: BUSY_TIMEOUT })
+    database.pragma('journal_mode = WAL')
+    // WAL with NORMAL may lose the last commits when the machine loses power; what was answered must not be lost.
+    database.pragma('synchronous = FULL')
+    database.pragma('foreign_keys = ON')
+    return database
+  } catch (error) {
+    throw asStoreError(path, error)
+  }
+}
+
+function asStoreError(path: string, error: unknown): GitgateError {
+  if (error instanceof GitgateError) return error
+  return new GitgateError('store', `the database ${path} can't be used: ${messageOf(error)}`, { cause: error })
+}

@@ -1,0 +1,57 @@
+import type { Generated } from 'kysely'
+
+/** The tables, as Kysely sees them. Instants are milliseconds since 1970 UTC; lists are JSON. */
+export type Schema = {
+  readonly accounts: {
+    id: Generated<number>
+    username: string
+    name: string
+    email: string | null
+    admin: 0 | 1
+    state: 'active' | 'blocked'
+    password_hash: string | null
+    created_at: number
+  }
+  readonly two_factors: {
+    account_id: number
+    sealed_seed: string
+    last_step: number | null
+    enabled_at: number
+  }
+  readonly recovery_codes: {
+    id: Generated<number>
+    account_id: number
+    hash: string
+  }
+  readonly personal_access_tokens: {
+    id: Generated<number>
+    user_id: number
+    name: string
+    description: string | null
+    scopes: string
+    token_digest: string
+    created_at: number
+    expires_at: number | null
+    revoked_at: number | null
+    impersonation: 0 | 1
+    last_used_at: number | null
+    last_used_ips: string
+    previous_personal_access_token_id: number | null
+  }
+  readonly grants: {
+    id: Generated<number>
+    subject: string
+    role: 'read' | 'write' | 'admin'
+    pattern: string
+    created_at: number
+  }
+  readonly settings: {
+    key: string
+    value: string
+  }
+  /** What one instance notes about itself: the security epoch, the root of the embedded server. */
+  readonly instance_facts: {
+    key: string
+    value: string
+  }
+}

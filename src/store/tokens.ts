@@ -1,0 +1,138 @@
+import type { Selectable } from 'kysely'
+import { sql } from 'kysely'
+import { DAY } from '../clock.js'
+import { withIp } from '../tokens/last-use.js'
+import type { Scope } from '../tokens/scope.js'
+import type { NewToken, PersonalAccessToken, TokenStore, TokenUse } from '../tokens/token.js'
+import type { Queries } from './database.js'
+import { atomically, moveSecurityEpoch } from './database.js'
+import type { Schema } from './schema.js'
+
+/** A token's row, without its digest: nothing that reads tokens needs it. */
+export type TokenRow = Omit<Selectable<Schema['personal_access_tokens']>, 'token_digest'>
+
+/** A token from its row. */
+export function tokenFrom(row: TokenRow): PersonalAccessToken {
+  return {
+    id: row.id,
+    userId: row.user_id,
+    name: row.name,
+    description: row.description,
+    scopes: JSON.parse(row.scopes) as Scope[],
+    createdAt: new Date(row.created_at),
+    expiresAt: instant(row.expires_at),
+    revokedAt: instant(row.revoked_at),
+    impersonation: row.impersonation === 1,
+    lastUsedAt: instant(row.last_used_at),
+    lastUsedIps: JSON.parse(row.last_used_ips) as string[],
+    previousId: row.previous_personal_access_token_id,
+  }
+}
+
+/** The columns of {@link TokenRow}. */
+export const TOKEN_COLUMNS = [
+  'id',
+  'user_id',
+  'name',
+  'description',
+  'scopes',
+  'created_at',
+  'expires_at',
+  'revoked_at',
+  'impersonation',
+  'last_used_at',
+  'last_used_ips',
+  'previous_personal_access_token_id',
+] as const satisfies readonly (keyof TokenRow)[]
+
+/** Tokens in the database. */
+export function tokenStore(queries: Queries): TokenStore {
+  const select = () => queries.selectFrom('personal_access_tokens').select(TOKEN_COLUMNS)
+
+  return {
+    // A new token needs no new epoch: an unknown digest is never remembered.
+    add: (token) => insert(queries, token),
+
+    async find(id) {
+      const row = await select().where('id', '=', id).executeTakeFirst()
+      return row === undefined ? undefined : tokenFrom(row)
+    },
+
+    async findByDigest(digest) {
+      const row = await select().where('token_digest', '=', digest.reveal()).executeTakeFirst()
+      return row === undefined ? undefined : tokenFrom(row)
+    },
+
+    async list({ userId }) {
+      const query = userId === undefined ? select() : select().where('user_id', '=', userId)
+      const rows = await query.orderBy('id').execute()
+      return rows.map(tokenFrom)
+    },
+
+    revoke: (id, now) => atomically(queries, (transaction) => revoke(transaction, id, now)),
+
+    replace: (id, successor) =>
+      atomically(queries, async (transaction) => {
+        const wasActive = await revoke(transaction, id, successor.createdAt)
+        return wasActive ? insert(transaction, successor) : undefined
+      }),
+
+    recordUses: (uses) =>
+      atomically(queries, async (transaction) => {
+        for (const use of uses) await recordUse(transaction, use)
+      }),
+  }
+}
+
+async function insert(queries: Queries, token: NewToken): Promise<PersonalAccessToken> {
+  const row = await queries
+    .insertInto('personal_access_tokens')
+    .values({
+      user_id: token.userId,
+      name: token.name,
+      description: token.description,
+      scopes: JSON.stringify(token.scopes),
+      token_digest: token.digest.reveal(),
+      created_at: token.createdAt.getTime(),
+      expires_at: token.expiresAt?.getTime() ?? null,
+      impersonation: token.impersonation ? 1 : 0,
+      last_used_ips: '[]',
+      previous_personal_access_token_id: token.previousId,
+    })
+    .returning(TOKEN_COLUMNS)
+    .executeTakeFirstOrThrow()
+  return tokenFrom(row)
+}
+
+async function revoke(transaction: Queries, id: number, now: Date): Promise<boolean> {
+  const result = await transaction
+    .updateTable('personal_access_tokens')
+    .set({ revoked_at: now.getTime() })
+    .where('id', '=', id)
+    .where('revoked_at', 'is', null)
+    .executeTakeFirst()
+  await moveSecurityEpoch(transaction)
+  return result.numUpdatedRows === 1n
+}
+
+async function recordUse(transaction: Queries, use: TokenUse): Promise<void> {
+  const row = await transaction
+    .selectFrom('personal_access_tokens')
+    .select(['last_used_ips'])
+    .where('id', '=', use.tokenId)
+    .executeTakeFirst()
+  if (row === undefined) return
+  const at = use.at.getTime()
+  await transaction
+    .updateTable('personal_access_tokens')
+    .set({
+      last_used_at: sql<number>`CASE WHEN last_used_at IS NULL OR last_used_at <= ${at - DAY} THEN ${at} ELSE last_used_at END`,
+      last_used_ips: JSON.stringify(withIp(JSON.parse(row.last_used_ips) as string[], use.ip)),
+    })
+    .where('id', '=', use.tokenId)
+    .execute()
+}
+
+function instant(milliseconds: number | null): Date | null {
+  return milliseconds === null ? null : new Date(milliseconds)
+}

@@ -1,0 +1,65 @@
+import type { TwoFactorStore } from '../accounts/two-factor.js'
+import { Secret } from '../secret.js'
+import type { Queries } from './database.js'
+import { atomically, moveSecurityEpoch } from './database.js'
+import type { Sealer } from './seal.js'
+
+/** Second factors in the database; the seeds are encrypted. */
+export function twoFactorStore(queries: Queries, sealer: Sealer): TwoFactorStore {
+  return {
+    async find(accountId) {
+      const row = await queries
+        .selectFrom('two_factors')
+        .selectAll()
+        .where('account_id', '=', accountId)
+        .executeTakeFirst()
+      if (row === undefined) return undefined
+      const codes = await queries.selectFrom('recovery_codes').selectAll().where('account_id', '=', accountId).execute()
+      return {
+        seed: sealer.open(row.sealed_seed, purposeOf(accountId), 'two-factor seed'),
+        recoveryCodes: codes.map(({ id, hash }) => ({ id, hash: new Secret(hash, 'recovery code hash') })),
+      }
+    },
+
+    enable: (accountId, seed, recoveryHashes, now) =>
+      atomically(queries, async (transaction) => {
+        const sealed_seed = sealer.seal(seed, purposeOf(accountId))
+        await transaction
+          .insertInto('two_factors')
+          .values({ account_id: accountId, sealed_seed, last_step: null, enabled_at: now.getTime() })
+          .execute()
+        await transaction
+          .insertInto('recovery_codes')
+          .values(recoveryHashes.map((hash) => ({ account_id: accountId, hash: hash.reveal() })))
+          .execute()
+        await moveSecurityEpoch(transaction)
+      }),
+
+    disable: (accountId) =>
+      atomically(queries, async (transaction) => {
+        await transaction.deleteFrom('two_factors').where('account_id', '=', accountId).execute()
+        await transaction.deleteFrom('recovery_codes').where('account_id', '=', accountId).execute()
+        await moveSecurityEpoch(transaction)
+      }),
+
+    async takeStep(accountId, step) {
+      // One statement decides, so that two requests with the same code can't both win.
+      const result = await queries
+        .updateTable('two_factors')
+        .set({ last_step: step })
+        .where('account_id', '=', accountId)
+        .where((where) => where.or([where('last_step', 'is', null), where('last_step', '<', step)]))
+        .executeTakeFirst()
+      return result.numUpdatedRows === 1n
+    },
+
+    async takeRecoveryCode(id) {
+      const result = await queries.deleteFrom('recovery_codes').where('id', '=', id).executeTakeFirst()
+      return result.numDeletedRows === 1n
+    },
+  }
+}
+
+function purposeOf(accountId: number): string {
+  return `two-factor seed of ${accountId}`
+}

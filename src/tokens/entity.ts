@@ -1,0 +1,24 @@
+import { utcDate } from '../clock.js'
+import type { PersonalAccessToken, TokenState } from './token.js'
+
+/**
+ * A token as GitLab's API shows it: for every `--json`, and the API. `expires_at` is a date, as there; the exact instant
+ * stands beside it.
+ */
+export function tokenEntity(token: PersonalAccessToken, state: TokenState) {
+  return {
+    id: token.id,
+    name: token.name,
+    revoked: token.revokedAt !== null,
+    created_at: token.createdAt.toISOString(),
+    description: token.description,
+    scopes: token.scopes,
+    user_id: token.userId,
+    last_used_at: token.lastUsedAt?.toISOString() ?? null,
+    active: state === 'active',
+    expires_at: token.expiresAt === null ? null : utcDate(token.expiresAt),
+    expires_at_time: token.expiresAt?.toISOString() ?? null,
+    last_used_ips: token.lastUsedIps,
+    impersonation: token.impersonation,
+  }
+}

@@ -1,0 +1,39 @@
+import { DAY, HOUR, MINUTE, SECOND, utcDate } from '../clock.js'
+import { GitgateError } from '../errors.js'
+import { printable } from '../printable.js'
+
+/** What was asked for: an instant, never, or nothing, which leaves it to the rules in force. */
+export type WantedExpiry = Date | 'never' | undefined
+
+const UNITS: Readonly<Record<string, number>> = { s: SECOND, m: MINUTE, h: HOUR, d: DAY }
+const LAST_YEAR = 9999
+
+/**
+ * Reads a date such as `2027-01-31`: 00:00 UTC, when that day begins.
+ *
+ * @throws GitgateError `invalid` for what is no date of the calendar
+ */
+export function parseExpiryDate(text: string): Date {
+  const date = /^\d{4}-\d{2}-\d{2}$/.test(text) ? new Date(`${text}T00:00:00.000Z`) : undefined
+  // `2026-02-30` would silently become the 2nd of March.
+  if (date === undefined || Number.isNaN(date.getTime()) || utcDate(date) !== text) {
+    throw new GitgateError('invalid', `"${printable(text)}" is not a date; write it as YYYY-MM-DD`)
+  }
+  return date
+}
+
+/**
+ * Reads a span such as `90s`, `15m`, `12h`, `30d`, or `never`.
+ *
+ * @throws GitgateError `invalid`
+ */
+export function parseExpirySpan(text: string, now: Date): Date | 'never' {
+  if (text === 'never') return 'never'
+  const [, digits, unit] = /^([1-9]\d{0,9})([smhd])$/.exec(text) ?? []
+  const milliseconds = digits === undefined || unit === undefined ? Number.NaN : Number(digits) * (UNITS[unit] ?? 0)
+  const expiry = new Date(now.getTime() + milliseconds)
+  if (Number.isNaN(expiry.getTime()) || expiry.getUTCFullYear() > LAST_YEAR) {
+    throw new GitgateError('invalid', `"${printable(text)}" is not a span of time; write 90s, 15m, 12h, 30d or never`)
+  }
+  return expiry
+}

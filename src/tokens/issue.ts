@@ -1,0 +1,137 @@
+import type { Account } from '../accounts/account.js'
+import { checkDisplayName } from '../accounts/account.js'
+import { utcDate } from '../clock.js'
+import { DAY } from '../clock.js'
+import { GitgateError } from '../errors.js'
+import { hasUnprintable } from '../printable.js'
+import type { Secret } from '../secret.js'
+import type { WantedExpiry } from './expiry.js'
+import type { Scope } from './scope.js'
+import { digestSecret, mintSecret } from './secret.js'
+import type { PersonalAccessToken, TokenStore } from './token.js'
+
+/** The rules in force for new tokens; made from the settings by the policies. */
+export type IssueRules = {
+  /** New secrets begin with it. */
+  readonly prefix: string
+  /** The latest instant that a token may expire at; `null`: no limit. */
+  readonly latestExpiry: Date | null
+  /** Whether a token must expire at all. */
+  readonly expiryRequired: boolean
+  /** Personal access tokens are switched off on this instance. */
+  readonly disabled: boolean
+}
+
+/** What a new token is to be. */
+export type TokenDraft = {
+  readonly name: string
+  readonly description?: string | null
+  readonly scopes: readonly Scope[]
+  readonly expiry: WantedExpiry
+  readonly impersonation?: boolean
+}
+
+/** A token just made. `secret` exists here and nowhere else. */
+export type IssuedToken = { readonly token: PersonalAccessToken; readonly secret: Secret }
+
+const MAX_DESCRIPTION = 255
+const ROTATED_FOR = 7 * DAY
+
+/**
+ * Issues a personal access token.
+ *
+ * @throws GitgateError `invalid` for a blank name, a missing scope or an expiry that has passed; `forbidden` where a rule
+ *   of the instance excludes it, with what it allows
+ */
+export async function issueToken(
+  store: TokenStore,
+  owner: Account,
+  draft: TokenDraft,
+  rules: IssueRules,
+  now: Date,
+): Promise<IssuedToken> {
+  const secret = mintSecret(rules.prefix)
+  const token = await store.add({
+    ...checkDraft(owner, draft, rules, now),
+    userId: owner.id,
+    createdAt: now,
+    previousId: null,
+    digest: digestSecret(secret),
+  })
+  return { token, secret }
+}
+
+/**
+ * Replaces a token by one of the same name, scopes and owner with a new secret; the old one is revoked in the same
+ * transaction. Without a wish the new one lives a week, as GitLab's does, or for ever where the old one did.
+ *
+ * @throws GitgateError as {@link issueToken}; `conflict` when the token was revoked before
+ */
+export async function rotateToken(
+  store: TokenStore,
+  owner: Account,
+  old: PersonalAccessToken,
+  expiry: WantedExpiry,
+  rules: IssueRules,
+  now: Date,
+): Promise<IssuedToken> {
+  const secret = mintSecret(rules.prefix)
+  const draft = { ...old, expiry: expiry ?? defaultRotatedExpiry(old, rules, now) }
+  const token = await store.replace(old.id, {
+    ...checkDraft(owner, draft, rules, now),
+    userId: owner.id,
+    createdAt: now,
+    previousId: old.id,
+    digest: digestSecret(secret),
+  })
+  if (token === undefined) throw new GitgateError('conflict', `token ${old.id} is revoked already; create a new one`)
+  return { token, secret }
+}
+
+function defaultRotatedExpiry(old: PersonalAccessToken, rules: IssueRules, now: Date): WantedExpiry {
+  if (old.expiresAt === null && !rules.expiryRequired) return rules.latestExpiry === null ? 'never' : undefined
+  const week = new Date(now.getTime() + ROTATED_FOR)
+  return rules.latestExpiry !== null && rules.latestExpiry < week ? rules.latestExpiry : week
+}
+
+function checkDraft(owner: Account, draft: TokenDraft, rules: IssueRules, now: Date) {
+  if (rules.disabled) {
+    throw new GitgateError(
+      'forbidden',
+      'personal access tokens are switched off here (setting disable_personal_access_tokens)',
+    )
+  }
+  checkDisplayName(draft.name, "a token's name")
+  const description = draft.description ?? null
+  if (description !== null && (description.length > MAX_DESCRIPTION || hasUnprintable(description))) {
+    throw new GitgateError('invalid', `a description has ${MAX_DESCRIPTION} characters at most, without line breaks`)
+  }
+  if (draft.scopes.length === 0) throw new GitgateError('invalid', 'a token needs at least one scope')
+  if (draft.scopes.includes('sudo') && !owner.admin) {
+    throw new GitgateError('forbidden', `the scope sudo is for administrators, and ${owner.username} is none`)
+  }
+  const expiresAt = resolveExpiry(draft.expiry, rules, now)
+  return { name: draft.name, description, scopes: draft.scopes, expiresAt, impersonation: draft.impersonation ?? false }
+}
+
+function resolveExpiry(wanted: WantedExpiry, rules: IssueRules, now: Date): Date | null {
+  if (wanted === undefined && rules.latestExpiry !== null) return rules.latestExpiry
+  if (wanted === undefined || wanted === 'never') {
+    if (rules.latestExpiry === null && !rules.expiryRequired) return null
+    const remedy = rules.latestExpiry === null ? '' : `, on ${utcDate(rules.latestExpiry)} at the latest`
+    throw new GitgateError('forbidden', `a token must expire here; give it a date${remedy}`)
+  }
+  if (wanted <= now) {
+    throw new GitgateError(
+      'invalid',
+      `${utcDate(wanted)} has begun already (UTC), so the token would be over; give a later date`,
+    )
+  }
+  if (rules.latestExpiry !== null && wanted > rules.latestExpiry) {
+    throw new GitgateError(
+      'forbidden',
+      `a token must expire here by ${utcDate(rules.latestExpiry)} (setting max_personal_access_token_lifetime)`,
+    )
+  }
+  return wanted
+}

@@ -1,0 +1,63 @@
+import { LRUCache } from 'lru-cache'
+import { DAY } from '../clock.js'
+import type { PersonalAccessToken, TokenStore, TokenUse } from './token.js'
+
+/** How many addresses are kept with a token. */
+export const KEPT_IPS = 5
+
+const FLUSH_AFTER = 500
+const REMEMBERED_TOKENS = 10_000
+
+/**
+ * Notes that tokens are used, without a write on the way of a request: what is worth keeping goes to the store half a
+ * second later. `last_used_at` moves at most once in 24 hours; an address is written when it is new to the token.
+ */
+export class LastUse {
+  readonly #store: Pick<TokenStore, 'recordUses'>
+  readonly #onError: (error: unknown) => void
+  /** What the store knows by now, or will with the next flush. */
+  readonly #known = new LRUCache<number, { at: number; ips: readonly string[] }>({ max: REMEMBERED_TOKENS })
+  #pending: TokenUse[] = []
+  #timer: NodeJS.Timeout | undefined
+
+  /** @param onError is told when a write failed; the uses are kept for the next one */
+  constructor(store: Pick<TokenStore, 'recordUses'>, onError: (error: unknown) => void) {
+    this.#store = store
+    this.#onError = onError
+  }
+
+  /** Notes a use. Costs a look into a map unless there is something new to write. */
+  record(token: PersonalAccessToken, ip: string, now: Date): void {
+    const known = this.#known.get(token.id) ?? { at: token.lastUsedAt?.getTime() ?? 0, ips: token.lastUsedIps }
+    const moves = now.getTime() - known.at >= DAY
+    if (!moves && known.ips.includes(ip)) return
+    this.#known.set(token.id, { at: moves ? now.getTime() : known.at, ips: withIp(known.ips, ip) })
+    this.#pending.push({ tokenId: token.id, at: now, ip })
+    this.#schedule()
+  }
+
+  /** Writes what is pending. Called at the end, too, so that a clean stop loses nothing. */
+  async flush(): Promise<void> {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    const uses = this.#pending
+    if (uses.length === 0) return
+    this.#pending = []
+    try {
+      await this.#store.recordUses(uses)
+    } catch (error) {
+      this.#pending = [...uses, ...this.#pending].slice(-REMEMBERED_TOKENS)
+      this.#schedule()
+      this.#onError(error)
+    }
+  }
+
+  #schedule(): void {
+    this.#timer ??= setTimeout(() => void this.flush(), FLUSH_AFTER).unref()
+  }
+}
+
+/** The addresses after one more was seen: newest first, each once, five at most. */
+export function withIp(ips: readonly string[], ip: string): string[] {
+  return [ip, ...ips.filter((known) => known !== ip)].slice(0, KEPT_IPS)
+}

@@ -1,0 +1,68 @@
+import type { Secret } from '../secret.js'
+import type { Scope } from './scope.js'
+
+/** A personal access token, as it is kept: everything but its secret. */
+export type PersonalAccessToken = {
+  readonly id: number
+  readonly userId: number
+  /** What it is for; need not be unique. */
+  readonly name: string
+  readonly description: string | null
+  readonly scopes: readonly Scope[]
+  readonly createdAt: Date
+  /** The instant from which it is over; `null`: never. */
+  readonly expiresAt: Date | null
+  readonly revokedAt: Date | null
+  /** Made by an administrator to act as the account; hidden from its owner. */
+  readonly impersonation: boolean
+  /** Moves at most once in 24 hours, as GitLab's did. */
+  readonly lastUsedAt: Date | null
+  /** The last five addresses that used it, newest first. */
+  readonly lastUsedIps: readonly string[]
+  /** The token that this one replaced when it was rotated. */
+  readonly previousId: number | null
+}
+
+/** What is stored when a token is issued. */
+export type NewToken = Pick<
+  PersonalAccessToken,
+  'userId' | 'name' | 'description' | 'scopes' | 'createdAt' | 'expiresAt' | 'impersonation' | 'previousId'
+> & { readonly digest: Secret }
+
+/** Which tokens a list holds. */
+export type TokenFilter = { readonly userId?: number }
+
+/** That a token was used: what `last_used_at` and the last addresses are made from. */
+export type TokenUse = { readonly tokenId: number; readonly at: Date; readonly ip: string }
+
+/** Where tokens are kept. */
+export interface TokenStore {
+  add(token: NewToken): Promise<PersonalAccessToken>
+  find(id: number): Promise<PersonalAccessToken | undefined>
+  findByDigest(digest: Secret): Promise<PersonalAccessToken | undefined>
+  list(filter: TokenFilter): Promise<PersonalAccessToken[]>
+  /** @returns false when it was revoked before */
+  revoke(id: number, now: Date): Promise<boolean>
+  /** Revokes a token and adds its successor, both or neither. @returns `undefined` when it was revoked before */
+  replace(id: number, successor: NewToken): Promise<PersonalAccessToken | undefined>
+  /** Moves `last_used_at` and the last five addresses. */
+  recordUses(uses: readonly TokenUse[]): Promise<void>
+}
+
+/** Why a token is or is not usable; GitLab checks in this order. */
+export type TokenState = 'active' | 'expired' | 'revoked'
+
+/**
+ * A token's state at an instant. It is over from the instant `expiresAt` on, so that a token that expires "today" is
+ * over all day (GitLab: a date means midnight UTC, when that day begins).
+ *
+ * @param enforceExpiry the setting `enforce_pat_expiration`; off, a token works until it is revoked
+ */
+export function tokenState(
+  token: Pick<PersonalAccessToken, 'expiresAt' | 'revokedAt'>,
+  now: Date,
+  enforceExpiry: boolean,
+): TokenState {
+  if (enforceExpiry && token.expiresAt !== null && token.expiresAt <= now) return 'expired'
+  return token.revokedAt === null ? 'active' : 'revoked'
+}
