@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import { addressMatcher, plainAddress } from './policies/address-list.js'
+import { addressMatcher, plainAddress } from './address-list.js'
 
 /**
  * Finds the address that a request comes from: the socket's, unless that is a trusted proxy; then the last one in

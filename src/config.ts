@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { GitgateError, messageOf } from './errors.js'
 import type { LogLevel } from './log.js'
 import { LOG_LEVELS } from './log.js'
-import { parseAddressList } from './policies/address-list.js'
+import { parseAddressList } from './address-list.js'
 
 /** Everything that is set where the gate starts; what changes while it runs is a setting in the store. */
 export type Config = {

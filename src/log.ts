@@ -1,6 +1,5 @@
 import type { DestinationStream, Logger } from 'pino'
 import { pino } from 'pino'
-import { redactTokens } from './tokens/secret.js'
 
 export type { Logger } from 'pino'
 
@@ -13,16 +12,17 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
  * The log: one JSON object a line. Secrets never get here by their type; what a client pasted where no secret belongs,
  * such as a token in a path, is taken out of each finished line.
  *
+ * @param redact takes secrets out of a line
  * @param destination where it goes. @default the standard error output, so that standard output is free for answers
  */
-export function createLog(level: LogLevel, destination?: DestinationStream): Logger {
+export function createLog(level: LogLevel, redact: (line: string) => string, destination?: DestinationStream): Logger {
   return pino(
     {
       level,
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      hooks: { streamWrite: redactTokens },
+      hooks: { streamWrite: redact },
     },
     destination ?? pino.destination({ fd: 2, sync: false }),
   )

@@ -24,7 +24,8 @@ function count(tap) {
     const [, indent, not, name] = /^( *)(not )?ok \d+(?: - )?(.*)$/.exec(line) ?? []
     if (name === undefined) continue
     if (/ # (SKIP|TODO)/i.test(name)) counts.skipped.push(name)
-    else if (!/ # time=/.test(name)) continue // an assertion within a test
+    else if (!/ # time=/.test(name))
+      continue // an assertion within a test
     else if (indent === '') failedFiles += not === undefined ? 0 : 1
     else if (not === undefined) counts.passed += 1
     else counts.failed += 1
@@ -44,7 +45,9 @@ if (status !== 0) {
 }
 mkdirSync(join(root, 'build'), { recursive: true })
 rmSync(tapOutput, { force: true })
-status = await run('tap', ['--reporter=terse', `--output-file=${tapOutput}`, ...files])
+// The terse reporter redraws its lines, which only a terminal can show.
+const reporter = process.stdout.isTTY ? 'terse' : 'min'
+status = await run('tap', [`--reporter=${reporter}`, `--output-file=${tapOutput}`, ...files])
 const { passed, failed, skipped } = count(readFileSync(tapOutput, 'utf8'))
 for (const name of skipped) console.log(`skipped: ${name}`)
 if (skipped.length > 0 && process.env.GITGATE_REQUIRE_ALL === '1') {

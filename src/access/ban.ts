@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net'
 import { RateLimiterMemory } from 'rate-limiter-flexible'
-import { addressMatcher } from '../policies/address-list.js'
+import { addressMatcher } from '../address-list.js'
 import type { Settings } from '../policies/settings.js'
 
 /** What a ban depends on. */

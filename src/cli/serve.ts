@@ -2,7 +2,8 @@ import { isIP } from 'node:net'
 import type { Command } from 'commander'
 import type { Config, Flags } from '../config.js'
 import { createLog } from '../log.js'
-import { addressMatcher } from '../policies/address-list.js'
+import { addressMatcher } from '../address-list.js'
+import { redactTokens } from '../tokens/secret.js'
 import type { CliContext, OpenCli } from './context.js'
 import { addCommand, withStore } from './context.js'
 
@@ -45,7 +46,7 @@ export async function serve(
   onListening: (url: string) => Promise<void>,
 ): Promise<void> {
   const config = cli.config(flags)
-  const gate = await cli.rooms.createGate(config, createLog(config.logLevel))
+  const gate = await cli.rooms.createGate(config, createLog(config.logLevel, redactTokens))
   try {
     const url = await gate.listen()
     warnOfPlainHttp(cli, config)

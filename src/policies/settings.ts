@@ -1,7 +1,7 @@
 import { GitgateError } from '../errors.js'
 import { printable } from '../printable.js'
 import { DEFAULT_PREFIX } from '../tokens/secret.js'
-import { parseAddressList } from './address-list.js'
+import { parseAddressList } from '../address-list.js'
 
 /** One setting: its default, what it does, and how a text becomes its value. */
 type Setting<T> = {

@@ -1,6 +1,6 @@
 import { BlockList, isIP } from 'node:net'
-import { GitgateError } from '../errors.js'
-import { printable } from '../printable.js'
+import { GitgateError } from './errors.js'
+import { printable } from './printable.js'
 
 /**
  * Reads addresses and networks with commas or blanks between: `127.0.0.1, 10.0.0.0/8, ::1`.
