@@ -1,0 +1,165 @@
+import { mkdtempSync, realpathSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Writable } from 'node:stream'
+import type { Test } from 'tap'
+import type { Account } from '../../src/accounts/account.js'
+import { Passwords } from '../../src/accounts/password.js'
+import { loadConfig } from '../../src/config.js'
+import type { Flags } from '../../src/config.js'
+import { createGate, rooms } from '../../src/gitgate.js'
+import { createLog } from '../../src/log.js'
+import { issueRules } from '../../src/policies/issue-rules.js'
+import type { SettingKey } from '../../src/policies/settings.js'
+import { resolveSettings } from '../../src/policies/settings.js'
+import { parseRepositoryPath } from '../../src/protocol/repository-path.js'
+import type { Role } from '../../src/access/grant.js'
+import { Secret } from '../../src/secret.js'
+import type { OpenStore } from '../../src/store/open.js'
+import { openStore } from '../../src/store/open.js'
+import type { IssuedToken, TokenDraft } from '../../src/tokens/issue.js'
+import { issueToken } from '../../src/tokens/issue.js'
+import type { Scope } from '../../src/tokens/scope.js'
+import { redactTokens } from '../../src/tokens/secret.js'
+import { GitClient } from './git-client.js'
+import type { HttpAnswer, HttpOptions } from './http-client.js'
+import { http } from './http-client.js'
+
+/** The three people of every acceptance test: a user, an administrator, an attacker. */
+export type Person = 'alice' | 'root' | 'mallory'
+
+/** A running gate with its people, and a folder for all that a test makes. */
+export class World {
+  readonly folder: string
+  readonly url: string
+  readonly store: OpenStore
+  readonly git: GitClient
+  readonly #logged: string[]
+  readonly #clock: { now: Date }
+  readonly #repos: string
+
+  constructor(parts: {
+    folder: string
+    url: string
+    store: OpenStore
+    logged: string[]
+    clock: { now: Date }
+    repos: string
+  }) {
+    this.folder = parts.folder
+    this.url = parts.url
+    this.store = parts.store
+    this.#logged = parts.logged
+    this.#clock = parts.clock
+    this.#repos = parts.repos
+    this.git = new GitClient(parts.folder, 'alice')
+  }
+
+  /** Everything that the gate has logged. */
+  get log(): string {
+    return this.#logged.join('')
+  }
+
+  /** The gate's time. */
+  get now(): Date {
+    return this.#clock.now
+  }
+
+  /** Moves the gate's time. */
+  advance(milliseconds: number): void {
+    this.#clock.now = new Date(this.#clock.now.getTime() + milliseconds)
+  }
+
+  async account(person: Person): Promise<Account> {
+    return (await this.store.accounts.findByUsername(person))!
+  }
+
+  /** Issues a token and returns all of it. */
+  async issue(person: Person, scopes: readonly Scope[], draft: Partial<TokenDraft> = {}): Promise<IssuedToken> {
+    const rules = issueRules(resolveSettings(await this.store.settings.list()), this.now)
+    const whole = { name: 'test', scopes, expiry: undefined, ...draft }
+    return await issueToken(this.store.tokens, await this.account(person), whole, rules, this.now)
+  }
+
+  /** Issues a token and returns its secret. */
+  async token(person: Person, ...scopes: readonly Scope[]): Promise<string> {
+    return (await this.issue(person, scopes)).secret.reveal()
+  }
+
+  async setPassword(person: Person, password: string): Promise<void> {
+    const hash = await new Passwords(() => this.now, { cost: 4 }).hash(new Secret(password, 'password'))
+    await this.store.accounts.setPasswordHash((await this.account(person)).id, hash)
+  }
+
+  async grant(subject: string, role: Role, pattern: string): Promise<void> {
+    await this.store.grants.put({ subject, role, pattern }, this.now)
+  }
+
+  async set(key: SettingKey, value: string): Promise<void> {
+    await this.store.settings.set(key, value)
+  }
+
+  /** Creates an empty repository. @returns its folder on disk */
+  async createRepository(path: string, format: 'sha1' | 'sha256' = 'sha1'): Promise<string> {
+    const repositories = await rooms.openRepositories(this.#repos, loadConfig({}, {}, undefined))
+    await repositories.create(parseRepositoryPath(path)!, format)
+    return this.onDisk(path)
+  }
+
+  /** Creates a repository with one commit on `main`. @returns its folder on disk */
+  async seedRepository(path: string): Promise<string> {
+    const repositories = await rooms.openRepositories(this.#repos, loadConfig({}, {}, undefined))
+    await repositories.createSample(parseRepositoryPath(path)!, '# Sample\n')
+    return this.onDisk(path)
+  }
+
+  /** Where a repository is on disk. */
+  onDisk(path: string): string {
+    return join(this.#repos, `${path}.git`)
+  }
+
+  /** The URL of a repository, with credentials in it. */
+  remote(path: string, secret?: string, user = 'alice'): string {
+    const url = new URL(`${this.url}/${path}.git`)
+    if (secret !== undefined) {
+      url.username = user
+      url.password = encodeURIComponent(secret)
+    }
+    return url.href
+  }
+
+  /** Makes one HTTP request to the gate. */
+  http(path: string, options: HttpOptions = {}): Promise<HttpAnswer> {
+    return http(this.url, path, options)
+  }
+}
+
+/** Starts a gate on a free port; it ends with the test. */
+export async function createWorld(t: Test, flags: Flags = {}): Promise<World> {
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'gitgate-test-')))
+  const repos = flags.repos ?? join(folder, 'repos')
+  const config = loadConfig({ data: join(folder, 'data'), port: '0', bcryptCost: '4', repos, ...flags }, {}, undefined)
+  const clock = { now: new Date() }
+  const logged: string[] = []
+  const sink = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      logged.push(chunk.toString())
+      done()
+    },
+  })
+  const store = openStore(config.data, config.keyFile)
+  const gate = await createGate(config, { clock: () => clock.now, log: createLog('debug', redactTokens, sink), store })
+  const url = await gate.listen()
+  t.teardown(async () => {
+    await gate.close()
+    await store.close()
+    rmSync(folder, { recursive: true, force: true })
+  })
+  for (const username of ['alice', 'root', 'mallory'] as const) {
+    await store.accounts.add(
+      { username, name: username, email: `${username}@example.com`, admin: username === 'root', passwordHash: null },
+      clock.now,
+    )
+  }
+  return new World({ folder, url, store, logged, clock, repos })
+}
