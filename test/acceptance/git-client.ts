@@ -51,7 +51,7 @@ export class GitClient {
     })
     const expected = options.status ?? 0
     if (expected !== 'any' && status !== expected) {
-      throw new Error(`git ${args.join(' ')} ended with ${status}, not ${expected}:\n${stdout}\n${stderr}`)
+      throw new Error(`git ${args.join(' ')} ended with ${status}, not ${expected}:\n${stderr.slice(-2_000)}`)
     }
     return { status, stdout, stderr }
   }

@@ -126,11 +126,20 @@ export async function fetching(t: Test, world: World): Promise<void> {
       const tips = Array.from({ length: 300 }, (_, i) => commitOn(`many-${version}-${i}`))
       await git.run(['fast-import', '--quiet'], { cwd: folder, input: tips.join('') })
       await git.run(['push', '--quiet', remote('refs'), `refs/heads/many-${version}-*`], { cwd: folder })
-      const fetch = ['-c', `protocol.version=${version}`, 'fetch', 'origin', `refs/heads/many-${version}-*:refs/many/*`]
+      const fetch = [
+        '-c',
+        `protocol.version=${version}`,
+        'fetch',
+        'origin',
+        `refs/heads/many-${version}-*:refs/many-${version}/*`,
+      ]
       const { stderr } = await git.run(fetch, { cwd: clone, env: { GIT_TRACE_CURL: '1', GIT_TRACE_CURL_NO_DATA: '1' } })
       t.match(stderr, /=> Send header: content-encoding: gzip/i, `v${version} compressed its negotiation`)
     }
-    const fetched = await git.ask(['for-each-ref', '--format=%(objectname)', 'refs/many'], { cwd: clone })
+    const fetched = await git.ask(
+      ['for-each-ref', '--format=%(objectname)', 'refs/many-0', 'refs/many-1', 'refs/many-2'],
+      { cwd: clone },
+    )
     t.equal(fetched.split('\n').length, 900)
     await git.run(['fsck', '--full', '--strict'], { cwd: clone })
   })
