@@ -48,24 +48,31 @@ export class Access {
     return result
   }
 
-  /** Decides whether somebody may do what a Git request asks for. */
+  /**
+   * Decides whether somebody may do what a Git request asks for.
+   *
+   * @returns beside the decision, whether the repository's name is one of ours and may be logged: any other is just a
+   *   text from outside, perhaps a secret pasted into an address
+   */
   async decide(
     request: GitRequest,
     identity: Identity,
     backend: Pick<Backend, 'find' | 'obstacleToCreate'>,
-  ): Promise<Decision> {
+  ): Promise<{ readonly decision: Decision; readonly isNameKnown: boolean }> {
     const { memory, ownsGroup } = this.#options
     const snapshot = await memory.current()
     const { repository } = request
     const found = await backend.find(repository)
     const mayBeCreated = found === 'missing' && abilityOf(request) === 'write'
     const account = accountOf(identity)
-    return decide(request, identity, {
+    const circumstances = {
       standing: standing(account, await snapshot.grantsOf(account), repository, ownsGroup),
       repository: found,
       obstacleToCreate: mayBeCreated ? await backend.obstacleToCreate(repository) : undefined,
       pushToCreate: (await snapshot.settings()).push_to_create,
-    })
+    }
+    const decision = decide(request, identity, circumstances)
+    return { decision, isNameKnown: found === 'found' || decision.kind !== 'refuse' }
   }
 
   /** The settings in force. */

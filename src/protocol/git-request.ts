@@ -19,7 +19,7 @@ export type ParsedGitRequest =
   /** A request of the smart protocol. */
   | { readonly kind: 'git'; readonly request: GitRequest }
   /** Something else under `<repository>.git`: the dumb protocol, an unknown service. Never served. */
-  | { readonly kind: 'unserved'; readonly repository: RepositoryPath }
+  | { readonly kind: 'unserved' }
   /** `HEAD …/info/refs`, which GitLab refuses before it looks at credentials. */
   | { readonly kind: 'head' }
   /** The advertisement without `.git`; `location` is relative to the request's URL. */
@@ -82,7 +82,7 @@ function parseUnderRepository(
   if (method === 'POST' && isService(rest)) {
     return { kind: 'git', request: { repository, service: rest, phase: 'exchange' } }
   }
-  return { kind: 'unserved', repository }
+  return { kind: 'unserved' }
 }
 
 function parseWithoutSuffix(method: string, segments: readonly string[], query: string): ParsedGitRequest {

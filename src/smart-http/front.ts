@@ -31,7 +31,6 @@ export function smartHttp(options: SmartHttpOptions): Front {
       case 'git':
         return serveGit(parsed.request, exchange, options)
       case 'unserved':
-        exchange.record.repository = parsed.repository
         return refuseUnserved(exchange, options)
       case 'redirect':
         return sendText(exchange.response, 301, '', { Location: parsed.location })
@@ -49,11 +48,13 @@ export function smartHttp(options: SmartHttpOptions): Front {
 
 async function serveGit(request: GitRequest, exchange: HttpExchange, options: SmartHttpOptions): Promise<void> {
   const { access, backend } = options
-  Object.assign(exchange.record, request)
+  exchange.record.service = request.service
+  exchange.record.phase = request.phase
   const identity = await identify(exchange, options)
   if (identity === undefined) return
 
-  const decision = await access.decide(request, identity, backend)
+  const { decision, isNameKnown } = await access.decide(request, identity, backend)
+  if (isNameKnown) exchange.record.repository = request.repository
   exchange.record.rule = decision.rule
   if (decision.kind === 'refuse') {
     refuse(decision.refusal, exchange, options, decision.rule)
