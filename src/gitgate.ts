@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { createSecureContext } from 'node:tls'
 import { Access } from './access/access.js'
 import { Bans } from './access/ban.js'
 import { AccessMemory } from './access/memory.js'
@@ -199,5 +200,12 @@ function readTls({ tls }: Config): { cert: Buffer; key: Buffer } | undefined {
       throw new GitgateError('configuration', `${path} can't be read: ${messageOf(cause)}`, { cause })
     }
   }
-  return { cert: read(tls.cert), key: read(tls.key) }
+  const pair = { cert: read(tls.cert), key: read(tls.key) }
+  try {
+    createSecureContext(pair)
+  } catch (cause) {
+    const files = `the certificate ${tls.cert} and the key ${tls.key}`
+    throw new GitgateError('configuration', `${files} can't be used: ${messageOf(cause)}`, { cause })
+  }
+  return pair
 }

@@ -63,7 +63,7 @@ export async function embeddedGit({
     },
 
     async serveUnborn(request, exchange) {
-      return outcomeOf(await run(request, exchange, emptyRepository), exchange)
+      return outcomeOf(await run(request, exchange, emptyRepository), request, exchange)
     },
 
     async serve(request, exchange) {
@@ -72,7 +72,7 @@ export async function embeddedGit({
       const branches = isPush ? await branchesBesideUnbornHead(git, repository) : undefined
       const end = await run(request, exchange, repository)
       if (branches !== undefined && end.began) await adoptFirstBranch(git, repository, branches)
-      return outcomeOf(end, exchange)
+      return outcomeOf(end, request, exchange)
     },
   }
 }
@@ -82,21 +82,30 @@ export function emptyRepositoryIn(dataFolder: string): string {
   return join(dataFolder, 'empty.git')
 }
 
-function outcomeOf({ began, failure, killed, stderr }: GitEnd, exchange: Exchange): ServeOutcome {
+function outcomeOf(
+  { began, failure, killed, stderr }: GitEnd,
+  { phase }: GitRequest,
+  exchange: Exchange,
+): ServeOutcome {
   if (failure === undefined) {
     // An empty list of commands, or of wants, has an empty answer.
     if (!began) exchange.begin()
     return { kind: 'answered' }
   }
   const reason = stderr === '' ? failure : `${failure}: ${stderr}`
-  if (!began)
-    return {
-      kind: 'failed',
-      reason,
-      fault: /protocol error|bad line length|bad band/.test(stderr) ? 'client' : 'server',
-    }
+  if (!began) return { kind: 'failed', reason, fault: faultOf(phase, stderr) }
   // A git that fails by itself has said so in its answer (ERR, band 3); one that was killed stops anywhere.
   return killed ? { kind: 'broken', reason } : { kind: 'answered', failure: reason }
+}
+
+/**
+ * Whose fault it is that git said nothing. In an exchange git dies without a word of protocol when the request is not
+ * one, in dozens of wordings; what is wrong on our side is worded by the system, and mostly seen at the advertisement.
+ */
+function faultOf(phase: GitRequest['phase'], stderr: string): 'client' | 'server' {
+  const isOurs =
+    /not a git repository|unable to|permission denied|no space|ownership|corrupt|cannot|could not|failed to/i
+  return phase === 'exchange' && stderr !== '' && !isOurs.test(stderr) ? 'client' : 'server'
 }
 
 function requesterEnvironment({ gitProtocol, requester }: Exchange): Record<string, string> {

@@ -76,12 +76,12 @@ async function serveGit(request: GitRequest, exchange: HttpExchange, options: Sm
   const served = openExchange(exchange, request, requesterOf(identity))
   const start = await peek(served.git.body, START_BYTES)
   const kind = start === undefined ? 'not-packets' : classifyBodyStart(start)
-  if (kind === 'not-packets') {
-    refuse({ kind: 'body-malformed' }, exchange, options, 'no pkt-line')
-    return
+  const isPush = request.service === 'git-receive-pack'
+  if (kind === 'not-packets' || (kind === 'empty' && !isPush)) {
+    refuse({ kind: 'body-malformed' }, exchange, options, 'no pkt-line'); return;
   }
   await conclude(served, exchange, options, async (git) => {
-    if (request.service === 'git-receive-pack' && (kind === 'flush-only' || kind === 'empty')) {
+    if (isPush && kind !== 'packets') {
       // The probe before a chunked push: nothing to do, and nothing to create yet.
       git.begin()
       return { kind: 'answered' }

@@ -1,0 +1,94 @@
+import { execFileSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { GitClient } from './git-client.js'
+import { GitgateCli } from './gitgate-process.js'
+import { requireProgram } from './programs.js'
+
+t.test('clone and push over HTTPS, with a certificate of an own CA', { skip: requireProgram('openssl') }, async (t) => {
+  const folder = t.testdir()
+  const cli = new GitgateCli(folder)
+  const { ca, cert, key } = makeCertificates(folder)
+  await cli.ask(['user', 'add', 'alice'])
+  const token = await cli.ask(['token', 'create', 'alice', '--name', 'n', '--scopes', 'write_repository'])
+  const gate = await cli.serve(t, ['serve', '--port', '0', '--tls-cert', cert, '--tls-key', key])
+  t.match(gate.url, /^https:\/\/127\.0\.0\.1:\d+$/)
+
+  const git = new GitClient(folder, 'client')
+  const remote = `${gate.url.replace('//', `//alice:${token}@`)}/alice/app.git`
+  const trusting = ['-c', `http.sslCAInfo=${ca}`]
+  const local = await git.init('local')
+  await git.run([...trusting, 'push', remote, 'main'], { cwd: local })
+  await git.run([...trusting, 'clone', remote, 'clone'])
+  t.equal(
+    await git.ask(['rev-parse', 'HEAD'], { cwd: join(git.home, 'clone') }),
+    await git.ask(['rev-parse', 'HEAD'], { cwd: local }),
+  )
+  const distrusting = await git.run(['clone', remote, 'none'], { status: 128 })
+  t.match(distrusting.stderr, /certificate/, 'the certificate is checked')
+  const plain = await git.run(['clone', remote.replace('https', 'http'), 'none'], { status: 128 })
+  t.ok(plain.stderr, 'plain HTTP is not answered')
+})
+
+t.test(
+  'files that are no certificate, or no key of it, are refused in one line',
+  { skip: requireProgram('openssl') },
+  async (t) => {
+    const folder = t.testdir()
+    const cli = new GitgateCli(folder)
+    const { ca, cert, key } = makeCertificates(folder)
+    const other = join(folder, 'ca.key')
+    for (const [certFile, keyFile] of [
+      [key, cert],
+      [cert, other],
+      [ca, key],
+    ] as const) {
+      const { status, stderr } = await cli.run(['serve', '--port', '0', '--tls-cert', certFile, '--tls-key', keyFile])
+      t.equal(status, 1)
+      t.match(stderr, /^gitgate: the certificate .* and the key .* can't be used: /)
+      t.equal(stderr.trim().split('\n').length, 1)
+    }
+  },
+)
+
+/** A certificate for 127.0.0.1, signed by a CA made for this test. */
+function makeCertificates(folder: string): { ca: string; cert: string; key: string } {
+  const at = (name: string) => join(folder, name)
+  const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' })
+  openssl(
+    'req',
+    '-x509',
+    '-newkey',
+    'rsa:2048',
+    '-nodes',
+    '-keyout',
+    'ca.key',
+    '-out',
+    'ca.pem',
+    '-days',
+    '2',
+    '-subj',
+    '/CN=Test CA',
+  )
+  openssl('req', '-newkey', 'rsa:2048', '-nodes', '-keyout', 'server.key', '-out', 'server.csr', '-subj', '/CN=gitgate')
+  writeFileSync(at('ext'), 'subjectAltName=IP:127.0.0.1,DNS:localhost\n')
+  openssl(
+    'x509',
+    '-req',
+    '-in',
+    'server.csr',
+    '-CA',
+    'ca.pem',
+    '-CAkey',
+    'ca.key',
+    '-CAcreateserial',
+    '-out',
+    'server.pem',
+    '-days',
+    '2',
+    '-extfile',
+    'ext',
+  )
+  return { ca: at('ca.pem'), cert: at('server.pem'), key: at('server.key') }
+}
