@@ -78,7 +78,8 @@ async function serveGit(request: GitRequest, exchange: HttpExchange, options: Sm
   const kind = start === undefined ? 'not-packets' : classifyBodyStart(start)
   const isPush = request.service === 'git-receive-pack'
   if (kind === 'not-packets' || (kind === 'empty' && !isPush)) {
-    refuse({ kind: 'body-malformed' }, exchange, options, 'no pkt-line'); return;
+    refuse({ kind: 'body-malformed' }, exchange, options, 'no pkt-line')
+    return
   }
   await conclude(served, exchange, options, async (git) => {
     if (isPush && kind !== 'packets') {
