@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
+import type { OptionName, OptionValue } from './config-options.js'
+import { OPTIONS } from './config-options.js'
 import { GitgateError, messageOf } from './errors.js'
 import type { LogLevel } from './log.js'
-import { LOG_LEVELS } from './log.js'
-import { parseAddressList } from './address-list.js'
+import type { Secret } from './secret.js'
 
 /** Everything that is set where the gate starts; what changes while it runs is a setting in the store. */
 export type Config = {
@@ -12,6 +12,8 @@ export type Config = {
   readonly host: string
   readonly port: number
   readonly repos: string
+  /** A Git server elsewhere; `undefined`: the embedded one. */
+  readonly upstream: UpstreamConfig | undefined
   readonly publicUrl: string | undefined
   readonly tls: { readonly cert: string; readonly key: string } | undefined
   readonly trustedProxies: readonly string[]
@@ -25,46 +27,16 @@ export type Config = {
   readonly shutdownTimeout: number
 }
 
-/** One way to configure: a variable, a default, a rule. The flag of the same name, if there is one, goes before it. */
-type Option<T> = {
-  readonly variable: string
-  readonly fallback: string | undefined
-  /** What it does; for the documentation. */
-  readonly summary: string
-  /** @throws GitgateError whose message says what the option takes */
-  readonly parse: (text: string) => T
+/** A Git server elsewhere, and how to speak to it. */
+export type UpstreamConfig = {
+  readonly url: URL
+  /** The whole `Authorization` header that it is sent. */
+  readonly authorization: Secret | undefined
+  /** A file with the certificates of a private CA. */
+  readonly ca: string | undefined
+  /** Milliseconds. */
+  readonly headersTimeout: number
 }
-
-// The texts are what `docs/configuration.md` lists; a test holds the two together.
-export const OPTIONS = {
-  data: option('GITGATE_DATA', './data', 'folder of the database and the key', path),
-  keyFile: option('GITGATE_KEY_FILE', undefined, 'key that two-factor seeds are encrypted under (`<data>/key`)', path),
-  host: option('GITGATE_HOST', '127.0.0.1', 'address to listen on', notEmpty),
-  port: option('GITGATE_PORT', '8080', 'port to listen on; 0 takes a free one', wholeNumber(0, 65_535)),
-  repos: option('GITGATE_REPOS', './repos', 'folder of the bare repositories', path),
-  publicUrl: option('GITGATE_PUBLIC_URL', undefined, 'where people reach the gate, if not where it listens', publicUrl),
-  tlsCert: option('GITGATE_TLS_CERT', undefined, 'certificate chain in PEM; turns HTTPS on, with the key', path),
-  tlsKey: option('GITGATE_TLS_KEY', undefined, 'private key of the certificate, in PEM', path),
-  trustedProxies: option(
-    'GITGATE_TRUSTED_PROXIES',
-    '',
-    'addresses and networks whose X-Forwarded-For counts',
-    parseAddressList,
-  ),
-  realm: option('GITGATE_REALM', 'GitGate', 'realm that clients are challenged with', realm),
-  git: option('GITGATE_GIT', undefined, 'absolute path of git (the first one in PATH)', path),
-  logLevel: option('GITGATE_LOG_LEVEL', 'info', LOG_LEVELS.join(', '), logLevel),
-  bcryptCost: option('GITGATE_BCRYPT_COST', '12', 'cost of password hashes', wholeNumber(4, 15)),
-  idleTimeout: option(
-    'GITGATE_IDLE_TIMEOUT',
-    '600',
-    'seconds without traffic after which a connection is cut',
-    seconds,
-  ),
-  shutdownTimeout: option('GITGATE_SHUTDOWN_TIMEOUT', '30', 'seconds that running transfers get at the end', seconds),
-} as const
-
-export type OptionName = keyof typeof OPTIONS
 
 /** What was given as flags, by option. */
 export type Flags = Partial<Record<OptionName, string>>
@@ -86,24 +58,65 @@ export function loadConfig(flags: Flags, environment: NodeJS.ProcessEnv, file: s
       mistakes.push(`the variable ${variable} is not known to this version`)
     }
   }
-  const value = <K extends OptionName>(name: K): ReturnType<(typeof OPTIONS)[K]['parse']> | undefined => {
-    const { variable, fallback, parse } = OPTIONS[name] as Option<ReturnType<(typeof OPTIONS)[K]['parse']>>
+  const read = <K extends OptionName>(name: K): OptionValue<K> => {
+    const { variable, fallback, parse } = OPTIONS[name]
     const given = givenAs(name, flags, environment) ?? inFile.get(variable)
     const text = given?.text ?? fallback
-    if (text === undefined) return undefined
     try {
-      return parse(text)
+      return (text === undefined ? undefined : parse(text)) as OptionValue<K>
     } catch (error) {
       mistakes.push(`${given?.where ?? variable}: ${messageOf(error)}`)
-      return undefined
+      // Never used: a configuration with mistakes is thrown away below.
+      return undefined as OptionValue<K>
     }
   }
-  const values = Object.fromEntries((Object.keys(OPTIONS) as OptionName[]).map((name) => [name, value(name)]))
-  const { tlsCert, tlsKey, ...rest } = values as Record<OptionName, unknown>
-  if ((tlsCert === undefined) !== (tlsKey === undefined))
-    mistakes.push('a certificate and its key go together: --tls-cert and --tls-key')
+  const config: Config = {
+    data: read('data'),
+    keyFile: read('keyFile'),
+    host: read('host'),
+    port: read('port'),
+    repos: read('repos'),
+    upstream: upstreamOf(read, mistakes),
+    publicUrl: read('publicUrl'),
+    tls: pairOf(read('tlsCert'), read('tlsKey'), mistakes),
+    trustedProxies: read('trustedProxies'),
+    realm: read('realm'),
+    git: read('git'),
+    logLevel: read('logLevel'),
+    bcryptCost: read('bcryptCost'),
+    idleTimeout: read('idleTimeout'),
+    shutdownTimeout: read('shutdownTimeout'),
+  }
+  if (config.upstream !== undefined && flags.repos !== undefined) {
+    mistakes.push('--repos is for the embedded server, and --upstream for another: give one of them')
+  }
   if (mistakes.length > 0) throw new GitgateError('configuration', mistakes.join('; '))
-  return { ...rest, tls: tlsCert === undefined ? undefined : { cert: tlsCert, key: tlsKey } } as Config
+  return config
+}
+
+type Read = <K extends OptionName>(name: K) => OptionValue<K>
+
+function upstreamOf(read: Read, mistakes: string[]): UpstreamConfig | undefined {
+  const url = read('upstream')
+  const file = read('upstreamAuthorizationFile')
+  const authorization = file === undefined ? read('upstreamAuthorization') : readAuthorization(file, mistakes)
+  const [ca, headersTimeout] = [read('upstreamCa'), read('upstreamTimeout')]
+  return url === undefined ? undefined : { url, authorization, ca, headersTimeout }
+}
+
+function readAuthorization(file: string, mistakes: string[]): Secret | undefined {
+  try {
+    return OPTIONS.upstreamAuthorization.parse(readFileSync(file, 'utf8').trim())
+  } catch (error) {
+    mistakes.push(`${file}: ${messageOf(error)}`)
+    return undefined
+  }
+}
+
+function pairOf(cert: string | undefined, key: string | undefined, mistakes: string[]): Config['tls'] {
+  if (cert !== undefined && key !== undefined) return { cert, key }
+  if (cert !== key) mistakes.push('a certificate and its key go together: --tls-cert and --tls-key')
+  return undefined
 }
 
 /** A value and where it was given. */
@@ -142,61 +155,4 @@ function readFile(file: string, mistakes: string[]): Map<string, Given> {
 
 function isVariable(name: string): boolean {
   return Object.values(OPTIONS).some(({ variable }) => variable === name)
-}
-
-function option<T>(
-  variable: string,
-  fallback: string | undefined,
-  summary: string,
-  parse: (text: string) => T,
-): Option<T> {
-  return { variable, fallback, summary, parse }
-}
-
-function notEmpty(text: string): string {
-  if (text === '') throw new GitgateError('configuration', "can't be empty")
-  return text
-}
-
-function path(text: string): string {
-  return resolve(notEmpty(text))
-}
-
-function wholeNumber(min: number, max: number) {
-  return (text: string): number => {
-    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
-    if (Number.isNaN(value) || value < min || value > max) {
-      throw new GitgateError('configuration', `takes a whole number from ${min} to ${max}`)
-    }
-    return value
-  }
-}
-
-function seconds(text: string): number {
-  return wholeNumber(1, 86_400)(text) * 1_000
-}
-
-function publicUrl(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url === undefined || !['http:', 'https:'].includes(url.protocol)) {
-    throw new GitgateError('configuration', 'takes a URL such as https://git.example.com')
-  }
-  if (url.username !== '' || url.password !== '')
-    throw new GitgateError('configuration', 'must not hold a username or a password')
-  if (url.search !== '' || url.hash !== '')
-    throw new GitgateError('configuration', 'must not hold a query or a fragment')
-  return url.href.replace(/\/+$/, '')
-}
-
-function realm(text: string): string {
-  if (!/^[\x20-\x21\x23-\x5b\x5d-\x7e]{1,80}$/.test(text)) {
-    throw new GitgateError('configuration', 'takes up to 80 printable ASCII characters, without quotes and backslashes')
-  }
-  return text
-}
-
-function logLevel(text: string): LogLevel {
-  const level = LOG_LEVELS.find((name) => name === text)
-  if (level === undefined) throw new GitgateError('configuration', `takes one of ${LOG_LEVELS.join(', ')}`)
-  return level
 }

@@ -1,5 +1,5 @@
 // Control characters would forge lines of a terminal or a log; bidirectional overrides would disguise a name.
-const UNPRINTABLE = /[\p{Cc}\u2028\u2029\u200E\u200F\u202A-\u202E\u2066-\u2069]/u
+const UNPRINTABLE = /[\p{Cc}\u2028\u2029\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]/u
 const ALL_UNPRINTABLE = new RegExp(UNPRINTABLE, 'gu')
 const MAX_QUOTED = 80
 

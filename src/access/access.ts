@@ -57,19 +57,19 @@ export class Access {
   async decide(
     request: GitRequest,
     identity: Identity,
-    backend: Pick<Backend, 'find' | 'obstacleToCreate'>,
+    backend: Pick<Backend, 'find' | 'creation'>,
   ): Promise<{ readonly decision: Decision; readonly isNameKnown: boolean }> {
     const { memory, ownsGroup } = this.#options
     const snapshot = await memory.current()
     const { repository } = request
     const found = await backend.find(repository)
-    const mayBeCreated = found === 'missing' && abilityOf(request) === 'write'
+    const isFirstPush = found === 'missing' && abilityOf(request) === 'write'
     const account = accountOf(identity)
     const circumstances = {
       standing: standing(account, await snapshot.grantsOf(account), repository, ownsGroup),
       repository: found,
-      obstacleToCreate: mayBeCreated ? await backend.obstacleToCreate(repository) : undefined,
-      pushToCreate: (await snapshot.settings()).push_to_create,
+      obstacleToCreate: isFirstPush ? await backend.creation?.obstacle(repository) : undefined,
+      pushToCreate: backend.creation !== undefined && (await snapshot.settings()).push_to_create,
     }
     const decision = decide(request, identity, circumstances)
     return { decision, isNameKnown: found === 'found' || decision.kind !== 'refuse' }

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Account } from '../accounts/account.js'
 import type { Settings } from '../policies/settings.js'
+import { resolveSettings } from '../policies/settings.js'
 import type { Secret } from '../secret.js'
 import type { PersonalAccessToken } from '../tokens/token.js'
 import type { Grant, ReadyGrant, Subject } from './grant.js'
@@ -18,7 +19,8 @@ export interface AccessSource {
   findTokenWithOwner(digest: Secret): Promise<VerifiedToken | undefined>
   findAccountByLogin(login: string): Promise<Account | undefined>
   listGrantsFor(subjects: readonly Subject[]): Promise<Grant[]>
-  readSettings(): Promise<Settings>
+  /** Those that were changed, as texts. */
+  listSettings(): Promise<ReadonlyMap<string, string>>
 }
 
 const REMEMBERED_TOKENS = 10_000
@@ -86,7 +88,7 @@ export class Snapshot {
 
   settings(): Promise<Settings> {
     if (this.#settings === undefined) {
-      const settings = this.#source.readSettings()
+      const settings = this.#source.listSettings().then(resolveSettings)
       this.#settings = settings
       settings.catch(() => (this.#settings = undefined))
     }

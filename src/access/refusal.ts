@@ -32,6 +32,9 @@ export type Refusal =
   | { readonly kind: 'content-encoding-unknown' }
   | { readonly kind: 'body-malformed' }
   | { readonly kind: 'backend-failed'; readonly requestId: string }
+  | { readonly kind: 'backend-silent'; readonly requestId: string }
+  /** The request came back to the gate: its upstream is the gate itself. */
+  | { readonly kind: 'loop' }
 
 /** What a service does to a repository. */
 export type Ability = 'read' | 'write'
@@ -117,6 +120,13 @@ export function describeRefusal(refusal: Refusal, baseUrl: string): RefusalAnswe
         502,
         `The Git server did not answer this request. The gate's log has the reason under the request id ${refusal.requestId}.`,
       )
+    case 'backend-silent':
+      return plain(
+        504,
+        `The Git server took too long to answer. The gate's log has more under the request id ${refusal.requestId}.`,
+      )
+    case 'loop':
+      return plain(508, 'This gate is its own upstream: --upstream must name the Git server behind it.')
   }
 }
 

@@ -44,7 +44,7 @@ const USERNAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/
 const MAX_USERNAME = 64
 const MAX_NAME = 255
 // Not RFC 5322: only what keeps an address on one line and with one @. Whether it receives mail, mail will tell.
-const EMAIL = /^[^\s@<>"',;:\\]+@[^\s@<>"',;:\\]+$/
+const EMAIL = /^[^\s@<>",;:\\]+@[^\s@<>",;:\\]+$/
 
 /**
  * Checks a username.

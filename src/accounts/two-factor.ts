@@ -18,6 +18,7 @@ export type RecoveryCode = { readonly id: number; readonly hash: Secret }
 /** Where second factors are kept. */
 export interface TwoFactorStore {
   find(accountId: number): Promise<TwoFactor | undefined>
+  /** @throws GitgateError `conflict` when it is on already */
   enable(accountId: number, seed: Secret, recoveryHashes: readonly Secret[], now: Date): Promise<void>
   disable(accountId: number): Promise<void>
   /** Marks a time step as used. @returns false when it, or a later one, was used before */
@@ -81,7 +82,7 @@ export type SecondFactorVerdict = 'totp' | 'recovery-code' | 'wrong'
  * Checks a second factor: a code of the authenticator app, or one of the recovery codes, which is then used up.
  *
  * @param code what was typed; blanks and dashes don't count
- * @throws GitgateError `conflict` when two-factor authentication is off
+ * @throws GitgateError `conflict` when two-factor authentication is off, or too many checks wait
  */
 export async function verifySecondFactor(
   store: TwoFactorStore,
@@ -101,7 +102,9 @@ export async function verifySecondFactor(
   if (text.length !== RECOVERY_GROUPS * RECOVERY_GROUP_LENGTH) return 'wrong'
   const recoveryCode = new Secret(groupCode(text), 'recovery code')
   for (const { id, hash } of twoFactor.recoveryCodes) {
-    if ((await passwords.check({ id: account.id, passwordHash: hash }, recoveryCode)) !== 'right') continue
+    const verdict = await passwords.check({ id: account.id, passwordHash: hash }, recoveryCode)
+    if (verdict === 'busy') throw new GitgateError('conflict', 'too many passwords are being checked; try again')
+    if (verdict === 'wrong') continue
     return (await store.takeRecoveryCode(id)) ? 'recovery-code' : 'wrong'
   }
   return 'wrong'

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { parseGrant, parseSubject, readyGrant, standing, subjectsOf } from '../access/grant.js'
 import { GitgateError } from '../errors.js'
 import type { CliContext } from './context.js'
-import { addCommand, requireAccount, requireRepositoryPath, withStore } from './context.js'
+import { addCommand, isBeforeUpstream, requireAccount, requireRepositoryPath, withStore } from './context.js'
 
 type JsonOption = { json?: true }
 
@@ -72,7 +72,7 @@ export function addAccessCommands(program: Command, context: CliContext): void {
       const path = requireRepositoryPath(repository)
       const account = username === '@anonymous' ? undefined : await requireAccount(cli, username)
       const grants = (await cli.store.grants.listFor(subjectsOf(account))).map(readyGrant)
-      const { role, rule } = standing(account, grants, path, true)
+      const { role, rule } = standing(account, grants, path, !(await isBeforeUpstream(cli)))
       const isBlocked = account?.state === 'blocked'
       if (json === true) {
         cli.output.json({ user: username, repository: path, role, rule, blocked: isBlocked })

@@ -67,12 +67,27 @@ export async function withStore(context: CliContext, work: (cli: OpenCli) => Pro
   }
 }
 
-/** The repositories of the embedded server: in the folder that was given, or that `serve` used last, or the default. */
+/** Whether this gate stands before another server: by the configuration, or by what `serve` did last. */
+export async function isBeforeUpstream(cli: OpenCli): Promise<boolean> {
+  return cli.config().upstream !== undefined || (await cli.store.facts.readBackend()) === 'upstream'
+}
+
+/**
+ * The repositories of the embedded server: in the folder that was given, or that `serve` used last, or the default.
+ *
+ * @throws GitgateError `conflict` when no folder was given and the gate stands before another server
+ */
 export async function openRepositories(cli: OpenCli, given: string | undefined): Promise<CliRepositories> {
   const config = cli.config(given === undefined ? {} : { repos: given })
   const isChosen = given !== undefined || cli.terminal.env['GITGATE_REPOS'] !== undefined
-  const root = isChosen ? config.repos : ((await cli.store.facts.readRepositoriesRoot()) ?? config.repos)
-  return await cli.rooms.openRepositories(root, config)
+  const served = isChosen ? undefined : await cli.store.facts.readBackend()
+  if (served === 'upstream') {
+    throw new GitgateError(
+      'conflict',
+      'this gate stands before another server, which keeps the repositories; for the embedded one, give --repos',
+    )
+  }
+  return await cli.rooms.openRepositories(served?.root ?? config.repos, config)
 }
 
 /**

@@ -7,14 +7,16 @@ import type { SettingStore } from '../policies/settings.js'
 import type { RepositoryPath } from '../protocol/repository-path.js'
 import type { TokenStore } from '../tokens/token.js'
 
-/** What the commands keep and read. */
+/** What the commands keep and read, and can serve. */
 export type CliStore = {
   readonly accounts: AccountStore
   readonly twoFactors: TwoFactorStore
   readonly tokens: TokenStore
   readonly grants: GrantStore
   readonly settings: SettingStore
-  readonly facts: { readRepositoriesRoot(): Promise<string | undefined> }
+  readonly facts: { readBackend(): Promise<'upstream' | { readonly root: string } | undefined> }
+  /** Builds a gate over this store. */
+  createGate(config: Config, log: Logger): Promise<CliGate>
   close(): Promise<void>
 }
 
@@ -40,6 +42,4 @@ export type CliRooms = {
   openStore(config: Config): CliStore
   /** Opens the folder of the repositories. */
   openRepositories(root: string, config: Config): Promise<CliRepositories>
-  /** Builds a gate over its own store. */
-  createGate(config: Config, log: Logger): Promise<CliGate>
 }

@@ -12,16 +12,18 @@ export type ServeFlags = Flags & { json?: true }
 
 /** `gitgate serve`: serve Git over HTTP until the process is asked to end. */
 export function addServeCommand(program: Command, context: CliContext): void {
-  const example = 'gitgate serve --host 127.0.0.1 --port 8080 --repos ./repos'
-  addListenOptions(addCommand(program, 'serve', 'serve Git over HTTP', example)).action((flags: ServeFlags) =>
-    withStore(context, (cli) =>
-      serve(cli, flags, async (url) => {
-        const accounts = await cli.store.accounts.list()
-        if (accounts.length === 0) cli.output.note('No accounts yet. Add one: gitgate user add NAME')
-        announce(cli, url, flags.json)
-      }),
-    ),
-  )
+  const example = 'gitgate serve --upstream http://127.0.0.1:9000'
+  addListenOptions(addCommand(program, 'serve', 'serve Git over HTTP', example))
+    .option('--upstream <url>', 'Git server behind the gate, instead of the embedded one')
+    .action((flags: ServeFlags) =>
+      withStore(context, (cli) =>
+        serve(cli, flags, async (url) => {
+          const accounts = await cli.store.accounts.list()
+          if (accounts.length === 0) cli.output.note('No accounts yet. Add one: gitgate user add NAME')
+          announce(cli, url, flags.json)
+        }),
+      ),
+    )
 }
 
 /** Adds the options that say where to listen and what to serve. */
@@ -46,7 +48,7 @@ export async function serve(
   onListening: (url: string) => Promise<void>,
 ): Promise<void> {
   const config = cli.config(flags)
-  const gate = await cli.rooms.createGate(config, createLog(config.logLevel, redactTokens))
+  const gate = await cli.store.createGate(config, createLog(config.logLevel, redactTokens))
   try {
     const url = await gate.listen()
     warnOfPlainHttp(cli, config)

@@ -4,9 +4,11 @@ import { checkDisplayName, checkEmail, checkUsername } from '../accounts/account
 import { accountEntity } from '../accounts/entity.js'
 import { checkNewPassword } from '../accounts/password.js'
 import { GitgateError } from '../errors.js'
+import { checkNoTokenShape } from '../policies/password-use.js'
 import { parseRepositoryPath } from '../protocol/repository-path.js'
+import type { Secret } from '../secret.js'
 import type { CliContext, OpenCli } from './context.js'
-import { addCommand, openRepositories, requireAccount, withStore } from './context.js'
+import { addCommand, isBeforeUpstream, openRepositories, requireAccount, withStore } from './context.js'
 import { confirmLoss, readNewSecret } from './input.js'
 
 /** `gitgate user …`: who may sign in. @returns the group, for `user 2fa` */
@@ -90,7 +92,7 @@ export function addUserCommands(program: Command, context: CliContext): Command 
       withStore(context, async (cli) => {
         const account = await requireAccount(cli, username)
         const password = await readNewSecret(cli.terminal, 'password')
-        checkNewPassword(password, account)
+        await checkPassword(cli, password, account)
         await cli.store.accounts.setPasswordHash(account.id, await cli.passwords.hash(password))
         await showChanged(cli, username, json, `The password of ${account.username} is set.`)
       }),
@@ -128,7 +130,7 @@ async function addAccount(cli: OpenCli, username: string, options: AddOptions): 
   if (email !== null) checkEmail(email)
   await refuseNameOfGroup(cli, username)
   const password = options.passwordStdin === true ? await readNewSecret(cli.terminal, 'password') : undefined
-  if (password !== undefined) checkNewPassword(password, { username, email })
+  if (password !== undefined) await checkPassword(cli, password, { username, email })
   const passwordHash = password === undefined ? null : await cli.passwords.hash(password)
   return await cli.store.accounts.add(
     { username, name, email, admin: options.admin === true, passwordHash },
@@ -136,8 +138,18 @@ async function addAccount(cli: OpenCli, username: string, options: AddOptions): 
   )
 }
 
+async function checkPassword(
+  cli: OpenCli,
+  password: Secret,
+  account: Pick<Account, 'username' | 'email'>,
+): Promise<void> {
+  checkNewPassword(password, account)
+  checkNoTokenShape(password, await cli.settings())
+}
+
 /** An account owns the group of its name: it must not come into repositories that others have put there. */
 async function refuseNameOfGroup(cli: OpenCli, username: string): Promise<void> {
+  if (await isBeforeUpstream(cli)) return
   const repositories = await openRepositories(cli, undefined)
   const path = parseRepositoryPath(username)
   if (path === undefined || (!repositories.hasGroup(path) && !repositories.has(path))) return

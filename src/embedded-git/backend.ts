@@ -1,5 +1,7 @@
 import { join } from 'node:path'
-import type { Backend, Exchange, ServeOutcome } from '../protocol/backend.js'
+import type { Readable } from 'node:stream'
+import { createGunzip } from 'node:zlib'
+import type { Backend, Exchange, Fault, ServeOutcome } from '../protocol/backend.js'
 import type { GitRequest } from '../protocol/git-request.js'
 import { encodePktLine, FLUSH } from '../protocol/pkt-line.js'
 import type { GitProgram } from './git-program.js'
@@ -35,10 +37,10 @@ export async function embeddedGit({
       program: git.path,
       args: serviceArguments(request, repository, maxInputSize),
       env: { ...gitEnvironment(), ...requesterEnvironment(exchange) },
-      input: isAdvertisement ? undefined : exchange.body,
+      input: isAdvertisement ? undefined : decodedBody(exchange),
       signal: exchange.signal,
       begin: () => {
-        const answer = exchange.begin()
+        const answer = exchange.begin({ compressible: isAdvertisement })
         if (isAdvertisement) {
           answer.write(encodePktLine(`# service=${request.service}\n`))
           answer.write(FLUSH)
@@ -51,21 +53,6 @@ export async function embeddedGit({
   return {
     find: (repository) => Promise.resolve(folder.has(repository) ? 'found' : 'missing'),
 
-    obstacleToCreate: (repository) => Promise.resolve(folder.obstacleTo(repository)),
-
-    async create(repository) {
-      try {
-        await folder.create(git, repository, 'sha1')
-      } catch (error) {
-        // Two first pushes at once: the second finds what the first has made.
-        if (!folder.has(repository)) throw error
-      }
-    },
-
-    async serveUnborn(request, exchange) {
-      return outcomeOf(await run(request, exchange, emptyRepository), request, exchange)
-    },
-
     async serve(request, exchange) {
       const repository = folder.locate(request.repository)
       const isPush = request.service === 'git-receive-pack' && request.phase === 'exchange'
@@ -73,6 +60,23 @@ export async function embeddedGit({
       const end = await run(request, exchange, repository)
       if (branches !== undefined && end.began) await adoptFirstBranch(git, repository, branches)
       return outcomeOf(end, request, exchange)
+    },
+
+    creation: {
+      obstacle: (repository) => Promise.resolve(folder.obstacleTo(repository)),
+
+      async create(repository) {
+        try {
+          await folder.create(git, repository, 'sha1')
+        } catch (error) {
+          // Two first pushes at once: the second finds what the first has made.
+          if (!folder.has(repository)) throw error
+        }
+      },
+
+      async serveUnborn(request, exchange) {
+        return outcomeOf(await run(request, exchange, emptyRepository), request, exchange)
+      },
     },
   }
 }
@@ -102,10 +106,20 @@ function outcomeOf(
  * Whose fault it is that git said nothing. In an exchange git dies without a word of protocol when the request is not
  * one, in dozens of wordings; what is wrong on our side is worded by the system, and mostly seen at the advertisement.
  */
-function faultOf(phase: GitRequest['phase'], stderr: string): 'client' | 'server' {
+function faultOf(phase: GitRequest['phase'], stderr: string): Fault {
   const isOurs =
     /not a git repository|unable to|permission denied|no space|ownership|corrupt|cannot|could not|failed to/i
-  return phase === 'exchange' && stderr !== '' && !isOurs.test(stderr) ? 'client' : 'server'
+  return phase === 'exchange' && stderr !== '' && !isOurs.test(stderr) ? 'request' : 'backend'
+}
+
+/** Git reads no compressed requests from its standard input. */
+function decodedBody({ body, contentEncoding, signal }: Exchange): Readable {
+  if (contentEncoding === undefined) return body
+  const gunzip = createGunzip()
+  // A client that leaves must fail the decoder, too, or git would wait for more.
+  body.on('error', (error) => gunzip.destroy(error))
+  signal.addEventListener('abort', () => gunzip.destroy(), { once: true })
+  return body.pipe(gunzip)
 }
 
 function requesterEnvironment({ gitProtocol, requester }: Exchange): Record<string, string> {

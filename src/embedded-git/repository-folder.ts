@@ -58,12 +58,11 @@ export class RepositoryFolder {
   list(): RepositoryPath[] {
     const found: RepositoryPath[] = []
     const visit = (group: string): void => {
-      for (const entry of readdirSync(join(this.root, group), { withFileTypes: true })) {
-        if (!entry.isDirectory() || entry.name.startsWith('.')) continue
-        const name = group === '' ? entry.name : `${group}/${entry.name}`
-        const path = entry.name.endsWith('.git') ? parseRepositoryPath(name.slice(0, -'.git'.length)) : undefined
+      for (const entry of foldersIn(join(this.root, group))) {
+        const name = group === '' ? entry : `${group}/${entry}`
+        const path = entry.endsWith('.git') ? parseRepositoryPath(name.slice(0, -'.git'.length)) : undefined
         if (path !== undefined && isRepository(this.locate(path))) found.push(path)
-        else if (!entry.name.endsWith('.git')) visit(name)
+        else if (!entry.endsWith('.git')) visit(name)
       }
     }
     visit('')
@@ -74,11 +73,12 @@ export class RepositoryFolder {
   obstacleTo(path: RepositoryPath): string | undefined {
     const group = path.split('/')[0] ?? path
     if (isReservedName(group)) return `"${group}" is reserved for gitgate's own URLs`
+    // First, since nothing that lies behind a link may show in the reason.
+    if (!this.#hasRealParents(path)) return 'a symbolic link or a file stands where its group would be'
     const inside = groupsOf(path).find((name) => lstatOf(this.locate(name)) !== undefined)
     if (inside !== undefined) return `${inside} is a repository, so it can't be a group of repositories`
     if (this.hasGroup(path)) return `${path} is a group of repositories`
     if (lstatOf(this.locate(path)) !== undefined) return `${path} exists already`
-    if (!this.#hasRealParents(path)) return 'a symbolic link or a file stands where its group would be'
     return undefined
   }
 
@@ -161,6 +161,17 @@ export class RepositoryFolder {
   /** A name in the root that is never served, on the same file system. */
   #hiddenName(purpose: string): string {
     return `${this.root}${sep}.gitgate-${purpose}-${randomBytes(6).toString('hex')}`
+  }
+}
+
+function foldersIn(folder: string): string[] {
+  try {
+    const entries = readdirSync(folder, { withFileTypes: true })
+    return entries.filter((entry) => entry.isDirectory() && !entry.name.startsWith('.')).map(({ name }) => name)
+  } catch (error) {
+    // Such as lost+found on a file system of its own.
+    if (hasSystemCode(error, 'EACCES')) return []
+    throw error
   }
 }
 

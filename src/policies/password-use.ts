@@ -1,5 +1,22 @@
 import type { Account } from '../accounts/account.js'
+import { GitgateError } from '../errors.js'
+import type { Secret } from '../secret.js'
+import { DEFAULT_PREFIX, secretShape } from '../tokens/secret.js'
 import type { Settings } from './settings.js'
+
+/**
+ * Checks that a new password would ever be looked at: what begins like a token is taken for one.
+ *
+ * @throws GitgateError `invalid`
+ */
+export function checkNoTokenShape(password: Secret, settings: Settings): void {
+  const prefixes = [settings.personal_access_token_prefix, DEFAULT_PREFIX]
+  if (secretShape(password, prefixes) === 'other') return
+  throw new GitgateError(
+    'invalid',
+    `a password can't look like a token: it must not begin with ${prefixes.join(' or ')}`,
+  )
+}
 
 /** Why a password is not taken for Git although it may be right. */
 export type TokenOnlyReason = 'two-factor-enabled' | 'two-factor-required' | 'passwords-off'

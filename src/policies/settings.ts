@@ -15,6 +15,15 @@ type Setting<T> = {
 // GitLab's rule for the prefix: letters of the Base64 alphabets and a few more.
 const PREFIX = /^[a-zA-Z0-9_+=/@:.-]*$/
 const MAX_PREFIX = 20
+// A map: an object would also have words such as `constructor`.
+const FLAG_WORDS: ReadonlyMap<string, boolean> = new Map([
+  ['true', true],
+  ['false', false],
+  ['on', true],
+  ['off', false],
+  ['yes', true],
+  ['no', false],
+])
 
 /** Every setting of an instance, by GitLab's names. Kept in the store, changed while the gate runs. */
 const SETTINGS = {
@@ -106,16 +115,8 @@ export function formatSetting(value: Settings[SettingKey]): string {
 }
 
 function flag(fallback: boolean, summary: string): Setting<boolean> {
-  const words: Readonly<Record<string, boolean>> = {
-    true: true,
-    false: false,
-    on: true,
-    off: false,
-    yes: true,
-    no: false,
-  }
   const parse = (text: string): boolean => {
-    const value = words[text.trim().toLowerCase()]
+    const value = FLAG_WORDS.get(text.trim().toLowerCase())
     if (value === undefined) throw new GitgateError('invalid', 'takes true or false')
     return value
   }

@@ -9,43 +9,79 @@ export type Requester = {
   readonly tokenId?: number
 }
 
+/** What a client says of the answers that it can take; passed on as it is. */
+export type ClientPreferences = {
+  readonly accept?: string
+  readonly acceptEncoding?: string
+  readonly acceptLanguage?: string
+  readonly userAgent?: string
+}
+
 /** One HTTP exchange as a backend sees it: bytes in, bytes out, and when to stop. */
 export type Exchange = {
-  /** The request's body, decoded; already ended for an advertisement. */
+  /** The request's body as the client sent it; already ended for an advertisement. */
   readonly body: Readable
+  /** How the body is encoded; `undefined`: as it is. */
+  readonly contentEncoding: 'gzip' | undefined
+  /** The body's length in bytes; `undefined` where it comes in chunks. */
+  readonly contentLength: number | undefined
   /** `version=2` and the like, from the `Git-Protocol` header; already checked. */
   readonly gitProtocol: string | undefined
+  readonly preferences: ClientPreferences
+  /** The client's address. */
+  readonly clientAddress: string
   /** Absent for an anonymous reader. */
   readonly requester: Requester | undefined
   /** Aborted when the client has left. Whatever the backend runs for this exchange must then end. */
   readonly signal: AbortSignal
   /** Sends the status 200 and Git's headers; what is written to the result is the answer. To be called once. */
-  begin(): Writable
+  begin(head?: AnswerHead): Writable
+}
+
+/** What a backend knows of its answer before the first byte. */
+export type AnswerHead = {
+  /** The answer is encoded so already. */
+  readonly contentEncoding?: string
+  readonly contentLength?: number
+  readonly cacheControl?: string
+  /** The front may compress it for a client that can take it. */
+  readonly compressible?: boolean
 }
 
 /** How an exchange ended for the backend. */
 export type ServeOutcome =
   /** All of the answer was written. `failure`: it reports the end of a program that failed. */
   | { readonly kind: 'answered'; readonly failure?: string }
+  /** The backend has no such repository. Nothing was written yet. */
+  | { readonly kind: 'missing' }
   /** Nothing was written yet, so a refusal can still be sent. */
-  | { readonly kind: 'failed'; readonly reason: string; readonly fault: 'client' | 'server' }
+  | { readonly kind: 'failed'; readonly reason: string; readonly fault: Fault }
   /** The answer began and can't be completed: the client must see a broken transfer, never a short answer. */
   | { readonly kind: 'broken'; readonly reason: string }
+
+/** What a failure is put down to: the request, a backend that failed or can't be reached, or one that stayed silent. */
+export type Fault = 'request' | 'backend' | 'silence'
 
 /** A Git server behind the gate, whichever: the embedded one, one elsewhere, or a cache over either. */
 export interface Backend {
   /** Whether the repository is there; `unknown` where only serving it would tell. */
   find(repository: RepositoryPath): Promise<'found' | 'missing' | 'unknown'>
 
+  /** Answers a request that was authorised. */
+  serve(request: GitRequest, exchange: Exchange): Promise<ServeOutcome>
+
+  /** How a push makes a repository that is not there; absent where the gate makes none. */
+  readonly creation?: Creation
+}
+
+/** The part of a backend that makes repositories. */
+export interface Creation {
   /** Why a repository of this path can't be created, or `undefined` where a push may create it. */
-  obstacleToCreate(repository: RepositoryPath): Promise<string | undefined>
+  obstacle(repository: RepositoryPath): Promise<string | undefined>
 
   /** Creates an empty repository for the first push to it. No error if another push was first. */
   create(repository: RepositoryPath): Promise<void>
 
   /** The advertisement of a repository that the coming push will create. */
   serveUnborn(request: GitRequest, exchange: Exchange): Promise<ServeOutcome>
-
-  /** Answers a request that was authorised. */
-  serve(request: GitRequest, exchange: Exchange): Promise<ServeOutcome>
 }

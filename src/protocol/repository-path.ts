@@ -23,7 +23,7 @@ export function parseRepositoryPath(text: string): RepositoryPath | undefined {
 }
 
 /** Whether one segment may stand in a repository's path. */
-export function isRepositorySegment(segment: string): boolean {
+function isRepositorySegment(segment: string): boolean {
   // Only ASCII passes the expression, so characters are bytes.
   return (
     segment.length <= MAX_SEGMENT_BYTES &&

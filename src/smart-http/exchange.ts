@@ -1,9 +1,9 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { Readable, Writable } from 'node:stream'
-import { createGunzip, createGzip } from 'node:zlib'
+import { createGzip } from 'node:zlib'
 import type { Refusal } from '../access/refusal.js'
 import type { HttpExchange } from '../http.js'
-import type { Exchange } from '../protocol/backend.js'
+import type { AnswerHead, ClientPreferences, Exchange } from '../protocol/backend.js'
 import type { GitRequest } from '../protocol/git-request.js'
 
 // `version=2`, perhaps with other keys after a colon (Git's documentation: protocol-v2, GIT_PROTOCOL).
@@ -11,40 +11,38 @@ const GIT_PROTOCOL = /^[a-z0-9.=:_-]{1,255}$/i
 // Advertisements are mostly hexadecimal: the cheapest level halves them, and dearer ones gain little.
 const GZIP_LEVEL = 1
 
-/** The exchange that a backend is given, and what the front does with it afterwards. */
+/** The exchange that a backend is given, and how the front ends it. */
 export type OpenExchange = {
   readonly git: Exchange
   /** Ends an answer that was begun. */
   readonly end: () => void
-  /** Whether the request's body could not be read to its end. */
-  readonly bodyFailed: () => boolean
 }
 
 /** Makes an HTTP exchange into one of Git's. */
 export function openExchange(
-  { request, response }: HttpExchange,
-  gitRequest: GitRequest,
+  { request, response, ip }: HttpExchange,
+  { service, phase }: GitRequest,
   requester: Exchange['requester'],
 ): OpenExchange {
   const client = new AbortController()
-  response.on('close', () => {
+  const onClose = (): void => {
     if (!response.writableFinished) client.abort()
-  })
-  let bodyFailed = false
-  const body = decodedBody(request)
-  body.on('error', () => (bodyFailed = true))
-
+  }
+  if (response.closed) onClose()
+  else response.once('close', onClose)
   let answer: Writable | undefined
-  const begin = (): Writable => {
-    const compressed = gitRequest.phase === 'advertisement' && acceptsGzip(request)
+  const begin = ({ contentEncoding, contentLength, cacheControl, compressible }: AnswerHead = {}): Writable => {
+    const isCompressed = compressible === true && acceptsGzip(request)
+    const encoding = isCompressed ? 'gzip' : contentEncoding
     response.writeHead(200, {
-      'Content-Type': `application/x-${gitRequest.service}-${gitRequest.phase === 'advertisement' ? 'advertisement' : 'result'}`,
-      'Cache-Control': 'no-cache',
-      ...(gitRequest.phase === 'advertisement' ? { Vary: 'Accept-Encoding' } : {}),
-      ...(compressed ? { 'Content-Encoding': 'gzip' } : {}),
+      'Content-Type': `application/x-${service}-${phase === 'advertisement' ? 'advertisement' : 'result'}`,
+      'Cache-Control': cacheControl ?? 'no-cache',
+      ...(encoding === undefined ? {} : { 'Content-Encoding': encoding }),
+      ...(contentLength === undefined ? {} : { 'Content-Length': contentLength }),
+      ...(phase === 'advertisement' ? { Vary: 'Accept-Encoding' } : {}),
     })
     answer = response
-    if (compressed) {
+    if (isCompressed) {
       const gzip = createGzip({ level: GZIP_LEVEL })
       gzip.pipe(response)
       answer = gzip
@@ -52,9 +50,18 @@ export function openExchange(
     return answer
   }
   return {
-    git: { body, gitProtocol: gitProtocolOf(request), requester, signal: client.signal, begin },
+    git: {
+      body: request,
+      contentEncoding: isGzip(request) ? 'gzip' : undefined,
+      contentLength: lengthOf(request),
+      gitProtocol: gitProtocolOf(request),
+      preferences: preferencesOf(request.headers),
+      clientAddress: ip,
+      requester,
+      signal: client.signal,
+      begin,
+    },
     end: () => answer?.end(),
-    bodyFailed: () => bodyFailed,
   }
 }
 
@@ -92,13 +99,23 @@ export async function peek(stream: Readable, count: number): Promise<Buffer | un
   })
 }
 
-function decodedBody(request: IncomingMessage): Readable {
-  if (!['gzip', 'x-gzip'].includes(contentEncoding(request))) return request
-  const gunzip = createGunzip()
-  // A client that leaves must fail the decoder, too, or its reader would wait for ever.
-  request.on('error', (error) => gunzip.destroy(error))
-  request.on('aborted', () => gunzip.destroy(new Error('the client left')))
-  return request.pipe(gunzip)
+/** Whether a body is compressed; then its first bytes say nothing about Git. */
+export function isGzip(request: IncomingMessage): boolean {
+  return ['gzip', 'x-gzip'].includes(contentEncoding(request))
+}
+
+function lengthOf(request: IncomingMessage): number | undefined {
+  const length = request.headers['content-length']
+  return length === undefined ? undefined : Number(length)
+}
+
+function preferencesOf(headers: IncomingHttpHeaders): ClientPreferences {
+  return {
+    ...(headers.accept === undefined ? {} : { accept: headers.accept }),
+    ...(headers['accept-encoding'] === undefined ? {} : { acceptEncoding: headers['accept-encoding'] }),
+    ...(headers['accept-language'] === undefined ? {} : { acceptLanguage: headers['accept-language'] }),
+    ...(headers['user-agent'] === undefined ? {} : { userAgent: headers['user-agent'] }),
+  }
 }
 
 function contentEncoding(request: IncomingMessage): string {

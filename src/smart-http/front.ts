@@ -1,14 +1,16 @@
 import type { Access } from '../access/access.js'
 import type { Identity } from '../access/authenticate.js'
+import { accountOf } from '../access/authenticate.js'
 import type { Refusal } from '../access/refusal.js'
 import { describeRefusal } from '../access/refusal.js'
 import type { Front, HttpExchange } from '../http.js'
 import { millisecondsSince, sendText, sendTextUnread } from '../http.js'
-import type { Backend, Exchange, ServeOutcome } from '../protocol/backend.js'
+import type { Backend, Exchange, Fault, ServeOutcome } from '../protocol/backend.js'
 import type { GitRequest } from '../protocol/git-request.js'
 import { parseGitRequest } from '../protocol/git-request.js'
 import { classifyBodyStart } from '../protocol/pkt-line.js'
-import { openExchange, peek, requestContentError } from './exchange.js'
+import type { OpenExchange } from './exchange.js'
+import { isGzip, openExchange, peek, requestContentError } from './exchange.js'
 
 /** What the Git front is made of. */
 export type SmartHttpOptions = {
@@ -18,6 +20,8 @@ export type SmartHttpOptions = {
   readonly baseUrl: () => string
   /** The realm of the challenge, which credential helpers may show or match on. */
   readonly realm: string
+  /** This gate's name in `Via`. */
+  readonly pseudonym: string
 }
 
 // Four digits of the first packet's length, and one byte that tells a packet from a lone flush.
@@ -26,6 +30,10 @@ const START_BYTES = 5
 /** Git over HTTP: parse, authenticate, decide, serve. */
 export function smartHttp(options: SmartHttpOptions): Front {
   return async (exchange) => {
+    if (exchange.request.headers.via?.includes(options.pseudonym) === true) {
+      refuse({ kind: 'loop' }, exchange, options)
+      return
+    }
     const parsed = parseGitRequest(exchange.request.method ?? '', exchange.target)
     switch (parsed.kind) {
       case 'git':
@@ -35,11 +43,11 @@ export function smartHttp(options: SmartHttpOptions): Front {
       case 'redirect':
         return sendText(exchange.response, 301, '', { Location: parsed.location })
       case 'head':
-        return refuse({ kind: 'head' }, exchange, options, 'HEAD')
+        return refuse({ kind: 'head' }, exchange, options)
       case 'malformed':
-        return refuse({ kind: 'path-malformed', reason: parsed.reason }, exchange, options, 'malformed path')
+        return refuse({ kind: 'path-malformed', reason: parsed.reason }, exchange, options)
       case 'suffix-missing':
-        return refuse({ kind: 'suffix-missing' }, exchange, options, 'no .git')
+        return refuse({ kind: 'suffix-missing' }, exchange, options)
       case 'other':
         return sendText(exchange.response, 404, 'Not Found')
     }
@@ -57,76 +65,113 @@ async function serveGit(request: GitRequest, exchange: HttpExchange, options: Sm
   if (isNameKnown) exchange.record.repository = request.repository
   exchange.record.rule = decision.rule
   if (decision.kind === 'refuse') {
-    refuse(decision.refusal, exchange, options, decision.rule)
+    refuse(decision.refusal, exchange, options)
     return
   }
-  if (request.phase === 'advertisement') {
-    const served = openExchange(exchange, request, requesterOf(identity))
-    return conclude(served, exchange, options, (git) =>
-      decision.kind === 'create' ? backend.serveUnborn(request, git) : backend.serve(request, git),
-    )
-  }
-  const contentError = requestContentError(exchange.request, request)
-  if (contentError !== undefined) {
-    refuse(contentError, exchange, options, contentError.kind)
-    return
-  }
-  if (exchange.expectsContinue) exchange.response.writeContinue()
 
-  const served = openExchange(exchange, request, requesterOf(identity))
-  const start = await peek(served.git.body, START_BYTES)
-  const kind = start === undefined ? 'not-packets' : classifyBodyStart(start)
-  const isPush = request.service === 'git-receive-pack'
-  if (kind === 'not-packets' || (kind === 'empty' && !isPush)) {
-    refuse({ kind: 'body-malformed' }, exchange, options, 'no pkt-line')
+  const start = request.phase === 'exchange' ? await openBody(request, exchange) : undefined
+  if (start === 'client-left') return
+  if (typeof start === 'object') {
+    refuse(start, exchange, options)
     return
   }
-  await conclude(served, exchange, options, async (git) => {
-    if (isPush && kind !== 'packets') {
-      // The probe before a chunked push: nothing to do, and nothing to create yet.
-      git.begin()
-      return { kind: 'answered' }
-    }
-    if (decision.kind === 'create') await backend.create(request.repository)
-    return backend.serve(request, git)
-  })
+  const served = openExchange(exchange, request, requesterOf(identity))
+  const started = performance.now()
+  const outcome =
+    start === 'no-commands'
+      ? answerProbe(served.git)
+      : await serveWith(request, served.git, backend, decision.kind === 'create' ? backend.creation : undefined)
+  exchange.record.backend_ms = millisecondsSince(started)
+  conclude(outcome, served, request, identity, exchange, options)
 }
 
-/** Runs the backend and ends the answer as its outcome says. */
-async function conclude(
-  served: ReturnType<typeof openExchange>,
+/**
+ * Lets the client send its body, and looks at how it begins.
+ *
+ * @returns the reason where it is refused; `no-commands` for an empty push, such as the 4-byte probe before a chunked one
+ */
+async function openBody(
+  request: GitRequest,
+  { request: message, response, expectsContinue }: HttpExchange,
+): Promise<Refusal | 'commands' | 'no-commands' | 'client-left'> {
+  const contentError = requestContentError(message, request)
+  if (contentError !== undefined) return contentError
+  if (expectsContinue) response.writeContinue()
+  if (isGzip(message)) return 'commands'
+  const start = await peek(message, START_BYTES)
+  if (start === undefined) return 'client-left'
+  const isPush = request.service === 'git-receive-pack'
+  switch (classifyBodyStart(start)) {
+    case 'packets':
+      return 'commands'
+    case 'flush-only':
+      return isPush ? 'no-commands' : 'commands'
+    case 'empty':
+      return isPush ? 'no-commands' : { kind: 'body-malformed' }
+    case 'not-packets':
+      return { kind: 'body-malformed' }
+  }
+}
+
+/** An empty list of commands has an empty answer; nothing is created for it yet. */
+function answerProbe(git: Exchange): ServeOutcome {
+  git.begin()
+  return { kind: 'answered' }
+}
+
+async function serveWith(
+  request: GitRequest,
+  git: Exchange,
+  backend: Backend,
+  creation: Backend['creation'],
+): Promise<ServeOutcome> {
+  if (creation !== undefined) {
+    if (request.phase === 'advertisement') return await creation.serveUnborn(request, git)
+    await creation.create(request.repository)
+  }
+  return await backend.serve(request, git)
+}
+
+/** Ends the answer as the backend's outcome says. */
+function conclude(
+  outcome: ServeOutcome,
+  served: OpenExchange,
+  request: GitRequest,
+  identity: Identity,
   exchange: HttpExchange,
   options: SmartHttpOptions,
-  serve: (git: Exchange) => Promise<ServeOutcome>,
-): Promise<void> {
-  const started = performance.now()
-  const outcome = await serve(served.git)
-  exchange.record.backend_ms = millisecondsSince(started)
+): void {
+  const { record, response, requestId } = exchange
   switch (outcome.kind) {
     case 'answered':
-      exchange.record.decision = 'served'
-      if (outcome.failure !== undefined) exchange.record.reason = outcome.failure
-      {
-        served.end()
-        return
-      }
-    case 'broken':
-      exchange.record.reason = outcome.reason
-      exchange.record.decision = 'failed'
-      exchange.response.destroy()
-      return
-    case 'failed': {
-      exchange.record.reason = outcome.reason
-      const isClientsFault = outcome.fault === 'client' || served.bodyFailed()
-      refuse(
-        isClientsFault ? { kind: 'body-malformed' } : { kind: 'backend-failed', requestId: exchange.requestId },
-        exchange,
-        options,
-        exchange.record.rule ?? '',
-        isClientsFault ? 'refused' : 'failed',
-      )
-      return
+      record.decision = 'served'
+      if (outcome.failure !== undefined) record.reason = outcome.failure
+      return served.end()
+    case 'missing': {
+      const account = accountOf(identity)
+      if (account === undefined) return refuse({ kind: 'credentials-missing' }, exchange, options)
+      const { repository } = request
+      return refuse({ kind: 'repository-not-found', repository, username: account.username }, exchange, options)
     }
+    case 'broken':
+      record.reason = outcome.reason
+      record.decision = 'failed'
+      response.destroy()
+      return
+    case 'failed':
+      record.reason = outcome.reason
+      return refuse(refusalFor(outcome.fault, requestId), exchange, options)
+  }
+}
+
+function refusalFor(fault: Fault, requestId: string): Refusal {
+  switch (fault) {
+    case 'request':
+      return { kind: 'body-malformed' }
+    case 'backend':
+      return { kind: 'backend-failed', requestId }
+    case 'silence':
+      return { kind: 'backend-silent', requestId }
   }
 }
 
@@ -136,7 +181,8 @@ async function identify(exchange: HttpExchange, options: SmartHttpOptions): Prom
   const result = await options.access.authenticate(exchange.request.headers.authorization, exchange.ip)
   exchange.record.auth_ms = millisecondsSince(started)
   if (result.kind === 'refused') {
-    refuse(result.refusal, exchange, options, result.rule)
+    exchange.record.rule = result.rule
+    refuse(result.refusal, exchange, options)
     return undefined
   }
   const { identity } = result
@@ -150,20 +196,18 @@ async function refuseUnserved(exchange: HttpExchange, options: SmartHttpOptions)
   const identity = await identify(exchange, options)
   if (identity === undefined) return
   const kind = identity.kind === 'anonymous' ? 'credentials-missing' : 'command-not-served'
-  refuse({ kind }, exchange, options, 'not a smart request')
+  refuse({ kind }, exchange, options)
 }
 
 function refuse(
   refusal: Refusal,
-  exchange: HttpExchange,
+  { request, response, record }: HttpExchange,
   { baseUrl, realm }: SmartHttpOptions,
-  rule: string,
-  decision: 'refused' | 'failed' = 'refused',
 ): void {
-  exchange.record.decision = decision
-  exchange.record.rule = rule
   const answer = describeRefusal(refusal, baseUrl())
-  sendTextUnread(exchange.request, exchange.response, answer.status, answer.text, {
+  record.decision = answer.status >= 500 ? 'failed' : 'refused'
+  record.rule ??= refusal.kind
+  sendTextUnread(request, response, answer.status, answer.text, {
     ...(answer.challenge ? { 'WWW-Authenticate': `Basic realm="${realm}"` } : {}),
     ...(answer.retryAfter === undefined ? {} : { 'Retry-After': String(answer.retryAfter) }),
   })

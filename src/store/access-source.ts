@@ -1,6 +1,5 @@
 import type { Database, Statement } from 'better-sqlite3'
 import type { AccessSource } from '../access/memory.js'
-import { resolveSettings } from '../policies/settings.js'
 import type { AccountRow } from './accounts.js'
 import { accountFrom, accountStore } from './accounts.js'
 import type { Queries } from './database.js'
@@ -36,6 +35,6 @@ export function accessSource(reader: Database, queries: Queries): AccessSource {
 
     findAccountByLogin: (login) => accountStore(queries).findByLogin(login),
     listGrantsFor: (subjects) => grantStore(queries).listFor(subjects),
-    readSettings: async () => resolveSettings(await settingStore(queries).list()),
+    listSettings: () => settingStore(queries).list(),
   }
 }

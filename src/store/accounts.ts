@@ -50,6 +50,7 @@ export function accountStore(queries: Queries): AccountStore {
         username: account.username,
         name: account.name,
         email: account.email,
+        email_key: account.email?.toLowerCase() ?? null,
         admin: account.admin ? (1 as const) : (0 as const),
         state: 'active' as const,
         password_hash: account.passwordHash?.reveal() ?? null,
@@ -79,7 +80,7 @@ export function accountStore(queries: Queries): AccountStore {
       const folded = login.toLowerCase()
       return one(
         select().where((where) =>
-          where.or([where(sql`lower(username)`, '=', folded), where(sql`lower(email)`, '=', folded)]),
+          where.or([where(sql`lower(username)`, '=', folded), where('email_key', '=', folded)]),
         ),
       )
     },

@@ -2,9 +2,11 @@ import { randomBytes } from 'node:crypto'
 import {
   chmodSync,
   closeSync,
+  existsSync,
   linkSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   statSync,
   unlinkSync,
@@ -13,6 +15,9 @@ import {
 import { join } from 'node:path'
 import { GitgateError, hasSystemCode, messageOf } from '../errors.js'
 import { KEY_BYTES } from './seal.js'
+
+const DATABASE = 'gitgate.sqlite3'
+const KEY = 'key'
 
 /** Where the parts of a data folder are. */
 export type DataFolder = { readonly database: string; readonly key: string }
@@ -29,12 +34,15 @@ export function openDataFolder(path: string, keyFile: string | undefined): DataF
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 })
     refuseOthers(path)
+    refuseForeign(path)
     chmodSync(path, 0o700)
-    const database = join(path, 'gitgate.sqlite3')
+    const database = join(path, DATABASE)
     // SQLite gives its side files the mode of the database.
     closeSync(openSync(database, 'a', 0o600))
     chmodSync(database, 0o600)
-    return { database, key: keyFile ?? join(path, 'key') }
+    const key = join(path, KEY)
+    if (keyFile === undefined && existsSync(key)) chmodSync(key, 0o600)
+    return { database, key: keyFile ?? key }
   } catch (error) {
     if (error instanceof GitgateError) throw error
     throw new GitgateError('store', `the data folder ${path} can't be used: ${messageOf(error)}`, { cause: error })
@@ -77,6 +85,16 @@ function makeKey(path: string): void {
   } finally {
     unlinkSync(draft)
   }
+}
+
+/** A mistyped `--data /srv` must not lock everybody out of that folder. */
+function refuseForeign(path: string): void {
+  const names = readdirSync(path)
+  if (names.includes(DATABASE) || names.every((name) => name === KEY || name === 'lost+found')) return
+  throw new GitgateError(
+    'store',
+    `the data folder ${path} is not empty and holds no database of gitgate; choose another --data`,
+  )
 }
 
 function unreadableKey(path: string, error: unknown): GitgateError {

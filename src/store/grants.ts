@@ -34,6 +34,14 @@ export function grantStore(queries: Queries): GrantStore {
 
     list: () => select().orderBy('pattern').orderBy('subject').execute(),
 
-    listFor: (subjects) => select().where('subject', 'in', subjects).orderBy('id').execute(),
+    listFor: (subjects) =>
+      select()
+        .where(
+          'subject',
+          'in',
+          subjects.map((subject) => subject.toLowerCase()),
+        )
+        .orderBy('id')
+        .execute(),
   }
 }

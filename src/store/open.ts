@@ -11,11 +11,12 @@ import { accountStore } from './accounts.js'
 import { openDataFolder, readKey } from './data-folder.js'
 import type { Queries } from './database.js'
 import { queriesOver } from './database.js'
+import type { InstanceFacts } from './facts.js'
+import { instanceFacts } from './facts.js'
 import { grantStore } from './grants.js'
 import { migrate } from './migrate.js'
 import { Sealer } from './seal.js'
-import type { InstanceFacts } from './settings.js'
-import { instanceFacts, settingStore } from './settings.js'
+import { settingStore } from './settings.js'
 import { tokenStore } from './tokens.js'
 import { twoFactorStore } from './two-factors.js'
 
@@ -50,8 +51,10 @@ export function openStore(dataFolder: string, keyFile: string | undefined): Open
   const writer = openDatabase(folder.database)
   try {
     migrate(writer)
+    configure(writer)
     const sealer = new Sealer(readKey(folder.key))
     const reader = openDatabase(folder.database)
+    configure(reader)
     const queries = queriesOver(writer)
     return {
       ...stores(queries, sealer),
@@ -82,15 +85,17 @@ function stores(queries: Queries, sealer: Sealer): Store {
 
 function openDatabase(path: string): SQLite.Database {
   try {
-    const database = new SQLite(path, { timeout: BUSY_TIMEOUT })
-    database.pragma('journal_mode = WAL')
-    // WAL with NORMAL may lose the last commits when the machine loses power; what was answered must not be lost.
-    database.pragma('synchronous = FULL')
-    database.pragma('foreign_keys = ON')
-    return database
+    return new SQLite(path, { timeout: BUSY_TIMEOUT })
   } catch (error) {
     throw asStoreError(path, error)
   }
+}
+
+function configure(database: SQLite.Database): void {
+  database.pragma('journal_mode = WAL')
+  // WAL with NORMAL may lose the last commits when the machine loses power; what was answered must not be lost.
+  database.pragma('synchronous = FULL')
+  database.pragma('foreign_keys = ON')
 }
 
 function asStoreError(path: string, error: unknown): GitgateError {

@@ -7,6 +7,8 @@ export type Schema = {
     username: string
     name: string
     email: string | null
+    /** The address in lower case: SQLite's own lower() knows ASCII only. */
+    email_key: string | null
     admin: 0 | 1
     state: 'active' | 'blocked'
     password_hash: string | null

@@ -21,29 +21,3 @@ export function settingStore(queries: Queries): SettingStore {
       }),
   }
 }
-
-/** What an instance notes about itself. */
-export interface InstanceFacts {
-  /** The folder of the embedded server's repositories, as `serve` last used it. */
-  readRepositoriesRoot(): Promise<string | undefined>
-  writeRepositoriesRoot(path: string): Promise<void>
-}
-
-/** The instance's facts in the database. */
-export function instanceFacts(queries: Queries): InstanceFacts {
-  const key = 'repositories_root'
-  return {
-    async readRepositoriesRoot() {
-      const row = await queries.selectFrom('instance_facts').select('value').where('key', '=', key).executeTakeFirst()
-      return row?.value
-    },
-
-    async writeRepositoriesRoot(value) {
-      await queries
-        .insertInto('instance_facts')
-        .values({ key, value })
-        .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
-        .execute()
-    },
-  }
-}

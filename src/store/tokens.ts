@@ -1,9 +1,9 @@
 import type { Selectable } from 'kysely'
 import { sql } from 'kysely'
 import { DAY } from '../clock.js'
-import { withIp } from '../tokens/last-use.js'
+import { GitgateError, hasSystemCode } from '../errors.js'
 import type { Scope } from '../tokens/scope.js'
-import type { NewToken, PersonalAccessToken, TokenStore, TokenUse } from '../tokens/token.js'
+import type { AddIp, NewToken, PersonalAccessToken, TokenStore, TokenUse } from '../tokens/token.js'
 import type { Queries } from './database.js'
 import { atomically, moveSecurityEpoch } from './database.js'
 import type { Schema } from './schema.js'
@@ -77,31 +77,33 @@ export function tokenStore(queries: Queries): TokenStore {
         return wasActive ? insert(transaction, successor) : undefined
       }),
 
-    recordUses: (uses) =>
+    recordUses: (uses, addIp) =>
       atomically(queries, async (transaction) => {
-        for (const use of uses) await recordUse(transaction, use)
+        for (const use of uses) await recordUse(transaction, use, addIp)
       }),
   }
 }
 
 async function insert(queries: Queries, token: NewToken): Promise<PersonalAccessToken> {
-  const row = await queries
-    .insertInto('personal_access_tokens')
-    .values({
-      user_id: token.userId,
-      name: token.name,
-      description: token.description,
-      scopes: JSON.stringify(token.scopes),
-      token_digest: token.digest.reveal(),
-      created_at: token.createdAt.getTime(),
-      expires_at: token.expiresAt?.getTime() ?? null,
-      impersonation: token.impersonation ? 1 : 0,
-      last_used_ips: '[]',
-      previous_personal_access_token_id: token.previousId,
-    })
-    .returning(TOKEN_COLUMNS)
-    .executeTakeFirstOrThrow()
-  return tokenFrom(row)
+  const values = {
+    user_id: token.userId,
+    name: token.name,
+    description: token.description,
+    scopes: JSON.stringify(token.scopes),
+    token_digest: token.digest.reveal(),
+    created_at: token.createdAt.getTime(),
+    expires_at: token.expiresAt?.getTime() ?? null,
+    impersonation: token.impersonation ? (1 as const) : (0 as const),
+    last_used_ips: '[]',
+    previous_personal_access_token_id: token.previousId,
+  }
+  try {
+    const insertion = queries.insertInto('personal_access_tokens').values(values).returning(TOKEN_COLUMNS)
+    return tokenFrom(await insertion.executeTakeFirstOrThrow())
+  } catch (error) {
+    if (!hasSystemCode(error, 'SQLITE_CONSTRAINT_FOREIGNKEY')) throw error
+    throw new GitgateError('not-found', 'the account was deleted in the meantime', { cause: error })
+  }
 }
 
 async function revoke(transaction: Queries, id: number, now: Date): Promise<boolean> {
@@ -115,7 +117,7 @@ async function revoke(transaction: Queries, id: number, now: Date): Promise<bool
   return result.numUpdatedRows === 1n
 }
 
-async function recordUse(transaction: Queries, use: TokenUse): Promise<void> {
+async function recordUse(transaction: Queries, use: TokenUse, addIp: AddIp): Promise<void> {
   const row = await transaction
     .selectFrom('personal_access_tokens')
     .select(['last_used_ips'])
@@ -127,7 +129,7 @@ async function recordUse(transaction: Queries, use: TokenUse): Promise<void> {
     .updateTable('personal_access_tokens')
     .set({
       last_used_at: sql<number>`CASE WHEN last_used_at IS NULL OR last_used_at <= ${at - DAY} THEN ${at} ELSE last_used_at END`,
-      last_used_ips: JSON.stringify(withIp(JSON.parse(row.last_used_ips) as string[], use.ip)),
+      last_used_ips: JSON.stringify(addIp(JSON.parse(row.last_used_ips) as string[], use.ip)),
     })
     .where('id', '=', use.tokenId)
     .execute()

@@ -1,4 +1,5 @@
 import type { TwoFactorStore } from '../accounts/two-factor.js'
+import { GitgateError } from '../errors.js'
 import { Secret } from '../secret.js'
 import type { Queries } from './database.js'
 import { atomically, moveSecurityEpoch } from './database.js'
@@ -24,10 +25,13 @@ export function twoFactorStore(queries: Queries, sealer: Sealer): TwoFactorStore
     enable: (accountId, seed, recoveryHashes, now) =>
       atomically(queries, async (transaction) => {
         const sealed_seed = sealer.seal(seed, purposeOf(accountId))
-        await transaction
+        const added = await transaction
           .insertInto('two_factors')
           .values({ account_id: accountId, sealed_seed, last_step: null, enabled_at: now.getTime() })
-          .execute()
+          .onConflict((conflict) => conflict.column('account_id').doNothing())
+          .executeTakeFirst()
+        if (added.numInsertedOrUpdatedRows !== 1n)
+          throw new GitgateError('conflict', 'two-factor authentication is on already; disable it first to start anew')
         await transaction
           .insertInto('recovery_codes')
           .values(recoveryHashes.map((hash) => ({ account_id: accountId, hash: hash.reveal() })))

@@ -3,7 +3,7 @@ import { DAY } from '../clock.js'
 import type { PersonalAccessToken, TokenStore, TokenUse } from './token.js'
 
 /** How many addresses are kept with a token. */
-export const KEPT_IPS = 5
+const KEPT_IPS = 5
 
 const FLUSH_AFTER = 500
 const REMEMBERED_TOKENS = 10_000
@@ -18,6 +18,7 @@ export class LastUse {
   /** What the store knows by now, or will with the next flush. */
   readonly #known = new LRUCache<number, { at: number; ips: readonly string[] }>({ max: REMEMBERED_TOKENS })
   #pending: TokenUse[] = []
+  #writing: Promise<void> = Promise.resolve()
   #timer: NodeJS.Timeout | undefined
 
   /** @param onError is told when a write failed; the uses are kept for the next one */
@@ -36,15 +37,20 @@ export class LastUse {
     this.#schedule()
   }
 
-  /** Writes what is pending. Called at the end, too, so that a clean stop loses nothing. */
-  async flush(): Promise<void> {
+  /** Writes what is pending, after what is being written. Called at the end, too, so that a clean stop loses nothing. */
+  flush(): Promise<void> {
     clearTimeout(this.#timer)
     this.#timer = undefined
+    this.#writing = this.#writing.then(() => this.#write())
+    return this.#writing
+  }
+
+  async #write(): Promise<void> {
     const uses = this.#pending
     if (uses.length === 0) return
     this.#pending = []
     try {
-      await this.#store.recordUses(uses)
+      await this.#store.recordUses(uses, withIp)
     } catch (error) {
       this.#pending = [...uses, ...this.#pending].slice(-REMEMBERED_TOKENS)
       this.#schedule()
@@ -58,6 +64,6 @@ export class LastUse {
 }
 
 /** The addresses after one more was seen: newest first, each once, five at most. */
-export function withIp(ips: readonly string[], ip: string): string[] {
+function withIp(ips: readonly string[], ip: string): string[] {
   return [ip, ...ips.filter((known) => known !== ip)].slice(0, KEPT_IPS)
 }

@@ -2,7 +2,7 @@ import { GitgateError } from '../errors.js'
 import { printable } from '../printable.js'
 
 /** The scopes of a personal access token, by GitLab's names, each with what it grants. */
-export const SCOPES = {
+const SCOPES = {
   api: 'complete read and write access: the API, Git over HTTP and the container registry',
   read_api: 'read access to the API, and to repositories over HTTP',
   read_user: 'read access to the own account through the API',
@@ -29,7 +29,7 @@ export function scopesAllow(scopes: readonly Scope[], ability: 'read' | 'write')
 }
 
 /** Whether a word is one of GitLab's scopes. */
-export function isScope(word: string): word is Scope {
+function isScope(word: string): word is Scope {
   return Object.hasOwn(SCOPES, word)
 }
 

@@ -6,7 +6,10 @@ import { Secret } from '../secret.js'
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 const RANDOM_CHARACTERS = 30
 const CHECKSUM_CHARACTERS = 6
+const BODY_CHARACTERS = RANDOM_CHARACTERS + CHECKSUM_CHARACTERS
 const BODY = /[0-9A-Za-z]{36}$/
+// As much as the setting `personal_access_token_prefix` takes.
+const MAX_PREFIX = 20
 
 /** The prefix of tokens where the setting `personal_access_token_prefix` was never changed. */
 export const DEFAULT_PREFIX = 'ggpat-'
@@ -45,7 +48,18 @@ export function digestSecret(secret: Secret): Secret {
 
 /** Replaces everything in a text that ends in a token's checksum, for what might have been pasted where it is logged. */
 export function redactTokens(text: string): string {
-  return text.replace(/[^\s"'/@:,;=]{36,}/g, (word) => (endsInChecksum(word) ? '[token]' : word))
+  let redacted = ''
+  let done = 0
+  for (const run of text.matchAll(/[0-9A-Za-z]{36,}/g)) {
+    const end = run.index + run[0].length
+    // Where a prefix begins can't be seen: it may hold the very characters that stand around tokens.
+    const starts = Array.from({ length: MAX_PREFIX + 1 }, (_, length) => end - BODY_CHARACTERS - MAX_PREFIX + length)
+    const start = starts.find((start) => start >= done && endsInChecksum(text.slice(start, end)))
+    if (start === undefined) continue
+    redacted += `${text.slice(done, start)}[token]`
+    done = end
+  }
+  return redacted + text.slice(done)
 }
 
 function endsInChecksum(text: string): boolean {

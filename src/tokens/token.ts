@@ -35,6 +35,9 @@ export type TokenFilter = { readonly userId?: number }
 /** That a token was used: what `last_used_at` and the last addresses are made from. */
 export type TokenUse = { readonly tokenId: number; readonly at: Date; readonly ip: string }
 
+/** A token's last addresses after one more was seen. */
+export type AddIp = (ips: readonly string[], ip: string) => string[]
+
 /** Where tokens are kept. */
 export interface TokenStore {
   add(token: NewToken): Promise<PersonalAccessToken>
@@ -45,8 +48,12 @@ export interface TokenStore {
   revoke(id: number, now: Date): Promise<boolean>
   /** Revokes a token and adds its successor, both or neither. @returns `undefined` when it was revoked before */
   replace(id: number, successor: NewToken): Promise<PersonalAccessToken | undefined>
-  /** Moves `last_used_at` and the last five addresses. */
-  recordUses(uses: readonly TokenUse[]): Promise<void>
+  /**
+   * Moves `last_used_at`, where it is a day old, and the last addresses.
+   *
+   * @param addIp what the addresses are after one more was seen
+   */
+  recordUses(uses: readonly TokenUse[], addIp: AddIp): Promise<void>
 }
 
 /** Why a token is or is not usable; GitLab checks in this order. */

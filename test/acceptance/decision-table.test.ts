@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import t from 'tap'
 import type { Test } from 'tap'
 import type { HttpAnswer, HttpOptions } from './http-client.js'
@@ -185,9 +186,7 @@ t.test('what a repository is to an account', async (t) => {
     const folder = await git.init('fresh')
     const remote = world.remote('alice/deep/fresh', alice.password)
     await expectAnswer(t, world, 'push', 'alice/deep/fresh', alice, { status: 200 })
-    t.notOk(
-      await world.store.facts.readRepositoriesRoot().then((root) => exists(`${String(root)}/alice/deep/fresh.git`)),
-    )
+    t.notOk(existsSync(world.onDisk('alice/deep/fresh')), 'neither the advertisement nor the probe has made it')
     await git.run(['push', remote, 'main'], { cwd: folder })
     t.equal(
       (await git.ask(['ls-remote', remote, 'HEAD'])).slice(0, 40),
@@ -206,11 +205,3 @@ t.test('what a repository is to an account', async (t) => {
     }
   })
 })
-
-async function exists(path: string): Promise<boolean> {
-  const { access } = await import('node:fs/promises')
-  return access(path).then(
-    () => true,
-    () => false,
-  )
-}

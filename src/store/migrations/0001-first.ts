@@ -7,13 +7,14 @@ export const first = {
       username text NOT NULL,
       name text NOT NULL,
       email text,
+      email_key text,
       admin integer NOT NULL DEFAULT 0,
       state text NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'blocked')),
       password_hash text,
       created_at integer NOT NULL
     );
     CREATE UNIQUE INDEX accounts_username ON accounts (lower(username));
-    CREATE UNIQUE INDEX accounts_email ON accounts (lower(email));
+    CREATE UNIQUE INDEX accounts_email ON accounts (email_key);
 
     CREATE TABLE two_factors (
       account_id integer PRIMARY KEY REFERENCES accounts (id) ON DELETE CASCADE,

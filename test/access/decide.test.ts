@@ -1,0 +1,238 @@
+import t from 'tap'
+import type { Identity } from '../../src/access/authenticate.js'
+import type { Circumstances, Decision } from '../../src/access/decide.js'
+import { abilityOf, decide } from '../../src/access/decide.js'
+import type { Role } from '../../src/access/grant.js'
+import type { Refusal } from '../../src/access/refusal.js'
+import { TOKENS_PAGE, describeRefusal } from '../../src/access/refusal.js'
+import type { Account } from '../../src/accounts/account.js'
+import type { GitRequest, Service } from '../../src/protocol/git-request.js'
+import { parseRepositoryPath } from '../../src/protocol/repository-path.js'
+import type { Scope } from '../../src/tokens/scope.js'
+import { NOON } from '../store/temporary-store.js'
+
+const REPOSITORY = parseRepositoryPath('team/app')!
+const BASE = 'https://git.example'
+
+const alice: Account = {
+  id: 1,
+  username: 'alice',
+  name: 'Alice',
+  email: null,
+  admin: false,
+  state: 'active',
+  passwordHash: null,
+  twoFactorEnabled: false,
+  createdAt: NOON,
+}
+const anonymous: Identity = { kind: 'anonymous' }
+const byPassword: Identity = { kind: 'password', account: alice }
+
+function byToken(...scopes: Scope[]): Identity {
+  const never = { expiresAt: null, revokedAt: null, lastUsedAt: null, previousId: null, description: null }
+  const plain = { id: 7, userId: 1, name: 'ci', createdAt: NOON, impersonation: false, lastUsedIps: [] }
+  return { kind: 'token', account: alice, token: { ...never, ...plain, scopes } }
+}
+
+type Case = {
+  readonly who: Identity
+  readonly does: 'pull' | 'push'
+  readonly role: Role | 'none'
+  readonly repository?: Circumstances['repository']
+  readonly pushToCreate?: boolean
+  readonly obstacle?: string
+}
+
+/** Both phases of a pull or a push; they are always decided alike. */
+function decisions({ who, does, role, repository = 'found', pushToCreate = true, obstacle }: Case): Decision[] {
+  const service: Service = does === 'pull' ? 'git-upload-pack' : 'git-receive-pack'
+  const circumstances = { standing: { role, rule: 'the rule' }, repository, pushToCreate, obstacleToCreate: obstacle }
+  return (['advertisement', 'exchange'] as const).map((phase) =>
+    decide({ repository: REPOSITORY, service, phase }, who, circumstances),
+  )
+}
+
+/** `serve`, `create`, or the refusal's kind and status. */
+function outcome(one: Case): string {
+  const [first, second] = decisions(one).map((decision) =>
+    decision.kind === 'refuse'
+      ? `${describeRefusal(decision.refusal, BASE).status} ${decision.refusal.kind}`
+      : decision.kind,
+  )
+  return first === second ? (first ?? '') : `${first ?? ''} and then ${second ?? ''}`
+}
+
+t.test('upload-pack reads and receive-pack writes', async (t) => {
+  const request = (service: Service): GitRequest => ({ repository: REPOSITORY, service, phase: 'advertisement' })
+  t.equal(abilityOf(request('git-upload-pack')), 'read')
+  t.equal(abilityOf(request('git-receive-pack')), 'write')
+})
+
+t.test('anonymous readers get what everybody may read, and are asked for credentials otherwise', async (t) => {
+  t.equal(outcome({ who: anonymous, does: 'pull', role: 'read' }), 'serve')
+  t.equal(outcome({ who: anonymous, does: 'pull', role: 'read', repository: 'unknown' }), 'serve')
+  const refused: readonly Omit<Case, 'who'>[] = [
+    { does: 'push', role: 'read' },
+    { does: 'pull', role: 'none' },
+    { does: 'push', role: 'none' },
+    { does: 'pull', role: 'none', repository: 'missing' },
+    { does: 'push', role: 'none', repository: 'missing' },
+    // Missing looks like forbidden.
+    { does: 'pull', role: 'read', repository: 'missing' },
+    // Not even a grant that was written by hand lets nobody in particular push.
+    { does: 'push', role: 'admin' },
+    { does: 'push', role: 'admin', repository: 'missing' },
+  ]
+  for (const one of refused)
+    t.equal(outcome({ ...one, who: anonymous }), '401 credentials-missing', JSON.stringify(one))
+})
+
+t.test('a password may do what its account may', async (t) => {
+  const table = {
+    none: ['404', '404'],
+    read: ['serve', '403'],
+    write: ['serve', 'serve'],
+    admin: ['serve', 'serve'],
+  } as const
+  for (const [role, [pull, push]] of Object.entries(table) as [Role, readonly [string, string]][]) {
+    for (const repository of ['found', 'unknown'] as const) {
+      t.match(outcome({ who: byPassword, does: 'pull', role, repository }), pull, `${role} pulls`)
+      t.match(outcome({ who: byPassword, does: 'push', role, repository }), push, `${role} pushes`)
+    }
+  }
+  t.equal(outcome({ who: byPassword, does: 'pull', role: 'none' }), '404 repository-not-found')
+  t.equal(outcome({ who: byPassword, does: 'push', role: 'none' }), '404 repository-not-found')
+  t.equal(outcome({ who: byPassword, does: 'push', role: 'read' }), '403 push-not-granted')
+})
+
+t.test('a token may do what its scopes and its account both may', async (t) => {
+  const table: Readonly<Record<Scope, readonly [pull: boolean, push: boolean]>> = {
+    api: [true, true],
+    read_api: [true, false],
+    read_user: [false, false],
+    read_repository: [true, false],
+    write_repository: [true, true],
+    read_registry: [false, false],
+    write_registry: [false, false],
+    sudo: [false, false],
+  }
+  for (const [scope, [pulls, pushes]] of Object.entries(table) as [Scope, readonly [boolean, boolean]][]) {
+    const who = byToken(scope)
+    t.equal(outcome({ who, does: 'pull', role: 'admin' }), pulls ? 'serve' : '403 scope-too-small', `${scope} pulls`)
+    t.equal(outcome({ who, does: 'push', role: 'admin' }), pushes ? 'serve' : '403 scope-too-small', `${scope} pushes`)
+  }
+  t.equal(outcome({ who: byToken('read_user', 'write_repository'), does: 'push', role: 'write' }), 'serve')
+  t.equal(outcome({ who: byToken('write_repository'), does: 'push', role: 'read' }), '403 push-not-granted')
+  t.equal(outcome({ who: byToken('api'), does: 'pull', role: 'none' }), '404 repository-not-found')
+})
+
+// Attack: with a token of too small a scope, the status would tell which repositories exist.
+t.test('a token of too small a scope learns nothing about repositories, not even about public ones', async (t) => {
+  for (const role of ['none', 'read', 'admin'] as const) {
+    for (const repository of ['found', 'missing', 'unknown'] as const) {
+      const seen = { role, repository, obstacle: 'it exists already' }
+      t.equal(outcome({ who: byToken('read_user'), does: 'pull', ...seen }), '403 scope-too-small')
+      t.equal(outcome({ who: byToken('read_repository'), does: 'push', ...seen }), '403 scope-too-small')
+    }
+  }
+})
+
+// Attack: the difference between "missing" and "forbidden" would tell which repositories exist.
+t.test('a repository that is missing and one that is invisible are refused alike', async (t) => {
+  for (const does of ['pull', 'push'] as const) {
+    const [forbidden] = decisions({ who: byPassword, does, role: 'none' })
+    const [missing] = decisions({ who: byPassword, does, role: 'none', repository: 'missing' })
+    const [missingAndGranted] = decisions({ who: byPassword, does, role: 'read', repository: 'missing' })
+    t.strictSame(missing, forbidden, does)
+    t.strictSame(
+      missingAndGranted?.kind === 'refuse' && missingAndGranted.refusal,
+      forbidden?.kind === 'refuse' && forbidden.refusal,
+    )
+  }
+})
+
+t.test('a push creates a missing repository for an admin of its path, where the setting lets it', async (t) => {
+  const push = { who: byToken('write_repository'), does: 'push', repository: 'missing' } as const
+  t.equal(outcome({ ...push, role: 'admin' }), 'create')
+  t.equal(outcome({ ...push, role: 'write' }), '404 repository-not-found')
+  t.equal(outcome({ ...push, role: 'admin', pushToCreate: false }), '404 repository-not-found')
+  t.equal(outcome({ ...push, role: 'admin', obstacle: '"api" is reserved' }), '422 creation-refused')
+  t.equal(outcome({ ...push, role: 'write', obstacle: '"api" is reserved' }), '404 repository-not-found')
+  t.equal(outcome({ ...push, role: 'admin', does: 'pull' }), '404 repository-not-found')
+  t.equal(outcome({ ...push, role: 'admin', repository: 'unknown' }), 'serve')
+})
+
+t.test('each decision names the rule that made it', async (t) => {
+  t.match(decisions({ who: byPassword, does: 'push', role: 'write' })[0], { kind: 'serve', rule: 'the rule' })
+  t.match(decisions({ who: byPassword, does: 'push', role: 'read' })[0], { kind: 'refuse', rule: 'the rule' })
+  t.match(decisions({ who: byToken('sudo', 'read_user'), does: 'pull', role: 'read' })[0], {
+    rule: 'scopes sudo,read_user',
+  })
+})
+
+const TOKEN_REQUIRED = new RegExp(
+  `^HTTP Basic: Access denied
+You must use a personal access token with 'read_repository' or 'write_repository' scope for Git over HTTP\\.
+You can generate one at ${BASE}${TOKENS_PAGE}$`,
+)
+
+/** Every refusal with its status, whether it challenges, and the words on which GitLab's clients match. */
+const ANSWERS: readonly (readonly [Refusal, status: number, challenge: boolean, text: RegExp])[] = [
+  [{ kind: 'credentials-missing' }, 401, true, /^HTTP Basic: Access denied\n/],
+  [{ kind: 'credentials-wrong' }, 401, true, /^HTTP Basic: Access denied\n/],
+  [{ kind: 'credentials-malformed' }, 401, true, /^HTTP Basic: Access denied\n/],
+  [{ kind: 'token-required', reason: 'two-factor-enabled' }, 401, false, TOKEN_REQUIRED],
+  [{ kind: 'token-required', reason: 'two-factor-required' }, 401, false, TOKEN_REQUIRED],
+  [{ kind: 'token-required', reason: 'passwords-off' }, 401, false, TOKEN_REQUIRED],
+  [{ kind: 'tokens-off' }, 401, true, /^HTTP Basic: Access denied\n/],
+  [{ kind: 'banned' }, 403, false, /^Too many failed authentication attempts from this IP$/],
+  [{ kind: 'busy' }, 429, false, /^Retry later\n$/],
+  [
+    { kind: 'scope-too-small', ability: 'read', token: 'ci', scopes: ['read_user'] },
+    403,
+    false,
+    /^You are not allowed to download code\.\nThe token "ci" has the scope read_user; .*read_repository or write_repository/,
+  ],
+  [
+    { kind: 'scope-too-small', ability: 'write', token: 'ci', scopes: ['read_api', 'read_repository'] },
+    403,
+    false,
+    /^You are not allowed to upload code\.\nThe token "ci" has the scopes read_api, read_repository; .* write_repository\./,
+  ],
+  [
+    { kind: 'repository-not-found', repository: REPOSITORY, username: 'alice' },
+    404,
+    false,
+    /^The project you were looking for could not be found or you don't have permission to view it\.\n.*grant alice read team\/app$/,
+  ],
+  [
+    { kind: 'push-not-granted', repository: REPOSITORY, username: 'alice' },
+    403,
+    false,
+    /^You are not allowed to push code to this project\.\n.*grant alice write team\/app$/,
+  ],
+  [{ kind: 'creation-refused', reason: 'it is reserved' }, 422, false, /^Could not create project: it is reserved$/],
+  [{ kind: 'command-not-served' }, 403, false, /^The command you're trying to execute is not allowed\./],
+  [{ kind: 'head' }, 403, false, /^$/],
+  [{ kind: 'path-malformed', reason: 'it holds a %' }, 400, false, /it holds a %\.$/],
+  [{ kind: 'suffix-missing' }, 404, false, /\.git/],
+  [{ kind: 'content-type-wrong', expected: 'application/x-git' }, 415, false, /application\/x-git$/],
+  [{ kind: 'content-encoding-unknown' }, 415, false, /gzip/],
+  [{ kind: 'body-malformed' }, 400, false, /pkt-line/],
+  [{ kind: 'backend-failed', requestId: '0a1b' }, 502, false, /0a1b/],
+]
+
+t.test('every refusal has GitLab’s status and words, and challenges only where signing in would help', async (t) => {
+  for (const [refusal, status, challenge, text] of ANSWERS) {
+    const answer = describeRefusal(refusal, BASE)
+    t.equal(answer.status, status, refusal.kind)
+    t.equal(answer.challenge, challenge, refusal.kind)
+    t.match(answer.text, text, refusal.kind)
+    t.equal(
+      answer.text,
+      refusal.kind === 'busy' ? 'Retry later\n' : answer.text.trim(),
+      'no line is left open or empty',
+    )
+    t.equal(answer.retryAfter, refusal.kind === 'busy' ? 5 : undefined, refusal.kind)
+  }
+})

@@ -1,0 +1,215 @@
+import { isDeepStrictEqual } from 'node:util'
+import fc from 'fast-check'
+import t from 'tap'
+import type { GitRequest, ParsedGitRequest } from '../../src/protocol/git-request.js'
+import { isGitPath, parseGitRequest } from '../../src/protocol/git-request.js'
+import { parseRepositoryPath } from '../../src/protocol/repository-path.js'
+
+const FETCH = 'info/refs?service=git-upload-pack'
+const LONGEST = 'n'.repeat(251)
+
+const method = fc.constantFrom('GET', 'POST', 'HEAD', 'PUT')
+const segment = fc.constantFrom('a', 'team', 'A_b-c.d', 'x.GIT')
+const oddSegment = fc.constantFrom('..', '.', '', '%2e', 'x.lock', '-x', 'é', 'a\\b', '.git', 'b.git')
+
+/** Request targets that look like Git's, right and wrong. */
+const target = fc
+  .tuple(
+    fc.array(fc.oneof({ arbitrary: segment, weight: 4 }, oddSegment), { maxLength: 3 }),
+    fc.constantFrom('app.git', 'a.b.git', 'app', '.git'),
+    fc.constantFrom('info/refs', 'git-upload-pack', 'git-receive-pack', 'HEAD', 'info%2Frefs'),
+    fc.constantFrom('', '?service=git-upload-pack', '?service=git-receive-pack', '?service=x', '?x=1&x=2'),
+  )
+  .map(([groups, name, rest, query]) => `/${[...groups, name, rest].join('/')}${query}`)
+
+function git(repository: string, service: GitRequest['service'], phase: GitRequest['phase']): ParsedGitRequest {
+  const path = parseRepositoryPath(repository)
+  if (path === undefined) throw new TypeError(`${repository} is no repository`)
+  return { kind: 'git', request: { repository: path, service, phase } }
+}
+
+/** The request line that a parsed request stands for. */
+function requestLine({ repository, service, phase }: GitRequest): readonly [method: string, target: string] {
+  return phase === 'advertisement'
+    ? ['GET', `/${repository}.git/info/refs?service=${service}`]
+    : ['POST', `/${repository}.git/${service}`]
+}
+
+t.test('the four requests of the smart protocol are read', async (t) => {
+  const cases: readonly (readonly [string, string, ParsedGitRequest])[] = [
+    ['GET', '/team/app.git/info/refs?service=git-upload-pack', git('team/app', 'git-upload-pack', 'advertisement')],
+    ['GET', '/team/app.git/info/refs?service=git-receive-pack', git('team/app', 'git-receive-pack', 'advertisement')],
+    ['POST', '/team/app.git/git-upload-pack', git('team/app', 'git-upload-pack', 'exchange')],
+    ['POST', '/team/app.git/git-receive-pack', git('team/app', 'git-receive-pack', 'exchange')],
+    ['GET', `/app.git/${FETCH}`, git('app', 'git-upload-pack', 'advertisement')],
+    ['GET', `/a/b/c/d.git/${FETCH}`, git('a/b/c/d', 'git-upload-pack', 'advertisement')],
+    ['GET', `/team/next.js.git/${FETCH}`, git('team/next.js', 'git-upload-pack', 'advertisement')],
+    ['GET', `/_/${LONGEST}.git/${FETCH}`, git(`_/${LONGEST}`, 'git-upload-pack', 'advertisement')],
+    // Other parameters mean nothing to Git, and an encoded value is the same value.
+    ['GET', `/app.git/${FETCH}&private_token=x`, git('app', 'git-upload-pack', 'advertisement')],
+    ['GET', '/app.git/info/refs?service=git%2Dupload-pack', git('app', 'git-upload-pack', 'advertisement')],
+    // A POST says what it wants in its path; its query is ignored.
+    ['POST', '/app.git/git-upload-pack?service=git-receive-pack', git('app', 'git-upload-pack', 'exchange')],
+  ]
+  for (const [method, target, parsed] of cases) t.strictSame(parseGitRequest(method, target), parsed, target)
+})
+
+t.test('whatever else lies under a repository is not served', async (t) => {
+  const requests: readonly (readonly [string, string])[] = [
+    ['GET', '/team/app.git/info/refs'],
+    ['GET', '/team/app.git/info/refs?'],
+    ['GET', '/team/app.git/info/refs?service='],
+    ['GET', '/team/app.git/info/refs?service=git-upload-archive'],
+    ['GET', '/team/app.git/info/refs?service=upload-pack'],
+    ['GET', '/team/app.git/info/refs?Service=git-upload-pack'],
+    ['GET', '/team/app.git/info/refs?service=--upload-pack=x'],
+    ['GET', '/team/app.git/info%2Frefs?service=git-upload-pack'],
+    ['GET', '/team/app.git//info/refs?service=git-upload-pack'],
+    ['GET', '/team/app.git/info/refs/?service=git-upload-pack'],
+    ['GET', '/team/app.git/x/../info/refs?service=git-upload-pack'],
+    ['POST', '/team/app.git/info/refs?service=git-upload-pack'],
+    ['PUT', '/team/app.git/git-receive-pack'],
+    ['GET', '/team/app.git/git-upload-pack'],
+    ['post', '/team/app.git/git-upload-pack'],
+    ['GET', '/team/app.git/HEAD'],
+    ['GET', '/team/app.git/config'],
+    ['GET', '/team/app.git/objects/info/packs'],
+    ['GET', '/team/app.git/'],
+    ['POST', '/team/app.git/git-upload-archive'],
+    ['POST', '/team/app.git/git-upload-pack/'],
+    ['POST', '/team/app.git/hooks/../git-receive-pack'],
+    // The first `.git` ends the repository: a repository inside a repository is never reached.
+    ['GET', '/team/app.git/inner.git/info/refs?service=git-upload-pack'],
+  ]
+  for (const [method, target] of requests)
+    t.strictSame(parseGitRequest(method, target), { kind: 'unserved' }, `${method} ${target}`)
+})
+
+t.test('a repository that breaks the spelling is malformed, wherever it would lead', async (t) => {
+  const paths = [
+    '/team//app.git',
+    '//team/app.git',
+    '/.git',
+    '/.git/.git',
+    '/team/.git',
+    '/team/../etc/app.git',
+    '/../app.git',
+    '/./app.git',
+    '/team/..git',
+    '/.hidden/app.git',
+    '/team/%61pp.git',
+    '/team%2Fapp.git',
+    '/team/app%00.git',
+    '/%2e%2e/app.git',
+    '/team\\app.git',
+    '/..\\app.git',
+    '/--upload-pack=x.git',
+    '/-/app.git',
+    '/team/a b.git',
+    '/team/äpp.git',
+    '/team/a:b.git',
+    '/team/a;b.git',
+    '/team/app.lock.git',
+    `/team/${LONGEST}n.git`,
+    `${'/g'.repeat(600)}/app.git`,
+  ]
+  for (const path of paths) {
+    const [get, post, bare] = [
+      parseGitRequest('GET', `${path}/${FETCH}`),
+      parseGitRequest('POST', `${path}/git-receive-pack`),
+      parseGitRequest('GET', `${path.slice(0, -'.git'.length)}/${FETCH}`),
+    ]
+    t.equal(get.kind, 'malformed', path)
+    t.equal(post.kind, 'malformed', path)
+    t.not(bare.kind, 'git', `${path} without .git`)
+    t.not(bare.kind, 'redirect', `${path} without .git`)
+  }
+  t.match(parseGitRequest('GET', `/a%2Fb.git/${FETCH}`), { reason: /percent-encoding/ })
+  t.match(parseGitRequest('GET', `/a//b.git/${FETCH}`), { reason: /begins with a letter/ })
+})
+
+t.test('a query that names two services is malformed, even if both are the same', async (t) => {
+  for (const second of ['git-upload-pack', 'git-receive-pack', '']) {
+    const parsed = parseGitRequest('GET', `/app.git/${FETCH}&service=${second}`)
+    t.strictSame(parsed, { kind: 'malformed', reason: 'the query names more than one service' }, second)
+  }
+})
+
+t.test('HEAD of an advertisement is a kind of its own, whatever its query', async (t) => {
+  for (const query of ['', '?service=git-upload-pack', '?service=git-upload-pack&service=git-receive-pack'])
+    t.strictSame(parseGitRequest('HEAD', `/team/app.git/info/refs${query}`), { kind: 'head' }, query)
+  t.equal(parseGitRequest('HEAD', '/team/app.git/HEAD').kind, 'unserved')
+})
+
+t.test('an advertisement without .git is redirected to the one with it, relative to itself', async (t) => {
+  for (const name of ['app', 'team/app', 'a/b/c', 'team/app.GIT']) {
+    for (const query of ['', '?service=git-upload-pack', '?service=git-receive-pack']) {
+      const target = `/${name}/info/refs${query}`
+      const parsed = parseGitRequest('GET', target)
+      if (parsed.kind !== 'redirect') throw new TypeError(`${target} is ${parsed.kind}`)
+      t.notMatch(parsed.location, /^[/a-z]/i, 'neither a path from the root nor a URL')
+      for (const base of ['http://gate.example', 'https://proxy.example/prefix'])
+        t.equal(new URL(parsed.location, base + target).href, `${base}/${name}.git/info/refs${query}`)
+    }
+  }
+})
+
+t.test('only what git itself sends is redirected', async (t) => {
+  const others: readonly (readonly [string, string])[] = [
+    ['GET', '/team/app/info/refs?service=git-upload-archive'],
+    ['GET', '/team/app/info/refs?service=git-upload-pack&x=y'],
+    ['GET', '/team/app/info/refs?x=y'],
+    ['HEAD', '/team/app/info/refs?service=git-upload-pack'],
+    ['PUT', '/team/app/git-upload-pack'],
+    ['GET', '/team/app/git-upload-pack'],
+  ]
+  for (const [method, target] of others) t.strictSame(parseGitRequest(method, target), { kind: 'other' }, target)
+})
+
+t.test('an exchange without .git is refused, since a redirected POST loses its body', async (t) => {
+  for (const service of ['git-upload-pack', 'git-receive-pack'])
+    t.strictSame(parseGitRequest('POST', `/team/app/${service}`), { kind: 'suffix-missing' })
+})
+
+t.test('what is no repository is not Git’s', async (t) => {
+  for (const target of ['/', '', '/team/app', '/team/app.git', '/team/app.git?x=/info/refs', '/info', '/-/health']) {
+    t.strictSame(parseGitRequest('GET', target), { kind: 'other' }, target)
+  }
+})
+
+t.test('the route to Git takes every path that has a meaning there', async (t) => {
+  const ours = ['/a.git/', '/a.git/HEAD', '/a/info/refs', '/info/refs', '/a/git-upload-pack', '/a/git-receive-pack']
+  for (const path of ours) t.ok(isGitPath(path), path)
+  for (const path of ['/', '/a.git', '/a', '/info/refs/x', '/git-upload-pack-x', '/-/health']) {
+    t.notOk(isGitPath(path), path)
+  }
+  fc.assert(
+    fc.property(method, target, (method, target) => {
+      return parseGitRequest(method, target).kind === 'other' || isGitPath(target.split('?', 1)[0] ?? '')
+    }),
+  )
+})
+
+t.test('no request line makes the parser throw', async () => {
+  fc.assert(fc.property(fc.string(), fc.string({ unit: 'binary' }), (method, target) => parsesQuietly(method, target)))
+  fc.assert(fc.property(method, target, parsesQuietly))
+})
+
+t.test('what is parsed is a well-spelt repository, and stands for the request it was read from', async (t) => {
+  let read = 0
+  fc.assert(
+    fc.property(method, target, (method, target) => {
+      const parsed = parseGitRequest(method, target)
+      if (parsed.kind !== 'git') return true
+      read += 1
+      const isWellSpelt = parseRepositoryPath(parsed.request.repository) === parsed.request.repository
+      return isWellSpelt && isDeepStrictEqual(parseGitRequest(...requestLine(parsed.request)), parsed)
+    }),
+    { numRuns: 2_000 },
+  )
+  t.ok(read > 20, `the generator makes Git requests: ${read} of 2,000`)
+})
+
+function parsesQuietly(method: string, target: string): boolean {
+  return typeof parseGitRequest(method, target).kind === 'string'
+}
