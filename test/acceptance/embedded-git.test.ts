@@ -1,31 +1,54 @@
 import { spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
-import { clients } from './conformance/clients.js'
-import { fetching } from './conformance/fetching.js'
-import { pushing } from './conformance/pushing.js'
+import { embedded } from '../backends/embedded.js'
+import { conformance } from './conformance/conformance.js'
 import { createWorld } from './world.js'
 
-t.test('the embedded server', async (t) => {
+await conformance(t, embedded)
+
+t.test('what only the embedded server decides', async (t) => {
   const world = await createWorld(t)
   await world.grant('alice', 'admin', 'team/**')
-  await t.test('fetching', (t) => fetching(t, world))
-  await t.test('pushing', (t) => pushing(t, world))
-  await t.test('clients', (t) => clients(t, world))
+  const secret = await world.token('alice', 'write_repository')
 
   await t.test(
-    'a repository that another user owns',
+    'it serves a repository that another user owns',
     { skip: process.getuid?.() === 0 ? false : 'needs root' },
     async (t) => {
       const folder = await world.seedRepository('team/foreign')
       spawnSync('chown', ['-R', '12345:12345', folder])
-      const secret = await world.token('alice', 'write_repository')
       const clone = await world.git.clone(world.remote('team/foreign', secret), 'foreign')
-      await world.git.commit(clone, 'a.txt', 'a\n')
+      const commit = await world.git.commit(clone, 'a.txt', 'a\n')
       await world.git.run(['push'], { cwd: clone })
-      t.match(
-        await world.git.ask(['ls-remote', world.remote('team/foreign', secret)]),
-        await world.git.ask(['rev-parse', 'HEAD'], { cwd: clone }),
-      )
+      t.match(await world.git.ask(['ls-remote', world.remote('team/foreign', secret)]), commit)
     },
   )
+
+  await t.test('receive_max_input_size bounds a push', async (t) => {
+    await world.set('receive_max_input_size', '1')
+    const folder = await world.git.init('big')
+    writeFileSync(join(folder, 'noise'), randomBytes(2_000_000))
+    await world.git.run(['add', '.'], { cwd: folder })
+    await world.git.run(['commit', '-q', '-m', 'Noise'], { cwd: folder })
+    const { stderr } = await world.git.run(['push', world.remote('alice/big', secret), 'main'], {
+      cwd: folder,
+      status: 1,
+    })
+    t.match(stderr, /exceeds maximum allowed size/)
+    await world.set('receive_max_input_size', 'null')
+    await world.git.run(['push', world.remote('alice/big', secret), 'main'], { cwd: folder })
+  })
+
+  await t.test('two first pushes at once make one repository', async (t) => {
+    const [one, two] = [await world.git.init('one'), await world.git.init('two')]
+    const remote = world.remote('alice/raced', secret)
+    await Promise.all([
+      world.git.run(['push', remote, 'main:one'], { cwd: one }),
+      world.git.run(['push', remote, 'main:two'], { cwd: two }),
+    ])
+    t.match(await world.git.ask(['ls-remote', remote]), /refs\/heads\/one\n.*refs\/heads\/two/s)
+  })
 })

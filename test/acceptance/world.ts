@@ -21,6 +21,7 @@ import type { IssuedToken, TokenDraft } from '../../src/tokens/issue.js'
 import { issueToken } from '../../src/tokens/issue.js'
 import type { Scope } from '../../src/tokens/scope.js'
 import { redactTokens } from '../../src/tokens/secret.js'
+import type { BackendKind, StartedBackend } from '../backends/backend.js'
 import { GitClient } from './git-client.js'
 import type { HttpAnswer, HttpOptions } from './http-client.js'
 import { http } from './http-client.js'
@@ -36,6 +37,8 @@ export class World {
   readonly git: GitClient
   readonly #logged: string[]
   readonly #clock: { now: Date }
+  readonly #createRepository: StartedBackend['createRepository']
+  readonly #adopt: (folder: string) => void
   readonly #repos: string
 
   constructor(parts: {
@@ -45,6 +48,8 @@ export class World {
     logged: string[]
     clock: { now: Date }
     repos: string
+    createRepository: StartedBackend['createRepository']
+    adopt: (folder: string) => void
   }) {
     this.folder = parts.folder
     this.url = parts.url
@@ -52,6 +57,8 @@ export class World {
     this.#logged = parts.logged
     this.#clock = parts.clock
     this.#repos = parts.repos
+    this.#createRepository = parts.createRepository
+    this.#adopt = parts.adopt
     this.git = new GitClient(parts.folder, 'alice')
   }
 
@@ -101,19 +108,24 @@ export class World {
 
   /** Creates an empty repository. @returns its folder on disk */
   async createRepository(path: string, format: 'sha1' | 'sha256' = 'sha1'): Promise<string> {
-    const repositories = await rooms.openRepositories(this.#repos, loadConfig({}, {}, undefined))
-    await repositories.create(parseRepositoryPath(path)!, format)
-    return this.onDisk(path)
+    const folder = await this.#createRepository(path, format)
+    this.#adopt(folder)
+    return folder
   }
 
   /** Creates a repository with one commit on `main`. @returns its folder on disk */
   async seedRepository(path: string): Promise<string> {
-    const repositories = await rooms.openRepositories(this.#repos, loadConfig({}, {}, undefined))
-    await repositories.createSample(parseRepositoryPath(path)!, '# Sample\n')
-    return this.onDisk(path)
+    const folder = await this.createRepository(path)
+    const ask = (args: string[], input = '') =>
+      this.git.ask(['-c', 'safe.directory=*', '--git-dir', folder, ...args], { input })
+    const blob = await ask(['hash-object', '-w', '--stdin'], '# Sample\n')
+    const tree = await ask(['mktree'], `100644 blob ${blob}\tREADME.md\n`)
+    await ask(['update-ref', 'refs/heads/main', await ask(['commit-tree', tree, '-m', 'Sample'])])
+    this.#adopt(folder)
+    return folder
   }
 
-  /** Where a repository is on disk. */
+  /** Where the embedded server keeps a repository. */
   onDisk(path: string): string {
     return join(this.#repos, `${path}.git`)
   }
@@ -134,11 +146,22 @@ export class World {
   }
 }
 
-/** Starts a gate on a free port; it ends with the test. */
-export async function createWorld(t: Test, flags: Flags = {}): Promise<World> {
+/**
+ * Starts a gate on a free port; it ends with the test.
+ *
+ * @param kind the server that it stands before; the embedded one by default
+ */
+export async function createWorld(t: Test, flags: Flags = {}, kind?: BackendKind): Promise<World> {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'gitgate-test-')))
-  const repos = flags.repos ?? join(folder, 'repos')
-  const config = loadConfig({ data: join(folder, 'data'), port: '0', bcryptCost: '4', repos, ...flags }, {}, undefined)
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  const repos = join(folder, 'repos')
+  const backend = await kind?.start?.(t, folder)
+  const place = backend === undefined ? { repos } : { upstream: backend.url }
+  const config = loadConfig(
+    { data: join(folder, 'data'), port: '0', bcryptCost: '4', ...place, ...flags },
+    {},
+    undefined,
+  )
   const clock = { now: new Date() }
   const logged: string[] = []
   const sink = new Writable({
@@ -153,7 +176,6 @@ export async function createWorld(t: Test, flags: Flags = {}): Promise<World> {
   t.teardown(async () => {
     await gate.close()
     await store.close()
-    rmSync(folder, { recursive: true, force: true })
   })
   for (const username of ['alice', 'root', 'mallory'] as const) {
     await store.accounts.add(
@@ -161,5 +183,21 @@ export async function createWorld(t: Test, flags: Flags = {}): Promise<World> {
       clock.now,
     )
   }
-  return new World({ folder, url, store, logged, clock, repos })
+  const createRepository =
+    backend?.createRepository ??
+    (async (path, format) => {
+      const repositories = await rooms.openRepositories(repos, config)
+      await repositories.create(parseRepositoryPath(path)!, format)
+      return join(repos, `${path}.git`)
+    })
+  return new World({
+    folder,
+    url,
+    store,
+    logged,
+    clock,
+    repos,
+    createRepository,
+    adopt: backend?.adopt ?? (() => undefined),
+  })
 }

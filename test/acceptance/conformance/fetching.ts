@@ -1,12 +1,12 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Test } from 'tap'
 import type { World } from '../world.js'
+import type { Check } from './conformance.js'
 
 const VERSIONS = ['0', '1', '2'] as const
 
 /** Clones and fetches that every backend must serve, by every version of Git's protocol. */
-export async function fetching(t: Test, world: World): Promise<void> {
+export async function fetching(check: Check, world: World): Promise<void> {
   const { git } = world
   const token = await world.token('alice', 'write_repository')
   const remote = (name: string) => world.remote(`team/${name}`, token)
@@ -21,7 +21,7 @@ export async function fetching(t: Test, world: World): Promise<void> {
     const v = ['-c', `protocol.version=${version}`]
     const tip = () => git.ask(['rev-parse', 'main'], { cwd: origin })
 
-    await t.test(`v${version}: clone and fetch`, async (t) => {
+    await check(`v${version}: clone and fetch`, async (t) => {
       const folder = await git.clone(remote('history'), `clone-${version}`, ...v)
       t.equal(await git.ask(['rev-parse', 'HEAD'], { cwd: folder }), await tip())
       t.equal(await git.ask(['describe', '--tags', 'v1'], { cwd: folder }), 'v1')
@@ -32,7 +32,7 @@ export async function fetching(t: Test, world: World): Promise<void> {
       await git.run(['fsck', '--full', '--strict'], { cwd: folder })
     })
 
-    await t.test(`v${version}: shallow, deepened, unshallowed`, async (t) => {
+    await check(`v${version}: shallow, deepened, unshallowed`, async (t) => {
       const folder = await git.clone(remote('history'), `shallow-${version}`, ...v, '--depth=1')
       const count = async () => Number(await git.ask(['rev-list', '--count', 'HEAD'], { cwd: folder }))
       t.equal(await count(), 1)
@@ -43,7 +43,7 @@ export async function fetching(t: Test, world: World): Promise<void> {
       await git.run(['fsck', '--full', '--strict'], { cwd: folder })
     })
 
-    await t.test(`v${version}: partial clone, with later lazy fetches`, async (t) => {
+    await check(`v${version}: partial clone, with later lazy fetches`, async (t) => {
       const folder = await git.clone(
         remote('history'),
         `partial-${version}`,
@@ -61,7 +61,7 @@ export async function fetching(t: Test, world: World): Promise<void> {
       t.equal(await missing(), before - 1, 'one blob came later')
     })
 
-    await t.test(`v${version}: mirror`, async (t) => {
+    await check(`v${version}: mirror`, async (t) => {
       await git.run([...v, 'clone', '--mirror', remote('history'), `mirror-${version}`])
       const refs = (args: string[], cwd: string) =>
         git.ask(['for-each-ref', '--format=%(objectname) %(refname)', ...args], { cwd })
@@ -69,7 +69,7 @@ export async function fetching(t: Test, world: World): Promise<void> {
     })
   }
 
-  await t.test('an empty repository', async (t) => {
+  await check('an empty repository', async (t) => {
     await world.createRepository('team/empty')
     for (const version of VERSIONS) {
       const { stderr } = await git.run([
@@ -84,7 +84,7 @@ export async function fetching(t: Test, world: World): Promise<void> {
     }
   })
 
-  await t.test('a SHA-256 repository', async (t) => {
+  await check('a SHA-256 repository', async (t) => {
     await world.createRepository('team/sha256', 'sha256')
     const folder = await git.init('sha256', '--object-format=sha256')
     await git.run(['push', remote('sha256'), 'main'], { cwd: folder })
@@ -96,7 +96,7 @@ export async function fetching(t: Test, world: World): Promise<void> {
     }
   })
 
-  await t.test('submodules, with relative addresses', async (t) => {
+  await check('submodules, with relative addresses', async (t) => {
     await world.seedRepository('team/part')
     const whole = await git.init('whole')
     const wholeRemote = remote('whole')
@@ -109,7 +109,7 @@ export async function fetching(t: Test, world: World): Promise<void> {
     t.match(readFileSync(join(clone, 'part', 'README.md'), 'utf8'), /Sample/)
   })
 
-  await t.test('5,000 refs, and a negotiation that is gzip’d', async (t) => {
+  await check('5,000 refs, and a negotiation that is gzip’d', async (t) => {
     await world.createRepository('team/refs')
     const folder = await git.init('refs')
     const head = await git.ask(['rev-parse', 'HEAD'], { cwd: folder })

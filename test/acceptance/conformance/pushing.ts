@@ -1,16 +1,16 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Test } from 'tap'
 import type { World } from '../world.js'
+import type { Check } from './conformance.js'
 
 /** Pushes that every backend must take, and say no to, as git does without a gate. */
-export async function pushing(t: Test, world: World): Promise<void> {
+export async function pushing(check: Check, world: World): Promise<void> {
   const { git } = world
   const token = await world.token('alice', 'write_repository')
   const remote = (name: string) => world.remote(`team/${name}`, token)
   const remoteRefs = async (name: string) => (await git.run(['ls-remote', remote(name)])).stdout
 
-  await t.test('branches, tags, notes and other refs; updates, force and deletes', async (t) => {
+  await check('branches, tags, notes and other refs; updates, force and deletes', async (t) => {
     await world.createRepository('team/push')
     const folder = await git.init('push')
     const run = (...args: string[]) => git.run(args, { cwd: folder })
@@ -51,7 +51,7 @@ export async function pushing(t: Test, world: World): Promise<void> {
     t.match((await run('push', remote('push'), 'main')).stderr, /Everything up-to-date/)
   })
 
-  await t.test('--mirror', async (t) => {
+  await check('--mirror', async (t) => {
     await world.createRepository('team/mirrored')
     const folder = await git.init('mirrored')
     await git.run(['branch', 'side'], { cwd: folder })
@@ -61,7 +61,7 @@ export async function pushing(t: Test, world: World): Promise<void> {
     t.notMatch(await remoteRefs('mirrored'), /side/)
   })
 
-  await t.test('the first branch that is pushed becomes HEAD', async (t) => {
+  await check('the first branch that is pushed becomes HEAD', async (t) => {
     await world.createRepository('team/trunk')
     const folder = await git.init('trunk', '--initial-branch=trunk')
     await git.run(['push', remote('trunk'), 'trunk'], { cwd: folder })
@@ -70,7 +70,7 @@ export async function pushing(t: Test, world: World): Promise<void> {
     t.ok(existsSync(join(clone, 'README.md')))
   })
 
-  await t.test('--atomic is all or nothing', async (t) => {
+  await check('--atomic is all or nothing', async (t) => {
     const disk = await world.createRepository('team/atomic')
     const folder = await git.init('atomic')
     await git.run(['push', remote('atomic'), 'main'], { cwd: folder })
@@ -89,7 +89,7 @@ export async function pushing(t: Test, world: World): Promise<void> {
     t.notMatch(await remoteRefs('atomic'), /allowed-2/)
   })
 
-  await t.test('push options reach the hook, which knows who pushes and no secret', async (t) => {
+  await check('push options reach the hook, which knows who pushes and no secret', async (t) => {
     const disk = await world.createRepository('team/options')
     const folder = await git.init('options')
     hook(disk, 'post-receive', 'env > seen; echo "option: $GIT_PUSH_OPTION_0"')
@@ -100,7 +100,7 @@ export async function pushing(t: Test, world: World): Promise<void> {
     t.notOk(seen.includes(token))
   })
 
-  await t.test('chunked: larger than the post buffer, after a 4-byte probe', async (t) => {
+  await check('chunked: larger than the post buffer, after a 4-byte probe', async (t) => {
     await world.createRepository('team/chunked')
     const folder = await git.init('chunked')
     const noise = Array.from({ length: 40_000 }, (_, i) => (Math.imul(i, 2_654_435_761) >>> 0).toString(36)).join('\n')
@@ -114,7 +114,7 @@ export async function pushing(t: Test, world: World): Promise<void> {
     await git.run(['fsck', '--full', '--strict'], { cwd: clone })
   })
 
-  await t.test('Expect: 100-continue', async (t) => {
+  await check('Expect: 100-continue', async (t) => {
     await world.createRepository('team/expect')
     const folder = await git.init('expect')
     const expecting = ['-c', 'http.extraHeader=Expect: 100-continue']
@@ -124,7 +124,7 @@ export async function pushing(t: Test, world: World): Promise<void> {
     await git.run([...expecting, 'clone', remote('expect'), 'expect-clone'])
   })
 
-  await t.test('a broken object is refused, and the repository stays sound', async (t) => {
+  await check('a broken object is refused, and the repository stays sound', async (t) => {
     const disk = await world.createRepository('team/fsck')
     const folder = await git.init('fsck')
     const blob = await git.ask(['hash-object', '-w', 'README.md'], { cwd: folder })

@@ -1,0 +1,59 @@
+import { execFileSync } from 'node:child_process'
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import type { BackendKind } from './backend.js'
+import { freePort, shippedConfiguration, startServer } from './backend.js'
+import { bareRepositories } from './bare-repositories.js'
+
+/** Apache + git http-backend, configured as `docs/deploy/behind/apache.conf` says. */
+export const apache: BackendKind = {
+  name: 'Apache + git http-backend',
+  programs: ['apache2', 'git-http-backend'],
+  cannot: { 'the first branch that is pushed becomes HEAD': 'git http-backend leaves HEAD as it is' },
+
+  start: async (t, folder) => {
+    const root = join(folder, 'backend-repositories')
+    mkdirSync(root, { recursive: true })
+    const url = await startApache(t, folder, 'behind/apache.conf', { '/srv/git': root })
+    return { url, createRepository: bareRepositories(root), adopt }
+  },
+}
+
+const USER = 'www-data'
+const isRoot = process.getuid?.() === 0
+
+/** Apache does not run as root: its repositories must belong to whom it runs as. */
+function adopt(folder: string): void {
+  if (isRoot) execFileSync('chown', ['-R', `${USER}:`, folder])
+}
+
+/** Starts Apache with one of the shipped configurations. @returns its URL */
+export async function startApache(
+  t: Test,
+  folder: string,
+  configuration: string,
+  replacements: Readonly<Record<string, string>>,
+): Promise<string> {
+  const port = await freePort()
+  if (isRoot) chmodSync(folder, 0o755)
+  const server = shippedConfiguration(configuration, { '127.0.0.1:9000': `127.0.0.1:${port}`, ...replacements })
+  const modules = ['mpm_event', 'alias', 'cgid', 'env', 'setenvif', 'authz_core', 'headers', 'proxy', 'proxy_http']
+  const loaded = modules.map((name) => `LoadModule ${name}_module /usr/lib/apache2/modules/mod_${name}.so`)
+  const file = join(folder, 'apache.conf')
+  const whole = [
+    ...(isRoot ? [`User ${USER}`, `Group ${USER}`] : []),
+    `ServerRoot ${folder}`,
+    'ServerName localhost',
+    `PidFile ${folder}/apache.pid`,
+    `ScriptSock ${folder}/cgid.sock`,
+    `DefaultRuntimeDir ${folder}`,
+    `ErrorLog ${folder}/apache.log`,
+    'Mutex posixsem',
+    ...loaded,
+    server,
+  ]
+  writeFileSync(file, `${whole.join('\n')}\n`)
+  await startServer(t, '/usr/sbin/apache2', ['-f', file, '-D', 'FOREGROUND'], { port })
+  return `http://127.0.0.1:${port}`
+}
