@@ -1,4 +1,4 @@
-import { mkdtempSync, realpathSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
@@ -109,7 +109,7 @@ export class World {
   /** Creates an empty repository. @returns its folder on disk */
   async createRepository(path: string, format: 'sha1' | 'sha256' = 'sha1'): Promise<string> {
     const folder = await this.#createRepository(path, format)
-    this.#adopt(folder)
+    this.adopt(folder)
     return folder
   }
 
@@ -121,8 +121,13 @@ export class World {
     const blob = await ask(['hash-object', '-w', '--stdin'], '# Sample\n')
     const tree = await ask(['mktree'], `100644 blob ${blob}\tREADME.md\n`)
     await ask(['update-ref', 'refs/heads/main', await ask(['commit-tree', tree, '-m', 'Sample'])])
-    this.#adopt(folder)
+    this.adopt(folder)
     return folder
+  }
+
+  /** Gives what a test has put into a repository to whom the server runs as. */
+  adopt(folder: string): void {
+    this.#adopt(folder)
   }
 
   /** Where the embedded server keeps a repository. */
@@ -153,6 +158,8 @@ export class World {
  */
 export async function createWorld(t: Test, flags: Flags = {}, kind?: BackendKind): Promise<World> {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'gitgate-test-')))
+  // A server that runs as another user must get to its repositories.
+  chmodSync(folder, 0o755)
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
   const repos = join(folder, 'repos')
   const backend = await kind?.start?.(t, folder)

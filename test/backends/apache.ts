@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import type { BackendKind } from './backend.js'
@@ -16,16 +16,25 @@ export const apache: BackendKind = {
     const root = join(folder, 'backend-repositories')
     mkdirSync(root, { recursive: true })
     const url = await startApache(t, folder, 'behind/apache.conf', { '/srv/git': root })
-    return { url, createRepository: bareRepositories(root), adopt }
+    return { url, createRepository: bareRepositories(root), adopt: runsAs.adopt }
   },
 }
 
 const USER = 'www-data'
 const isRoot = process.getuid?.() === 0
 
-/** Apache does not run as root: its repositories must belong to whom it runs as. */
-function adopt(folder: string): void {
-  if (isRoot) execFileSync('chown', ['-R', `${USER}:`, folder])
+/** Apache does not run as root: what it works on must belong to whom it runs as. */
+export const runsAs = {
+  /** For programs that are to run as the same user. */
+  credentials: isRoot ? userIds(USER) : {},
+  adopt: (folder: string): void => {
+    if (isRoot) execFileSync('chown', ['-R', `${USER}:`, folder])
+  },
+}
+
+function userIds(name: string): { readonly uid: number; readonly gid: number } {
+  const id = (flag: string) => Number(execFileSync('id', [flag, name]).toString())
+  return { uid: id('-u'), gid: id('-g') }
 }
 
 /** Starts Apache with one of the shipped configurations. @returns its URL */
@@ -36,7 +45,6 @@ export async function startApache(
   replacements: Readonly<Record<string, string>>,
 ): Promise<string> {
   const port = await freePort()
-  if (isRoot) chmodSync(folder, 0o755)
   const server = shippedConfiguration(configuration, { '127.0.0.1:9000': `127.0.0.1:${port}`, ...replacements })
   const modules = ['mpm_event', 'alias', 'cgid', 'env', 'setenvif', 'authz_core', 'headers', 'proxy', 'proxy_http']
   const loaded = modules.map((name) => `LoadModule ${name}_module /usr/lib/apache2/modules/mod_${name}.so`)

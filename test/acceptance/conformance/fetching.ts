@@ -110,39 +110,26 @@ export async function fetching(check: Check, world: World): Promise<void> {
   })
 
   await check('5,000 refs, and a negotiation that is gzip’d', async (t) => {
-    await world.createRepository('team/refs')
-    const folder = await git.init('refs')
-    const head = await git.ask(['rev-parse', 'HEAD'], { cwd: folder })
-    // Packed by hand: git would take seconds to write 5,000 files.
-    const packed = Array.from({ length: 5_000 }, (_, i) => `${head} refs/heads/branch-${i}\n`)
-    writeFileSync(join(folder, '.git', 'packed-refs'), packed.join(''))
-    await git.run(['push', '--quiet', remote('refs'), 'refs/heads/*'], { cwd: folder })
+    // Put there by hand: hooks of some servers take seconds for a hundred refs.
+    const disk = await world.seedRepository('team/refs')
+    const ask = (args: string[], input = '') =>
+      git.ask(['-c', 'safe.directory=*', '--git-dir', disk, ...args], { input })
+    const head = await ask(['rev-parse', 'main'])
+    const branches = Array.from({ length: 5_000 }, (_, i) => `${head} refs/heads/branch-${i}\n`)
+    writeFileSync(join(disk, 'packed-refs'), branches.join(''))
+    await ask(['fast-import', '--quiet'], Array.from({ length: 300 }, (_, i) => commitOn(`many-${i}`)).join(''))
+    world.adopt(disk)
     for (const version of VERSIONS) {
       const list = await git.ask(['-c', `protocol.version=${version}`, 'ls-remote', '--heads', remote('refs')])
-      t.equal(list.split('\n').length, 5_001)
-    }
-    // Hundreds of wanted tips are more than the 1,024 bytes from which on git compresses its request.
-    const clone = await git.clone(remote('refs'), 'refs-clone', '--single-branch', '--branch=main')
-    for (const version of VERSIONS) {
-      const tips = Array.from({ length: 300 }, (_, i) => commitOn(`many-${version}-${i}`))
-      await git.run(['fast-import', '--quiet'], { cwd: folder, input: tips.join('') })
-      await git.run(['push', '--quiet', remote('refs'), `refs/heads/many-${version}-*`], { cwd: folder })
-      const fetch = [
-        '-c',
-        `protocol.version=${version}`,
-        'fetch',
-        'origin',
-        `refs/heads/many-${version}-*:refs/many-${version}/*`,
-      ]
+      t.equal(list.split('\n').length, 5_301)
+      // Hundreds of wanted tips are more than the 1,024 bytes from which on git compresses its request.
+      const clone = await git.clone(remote('refs'), `refs-${version}`, '--single-branch', '--branch=main')
+      const fetch = ['-c', `protocol.version=${version}`, 'fetch', 'origin', 'refs/heads/many-*:refs/many/*']
       const { stderr } = await git.run(fetch, { cwd: clone, env: { GIT_TRACE_CURL: '1', GIT_TRACE_CURL_NO_DATA: '1' } })
       t.match(stderr, /=> Send header: content-encoding: gzip/i, `v${version} compressed its negotiation`)
+      t.equal((await git.ask(['for-each-ref', 'refs/many'], { cwd: clone })).split('\n').length, 300)
+      await git.run(['fsck', '--full', '--strict'], { cwd: clone })
     }
-    const fetched = await git.ask(
-      ['for-each-ref', '--format=%(objectname)', 'refs/many-0', 'refs/many-1', 'refs/many-2'],
-      { cwd: clone },
-    )
-    t.equal(fetched.split('\n').length, 900)
-    await git.run(['fsck', '--full', '--strict'], { cwd: clone })
   })
 }
 
