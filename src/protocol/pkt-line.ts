@@ -25,7 +25,7 @@ export type BodyStart = 'empty' | 'flush-only' | 'packets' | 'not-packets'
 /**
  * Tells a body's kind from its first bytes.
  *
- * @param bytes the first five bytes, or all of a shorter body
+ * @param bytes at least five bytes, or all of a shorter body
  * @returns `flush-only` is the 4-byte probe by which git tests authentication before it sends a chunked push
  */
 export function classifyBodyStart(bytes: Buffer): BodyStart {
@@ -33,7 +33,7 @@ export function classifyBodyStart(bytes: Buffer): BodyStart {
   const digits = bytes.toString('latin1', 0, LENGTH_DIGITS)
   if (!LENGTH.test(digits)) return 'not-packets'
   const length = Number.parseInt(digits, 16)
-  // 1 and 2 are the delimiter and the response end of protocol v2; 3 is not defined, and 4 would be empty.
-  if (length === 3 || length > MAX_LENGTH) return 'not-packets'
-  return bytes.length === LENGTH_DIGITS && length === 0 ? 'flush-only' : 'packets'
+  if (bytes.length === LENGTH_DIGITS) return length === 0 ? 'flush-only' : 'not-packets'
+  // 1 and 2 are the delimiter and the response end of protocol v2; 3 is not defined.
+  return length === 3 || length > MAX_LENGTH ? 'not-packets' : 'packets'
 }

@@ -76,22 +76,26 @@ export function requestContentError(request: IncomingMessage, { service }: GitRe
 }
 
 /**
- * The first bytes of a stream, which keeps them for the next reader.
+ * The first bytes of a stream, which keeps them for the next reader: in one piece, since there are servers that look for
+ * a push's commands in the first piece alone.
  *
- * @returns fewer bytes than asked for when the stream is that short; `undefined` when it failed
+ * @param count how many bytes are needed
+ * @returns at least as many, or all of a shorter stream; `undefined` when it failed
  */
 export async function peek(stream: Readable, count: number): Promise<Buffer | undefined> {
   return await new Promise((resolve) => {
-    const finish = (start: Buffer | undefined): void => {
+    let start: Buffer = Buffer.alloc(0)
+    const finish = (bytes: Buffer | undefined): void => {
       stream.off('readable', look).off('end', ended).off('error', failed).off('close', failed)
-      resolve(start)
+      resolve(bytes)
     }
     const failed = (): void => finish(undefined)
-    const ended = (): void => finish(Buffer.alloc(0))
+    const ended = (): void => finish(start)
     const look = (): void => {
-      // Once the stream has ended, read gives what there is, even if it is less.
-      const start = stream.read(count) as Buffer | null
-      if (start === null) return
+      const piece = stream.read() as Buffer | null
+      if (piece === null) return
+      start = start.length === 0 ? piece : Buffer.concat([start, piece])
+      if (start.length < count) return
       stream.unshift(start)
       finish(start)
     }

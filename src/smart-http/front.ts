@@ -79,7 +79,7 @@ async function serveGit(request: GitRequest, exchange: HttpExchange, options: Sm
   const started = performance.now()
   const outcome =
     start === 'no-commands'
-      ? answerProbe(served.git)
+      ? answerNothing(served.git)
       : await serveWith(request, served.git, backend, decision.kind === 'create' ? backend.creation : undefined)
   exchange.record.backend_ms = millisecondsSince(started)
   conclude(outcome, served, request, identity, exchange, options)
@@ -88,7 +88,8 @@ async function serveGit(request: GitRequest, exchange: HttpExchange, options: Sm
 /**
  * Lets the client send its body, and looks at how it begins.
  *
- * @returns the reason where it is refused; `no-commands` for an empty push, such as the 4-byte probe before a chunked one
+ * @returns the reason where it is refused; `no-commands` for a body that asks for nothing, such as the 4-byte probe before
+ *   a chunked push
  */
 async function openBody(
   request: GitRequest,
@@ -105,7 +106,7 @@ async function openBody(
     case 'packets':
       return 'commands'
     case 'flush-only':
-      return isPush ? 'no-commands' : 'commands'
+      return 'no-commands'
     case 'empty':
       return isPush ? 'no-commands' : { kind: 'body-malformed' }
     case 'not-packets':
@@ -113,8 +114,8 @@ async function openBody(
   }
 }
 
-/** An empty list of commands has an empty answer; nothing is created for it yet. */
-function answerProbe(git: Exchange): ServeOutcome {
+/** Who asks for nothing gets an empty answer; nothing is created for it yet. */
+function answerNothing(git: Exchange): ServeOutcome {
   git.begin()
   return { kind: 'answered' }
 }

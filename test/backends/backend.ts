@@ -27,6 +27,14 @@ export type BackendKind = {
   readonly start?: (t: Test, folder: string) => Promise<StartedBackend>
 }
 
+/** What a server without settings of its own must find in each repository's configuration. */
+export const SETTINGS = [
+  'uploadpack.allowFilter=true',
+  'uploadpack.allowAnySHA1InWant=true',
+  'receive.advertisePushOptions=true',
+  'receive.fsckObjects=true',
+]
+
 /** A port that was free just now. */
 export async function freePort(): Promise<number> {
   return await new Promise((resolve, reject) => {

@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { startApache, runsAs } from './apache.js'
 import type { BackendKind } from './backend.js'
+import { SETTINGS } from './backend.js'
 
 /** gitolite3 over Apache, configured as `docs/deploy/behind/gitolite.conf` says. Its own rules see the user's name. */
 export const gitolite: BackendKind = {
@@ -42,10 +43,3 @@ export const gitolite: BackendKind = {
     return { url, createRepository, adopt: runsAs.adopt }
   },
 }
-
-const SETTINGS = [
-  'uploadpack.allowFilter=true',
-  'uploadpack.allowAnySHA1InWant=true',
-  'receive.advertisePushOptions=true',
-  'receive.fsckObjects=true',
-]

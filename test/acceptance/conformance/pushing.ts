@@ -51,6 +51,16 @@ export async function pushing(check: Check, world: World): Promise<void> {
     t.match((await run('push', remote('push'), 'main')).stderr, /Everything up-to-date/)
   })
 
+  await check('notes and other refs, pushed alone', async (t) => {
+    await world.createRepository('team/notes')
+    const folder = await git.init('notes')
+    await git.run(['push', remote('notes'), 'main'], { cwd: folder })
+    await git.run(['notes', 'add', '-m', 'A note'], { cwd: folder })
+    await git.run(['push', remote('notes'), 'refs/notes/*:refs/notes/*'], { cwd: folder })
+    await git.run(['push', remote('notes'), 'main:refs/changes/01/1'], { cwd: folder })
+    t.match(await remoteRefs('notes'), /\trefs\/changes\/01\/1\n.*\trefs\/notes\/commits\n/s)
+  })
+
   await check('--mirror', async (t) => {
     await world.createRepository('team/mirrored')
     const folder = await git.init('mirrored')

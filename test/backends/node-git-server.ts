@@ -1,0 +1,35 @@
+import { execFileSync } from 'node:child_process'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { BackendKind } from './backend.js'
+import { freePort, SETTINGS, startServer } from './backend.js'
+import { bareRepositories } from './bare-repositories.js'
+
+const PROGRAM = join(import.meta.dirname, '..', '..', '..', 'test', 'backends', 'node-git-server.js')
+
+/** node-git-server, as `npm run backend:node-git-server` starts it. */
+export const nodeGitServer: BackendKind = {
+  name: 'node-git-server',
+  programs: ['git'],
+  cannot: {
+    'the first branch that is pushed becomes HEAD': 'it leaves HEAD as it is',
+    'push options reach the hook, which knows who pushes and no secret': 'its hooks are not told who pushes',
+    'notes and other refs, pushed alone':
+      'it hangs on a push that names no branch and no tag; the gate ends that with a 504',
+  },
+
+  start: async (t, folder) => {
+    const root = join(folder, 'backend-repositories')
+    mkdirSync(root, { recursive: true })
+    const port = await freePort()
+    await startServer(t, process.execPath, [PROGRAM, root, String(port)], { port })
+    const create = bareRepositories(root)
+    const createRepository = async (path: string, format: 'sha1' | 'sha256'): Promise<string> => {
+      const repository = await create(path, format)
+      // It has no settings of its own, but git reads those of the repository.
+      for (const setting of SETTINGS) execFileSync('git', ['--git-dir', repository, 'config', ...setting.split('=')])
+      return repository
+    }
+    return { url: `http://127.0.0.1:${port}`, createRepository }
+  },
+}
