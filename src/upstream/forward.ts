@@ -33,7 +33,8 @@ export type Target = { readonly url: URL; readonly ca: Buffer | undefined }
  */
 export function createForward({ url, ca }: Target): Forward {
   const proxy = httpProxy.createProxyServer({
-    target: url,
+    // As text: of a URL object http-proxy overlooks the path.
+    target: url.href,
     changeOrigin: true,
     selfHandleResponse: true,
     // Certificates are checked, against the CA that was given or the system's.
