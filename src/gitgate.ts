@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { Access } from './access/access.js'
 import { Bans } from './access/ban.js'
+import { LiveExchanges } from './access/live-exchanges.js'
 import { AccessMemory } from './access/memory.js'
 import { TOKENS_PAGE } from './access/refusal.js'
 import { Passwords } from './accounts/password.js'
@@ -93,6 +94,12 @@ export async function createGate(config: Config, { clock, log, store }: Surround
     ownsGroup: config.upstream === undefined,
     onTokenUse: (token, ip, now) => lastUse.record(token, ip, now),
   })
+  const live = new LiveExchanges(
+    () => store.access.readEpoch(),
+    (error) => {
+      log.error({ err: error }, 'running transfers were not looked at; will try again')
+    },
+  )
   const { backend, description, check, close } =
     config.upstream === undefined
       ? await openEmbedded(config, store, access)
@@ -115,7 +122,7 @@ export async function createGate(config: Config, { clock, log, store }: Surround
     { claims: exactly(TOKENS_PAGE), front: tokensPage },
     { claims: exactly(...OLD_TOKENS_PAGES), front: oldTokensPage },
     { claims: exactly('/'), front: welcome(baseUrl) },
-    { claims: isGitPath, front: smartHttp({ access, backend, baseUrl, realm: config.realm, pseudonym }) },
+    { claims: isGitPath, front: smartHttp({ access, backend, live, baseUrl, realm: config.realm, pseudonym }) },
   ]
   const server = createServer({
     routes,

@@ -7,7 +7,7 @@ export type RequestRecord = {
   repository?: string
   service?: string
   phase?: string
-  decision?: 'served' | 'created' | 'refused' | 'failed' | 'aborted'
+  decision?: 'served' | 'refused' | 'failed' | 'aborted' | 'cut'
   rule?: string
   reason?: string
   auth_ms?: number
@@ -27,6 +27,11 @@ export type HttpExchange = {
   readonly expectsContinue: boolean
   /** What the log will say. */
   readonly record: RequestRecord
+  /**
+   * Resets the connection: what the kernel has not sent yet is dropped. After an ordinary close it would still deliver
+   * megabytes to a slow reader (measured).
+   */
+  readonly reset: () => void
 }
 
 /** One of the gate's faces: answers every request that is routed to it. */

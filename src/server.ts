@@ -5,6 +5,7 @@ import type { Server as HttpsServer } from 'node:https'
 import { createServer as createHttpsServer } from 'node:https'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { Connections } from './connections.js'
 import { hasSystemCode } from './errors.js'
 import type { Front, HttpExchange, RequestRecord } from './http.js'
 import { millisecondsSince, sendText, sendTextUnread } from './http.js'
@@ -43,10 +44,11 @@ export function createServer(options: ServerOptions): Server | HttpsServer {
   }
   const server = options.tls === undefined ? createHttpServer(limits) : createHttpsServer({ ...limits, ...options.tls })
   server.timeout = options.idleTimeout
+  const connections = new Connections(server)
   const listener =
     (expectsContinue: boolean): RequestListener =>
     (request, response) =>
-      void answer(request, response, expectsContinue, options)
+      void answer(request, response, expectsContinue, connections, options)
   server.on('request', listener(false))
   server.on('checkContinue', listener(true))
   server.on('clientError', answerUnparsed)
@@ -61,6 +63,7 @@ async function answer(
   request: IncomingMessage,
   response: ServerResponse,
   expectsContinue: boolean,
+  connections: Connections,
   options: ServerOptions,
 ): Promise<void> {
   const started = performance.now()
@@ -76,7 +79,7 @@ async function answer(
   response.setHeader('X-Request-Id', requestId)
   response.setHeader('X-Content-Type-Options', 'nosniff')
   response.on('close', () => {
-    if (!response.writableFinished && record.decision !== 'failed') record.decision = 'aborted'
+    if (!response.writableFinished && record.decision === undefined) record.decision = 'aborted'
     const traffic = { read: socket.bytesRead, written: socket.bytesWritten }
     trafficBefore.set(socket, traffic)
     options.log.info({
@@ -96,7 +99,8 @@ async function answer(
     return
   }
   const path = target.split('?', 1)[0] ?? ''
-  const exchange: HttpExchange = { request, response, target, requestId, ip, expectsContinue, record }
+  const reset = (): void => connections.reset(socket)
+  const exchange: HttpExchange = { request, response, target, requestId, ip, expectsContinue, record, reset }
   try {
     const route = options.routes.find(({ claims }) => claims(path))
     if (route === undefined) {

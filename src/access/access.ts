@@ -5,7 +5,7 @@ import type { Backend } from '../protocol/backend.js'
 import type { GitRequest } from '../protocol/git-request.js'
 import type { PersonalAccessToken } from '../tokens/token.js'
 import type { Authentication, Identity } from './authenticate.js'
-import { accountOf, authenticate } from './authenticate.js'
+import { accountOf, authenticate, reidentify } from './authenticate.js'
 import type { Bans } from './ban.js'
 import { parseAuthorization } from './credential.js'
 import type { Decision } from './decide.js'
@@ -38,14 +38,19 @@ export class Access {
    *
    * @param authorization the `Authorization` header
    * @param ip the client's address
+   * @returns beside the answer, the security epoch that it holds for
    */
-  async authenticate(authorization: string | undefined, ip: string): Promise<Authentication> {
+  async authenticate(
+    authorization: string | undefined,
+    ip: string,
+  ): Promise<Authentication & { readonly epoch: number }> {
     const { memory, clock, onTokenUse } = this.#options
     const now = clock()
     const credential = parseAuthorization(authorization)
-    const result = await authenticate(credential, ip, await memory.current(), this.#options, now)
+    const snapshot = await memory.current()
+    const result = await authenticate(credential, ip, snapshot, this.#options, now)
     if (result.kind === 'identified' && result.identity.kind === 'token') onTokenUse(result.identity.token, ip, now)
-    return result
+    return { ...result, epoch: snapshot.epoch }
   }
 
   /**
@@ -73,6 +78,28 @@ export class Access {
     }
     const decision = decide(request, identity, circumstances)
     return { decision, isNameKnown: found === 'found' || decision.kind !== 'refuse' }
+  }
+
+  /**
+   * Whether an exchange that was allowed in an earlier security epoch still is. Expiry does not count: what was begun in
+   * time may be finished.
+   *
+   * @returns the rule by which it no longer is, or `undefined`
+   */
+  async reasonToCut(request: GitRequest, identity: Identity): Promise<string | undefined> {
+    const { memory, ownsGroup } = this.#options
+    const snapshot = await memory.current()
+    const today = await reidentify(identity, snapshot)
+    if (typeof today === 'string') return today
+    const account = accountOf(today)
+    const decision = decide(request, today, {
+      standing: standing(account, await snapshot.grantsOf(account), request.repository, ownsGroup),
+      // It was there when the exchange began.
+      repository: 'unknown',
+      obstacleToCreate: undefined,
+      pushToCreate: false,
+    })
+    return decision.kind === 'refuse' ? decision.rule : undefined
   }
 
   /** The settings in force. */

@@ -8,7 +8,7 @@ import type { PersonalAccessToken } from '../tokens/token.js'
 import { tokenState } from '../tokens/token.js'
 import type { Bans } from './ban.js'
 import type { Credential } from './credential.js'
-import type { Snapshot } from './memory.js'
+import type { Snapshot, VerifiedToken } from './memory.js'
 import type { Refusal } from './refusal.js'
 
 /** Who makes a request. */
@@ -63,6 +63,39 @@ export async function authenticate(
   }
 }
 
+/**
+ * Whether an identity still is what it was, in a later security epoch.
+ *
+ * @returns the identity with today's rows, or the rule by which it is none any more
+ */
+export async function reidentify(identity: Identity, snapshot: Snapshot): Promise<Identity | string> {
+  const settings = await snapshot.settings()
+  switch (identity.kind) {
+    case 'anonymous':
+      return identity
+    case 'token': {
+      const found = await snapshot.findTokenById(identity.token.id)
+      if (found === undefined) return 'account deleted'
+      return unusableReason(found, settings) ?? { kind: 'token', account: found.owner, token: found.token }
+    }
+    case 'password': {
+      const account = await snapshot.findAccountById(identity.account.id)
+      if (account === undefined) return 'account deleted'
+      if (account.state === 'blocked') return 'account blocked'
+      if (account.passwordHash?.reveal() !== identity.account.passwordHash?.reveal()) return 'password changed'
+      return tokenOnlyReason(account, settings) ?? { kind: 'password', account }
+    }
+  }
+}
+
+/** Why a token can't be used whatever the time, or `undefined`. */
+function unusableReason({ token, owner }: VerifiedToken, settings: Settings): string | undefined {
+  if (settings.disable_personal_access_tokens) return 'disable_personal_access_tokens'
+  if (token.revokedAt !== null) return 'token revoked'
+  if (token.impersonation && !settings.impersonation_enabled) return 'impersonation_enabled is off'
+  return owner.state === 'blocked' ? 'account blocked' : undefined
+}
+
 /** `failed` counts towards a ban; `refused` does not. */
 type Verdict = Authentication | { readonly kind: 'failed'; readonly refusal: Refusal; readonly rule: string }
 
@@ -89,14 +122,11 @@ async function verifyToken(secret: Secret, snapshot: Snapshot, settings: Setting
   const found = await snapshot.findToken(digestSecret(secret))
   if (found === undefined) return wrong('unknown token')
   const { token, owner } = found
-  if (settings.disable_personal_access_tokens) {
-    return { kind: 'failed', refusal: { kind: 'tokens-off' }, rule: 'disable_personal_access_tokens' }
-  }
-  const state = tokenState(token, now, settings.enforce_pat_expiration)
-  if (state !== 'active') return wrong(`token ${state}`)
-  if (token.impersonation && !settings.impersonation_enabled) return wrong('impersonation_enabled is off')
-  if (owner.state === 'blocked') return wrong('account blocked')
-  return { kind: 'identified', identity: { kind: 'token', account: owner, token } }
+  if (tokenState(token, now, settings.enforce_pat_expiration) === 'expired') return wrong('token expired')
+  const reason = unusableReason(found, settings)
+  if (reason === undefined) return { kind: 'identified', identity: { kind: 'token', account: owner, token } }
+  if (!settings.disable_personal_access_tokens) return wrong(reason)
+  return { kind: 'failed', refusal: { kind: 'tokens-off' }, rule: reason }
 }
 
 async function verifyPassword(

@@ -17,7 +17,9 @@ export interface AccessSource {
    */
   readEpoch(): Promise<number>
   findTokenWithOwner(digest: Secret): Promise<VerifiedToken | undefined>
+  findTokenWithOwnerById(id: number): Promise<VerifiedToken | undefined>
   findAccountByLogin(login: string): Promise<Account | undefined>
+  findAccount(id: number): Promise<Account | undefined>
   listGrantsFor(subjects: readonly Subject[]): Promise<Grant[]>
   /** Those that were changed, as texts. */
   listSettings(): Promise<ReadonlyMap<string, string>>
@@ -68,6 +70,16 @@ export class Snapshot {
     const found = await this.#source.findTokenWithOwner(digest)
     if (found !== undefined) this.#tokens.set(key, found)
     return found
+  }
+
+  /** As it is now: for exchanges that began in an earlier epoch. */
+  findTokenById(id: number): Promise<VerifiedToken | undefined> {
+    return this.#source.findTokenWithOwnerById(id)
+  }
+
+  /** As it is now. */
+  findAccountById(id: number): Promise<Account | undefined> {
+    return this.#source.findAccount(id)
   }
 
   /** Not remembered: a password costs a bcrypt anyway. */

@@ -1,0 +1,56 @@
+import type { Access } from '../access/access.js'
+import type { Identity } from '../access/authenticate.js'
+import type { LiveExchanges } from '../access/live-exchanges.js'
+import type { Refusal } from '../access/refusal.js'
+import { describeRefusal } from '../access/refusal.js'
+import type { HttpExchange } from '../http.js'
+import { millisecondsSince, sendTextUnread } from '../http.js'
+import type { Backend } from '../protocol/backend.js'
+
+/** What the Git front is made of. */
+export type SmartHttpOptions = {
+  readonly access: Access
+  readonly backend: Backend
+  /** Watches over transfers that are running. */
+  readonly live: LiveExchanges
+  /** Where people reach this gate, without a slash at its end. */
+  readonly baseUrl: () => string
+  /** The realm of the challenge, which credential helpers may show or match on. */
+  readonly realm: string
+  /** This gate's name in `Via`. */
+  readonly pseudonym: string
+}
+
+/** Who makes the request; `undefined` when that was refused, and answered. */
+export async function identify(
+  exchange: HttpExchange,
+  options: SmartHttpOptions,
+): Promise<{ identity: Identity; epoch: number } | undefined> {
+  const started = performance.now()
+  const result = await options.access.authenticate(exchange.request.headers.authorization, exchange.ip)
+  exchange.record.auth_ms = millisecondsSince(started)
+  if (result.kind === 'refused') {
+    exchange.record.rule = result.rule
+    refuse(result.refusal, exchange, options)
+    return undefined
+  }
+  const { identity } = result
+  if (identity.kind !== 'anonymous') exchange.record.user = identity.account.username
+  if (identity.kind === 'token') exchange.record.token_id = identity.token.id
+  return { identity, epoch: result.epoch }
+}
+
+/** Sends a refusal. */
+export function refuse(
+  refusal: Refusal,
+  { request, response, record }: HttpExchange,
+  { baseUrl, realm }: SmartHttpOptions,
+): void {
+  const answer = describeRefusal(refusal, baseUrl())
+  record.decision = answer.status >= 500 ? 'failed' : 'refused'
+  record.rule ??= refusal.kind
+  sendTextUnread(request, response, answer.status, answer.text, {
+    ...(answer.challenge ? { 'WWW-Authenticate': `Basic realm="${realm}"` } : {}),
+    ...(answer.retryAfter === undefined ? {} : { 'Retry-After': String(answer.retryAfter) }),
+  })
+}
