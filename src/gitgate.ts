@@ -75,7 +75,8 @@ export const rooms: CliRooms = {
 }
 
 /** Builds the rooms in order. */
-export async function createGate(config: Config, { clock, log, store }: Surroundings): Promise<Gate> {
+export async function createGate(config: Config, surroundings: Surroundings): Promise<Gate> {
+  const { clock, log, store } = surroundings
   let url = ''
   let closing = false
   const baseUrl = (): string => config.publicUrl ?? url
@@ -102,7 +103,7 @@ export async function createGate(config: Config, { clock, log, store }: Surround
   )
   const { backend, description, check, close } =
     config.upstream === undefined
-      ? await openEmbedded(config, store, access)
+      ? await openEmbedded(config, surroundings, access)
       : await openUpstream(config.upstream, store, baseUrl, pseudonym)
 
   const exactly =
@@ -156,10 +157,12 @@ type OpenBackend = {
   readonly close: () => void
 }
 
-async function openEmbedded(config: Config, store: OpenStore, access: Access): Promise<OpenBackend> {
+async function openEmbedded(config: Config, { store, log }: Surroundings, access: Access): Promise<OpenBackend> {
   const git = await findGit(config.git)
   const folder = new RepositoryFolder(config.repos)
   await store.facts.writeBackend({ root: folder.root })
+  const removed = await folder.tidy()
+  if (removed > 0) log.info({ removed }, 'removed what pushes that were killed had left')
   const backend = await embeddedGit({
     git,
     folder,

@@ -6,6 +6,7 @@ import type { GitRequest } from '../protocol/git-request.js'
 import { encodePktLine, FLUSH } from '../protocol/pkt-line.js'
 import type { GitProgram } from './git-program.js'
 import { gitEnvironment, initBare } from './git-program.js'
+import { removeLeftovers } from './leftovers.js'
 import type { GitEnd } from './process.js'
 import { runGit } from './process.js'
 import type { RepositoryFolder } from './repository-folder.js'
@@ -58,6 +59,7 @@ export async function embeddedGit({
       const isPush = request.service === 'git-receive-pack' && request.phase === 'exchange'
       const branches = isPush ? await branchesBesideUnbornHead(git, repository) : undefined
       const end = await run(request, exchange, repository)
+      if (isPush && end.killed) await removeLeftovers(repository)
       if (branches !== undefined && end.began) await adoptFirstBranch(git, repository, branches)
       return outcomeOf(end, request, exchange)
     },

@@ -2,13 +2,17 @@ import { randomBytes } from 'node:crypto'
 import type { Stats } from 'node:fs'
 import { accessSync, constants, lstatSync, mkdirSync, readdirSync, realpathSync } from 'node:fs'
 import { mkdir, rename, rm, rmdir } from 'node:fs/promises'
-import { dirname, join, sep } from 'node:path'
+import { dirname, join } from 'node:path'
 import { GitgateError, hasSystemCode, messageOf } from '../errors.js'
 import type { RepositoryPath } from '../protocol/repository-path.js'
 import { groupsOf, parseRepositoryPath } from '../protocol/repository-path.js'
 import { isReservedName } from '../reserved-names.js'
 import type { GitProgram, ObjectFormat } from './git-program.js'
 import { initBare } from './git-program.js'
+import { removeLeftovers } from './leftovers.js'
+
+// A name that can't be a repository's.
+const HIDDEN = '.gitgate-'
 
 /** The folder of the bare repositories: `group/name` is kept in `<root>/group/name.git`. No symbolic link is followed. */
 export class RepositoryFolder {
@@ -67,6 +71,19 @@ export class RepositoryFolder {
     }
     visit('')
     return found.sort()
+  }
+
+  /**
+   * Removes what a gate that was killed has left: pushes that never ended, repositories half made or half deleted.
+   *
+   * @returns how many such things there were
+   */
+  async tidy(): Promise<number> {
+    const hidden = readdirSync(this.root).filter((name) => name.startsWith(HIDDEN))
+    for (const name of hidden) await rm(join(this.root, name), { recursive: true, force: true })
+    let removed = hidden.length
+    for (const path of this.list()) removed += await removeLeftovers(this.locate(path))
+    return removed
   }
 
   /** Why a repository of this path can't be made, in words, or `undefined` where it can. */
@@ -160,7 +177,7 @@ export class RepositoryFolder {
 
   /** A name in the root that is never served, on the same file system. */
   #hiddenName(purpose: string): string {
-    return `${this.root}${sep}.gitgate-${purpose}-${randomBytes(6).toString('hex')}`
+    return join(this.root, `${HIDDEN}${purpose}-${randomBytes(6).toString('hex')}`)
   }
 }
 

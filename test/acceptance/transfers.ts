@@ -1,0 +1,87 @@
+import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { readdirSync, readlinkSync, writeFileSync } from 'node:fs'
+import type { ClientRequest, IncomingMessage } from 'node:http'
+import { request } from 'node:http'
+import { join } from 'node:path'
+import type { GitClient } from './git-client.js'
+import { basic } from './http-client.js'
+
+/** A commit with much in it, and the pack that a push of it would send. */
+export type LargeCommit = { readonly folder: string; readonly oid: string; readonly pack: Buffer }
+
+/** Makes a repository whose pack is `mebibytes` large and does not compress. */
+export async function largeCommit(git: GitClient, name: string, mebibytes: number): Promise<LargeCommit> {
+  const folder = await git.init(name)
+  writeFileSync(join(folder, 'noise'), randomBytes(mebibytes * 1_048_576))
+  await git.run(['add', '.'], { cwd: folder })
+  await git.run(['commit', '-q', '-m', 'Noise'], { cwd: folder })
+  const options = {
+    cwd: folder,
+    input: 'HEAD\n',
+    maxBuffer: 2 ** 30,
+    stdio: ['pipe', 'pipe', 'ignore'] as ['pipe', 'pipe', 'ignore'],
+  }
+  const pack = execFileSync('git', ['pack-objects', '--revs', '--stdout', '-q'], options)
+  return { folder, oid: await git.ask(['rev-parse', 'HEAD'], { cwd: folder }), pack }
+}
+
+/** Where a raw request goes. */
+export type Place = { readonly url: string; readonly path: string; readonly password: string }
+
+/** Begins a fetch of one commit and waits for its head. The answer is not read until the caller does. */
+export async function beginFetch(place: Place, oid: string): Promise<{ call: ClientRequest; answer: IncomingMessage }> {
+  const call = beginExchange(place, 'git-upload-pack')
+  call.end(`${packet(`want ${oid} side-band-64k no-progress\n`)}0000${packet('done\n')}`)
+  const [answer] = (await once(call, 'response')) as [IncomingMessage]
+  return { call, answer }
+}
+
+/** Begins a push that creates a branch, and sends the first bytes of its pack. */
+export function beginPush(place: Place, { oid, pack }: LargeCommit, bytes: number): ClientRequest {
+  const call = beginExchange(place, 'git-receive-pack')
+  call.on('error', () => undefined)
+  call.write(`${packet(`${'0'.repeat(40)} ${oid} refs/heads/pushed\0 report-status side-band-64k\n`)}0000`)
+  call.write(pack.subarray(0, bytes))
+  return call
+}
+
+function beginExchange({ url, path, password }: Place, service: string): ClientRequest {
+  const { hostname, port } = new URL(url)
+  const headers = { Authorization: basic('', password), 'Content-Type': `application/x-${service}-request` }
+  return request({ hostname, port, path: `/${path}.git/${service}`, method: 'POST', headers, agent: false })
+}
+
+function packet(text: string): string {
+  return (text.length + 4).toString(16).padStart(4, '0') + text
+}
+
+/** The processes that work in a repository: git and what it has started. */
+export function processesIn(folder: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((name) => {
+      try {
+        return readlinkSync(`/proc/${name}/cwd`) === folder
+      } catch {
+        return false
+      }
+    })
+    .map(Number)
+}
+
+/** Waits until something holds. @returns the milliseconds that it took; Infinity when it did not within the bound */
+export async function within(milliseconds: number, holds: () => boolean): Promise<number> {
+  const started = performance.now()
+  while (!holds()) {
+    if (performance.now() - started > milliseconds) return Number.POSITIVE_INFINITY
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  return performance.now() - started
+}
+
+/** What pushes have left among a repository's objects. */
+export function leftoversIn(folder: string): string[] {
+  return readdirSync(join(folder, 'objects')).filter((name) => name.startsWith('tmp_'))
+}
