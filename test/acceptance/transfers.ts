@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { readdirSync, readlinkSync, writeFileSync } from 'node:fs'
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import { request } from 'node:http'
+import { request as secureRequest } from 'node:https'
 import { join } from 'node:path'
 import type { GitClient } from './git-client.js'
 import { basic } from './http-client.js'
@@ -41,16 +42,18 @@ export async function beginFetch(place: Place, oid: string): Promise<{ call: Cli
 /** Begins a push that creates a branch, and sends the first bytes of its pack. */
 export function beginPush(place: Place, { oid, pack }: LargeCommit, bytes: number): ClientRequest {
   const call = beginExchange(place, 'git-receive-pack')
-  call.on('error', () => undefined)
   call.write(`${packet(`${'0'.repeat(40)} ${oid} refs/heads/pushed\0 report-status side-band-64k\n`)}0000`)
   call.write(pack.subarray(0, bytes))
   return call
 }
 
 function beginExchange({ url, path, password }: Place, service: string): ClientRequest {
-  const { hostname, port } = new URL(url)
+  const { protocol, hostname, port } = new URL(url)
   const headers = { Authorization: basic('', password), 'Content-Type': `application/x-${service}-request` }
-  return request({ hostname, port, path: `/${path}.git/${service}`, method: 'POST', headers, agent: false })
+  const options = { hostname, port, path: `/${path}.git/${service}`, method: 'POST', headers, agent: false as const }
+  const call = protocol === 'https:' ? secureRequest({ ...options, rejectUnauthorized: false }) : request(options)
+  // What matters is told by the answer, or by `close`.
+  return call.on('error', () => undefined)
 }
 
 function packet(text: string): string {

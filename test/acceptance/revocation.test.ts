@@ -1,0 +1,153 @@
+import type { IncomingMessage } from 'node:http'
+import { join } from 'node:path'
+import t from 'tap'
+import type { Test } from 'tap'
+import { openStore } from '../../src/store/open.js'
+import { nginx } from '../backends/nginx.js'
+import { httpUpstream } from '../upstream/stand-in.js'
+import { makeCertificates } from './certificates.js'
+import { requireProgram } from './programs.js'
+import { beginFetch, beginPush, largeCommit, leftoversIn, processesIn, within } from './transfers.js'
+import type { World } from './world.js'
+import { createWorld } from './world.js'
+
+// Who is let in no longer is cut off in the middle, within two seconds, whoever else's process revoked it.
+
+const PROMISED = 2_000
+
+/** What another process does to the store, such as the command line. */
+async function elsewhere(
+  world: World,
+  change: (store: ReturnType<typeof openStore>) => Promise<unknown>,
+): Promise<void> {
+  const store = openStore(join(world.folder, 'data'), undefined)
+  await change(store)
+  await store.close()
+}
+
+/** Reads an answer a little at a time, so that nearly all of it is still to be sent. */
+function readSlowly(answer: IncomingMessage) {
+  let bytes = 0
+  let error: string | undefined
+  const sip = setInterval(() => (bytes += (answer.read(1_000) as Buffer | null)?.length ?? 0), 50)
+  answer.on('error', (cause) => (error = 'code' in cause ? String(cause.code) : cause.message))
+  return {
+    /** Waits until something has been read. */
+    begun: () => within(2_000, () => bytes > 0),
+    /** Reads on at full speed: only what this side's kernel holds already can come. @returns how it ended */
+    end: async (): Promise<string | undefined> => {
+      clearInterval(sip)
+      answer.on('data', (chunk: Buffer) => (bytes += chunk.length))
+      await within(2_000, () => error !== undefined)
+      return bytes < 20 * 1_048_576 ? error : `${error ?? 'no error'} after ${bytes} bytes`
+    },
+  }
+}
+
+/** Whether the gate logs within the promised time that it has cut a transfer, for this reason. */
+async function cutWithinPromise(world: World, rule: string): Promise<boolean> {
+  const isCut = (line: string) => line.includes('"decision":"cut"') && line.includes(`"rule":"${rule}"`)
+  return (await within(PROMISED, () => world.log.split('\n').some(isCut))) < PROMISED
+}
+
+async function populate(t: Test, kind?: typeof nginx) {
+  const world = await createWorld(t, {}, kind)
+  await world.grant('alice', 'write', 'team/**')
+  const disk = await world.createRepository('team/app')
+  const large = await largeCommit(world.git, 'large', 30)
+  const { token, secret } = await world.issue('alice', ['write_repository'])
+  const password = secret.reveal()
+  await world.git.run(['push', '-q', world.remote('team/app', password), 'main'], { cwd: large.folder })
+  return { world, disk, large, token, password, place: { url: world.url, path: 'team/app', password } }
+}
+
+t.test('a running clone ends when its token, its account or its grant does', async (t) => {
+  const { world, disk, large, token, place } = await populate(t)
+  const { token: spare, secret } = await world.issue('alice', ['read_repository'])
+  const ways: [string, string, (store: ReturnType<typeof openStore>) => Promise<unknown>][] = [
+    ['the grant is removed', 'no grant', (store) => store.grants.remove('alice', 'team/**')],
+    ['the account is blocked', 'account blocked', (store) => store.accounts.setState(token.userId, 'blocked')],
+    ['the token is revoked', 'token revoked', (store) => store.tokens.revoke(spare.id, world.now)],
+  ]
+  for (const [name, rule, change] of ways) {
+    await world.grant('alice', 'write', 'team/**')
+    await world.store.accounts.setState(token.userId, 'active')
+    const { answer } = await beginFetch({ ...place, password: secret.reveal() }, large.oid)
+    const reader = readSlowly(answer)
+    await reader.begun()
+    await elsewhere(world, change)
+    t.ok(await cutWithinPromise(world, rule), `${name}: the log says so in time`)
+    t.equal(await reader.end(), 'ECONNRESET', 'by a reset, so that nothing more is delivered')
+    t.ok((await within(1_000, () => processesIn(disk).length === 0)) < 1_000, 'its git is gone')
+  }
+})
+
+t.test('a running push ends when its token is revoked, and changes nothing', async (t) => {
+  const { world, disk, large, token, place } = await populate(t)
+  const push = beginPush(place, large, 10_000_000)
+  const ended = new Promise<void>((resolve) => push.on('close', () => resolve()))
+  t.ok((await within(5_000, () => leftoversIn(disk).length > 0)) < 5_000)
+  const started = Date.now()
+  await elsewhere(world, (store) => store.tokens.revoke(token.id, world.now))
+  await ended
+  t.ok(Date.now() - started < PROMISED)
+  t.ok((await within(1_000, () => processesIn(disk).length === 0 && leftoversIn(disk).length === 0)) < 1_000)
+  t.equal(await world.git.ask(['--git-dir', disk, 'for-each-ref', 'refs/heads/pushed']), '')
+})
+
+t.test('other changes cut nobody off', async (t) => {
+  const { world, large, place } = await populate(t)
+  const { answer } = await beginFetch(place, large.oid)
+  await elsewhere(world, (store) => store.settings.set('git_basic_auth_maxretry', '5'))
+  await elsewhere(world, (store) => store.grants.put({ subject: 'mallory', role: 'read', pattern: '**' }, world.now))
+  await new Promise((resolve) => setTimeout(resolve, 1_000))
+  let length = 0
+  for await (const chunk of answer) length += (chunk as Buffer).length
+  t.ok(length > large.pack.length)
+})
+
+t.test('through an upstream, its request goes, too', async (t) => {
+  let closed = false
+  const upstream = await httpUpstream(t, (request, response) => {
+    request.resume()
+    response.writeHead(200, { 'Content-Type': 'application/x-git-upload-pack-result' })
+    const flow = setInterval(() => response.write('0005\x01'), 50)
+    response.on('close', () => {
+      closed = true
+      clearInterval(flow)
+    })
+  })
+  const world = await createWorld(t, {}, upstream)
+  await world.grant('alice', 'read', 'team/**')
+  const { token, secret } = await world.issue('alice', ['read_repository'])
+  const { answer } = await beginFetch({ url: world.url, path: 'team/app', password: secret.reveal() }, '1'.repeat(40))
+  const reader = readSlowly(answer)
+  await elsewhere(world, (store) => store.tokens.revoke(token.id, world.now))
+  t.ok((await within(PROMISED, () => closed)) < PROMISED)
+  t.equal(await reader.end(), 'ECONNRESET')
+})
+
+t.test('before nginx', { skip: requireProgram(...nginx.programs) }, async (t) => {
+  const { world, disk, large, token, place } = await populate(t, nginx)
+  const { answer } = await beginFetch(place, large.oid)
+  const reader = readSlowly(answer)
+  await elsewhere(world, (store) => store.tokens.revoke(token.id, world.now))
+  t.ok(await cutWithinPromise(world, 'token revoked'))
+  t.equal(await reader.end(), 'ECONNRESET')
+  t.ok((await within(2_000, () => processesIn(disk).length === 0)) < 2_000)
+})
+
+t.test('over HTTPS', { skip: requireProgram('openssl') }, async (t) => {
+  const { cert, key } = makeCertificates(t.testdir())
+  const world = await createWorld(t, { tlsCert: cert, tlsKey: key })
+  const large = await largeCommit(world.git, 'large', 30)
+  const { token, secret } = await world.issue('alice', ['write_repository'])
+  const remote = world.remote('alice/app', secret.reveal())
+  await world.git.run(['-c', 'http.sslVerify=false', 'push', '-q', remote, 'main'], { cwd: large.folder })
+  const place = { url: world.url, path: 'alice/app', password: secret.reveal() }
+  const { answer } = await beginFetch(place, large.oid)
+  const reader = readSlowly(answer)
+  await elsewhere(world, (store) => store.tokens.revoke(token.id, world.now))
+  t.ok(await cutWithinPromise(world, 'token revoked'))
+  t.equal(await reader.end(), 'ECONNRESET')
+})
