@@ -9,7 +9,7 @@ setFlagsFromString('--semi-space-growth-factor=1')
 
 const { systemClock } = await import('../build/src/clock.js')
 const { runCli } = await import('../build/src/cli/program.js')
-const { rooms } = await import('../build/src/gitgate.js')
+const { rooms } = await import('../build/src/cli-rooms.js')
 
 const ending = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM']) {

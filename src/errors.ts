@@ -19,6 +19,8 @@ export type ErrorCode =
   | 'store'
   /** The network address can't be listened on. */
   | 'listen'
+  /** The doctor has found a problem. */
+  | 'unhealthy'
   /** Git is missing, too old, or failed. */
   | 'git'
 

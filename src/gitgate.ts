@@ -6,15 +6,12 @@ import { LiveExchanges } from './access/live-exchanges.js'
 import { AccessMemory } from './access/memory.js'
 import { TOKENS_PAGE } from './access/refusal.js'
 import { Passwords } from './accounts/password.js'
-import type { CliRooms } from './cli/rooms.js'
 import { clientAddressResolver } from './client-address.js'
 import type { Clock } from './clock.js'
-import { systemClock } from './clock.js'
 import type { Config, UpstreamConfig } from './config.js'
 import { embeddedGit, emptyRepositoryIn } from './embedded-git/backend.js'
 import { findGit } from './embedded-git/git-program.js'
 import { RepositoryFolder } from './embedded-git/repository-folder.js'
-import { createSample } from './embedded-git/sample.js'
 import { GitgateError, messageOf } from './errors.js'
 import { listen, readTls, stop } from './listener.js'
 import type { Logger } from './log.js'
@@ -26,10 +23,10 @@ import type { Route } from './server.js'
 import { createServer } from './server.js'
 import { smartHttp } from './smart-http/front.js'
 import type { OpenStore } from './store/open.js'
-import { openStore } from './store/open.js'
 import { LastUse } from './tokens/last-use.js'
 import { upstream } from './upstream/backend.js'
 import { openConnections } from './upstream/connections.js'
+import type { Target } from './upstream/forward.js'
 import { createForward } from './upstream/forward.js'
 import { isReachable } from './upstream/reach.js'
 import { OLD_TOKENS_PAGES, oldTokensPage, tokensPage, welcome } from './web/signposts.js'
@@ -48,30 +45,6 @@ export type Gate = {
   listen(): Promise<string>
   /** Takes no more requests, lets running ones finish within the configured time, and ends. */
   close(): Promise<void>
-}
-
-/** What the command line is handed: every adapter, behind the interfaces that it declares. */
-export const rooms: CliRooms = {
-  openStore(config) {
-    const store = openStore(config.data, config.keyFile)
-    return { ...store, createGate: (config, log) => createGate(config, { clock: systemClock, log, store }) }
-  },
-
-  async openRepositories(root, config) {
-    const git = await findGit(config.git)
-    const folder = new RepositoryFolder(root)
-    return {
-      root: folder.root,
-      has: (path) => folder.has(path),
-      hasGroup: (path) => folder.hasGroup(path),
-      list: () => folder.list(),
-      obstacleTo: (path) => folder.obstacleTo(path),
-      create: (path, format) => folder.create(git, path, format),
-      createSample: (path, readme) => createSample(git, folder, path, readme),
-      remove: (path) => folder.remove(path),
-      rename: (path, to) => folder.rename(path, to),
-    }
-  },
 }
 
 /** Builds the rooms in order. */
@@ -178,15 +151,16 @@ async function openEmbedded(config: Config, { store, log }: Surroundings, access
 }
 
 async function openUpstream(
-  { url, authorization, ca, headersTimeout }: UpstreamConfig,
+  config: UpstreamConfig,
   store: OpenStore,
   publicUrl: () => string,
   pseudonym: string,
 ): Promise<OpenBackend> {
-  await store.facts.writeBackend('upstream')
+  const { url, authorization, headersTimeout } = config
+  await store.facts.writeBackend({ upstream: url.href })
   const connections = openConnections(url.protocol === 'https:')
   const backend = upstream({
-    forward: createForward({ url, ca: ca === undefined ? undefined : readCertificates(ca) }),
+    forward: createForward(targetOf(config)),
     connections,
     introduction: { authorization, publicUrl, pseudonym },
     headersTimeout,
@@ -199,10 +173,16 @@ async function openUpstream(
   }
 }
 
-function readCertificates(file: string): Buffer {
+/**
+ * Where an upstream is, and whom it is trusted by.
+ *
+ * @throws GitgateError `configuration` when the certificates can't be read
+ */
+export function targetOf({ url, ca }: UpstreamConfig): Target {
+  if (ca === undefined) return { url, ca }
   try {
-    return readFileSync(file)
+    return { url, ca: readFileSync(ca) }
   } catch (cause) {
-    throw new GitgateError('configuration', `${file} can't be read: ${messageOf(cause)}`, { cause })
+    throw new GitgateError('configuration', `${ca} can't be read: ${messageOf(cause)}`, { cause })
   }
 }

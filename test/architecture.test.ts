@@ -26,7 +26,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 /** Rooms that know the others by their types alone. */
 const TYPES_ONLY = ['store']
 /** Files that put the rooms together. Nothing but `bin` imports them. */
-const COMPOSITION = ['src/gitgate.ts', 'src/server.ts']
+const COMPOSITION = ['src/gitgate.ts', 'src/cli-rooms.ts', 'src/server.ts']
 /** What would tie a decision to a transport, a driver or the log. */
 const OUTSIDE_DOMAIN = ['node:http', 'node:https', 'node:http2', 'better-sqlite3', 'kysely', 'pino']
 

@@ -67,9 +67,21 @@ export async function withStore(context: CliContext, work: (cli: OpenCli) => Pro
   }
 }
 
-/** Whether this gate stands before another server: by the configuration, or by what `serve` did last. */
+/**
+ * What the gate serves, as flags: what the environment or the file say, else what `serve` did last. The flags of that
+ * `serve` are not known to other commands otherwise.
+ */
+export async function servedFlags(context: CliContext, store: Pick<CliStore, 'facts'>): Promise<Flags> {
+  const { env } = context.terminal
+  if (env['GITGATE_REPOS'] !== undefined || context.config().upstream !== undefined) return {}
+  const served = await store.facts.readBackend()
+  if (served === undefined) return {}
+  return 'root' in served ? { repos: served.root } : { upstream: served.upstream }
+}
+
+/** Whether this gate stands before another server. */
 export async function isBeforeUpstream(cli: OpenCli): Promise<boolean> {
-  return cli.config().upstream !== undefined || (await cli.store.facts.readBackend()) === 'upstream'
+  return cli.config(await servedFlags(cli, cli.store)).upstream !== undefined
 }
 
 /**
@@ -78,16 +90,14 @@ export async function isBeforeUpstream(cli: OpenCli): Promise<boolean> {
  * @throws GitgateError `conflict` when no folder was given and the gate stands before another server
  */
 export async function openRepositories(cli: OpenCli, given: string | undefined): Promise<CliRepositories> {
-  const config = cli.config(given === undefined ? {} : { repos: given })
-  const isChosen = given !== undefined || cli.terminal.env['GITGATE_REPOS'] !== undefined
-  const served = isChosen ? undefined : await cli.store.facts.readBackend()
-  if (served === 'upstream') {
+  const config = cli.config(given === undefined ? await servedFlags(cli, cli.store) : { repos: given })
+  if (given === undefined && config.upstream !== undefined) {
     throw new GitgateError(
       'conflict',
       'this gate stands before another server, which keeps the repositories; for the embedded one, give --repos',
     )
   }
-  return await cli.rooms.openRepositories(served?.root ?? config.repos, config)
+  return await cli.rooms.openRepositories(config.repos, config)
 }
 
 /**

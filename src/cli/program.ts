@@ -4,6 +4,7 @@ import type { Clock } from '../clock.js'
 import { GitgateError, messageOf } from '../errors.js'
 import { addAccessCommands } from './access.js'
 import { createContext } from './context.js'
+import { addDoctorCommand } from './doctor.js'
 import type { Terminal } from './output.js'
 import { addQuickstartCommand } from './quickstart.js'
 import { addRepoCommands } from './repo.js'
@@ -50,6 +51,7 @@ export async function runCli(
   addAccessCommands(program, context)
   addRepoCommands(program, context)
   addSettingsCommands(program, context)
+  addDoctorCommand(program, context)
   everyCommand(program, (command) => {
     command.exitOverride().configureOutput({
       writeOut: (text) => terminal.stdout.write(text),

@@ -1,9 +1,10 @@
 import type { GrantStore } from '../access/grant.js'
 import type { AccountStore } from '../accounts/account.js'
 import type { TwoFactorStore } from '../accounts/two-factor.js'
-import type { Config } from '../config.js'
+import type { Config, UpstreamConfig } from '../config.js'
 import type { Logger } from '../log.js'
 import type { SettingStore } from '../policies/settings.js'
+import type { Service } from '../protocol/git-request.js'
 import type { RepositoryPath } from '../protocol/repository-path.js'
 import type { TokenStore } from '../tokens/token.js'
 
@@ -14,7 +15,7 @@ export type CliStore = {
   readonly tokens: TokenStore
   readonly grants: GrantStore
   readonly settings: SettingStore
-  readonly facts: { readBackend(): Promise<'upstream' | { readonly root: string } | undefined> }
+  readonly facts: { readBackend(): Promise<{ readonly upstream: string } | { readonly root: string } | undefined> }
   /** Builds a gate over this store. */
   createGate(config: Config, log: Logger): Promise<CliGate>
   close(): Promise<void>
@@ -42,4 +43,24 @@ export type CliRooms = {
   openStore(config: Config): CliStore
   /** Opens the folder of the repositories. */
   openRepositories(root: string, config: Config): Promise<CliRepositories>
+  readonly examine: Examine
+}
+
+/** How the surroundings are looked at by `doctor`. Each throws what is wrong. */
+export type Examine = {
+  /** @returns path and version of git */
+  git(config: Config): Promise<{ readonly path: string; readonly version: string }>
+  /** Checks every page of the database. @returns its complaints */
+  database(config: Config): readonly string[]
+  /** @returns until when the certificate is good, where one is configured */
+  certificate(config: Config): Date | undefined
+  /** Whether the upstream takes connections. */
+  reachable(upstream: UpstreamConfig): Promise<boolean>
+  /** Asks the upstream past the gate. @returns the status that it answers with */
+  pastTheGate(
+    upstream: UpstreamConfig,
+    repository: RepositoryPath,
+    service: Service,
+    withCredential: boolean,
+  ): Promise<number>
 }

@@ -19,6 +19,11 @@ import { KEY_BYTES } from './seal.js'
 const DATABASE = 'gitgate.sqlite3'
 const KEY = 'key'
 
+/** Where a data folder keeps its database. */
+export function databaseIn(folder: string): string {
+  return join(folder, DATABASE)
+}
+
 /** Where the parts of a data folder are. */
 export type DataFolder = { readonly database: string; readonly key: string }
 
@@ -36,7 +41,7 @@ export function openDataFolder(path: string, keyFile: string | undefined): DataF
     refuseOthers(path)
     refuseForeign(path)
     chmodSync(path, 0o700)
-    const database = join(path, DATABASE)
+    const database = databaseIn(path)
     // SQLite gives its side files the mode of the database.
     closeSync(openSync(database, 'a', 0o600))
     chmodSync(database, 0o600)

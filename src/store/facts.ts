@@ -1,7 +1,7 @@
 import type { Queries } from './database.js'
 
 /** What a gate served last: repositories in a folder, or another server. */
-export type ServedBackend = 'upstream' | { readonly root: string }
+export type ServedBackend = { readonly upstream: string } | { readonly root: string }
 
 /** What an instance notes about itself, for the commands that work beside it. */
 export interface InstanceFacts {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import SQLite from 'better-sqlite3'
 import type { AccessSource } from '../access/memory.js'
 import type { GrantStore } from '../access/grant.js'
@@ -8,7 +9,7 @@ import type { SettingStore } from '../policies/settings.js'
 import type { TokenStore } from '../tokens/token.js'
 import { accessSource } from './access-source.js'
 import { accountStore } from './accounts.js'
-import { openDataFolder, readKey } from './data-folder.js'
+import { databaseIn, openDataFolder, readKey } from './data-folder.js'
 import type { Queries } from './database.js'
 import { queriesOver } from './database.js'
 import type { InstanceFacts } from './facts.js'
@@ -69,6 +70,23 @@ export function openStore(dataFolder: string, keyFile: string | undefined): Open
   } catch (error) {
     writer.close()
     throw asStoreError(folder.database, error)
+  }
+}
+
+/**
+ * Has SQLite check every page of a data folder's database.
+ *
+ * @returns its complaints; none where there is no database yet
+ */
+export function examineDatabase(dataFolder: string): string[] {
+  const path = databaseIn(dataFolder)
+  if (!existsSync(path)) return []
+  const database = new SQLite(path, { readonly: true, timeout: BUSY_TIMEOUT })
+  try {
+    const complaints = database.pragma('quick_check', { simple: false }) as { readonly quick_check: string }[]
+    return complaints.map(({ quick_check }) => quick_check).filter((line) => line !== 'ok')
+  } finally {
+    database.close()
   }
 }
 

@@ -1,0 +1,46 @@
+import { X509Certificate } from 'node:crypto'
+import type { CliRooms } from './cli/rooms.js'
+import { systemClock } from './clock.js'
+import { findGit } from './embedded-git/git-program.js'
+import { RepositoryFolder } from './embedded-git/repository-folder.js'
+import { createSample } from './embedded-git/sample.js'
+import { createGate, targetOf } from './gitgate.js'
+import { readTls } from './listener.js'
+import { examineDatabase, openStore } from './store/open.js'
+import { probeUpstream } from './upstream/probe.js'
+import { isReachable } from './upstream/reach.js'
+
+/** What the command line is handed: every adapter, behind the interfaces that it declares. */
+export const rooms: CliRooms = {
+  openStore(config) {
+    const store = openStore(config.data, config.keyFile)
+    return { ...store, createGate: (config, log) => createGate(config, { clock: systemClock, log, store }) }
+  },
+
+  async openRepositories(root, config) {
+    const git = await findGit(config.git)
+    const folder = new RepositoryFolder(root)
+    return {
+      root: folder.root,
+      has: (path) => folder.has(path),
+      hasGroup: (path) => folder.hasGroup(path),
+      list: () => folder.list(),
+      obstacleTo: (path) => folder.obstacleTo(path),
+      create: (path, format) => folder.create(git, path, format),
+      createSample: (path, readme) => createSample(git, folder, path, readme),
+      remove: (path) => folder.remove(path),
+      rename: (path, to) => folder.rename(path, to),
+    }
+  },
+  examine: {
+    git: (config) => findGit(config.git),
+    database: (config) => examineDatabase(config.data),
+    certificate(config) {
+      const pair = readTls(config)
+      return pair === undefined ? undefined : new Date(new X509Certificate(pair.cert).validTo)
+    },
+    reachable: ({ url }) => isReachable(url),
+    pastTheGate: (upstream, repository, service, withCredential) =>
+      probeUpstream(targetOf(upstream), repository, service, withCredential ? upstream.authorization : undefined),
+  },
+}

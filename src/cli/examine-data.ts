@@ -1,0 +1,93 @@
+import { existsSync, statSync } from 'node:fs'
+import { statfs } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Config } from '../config.js'
+import { messageOf } from '../errors.js'
+import { resolveSettings } from '../policies/settings.js'
+import type { CliContext } from './context.js'
+import type { Finding } from './finding.js'
+import { fine, problem, warning } from './finding.js'
+
+const MEBIBYTE = 1_048_576
+const LITTLE_SPACE = 512
+
+/** Looks at the data folder: permissions, space, the database. Changes nothing. */
+export async function examineData({ rooms }: CliContext, config: Config): Promise<Finding[]> {
+  if (!existsSync(config.data))
+    return [warning('data', `${config.data} is not there yet`, 'gitgate quickstart, or any other command, makes it')]
+  const findings: Finding[] = []
+  const { uid, mode } = statSync(config.data)
+  const user = process.geteuid?.() ?? uid
+  if (uid !== user)
+    findings.push(
+      problem(
+        'data',
+        `${config.data} belongs to user ${uid} and you are ${user}`,
+        `run gitgate as its owner: sudo -u '#${uid}' gitgate …`,
+      ),
+    )
+  const open = [config.data, join(config.data, 'key'), join(config.data, 'gitgate.sqlite3'), config.keyFile].filter(
+    (path) => path !== undefined && existsSync(path) && (statSync(path).mode & 0o077) !== 0,
+  )
+  if (open.length > 0)
+    findings.push(problem('permissions', `others can get at ${open.join(', ')}`, `chmod go= ${open.join(' ')}`))
+  else findings.push(fine('permissions', `${config.data} is ${(mode & 0o777).toString(8)}`))
+
+  const { bavail, bsize } = await statfs(config.data)
+  const free = Math.floor((bavail * bsize) / MEBIBYTE)
+  if (free < LITTLE_SPACE)
+    findings.push(problem('disk', `${free} MiB are free for ${config.data}`, 'make room: a full disk refuses pushes'))
+  else findings.push(fine('disk', `${free} MiB are free`))
+
+  try {
+    const complaints = rooms.examine.database(config)
+    if (complaints.length === 0) findings.push(fine('database', 'sound'))
+    else
+      findings.push(
+        problem('database', `damaged: ${complaints.slice(0, 3).join('; ')}`, 'stop the gate and restore a backup'),
+      )
+  } catch (error) {
+    findings.push(problem('database', messageOf(error), 'stop the gate and restore a backup'))
+  }
+  return findings
+}
+
+/** Looks into the store: accounts, the clock against what was written, bans. */
+export async function examineInstance({ rooms, clock }: CliContext, config: Config): Promise<Finding[]> {
+  if (!existsSync(config.data)) return []
+  let store
+  try {
+    store = rooms.openStore(config)
+  } catch (error) {
+    return [problem('store', messageOf(error), 'do as it says, and ask again')]
+  }
+  try {
+    const [accounts, tokens] = [await store.accounts.list(), await store.tokens.list({})]
+    const newest = Math.max(
+      0,
+      ...accounts.map(({ createdAt }) => createdAt.getTime()),
+      ...tokens.map(({ createdAt }) => createdAt.getTime()),
+    )
+    const settings = resolveSettings(await store.settings.list())
+    return [
+      accounts.length === 0
+        ? warning('accounts', 'there is no account, so nobody gets in', 'gitgate user add NAME')
+        : fine('accounts', `${accounts.length} accounts, ${tokens.length} tokens`),
+      newest > clock().getTime()
+        ? problem(
+            'clock',
+            `it shows ${clock().toISOString()}, but something was made at ${new Date(newest).toISOString()}`,
+            'set the clock, and keep it right by NTP: tokens expire by it',
+          )
+        : fine('clock', clock().toISOString()),
+      settings.git_basic_auth_enabled
+        ? fine(
+            'bans',
+            `after ${settings.git_basic_auth_maxretry} failures within ${settings.git_basic_auth_findtime} s; never ${settings.git_basic_auth_ip_allowlist.join(', ') || 'excepted'}`,
+          )
+        : warning('bans', 'guessing is not stopped', 'gitgate settings set git_basic_auth_enabled true'),
+    ]
+  } finally {
+    await store.close()
+  }
+}

@@ -1,0 +1,102 @@
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import type { ServerResponse } from 'node:http'
+import { join } from 'node:path'
+import t from 'tap'
+import { makeCertificates } from '../acceptance/certificates.js'
+import { GitgateCli } from '../acceptance/gitgate-process.js'
+import { requireProgram } from '../acceptance/programs.js'
+import { freePort } from '../backends/backend.js'
+import { httpUpstream } from '../upstream/stand-in.js'
+
+type Finding = { check: string; status: string; message: string; remedy: string | null }
+
+/** Asks the doctor. @returns the findings by what was looked at, and the exit status */
+async function consult(cli: GitgateCli, ...args: string[]) {
+  const { status, stdout, stderr } = await cli.run(['doctor', '--json', ...args])
+  const findings = JSON.parse(stdout) as Finding[]
+  for (const { check, status, remedy } of findings)
+    t.equal(remedy === null, status === 'ok', `${check} is ${status}, with a remedy if need be`)
+  return { status, stderr, by: Object.fromEntries(findings.map((finding) => [finding.check, finding])) }
+}
+
+t.test('a gate that is well', async (t) => {
+  const cli = new GitgateCli(t.testdir())
+  t.match(await consult(cli), { status: 0, by: { data: { status: 'warning', message: /is not there yet/ } } })
+  await cli.ask(['user', 'add', 'alice'])
+  await cli.ask(['repo', 'create', 'team/app'])
+  const { status, stderr, by } = await consult(cli)
+  t.strictSame([status, stderr], [0, ''])
+  t.match(by, {
+    git: { message: /^2\./ },
+    database: { message: 'sound' },
+    repositories: { message: /^1 in / },
+    clock: { status: 'ok' },
+  })
+  t.match(await cli.ask(['doctor']), /^ok +permissions .*\nok +git +2\./s)
+})
+
+t.test('what is wrong with data, repositories and configuration', async (t) => {
+  const folder = t.testdir()
+  const cli = new GitgateCli(folder)
+  await cli.ask(['user', 'add', 'alice'])
+  chmodSync(join(folder, 'data', 'gitgate.sqlite3'), 0o644)
+  const first = await consult(cli, '--repo', 'a/b')
+  t.match(first, {
+    status: 1,
+    stderr: 'gitgate: one problem\n',
+    by: { permissions: { status: 'problem', remedy: /^chmod go= .*sqlite3$/ } },
+  })
+  t.equal((await consult(cli)).status, 0, 'any command that opens the store closes it off')
+
+  mkdirSync(join(folder, 'repos', 'api', 'x.git', 'objects'), { recursive: true })
+  mkdirSync(join(folder, 'repos', 'api', 'x.git', 'refs'))
+  writeFileSync(join(folder, 'repos', 'api', 'x.git', 'HEAD'), 'ref: refs/heads/main\n')
+  t.match((await consult(cli)).by, { repositories: { status: 'problem', message: /^api\/x stand/ } })
+
+  const behindProxy = new GitgateCli(folder, { GITGATE_PUBLIC_URL: 'https://git.example.com' })
+  t.match((await consult(behindProxy)).by, { proxy: { status: 'warning', remedy: /GITGATE_TRUSTED_PROXIES/ } })
+  const open = new GitgateCli(folder, { GITGATE_HOST: '0.0.0.0' })
+  t.match((await consult(open)).by, { proxy: { status: 'warning', message: /plain HTTP/ } })
+  const noGit = new GitgateCli(folder, { GITGATE_GIT: '/nowhere/git' })
+  t.match((await consult(noGit)).by, { git: { status: 'problem', message: /can't be run/ } })
+  writeFileSync(join(folder, 'data', 'gitgate.sqlite3'), 'x'.repeat(10_000))
+  t.match((await consult(cli)).by, { database: { status: 'problem', message: /not a database/ } })
+})
+
+t.test('a clock that was set back, and a certificate', { skip: requireProgram('openssl') }, async (t) => {
+  const folder = t.testdir()
+  const { cert, key } = makeCertificates(folder)
+  const cli = new GitgateCli(folder, { GITGATE_TLS_CERT: cert, GITGATE_TLS_KEY: key })
+  await cli.ask(['user', 'add', 'alice'])
+  t.match((await consult(cli)).by, { tls: { status: 'warning', message: /is good until/, remedy: /renew/ } })
+  const wrong = new GitgateCli(folder, { GITGATE_TLS_CERT: cert, GITGATE_TLS_KEY: join(folder, 'ca.key') })
+  t.match((await consult(wrong)).by, { tls: { status: 'problem', message: /can't be used/ } })
+  const { default: SQLite } = await import('better-sqlite3')
+  const database = new SQLite(join(folder, 'data', 'gitgate.sqlite3'))
+  database.exec(`UPDATE accounts SET created_at = ${Date.now() + 86_400_000}`)
+  database.close()
+  t.match((await consult(cli)).by, { clock: { status: 'problem', remedy: /NTP/ } })
+})
+
+t.test('the server behind the gate, and who gets in past it', async (t) => {
+  const cli = (url: string) =>
+    new GitgateCli(t.testdir(), { GITGATE_UPSTREAM: url, GITGATE_UPSTREAM_AUTHORIZATION: 'Basic c2VjcmV0' })
+  type Answer = (response: ServerResponse, credential: string | undefined) => void
+  let answer: Answer = (response) => void response.writeHead(200).end()
+  const upstream = await httpUpstream(t, (request, response) => answer(response, request.headers.authorization))
+  const ask = async () => (await consult(cli(upstream.url), '--repo', 'team/app')).by
+
+  t.match(await ask(), {
+    upstream: { status: 'ok' },
+    'past the gate': { status: 'ok', message: /anybody on this machine may push/ },
+  })
+  answer = (response, credential) => void response.writeHead(credential === 'Basic c2VjcmV0' ? 200 : 401).end()
+  t.match(await ask(), { upstream: { status: 'ok' }, 'past the gate': { message: /refuses who comes without/ } })
+  answer = (response) => void response.writeHead(401).end()
+  t.match(await ask(), { upstream: { status: 'problem', remedy: /GITGATE_UPSTREAM_AUTHORIZATION/ } })
+  answer = (response) => void response.writeHead(404).end()
+  t.match(await ask(), { upstream: { status: 'problem', message: /has no team\/app/ } })
+  t.match((await consult(cli(upstream.url))).by, { 'past the gate': { status: 'warning', remedy: /--repo/ } })
+  const away = await consult(cli(`http://127.0.0.1:${await freePort()}`))
+  t.match(away, { status: 1, by: { upstream: { status: 'problem', message: /does not take connections/ } } })
+})
