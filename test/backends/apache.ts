@@ -46,8 +46,26 @@ export async function startApache(
 ): Promise<string> {
   const port = await freePort()
   const server = shippedConfiguration(configuration, { '127.0.0.1:9000': `127.0.0.1:${port}`, ...replacements })
-  const modules = ['mpm_event', 'alias', 'cgid', 'env', 'setenvif', 'authz_core', 'headers', 'proxy', 'proxy_http']
-  const loaded = modules.map((name) => `LoadModule ${name}_module /usr/lib/apache2/modules/mod_${name}.so`)
+  await startApacheWith(t, folder, server, port)
+  return `http://127.0.0.1:${port}`
+}
+
+const MODULES = [
+  'mpm_event',
+  'alias',
+  'cgid',
+  'env',
+  'setenvif',
+  'authz_core',
+  'headers',
+  'proxy',
+  'proxy_http',
+  'socache_shmcb',
+  'ssl',
+]
+
+/** Starts Apache with a configuration that listens on a port. */
+export async function startApacheWith(t: Test, folder: string, server: string, port: number): Promise<void> {
   const file = join(folder, 'apache.conf')
   const whole = [
     ...(isRoot ? [`User ${USER}`, `Group ${USER}`] : []),
@@ -57,11 +75,9 @@ export async function startApache(
     `ScriptSock ${folder}/cgid.sock`,
     `DefaultRuntimeDir ${folder}`,
     `ErrorLog ${folder}/apache.log`,
-    'Mutex posixsem',
-    ...loaded,
+    ...MODULES.map((name) => `LoadModule ${name}_module /usr/lib/apache2/modules/mod_${name}.so`),
     server,
   ]
   writeFileSync(file, `${whole.join('\n')}\n`)
   await startServer(t, '/usr/sbin/apache2', ['-f', file, '-D', 'FOREGROUND'], { port })
-  return `http://127.0.0.1:${port}`
 }
