@@ -1,0 +1,50 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { OPTIONS } from '../src/config-options.js'
+import { formatSetting, resolveSettings, SETTING_KEYS } from '../src/policies/settings.js'
+import { GitgateCli } from './acceptance/gitgate-process.js'
+import { nodeGitServer } from './backends/node-git-server.js'
+import { gitolite } from './backends/gitolite.js'
+
+// The pages say what the program does, all of it.
+
+const root = join(import.meta.dirname, '..', '..')
+const read = (name: string): string => readFileSync(join(root, name), 'utf8')
+
+t.test('docs/configuration.md has every variable with its default', async (t) => {
+  const page = read('docs/configuration.md')
+  for (const { variable, fallback } of Object.values(OPTIONS)) {
+    const row = page.split('\n').find((line) => line.startsWith(`| \`${variable}\` |`))
+    t.ok(row, variable)
+    if (fallback !== undefined && fallback !== '') t.match(row, `\`${fallback}\``, `${variable} is ${fallback}`)
+  }
+})
+
+t.test('docs/cli.md has every setting with its default', async (t) => {
+  const page = read('docs/cli.md')
+  const defaults = resolveSettings(new Map())
+  for (const key of SETTING_KEYS) t.match(page, `| \`${key}\` | \`${formatSetting(defaults[key])}\` |`, key)
+})
+
+t.test('docs/cli.md has every command', async (t) => {
+  const page = read('docs/cli.md')
+  const cli = new GitgateCli(t.testdir())
+  const commandsOf = async (...group: string[]) => {
+    const help = await cli.ask([...group, '--help'])
+    const list = /\nCommands:\n(.*?)(\n\n|$)/s.exec(help)?.[1] ?? ''
+    return [...list.matchAll(/^ {2}(\S+)/gm)].map(([, name = '']) => name).filter((name) => name !== 'help')
+  }
+  const groups = ['user', 'token', 'access', 'repo', 'settings']
+  for (const name of await commandsOf()) if (!groups.includes(name)) t.match(page, `\`${name}`, name)
+  for (const group of groups) {
+    for (const name of await commandsOf(group)) t.match(page, `\`${group} ${name}`, `${group} ${name}`)
+  }
+})
+
+t.test('docs/backends.md names what each server can not do', async (t) => {
+  const page = read('docs/backends.md')
+  for (const { name, cannot } of [nodeGitServer, gitolite]) {
+    for (const [test, reason] of Object.entries(cannot)) t.match(page, `**${name}**, ${test}: ${reason}.`)
+  }
+})
