@@ -7,6 +7,7 @@ import { nginx } from '../backends/nginx.js'
 import { GitClient } from './git-client.js'
 import { GitgateCli } from './gitgate-process.js'
 import { requireProgram } from './programs.js'
+import { temporaryFolder } from './temporary-folder.js'
 
 const MEBIBYTE = 1_048_576
 const SIZE = 500
@@ -17,7 +18,7 @@ for (const kind of [embedded, nginx]) {
     { skip: requireProgram(...kind.programs) },
     async (t) => {
       t.setTimeout(240_000)
-      const folder = t.testdir()
+      const folder = temporaryFolder(t)
       const backend = await kind.start?.(t, folder)
       await backend?.createRepository('alice/large', 'sha1')
       const cli = new GitgateCli(folder, backend === undefined ? {} : { GITGATE_UPSTREAM: backend.url })

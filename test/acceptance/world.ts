@@ -1,5 +1,3 @@
-import { chmodSync, mkdtempSync, realpathSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import type { Test } from 'tap'
@@ -26,6 +24,7 @@ import type { BackendKind, StartedBackend } from '../backends/backend.js'
 import { GitClient } from './git-client.js'
 import type { HttpAnswer, HttpOptions } from './http-client.js'
 import { http } from './http-client.js'
+import { temporaryFolder } from './temporary-folder.js'
 
 /** The three people of every acceptance test: a user, an administrator, an attacker. */
 export type Person = 'alice' | 'root' | 'mallory'
@@ -158,10 +157,7 @@ export class World {
  * @param kind the server that it stands before; the embedded one by default
  */
 export async function createWorld(t: Test, flags: Flags = {}, kind?: BackendKind): Promise<World> {
-  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'gitgate-test-')))
-  // A server that runs as another user must get to its repositories.
-  chmodSync(folder, 0o755)
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  const folder = temporaryFolder(t)
   const repos = join(folder, 'repos')
   const backend = await kind?.start?.(t, folder)
   const place = backend === undefined ? { repos } : { upstream: backend.url }
