@@ -12,9 +12,12 @@ export type CliResult = { readonly status: number; readonly stdout: string; read
 export class GitgateCli {
   readonly folder: string
   readonly env: Readonly<Record<string, string>>
+  readonly #program: string
 
-  constructor(folder: string, env: Readonly<Record<string, string>> = {}) {
+  /** @param program another executable than that of this checkout */
+  constructor(folder: string, env: Readonly<Record<string, string>> = {}, program = PROGRAM) {
     this.folder = folder
+    this.#program = program
     this.env = { PATH: process.env['PATH'] ?? '', HOME: folder, GITGATE_BCRYPT_COST: '4', ...env }
   }
 
@@ -70,7 +73,7 @@ export class GitgateCli {
   }
 
   #spawn(args: readonly string[]): ChildProcess {
-    return spawn(process.execPath, [PROGRAM, ...args], { cwd: this.folder, env: this.env })
+    return spawn(process.execPath, [this.#program, ...args], { cwd: this.folder, env: this.env })
   }
 }
 

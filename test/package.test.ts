@@ -1,0 +1,39 @@
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import t from 'tap'
+import { GitClient } from './acceptance/git-client.js'
+import { GitgateCli } from './acceptance/gitgate-process.js'
+import { temporaryFolder } from './acceptance/temporary-folder.js'
+
+const root = join(import.meta.dirname, '..', '..')
+
+type Manifest = { readonly dependencies: Readonly<Record<string, string>> }
+
+t.test('the tarball of npm pack runs with nothing but its dependencies', async (t) => {
+  const folder = temporaryFolder(t)
+  const packed = execFileSync('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder], {
+    cwd: root,
+  })
+  const modules = join(folder, 'node_modules')
+  mkdirSync(join(modules, 'gitgate'), { recursive: true })
+  const unpack = [
+    '-xzf',
+    join(folder, packed.toString().trim()),
+    '--strip-components=1',
+    '-C',
+    join(modules, 'gitgate'),
+  ]
+  execFileSync('tar', unpack)
+  const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest
+  for (const name of Object.keys(dependencies)) {
+    mkdirSync(dirname(join(modules, name)), { recursive: true })
+    symlinkSync(join(root, 'node_modules', name), join(modules, name))
+  }
+
+  const cli = new GitgateCli(folder, {}, join(modules, 'gitgate', 'bin', 'gitgate.js'))
+  t.match(await cli.ask(['--version']), /^\d+\.\d+\.\d+$/)
+  const gate = await cli.serve(t, ['quickstart', '--port', '0'])
+  const line = /^git clone (\S+)$/m.exec(gate.said.stdout)?.[1] ?? ''
+  t.ok(await new GitClient(folder, 'newcomer').clone(line, 'sample'))
+})
