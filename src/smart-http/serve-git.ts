@@ -41,13 +41,15 @@ export async function serveGit(request: GitRequest, exchange: HttpExchange, opti
   const started = performance.now()
   const recheck = (): Promise<string | undefined> => access.reasonToCut(request, identity)
   const unwatch = options.live.watch({ recheck, cut: (reason) => cut(reason, exchange) }, epoch)
-  const outcome =
-    start === 'no-commands'
-      ? answerNothing(served.git)
-      : await serveWith(request, served.git, backend, decision.kind === 'create' ? backend.creation : undefined)
-  unwatch()
-  exchange.record.backend_ms = millisecondsSince(started)
-  conclude(outcome, served, request, identity, exchange, options)
+  try {
+    const creation = decision.kind === 'create' ? backend.creation : undefined
+    const outcome =
+      start === 'no-commands' ? answerNothing(served.git) : await serveWith(request, served.git, backend, creation)
+    conclude(outcome, served, request, identity, exchange, options)
+  } finally {
+    unwatch()
+    exchange.record.backend_ms = millisecondsSince(started)
+  }
 }
 
 /** Ends an exchange that is no longer allowed; the reset makes the backend end as if the client had left. */
