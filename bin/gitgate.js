@@ -18,6 +18,10 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
 }
 // `gitgate token list | head -1` closes the pipe early; that is no failure.
 process.stdout.on('error', (error) => process.exit(error.code === 'EPIPE' ? 0 : 1))
+// A log that nobody reads any more ends no transfer.
+process.stderr.on('error', () => undefined)
+// What gitgate makes, and git for it, is for its user alone.
+process.umask(0o077)
 
 const { stdin, stdout, stderr, env } = process
 const terminal = { stdin, stdout, stderr, env, signal: ending.signal }

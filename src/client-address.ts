@@ -14,9 +14,25 @@ export function clientAddressResolver(trustedProxies: readonly string[]) {
     const hops = (forwardedFor ?? '').split(',').map((hop) => hop.trim())
     while (isTrusted(address)) {
       const hop = hops.pop()
-      if (hop === undefined || isIP(hop) === 0) return address
-      address = plainAddress(hop)
+      const next = hop === undefined ? undefined : hopAddress(hop)
+      if (next === undefined) return address
+      address = next
     }
     return address
+  }
+}
+
+/** The address of a hop, without the port that some proxies add, in its usual spelling. */
+function hopAddress(hop: string): string | undefined {
+  const [, v6, v4] = /^\[(.+)\](?::\d+)?$|^(\d+\.\d+\.\d+\.\d+):\d+$/.exec(hop) ?? []
+  const address = plainAddress(v6 ?? v4 ?? hop)
+  switch (isIP(address)) {
+    case 4:
+      return address
+    case 6:
+      // `2001:0db8::0:1` and `2001:db8::1` are one address, and must count as one.
+      return address.includes('%') ? address : new URL(`http://[${address}]`).hostname.slice(1, -1)
+    default:
+      return undefined
   }
 }

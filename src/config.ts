@@ -7,6 +7,8 @@ import type { Secret } from './secret.js'
 
 /** Everything that is set where the gate starts; what changes while it runs is a setting in the store. */
 export type Config = {
+  /** What was given by a flag, a variable or the file, rather than left to its default. */
+  readonly given: ReadonlySet<OptionName>
   readonly data: string
   readonly keyFile: string | undefined
   readonly host: string
@@ -58,9 +60,11 @@ export function loadConfig(flags: Flags, environment: NodeJS.ProcessEnv, file: s
       mistakes.push(`the variable ${variable} is not known to this version`)
     }
   }
+  const chosen = new Set<OptionName>()
   const read = <K extends OptionName>(name: K): OptionValue<K> => {
     const { variable, fallback, parse } = OPTIONS[name]
     const given = givenAs(name, flags, environment) ?? inFile.get(variable)
+    if (given !== undefined) chosen.add(name)
     const text = given?.text ?? fallback
     try {
       return (text === undefined ? undefined : parse(text)) as OptionValue<K>
@@ -71,6 +75,7 @@ export function loadConfig(flags: Flags, environment: NodeJS.ProcessEnv, file: s
     }
   }
   const config: Config = {
+    given: chosen,
     data: read('data'),
     keyFile: read('keyFile'),
     host: read('host'),

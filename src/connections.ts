@@ -6,6 +6,8 @@ import type { Server, Socket } from 'node:net'
  */
 export class Connections {
   readonly #open = new Map<string, Socket>()
+  readonly #busy = new Set<string>()
+  #isClosing = false
 
   constructor(server: Server) {
     server.on('connection', (socket: Socket) => {
@@ -15,6 +17,22 @@ export class Connections {
         if (this.#open.get(name) === socket) this.#open.delete(name)
       })
     })
+  }
+
+  /** Notes that a request has begun on a connection. @returns what notes that it has ended */
+  begin(socket: Socket): () => void {
+    const name = nameOf(socket)
+    this.#busy.add(name)
+    return () => {
+      this.#busy.delete(name)
+      if (this.#isClosing) this.#open.get(name)?.end()
+    }
+  }
+
+  /** Ends the connections on which no request is running: now those without one, the others when theirs has ended. */
+  closeIdle(): void {
+    this.#isClosing = true
+    for (const [name, socket] of this.#open) if (!this.#busy.has(name)) socket.destroy()
   }
 
   /** Ends a connection with a reset. */

@@ -22,6 +22,7 @@ import { isGitPath } from './protocol/git-request.js'
 import type { Route } from './server.js'
 import { createServer } from './server.js'
 import { smartHttp } from './smart-http/front.js'
+import type { ServedBackend } from './store/facts.js'
 import type { OpenStore } from './store/open.js'
 import { LastUse } from './tokens/last-use.js'
 import { upstream } from './upstream/backend.js'
@@ -74,10 +75,10 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
       log.error({ err: error }, 'running transfers were not looked at; will try again')
     },
   )
-  const { backend, description, check, close } =
+  const { backend, served, description, check, close } =
     config.upstream === undefined
       ? await openEmbedded(config, surroundings, access)
-      : await openUpstream(config.upstream, store, baseUrl, pseudonym)
+      : openUpstream(config.upstream, baseUrl, pseudonym)
 
   const exactly =
     (...paths: readonly string[]) =>
@@ -98,7 +99,7 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
     { claims: exactly('/'), front: welcome(baseUrl) },
     { claims: isGitPath, front: smartHttp({ access, backend, live, baseUrl, realm: config.realm, pseudonym }) },
   ]
-  const server = createServer({
+  const { server, connections } = createServer({
     routes,
     log,
     clientAddress: clientAddressResolver(config.trustedProxies),
@@ -109,12 +110,15 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
   return {
     async listen() {
       url = await listen(server, config)
+      // Only now: a second start that finds the port in use must not change what commands take for served.
+      await store.facts.writeBackend(served)
+      store.beImpatient()
       log.info({ url: baseUrl(), ...description }, 'listening')
       return url
     },
     async close() {
       closing = true
-      await stop(server, config.shutdownTimeout, log)
+      await stop(server, connections, config.shutdownTimeout, log)
       close()
       await lastUse.flush()
     },
@@ -124,16 +128,17 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
 /** A backend, and what the gate says and asks of it. */
 type OpenBackend = {
   readonly backend: Backend
+  /** For commands that work beside the gate. */
+  readonly served: ServedBackend
   /** For the log. */
   readonly description: Readonly<Record<string, string>>
   readonly check: ReadinessCheck
   readonly close: () => void
 }
 
-async function openEmbedded(config: Config, { store, log }: Surroundings, access: Access): Promise<OpenBackend> {
+async function openEmbedded(config: Config, { log }: Surroundings, access: Access): Promise<OpenBackend> {
   const git = await findGit(config.git)
   const folder = new RepositoryFolder(config.repos)
-  await store.facts.writeBackend({ root: folder.root })
   const removed = await folder.tidy()
   if (removed > 0) log.info({ removed }, 'removed what pushes that were killed had left')
   const backend = await embeddedGit({
@@ -144,20 +149,15 @@ async function openEmbedded(config: Config, { store, log }: Surroundings, access
   })
   return {
     backend,
+    served: { root: folder.root },
     description: { repositories: folder.root, git: git.version },
     check: { name: 'repositories', check: () => Promise.resolve(folder.isUsable()) },
     close: () => undefined,
   }
 }
 
-async function openUpstream(
-  config: UpstreamConfig,
-  store: OpenStore,
-  publicUrl: () => string,
-  pseudonym: string,
-): Promise<OpenBackend> {
+function openUpstream(config: UpstreamConfig, publicUrl: () => string, pseudonym: string): OpenBackend {
   const { url, authorization, headersTimeout } = config
-  await store.facts.writeBackend({ upstream: url.href })
   const connections = openConnections(url.protocol === 'https:')
   const backend = upstream({
     forward: createForward(targetOf(config)),
@@ -167,6 +167,7 @@ async function openUpstream(
   })
   return {
     backend,
+    served: { upstream: url.href },
     description: { upstream: url.href },
     check: { name: 'upstream', check: () => isReachable(url) },
     close: () => connections.close(),

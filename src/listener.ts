@@ -3,6 +3,7 @@ import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createSecureContext } from 'node:tls'
 import type { Config } from './config.js'
+import type { Connections } from './connections.js'
 import { GitgateError, hasSystemCode, messageOf } from './errors.js'
 import type { Logger } from './log.js'
 
@@ -45,7 +46,7 @@ function urlOf(server: Server, { host, tls }: Config): string {
 }
 
 /** Takes no more requests, lets running ones finish within `timeout` milliseconds, and cuts the rest. */
-export async function stop(server: Server, timeout: number, log: Logger): Promise<void> {
+export async function stop(server: Server, connections: Connections, timeout: number, log: Logger): Promise<void> {
   await new Promise<void>((resolve) => {
     const timer = setTimeout(() => {
       log.warn({ after_ms: timeout }, 'cutting transfers that are still running')
@@ -55,7 +56,7 @@ export async function stop(server: Server, timeout: number, log: Logger): Promis
       clearTimeout(timer)
       resolve()
     })
-    server.closeIdleConnections()
+    connections.closeIdle()
   })
 }
 

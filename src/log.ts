@@ -1,5 +1,6 @@
 import type { DestinationStream, Logger } from 'pino'
 import { pino } from 'pino'
+import { LogSink } from './log-sink.js'
 
 export type { Logger } from 'pino'
 
@@ -7,6 +8,8 @@ export type { Logger } from 'pino'
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
 export type LogLevel = (typeof LOG_LEVELS)[number]
+
+const STANDARD_ERROR = 2
 
 /**
  * The log: one JSON object a line. Secrets never get here by their type; what a client pasted where no secret belongs,
@@ -24,6 +27,6 @@ export function createLog(level: LogLevel, redact: (line: string) => string, des
       formatters: { level: (label) => ({ level: label }) },
       hooks: { streamWrite: redact },
     },
-    destination ?? pino.destination({ fd: 2, sync: false }),
+    destination ?? new LogSink(STANDARD_ERROR),
   )
 }

@@ -33,7 +33,7 @@ const HEADERS_TIMEOUT = 30_000
 const MAX_HEADER_BYTES = 32_768
 
 /** Makes the HTTP or HTTPS server. It doesn't listen yet. */
-export function createServer(options: ServerOptions): Server | HttpsServer {
+export function createServer(options: ServerOptions): { server: Server | HttpsServer; connections: Connections } {
   const limits = {
     // The time of a whole request is not limited: a slow push is still a push.
     requestTimeout: 0,
@@ -51,9 +51,15 @@ export function createServer(options: ServerOptions): Server | HttpsServer {
       void answer(request, response, expectsContinue, connections, options)
   server.on('request', listener(false))
   server.on('checkContinue', listener(true))
-  server.on('clientError', answerUnparsed)
+  server.on('clientError', (error: Error, socket: Socket) => {
+    const status = answerUnparsed(error, socket)
+    options.log.info(
+      { ip: socket.remoteAddress, status, reason: 'code' in error ? error.code : error.name },
+      'no request',
+    )
+  })
   server.on('connect', (_request, socket: Duplex) => endWith(socket, 405, 'This is not a proxy.'))
-  return server
+  return { server, connections }
 }
 
 /** What had gone over a connection when its previous request ended. */
@@ -76,13 +82,16 @@ async function answer(
     Array.isArray(forwardedFor) ? forwardedFor.join(',') : forwardedFor,
   )
   const record: RequestRecord = {}
+  const ended = connections.begin(socket)
   response.setHeader('X-Request-Id', requestId)
   response.setHeader('X-Content-Type-Options', 'nosniff')
   response.on('close', () => {
     if (!response.writableFinished && record.decision === undefined) record.decision = 'aborted'
     const traffic = { read: socket.bytesRead, written: socket.bytesWritten }
     trafficBefore.set(socket, traffic)
-    options.log.info({
+    ended()
+    const level = record.decision === 'failed' ? 'warn' : 'info'
+    options.log[level]({
       request_id: requestId,
       ip,
       method: request.method,
@@ -132,15 +141,15 @@ function originForm(target: string): string | undefined {
   return match === null ? undefined : (match[1] ?? '/')
 }
 
-/** Answers what Node's parser refused, so that even then the client reads why. */
-function answerUnparsed(error: Error, socket: Socket): void {
-  if (hasSystemCode(error, 'HPE_HEADER_OVERFLOW')) {
-    endWith(socket, 431, `The headers of a request hold ${MAX_HEADER_BYTES} bytes at most.`)
-  } else if (hasSystemCode(error, 'ERR_HTTP_REQUEST_TIMEOUT')) {
-    endWith(socket, 408, 'The request did not arrive in time.')
-  } else {
-    endWith(socket, 400, 'This is not a well-formed HTTP request.')
-  }
+/** Answers what Node's parser refused, so that even then the client reads why. @returns the status */
+function answerUnparsed(error: Error, socket: Socket): number {
+  const [status, text] = hasSystemCode(error, 'HPE_HEADER_OVERFLOW')
+    ? [431, `The headers of a request hold ${MAX_HEADER_BYTES} bytes at most.`]
+    : hasSystemCode(error, 'ERR_HTTP_REQUEST_TIMEOUT')
+      ? [408, 'The request did not arrive in time.']
+      : [400, 'This is not a well-formed HTTP request.']
+  endWith(socket, status, text)
+  return status
 }
 
 const REASONS: Readonly<Record<number, string>> = {

@@ -50,7 +50,7 @@ export async function authenticate(
   const verdict: Verdict =
     credential.kind === 'malformed'
       ? { kind: 'failed', refusal: { kind: 'credentials-malformed' }, rule: 'malformed Basic' }
-      : await verify(credential, snapshot, settings, means.passwords, now)
+      : await verify(credential, ip, snapshot, settings, means, now)
   switch (verdict.kind) {
     case 'identified':
       await means.bans.recordSuccess(ip, settings)
@@ -101,9 +101,10 @@ type Verdict = Authentication | { readonly kind: 'failed'; readonly refusal: Ref
 
 async function verify(
   credential: Credential & { readonly kind: 'basic' },
+  ip: string,
   snapshot: Snapshot,
   settings: Settings,
-  passwords: Passwords,
+  { bans, passwords }: AuthenticationMeans,
   now: Date,
 ): Promise<Verdict> {
   const shape = secretShape(credential.password, [settings.personal_access_token_prefix, DEFAULT_PREFIX])
@@ -112,8 +113,15 @@ async function verify(
       return verifyToken(credential.password, snapshot, settings, now)
     case 'broken-token':
       return wrong('token with a wrong checksum')
-    case 'other':
-      return verifyPassword(credential.username, credential.password, snapshot, settings, passwords)
+    case 'other': {
+      const leave = await bans.admit(ip, settings)
+      if (leave === undefined) return refused('busy', 'too many password checks from this address')
+      try {
+        return await verifyPassword(credential.username, credential.password, snapshot, settings, passwords)
+      } finally {
+        leave()
+      }
+    }
   }
 }
 

@@ -20,6 +20,8 @@ type BanSettings = Pick<
  */
 export class Bans {
   #ready: Ready | undefined
+  /** Attempts that are being checked, by address. */
+  readonly #running = new Map<string, number>()
 
   /** Whether an address is banned now. */
   async isBanned(ip: string, settings: BanSettings): Promise<boolean> {
@@ -27,6 +29,27 @@ export class Bans {
     if (!settings.git_basic_auth_enabled || isAllowed(ip)) return false
     const record = await limiter.get(banKey(ip))
     return record !== null && record.consumedPoints > settings.git_basic_auth_maxretry
+  }
+
+  /**
+   * Lets an attempt be checked that takes long, such as a password: no more at once than may fail until a ban, or many at once
+   * would all be checked before the first is counted.
+   *
+   * @returns what ends the attempt, or `undefined` when there are too many
+   */
+  async admit(ip: string, settings: BanSettings): Promise<(() => void) | undefined> {
+    const { limiter, isAllowed } = this.#prepare(settings)
+    if (!settings.git_basic_auth_enabled || isAllowed(ip)) return () => undefined
+    const key = banKey(ip)
+    const failed = (await limiter.get(key))?.consumedPoints ?? 0
+    const running = this.#running.get(key) ?? 0
+    if (failed + running >= settings.git_basic_auth_maxretry) return undefined
+    this.#running.set(key, running + 1)
+    return () => {
+      const left = (this.#running.get(key) ?? 1) - 1
+      if (left === 0) this.#running.delete(key)
+      else this.#running.set(key, left)
+    }
   }
 
   /** Notes a failed attempt. The one that reaches the limit is still answered 401; the next meets the ban. */

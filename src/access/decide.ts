@@ -60,8 +60,9 @@ function decideMissing(
   named: Pick<Refusal & { kind: 'repository-not-found' }, 'repository' | 'username'>,
   { standing, pushToCreate, obstacleToCreate }: Circumstances,
 ): Decision {
-  if (ability === 'read' || !pushToCreate || !includes(standing.role, 'admin')) {
-    return refuse({ kind: 'repository-not-found', ...named }, 'no such repository')
+  const mayCreate = pushToCreate && includes(standing.role, 'admin')
+  if (ability === 'read' || !mayCreate) {
+    return refuse({ kind: 'repository-missing', repository: named.repository, mayCreate }, 'no such repository')
   }
   if (obstacleToCreate !== undefined) return refuse({ kind: 'creation-refused', reason: obstacleToCreate }, 'bad name')
   return { kind: 'create', rule: standing.rule }

@@ -22,6 +22,8 @@ export type Refusal =
     }
   /** Missing and invisible look alike, so that nobody learns what exists. */
   | { readonly kind: 'repository-not-found'; readonly repository: RepositoryPath; readonly username: string }
+  /** Who may see what is there may also know that nothing is. */
+  | { readonly kind: 'repository-missing'; readonly repository: RepositoryPath; readonly mayCreate: boolean }
   | { readonly kind: 'push-not-granted'; readonly repository: RepositoryPath; readonly username: string }
   | { readonly kind: 'creation-refused'; readonly reason: string }
   | { readonly kind: 'command-not-served' }
@@ -89,8 +91,10 @@ export function describeRefusal(refusal: Refusal, baseUrl: string): RefusalAnswe
     case 'repository-not-found':
       return plain(
         404,
-        `The project you were looking for could not be found or you don't have permission to view it.\nYou are signed in as ${refusal.username}. An administrator can let you in with: gitgate access grant ${refusal.username} read ${refusal.repository}`,
+        `${NOT_FOUND}\nYou are signed in as ${refusal.username}. An administrator can let you in with: gitgate access grant ${refusal.username} read ${refusal.repository}`,
       )
+    case 'repository-missing':
+      return plain(404, `${NOT_FOUND}\n${missingAdvice(refusal.repository, refusal.mayCreate)}`)
     case 'push-not-granted':
       return plain(
         403,
@@ -128,6 +132,15 @@ export function describeRefusal(refusal: Refusal, baseUrl: string): RefusalAnswe
     case 'loop':
       return plain(508, 'This gate is its own upstream: --upstream must name the Git server behind it.')
   }
+}
+
+const NOT_FOUND = "The project you were looking for could not be found or you don't have permission to view it."
+
+function missingAdvice(repository: RepositoryPath, mayCreate: boolean): string {
+  const advice = mayCreate
+    ? 'A first push to it creates it.'
+    : `An administrator can create it with: gitgate repo create ${repository}`
+  return `There is no repository ${repository} here. ${advice}`
 }
 
 function describeScope(ability: Ability, token: string, scopes: readonly Scope[]): string {

@@ -53,6 +53,19 @@ export function enrol(account: Pick<Account, 'username'>, issuer: string): Enrol
 }
 
 /**
+ * Checks that there is no second factor yet, before anything is shown that would not count.
+ *
+ * @throws GitgateError `conflict`
+ */
+export function refuseSecond(account: Account): void {
+  if (!account.twoFactorEnabled) return
+  throw new GitgateError(
+    'conflict',
+    `two-factor authentication of ${account.username} is on already; disable it first to start anew`,
+  )
+}
+
+/**
  * Turns two-factor authentication on.
  *
  * @throws GitgateError `conflict` when it is on already
@@ -64,12 +77,7 @@ export async function enableTwoFactor(
   enrolment: Enrolment,
   now: Date,
 ): Promise<void> {
-  if (account.twoFactorEnabled) {
-    throw new GitgateError(
-      'conflict',
-      `two-factor authentication of ${account.username} is on already; disable it first to start anew`,
-    )
-  }
+  refuseSecond(account)
   const hashes: Secret[] = []
   for (const code of enrolment.recoveryCodes) hashes.push(await passwords.hash(code))
   await store.enable(account.id, enrolment.seed, hashes, now)

@@ -72,8 +72,8 @@ export async function withStore(context: CliContext, work: (cli: OpenCli) => Pro
  * `serve` are not known to other commands otherwise.
  */
 export async function servedFlags(context: CliContext, store: Pick<CliStore, 'facts'>): Promise<Flags> {
-  const { env } = context.terminal
-  if (env['GITGATE_REPOS'] !== undefined || context.config().upstream !== undefined) return {}
+  const { given, upstream } = context.config()
+  if (given.has('repos') || upstream !== undefined) return {}
   const served = await store.facts.readBackend()
   if (served === undefined) return {}
   return 'root' in served ? { repos: served.root } : { upstream: served.upstream }

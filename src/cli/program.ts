@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import type { Clock } from '../clock.js'
 import { GitgateError, messageOf } from '../errors.js'
 import { addAccessCommands } from './access.js'
+import { addBackupCommand } from './backup.js'
 import { createContext } from './context.js'
 import { addDoctorCommand } from './doctor.js'
 import type { Terminal } from './output.js'
@@ -51,6 +52,7 @@ export async function runCli(
   addAccessCommands(program, context)
   addRepoCommands(program, context)
   addSettingsCommands(program, context)
+  addBackupCommand(program, context)
   addDoctorCommand(program, context)
   everyCommand(program, (command) => {
     command.exitOverride().configureOutput({

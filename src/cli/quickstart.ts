@@ -1,6 +1,8 @@
+import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
 import { DAY } from '../clock.js'
 import type { Flags } from '../config.js'
+import { GitgateError } from '../errors.js'
 import { issueRules } from '../policies/issue-rules.js'
 import type { Secret } from '../secret.js'
 import { issueToken } from '../tokens/issue.js'
@@ -28,6 +30,7 @@ export function addQuickstartCommand(program: Command, context: CliContext): voi
   addListenOptions(addCommand(program, 'quickstart', summary, 'gitgate quickstart')).action((flags: ServeFlags) =>
     withStore(context, async (cli) => {
       const isFirst = await isFirstRun(cli)
+      if (isFirst) await refuseStrangersGroup(cli, flags)
       // Listening comes first: were the port in use, the token would be made and never shown.
       await serve(cli, flags, async (url) => {
         if (isFirst) showFirstClone(cli, url, await setUp(cli, flags), flags.json)
@@ -46,6 +49,20 @@ async function isFirstRun({ store }: OpenCli): Promise<boolean> {
   const accounts = await store.accounts.list()
   const tokens = await store.tokens.list({})
   return tokens.length === 0 && accounts.every(({ username }) => username === ADMINISTRATOR)
+}
+
+/** The administrator would own what others have put under the same name. */
+async function refuseStrangersGroup(cli: OpenCli, flags: Flags): Promise<void> {
+  const { repos } = cli.config(flags)
+  if (!existsSync(repos)) return
+  const strangers = (await openRepositories(cli, repos))
+    .list()
+    .filter((path) => path.startsWith(`${ADMINISTRATOR}/`) && path !== SAMPLE)
+  if (strangers.length === 0) return
+  throw new GitgateError(
+    'conflict',
+    `${repos} holds ${strangers.join(', ')} already, which the new account ${ADMINISTRATOR} would own; move them, or set up by hand: gitgate user add`,
+  )
 }
 
 /** Makes what a first clone needs. @returns the token */

@@ -16,6 +16,8 @@ export type CliStore = {
   readonly grants: GrantStore
   readonly settings: SettingStore
   readonly facts: { readBackend(): Promise<{ readonly upstream: string } | { readonly root: string } | undefined> }
+  /** Writes a whole copy of the database while it is in use. */
+  backup(file: string): Promise<void>
   /** Builds a gate over this store. */
   createGate(config: Config, log: Logger): Promise<CliGate>
   close(): Promise<void>

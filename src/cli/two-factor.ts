@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { toString as qrCode } from 'qrcode'
 import type { Enrolment } from '../accounts/two-factor.js'
-import { enableTwoFactor, enrol, matchTotp, verifySecondFactor } from '../accounts/two-factor.js'
+import { enableTwoFactor, enrol, refuseSecond, matchTotp, verifySecondFactor } from '../accounts/two-factor.js'
 import { GitgateError } from '../errors.js'
 import type { CliContext, OpenCli } from './context.js'
 import { addCommand, requireAccount, withStore } from './context.js'
@@ -21,6 +21,7 @@ export function addTwoFactorCommands(user: Command, context: CliContext): void {
   ).action((username: string, { json }: { json?: true }) =>
     withStore(context, async (cli) => {
       const account = await requireAccount(cli, username)
+      refuseSecond(account)
       const enrolment = enrol(account, ISSUER)
       if (json !== true) await showEnrolment(cli, enrolment)
       // A code proves that the app has the secret; a script has nobody to ask.

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
 import type { Account } from '../accounts/account.js'
 import { checkDisplayName, checkEmail, checkUsername } from '../accounts/account.js'
@@ -8,7 +9,7 @@ import { checkNoTokenShape } from '../policies/password-use.js'
 import { parseRepositoryPath } from '../protocol/repository-path.js'
 import type { Secret } from '../secret.js'
 import type { CliContext, OpenCli } from './context.js'
-import { addCommand, isBeforeUpstream, openRepositories, requireAccount, withStore } from './context.js'
+import { addCommand, openRepositories, requireAccount, servedFlags, withStore } from './context.js'
 import { confirmLoss, readNewSecret } from './input.js'
 
 /** `gitgate user …`: who may sign in. @returns the group, for `user 2fa` */
@@ -149,7 +150,9 @@ async function checkPassword(
 
 /** An account owns the group of its name: it must not come into repositories that others have put there. */
 async function refuseNameOfGroup(cli: OpenCli, username: string): Promise<void> {
-  if (await isBeforeUpstream(cli)) return
+  const { upstream, repos } = cli.config(await servedFlags(cli, cli.store))
+  // To look must not make the folder.
+  if (upstream !== undefined || !existsSync(repos)) return
   const repositories = await openRepositories(cli, undefined)
   const path = parseRepositoryPath(username)
   if (path === undefined || (!repositories.hasGroup(path) && !repositories.has(path))) return

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import type { Backend, Exchange, Fault, ServeOutcome } from '../protocol/backend.js'
-import type { GitRequest } from '../protocol/git-request.js'
+import type { GitRequest, Service } from '../protocol/git-request.js'
 import { encodePktLine, FLUSH } from '../protocol/pkt-line.js'
 import type { GitProgram } from './git-program.js'
 import { gitEnvironment, initBare } from './git-program.js'
@@ -38,7 +38,7 @@ export async function embeddedGit({
       program: git.path,
       args: serviceArguments(request, repository, maxInputSize),
       env: { ...gitEnvironment(), ...requesterEnvironment(exchange) },
-      input: isAdvertisement ? undefined : decodedBody(exchange),
+      input: isAdvertisement ? undefined : decodedBody(exchange, request.service),
       signal: exchange.signal,
       begin: () => {
         const answer = exchange.begin({ compressible: isAdvertisement })
@@ -99,7 +99,11 @@ function outcomeOf(
     return { kind: 'answered' }
   }
   const reason = stderr === '' ? failure : `${failure}: ${stderr}`
-  if (!began) return { kind: 'failed', reason, fault: faultOf(phase, stderr) }
+  if (!began && faultOf(phase, stderr) === 'request') {
+    // What git quotes is the client's: perhaps a secret in the wrong place.
+    return { kind: 'failed', reason: `${failure}: ${stderr.split(/['"\n]|line: /, 1)[0] ?? ''}`, fault: 'request' }
+  }
+  if (!began) return { kind: 'failed', reason, fault: 'backend' }
   // A git that fails by itself has said so in its answer (ERR, band 3); one that was killed stops anywhere.
   return killed ? { kind: 'broken', reason } : { kind: 'answered', failure: reason }
 }
@@ -114,13 +118,22 @@ function faultOf(phase: GitRequest['phase'], stderr: string): Fault {
   return phase === 'exchange' && stderr !== '' && !isOurs.test(stderr) ? 'request' : 'backend'
 }
 
+// Some 200,000 wants and haves; a kilobyte of gzip could ask git to remember a thousand times as many.
+const MAX_WANTS = 10 * 1_048_576
+
 /** Git reads no compressed requests from its standard input. */
-function decodedBody({ body, contentEncoding, signal }: Exchange): Readable {
+function decodedBody({ body, contentEncoding, signal }: Exchange, service: Service): Readable {
   if (contentEncoding === undefined) return body
   const gunzip = createGunzip()
   // A client that leaves must fail the decoder, too, or git would wait for more.
   body.on('error', (error) => gunzip.destroy(error))
   signal.addEventListener('abort', () => gunzip.destroy(), { once: true })
+  if (service === 'git-receive-pack') return body.pipe(gunzip)
+  let length = 0
+  gunzip.on('data', (chunk: Buffer) => {
+    length += chunk.length
+    if (length > MAX_WANTS) gunzip.destroy(new Error(`a compressed fetch request of more than ${MAX_WANTS} bytes`))
+  })
   return body.pipe(gunzip)
 }
 

@@ -10,8 +10,8 @@ export type GitProgram = { readonly path: string; readonly version: string }
 /** How objects of a repository are named. */
 export type ObjectFormat = 'sha1' | 'sha256'
 
-// GIT_CONFIG_GLOBAL, which keeps the user's configuration out, came with 2.32.
-const OLDEST = [2, 32] as const
+// From 2.38 on git heeds `-c safe.directory`, without which it refuses repositories of another owner.
+const OLDEST = [2, 38] as const
 
 /**
  * Finds git.

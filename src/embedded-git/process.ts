@@ -84,7 +84,10 @@ function feed(input: Readable, child: ChildProcess): void {
     input.resume()
   })
   input.on('error', () => stdin.end())
-  input.pipe(stdin)
+  input.on('close', () => stdin.end())
+  // One that has failed already says so no more.
+  if (input.destroyed) stdin.end()
+  else input.pipe(stdin)
 }
 
 function stopper(child: ChildProcess, input: Readable | undefined) {

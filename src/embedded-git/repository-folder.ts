@@ -24,7 +24,8 @@ export class RepositoryFolder {
    */
   constructor(root: string) {
     try {
-      mkdirSync(root, { recursive: true })
+      // For its owner alone; one that is there already stays as open as it is.
+      mkdirSync(root, { recursive: true, mode: 0o700 })
       this.root = realpathSync(root)
     } catch (cause) {
       throw new GitgateError('configuration', `the repositories' folder ${root} can't be used: ${messageOf(cause)}`, {

@@ -20,6 +20,10 @@ const READING = [
 const WRITING = [
   // A broken or forged object is refused before it can harm those who fetch it.
   'receive.fsckObjects=true',
+  // Faults that harm nobody, and that old histories have in commits which nobody can change any more.
+  'receive.fsck.badTimezone=ignore',
+  'receive.fsck.missingSpaceBeforeDate=ignore',
+  'receive.fsck.zeroPaddedFilemode=ignore',
   'receive.advertisePushOptions=true',
 ]
 

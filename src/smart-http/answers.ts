@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import type { Access } from '../access/access.js'
 import type { Identity } from '../access/authenticate.js'
 import type { LiveExchanges } from '../access/live-exchanges.js'
@@ -27,7 +28,7 @@ export async function identify(
   options: SmartHttpOptions,
 ): Promise<{ identity: Identity; epoch: number } | undefined> {
   const started = performance.now()
-  const result = await options.access.authenticate(exchange.request.headers.authorization, exchange.ip)
+  const result = await options.access.authenticate(authorizationOf(exchange.request), exchange.ip)
   exchange.record.auth_ms = millisecondsSince(started)
   if (result.kind === 'refused') {
     exchange.record.rule = result.rule
@@ -38,6 +39,12 @@ export async function identify(
   if (identity.kind !== 'anonymous') exchange.record.user = identity.account.username
   if (identity.kind === 'token') exchange.record.token_id = identity.token.id
   return { identity, epoch: result.epoch }
+}
+
+/** The `Authorization` header. Of two, nobody can tell which is meant: they are none that is well-formed. */
+function authorizationOf({ rawHeaders, headers }: IncomingMessage): string | undefined {
+  const names = rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'authorization')
+  return names.length > 1 ? 'Basic' : headers.authorization
 }
 
 /** Sends a refusal. */

@@ -1,5 +1,7 @@
+import { statSync } from 'node:fs'
 import type { Database, Statement } from 'better-sqlite3'
 import type { AccessSource, VerifiedToken } from '../access/memory.js'
+import { GitgateError } from '../errors.js'
 import type { AccountRow } from './accounts.js'
 import { accountFrom, accountStore } from './accounts.js'
 import type { Queries } from './database.js'
@@ -13,8 +15,10 @@ import { TOKEN_COLUMNS, tokenFrom } from './tokens.js'
  * 9 µs where the query builder took 39.
  *
  * @param reader a connection of its own, so that it never sees the half of a transaction
+ * @param file the database
  */
-export function accessSource(reader: Database, queries: Queries): AccessSource {
+export function accessSource(reader: Database, queries: Queries, file: string): AccessSource {
+  const isSameFile = fileWatch(file)
   const epoch = reader.prepare("SELECT CAST(value AS integer) FROM instance_facts WHERE key = 'security_epoch'").pluck()
   const tokens = `SELECT ${TOKEN_COLUMNS.join(', ')} FROM personal_access_tokens`
   const token: Statement = reader.prepare(`${tokens} WHERE token_digest = ?`)
@@ -29,7 +33,13 @@ export function accessSource(reader: Database, queries: Queries): AccessSource {
       : { token: tokenFrom(row), owner: accountFrom(account) }
   }
   return {
-    readEpoch: () => Promise.resolve(epoch.get() as number),
+    readEpoch() {
+      if (!isSameFile())
+        return Promise.reject(
+          new GitgateError('store', `${file} is another file than the one that is open; start the gate again`),
+        )
+      return Promise.resolve(epoch.get() as number)
+    },
 
     findTokenWithOwner: (digest) => Promise.resolve(withOwner(token.get(digest.reveal()) as TokenRow | undefined)),
     findTokenWithOwnerById: (id) => Promise.resolve(withOwner(tokenById.get(id) as TokenRow | undefined)),
@@ -38,5 +48,27 @@ export function accessSource(reader: Database, queries: Queries): AccessSource {
     findAccount: (id) => accountStore(queries).find(id),
     listGrantsFor: (subjects) => grantStore(queries).listFor(subjects),
     listSettings: () => settingStore(queries).list(),
+  }
+}
+
+const LOOK_EVERY = 1_000
+
+/**
+ * Tells whether a path still leads to the file that it leads to now. A database that is restored under a running gate is
+ * another file: what is revoked there would never be seen. A look costs microseconds, and is taken once a second.
+ */
+function fileWatch(path: string): () => boolean {
+  const identity = (): string => {
+    const stats = statSync(path, { throwIfNoEntry: false })
+    return `${stats?.dev ?? 0}:${stats?.ino ?? 0}`
+  }
+  const opened = identity()
+  let [lookedAt, isSame] = [performance.now(), true]
+  return () => {
+    if (performance.now() - lookedAt >= LOOK_EVERY) {
+      lookedAt = performance.now()
+      isSame = identity() === opened
+    }
+    return isSame
   }
 }

@@ -42,9 +42,7 @@ export function openDataFolder(path: string, keyFile: string | undefined): DataF
     refuseForeign(path)
     chmodSync(path, 0o700)
     const database = databaseIn(path)
-    // SQLite gives its side files the mode of the database.
-    closeSync(openSync(database, 'a', 0o600))
-    chmodSync(database, 0o600)
+    makeDatabaseFile(database)
     const key = join(path, KEY)
     if (keyFile === undefined && existsSync(key)) chmodSync(key, 0o600)
     return { database, key: keyFile ?? key }
@@ -57,13 +55,20 @@ export function openDataFolder(path: string, keyFile: string | undefined): DataF
 /**
  * Reads the key that secrets are encrypted under; makes it where there is none.
  *
- * @throws GitgateError `store` when the file is no key, or can't be read or made
+ * @param isNeeded something is encrypted already, so that a new key would be no help
+ * @throws GitgateError `store` when the file is no key, can't be read or made, or is missing and needed
  */
-export function readKey(path: string): Buffer {
+export function readKey(path: string, isNeeded: boolean): Buffer {
   try {
     return parseKey(path)
   } catch (error) {
     if (!hasSystemCode(error, 'ENOENT')) throw unreadableKey(path, error)
+  }
+  if (isNeeded) {
+    throw new GitgateError(
+      'store',
+      `the key ${path} is missing, and two-factor seeds are encrypted under it; restore it from a backup`,
+    )
   }
   try {
     makeKey(path)
@@ -89,6 +94,20 @@ function makeKey(path: string): void {
     if (!hasSystemCode(error, 'EEXIST')) throw error
   } finally {
     unlinkSync(draft)
+  }
+}
+
+/**
+ * SQLite gives its side files the mode of the database, so that is made before SQLite would. One that exists is not opened:
+ * to close a file drops all locks that this process has on it (POSIX), those of an open database, too, and another
+ * program would then take the database for unused and remove its log under the gate.
+ */
+function makeDatabaseFile(path: string): void {
+  try {
+    closeSync(openSync(path, 'wx', 0o600))
+  } catch (error) {
+    if (!hasSystemCode(error, 'EEXIST')) throw error
+    chmodSync(path, 0o600)
   }
 }
 

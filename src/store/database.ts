@@ -49,5 +49,9 @@ function immediateDriver(database: Database): SqliteDriver {
   driver.beginTransaction = async (connection) => {
     await connection.executeQuery(CompiledQuery.raw('BEGIN IMMEDIATE'))
   }
+  driver.rollbackTransaction = async (connection) => {
+    // A full disk has rolled it back already; to fail here would hide that.
+    if (database.inTransaction) await connection.executeQuery(CompiledQuery.raw('ROLLBACK'))
+  }
   return driver
 }

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { closeSync, existsSync, openSync } from 'node:fs'
 import SQLite from 'better-sqlite3'
 import type { AccessSource } from '../access/memory.js'
 import type { GrantStore } from '../access/grant.js'
@@ -34,12 +34,20 @@ export type Store = {
 /** An open database. */
 export type OpenStore = Store & {
   readonly access: AccessSource
+  /**
+   * For a server: waits 25 ms for another writer instead of five seconds, because waiting holds up everything. What could
+   * not be written is tried again later.
+   */
+  beImpatient(): void
+  /** Writes a whole copy of the database while it is in use. @throws GitgateError `conflict` when the file exists */
+  backup(file: string): Promise<void>
   /** Closes it; nothing may be asked of it afterwards. */
   close(): Promise<void>
 }
 
 // Another process holds the write lock for milliseconds; five seconds mean that something is wrong.
 const BUSY_TIMEOUT = 5_000
+const IMPATIENT_TIMEOUT = 25
 
 /**
  * Opens the store of a data folder; makes both where there are none, and brings the schema up to date.
@@ -53,13 +61,15 @@ export function openStore(dataFolder: string, keyFile: string | undefined): Open
   try {
     migrate(writer)
     configure(writer)
-    const sealer = new Sealer(readKey(folder.key))
+    const sealer = new Sealer(readKey(folder.key, hasSealed(writer)))
     const reader = openDatabase(folder.database)
     configure(reader)
     const queries = queriesOver(writer)
     return {
       ...stores(queries, sealer),
-      access: accessSource(reader, queries),
+      access: accessSource(reader, queries, folder.database),
+      beImpatient: () => void writer.pragma(`busy_timeout = ${IMPATIENT_TIMEOUT}`),
+      backup: (file) => backup(writer, file),
       async close() {
         reader.close()
         await queries.destroy()
@@ -107,6 +117,19 @@ function openDatabase(path: string): SQLite.Database {
   } catch (error) {
     throw asStoreError(path, error)
   }
+}
+
+async function backup(database: SQLite.Database, file: string): Promise<void> {
+  try {
+    closeSync(openSync(file, 'wx', 0o600))
+  } catch (cause) {
+    throw new GitgateError('conflict', `${file} can't be made: ${messageOf(cause)}`, { cause })
+  }
+  await database.backup(file)
+}
+
+function hasSealed(database: SQLite.Database): boolean {
+  return database.prepare('SELECT 1 FROM two_factors LIMIT 1').get() !== undefined
 }
 
 function configure(database: SQLite.Database): void {

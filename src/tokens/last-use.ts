@@ -6,6 +6,7 @@ import type { PersonalAccessToken, TokenStore, TokenUse } from './token.js'
 const KEPT_IPS = 5
 
 const FLUSH_AFTER = 500
+const LONGEST_PAUSE = 30_000
 const REMEMBERED_TOKENS = 10_000
 
 /**
@@ -20,6 +21,7 @@ export class LastUse {
   #pending: TokenUse[] = []
   #writing: Promise<void> = Promise.resolve()
   #timer: NodeJS.Timeout | undefined
+  #pause = FLUSH_AFTER
 
   /** @param onError is told when a write failed; the uses are kept for the next one */
   constructor(store: Pick<TokenStore, 'recordUses'>, onError: (error: unknown) => void) {
@@ -51,15 +53,17 @@ export class LastUse {
     this.#pending = []
     try {
       await this.#store.recordUses(uses, withIp)
+      this.#pause = FLUSH_AFTER
     } catch (error) {
       this.#pending = [...uses, ...this.#pending].slice(-REMEMBERED_TOKENS)
+      this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE)
       this.#schedule()
       this.#onError(error)
     }
   }
 
   #schedule(): void {
-    this.#timer ??= setTimeout(() => void this.flush(), FLUSH_AFTER).unref()
+    this.#timer ??= setTimeout(() => void this.flush(), this.#pause).unref()
   }
 }
 

@@ -142,23 +142,19 @@ t.test('a repository that is missing and one that is invisible are refused alike
   for (const does of ['pull', 'push'] as const) {
     const [forbidden] = decisions({ who: byPassword, does, role: 'none' })
     const [missing] = decisions({ who: byPassword, does, role: 'none', repository: 'missing' })
-    const [missingAndGranted] = decisions({ who: byPassword, does, role: 'read', repository: 'missing' })
     t.strictSame(missing, forbidden, does)
-    t.strictSame(
-      missingAndGranted?.kind === 'refuse' && missingAndGranted.refusal,
-      forbidden?.kind === 'refuse' && forbidden.refusal,
-    )
+    t.equal(outcome({ who: byPassword, does, role: 'read', repository: 'missing' }), '404 repository-missing')
   }
 })
 
 t.test('a push creates a missing repository for an admin of its path, where the setting lets it', async (t) => {
   const push = { who: byToken('write_repository'), does: 'push', repository: 'missing' } as const
   t.equal(outcome({ ...push, role: 'admin' }), 'create')
-  t.equal(outcome({ ...push, role: 'write' }), '404 repository-not-found')
-  t.equal(outcome({ ...push, role: 'admin', pushToCreate: false }), '404 repository-not-found')
+  t.equal(outcome({ ...push, role: 'write' }), '404 repository-missing')
+  t.equal(outcome({ ...push, role: 'admin', pushToCreate: false }), '404 repository-missing')
   t.equal(outcome({ ...push, role: 'admin', obstacle: '"api" is reserved' }), '422 creation-refused')
-  t.equal(outcome({ ...push, role: 'write', obstacle: '"api" is reserved' }), '404 repository-not-found')
-  t.equal(outcome({ ...push, role: 'admin', does: 'pull' }), '404 repository-not-found')
+  t.equal(outcome({ ...push, role: 'write', obstacle: '"api" is reserved' }), '404 repository-missing')
+  t.equal(outcome({ ...push, role: 'admin', does: 'pull' }), '404 repository-missing')
   t.equal(outcome({ ...push, role: 'admin', repository: 'unknown' }), 'serve')
 })
 
@@ -206,6 +202,18 @@ const ANSWERS: readonly (readonly [Refusal, status: number, challenge: boolean, 
     /^The project you were looking for could not be found or you don't have permission to view it\.\n.*grant alice read team\/app$/,
   ],
   [
+    { kind: 'repository-missing', repository: REPOSITORY, mayCreate: true },
+    404,
+    false,
+    /^The project .*\nThere is no repository team\/app here\. A first push/,
+  ],
+  [
+    { kind: 'repository-missing', repository: REPOSITORY, mayCreate: false },
+    404,
+    false,
+    /gitgate repo create team\/app$/,
+  ],
+  [
     { kind: 'push-not-granted', repository: REPOSITORY, username: 'alice' },
     403,
     false,
@@ -220,6 +228,8 @@ const ANSWERS: readonly (readonly [Refusal, status: number, challenge: boolean, 
   [{ kind: 'content-encoding-unknown' }, 415, false, /gzip/],
   [{ kind: 'body-malformed' }, 400, false, /pkt-line/],
   [{ kind: 'backend-failed', requestId: '0a1b' }, 502, false, /0a1b/],
+  [{ kind: 'backend-silent', requestId: '0a1b' }, 504, false, /0a1b/],
+  [{ kind: 'loop' }, 508, false, /--upstream/],
 ]
 
 t.test('every refusal has GitLab’s status and words, and challenges only where signing in would help', async (t) => {

@@ -1,0 +1,18 @@
+import { resolve } from 'node:path'
+import type { Command } from 'commander'
+import type { CliContext } from './context.js'
+import { addCommand, withStore } from './context.js'
+
+/** `gitgate backup`: a whole copy of the database; its file alone is not all of it while the gate runs. */
+export function addBackupCommand(program: Command, context: CliContext): void {
+  const summary = 'write a whole copy of the database, also while the gate runs'
+  addCommand(program, 'backup <file>', summary, 'gitgate backup /backup/gitgate-$(date +%F).sqlite3').action(
+    (file: string, { json }: { json?: true }) =>
+      withStore(context, async ({ store, output }) => {
+        const path = resolve(file)
+        await store.backup(path)
+        if (json === true) output.json({ file: path })
+        else output.note(`Wrote ${path}. Keep the key and the repositories with it.`)
+      }),
+  )
+}

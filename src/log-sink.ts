@@ -1,0 +1,79 @@
+import { write, writeSync } from 'node:fs'
+
+// What a reader that stalls may hold up; beyond it lines are dropped rather than memory filled.
+const MAX_WAITING = 8 * 1_048_576
+const RETRY_AFTER = 100
+
+/**
+ * Writes log lines to a file descriptor, one write at a time, off the event loop. A log that can't be written (a full disk, a
+ * reader that left) loses lines and says so when it can again; it never ends the gate or holds it up. (pino's own
+ * destination does both: it throws, and at the end it tries for ever.)
+ */
+export class LogSink {
+  readonly #fd: number
+  #waiting: string[] = []
+  #length = 0
+  #dropped = 0
+  #isWriting = false
+
+  constructor(fd: number) {
+    this.#fd = fd
+    process.on('exit', () => this.#writeLast())
+  }
+
+  write(line: string): void {
+    if (this.#length + line.length > MAX_WAITING) {
+      this.#dropped += 1
+      return
+    }
+    this.#waiting.push(line)
+    this.#length += line.length
+    if (!this.#isWriting) this.#next()
+  }
+
+  #next(): void {
+    if (this.#waiting.length === 0) return
+    const lines = this.#take()
+    this.#isWriting = true
+    this.#put(Buffer.from(lines.text), lines.count)
+  }
+
+  #put(bytes: Buffer, count: number): void {
+    write(this.#fd, bytes, (error, written) => {
+      if (error?.code === 'EAGAIN') {
+        // The reader is slow: what is left goes later.
+        setTimeout(() => this.#put(bytes, count), RETRY_AFTER).unref()
+        return
+      }
+      if (error === null && written < bytes.length) {
+        this.#put(bytes.subarray(written), count)
+        return
+      }
+      this.#isWriting = false
+      if (error !== null) this.#dropped += count
+      this.#next()
+    })
+  }
+
+  #take(): { text: string; count: number } {
+    const count = this.#waiting.length
+    const notice =
+      this.#dropped === 0
+        ? ''
+        : `${JSON.stringify({ level: 'warn', msg: 'log lines were lost', lost: this.#dropped })}\n`
+    const text = notice + this.#waiting.join('')
+    this.#waiting = []
+    this.#length = 0
+    this.#dropped = 0
+    return { text, count }
+  }
+
+  #writeLast(): void {
+    if (this.#waiting.length === 0) return
+    try {
+      writeSync(this.#fd, this.#take().text)
+    } catch {
+      // Nobody is there to read it.
+    }
+  }
+}

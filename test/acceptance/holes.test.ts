@@ -1,0 +1,223 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { cpSync, openSync, readFileSync, renameSync, statSync } from 'node:fs'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import SQLite from 'better-sqlite3'
+import t from 'tap'
+import { openStore } from '../../src/store/open.js'
+import { GitgateCli } from './gitgate-process.js'
+import { basic, http, raw } from './http-client.js'
+import { within } from './transfers.js'
+import { createWorld } from './world.js'
+
+// Holes that were found by trying to break the gate, each with the attack.
+
+const PULL = '/alice/app.git/info/refs?service=git-upload-pack'
+
+// Attack: another program opens and closes the database. A gate that holds no lock on it (closing any descriptor of a file
+// drops them all) then loses its log of changes, and sees no revocation any more.
+t.test('the gate keeps its lock on the database', async (t) => {
+  const folder = t.testdir()
+  const stores = [openStore(folder, undefined), openStore(folder, undefined)]
+  t.teardown(async () => {
+    for (const store of stores) await store.close()
+  })
+  await stores[0]!.accounts.list()
+  const { ino } = statSync(join(folder, 'gitgate.sqlite3'))
+  const locks = readFileSync('/proc/locks', 'utf8').split('\n')
+  t.ok(
+    locks.some((line) => line.includes(` ${process.pid} `) && line.includes(`:${ino} `)),
+    'after it was opened twice',
+  )
+})
+
+// Attack: a restore replaces the database under a running gate, which would go on with the old file.
+t.test('a database that was replaced is noticed', async (t) => {
+  const cli = new GitgateCli(t.testdir())
+  await cli.ask(['user', 'add', 'alice'])
+  const gate = await cli.serve(t)
+  const data = join(cli.folder, 'data')
+  renameSync(data, `${data}-away`)
+  cpSync(`${data}-away`, data, { recursive: true })
+  for (let i = 0; i < 50 && (await http(gate.url, '/-/readiness')).status === 200; i++)
+    await new Promise((done) => setTimeout(done, 100))
+  t.equal((await http(gate.url, '/-/readiness')).status, 503)
+  t.equal((await http(gate.url, PULL)).status, 500)
+  t.match(gate.said.stderr, /is another file than the one that is open; start the gate again/)
+})
+
+// Attack: a program that holds the database's write lock would hold up every answer.
+t.test('a held write lock holds up nobody', async (t) => {
+  const cli = new GitgateCli(t.testdir())
+  await cli.ask(['user', 'add', 'alice'])
+  const token = await cli.ask(['token', 'create', 'alice', '--name', 'n', '--scopes', 'api'])
+  const gate = await cli.serve(t)
+  const other = new SQLite(join(cli.folder, 'data', 'gitgate.sqlite3'))
+  other.exec('BEGIN IMMEDIATE')
+  await http(gate.url, PULL, { password: token })
+  let slowest = 0
+  for (let i = 0; i < 40; i++) {
+    const started = performance.now()
+    await http(gate.url, '/-/health')
+    slowest = Math.max(slowest, performance.now() - started)
+    await new Promise((done) => setTimeout(done, 50))
+  }
+  t.ok(slowest < 1_000, `the slowest answer took ${Math.round(slowest)} ms`)
+  other.exec('COMMIT')
+  other.close()
+  const lastUse = async () => ((await cli.json('token', 'show', '1')) as { last_used_at: string | null }).last_used_at
+  let seen = await lastUse()
+  for (let i = 0; i < 40 && seen === null; i++) seen = await lastUse()
+  t.ok(seen, 'and the use is written in the end')
+})
+
+// Attack: the disk of the log is full. The gate used to die, or to hang for ever at its end.
+t.test('a log that can not be written ends nothing', async (t) => {
+  const cli = new GitgateCli(t.testdir())
+  await cli.ask(['user', 'add', 'alice'])
+  const program = join(import.meta.dirname, '..', '..', '..', 'bin', 'gitgate.js')
+  const full = openSync('/dev/full', 'w')
+  const gate = spawn(process.execPath, [program, 'serve', '--port', '0'], {
+    cwd: cli.folder,
+    env: cli.env,
+    stdio: ['ignore', 'pipe', full],
+  })
+  let said = ''
+  gate.stdout?.on('data', (chunk: Buffer) => (said += chunk.toString()))
+  await within(10_000, () => said.includes('listens on'))
+  const url = /listens on (\S+)/.exec(said)?.[1] ?? ''
+  for (let i = 0; i < 20; i++) t.equal((await http(url, PULL)).status, 401)
+  gate.kill('SIGTERM')
+  const [status] = (await once(gate, 'close')) as [number]
+  t.equal(status, 0)
+})
+
+// Attack: SIGTERM while somebody is connected and says nothing, or half a request line.
+t.test('silent connections do not hold up the end', async (t) => {
+  const cli = new GitgateCli(t.testdir())
+  const gate = await cli.serve(t)
+  const { port } = new URL(gate.url)
+  for (const bytes of ['', 'GET /a']) {
+    const socket = connect(Number(port), '127.0.0.1', () => socket.write(bytes))
+    socket.on('error', () => undefined)
+    await once(socket, 'connect')
+  }
+  const started = Date.now()
+  t.equal(await gate.stop(), 0)
+  t.ok(Date.now() - started < 5_000)
+})
+
+// Attack: a push whose gzip is damaged or cut, to a repository that is there and to one that it would create, hung.
+t.test('a damaged gzip body gets an answer', async (t) => {
+  const world = await createWorld(t)
+  await world.createRepository('alice/app')
+  const password = await world.token('alice', 'write_repository')
+  const whole = gzipSync('0032some commands')
+  for (const path of ['alice/app', 'alice/unborn']) {
+    for (const body of [
+      whole.subarray(0, 12),
+      Buffer.concat([whole.subarray(0, 10), Buffer.from('damaged damaged')]),
+    ]) {
+      for (const service of ['git-receive-pack', 'git-upload-pack']) {
+        const headers = { 'Content-Type': `application/x-${service}-request`, 'Content-Encoding': 'gzip' }
+        const { status } = await world.http(`/${path}.git/${service}`, { method: 'POST', password, body, headers })
+        t.ok([400, 404].includes(status), `${service} ${path} is ${status}`)
+      }
+    }
+  }
+})
+
+// Attack: a kilobyte of gzip that unpacks to hundreds of megabytes of haves, which git would all remember.
+t.test('a fetch request that unpacks to too much is refused', async (t) => {
+  const world = await createWorld(t)
+  await world.seedRepository('alice/app')
+  const password = await world.token('alice', 'read_repository')
+  const body = gzipSync(Buffer.from('0032have 1111111111111111111111111111111111111111\n'.repeat(600_000)))
+  const headers = { 'Content-Type': 'application/x-git-upload-pack-request', 'Content-Encoding': 'gzip' }
+  const answer = await world.http('/alice/app.git/git-upload-pack', { method: 'POST', password, body, headers })
+  t.equal(answer.status, 400)
+})
+
+// Attack: a hundred guesses at once were all checked before the first was counted.
+t.test('no more passwords are checked at once than may fail', async (t) => {
+  const world = await createWorld(t)
+  await world.seedRepository('alice/app')
+  await world.setPassword('alice', 'correct horse battery')
+  await world.set('git_basic_auth_ip_allowlist', '')
+  const guesses = Array.from({ length: 60 }, (_, i) => http(world.url, PULL, { user: 'alice', password: `guess ${i}` }))
+  const statuses = (await Promise.all(guesses)).map(({ status }) => status)
+  t.ok(statuses.filter((status) => status === 401).length <= 10, 'ten were checked')
+  t.ok(statuses.every((status) => [401, 403, 429].includes(status)))
+})
+
+// Attack: of two Authorization headers, a proxy may have looked at the other one.
+t.test('two Authorization headers are none', async (t) => {
+  const world = await createWorld(t)
+  await world.seedRepository('alice/app')
+  const password = await world.token('alice', 'read_repository')
+  const header = (secret: string) => `Authorization: ${basic('', secret)}\r\n`
+  const answer = await raw(
+    world.url,
+    `GET ${PULL} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${header(password)}${header('other')}\r\n`,
+  )
+  t.match(answer, /^HTTP\/1\.1 401 /)
+})
+
+// Users with old histories: such commits can't be changed any more, and harm nobody.
+t.test('old histories with harmless faults can be pushed', async (t) => {
+  const world = await createWorld(t)
+  const password = await world.token('alice', 'write_repository')
+  const folder = await world.git.init('old')
+  const tree = await world.git.ask(['rev-parse', 'HEAD^{tree}'], { cwd: folder })
+  const faults = [`author A <a@example.com> 1 +051800`, `author A <a@example.com>1 +0000`]
+  for (const [index, author] of faults.entries()) {
+    const text = `tree ${tree}\n${author}\ncommitter A <a@example.com> 1 +0000\n\nold\n`
+    const commit = await world.git.ask(['hash-object', '-t', 'commit', '-w', '--stdin', '--literally'], {
+      cwd: folder,
+      input: text,
+    })
+    await world.git.run(['push', world.remote('alice/old', password), `${commit}:refs/heads/fault-${index}`], {
+      cwd: folder,
+    })
+  }
+  t.match(await world.git.ask(['ls-remote', world.remote('alice/old', password)]), /fault-0.*fault-1/s)
+})
+
+t.test('a backup is whole while the gate runs, and for its owner alone', async (t) => {
+  const cli = new GitgateCli(t.testdir())
+  await cli.ask(['user', 'add', 'alice'])
+  await cli.serve(t)
+  await cli.ask(['user', 'add', 'bob'])
+  const file = join(cli.folder, 'copy.sqlite3')
+  await cli.ask(['backup', file])
+  t.equal(statSync(file).mode & 0o777, 0o600)
+  const copy = new SQLite(file, { readonly: true })
+  t.equal(copy.prepare('SELECT count(*) FROM accounts').pluck().get(), 2)
+  copy.close()
+  t.match((await cli.run(['backup', file])).stderr, /can't be made/)
+})
+
+t.test('a key that is lost is not silently replaced', async (t) => {
+  const cli = new GitgateCli(t.testdir())
+  await cli.ask(['user', 'add', 'alice'])
+  await cli.ask(['user', '2fa', 'enable', 'alice'])
+  t.match((await cli.run(['user', '2fa', 'enable', 'alice'])).stdout, /^$/, 'nothing is shown that would not count')
+  renameSync(join(cli.folder, 'data', 'key'), join(cli.folder, 'key'))
+  t.match((await cli.run(['user', 'list'])).stderr, /the key .* is missing.*restore it from a backup/)
+})
+
+t.test('who may read a path is told that nothing is there', async (t) => {
+  const world = await createWorld(t)
+  await world.grant('alice', 'write', 'team/*')
+  const password = await world.token('alice', 'write_repository')
+  t.match(
+    (await world.http('/alice/nope.git/info/refs?service=git-upload-pack', { password })).body,
+    /There is no repository alice\/nope here\. A first push to it creates it\./,
+  )
+  t.match(
+    (await world.http('/team/nope.git/info/refs?service=git-receive-pack', { password })).body,
+    /gitgate repo create team\/nope/,
+  )
+})
