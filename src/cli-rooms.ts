@@ -40,7 +40,12 @@ export const rooms: CliRooms = {
       return pair === undefined ? undefined : new Date(new X509Certificate(pair.cert).validTo)
     },
     reachable: ({ url }) => isReachable(url),
-    pastTheGate: (upstream, repository, service, withCredential) =>
-      probeUpstream(targetOf(upstream), repository, service, withCredential ? upstream.authorization : undefined),
+    pastTheGate: (upstream, repository, service, as) =>
+      probeUpstream(
+        targetOf(upstream),
+        repository,
+        service,
+        as === 'the gate' ? upstream : as === 'somebody' ? { user: as } : {},
+      ),
   },
 }

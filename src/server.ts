@@ -62,6 +62,26 @@ export function createServer(options: ServerOptions): { server: Server | HttpsSe
   return { server, connections }
 }
 
+/** The last request of each connection that is not done. */
+const turns = new WeakMap<Socket, Promise<void>>()
+
+/** Waits until the requests before it on the connection are done. @returns false when the connection has ended */
+async function takeTurn(socket: Socket, response: ServerResponse): Promise<boolean> {
+  const previous = turns.get(socket)
+  const done = new Promise<void>((resolve) => {
+    const finish = (): void => {
+      socket.off('close', finish)
+      if (turns.get(socket) === done) turns.delete(socket)
+      resolve()
+    }
+    socket.once('close', finish)
+    response.once('close', finish)
+  })
+  turns.set(socket, done)
+  if (previous !== undefined) await previous
+  return socket.writable
+}
+
 /** What had gone over a connection when its previous request ended. */
 const trafficBefore = new WeakMap<Socket, { readonly read: number; readonly written: number }>()
 
@@ -72,8 +92,11 @@ async function answer(
   connections: Connections,
   options: ServerOptions,
 ): Promise<void> {
-  const started = performance.now()
   const { socket } = request
+  // One after the other: a response that waits for its turn on the connection would not hear that the client has left, and
+  // what runs for it would run on.
+  if (!(await takeTurn(socket, response))) return
+  const started = performance.now()
   const before = trafficBefore.get(socket) ?? { read: 0, written: 0 }
   const requestId = randomUUID()
   const forwardedFor = request.headers['x-forwarded-for']

@@ -102,6 +102,11 @@ export class Access {
     return decision.kind === 'refuse' ? decision.rule : undefined
   }
 
+  /** The security epoch: where it has not moved, a decision still holds. */
+  async epoch(): Promise<number> {
+    return (await this.#options.memory.current()).epoch
+  }
+
   /** The settings in force. */
   async settings(): Promise<Settings> {
     return (await this.#options.memory.current()).settings()

@@ -24,6 +24,8 @@ export type Refusal =
   | { readonly kind: 'repository-not-found'; readonly repository: RepositoryPath; readonly username: string }
   /** Who may see what is there may also know that nothing is. */
   | { readonly kind: 'repository-missing'; readonly repository: RepositoryPath; readonly mayCreate: boolean }
+  /** The server behind has none of this name; whoever gets so far may know. */
+  | { readonly kind: 'upstream-missing'; readonly repository: RepositoryPath }
   | { readonly kind: 'push-not-granted'; readonly repository: RepositoryPath; readonly username: string }
   | { readonly kind: 'creation-refused'; readonly reason: string }
   | { readonly kind: 'command-not-served' }
@@ -32,6 +34,7 @@ export type Refusal =
   | { readonly kind: 'suffix-missing' }
   | { readonly kind: 'content-type-wrong'; readonly expected: string }
   | { readonly kind: 'content-encoding-unknown' }
+  | { readonly kind: 'transfer-coding-unknown' }
   | { readonly kind: 'body-malformed' }
   | { readonly kind: 'backend-failed'; readonly requestId: string }
   | { readonly kind: 'backend-silent'; readonly requestId: string }
@@ -95,6 +98,8 @@ export function describeRefusal(refusal: Refusal, baseUrl: string): RefusalAnswe
       )
     case 'repository-missing':
       return plain(404, `${NOT_FOUND}\n${missingAdvice(refusal.repository, refusal.mayCreate)}`)
+    case 'upstream-missing':
+      return plain(404, `${NOT_FOUND}\nThe Git server behind this gate has no ${refusal.repository}.`)
     case 'push-not-granted':
       return plain(
         403,
@@ -117,6 +122,8 @@ export function describeRefusal(refusal: Refusal, baseUrl: string): RefusalAnswe
       return plain(415, `This request needs the Content-Type ${refusal.expected}`)
     case 'content-encoding-unknown':
       return plain(415, 'The Content-Encoding of a request can be gzip, or none')
+    case 'transfer-coding-unknown':
+      return plain(501, 'The Transfer-Encoding of a request can be chunked, or none')
     case 'body-malformed':
       return plain(400, 'The body of this request does not follow the Git protocol (pkt-line).')
     case 'backend-failed':

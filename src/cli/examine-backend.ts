@@ -51,11 +51,15 @@ export async function examineUpstream(
     return [fine('upstream', `${href} takes connections`), warning('past the gate', 'not looked at', remedy)]
   }
   try {
-    const ask = (service: Service, withCredential: boolean) =>
-      examine.pastTheGate(upstream, repository, service, withCredential)
+    const ask = (service: Service, as: 'the gate' | 'nobody' | 'somebody') =>
+      examine.pastTheGate(upstream, repository, service, as)
     return [
-      judgeOwn(href, repository, await ask('git-upload-pack', true)),
-      judgeOpen(upstream, await ask('git-receive-pack', false), await ask('git-upload-pack', false)),
+      judgeOwn(href, repository, await ask('git-upload-pack', 'the gate')),
+      judgeOpen(upstream, {
+        pull: await ask('git-upload-pack', 'nobody'),
+        push: await ask('git-receive-pack', 'nobody'),
+        pushAsAnybody: await ask('git-receive-pack', 'somebody'),
+      }),
     ]
   } catch (error) {
     return [
@@ -82,11 +86,16 @@ function judgeOwn(href: string, repository: RepositoryPath, status: number): Fin
   return problem('upstream', `${href} answers with ${status}`, 'look at its log')
 }
 
+type OpenStatus = { readonly pull: number; readonly push: number; readonly pushAsAnybody: number }
+
 /** A server that lets anybody push is safe only where nobody but the gate reaches it. */
-function judgeOpen({ url }: UpstreamConfig, push: number, pull: number): Finding {
-  const isOpen = push === 200 || pull === 200
-  if (!isOpen) return fine('past the gate', 'the upstream refuses who comes without a credential')
-  const what = push === 200 ? 'push to' : 'read from'
+function judgeOpen({ url }: UpstreamConfig, status: OpenStatus): Finding {
+  const isPushed = status.push === 200 || status.pushAsAnybody === 200
+  if (!isPushed && status.pull !== 200)
+    return fine('past the gate', 'the upstream refuses who comes without a credential')
+  const asAnybody =
+    status.pushAsAnybody === 200 && status.push !== 200 ? ', under any name that they give themselves,' : ''
+  const what = isPushed ? `push${asAnybody} to` : 'read from'
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
   const isLoopback = host === 'localhost' || (isIP(host) !== 0 && addressMatcher(['127.0.0.0/8', '::1'])(host))
   if (isLoopback)

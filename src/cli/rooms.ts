@@ -58,11 +58,15 @@ export type Examine = {
   certificate(config: Config): Date | undefined
   /** Whether the upstream takes connections. */
   reachable(upstream: UpstreamConfig): Promise<boolean>
-  /** Asks the upstream past the gate. @returns the status that it answers with */
+  /**
+   * Asks the upstream past the gate: with the gate's credential, as nobody, or by a name that one gives oneself.
+   *
+   * @returns the status that it answers with
+   */
   pastTheGate(
     upstream: UpstreamConfig,
     repository: RepositoryPath,
     service: Service,
-    withCredential: boolean,
+    as: 'the gate' | 'nobody' | 'somebody',
   ): Promise<number>
 }

@@ -67,6 +67,8 @@ export function openExchange(
 
 /** What is wrong with the headers of an exchange's body, if anything. */
 export function requestContentError(request: IncomingMessage, { service }: GitRequest): Refusal | undefined {
+  const coding = request.headers['transfer-encoding']
+  if (coding !== undefined && coding.trim().toLowerCase() !== 'chunked') return { kind: 'transfer-coding-unknown' }
   const expected = `application/x-${service}-request`
   const type = (request.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase()
   if (type !== expected) return { kind: 'content-type-wrong', expected }

@@ -31,24 +31,30 @@ export async function serveGit(request: GitRequest, exchange: HttpExchange, opti
     return
   }
 
-  const start = request.phase === 'exchange' ? await openBody(request, exchange) : undefined
-  if (start === 'client-left') return
-  if (typeof start === 'object') {
-    refuse(start, exchange, options)
-    return
-  }
-  const served = openExchange(exchange, request, requesterOf(identity))
-  const started = performance.now()
+  // From here on: a body may be held back for as long as its sender likes, and what is revoked meanwhile must count.
   const recheck = (): Promise<string | undefined> => access.reasonToCut(request, identity)
   const unwatch = options.live.watch({ recheck, cut: (reason) => cut(reason, exchange) }, epoch)
   try {
+    const start = request.phase === 'exchange' ? await openBody(request, exchange) : undefined
+    if (start === 'client-left') return
+    if (typeof start === 'object') {
+      refuse(start, exchange, options)
+      return
+    }
+    const reason = (await access.epoch()) === epoch ? undefined : await recheck()
+    if (reason !== undefined) {
+      cut(reason, exchange)
+      return
+    }
     const creation = decision.kind === 'create' ? backend.creation : undefined
+    const served = openExchange(exchange, request, requesterOf(identity))
+    const started = performance.now()
     const outcome =
       start === 'no-commands' ? answerNothing(served.git) : await serveWith(request, served.git, backend, creation)
+    exchange.record.backend_ms = millisecondsSince(started)
     conclude(outcome, served, request, identity, exchange, options)
   } finally {
     unwatch()
-    exchange.record.backend_ms = millisecondsSince(started)
   }
 }
 
@@ -123,12 +129,10 @@ function conclude(
       record.decision = 'served'
       if (outcome.failure !== undefined) record.reason = outcome.failure
       return served.end()
-    case 'missing': {
-      const account = accountOf(identity)
-      if (account === undefined) return refuse({ kind: 'credentials-missing' }, exchange, options)
-      const { repository } = request
-      return refuse({ kind: 'repository-not-found', repository, username: account.username }, exchange, options)
-    }
+    case 'missing':
+      return accountOf(identity) === undefined
+        ? refuse({ kind: 'credentials-missing' }, exchange, options)
+        : refuse({ kind: 'upstream-missing', repository: request.repository }, exchange, options)
     case 'broken':
       record.reason = outcome.reason
       record.decision = 'failed'

@@ -48,7 +48,8 @@ async function exchangeOnce(
 ): Promise<ServeOutcome | 'stale-connection'> {
   const { body } = forwarding
   return await new Promise((resolve) => {
-    let answered = false
+    let answer: IncomingMessage | undefined
+    let breakOff: ((reason: string) => void) | undefined
     let timer: NodeJS.Timeout | undefined
     const settle = (outcome: ServeOutcome | 'stale-connection'): void => {
       clearTimeout(timer)
@@ -59,11 +60,14 @@ async function exchangeOnce(
     const fail = (reason: string, fault: 'backend' | 'silence'): void => settle({ kind: 'failed', reason, fault })
 
     const end = forward(forwarding, {
-      onAnswer(answer) {
-        answered = true
+      onAnswer(head) {
+        answer = head
         clearTimeout(timer)
-        const judged = judgeAnswer(answer.statusCode ?? 0, answer.headers, request)
-        if (judged.kind === 'git') return void passOn(answer, exchange, end).then(settle)
+        const judged = judgeAnswer(head.statusCode ?? 0, head.headers, request)
+        if (judged.kind === 'git') {
+          breakOff = passOn(head, exchange, end, settle)
+          return
+        }
         end()
         if (judged.kind === 'missing') settle({ kind: 'missing' })
         else fail(`the upstream answered with ${judged.reason}`, 'backend')
@@ -71,7 +75,11 @@ async function exchangeOnce(
       onError(error, wasReused) {
         // What the client still sends is read and dropped, so that it gets to read the answer.
         drain(body)
-        if (answered) return
+        if (answer !== undefined) {
+          // An answer that ends with its connection would look whole; one that came whole stays so.
+          if (!answer.complete) breakOff?.(messageOf(error))
+          return
+        }
         const isStale = wasReused && request.phase === 'advertisement' && hasSystemCode(error, 'ECONNRESET', 'EPIPE')
         if (isStale) settle('stale-connection')
         else fail(messageOf(error), 'backend')
@@ -95,23 +103,27 @@ async function exchangeOnce(
   })
 }
 
-/** Streams an answer to the client; whole, or visibly broken. */
-async function passOn(answer: IncomingMessage, exchange: Exchange, end: () => void): Promise<ServeOutcome> {
+/** Streams an answer to the client; whole, or visibly broken. @returns what breaks it */
+function passOn(
+  answer: IncomingMessage,
+  exchange: Exchange,
+  end: () => void,
+  settle: (outcome: ServeOutcome) => void,
+): (reason: string) => void {
   const client = exchange.begin(headOf(answer))
-  return await new Promise((resolve) => {
-    const broken = (reason: string): void => {
-      end()
-      resolve({ kind: 'broken', reason })
-    }
-    answer.on('error', (error) => broken(messageOf(error)))
-    answer.on('aborted', () => broken('the upstream broke off'))
-    answer.on('end', () => {
-      if (answer.complete) resolve({ kind: 'answered' })
-      else broken('the upstream broke off')
-    })
-    exchange.signal.addEventListener('abort', () => broken('the client left'), { once: true })
-    answer.pipe(client, { end: false })
+  const broken = (reason: string): void => {
+    end()
+    settle({ kind: 'broken', reason })
+  }
+  answer.on('error', (error) => broken(messageOf(error)))
+  answer.on('aborted', () => broken('the upstream broke off'))
+  answer.on('end', () => {
+    if (answer.complete) settle({ kind: 'answered' })
+    else broken('the upstream broke off')
   })
+  exchange.signal.addEventListener('abort', () => broken('the client left'), { once: true })
+  answer.pipe(client, { end: false })
+  return broken
 }
 
 function headOf({ headers }: IncomingMessage): AnswerHead {
@@ -119,7 +131,10 @@ function headOf({ headers }: IncomingMessage): AnswerHead {
   return {
     ...(headers['content-encoding'] === undefined ? {} : { contentEncoding: headers['content-encoding'] }),
     ...(Number.isSafeInteger(length) ? { contentLength: length } : {}),
-    ...(headers['cache-control'] === undefined ? {} : { cacheControl: headers['cache-control'] }),
+    // One that lets others keep the answer would publish a private repository.
+    ...(/no-store|no-cache|private/.test(headers['cache-control'] ?? '')
+      ? { cacheControl: headers['cache-control'] ?? '' }
+      : {}),
   }
 }
 

@@ -46,16 +46,15 @@ export function createForward({ url, ca }: Target): Forward {
   proxy.on('econnreset', () => undefined)
 
   return ({ method, path, headers, body, agent }, { onAnswer, onError }) => {
-    const request = new OutgoingRequest(method, path, headers, onAnswer)
+    const fail = (error: Error): void => onError(error, request.wasReused)
+    const request: OutgoingRequest = new OutgoingRequest(method, path, headers, onAnswer, fail)
     const answerStub = { headersSent: false, finished: false }
     const options = {
       buffer: body,
       agent,
       ...(ca === undefined ? {} : { ca }),
     } as httpProxy.ServerOptions
-    proxy.web(request as unknown as IncomingMessage, answerStub as unknown as ServerResponse, options, (error) => {
-      onError(error, request.wasReused)
-    })
+    proxy.web(request as unknown as IncomingMessage, answerStub as unknown as ServerResponse, options, fail)
     return () => request.emit('aborted')
   }
 }
@@ -68,6 +67,7 @@ class OutgoingRequest extends EventEmitter {
   readonly httpVersion = '1.1'
   readonly socket = { destroyed: false }
   readonly #onAnswer: (answer: IncomingMessage) => void
+  readonly #onError: (error: Error) => void
   #outgoing: ClientRequest | undefined
 
   constructor(
@@ -75,12 +75,14 @@ class OutgoingRequest extends EventEmitter {
     url: string,
     headers: Readonly<Record<string, string>>,
     onAnswer: (answer: IncomingMessage) => void,
+    onError: (error: Error) => void,
   ) {
     super()
     this.method = method
     this.url = url
     this.headers = headers
     this.#onAnswer = onAnswer
+    this.#onError = onError
   }
 
   /** Whether it went over a connection that another request had used before. */
@@ -90,6 +92,12 @@ class OutgoingRequest extends EventEmitter {
 
   sent(outgoing: ClientRequest): void {
     this.#outgoing = outgoing
+    let isAnswered = false
+    outgoing.on('response', () => (isAnswered = true))
+    // An answer 101 is neither an answer nor an error to Node: it ends the connection without a word.
+    outgoing.on('close', () => {
+      if (!isAnswered) this.#onError(new Error('the upstream ended the connection without an answer'))
+    })
   }
 
   answered(answer: IncomingMessage): void {

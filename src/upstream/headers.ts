@@ -56,6 +56,10 @@ export type AnswerKind =
 export function judgeAnswer(status: number, headers: IncomingHttpHeaders, request: GitRequest): AnswerKind {
   if (status === 404) return { kind: 'missing' }
   if (status !== 200) return { kind: 'unusable', reason: `status ${status}` }
+  const coding = headers['transfer-encoding']
+  if (coding !== undefined && coding.trim().toLowerCase() !== 'chunked') {
+    return { kind: 'unusable', reason: `Transfer-Encoding ${coding}` }
+  }
   const expected = `application/x-${request.service}-${request.phase === 'advertisement' ? 'advertisement' : 'result'}`
   const type = headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase()
   return type === expected ? { kind: 'git' } : { kind: 'unusable', reason: `Content-Type ${type ?? 'missing'}` }

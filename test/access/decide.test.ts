@@ -3,8 +3,7 @@ import type { Identity } from '../../src/access/authenticate.js'
 import type { Circumstances, Decision } from '../../src/access/decide.js'
 import { abilityOf, decide } from '../../src/access/decide.js'
 import type { Role } from '../../src/access/grant.js'
-import type { Refusal } from '../../src/access/refusal.js'
-import { TOKENS_PAGE, describeRefusal } from '../../src/access/refusal.js'
+import { describeRefusal } from '../../src/access/refusal.js'
 import type { Account } from '../../src/accounts/account.js'
 import type { GitRequest, Service } from '../../src/protocol/git-request.js'
 import { parseRepositoryPath } from '../../src/protocol/repository-path.js'
@@ -164,85 +163,4 @@ t.test('each decision names the rule that made it', async (t) => {
   t.match(decisions({ who: byToken('sudo', 'read_user'), does: 'pull', role: 'read' })[0], {
     rule: 'scopes sudo,read_user',
   })
-})
-
-const TOKEN_REQUIRED = new RegExp(
-  `^HTTP Basic: Access denied
-You must use a personal access token with 'read_repository' or 'write_repository' scope for Git over HTTP\\.
-You can generate one at ${BASE}${TOKENS_PAGE}$`,
-)
-
-/** Every refusal with its status, whether it challenges, and the words on which GitLab's clients match. */
-const ANSWERS: readonly (readonly [Refusal, status: number, challenge: boolean, text: RegExp])[] = [
-  [{ kind: 'credentials-missing' }, 401, true, /^HTTP Basic: Access denied\n/],
-  [{ kind: 'credentials-wrong' }, 401, true, /^HTTP Basic: Access denied\n/],
-  [{ kind: 'credentials-malformed' }, 401, true, /^HTTP Basic: Access denied\n/],
-  [{ kind: 'token-required', reason: 'two-factor-enabled' }, 401, false, TOKEN_REQUIRED],
-  [{ kind: 'token-required', reason: 'two-factor-required' }, 401, false, TOKEN_REQUIRED],
-  [{ kind: 'token-required', reason: 'passwords-off' }, 401, false, TOKEN_REQUIRED],
-  [{ kind: 'tokens-off' }, 401, true, /^HTTP Basic: Access denied\n/],
-  [{ kind: 'banned' }, 403, false, /^Too many failed authentication attempts from this IP$/],
-  [{ kind: 'busy' }, 429, false, /^Retry later\n$/],
-  [
-    { kind: 'scope-too-small', ability: 'read', token: 'ci', scopes: ['read_user'] },
-    403,
-    false,
-    /^You are not allowed to download code\.\nThe token "ci" has the scope read_user; .*read_repository or write_repository/,
-  ],
-  [
-    { kind: 'scope-too-small', ability: 'write', token: 'ci', scopes: ['read_api', 'read_repository'] },
-    403,
-    false,
-    /^You are not allowed to upload code\.\nThe token "ci" has the scopes read_api, read_repository; .* write_repository\./,
-  ],
-  [
-    { kind: 'repository-not-found', repository: REPOSITORY, username: 'alice' },
-    404,
-    false,
-    /^The project you were looking for could not be found or you don't have permission to view it\.\n.*grant alice read team\/app$/,
-  ],
-  [
-    { kind: 'repository-missing', repository: REPOSITORY, mayCreate: true },
-    404,
-    false,
-    /^The project .*\nThere is no repository team\/app here\. A first push/,
-  ],
-  [
-    { kind: 'repository-missing', repository: REPOSITORY, mayCreate: false },
-    404,
-    false,
-    /gitgate repo create team\/app$/,
-  ],
-  [
-    { kind: 'push-not-granted', repository: REPOSITORY, username: 'alice' },
-    403,
-    false,
-    /^You are not allowed to push code to this project\.\n.*grant alice write team\/app$/,
-  ],
-  [{ kind: 'creation-refused', reason: 'it is reserved' }, 422, false, /^Could not create project: it is reserved$/],
-  [{ kind: 'command-not-served' }, 403, false, /^The command you're trying to execute is not allowed\./],
-  [{ kind: 'head' }, 403, false, /^$/],
-  [{ kind: 'path-malformed', reason: 'it holds a %' }, 400, false, /it holds a %\.$/],
-  [{ kind: 'suffix-missing' }, 404, false, /\.git/],
-  [{ kind: 'content-type-wrong', expected: 'application/x-git' }, 415, false, /application\/x-git$/],
-  [{ kind: 'content-encoding-unknown' }, 415, false, /gzip/],
-  [{ kind: 'body-malformed' }, 400, false, /pkt-line/],
-  [{ kind: 'backend-failed', requestId: '0a1b' }, 502, false, /0a1b/],
-  [{ kind: 'backend-silent', requestId: '0a1b' }, 504, false, /0a1b/],
-  [{ kind: 'loop' }, 508, false, /--upstream/],
-]
-
-t.test('every refusal has GitLab’s status and words, and challenges only where signing in would help', async (t) => {
-  for (const [refusal, status, challenge, text] of ANSWERS) {
-    const answer = describeRefusal(refusal, BASE)
-    t.equal(answer.status, status, refusal.kind)
-    t.equal(answer.challenge, challenge, refusal.kind)
-    t.match(answer.text, text, refusal.kind)
-    t.equal(
-      answer.text,
-      refusal.kind === 'busy' ? 'Retry later\n' : answer.text.trim(),
-      'no line is left open or empty',
-    )
-    t.equal(answer.retryAfter, refusal.kind === 'busy' ? 5 : undefined, refusal.kind)
-  }
 })

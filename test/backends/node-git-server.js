@@ -7,7 +7,7 @@ import { resolve } from 'node:path'
 const { Git } = createRequire(import.meta.url)('node-git-server')
 
 const [folder, port = '9000'] = process.argv.slice(2)
-if (folder === undefined) {
+if (folder === undefined || !/^\d{1,5}$/.test(port) || Number(port) > 65_535) {
   console.error('usage: npm run backend:node-git-server -- DIR [PORT]')
   process.exit(2)
 }
