@@ -4,7 +4,7 @@ import type { WantedExpiry } from '../tokens/expiry.js'
 import { parseExpiryDate, parseExpirySpan } from '../tokens/expiry.js'
 import type { IssuedToken } from '../tokens/issue.js'
 import { issueToken, rotateToken } from '../tokens/issue.js'
-import { parseScopes } from '../tokens/scope.js'
+import { ALL_SCOPES, parseScopes, scopeSummary } from '../tokens/scope.js'
 import { digestSecret } from '../tokens/secret.js'
 import type { PersonalAccessToken } from '../tokens/token.js'
 import { tokenState } from '../tokens/token.js'
@@ -36,6 +36,10 @@ export function addTokenCommands(program: Command, context: CliContext): void {
       'what it may do, with commas between: read_repository clones, write_repository pushes, too',
     )
     .option('--description <text>', 'more about what it is for')
+    .addHelpText(
+      'after',
+      `\nScopes:\n${ALL_SCOPES.map((scope) => `  ${scope.padEnd(18)}${scopeSummary(scope)}`).join('\n')}`,
+    )
     .action((username: string, options: CreateOptions) =>
       withStore(context, async (cli) => {
         const owner = await requireAccount(cli, username)

@@ -19,6 +19,11 @@ export type Scope = keyof typeof SCOPES
 /** All scopes, in the order in which they are shown. */
 export const ALL_SCOPES = Object.keys(SCOPES) as readonly Scope[]
 
+/** What a scope grants, in a few words. */
+export function scopeSummary(scope: Scope): string {
+  return SCOPES[scope]
+}
+
 const READING: ReadonlySet<Scope> = new Set(['api', 'read_api', 'read_repository', 'write_repository'])
 const WRITING: ReadonlySet<Scope> = new Set(['api', 'write_repository'])
 
