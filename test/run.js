@@ -54,5 +54,6 @@ if (skipped.length > 0 && process.env.GITGATE_REQUIRE_ALL === '1') {
   console.log('GITGATE_REQUIRE_ALL is set, and tests were skipped.')
   status = 1
 }
-console.log(`${passed} passed, ${failed} failed, ${skipped.length} skipped`)
+// On a line of its own: tap leaves the cursor after an escape sequence.
+console.log(`\n${passed} passed, ${failed} failed, ${skipped.length} skipped`)
 process.exit(status)
