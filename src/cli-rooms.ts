@@ -25,7 +25,6 @@ export const rooms: CliRooms = {
       has: (path) => folder.has(path),
       hasGroup: (path) => folder.hasGroup(path),
       list: () => folder.list(),
-      obstacleTo: (path) => folder.obstacleTo(path),
       create: (path, format) => folder.create(git, path, format),
       createSample: (path, readme) => createSample(git, folder, path, readme),
       remove: (path) => folder.remove(path),

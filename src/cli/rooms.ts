@@ -29,7 +29,6 @@ export type CliRepositories = {
   has(path: RepositoryPath): boolean
   hasGroup(path: RepositoryPath): boolean
   list(): RepositoryPath[]
-  obstacleTo(path: RepositoryPath): string | undefined
   create(path: RepositoryPath, format: 'sha1' | 'sha256'): Promise<void>
   createSample(path: RepositoryPath, readme: string): Promise<void>
   remove(path: RepositoryPath): Promise<void>
