@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { count, failures } from './tap-output.js'
 
 const root = join(import.meta.dirname, '..')
 const tapOutput = join(root, 'build', 'test.tap')
@@ -15,24 +16,6 @@ const run = (command, args, env = {}) =>
     child.on('error', () => resolve(1))
     child.on('close', (code) => resolve(code ?? 1))
   })
-
-/** Counts the tests of a TAP stream, and names what was skipped. */
-function count(tap) {
-  const counts = { passed: 0, failed: 0, skipped: [] }
-  let failedFiles = 0
-  for (const line of tap.split('\n')) {
-    const [, indent, not, name] = /^( *)(not )?ok \d+(?: - )?(.*)$/.exec(line) ?? []
-    if (name === undefined) continue
-    if (/ # (SKIP|TODO)/i.test(name)) counts.skipped.push(name)
-    else if (!/ # time=/.test(name))
-      continue // an assertion within a test
-    else if (indent === '') failedFiles += not === undefined ? 0 : 1
-    else if (not === undefined) counts.passed += 1
-    else counts.failed += 1
-  }
-  // A file that crashes or hangs fails without a test of its own having failed.
-  return { ...counts, failed: Math.max(counts.failed, failedFiles) }
-}
 
 let status = await run('tsc', ['-p', '.'])
 if (status === 0 && files.length === 0) {
@@ -48,7 +31,12 @@ rmSync(tapOutput, { force: true })
 // The terse reporter redraws its lines, which only a terminal can show.
 const reporter = process.stdout.isTTY ? 'terse' : 'min'
 status = await run('tap', [`--reporter=${reporter}`, `--output-file=${tapOutput}`, ...files])
-const { passed, failed, skipped } = count(readFileSync(tapOutput, 'utf8'))
+const tap = readFileSync(tapOutput, 'utf8')
+const { passed, failed, skipped } = count(tap)
+// Once more at the end, where it is found: the reporter's own words are far above.
+const failing = failures(tap)
+for (const { where, why } of failing) console.log(`${where}\n${why}\n`)
+for (const { where } of failing) console.log(`failed: ${where}`)
 for (const name of skipped) console.log(`skipped: ${name}`)
 if (skipped.length > 0 && process.env.GITGATE_REQUIRE_ALL === '1') {
   console.log('GITGATE_REQUIRE_ALL is set, and tests were skipped.')

@@ -5,7 +5,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { tcpUpstream } from '../upstream/stand-in.js'
 import { basic, http, raw } from './http-client.js'
-import { beginFetch, largeCommit, processesIn, within } from './transfers.js'
+import { beginFetch, largeCommit, processesIn, SLACK, within } from './transfers.js'
 import { createWorld } from './world.js'
 
 // Holes in the middle of transfers that were found by fault injection, each with the attack.
@@ -27,11 +27,11 @@ t.test('pipelined requests do not outlive their client', async (t) => {
   const socket = connect(Number(new URL(world.url).port), '127.0.0.1', () => socket.write((head + body).repeat(5)))
   socket.on('error', () => undefined)
   socket.pause()
-  t.ok((await within(2_000, () => processesIn(disk).length > 0)) < 2_000)
+  t.ok(await within(2_000, () => processesIn(disk).length > 0))
   await new Promise((done) => setTimeout(done, 300))
   t.ok(processesIn(disk).length <= 2, 'one at a time: upload-pack and what it has started')
   socket.resetAndDestroy()
-  t.ok((await within(1_000, () => processesIn(disk).length === 0)) < 1_000)
+  t.ok(await within(1_000, () => processesIn(disk).length === 0))
   const { answer } = await beginFetch({ url: world.url, path: 'alice/app', password }, large.oid)
   answer.resume()
   await once(answer, 'end')
@@ -79,8 +79,7 @@ t.test('a push that was held back while its token was revoked is not done', asyn
   await new Promise((done) => setTimeout(done, 200))
   await world.store.tokens.revoke(token.id, world.now)
   quick.end(body)
-  await new Promise((done) => setTimeout(done, 1_500))
-  t.ok(parked.destroyed || parked.socket?.destroyed, 'the one that waits is cut')
+  t.ok(await within(2_000, () => parked.destroyed || parked.socket?.destroyed === true), 'the one that waits is cut')
   t.equal(
     await world.git.ask(['--git-dir', disk, 'for-each-ref', 'refs/heads/parked']),
     '',
@@ -115,7 +114,7 @@ t.test('an upstream that switches protocols, or codes its answer oddly, is a 502
     const { world, password } = await before(t, answer)
     const started = Date.now()
     t.equal((await world.http(PULL, { password })).status, 502, answer.slice(9, 40))
-    t.ok(Date.now() - started < 2_000)
+    t.ok(Date.now() - started < 2_000 * SLACK)
   }
 })
 

@@ -5,7 +5,7 @@ import { GitClient } from './git-client.js'
 import type { GateProcess } from './gitgate-process.js'
 import { GitgateCli } from './gitgate-process.js'
 import { http } from './http-client.js'
-import { beginFetch, beginPush, largeCommit, leftoversIn, processesIn, within } from './transfers.js'
+import { beginFetch, beginPush, largeCommit, leftoversIn, processesIn, SLACK, within } from './transfers.js'
 import { createWorld } from './world.js'
 
 // A dying client, gate or git leaves no hang, no half push, and no process behind: the embedded server.
@@ -23,8 +23,8 @@ t.test('a client that leaves in mid-clone takes git with it within a second', as
   await once(answer, 'readable')
   t.ok(processesIn(disk).length > 0, 'git waits for a reader')
   call.destroy()
-  t.ok((await within(1_000, () => processesIn(disk).length === 0)) < 1_000)
-  t.ok((await within(1_000, () => world.log.includes('"decision":"aborted"'))) < 1_000)
+  t.ok(await within(1_000, () => processesIn(disk).length === 0))
+  t.ok(await within(1_000, () => world.log.includes('"decision":"aborted"')))
 })
 
 t.test('a client that leaves in mid-push leaves no process, no ref and no object', async (t) => {
@@ -35,13 +35,10 @@ t.test('a client that leaves in mid-push leaves no process, no ref and no object
   const disk = world.onDisk('alice/target')
   for (const part of [0, 1_000, 5_000_000]) {
     const push = beginPush({ url: world.url, path: 'alice/target', password }, large, part)
-    t.ok(
-      (await within(5_000, () => processesIn(disk).length > 0 && (part < 5_000_000 || leftoversIn(disk).length > 0))) <
-        5_000,
-    )
+    t.ok(await within(5_000, () => processesIn(disk).length > 0 && (part < 5_000_000 || leftoversIn(disk).length > 0)))
     push.destroy()
-    t.ok((await within(1_000, () => processesIn(disk).length === 0)) < 1_000, `gone after ${part} bytes`)
-    t.ok((await within(1_000, () => leftoversIn(disk).length === 0)) < 1_000, 'and nothing is left')
+    t.ok(await within(1_000, () => processesIn(disk).length === 0), `gone after ${part} bytes`)
+    t.ok(await within(1_000, () => leftoversIn(disk).length === 0), 'and nothing is left')
   }
   t.equal(await world.git.ask(['ls-remote', world.remote('alice/target', password)]), '')
   await fsck(world.git, disk)
@@ -65,7 +62,7 @@ t.test('SIGTERM: no new requests, running transfers finish, status 0', async (t)
   const { answer } = await beginFetch({ url: gate.url, path: 'alice/app', password }, large.oid)
   await once(answer, 'readable')
   const ended = gate.stop()
-  t.ok((await within(2_000, () => gate.said.stderr.includes('Ending'))) < 2_000)
+  t.ok(await within(2_000, () => gate.said.stderr.includes('Ending')))
   await t.rejects(http(gate.url, '/-/health'), 'no new connection')
   let length = 0
   for await (const chunk of answer) length += (chunk as Buffer).length
@@ -84,8 +81,8 @@ t.test('SIGTERM: a transfer that does not end is cut after the configured time',
   await once(answer, 'readable')
   const started = Date.now()
   t.equal(await gate.stop(), 0)
-  t.ok(Date.now() - started < 4_000)
-  t.ok((await within(1_000, () => processesIn(disk).length === 0)) < 1_000)
+  t.ok(Date.now() - started < 4_000 * SLACK)
+  t.ok(await within(1_000, () => processesIn(disk).length === 0))
 })
 
 t.test(
@@ -97,14 +94,11 @@ t.test(
     for (const withGit of [false, true]) {
       const current = withGit ? await cli.serve(t) : gate
       beginPush({ url: current.url, path: 'alice/app', password }, large, 10_000_000)
-      t.ok((await within(5_000, () => leftoversIn(disk).length > 0)) < 5_000, 'the push is under way')
+      t.ok(await within(5_000, () => leftoversIn(disk).length > 0), 'the push is under way')
       const workers = processesIn(disk)
       current.child.kill('SIGKILL')
       if (withGit) for (const pid of workers) process.kill(pid, 'SIGKILL')
-      t.ok(
-        (await within(2_000, () => processesIn(disk).length === 0)) < 2_000,
-        'git ends by itself when the gate is gone',
-      )
+      t.ok(await within(2_000, () => processesIn(disk).length === 0), 'git ends by itself when the gate is gone')
       if (withGit) t.not(leftoversIn(disk).length, 0, 'a killed git leaves its quarantine')
     }
     const again = await cli.serve(t)

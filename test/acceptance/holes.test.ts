@@ -9,7 +9,7 @@ import t from 'tap'
 import { openStore } from '../../src/store/open.js'
 import { GitgateCli } from './gitgate-process.js'
 import { basic, http, raw } from './http-client.js'
-import { within } from './transfers.js'
+import { SLACK, within } from './transfers.js'
 import { createWorld } from './world.js'
 
 // Holes that were found by trying to break the gate, each with the attack.
@@ -46,7 +46,7 @@ t.test('a database that was replaced is noticed', async (t) => {
   t.equal((await http(gate.url, '/-/readiness')).status, 503)
   t.equal((await http(gate.url, PULL)).status, 500)
   const isLogged = () => gate.said.stderr.includes('is another file than the one that is open; start the gate again')
-  t.ok((await within(2_000, isLogged)) < 2_000, 'the log says so')
+  t.ok(await within(2_000, isLogged), 'the log says so')
 })
 
 // Attack: a program that holds the database's write lock would hold up every answer.
@@ -65,7 +65,7 @@ t.test('a held write lock holds up nobody', async (t) => {
     slowest = Math.max(slowest, performance.now() - started)
     await new Promise((done) => setTimeout(done, 50))
   }
-  t.ok(slowest < 1_000, `the slowest answer took ${Math.round(slowest)} ms`)
+  t.ok(slowest < 1_000 * SLACK, `the slowest answer took ${Math.round(slowest)} ms`)
   other.exec('COMMIT')
   other.close()
   const lastUse = async () => ((await cli.json('token', 'show', '1')) as { last_used_at: string | null }).last_used_at
@@ -107,7 +107,7 @@ t.test('silent connections do not hold up the end', async (t) => {
   }
   const started = Date.now()
   t.equal(await gate.stop(), 0)
-  t.ok(Date.now() - started < 5_000)
+  t.ok(Date.now() - started < 5_000 * SLACK)
 })
 
 // Attack: a push whose gzip is damaged or cut, to a repository that is there and to one that it would create, hung.
