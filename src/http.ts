@@ -7,6 +7,9 @@ export type RequestRecord = {
   repository?: string
   service?: string
   phase?: string
+  /** How many refs a push names, and how many of them were refused. */
+  refs?: number
+  refused_refs?: number
   decision?: 'served' | 'refused' | 'failed' | 'aborted' | 'cut'
   rule?: string
   reason?: string

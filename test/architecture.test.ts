@@ -12,7 +12,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   protocol: [],
   accounts: [],
   audit: [],
-  tokens: ['accounts'],
+  tokens: ['protocol', 'accounts'],
   policies: ['tokens', 'accounts'],
   access: ['protocol', 'policies', 'tokens', 'accounts', 'audit'],
   store: DOMAIN,

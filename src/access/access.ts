@@ -3,6 +3,8 @@ import type { Clock } from '../clock.js'
 import type { Settings } from '../policies/settings.js'
 import type { Backend } from '../protocol/backend.js'
 import type { GitRequest } from '../protocol/git-request.js'
+import type { PushCommand } from '../protocol/push-head.js'
+import { commandKind } from '../protocol/push-head.js'
 import type { PersonalAccessToken } from '../tokens/token.js'
 import type { Authentication, Identity } from './authenticate.js'
 import { accountOf, authenticate, reidentify } from './authenticate.js'
@@ -10,6 +12,8 @@ import type { Bans } from './ban.js'
 import { parseAuthorization } from './credential.js'
 import type { Decision } from './decide.js'
 import { abilityOf, decide } from './decide.js'
+import type { RefDecision } from './decide-ref.js'
+import { decideRef } from './decide-ref.js'
 import { standing } from './grant.js'
 import type { AccessMemory } from './memory.js'
 
@@ -78,6 +82,29 @@ export class Access {
     }
     const decision = decide(request, identity, circumstances)
     return { decision, isNameKnown: found === 'found' || decision.kind !== 'refuse' }
+  }
+
+  /**
+   * Decides about each ref of a push that was let in.
+   *
+   * @returns a decision for each command, in their order
+   */
+  async decideRefs(
+    request: GitRequest,
+    identity: Identity,
+    commands: readonly PushCommand[],
+  ): Promise<readonly RefDecision[]> {
+    const { memory, ownsGroup } = this.#options
+    const snapshot = await memory.current()
+    const account = accountOf(identity)
+    const { repository } = request
+    const pusher = {
+      token: identity.kind === 'token' ? identity.token : undefined,
+      role: standing(account, await snapshot.grantsOf(account), repository, ownsGroup).role,
+      repository,
+      protections: await snapshot.protections(),
+    }
+    return commands.map((command) => decideRef(commandKind(command), command.ref, pusher))
   }
 
   /**

@@ -3,7 +3,7 @@ import { checkUsername } from '../accounts/account.js'
 import { GitgateError } from '../errors.js'
 import { printable } from '../printable.js'
 import type { RepositoryPath } from '../protocol/repository-path.js'
-import { checkRepositoryPattern, repositoryMatcher } from './repository-pattern.js'
+import { checkRepositoryPattern, repositoryMatcher } from '../protocol/repository-pattern.js'
 
 /** What a grant lets its subject do; each role includes those before it. */
 export type Role = 'read' | 'write' | 'admin'

@@ -6,6 +6,8 @@ import type { Secret } from '../secret.js'
 import type { PersonalAccessToken } from '../tokens/token.js'
 import type { Grant, ReadyGrant, Subject } from './grant.js'
 import { readyGrant, subjectsOf } from './grant.js'
+import type { Protection, ReadyProtection } from './protection.js'
+import { readyProtection } from './protection.js'
 
 /** A token and its owner, as verification needs them. */
 export type VerifiedToken = { readonly token: PersonalAccessToken; readonly owner: Account }
@@ -21,6 +23,7 @@ export interface AccessSource {
   findAccountByLogin(login: string): Promise<Account | undefined>
   findAccount(id: number): Promise<Account | undefined>
   listGrantsFor(subjects: readonly Subject[]): Promise<Grant[]>
+  listProtections(): Promise<Protection[]>
   /** Those that were changed, as texts. */
   listSettings(): Promise<ReadonlyMap<string, string>>
 }
@@ -56,7 +59,7 @@ export class Snapshot {
   // Unknown digests are not remembered: guesses would push out the tokens that are used.
   readonly #tokens = new LRUCache<string, VerifiedToken>({ max: REMEMBERED_TOKENS })
   readonly #grants = new LRUCache<string, Promise<ReadyGrant[]>>({ max: REMEMBERED_ACCOUNTS })
-  #settings: Promise<Settings> | undefined
+  readonly #once = new Map<string, Promise<unknown>>()
 
   constructor(epoch: number, source: AccessSource) {
     this.epoch = epoch
@@ -99,11 +102,20 @@ export class Snapshot {
   }
 
   settings(): Promise<Settings> {
-    if (this.#settings === undefined) {
-      const settings = this.#source.listSettings().then(resolveSettings)
-      this.#settings = settings
-      settings.catch(() => (this.#settings = undefined))
-    }
-    return this.#settings
+    return this.#readOnce('settings', async () => resolveSettings(await this.#source.listSettings()))
+  }
+
+  protections(): Promise<ReadyProtection[]> {
+    return this.#readOnce('protections', async () => (await this.#source.listProtections()).map(readyProtection))
+  }
+
+  #readOnce<T>(key: string, read: () => Promise<T>): Promise<T> {
+    const known = this.#once.get(key) as Promise<T> | undefined
+    if (known !== undefined) return known
+    const reading = read()
+    this.#once.set(key, reading)
+    // A failed read must not be what everybody gets until the next change.
+    reading.catch(() => this.#once.delete(key))
+    return reading
   }
 }

@@ -36,6 +36,10 @@ export type Refusal =
   | { readonly kind: 'content-encoding-unknown' }
   | { readonly kind: 'transfer-coding-unknown' }
   | { readonly kind: 'body-malformed' }
+  /** The commands of a push break Git's grammar. */
+  | { readonly kind: 'push-malformed'; readonly reason: string }
+  /** A push whose client takes no report, so that the reason can only be told so. */
+  | { readonly kind: 'push-refused'; readonly reason: string }
   | { readonly kind: 'backend-failed'; readonly requestId: string }
   | { readonly kind: 'backend-silent'; readonly requestId: string }
   /** The request came back to the gate: its upstream is the gate itself. */
@@ -126,6 +130,10 @@ export function describeRefusal(refusal: Refusal, baseUrl: string): RefusalAnswe
       return plain(501, 'The Transfer-Encoding of a request can be chunked, or none')
     case 'body-malformed':
       return plain(400, 'The body of this request does not follow the Git protocol (pkt-line).')
+    case 'push-malformed':
+      return plain(400, `The commands of this push do not follow the Git protocol: ${refusal.reason}.`)
+    case 'push-refused':
+      return plain(403, `You are not allowed to push this: ${refusal.reason}.`)
     case 'backend-failed':
       return plain(
         502,

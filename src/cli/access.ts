@@ -1,6 +1,12 @@
 import type { Command } from 'commander'
 import { parseGrant, parseSubject, readyGrant, standing, subjectsOf } from '../access/grant.js'
+import type { Pusher } from '../access/decide-ref.js'
+import { explainRef } from '../access/decide-ref.js'
+import { describeProtection, readyProtection } from '../access/protection.js'
 import { GitgateError } from '../errors.js'
+import { printable } from '../printable.js'
+import { parseRefPattern } from '../protocol/ref-pattern.js'
+import { REF_VERBS } from '../tokens/restriction.js'
 import type { CliContext } from './context.js'
 import { addCommand, isBeforeUpstream, requireAccount, requireRepositoryPath, withStore } from './context.js'
 
@@ -66,23 +72,49 @@ export function addAccessCommands(program: Command, context: CliContext): void {
     group,
     'explain <user> <repository>',
     'say what an account (or @anonymous) may do with a repository, and by which rule',
-    'gitgate access explain alice team/app',
-  ).action((username: string, repository: string, { json }: JsonOption) =>
-    withStore(context, async (cli) => {
-      const path = requireRepositoryPath(repository)
-      const account = username === '@anonymous' ? undefined : await requireAccount(cli, username)
-      const grants = (await cli.store.grants.listFor(subjectsOf(account))).map(readyGrant)
-      const { role, rule } = standing(account, grants, path, !(await isBeforeUpstream(cli)))
-      const isBlocked = account?.state === 'blocked'
-      if (json === true) {
-        cli.output.json({ user: username, repository: path, role, rule, blocked: isBlocked })
-        return
-      }
-      cli.output.answer(`${username} ${ABILITIES[role]} ${path}: ${rule}`)
-      if (isBlocked) cli.output.answer(`${username} is blocked, so all of it is refused`)
-      if (account !== undefined && role !== 'none') cli.output.note('A token narrows this further by its scopes.')
-    }),
+    'gitgate access explain alice team/app --ref main',
   )
+    .option('--ref <ref>', 'say what it may do to this ref, too: main, refs/tags/v1')
+    .action((username: string, repository: string, { json, ref }: JsonOption & { ref?: string }) =>
+      withStore(context, async (cli) => {
+        const path = requireRepositoryPath(repository)
+        const account = username === '@anonymous' ? undefined : await requireAccount(cli, username)
+        const grants = (await cli.store.grants.listFor(subjectsOf(account))).map(readyGrant)
+        const { role, rule } = standing(account, grants, path, !(await isBeforeUpstream(cli)))
+        const isBlocked = account?.state === 'blocked'
+        const protections = (await cli.store.protections.list()).map(readyProtection)
+        const about =
+          ref === undefined
+            ? undefined
+            : explain(parseRef(ref), { token: undefined, role, repository: path, protections })
+        if (json === true) {
+          cli.output.json({ user: username, repository: path, role, rule, blocked: isBlocked, ...about })
+          return
+        }
+        cli.output.answer(`${username} ${ABILITIES[role]} ${path}: ${rule}`)
+        if (isBlocked) cli.output.answer(`${username} is blocked, so all of it is refused`)
+        for (const protection of about?.protected_by ?? []) cli.output.answer(describeProtection(protection))
+        for (const verb of REF_VERBS) {
+          const reason = about?.verbs[verb]
+          if (about !== undefined) cli.output.answer(`${verb} ${about.ref}: ${reason ?? 'allowed'}`)
+        }
+        if (account !== undefined && role !== 'none') {
+          cli.output.note('A token narrows this further by its scopes and limits.')
+        }
+      }),
+    )
+}
+
+function explain(ref: string, pusher: Pusher) {
+  const matching = pusher.protections.filter(({ matches }) => matches(pusher.repository, ref))
+  return { ref, verbs: explainRef(ref, pusher), protected_by: matching.map(({ protection }) => protection) }
+}
+
+/** @throws GitgateError `invalid` */
+function parseRef(text: string): string {
+  const ref = parseRefPattern(text)
+  if (!ref.includes('*')) return ref
+  throw new GitgateError('invalid', `"${printable(text)}" is a pattern; --ref takes one ref, such as main`)
 }
 
 const ABILITIES = {

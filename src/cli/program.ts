@@ -7,6 +7,7 @@ import { addBackupCommand } from './backup.js'
 import { createContext } from './context.js'
 import { addDoctorCommand } from './doctor.js'
 import type { Terminal } from './output.js'
+import { addProtectCommands } from './protect.js'
 import { addQuickstartCommand } from './quickstart.js'
 import { addRepoCommands } from './repo.js'
 import type { CliRooms } from './rooms.js'
@@ -50,6 +51,7 @@ export async function runCli(
   addTwoFactorCommands(user, context)
   addTokenCommands(program, context)
   addAccessCommands(program, context)
+  addProtectCommands(program, context)
   addRepoCommands(program, context)
   addSettingsCommands(program, context)
   addBackupCommand(program, context)

@@ -1,3 +1,4 @@
+import type { ProtectionStore } from '../access/protection.js'
 import type { GrantStore } from '../access/grant.js'
 import type { AccountStore } from '../accounts/account.js'
 import type { TwoFactorStore } from '../accounts/two-factor.js'
@@ -14,6 +15,7 @@ export type CliStore = {
   readonly twoFactors: TwoFactorStore
   readonly tokens: TokenStore
   readonly grants: GrantStore
+  readonly protections: ProtectionStore
   readonly settings: SettingStore
   readonly facts: { readBackend(): Promise<{ readonly upstream: string } | { readonly root: string } | undefined> }
   /** Writes a whole copy of the database while it is in use. */

@@ -4,6 +4,13 @@ import type { WantedExpiry } from '../tokens/expiry.js'
 import { parseExpiryDate, parseExpirySpan } from '../tokens/expiry.js'
 import type { IssuedToken } from '../tokens/issue.js'
 import { issueToken, rotateToken } from '../tokens/issue.js'
+import {
+  describeRestrictions,
+  formatRefRule,
+  isRestricted,
+  parseRestrictions,
+  REF_VERBS,
+} from '../tokens/restriction.js'
 import { ALL_SCOPES, parseScopes, scopeSummary } from '../tokens/scope.js'
 import { digestSecret } from '../tokens/secret.js'
 import type { PersonalAccessToken } from '../tokens/token.js'
@@ -15,7 +22,13 @@ import { addCommand, requireAccount, requireId, withStore } from './context.js'
 import { readSecret } from './input.js'
 
 type ExpiryOptions = { expiresAt?: string; expiresIn?: string; json?: true }
-type CreateOptions = ExpiryOptions & { name: string; scopes: string; description?: string }
+type CreateOptions = ExpiryOptions & {
+  name: string
+  scopes: string
+  description?: string
+  repo?: string[]
+  ref?: string[]
+}
 type ListOptions = { user?: string; state?: string; json?: true }
 
 /** `gitgate token …`: personal access tokens. */
@@ -36,9 +49,15 @@ export function addTokenCommands(program: Command, context: CliContext): void {
       'what it may do, with commas between: read_repository clones, write_repository pushes, too',
     )
     .option('--description <text>', 'more about what it is for')
+    .option('--repo <pattern>', 'reach these repositories only: team/app, team/*; may be repeated', gather)
+    .option(
+      '--ref <rule>',
+      "push these refs only: 'agent/*' (branches; to create and update), 'refs/tags/v*:create,delete'; may be repeated",
+      gather,
+    )
     .addHelpText(
       'after',
-      `\nScopes:\n${ALL_SCOPES.map((scope) => `  ${scope.padEnd(18)}${scopeSummary(scope)}`).join('\n')}`,
+      `\nA token for a coding agent, which can push nothing but its own branches of one repository:\n  $ gitgate token create alice --name agent --scopes write_repository --repo team/app --ref 'agent/*' --expires-in 12h\n\nWhat a push does to a ref: ${REF_VERBS.join(', ')} (an update that is no fast-forward); without a choice, create and update.\n\nScopes:\n${ALL_SCOPES.map((scope) => `  ${scope.padEnd(18)}${scopeSummary(scope)}`).join('\n')}`,
     )
     .action((username: string, options: CreateOptions) =>
       withStore(context, async (cli) => {
@@ -49,6 +68,7 @@ export function addTokenCommands(program: Command, context: CliContext): void {
           name: options.name,
           description: options.description ?? null,
           scopes: parseScopes(options.scopes),
+          restrictions: parseRestrictions(options.repo ?? [], options.ref ?? []),
           expiry: wantedExpiry(options, now),
         }
         const issued = await issueToken(cli.store.tokens, owner, draft, rules, now)
@@ -98,7 +118,7 @@ export function addTokenCommands(program: Command, context: CliContext): void {
     addCommand(
       group,
       'rotate <id>',
-      'replace a token by a new one of the same name and scopes',
+      'replace a token by a new one of the same name, scopes and limits',
       'TOKEN=$(gitgate token rotate 7 --expires-in 90d)',
     ),
   ).action((id: string, options: ExpiryOptions) =>
@@ -111,6 +131,10 @@ export function addTokenCommands(program: Command, context: CliContext): void {
       await showIssued(cli, issued, owner.username, options.json)
     }),
   )
+}
+
+function gather(value: string, before: readonly string[] = []): string[] {
+  return [...before, value]
 }
 
 function addExpiryOptions(command: Command): Command {
@@ -134,13 +158,14 @@ async function showIssued(
   json: true | undefined,
 ): Promise<void> {
   const expiry = token.expiresAt === null ? 'never expires' : `expires at ${token.expiresAt.toISOString()}`
+  const limits = isRestricted(token.restrictions) ? `only ${describeRestrictions(token.restrictions)}; ` : ''
   if (json === true) {
     const { id, name, ...rest } = await entityOf(cli, token)
     cli.output.json({ id, name, token: secret.reveal(), user, ...rest })
     return
   }
   cli.output.note(
-    `Token ${token.id} (${token.name}) of ${user}: ${token.scopes.join(', ')}; ${expiry}. It is shown once:`,
+    `Token ${token.id} (${token.name}) of ${user}: ${token.scopes.join(', ')}; ${limits}${expiry}. It is shown once:`,
   )
   cli.output.answer(secret.reveal())
 }
@@ -160,12 +185,13 @@ async function listTokens(cli: OpenCli, { user, state, json }: ListOptions): Pro
   const usernames = new Map((await cli.store.accounts.list()).map(({ id, username }) => [id, username]))
   const current = await cli.settings()
   cli.output.table(
-    ['ID', 'USER', 'NAME', 'SCOPES', 'STATE', 'EXPIRES', 'LAST USED'],
+    ['ID', 'USER', 'NAME', 'SCOPES', 'LIMITED TO', 'STATE', 'EXPIRES', 'LAST USED'],
     shown.map(({ token, entity }) => [
       String(token.id),
       usernames.get(token.userId) ?? '?',
       token.name,
       token.scopes.join(','),
+      describeRestrictions(token.restrictions),
       tokenState(token, cli.clock(), current.enforce_pat_expiration),
       entity.expires_at ?? 'never',
       token.lastUsedAt?.toISOString() ?? 'never',
@@ -187,6 +213,8 @@ async function showToken(cli: OpenCli, token: PersonalAccessToken, json: true | 
     ['Description', token.description ?? '-'],
     ['User', username],
     ['Scopes', token.scopes.join(', ')],
+    ['Repositories', token.restrictions.repositories.join(', ') || 'all that the account reaches'],
+    ['May push', token.restrictions.refs.map(formatRefRule).join(', ') || 'whatever the account may'],
     ['State', tokenState(token, cli.clock(), settings.enforce_pat_expiration)],
     ['Created', token.createdAt.toISOString()],
     ['Expires', token.expiresAt?.toISOString() ?? 'never'],

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import type { Backend, Exchange, Fault, ServeOutcome } from '../protocol/backend.js'
-import type { GitRequest, Service } from '../protocol/git-request.js'
+import type { GitRequest } from '../protocol/git-request.js'
 import { encodePktLine, FLUSH } from '../protocol/pkt-line.js'
 import type { GitProgram } from './git-program.js'
 import { gitEnvironment, initBare } from './git-program.js'
@@ -36,9 +36,9 @@ export async function embeddedGit({
     const isAdvertisement = request.phase === 'advertisement'
     return await runGit({
       program: git.path,
-      args: serviceArguments(request, repository, maxInputSize),
+      args: serviceArguments(request, repository, maxInputSize, exchange.fastForwardOnly === true),
       env: { ...gitEnvironment(), ...requesterEnvironment(exchange) },
-      input: isAdvertisement ? undefined : decodedBody(exchange, request.service),
+      input: isAdvertisement ? undefined : decodedBody(exchange),
       signal: exchange.signal,
       begin: () => {
         const answer = exchange.begin({ compressible: isAdvertisement })
@@ -53,6 +53,8 @@ export async function embeddedGit({
 
   return {
     find: (repository) => Promise.resolve(folder.has(repository) ? 'found' : 'missing'),
+
+    checksFastForward: true,
 
     async serve(request, exchange) {
       const repository = folder.locate(request.repository)
@@ -122,13 +124,12 @@ function faultOf(phase: GitRequest['phase'], stderr: string): Fault {
 const MAX_WANTS = 10 * 1_048_576
 
 /** Git reads no compressed requests from its standard input. */
-function decodedBody({ body, contentEncoding, signal }: Exchange, service: Service): Readable {
+function decodedBody({ body, contentEncoding, signal }: Exchange): Readable {
   if (contentEncoding === undefined) return body
   const gunzip = createGunzip()
   // A client that leaves must fail the decoder, too, or git would wait for more.
   body.on('error', (error) => gunzip.destroy(error))
   signal.addEventListener('abort', () => gunzip.destroy(), { once: true })
-  if (service === 'git-receive-pack') return body.pipe(gunzip)
   let length = 0
   gunzip.on('data', (chunk: Buffer) => {
     length += chunk.length

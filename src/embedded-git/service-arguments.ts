@@ -33,13 +33,20 @@ const WRITING = [
  *
  * @param repository the absolute path of the bare repository
  * @param maxInputSize MiB that a push may bring, or `null` for no limit
+ * @param fastForwardOnly whether a push may move branches by fast-forwards only
  */
-export function serviceArguments(request: GitRequest, repository: string, maxInputSize: number | null): string[] {
+export function serviceArguments(
+  request: GitRequest,
+  repository: string,
+  maxInputSize: number | null,
+  fastForwardOnly: boolean,
+): string[] {
   const isReading = request.service === 'git-upload-pack'
   const settings = [
     // Git refuses repositories of another owner unless told that this one is meant.
     `safe.directory=${repository}`,
     ...(isReading ? READING : WRITING),
+    ...(fastForwardOnly ? ['receive.denyNonFastForwards=true'] : []),
     ...(maxInputSize === null ? [] : [`receive.maxInputSize=${maxInputSize * MEBIBYTE}`]),
   ]
   return [

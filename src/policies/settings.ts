@@ -40,6 +40,10 @@ const SETTINGS = {
   disable_personal_access_tokens: flag(false, 'refuse all personal access tokens, and make none'),
   impersonation_enabled: flag(true, 'let impersonation tokens work'),
   receive_max_input_size: wholeNumberOrNull(1, 1_000_000, 'MiB that one push may bring at most'),
+  allow_unproven_fast_forwards: flag(
+    false,
+    'before an upstream, take updates of which it can not be told whether they are forced, where force is not allowed',
+  ),
   push_to_create: flag(true, 'a first push by an admin of the path creates the repository (embedded server)'),
   git_basic_auth_enabled: flag(true, 'ban addresses after many failed sign-ins'),
   git_basic_auth_maxretry: wholeNumber(10, 1, 10_000, 'failed sign-ins within findtime that bring a ban'),

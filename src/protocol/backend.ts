@@ -32,6 +32,10 @@ export type Exchange = {
   readonly clientAddress: string
   /** Absent for an anonymous reader. */
   readonly requester: Requester | undefined
+  /**
+   * For a push: of branches, only fast-forwards are to be taken. Only where the backend {@link Backend.checksFastForward}.
+   */
+  readonly fastForwardOnly?: boolean
   /** Aborted when the client has left. Whatever the backend runs for this exchange must then end. */
   readonly signal: AbortSignal
   /** Sends the status 200 and Git's headers; what is written to the result is the answer. To be called once. */
@@ -69,6 +73,9 @@ export interface Backend {
 
   /** Answers a request that was authorised. */
   serve(request: GitRequest, exchange: Exchange): Promise<ServeOutcome>
+
+  /** Whether it can refuse the forced updates of branches in a push itself, and take the rest. */
+  readonly checksFastForward: boolean
 
   /** How a push makes a repository that is not there; absent where the gate makes none. */
   readonly creation?: Creation

@@ -12,11 +12,54 @@ const LENGTH = /^[0-9a-f]{4}$/i
  * @param data at most 65,516 bytes
  * @throws TypeError when the data is longer
  */
-export function encodePktLine(data: string): Buffer {
-  const body = Buffer.from(data)
+export function encodePktLine(data: string | Buffer): Buffer {
+  const body = typeof data === 'string' ? Buffer.from(data) : data
   const length = body.length + LENGTH_DIGITS
   if (length > MAX_LENGTH) throw new TypeError(`a pkt-line holds ${MAX_LENGTH - LENGTH_DIGITS} bytes at most`)
   return Buffer.concat([Buffer.from(length.toString(16).padStart(LENGTH_DIGITS, '0')), body])
+}
+
+/** One packet as it was read. `0000` ends a list; `0001` and `0002` are protocol v2's. */
+export type Packet = {
+  readonly kind: 'data' | 'flush' | 'delimiter' | 'response-end'
+  /** What it holds; empty but for `data`. */
+  readonly data: Buffer
+  /** The whole packet. */
+  readonly bytes: Buffer
+}
+
+/** Reads packets from bytes that come in pieces, cut anywhere. It holds no more than one packet and the last piece. */
+export class PktLineReader {
+  #rest: Buffer = Buffer.alloc(0)
+
+  /** What was added and not read yet. */
+  get rest(): Buffer {
+    return this.#rest
+  }
+
+  add(piece: Buffer): void {
+    this.#rest = this.#rest.length === 0 ? piece : Buffer.concat([this.#rest, piece])
+  }
+
+  /** The next packet; `more` until all of it was added. */
+  next(): Packet | 'more' | 'malformed' {
+    if (this.#rest.length < LENGTH_DIGITS) return 'more'
+    const length = packetLength(this.#rest)
+    if (length === undefined) return 'malformed'
+    const kind = (['flush', 'delimiter', 'response-end'] as const)[length] ?? 'data'
+    const end = Math.max(length, LENGTH_DIGITS)
+    if (this.#rest.length < end) return 'more'
+    const bytes = this.#rest.subarray(0, end)
+    this.#rest = this.#rest.subarray(end)
+    return { kind, data: bytes.subarray(LENGTH_DIGITS), bytes }
+  }
+}
+
+/** The length that a packet's first four bytes give; 0, 1 and 2 are the special packets, 3 is not defined. */
+function packetLength(bytes: Buffer): number | undefined {
+  const digits = bytes.toString('latin1', 0, LENGTH_DIGITS)
+  const length = LENGTH.test(digits) ? Number.parseInt(digits, 16) : Number.NaN
+  return length === 3 || length > MAX_LENGTH || Number.isNaN(length) ? undefined : length
 }
 
 /** What the first bytes of an exchange's body are. */
@@ -26,14 +69,11 @@ export type BodyStart = 'empty' | 'flush-only' | 'packets' | 'not-packets'
  * Tells a body's kind from its first bytes.
  *
  * @param bytes at least five bytes, or all of a shorter body
- * @returns `flush-only` is the 4-byte probe by which git tests authentication before it sends a chunked push
+ * @returns `flush-only` is the 4-byte probe by which git tests authentication before it sends a chunked request
  */
 export function classifyBodyStart(bytes: Buffer): BodyStart {
   if (bytes.length === 0) return 'empty'
-  const digits = bytes.toString('latin1', 0, LENGTH_DIGITS)
-  if (!LENGTH.test(digits)) return 'not-packets'
-  const length = Number.parseInt(digits, 16)
+  const length = packetLength(bytes)
   if (bytes.length === LENGTH_DIGITS) return length === 0 ? 'flush-only' : 'not-packets'
-  // 1 and 2 are the delimiter and the response end of protocol v2; 3 is not defined.
-  return length === 3 || length > MAX_LENGTH ? 'not-packets' : 'packets'
+  return length === undefined ? 'not-packets' : 'packets'
 }

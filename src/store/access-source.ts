@@ -6,6 +6,7 @@ import type { AccountRow } from './accounts.js'
 import { accountFrom, accountStore } from './accounts.js'
 import type { Queries } from './database.js'
 import { grantStore } from './grants.js'
+import { protectionStore } from './protections.js'
 import { settingStore } from './settings.js'
 import type { TokenRow } from './tokens.js'
 import { TOKEN_COLUMNS, tokenFrom } from './tokens.js'
@@ -47,6 +48,7 @@ export function accessSource(reader: Database, queries: Queries, file: string): 
     findAccountByLogin: (login) => accountStore(queries).findByLogin(login),
     findAccount: (id) => accountStore(queries).find(id),
     listGrantsFor: (subjects) => grantStore(queries).listFor(subjects),
+    listProtections: () => protectionStore(queries).list(),
     listSettings: () => settingStore(queries).list(),
   }
 }

@@ -2,6 +2,7 @@ import { closeSync, existsSync, openSync } from 'node:fs'
 import SQLite from 'better-sqlite3'
 import type { AccessSource } from '../access/memory.js'
 import type { GrantStore } from '../access/grant.js'
+import type { ProtectionStore } from '../access/protection.js'
 import type { AccountStore } from '../accounts/account.js'
 import type { TwoFactorStore } from '../accounts/two-factor.js'
 import { GitgateError, messageOf } from '../errors.js'
@@ -16,6 +17,7 @@ import type { InstanceFacts } from './facts.js'
 import { instanceFacts } from './facts.js'
 import { grantStore } from './grants.js'
 import { migrate } from './migrate.js'
+import { protectionStore } from './protections.js'
 import { Sealer } from './seal.js'
 import { settingStore } from './settings.js'
 import { tokenStore } from './tokens.js'
@@ -27,6 +29,7 @@ export type Store = {
   readonly twoFactors: TwoFactorStore
   readonly tokens: TokenStore
   readonly grants: GrantStore
+  readonly protections: ProtectionStore
   readonly settings: SettingStore
   readonly facts: InstanceFacts
 }
@@ -106,6 +109,7 @@ function stores(queries: Queries, sealer: Sealer): Store {
     twoFactors: twoFactorStore(queries, sealer),
     tokens: tokenStore(queries),
     grants: grantStore(queries),
+    protections: protectionStore(queries),
     settings: settingStore(queries),
     facts: instanceFacts(queries),
   }

@@ -31,6 +31,8 @@ export type Schema = {
     name: string
     description: string | null
     scopes: string
+    repositories: string
+    refs: string
     token_digest: string
     created_at: number
     expires_at: number | null
@@ -45,6 +47,15 @@ export type Schema = {
     subject: string
     role: 'read' | 'write' | 'admin'
     pattern: string
+    created_at: number
+  }
+  readonly protected_refs: {
+    id: Generated<number>
+    repository_pattern: string
+    ref_pattern: string
+    push: 'write' | 'admin' | 'nobody'
+    force: 'write' | 'admin' | 'nobody'
+    delete: 'write' | 'admin' | 'nobody'
     created_at: number
   }
   readonly settings: {

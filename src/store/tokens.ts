@@ -2,6 +2,7 @@ import type { Selectable } from 'kysely'
 import { sql } from 'kysely'
 import { DAY } from '../clock.js'
 import { GitgateError, hasSystemCode } from '../errors.js'
+import type { RefRule } from '../tokens/restriction.js'
 import type { Scope } from '../tokens/scope.js'
 import type { AddIp, NewToken, PersonalAccessToken, TokenStore, TokenUse } from '../tokens/token.js'
 import type { Queries } from './database.js'
@@ -19,6 +20,10 @@ export function tokenFrom(row: TokenRow): PersonalAccessToken {
     name: row.name,
     description: row.description,
     scopes: JSON.parse(row.scopes) as Scope[],
+    restrictions: {
+      repositories: JSON.parse(row.repositories) as string[],
+      refs: JSON.parse(row.refs) as RefRule[],
+    },
     createdAt: new Date(row.created_at),
     expiresAt: instant(row.expires_at),
     revokedAt: instant(row.revoked_at),
@@ -36,6 +41,8 @@ export const TOKEN_COLUMNS = [
   'name',
   'description',
   'scopes',
+  'repositories',
+  'refs',
   'created_at',
   'expires_at',
   'revoked_at',
@@ -90,6 +97,8 @@ async function insert(queries: Queries, token: NewToken): Promise<PersonalAccess
     name: token.name,
     description: token.description,
     scopes: JSON.stringify(token.scopes),
+    repositories: JSON.stringify(token.restrictions.repositories),
+    refs: JSON.stringify(token.restrictions.refs),
     token_digest: token.digest.reveal(),
     created_at: token.createdAt.getTime(),
     expires_at: token.expiresAt?.getTime() ?? null,

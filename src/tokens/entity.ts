@@ -1,9 +1,10 @@
 import { utcDate } from '../clock.js'
+import { formatRefRule } from './restriction.js'
 import type { PersonalAccessToken, TokenState } from './token.js'
 
 /**
  * A token as GitLab's API shows it: for every `--json`, and the API. `expires_at` is a date, as there; the exact instant
- * stands beside it.
+ * stands beside it. `repositories` and `refs` are ours: what the token is limited to; empty, where it is not.
  */
 export function tokenEntity(token: PersonalAccessToken, state: TokenState) {
   return {
@@ -13,6 +14,8 @@ export function tokenEntity(token: PersonalAccessToken, state: TokenState) {
     created_at: token.createdAt.toISOString(),
     description: token.description,
     scopes: token.scopes,
+    repositories: token.restrictions.repositories,
+    refs: token.restrictions.refs.map(formatRefRule),
     user_id: token.userId,
     last_used_at: token.lastUsedAt?.toISOString() ?? null,
     active: state === 'active',

@@ -6,6 +6,8 @@ import { GitgateError } from '../errors.js'
 import { hasUnprintable } from '../printable.js'
 import type { Secret } from '../secret.js'
 import type { WantedExpiry } from './expiry.js'
+import type { Restrictions } from './restriction.js'
+import { UNRESTRICTED } from './restriction.js'
 import type { Scope } from './scope.js'
 import { digestSecret, mintSecret } from './secret.js'
 import type { PersonalAccessToken, TokenStore } from './token.js'
@@ -27,6 +29,8 @@ export type TokenDraft = {
   readonly name: string
   readonly description?: string | null
   readonly scopes: readonly Scope[]
+  /** @default none */
+  readonly restrictions?: Restrictions
   readonly expiry: WantedExpiry
   readonly impersonation?: boolean
 }
@@ -62,7 +66,7 @@ export async function issueToken(
 }
 
 /**
- * Replaces a token by one of the same name, scopes and owner with a new secret; the old one is revoked in the same
+ * Replaces a token by one of the same name, scopes, restrictions and owner with a new secret; the old one is revoked in the same
  * transaction. Without a wish the new one lives a week, as GitLab's does, or for ever where the old one did.
  *
  * @throws GitgateError as {@link issueToken}; `conflict` when the token was revoked before
@@ -111,7 +115,14 @@ function checkDraft(owner: Account, draft: TokenDraft, rules: IssueRules, now: D
     throw new GitgateError('forbidden', `the scope sudo is for administrators, and ${owner.username} is none`)
   }
   const expiresAt = resolveExpiry(draft.expiry, rules, now)
-  return { name: draft.name, description, scopes: draft.scopes, expiresAt, impersonation: draft.impersonation ?? false }
+  return {
+    name: draft.name,
+    description,
+    scopes: draft.scopes,
+    restrictions: draft.restrictions ?? UNRESTRICTED,
+    expiresAt,
+    impersonation: draft.impersonation ?? false,
+  }
 }
 
 function resolveExpiry(wanted: WantedExpiry, rules: IssueRules, now: Date): Date | null {

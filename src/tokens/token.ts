@@ -1,4 +1,5 @@
 import type { Secret } from '../secret.js'
+import type { Restrictions } from './restriction.js'
 import type { Scope } from './scope.js'
 
 /** A personal access token, as it is kept: everything but its secret. */
@@ -9,6 +10,7 @@ export type PersonalAccessToken = {
   readonly name: string
   readonly description: string | null
   readonly scopes: readonly Scope[]
+  readonly restrictions: Restrictions
   readonly createdAt: Date
   /** The instant from which it is over; `null`: never. */
   readonly expiresAt: Date | null
@@ -26,7 +28,15 @@ export type PersonalAccessToken = {
 /** What is stored when a token is issued. */
 export type NewToken = Pick<
   PersonalAccessToken,
-  'userId' | 'name' | 'description' | 'scopes' | 'createdAt' | 'expiresAt' | 'impersonation' | 'previousId'
+  | 'userId'
+  | 'name'
+  | 'description'
+  | 'scopes'
+  | 'restrictions'
+  | 'createdAt'
+  | 'expiresAt'
+  | 'impersonation'
+  | 'previousId'
 > & { readonly digest: Secret }
 
 /** Which tokens a list holds. */

@@ -22,6 +22,8 @@ export function upstream(options: UpstreamOptions): Backend {
   return {
     find: () => Promise.resolve('unknown'),
 
+    checksFastForward: false,
+
     async serve(request, exchange) {
       const forwarding: Forwarding = {
         method: request.phase === 'advertisement' ? 'GET' : 'POST',

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { UNRESTRICTED } from '../../src/tokens/restriction.js'
 import type { Identity } from '../../src/access/authenticate.js'
 import type { Circumstances, Decision } from '../../src/access/decide.js'
 import { abilityOf, decide } from '../../src/access/decide.js'
@@ -28,7 +29,14 @@ const anonymous: Identity = { kind: 'anonymous' }
 const byPassword: Identity = { kind: 'password', account: alice }
 
 function byToken(...scopes: Scope[]): Identity {
-  const never = { expiresAt: null, revokedAt: null, lastUsedAt: null, previousId: null, description: null }
+  const never = {
+    expiresAt: null,
+    revokedAt: null,
+    lastUsedAt: null,
+    previousId: null,
+    description: null,
+    restrictions: UNRESTRICTED,
+  }
   const plain = { id: 7, userId: 1, name: 'ci', createdAt: NOON, impersonation: false, lastUsedIps: [] }
   return { kind: 'token', account: alice, token: { ...never, ...plain, scopes } }
 }

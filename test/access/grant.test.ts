@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { Grant, Role } from '../../src/access/grant.js'
 import { includes, parseGrant, parseSubject, readyGrant, standing, subjectsOf } from '../../src/access/grant.js'
-import { checkRepositoryPattern, repositoryMatcher } from '../../src/access/repository-pattern.js'
+import { checkRepositoryPattern, repositoryMatcher } from '../../src/protocol/repository-pattern.js'
 import type { RepositoryPath } from '../../src/protocol/repository-path.js'
 import { parseRepositoryPath } from '../../src/protocol/repository-path.js'
 

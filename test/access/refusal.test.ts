@@ -54,6 +54,18 @@ const ANSWERS: readonly (readonly [Refusal, status: number, challenge: boolean, 
     /gitgate repo create team\/app$/,
   ],
   [
+    { kind: 'push-malformed', reason: 'a ref is named twice' },
+    400,
+    false,
+    /^The commands of this push .*: a ref is named twice\.$/,
+  ],
+  [
+    { kind: 'push-refused', reason: 'token "a" may not' },
+    403,
+    false,
+    /^You are not allowed to push this: token "a" may not\.$/,
+  ],
+  [
     { kind: 'push-not-granted', repository: REPOSITORY, username: 'alice' },
     403,
     false,

@@ -113,7 +113,7 @@ t.test('tokens', async (t) => {
   t.notOk(JSON.stringify(await cli.json('token', 'list')).includes(created['token']!), 'shown once')
   t.match(
     await cli.ask(['token', 'list']),
-    /^ID +USER +NAME +SCOPES +STATE +EXPIRES +LAST USED\n1 +alice +ci +read_user,read_repository +active +\d{4}-\d\d-\d\d +never$/,
+    /^ID +USER +NAME +SCOPES +LIMITED TO +STATE +EXPIRES +LAST USED\n1 +alice +ci +read_user,read_repository +- +active +\d{4}-\d\d-\d\d +never$/,
   )
   t.match(JSON.parse(await cli.ask(['token', 'inspect', '--json'], created['token'])), { id: 1, user: 'alice' })
 

@@ -24,6 +24,7 @@ const DEFAULTS: Settings = {
   disable_personal_access_tokens: false,
   impersonation_enabled: true,
   receive_max_input_size: null,
+  allow_unproven_fast_forwards: false,
   push_to_create: true,
   git_basic_auth_enabled: true,
   git_basic_auth_maxretry: 10,

@@ -3,6 +3,7 @@ import t from 'tap'
 import { AccessMemory } from '../../src/access/memory.js'
 import { DAY } from '../../src/clock.js'
 import { Secret } from '../../src/secret.js'
+import { UNRESTRICTED } from '../../src/tokens/restriction.js'
 import type { NewToken } from '../../src/tokens/token.js'
 import { NOON, addAccount, openTemporaryStore } from './temporary-store.js'
 
@@ -11,7 +12,14 @@ let digests = 0
 function newToken(userId: number, given: Partial<NewToken> = {}): NewToken {
   digests += 1
   const digest = new Secret(`digest ${digests}`, 'token digest')
-  const plain = { name: 'ci', description: null, expiresAt: null, impersonation: false, previousId: null }
+  const plain = {
+    name: 'ci',
+    description: null,
+    expiresAt: null,
+    impersonation: false,
+    previousId: null,
+    restrictions: UNRESTRICTED,
+  }
   return { ...plain, userId, scopes: ['read_repository'], createdAt: NOON, digest, ...given }
 }
 

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import t from 'tap'
+import { UNRESTRICTED } from '../../src/tokens/restriction.js'
 import type { Test } from 'tap'
 import { AccessMemory } from '../../src/access/memory.js'
 import { Secret } from '../../src/secret.js'
@@ -11,7 +12,14 @@ import { NOON, addAccount, openTemporaryStore } from './temporary-store.js'
 const DIGEST = new Secret('digest', 'token digest')
 
 function newToken(userId: number, digest = DIGEST): NewToken {
-  const plain = { name: 'ci', description: null, expiresAt: null, impersonation: false, previousId: null }
+  const plain = {
+    name: 'ci',
+    description: null,
+    expiresAt: null,
+    impersonation: false,
+    previousId: null,
+    restrictions: UNRESTRICTED,
+  }
   return { ...plain, userId, scopes: ['read_repository'], createdAt: NOON, digest }
 }
 

@@ -1,0 +1,100 @@
+import { isBranch } from '../protocol/ref-name.js'
+import type { CommandKind } from '../protocol/push-head.js'
+import type { RepositoryPath } from '../protocol/repository-path.js'
+import type { RefVerb } from '../tokens/restriction.js'
+import { REF_VERBS, verbsFor } from '../tokens/restriction.js'
+import type { PersonalAccessToken } from '../tokens/token.js'
+import type { Role } from './grant.js'
+import { includes } from './grant.js'
+import type { ProtectionLevel, ReadyProtection } from './protection.js'
+
+/** What may become of one ref of a push. The reason is what git prints behind `! [remote rejected]`. */
+export type RefDecision =
+  | { readonly kind: 'allow' }
+  /** Allowed as a fast-forward only; the reason is for when it is none. */
+  | { readonly kind: 'allow-fast-forward'; readonly reason: string }
+  | { readonly kind: 'refuse'; readonly reason: string }
+
+/** Who pushes where, as far as refs depend on it. */
+export type Pusher = {
+  /** Absent where a password was given. */
+  readonly token: Pick<PersonalAccessToken, 'name' | 'restrictions'> | undefined
+  readonly role: Role | 'none'
+  readonly repository: RepositoryPath
+  readonly protections: readonly ReadyProtection[]
+}
+
+/**
+ * Decides about one ref of a push: first by the token's own rules, then by the protections, all of which must allow it.
+ * Whether an update of a branch is forced its line does not tell. Any update of another ref counts as forced, as git's own
+ * client has it for tags.
+ */
+export function decideRef(kind: CommandKind, ref: string, pusher: Pusher): RefDecision {
+  const reason = refusedVerb(kind === 'update' && !isBranch(ref) ? 'force' : kind, ref, pusher)
+  if (reason !== undefined) return { kind: 'refuse', reason }
+  const forceReason = kind === 'update' && isBranch(ref) ? refusedVerb('force', ref, pusher) : undefined
+  return forceReason === undefined ? { kind: 'allow' } : { kind: 'allow-fast-forward', reason: forceReason }
+}
+
+/** What may be done to a ref: for each verb `null`, or why not. */
+export function explainRef(ref: string, pusher: Pusher): Readonly<Record<RefVerb, string | null>> {
+  const canPush = includes(pusher.role, 'write')
+  const reason = (verb: RefVerb): string | null =>
+    canPush ? (refusedVerb(verb, ref, pusher) ?? null) : 'the account may not push to the repository'
+  return { create: reason('create'), update: reason('update'), force: reason('force'), delete: reason('delete') }
+}
+
+/** Why a verb is not allowed, or `undefined`. */
+function refusedVerb(verb: RefVerb, ref: string, pusher: Pusher): string | undefined {
+  return refusedByToken(verb, ref, pusher.token) ?? refusedByProtection(verb, ref, pusher)
+}
+
+function refusedByToken(verb: RefVerb, ref: string, token: Pusher['token']): string | undefined {
+  if (token === undefined || token.restrictions.refs.length === 0) return undefined
+  const allowed = verbsFor(token.restrictions, ref)
+  if (allowed.has(verb)) return undefined
+  const name = `token "${shortened(token.name, 40)}"`
+  if (allowed.size === 0) return `${name} may only push ${patternsOf(token.restrictions.refs)}`
+  return `${name} may ${listed(REF_VERBS.filter((verb) => allowed.has(verb)))} this, but not ${worded(verb, ref)}`
+}
+
+function refusedByProtection(
+  verb: RefVerb,
+  ref: string,
+  { role, repository, protections }: Pusher,
+): string | undefined {
+  for (const { protection, matches } of protections) {
+    if (!matches(repository, ref)) continue
+    const levels: readonly ProtectionLevel[] =
+      verb === 'delete'
+        ? [protection.delete]
+        : verb === 'force'
+          ? [protection.push, protection.force]
+          : [protection.push]
+    const level = levels.find((level) => level === 'nobody' || !includes(role, level))
+    if (level === undefined) continue
+    const who = level === 'nobody' ? 'nobody' : `only ${level === 'admin' ? 'an admin' : 'a writer'}`
+    return `${shortened(protection.refs, 60)} is protected: ${who} may ${worded(verb, ref)} (rule ${protection.id})`
+  }
+  return undefined
+}
+
+function worded(verb: RefVerb, ref: string): string {
+  if (verb === 'force') return isBranch(ref) ? 'force-push' : 'move it (force)'
+  return verb === 'delete' ? 'delete it' : verb === 'create' ? 'create it' : 'push to it'
+}
+
+function listed(words: readonly string[]): string {
+  return words.length < 2 ? words.join() : `${words.slice(0, -1).join(', ')} and ${words.at(-1) ?? ''}`
+}
+
+function patternsOf(rules: readonly { readonly pattern: string }[]): string {
+  const patterns = [...new Set(rules.map(({ pattern }) => pattern))]
+  const shown = patterns.slice(0, 3).map((pattern) => shortened(pattern, 40))
+  const more = patterns.length - shown.length
+  return more > 0 ? `${shown.join(', ')} and ${more} more` : shown.join(', ')
+}
+
+function shortened(text: string, length: number): string {
+  return text.length <= length ? text : `${text.slice(0, length - 1)}…`
+}

@@ -1,0 +1,74 @@
+import type { Identity } from '../access/authenticate.js'
+import { accountOf } from '../access/authenticate.js'
+import type { Refusal } from '../access/refusal.js'
+import type { HttpExchange } from '../http.js'
+import type { Exchange, Fault, ServeOutcome } from '../protocol/backend.js'
+import type { GitRequest } from '../protocol/git-request.js'
+import type { SmartHttpOptions } from './answers.js'
+import { refuse } from './answers.js'
+
+/** A request that was let in. */
+export type Admitted = {
+  readonly request: GitRequest
+  readonly identity: Identity
+  /** Whether the repository is to be created first. */
+  readonly creates: boolean
+  readonly exchange: HttpExchange
+  readonly options: SmartHttpOptions
+  /** Whether it still is let in; where it is not, it has been cut. To be asked after every wait for the client. */
+  readonly isStillAllowed: () => Promise<boolean>
+}
+
+/** Ends the answer as the backend's outcome says. */
+export function conclude(outcome: ServeOutcome, end: () => void, admitted: Admitted): void {
+  const { request, identity, exchange, options } = admitted
+  const { record, response, requestId } = exchange
+  if (record.decision === 'cut') return
+  switch (outcome.kind) {
+    case 'answered':
+      record.decision = 'served'
+      if (outcome.failure !== undefined) record.reason = outcome.failure
+      return end()
+    case 'missing':
+      return accountOf(identity) === undefined
+        ? refuse({ kind: 'credentials-missing' }, exchange, options)
+        : refuse({ kind: 'upstream-missing', repository: request.repository }, exchange, options)
+    case 'broken':
+      record.reason = outcome.reason
+      record.decision = 'failed'
+      response.destroy()
+      return
+    case 'failed':
+      record.reason = outcome.reason
+      return refuse(refusalFor(outcome.fault, requestId), exchange, options)
+  }
+}
+
+/** Who asks for nothing gets an empty answer; nothing is created for it. */
+export function answerNothing(git: Exchange): ServeOutcome {
+  git.begin()
+  return { kind: 'answered' }
+}
+
+/** Who asks, as the backend may know it. */
+export function requesterOf(identity: Identity): Exchange['requester'] {
+  switch (identity.kind) {
+    case 'anonymous':
+      return undefined
+    case 'password':
+      return { username: identity.account.username }
+    case 'token':
+      return { username: identity.account.username, tokenId: identity.token.id }
+  }
+}
+
+function refusalFor(fault: Fault, requestId: string): Refusal {
+  switch (fault) {
+    case 'request':
+      return { kind: 'body-malformed' }
+    case 'backend':
+      return { kind: 'backend-failed', requestId }
+    case 'silence':
+      return { kind: 'backend-silent', requestId }
+  }
+}

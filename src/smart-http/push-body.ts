@@ -1,0 +1,137 @@
+import type { IncomingMessage } from 'node:http'
+import type { Readable } from 'node:stream'
+import { PassThrough } from 'node:stream'
+import { createGunzip } from 'node:zlib'
+import type { PushHead } from '../protocol/push-head.js'
+import { PushHeadParser } from '../protocol/push-parser.js'
+import { isGzip } from './exchange.js'
+
+/** What the body of a push begins with. */
+export type PushStart =
+  | { readonly kind: 'head'; readonly head: PushHead }
+  | { readonly kind: 'malformed'; readonly reason: string }
+  | { readonly kind: 'client-left' }
+
+/** The body of a push, decoded. */
+export function decodePush(request: IncomingMessage): Readable {
+  if (!isGzip(request)) return request
+  const gunzip = createGunzip()
+  // A client that leaves must fail the decoder, too, or its reader would wait for more.
+  request.on('error', (error) => gunzip.destroy(error))
+  request.on('close', () => {
+    if (!request.complete) gunzip.destroy()
+  })
+  return request.pipe(gunzip)
+}
+
+/**
+ * Reads the head of a push and leaves the pack in the stream.
+ *
+ * @param body decoded
+ * @returns a head without commands for a body of nothing, or for the 4-byte probe that git sends before a chunked push
+ */
+export async function readPushHead(body: Readable, request: IncomingMessage): Promise<PushStart> {
+  const parser = new PushHeadParser()
+  return await new Promise((resolve) => {
+    let isEmpty = true
+    const finish = (start: PushStart): void => {
+      body.off('readable', look).off('end', ended).off('error', failed).off('close', failed)
+      resolve(start)
+    }
+    const failed = (): void => {
+      if (!request.complete) return finish({ kind: 'client-left' })
+      finish({ kind: 'malformed', reason: 'its compression is damaged' })
+    }
+    const ended = (): void => {
+      if (!isEmpty) return finish({ kind: 'malformed', reason: 'it ends within its commands' })
+      const parsed = parser.push(Buffer.from('0000'))
+      finish(parsed.kind === 'more' ? { kind: 'malformed', reason: 'it is empty' } : parsed)
+    }
+    const look = (): void => {
+      for (let piece = body.read() as Buffer | null; piece !== null; piece = body.read() as Buffer | null) {
+        isEmpty = false
+        const parsed = parser.push(piece)
+        if (parsed.kind === 'more') continue
+        if (parsed.kind === 'head' && parsed.rest.length > 0) body.unshift(parsed.rest)
+        return finish(parsed)
+      }
+    }
+    if (body.destroyed) return failed()
+    body.on('readable', look).on('end', ended).on('error', failed).on('close', failed)
+  })
+}
+
+/** A body with other bytes before what is left of it. */
+export function prepend(start: Buffer, rest: Readable): Readable {
+  const whole = new PassThrough()
+  whole.write(start)
+  if (rest.destroyed && !rest.readableEnded) return whole.destroy()
+  rest.on('error', (error) => whole.destroy(error))
+  rest.on('close', () => {
+    if (!rest.readableEnded) whole.destroy()
+  })
+  return rest.pipe(whole)
+}
+
+/**
+ * Takes the first bytes out of a stream.
+ *
+ * @param count how many are wanted, about
+ * @returns as many or a piece more, or all of a shorter stream; `undefined` when the client has left
+ */
+export async function hold(stream: Readable, count: number): Promise<Buffer | undefined> {
+  const pieces: Buffer[] = []
+  let length = 0
+  return await new Promise((resolve) => {
+    const finish = (bytes: Buffer | undefined): void => {
+      stream.off('readable', look).off('end', ended).off('error', failed).off('close', failed)
+      resolve(bytes)
+    }
+    const failed = (): void => finish(undefined)
+    const ended = (): void => finish(Buffer.concat(pieces))
+    const look = (): void => {
+      for (let piece = stream.read() as Buffer | null; piece !== null; piece = stream.read() as Buffer | null) {
+        pieces.push(piece)
+        length += piece.length
+        if (length >= count) return ended()
+      }
+    }
+    if (stream.readableEnded) return ended()
+    if (stream.destroyed) return failed()
+    stream.on('readable', look).on('end', ended).on('error', failed).on('close', failed)
+  })
+}
+
+/** How the draining of a body ended. */
+export type Drained = 'whole' | 'too-long' | 'client-left'
+
+/**
+ * Reads a body and drops it. A client shows the answer to a push only when it has sent all of it.
+ *
+ * @param limit bytes after which it is given up
+ * @param onLong called when more than `longAfter` bytes have come
+ */
+export async function drain(
+  body: Readable,
+  { limit, longAfter, onLong }: { readonly limit: number; readonly longAfter: number; readonly onLong: () => void },
+): Promise<Drained> {
+  let length = 0
+  return await new Promise((resolve) => {
+    const finish = (drained: Drained): void => {
+      body.off('data', drop).off('end', ended).off('error', failed).off('close', failed)
+      resolve(drained)
+    }
+    const ended = (): void => finish('whole')
+    const failed = (): void => finish('client-left')
+    const drop = (chunk: Buffer): void => {
+      if (length <= longAfter && length + chunk.length > longAfter) onLong()
+      length += chunk.length
+      if (length <= limit) return
+      body.pause()
+      finish('too-long')
+    }
+    if (body.readableEnded) return ended()
+    if (body.destroyed) return failed()
+    body.on('data', drop).on('end', ended).on('error', failed).on('close', failed)
+  })
+}
