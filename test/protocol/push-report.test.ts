@@ -1,0 +1,192 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { encodePktLine, FLUSH } from '../../src/protocol/pkt-line.js'
+import type { PushReport } from '../../src/protocol/push-report.js'
+import { encodeRefusal, encodeReport, refusedRef, ReportReader } from '../../src/protocol/push-report.js'
+import type { SideBand } from '../../src/protocol/side-band.js'
+import { BAND, encodeAnswer, encodeBand, encodeProgress, sideBandOf } from '../../src/protocol/side-band.js'
+import { command, cut, list } from './push-bytes.js'
+
+const REASON = 'token "agent" may only push refs/heads/agent/*'
+const refusal = (ref: string | Buffer, reason = REASON) => ({ command: command(ref), reason })
+
+/** What a reader makes of bytes: the report, and what it passes on. */
+function read(isMultiplexed: boolean, pieces: readonly Buffer[]): { report: PushReport | undefined; passed: Buffer } {
+  const reader = new ReportReader(isMultiplexed)
+  const passed = pieces.map((piece) => reader.push(piece))
+  return { report: reader.report, passed: Buffer.concat(passed) }
+}
+
+t.test('refusals stand behind the first line of a report, byte for byte', async (t) => {
+  const lines = ['ok refs/heads/old1\n', 'ok refs/heads/agent/1\n'].map((line) => Buffer.from(line))
+  const report = encodeReport({ unpack: 'ok', lines }, [refusal('refs/heads/main')])
+  const text = `000eunpack ok\n0046ng refs/heads/main ${REASON}\n0017ok refs/heads/old1\n001aok refs/heads/agent/1\n0000`
+  t.equal(report.toString(), text)
+  t.equal(encodeAnswer(report, 'side-band-64k').toString(), `008e\x01${text}0000`)
+})
+
+t.test('where nothing was done, the pack still is no matter of complaint', async (t) => {
+  const refusals = [refusal('refs/heads/main', 'no'), refusal('refs/heads/b', 'neither')]
+  t.equal(
+    encodeRefusal(refusals).toString(),
+    '000eunpack ok\n001ang refs/heads/main no\n001cng refs/heads/b neither\n0000',
+  )
+})
+
+t.test('a name that is not UTF-8 is reported in its own bytes', async (t) => {
+  const ref = Buffer.from('refs/heads/caf\xe9', 'latin1')
+  t.ok(encodeRefusal([refusal(ref)]).includes(Buffer.concat([Buffer.from('ng '), ref, Buffer.from(' token')])))
+})
+
+t.test('a reason is one short line, without control characters, whatever it was', async (t) => {
+  const lineFor = (reason: string) => read(false, [encodeRefusal([refusal('refs/heads/a', reason)])]).report?.lines[0]
+  t.equal(lineFor('two\nlines\r\n\0and \x1b[31mred\x7f')?.toString(), 'ng refs/heads/a two lines and  [31mred \n')
+  t.equal(lineFor('é “quoted”')?.toString(), 'ng refs/heads/a é “quoted”\n')
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary', maxLength: 400 }), (reason) => {
+      const line = lineFor(reason)?.toString() ?? ''
+      return line.startsWith('ng refs/heads/a ') && /^[^\0-\x1f\x7f]*\n$/.test(line) && line.length <= 16 + 180 + 1
+    }),
+  )
+  t.match(lineFor('x'.repeat(181))?.toString(), /^ng refs\/heads\/a x{179}…\n$/)
+  t.match(lineFor('x'.repeat(180))?.toString(), /^ng refs\/heads\/a x{180}\n$/)
+})
+
+t.test('a report’s options stay behind the ok that they belong to', async (t) => {
+  const lines = [
+    'ok refs/heads/a\n',
+    'option refname refs/heads/b\n',
+    'option forced-update\n',
+    'ng refs/heads/c hook declined\n',
+    'ok refs/heads/d\n',
+  ]
+  const { report } = read(false, [list('unpack ok\n', ...lines)])
+  t.equal(report?.lines.join(''), lines.join(''))
+  t.strictSame(
+    encodeReport(report!, [refusal('refs/heads/x', 'no')]),
+    list('unpack ok\n', 'ng refs/heads/x no\n', ...lines),
+  )
+})
+
+t.test('what was wrong with a pack is kept', async (t) => {
+  const lines = ['unpack index-pack abnormal exit\n', 'ng refs/heads/a unpacker error\n']
+  const { report } = read(false, [list(...lines)])
+  t.equal(report?.unpack, 'index-pack abnormal exit')
+  t.strictSame(encodeReport(report!, []), list(...lines))
+})
+
+t.test('a line tells which ref was not changed, and why', async (t) => {
+  t.strictSame(refusedRef(Buffer.from('ng refs/heads/a non-fast-forward\n')), {
+    ref: 'refs/heads/a',
+    reason: 'non-fast-forward',
+  })
+  t.match(refusedRef(Buffer.from('ng refs/heads/a hook declined')), { reason: 'hook declined' })
+  t.match(refusedRef(Buffer.from('ng refs/heads/\xe9 no\n', 'latin1')), { ref: 'refs/heads/\xe9' })
+  for (const line of ['ok refs/heads/a\n', 'option refname ng a b\n', 'ng refs/heads/a\n', 'unpack ok\n', ''])
+    t.equal(refusedRef(Buffer.from(line)), undefined, line)
+})
+
+t.test('words for people pass at once and in order, the report is kept', async (t) => {
+  const reader = new ReportReader(true)
+  const words = encodeProgress('Checking…', 'side-band-64k')
+  const end = encodeBand(BAND.fatal, Buffer.from('the end\n'), 'side-band-64k')
+  const [start, rest] = cut(list('unpack ok\n', 'ok refs/heads/a\n'), [20])
+  t.strictSame(reader.push(words), words)
+  t.equal(reader.push(encodeBand(BAND.answer, start!, 'side-band-64k')).length, 0)
+  t.equal(reader.report, undefined)
+  t.equal(reader.push(words.subarray(0, 7)).length, 0, 'a packet passes when it is whole')
+  t.strictSame(
+    reader.push(Buffer.concat([words.subarray(7), Buffer.from('0005\x01'), end])),
+    Buffer.concat([words, end]),
+  )
+  t.equal(reader.push(Buffer.concat([encodeBand(BAND.answer, rest!, 'side-band-64k'), FLUSH])).length, 0)
+  t.match(reader.report, { unpack: 'ok', lines: [Buffer.from('ok refs/heads/a\n')] })
+})
+
+const someLines = fc.array(fc.stringMatching(/^(ok|ng|option) refs\/heads\/[a-z]{1,9}( [a-z é]{1,30})?$/), {
+  maxLength: 6,
+})
+const someSideBand = fc.constantFrom<SideBand | undefined>('side-band-64k', 'side-band', undefined)
+
+t.test('any report, in packets and pieces of any length, is read as it was written', async () => {
+  const places = fc.array(fc.nat(), { maxLength: 6 })
+  const someWords = fc.array(fc.string({ minLength: 1, maxLength: 20 }), { maxLength: 3 })
+  fc.assert(
+    fc.property(someLines, someSideBand, someWords, places, places, (lines, sideBand, words, packets, pieces) => {
+      const report = list('unpack ok\n', ...lines.map((line) => `${line}\n`))
+      const said = sideBand === undefined ? [] : words.map((text) => encodeProgress(text, sideBand))
+      const parts = sideBand === undefined ? [report] : cut(report, packets).map((one) => encodeBand(1, one, sideBand))
+      const mixed = Array.from({ length: Math.max(said.length, parts.length) }, (_, index) => [
+        said[index],
+        parts[index],
+      ])
+      const bytes = [...mixed.flat().filter((part) => part !== undefined), ...(sideBand === undefined ? [] : [FLUSH])]
+      const result = read(sideBand !== undefined, cut(Buffer.concat(bytes), pieces))
+      return (
+        result.report !== undefined &&
+        encodeReport(result.report, []).equals(report) &&
+        result.passed.equals(Buffer.concat(said))
+      )
+    }),
+    { numRuns: 500 },
+  )
+})
+
+t.test('an answer that ends before its report is none', async (t) => {
+  const report = list('unpack ok\n', 'ok refs/heads/a\n', 'ng refs/heads/b no\n')
+  for (const [isMultiplexed, bytes, whole] of [
+    [false, report, report.length],
+    [true, encodeAnswer(report, 'side-band-64k'), report.length + 5],
+  ] as const) {
+    for (let end = 0; end <= bytes.length; end++)
+      t.equal(read(isMultiplexed, [bytes.subarray(0, end)]).report !== undefined, end >= whole, `${end} bytes`)
+  }
+})
+
+t.test('what is no report is none', async (t) => {
+  const garbage = [
+    '',
+    '0000',
+    '0008NAK\n0000',
+    '<html>502</html>',
+    '0003',
+    '000eunpack ok\nPACK',
+    '0016ok refs/heads/main0000',
+  ]
+  for (const text of [...garbage, '000eUNPACK OK\n0000', 'fff1', '\0\0\0\0']) {
+    t.equal(read(false, [Buffer.from(text)]).report, undefined, text)
+    const wrapped = encodeBand(BAND.answer, Buffer.from(text), 'side-band-64k')
+    t.equal(read(true, [wrapped, FLUSH]).report, undefined, `${text}, multiplexed`)
+  }
+  t.equal(read(true, [list('unpack ok\n')]).report, undefined, 'not multiplexed where it should be')
+  fc.assert(
+    fc.property(fc.array(fc.uint8Array({ maxLength: 50 }), { maxLength: 4 }), fc.boolean(), (pieces, isMultiplexed) => {
+      return (
+        read(
+          isMultiplexed,
+          pieces.map((piece) => Buffer.from(piece)),
+        ).report === undefined
+      )
+    }),
+  )
+})
+
+t.test('a band is as many packets as it needs: 65,515 bytes each, or 995', async (t) => {
+  const sizes = { 'side-band-64k': 65_515, 'side-band': 995 } as const
+  for (const [name, size] of Object.entries(sizes) as [SideBand, number][]) {
+    for (const length of [0, 1, size - 1, size, size + 1, 2 * size, 2 * size + 1]) {
+      const data = Buffer.alloc(length, 'abc')
+      const parts = Array.from({ length: Math.ceil(length / size) }, (_, index) =>
+        encodePktLine(Buffer.concat([Buffer.from([2]), data.subarray(index * size, (index + 1) * size)])),
+      )
+      t.ok(encodeBand(BAND.progress, data, name).equals(Buffer.concat(parts)), `${length} bytes by ${name}`)
+    }
+  }
+  t.equal(encodeProgress('two\nlines', 'side-band').toString(), '000f\x02two\nlines\n')
+})
+
+t.test('the wider side band is taken where both are offered', async (t) => {
+  t.equal(sideBandOf(new Set(['side-band', 'side-band-64k'])), 'side-band-64k')
+  t.equal(sideBandOf(new Set(['side-band', 'quiet'])), 'side-band')
+  t.equal(sideBandOf(new Set(['report-status'])), undefined)
+})
