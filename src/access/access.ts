@@ -16,6 +16,8 @@ import type { RefDecision } from './decide-ref.js'
 import { decideRef } from './decide-ref.js'
 import { standing } from './grant.js'
 import type { AccessMemory } from './memory.js'
+import { expiryNotice } from './notice.js'
+import { TOKENS_PAGE } from './refusal.js'
 
 /** What access is made of. */
 export type AccessOptions = {
@@ -127,6 +129,12 @@ export class Access {
       pushToCreate: false,
     })
     return decision.kind === 'refuse' ? decision.rule : undefined
+  }
+
+  /** What whoever makes a request is to be told beside its answer, or `undefined`. @param baseUrl of this gate */
+  async notice(identity: Identity, baseUrl: string): Promise<string | undefined> {
+    if (identity.kind !== 'token' || !(await this.settings()).enforce_pat_expiration) return undefined
+    return expiryNotice(identity.token, this.#options.clock(), `${baseUrl}${TOKENS_PAGE}`)
   }
 
   /** The security epoch: where it has not moved, a decision still holds. */

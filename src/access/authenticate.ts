@@ -1,5 +1,6 @@
 import type { Account } from '../accounts/account.js'
 import type { Passwords } from '../accounts/password.js'
+import { utcDate } from '../clock.js'
 import { tokenOnlyReason } from '../policies/password-use.js'
 import type { Settings } from '../policies/settings.js'
 import type { Secret } from '../secret.js'
@@ -130,11 +131,16 @@ async function verifyToken(secret: Secret, snapshot: Snapshot, settings: Setting
   const found = await snapshot.findToken(digestSecret(secret))
   if (found === undefined) return wrong('unknown token')
   const { token, owner } = found
-  if (tokenState(token, now, settings.enforce_pat_expiration) === 'expired') return wrong('token expired')
-  const reason = unusableReason(found, settings)
+  const state = tokenState(token, now, settings.enforce_pat_expiration)
+  const reason = state === 'expired' ? 'token expired' : unusableReason(found, settings)
   if (reason === undefined) return { kind: 'identified', identity: { kind: 'token', account: owner, token } }
-  if (!settings.disable_personal_access_tokens) return wrong(reason)
-  return { kind: 'failed', refusal: { kind: 'tokens-off' }, rule: reason }
+  if (settings.disable_personal_access_tokens && state !== 'expired') {
+    return { kind: 'failed', refusal: { kind: 'tokens-off' }, rule: reason }
+  }
+  const over = state === 'expired' ? token.expiresAt : token.revokedAt
+  if (state === 'active' || over === null) return wrong(reason)
+  // Whoever gives the whole secret holds the token, and may know what became of it.
+  return { kind: 'failed', refusal: { kind: 'token-over', token: token.name, state, on: utcDate(over) }, rule: reason }
 }
 
 async function verifyPassword(

@@ -6,8 +6,10 @@ import type { Scope } from '../tokens/scope.js'
 export type Refusal =
   /** Nothing was given, and anonymous readers are not let in here. */
   | { readonly kind: 'credentials-missing' }
-  /** A wrong password, or a token that is unknown, expired, revoked, or whose owner is blocked. */
+  /** A wrong password, or a token that is unknown, or whose owner is blocked. */
   | { readonly kind: 'credentials-wrong' }
+  /** A token that was good once, told to who holds it. */
+  | { readonly kind: 'token-over'; readonly token: string; readonly state: 'expired' | 'revoked'; readonly on: string }
   | { readonly kind: 'credentials-malformed' }
   /** Only a token will do, whether or not the password was right. */
   | { readonly kind: 'token-required'; readonly reason: TokenOnlyReason }
@@ -74,8 +76,10 @@ export function describeRefusal(refusal: Refusal, baseUrl: string): RefusalAnswe
         `HTTP Basic: Access denied\nSign in with a personal access token as the password. You can generate one at ${baseUrl}${TOKENS_PAGE}`,
       )
     case 'credentials-wrong':
+      return challenge('HTTP Basic: Access denied\nThe password or token is wrong, or the account is blocked.')
+    case 'token-over':
       return challenge(
-        'HTTP Basic: Access denied\nThe password or token is wrong, expired or revoked, or the account is blocked.',
+        `HTTP Basic: Access denied\nThe token "${refusal.token}" ${refusal.state === 'expired' ? 'expired' : 'was revoked'} on ${refusal.on}. You can generate a new one at ${baseUrl}${TOKENS_PAGE}`,
       )
     case 'credentials-malformed':
       return challenge(

@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
 import { messageOf } from '../errors.js'
 
 /** A git process whose ends are streams. */
@@ -32,6 +33,9 @@ const KEPT_STDERR = 4_096
 // Ending git's input first lets receive-pack take its quarantine away; a signal leaves it behind (measured).
 const TERMINATE_AFTER = 400
 const KILL_AFTER = 800
+// Killed processes are gone within milliseconds, unless nobody takes note of their end.
+const GONE_AFTER = 500
+const LOOK_EVERY = 10
 
 /** Runs git until it and all that it started have ended. Never rejects. */
 export async function runGit(run: GitRun): Promise<GitEnd> {
@@ -69,8 +73,8 @@ export async function runGit(run: GitRun): Promise<GitEnd> {
     })
     child.on('close', () => {
       run.signal.removeEventListener('abort', stop.now)
-      stop.clear()
-      resolve({ began, failure, killed, stderr: stderr.toString() })
+      const end = { began, failure, killed, stderr: stderr.toString() }
+      void stop.rest().then(() => resolve(end))
     })
   })
 }
@@ -92,12 +96,13 @@ function feed(input: Readable, child: ChildProcess): void {
 
 function stopper(child: ChildProcess, input: Readable | undefined) {
   const timers: NodeJS.Timeout[] = []
-  const signalGroup = (signal: NodeJS.Signals): void => {
-    if (child.pid === undefined) return
+  /** @returns false when the whole group is gone already */
+  const signalGroup = (signal: NodeJS.Signals | 0): boolean => {
+    if (child.pid === undefined) return false
     try {
-      process.kill(-child.pid, signal)
+      return process.kill(-child.pid, signal)
     } catch {
-      // The whole group is gone already.
+      return false
     }
   }
   return {
@@ -110,7 +115,13 @@ function stopper(child: ChildProcess, input: Readable | undefined) {
         setTimeout(() => signalGroup('SIGKILL'), KILL_AFTER),
       )
     },
-    clear: (): void => timers.forEach((timer) => clearTimeout(timer)),
+    /** Ends what is left when git itself has ended, so that nothing of it is at work any more. */
+    rest: async (): Promise<void> => {
+      timers.forEach((timer) => clearTimeout(timer))
+      if (timers.length === 0) return
+      signalGroup('SIGKILL')
+      for (let i = 0; i < GONE_AFTER / LOOK_EVERY && signalGroup(0); i++) await delay(LOOK_EVERY)
+    },
   }
 }
 

@@ -39,7 +39,7 @@ export type Exchange = {
   /** Aborted when the client has left. Whatever the backend runs for this exchange must then end. */
   readonly signal: AbortSignal
   /** Sends the status 200 and Git's headers; what is written to the result is the answer. To be called once. */
-  begin(head?: AnswerHead): Writable
+  readonly begin: (head?: AnswerHead) => Writable
 }
 
 /** What a backend knows of its answer before the first byte. */

@@ -56,7 +56,7 @@ export class PktLineReader {
 }
 
 /** The length that a packet's first four bytes give; 0, 1 and 2 are the special packets, 3 is not defined. */
-function packetLength(bytes: Buffer): number | undefined {
+export function packetLength(bytes: Buffer): number | undefined {
   const digits = bytes.toString('latin1', 0, LENGTH_DIGITS)
   const length = LENGTH.test(digits) ? Number.parseInt(digits, 16) : Number.NaN
   return length === 3 || length > MAX_LENGTH || Number.isNaN(length) ? undefined : length

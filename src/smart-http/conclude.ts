@@ -6,6 +6,7 @@ import type { Exchange, Fault, ServeOutcome } from '../protocol/backend.js'
 import type { GitRequest } from '../protocol/git-request.js'
 import type { SmartHttpOptions } from './answers.js'
 import { refuse } from './answers.js'
+import type { LastWords } from './last-words.js'
 
 /** A request that was let in. */
 export type Admitted = {
@@ -15,6 +16,7 @@ export type Admitted = {
   readonly creates: boolean
   readonly exchange: HttpExchange
   readonly options: SmartHttpOptions
+  readonly lastWords: LastWords
   /** Whether it still is let in; where it is not, it has been cut. To be asked after every wait for the client. */
   readonly isStillAllowed: () => Promise<boolean>
 }

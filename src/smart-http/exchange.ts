@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
-import type { Readable, Writable } from 'node:stream'
+import type { Writable } from 'node:stream'
 import { createGzip } from 'node:zlib'
 import type { Refusal } from '../access/refusal.js'
 import type { HttpExchange } from '../http.js'
@@ -16,6 +16,8 @@ export type OpenExchange = {
   readonly git: Exchange
   /** Ends an answer that was begun. */
   readonly end: () => void
+  /** Ends what the backend does for it, as if the client had left. */
+  readonly abort: () => void
 }
 
 /** Makes an HTTP exchange into one of Git's. */
@@ -62,6 +64,7 @@ export function openExchange(
       begin,
     },
     end: () => answer?.end(),
+    abort: () => client.abort(),
   }
 }
 
@@ -75,34 +78,6 @@ export function requestContentError(request: IncomingMessage, { service }: GitRe
   if (!['', 'identity', 'gzip', 'x-gzip'].includes(contentEncoding(request)))
     return { kind: 'content-encoding-unknown' }
   return undefined
-}
-
-/**
- * The first bytes of a stream, which keeps them for the next reader: in one piece, since there are servers that look for
- * a push's commands in the first piece alone.
- *
- * @param count how many bytes are needed
- * @returns at least as many, or all of a shorter stream; `undefined` when it failed
- */
-export async function peek(stream: Readable, count: number): Promise<Buffer | undefined> {
-  return await new Promise((resolve) => {
-    let start: Buffer = Buffer.alloc(0)
-    const finish = (bytes: Buffer | undefined): void => {
-      stream.off('readable', look).off('end', ended).off('error', failed).off('close', failed)
-      resolve(bytes)
-    }
-    const failed = (): void => finish(undefined)
-    const ended = (): void => finish(start)
-    const look = (): void => {
-      const piece = stream.read() as Buffer | null
-      if (piece === null) return
-      start = start.length === 0 ? piece : Buffer.concat([start, piece])
-      if (start.length < count) return
-      stream.unshift(start)
-      finish(start)
-    }
-    stream.on('readable', look).on('end', ended).on('error', failed).on('close', failed)
-  })
 }
 
 /** Whether a body is compressed; then its first bytes say nothing about Git. */

@@ -3,20 +3,20 @@ import { millisecondsSince } from '../http.js'
 import type { Exchange, ServeOutcome } from '../protocol/backend.js'
 import type { PushHead } from '../protocol/push-head.js'
 import type { SideBand } from '../protocol/side-band.js'
+import { prepend } from './body.js'
 import type { Admitted } from './conclude.js'
-import { prepend } from './push-body.js'
+import type { OpenExchange } from './exchange.js'
 
 /** A push whose commands are known. */
-export type Push = {
+export type Push = OpenExchange & {
   readonly admitted: Admitted
   readonly head: PushHead
   /** The pack, decoded, where one follows. */
   readonly pack: Readable
   /** How the answer is multiplexed, if at all. */
   readonly sideBand: SideBand | undefined
-  readonly git: Exchange
-  /** Ends an answer that was begun. */
-  readonly end: () => void
+  /** Whether the answer was begun. */
+  readonly isBegun: () => boolean
 }
 
 /** The exchange that a backend is given: a head of our own encoding, or the very bytes that were parsed, and the pack. */

@@ -4,7 +4,7 @@ import { encodeRefusal } from '../protocol/push-report.js'
 import { BAND, encodeAnswer, encodeBand, encodeProgress } from '../protocol/side-band.js'
 import { refuse } from './answers.js'
 import type { Push } from './push-exchange.js'
-import { drain } from './push-body.js'
+import { drain } from './body.js'
 import { reports } from './push-plan.js'
 
 const MEBIBYTE = 1_048_576
@@ -21,29 +21,30 @@ const LINGER = 2_000
  * the pack is read and dropped (measured).
  */
 export async function refusePush(push: Push, refusals: readonly RefRefusal[]): Promise<void> {
-  const { admitted, head, pack, sideBand, git, end } = push
+  const { admitted, head, pack, sideBand, end } = push
   const { exchange, options } = admitted
   const reason = refusals[0]?.reason ?? ''
   if (!reports(head) && sideBand === undefined) {
     refuse({ kind: 'push-refused', reason }, exchange, options)
     return
   }
-  exchange.record.decision = 'refused'
+  const { record } = exchange
+  record.decision = 'refused'
   let answer: Writable | undefined
+  const begin = (): Writable => (answer ??= push.git.begin())
   const say = (text: string): void => {
-    answer ??= git.begin()
-    if (sideBand !== undefined) answer.write(encodeProgress(text, sideBand))
+    if (sideBand !== undefined) begin().write(encodeProgress(text, sideBand))
   }
   const limit = (await options.access.settings()).receive_max_input_size ?? DRAINED
   const onLong = (): void => say(`push refused: ${reason}`)
   const drained = await drain(pack, { limit: limit * MEBIBYTE, longAfter: LONG, onLong })
-  if (drained === 'client-left') return
+  if (drained === 'client-left' || (record.decision as string) === 'cut') return
   if (drained === 'too-long') say(`push refused: ${reason}; upload stopped after ${limit} MiB`)
-  answer ??= git.begin()
+  const client = begin()
   const report = encodeRefusal(refusals)
-  if (sideBand === undefined) answer.write(report)
-  else if (reports(head)) answer.write(encodeAnswer(report, sideBand))
-  else answer.write(encodeBand(BAND.fatal, Buffer.from(`push refused: ${reason}\n`), sideBand))
+  if (sideBand === undefined) client.write(report)
+  else if (reports(head)) client.write(encodeAnswer(report, sideBand))
+  else client.write(encodeBand(BAND.fatal, Buffer.from(`push refused: ${reason}\n`), sideBand))
   end()
   if (drained === 'too-long') setTimeout(() => exchange.request.destroy(), LINGER).unref()
 }

@@ -8,7 +8,7 @@ import { encodeAnswer } from '../protocol/side-band.js'
 import { conclude } from './conclude.js'
 import type { Push } from './push-exchange.js'
 import { handOver, withHead } from './push-exchange.js'
-import { drain } from './push-body.js'
+import { drain } from './body.js'
 import type { PushPlan, PushRun } from './push-plan.js'
 
 // A pack of no objects: its head, and the digest of that.

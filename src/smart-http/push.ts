@@ -1,14 +1,20 @@
+import type { Writable } from 'node:stream'
 import type { RefDecision } from '../access/decide-ref.js'
-import { sideBandOf } from '../protocol/side-band.js'
+import type { AnswerHead } from '../protocol/backend.js'
+import { encodeRefusal } from '../protocol/push-report.js'
+import type { SideBand } from '../protocol/side-band.js'
+import { BAND, encodeAnswer, encodeBand, encodeProgress, sideBandOf } from '../protocol/side-band.js'
+import { speaking } from './answer-stream.js'
 import { refuse } from './answers.js'
 import type { Admitted } from './conclude.js'
 import { answerNothing, conclude, requesterOf } from './conclude.js'
+import type { OpenExchange } from './exchange.js'
 import { openExchange } from './exchange.js'
 import { proveFastForwards } from './fast-forward.js'
-import { decodePush, readPushHead } from './push-body.js'
+import { decodePush, readPushHead } from './body.js'
 import type { Push } from './push-exchange.js'
 import { handOver, withHead } from './push-exchange.js'
-import { planPush } from './push-plan.js'
+import { planPush, reports } from './push-plan.js'
 import { refusePush } from './push-refusal.js'
 import { runPush } from './push-run.js'
 
@@ -24,14 +30,19 @@ export async function servePush(admitted: Admitted): Promise<void> {
   }
   if (!(await isStillAllowed())) return
   const { head } = start
-  const { git, end } = openExchange(exchange, request, requesterOf(identity))
+  const opened = openExchange(exchange, request, requesterOf(identity))
   if (head.commands.length === 0) {
     pack.resume()
-    conclude(answerNothing(git), end, admitted)
+    conclude(answerNothing(opened.git), opened.end, admitted)
     return
   }
   exchange.record.refs = head.commands.length
-  const push = { admitted, head, pack, sideBand: sideBandOf(head.capabilities), git, end }
+  const sideBand = sideBandOf(head.capabilities)
+  const wantsNotice = sideBand !== undefined && !head.capabilities.has('quiet')
+  const notice = wantsNotice ? await options.access.notice(identity, options.baseUrl()) : undefined
+  const served = withNotice(opened, notice, sideBand)
+  const push: Push = { admitted, head, pack, sideBand, ...served }
+  admitted.lastWords.through((text) => endPush(push, text))
   const decisions = await options.access.decideRefs(request, identity, head.commands)
   if (options.backend.checksFastForward) {
     await carryOut(push, decisions)
@@ -43,7 +54,7 @@ export async function servePush(admitted: Admitted): Promise<void> {
 
 /** Does what the decisions leave of a push. */
 async function carryOut(push: Push, decisions: readonly RefDecision[]): Promise<void> {
-  const { admitted, head, end } = push
+  const { admitted, head } = push
   const { record } = admitted.exchange
   const plan = planPush(head, decisions)
   if (plan.kind !== 'pass' && plan.refusals.length > 0) {
@@ -58,6 +69,55 @@ async function carryOut(push: Push, decisions: readonly RefDecision[]): Promise<
       await runPush(push, plan)
       break
     case 'pass':
-      conclude(await handOver(push, withHead(push, head.bytes)), end, admitted)
+      await passPush(push)
   }
+}
+
+/** Hands over a push as it is. */
+async function passPush(push: Push): Promise<void> {
+  const { admitted, head, sideBand } = push
+  if (sideBand === undefined) {
+    conclude(await handOver(push, withHead(push, head.bytes)), push.end, admitted)
+    return
+  }
+  const served = speaking(push, 'none', Buffer.alloc(0))
+  admitted.lastWords.through((text) => {
+    const words = encodeBand(BAND.fatal, Buffer.from(`${text}\n`), sideBand)
+    return push.isBegun() ? served.endWith(words) : endPush(push, text)
+  })
+  conclude(await handOver(push, { ...withHead(push, head.bytes), begin: served.git.begin }), served.end, admitted)
+}
+
+/** Lets a notice be the first that a client gets to see. */
+function withNotice(served: OpenExchange, notice: string | undefined, sideBand: SideBand | undefined) {
+  let isBegun = false
+  const begin = (head?: AnswerHead): Writable => {
+    isBegun = true
+    const isFixed = head?.contentEncoding !== undefined
+    if (notice === undefined || sideBand === undefined || isFixed) return served.git.begin(head)
+    const answer = served.git.begin(head?.cacheControl === undefined ? {} : { cacheControl: head.cacheControl })
+    answer.write(encodeProgress(notice, sideBand))
+    return answer
+  }
+  return { ...served, git: { ...served.git, begin }, isBegun: () => isBegun }
+}
+
+/**
+ * Ends a push that is not allowed any more, before the backend has answered: its input ends, so that it changes nothing,
+ * and each ref is told the reason.
+ *
+ * @returns false where the client takes no report
+ */
+function endPush(push: Push, text: string): boolean {
+  const { head, pack, sideBand, git, end, abort } = push
+  if (!reports(head) || push.isBegun()) return false
+  abort()
+  pack.unpipe()
+  pack.resume()
+  const report = encodeRefusal(head.commands.map((command) => ({ command, reason: text })))
+  const answer = git.begin()
+  if (sideBand !== undefined) answer.write(encodeProgress(text, sideBand))
+  answer.write(sideBand === undefined ? report : encodeAnswer(report, sideBand))
+  end()
+  return true
 }

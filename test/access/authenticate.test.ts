@@ -116,7 +116,7 @@ t.test('a token is over when it expires, when it is revoked, and when its owner 
   hands.now = new Date(NOON.getTime() + DAY - 1)
   t.equal(await ask('x', expiring.secret), 'token alice')
   hands.now = new Date(NOON.getTime() + DAY)
-  t.equal(await ask('x', expiring.secret), 'credentials-wrong')
+  t.equal(await ask('x', expiring.secret), 'token-over')
   await store.settings.set('enforce_pat_expiration', 'false')
   t.equal(await ask('x', expiring.secret), 'token alice', 'unless expiry is not enforced')
 
@@ -126,7 +126,7 @@ t.test('a token is over when it expires, when it is revoked, and when its owner 
   await store.accounts.setState(alice.id, 'active')
   t.equal(await ask('x', other.secret), 'token alice')
   await store.tokens.revoke(other.token.id, NOON)
-  t.equal(await ask('x', other.secret), 'credentials-wrong')
+  t.equal(await ask('x', other.secret), 'token-over')
 })
 
 t.test('impersonation tokens and all tokens can be switched off, from the next request on', async (t) => {

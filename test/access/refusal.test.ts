@@ -16,6 +16,18 @@ You can generate one at ${BASE}${TOKENS_PAGE}$`,
 const ANSWERS: readonly (readonly [Refusal, status: number, challenge: boolean, text: RegExp])[] = [
   [{ kind: 'credentials-missing' }, 401, true, /^HTTP Basic: Access denied\n/],
   [{ kind: 'credentials-wrong' }, 401, true, /^HTTP Basic: Access denied\n/],
+  [
+    { kind: 'token-over', token: 'ci', state: 'expired', on: '2026-12-01' },
+    401,
+    true,
+    /^HTTP Basic: Access denied\nThe token "ci" expired on 2026-12-01\. You can generate a new one at /,
+  ],
+  [
+    { kind: 'token-over', token: 'ci', state: 'revoked', on: '2026-12-01' },
+    401,
+    true,
+    /^HTTP Basic: Access denied\nThe token "ci" was revoked on 2026-12-01\./,
+  ],
   [{ kind: 'credentials-malformed' }, 401, true, /^HTTP Basic: Access denied\n/],
   [{ kind: 'token-required', reason: 'two-factor-enabled' }, 401, false, TOKEN_REQUIRED],
   [{ kind: 'token-required', reason: 'two-factor-required' }, 401, false, TOKEN_REQUIRED],

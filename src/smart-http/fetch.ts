@@ -1,0 +1,57 @@
+import { constants, gunzipSync } from 'node:zlib'
+import { millisecondsSince } from '../http.js'
+import { readFetchRequest } from '../protocol/fetch-request.js'
+import { classifyBodyStart } from '../protocol/pkt-line.js'
+import { BAND, encodeBand, encodeProgress } from '../protocol/side-band.js'
+import { refuse } from './answers.js'
+import { speaking } from './answer-stream.js'
+import type { Admitted } from './conclude.js'
+import { answerNothing, conclude, requesterOf } from './conclude.js'
+import type { OpenExchange } from './exchange.js'
+import { isGzip, openExchange } from './exchange.js'
+import { hold, prepend } from './body.js'
+
+// What a request asks of its answer stands before the objects that it wants.
+const LOOKED_AT = 4_096
+
+/** Serves the exchange of a fetch. */
+export async function serveFetch(admitted: Admitted): Promise<void> {
+  const { request, identity, exchange, options, isStillAllowed } = admitted
+  const start = await hold(exchange.request, LOOKED_AT)
+  if (start === undefined) return
+  const kind = isGzip(exchange.request) ? 'packets' : classifyBodyStart(start)
+  if (kind === 'empty' || kind === 'not-packets') {
+    refuse({ kind: 'body-malformed' }, exchange, options)
+    return
+  }
+  if (!(await isStillAllowed())) return
+  const opened = openExchange(exchange, request, requesterOf(identity))
+  const whole = { ...opened, git: { ...opened.git, body: prepend(start, exchange.request) } }
+  const served = await withWords(whole, start, admitted)
+  const started = performance.now()
+  const outcome = kind === 'flush-only' ? answerNothing(served.git) : await options.backend.serve(request, served.git)
+  exchange.record.backend_ms = millisecondsSince(started)
+  conclude(outcome, served.end, admitted)
+}
+
+/** Puts a notice into the answer, and last words should it come to that, where the client takes such packets. */
+async function withWords(served: OpenExchange, start: Buffer, admitted: Admitted): Promise<OpenExchange> {
+  const { identity, exchange, options, lastWords } = admitted
+  const asked = readFetchRequest(isGzip(exchange.request) ? gunzipStart(start) : start)
+  if (asked === undefined) return served
+  const { lead, sideBand, wantsProgress } = asked
+  const notice = wantsProgress ? await options.access.notice(identity, options.baseUrl()) : undefined
+  const packets = notice === undefined ? Buffer.alloc(0) : encodeProgress(notice, sideBand)
+  const exchangeWithWords = speaking(served, lead, packets)
+  lastWords.through((text) => exchangeWithWords.endWith(encodeBand(BAND.fatal, Buffer.from(`${text}\n`), sideBand)))
+  return exchangeWithWords
+}
+
+/** As much as the first bytes of a compressed body tell; nothing where they are damaged. */
+function gunzipStart(start: Buffer): Buffer {
+  try {
+    return gunzipSync(start, { finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: 1_048_576 })
+  } catch {
+    return Buffer.alloc(0)
+  }
+}
