@@ -207,11 +207,12 @@ t.test('what is changed never proves a wrong ancestor: commits are known by thei
     const wrong = untrue(commits, truth).filter((id) => truth.has(id))
     return wrong.length === 0 && traceAncestry(commits, last, old).kind === 'open'
   }
+  const relinked = contents.map((content) => Buffer.from(content.toString().replace(base, old)))
+  t.ok(isHonest(packOf(relinked)), 'the first has another parent')
   fc.assert(
     fc.property(someChanges, fc.nat({ max: contents.length - 1 }), (changes, one) => {
       const forged = contents.map((content, index) => (index === one ? change(content, changes) : content))
-      const relinked = contents.map((content) => Buffer.from(content.toString().replace(base, old)))
-      return isHonest(packOf(forged)) && isHonest(packOf(relinked)) && isHonest(change(pack, changes))
+      return isHonest(packOf(forged)) && isHonest(change(pack, changes))
     }),
     { numRuns: 1_000 },
   )

@@ -3,7 +3,8 @@ import t from 'tap'
 import { AccessMemory } from '../../src/access/memory.js'
 import { DAY } from '../../src/clock.js'
 import { Secret } from '../../src/secret.js'
-import { UNRESTRICTED } from '../../src/tokens/restriction.js'
+import { rotateToken } from '../../src/tokens/issue.js'
+import { parseRestrictions, UNRESTRICTED } from '../../src/tokens/restriction.js'
 import type { NewToken } from '../../src/tokens/token.js'
 import { NOON, addAccount, openTemporaryStore } from './temporary-store.js'
 
@@ -157,6 +158,21 @@ t.test('a token is replaced by its successor: both or neither', async (t) => {
   t.equal((await store.tokens.list({})).length, 3)
 })
 
+t.test('a token keeps what it is limited to, and so does its successor', async (t) => {
+  const store = openTemporaryStore(t)
+  const alice = await addAccount(store, 'alice')
+  const restrictions = parseRestrictions(['team/*'], ['agent/*', 'refs/tags/v*:force,delete'])
+  const given = newToken(alice.id, { restrictions })
+  const token = await store.tokens.add(given)
+  t.strictSame(token.restrictions, restrictions)
+  t.strictSame((await store.tokens.findByDigest(given.digest))?.restrictions, restrictions)
+  t.strictSame((await store.access.findTokenWithOwner(given.digest))?.token.restrictions, restrictions)
+  const rules = { prefix: '', latestExpiry: null, expiryRequired: false, disabled: false }
+  const rotated = await rotateToken(store.tokens, alice, token, 'never', rules, NOON)
+  t.strictSame((await store.tokens.find(rotated.token.id))?.restrictions, restrictions)
+  t.strictSame((await store.tokens.add(newToken(alice.id))).restrictions, UNRESTRICTED)
+})
+
 t.test('a second factor is kept with its codes; steps go forward only, codes are used up', async (t) => {
   const { twoFactors, ...store } = openTemporaryStore(t)
   const { id } = await addAccount(store, 'alice')
@@ -192,6 +208,24 @@ t.test('there is one grant for a subject and a pattern, whose role the last word
   t.equal(await grants.remove('alice', 'team/*'), true)
   t.equal(await grants.remove('alice', 'team/*'), false)
   t.strictSame(await grants.list(), [everybody])
+})
+
+t.test('there is one protection for two patterns, whose levels the last word decides', async (t) => {
+  const { protections, access } = openTemporaryStore(t)
+  const levels = { push: 'write', force: 'nobody', delete: 'admin' } as const
+  const main = { repositories: 'team/*', refs: 'refs/heads/main', ...levels }
+  const first = await protections.put(main, NOON)
+  t.strictSame(first, { ...main, id: first.id })
+  const tags = await protections.put({ ...main, refs: 'refs/tags/*' }, NOON)
+  const others = { push: 'admin', force: 'admin', delete: 'nobody' } as const
+  const again = await protections.put({ ...main, ...others }, NOON)
+  t.strictSame(again, { ...first, ...others })
+  t.strictSame(await protections.list(), [again, tags])
+  t.strictSame(await access.listProtections(), [again, tags])
+  t.equal(await protections.remove('team/**', main.refs), false)
+  t.equal(await protections.remove('team/*', main.refs), true)
+  t.equal(await protections.remove('team/*', main.refs), false)
+  t.strictSame(await protections.list(), [tags])
 })
 
 t.test('settings are kept as texts, and the last one counts', async (t) => {

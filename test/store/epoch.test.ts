@@ -33,10 +33,17 @@ const addIp = (ips: readonly string[], ip: string): string[] => [ip, ...ips]
 
 t.test('every change that can alter a decision moves the security epoch', async (t) => {
   const store = openTemporaryStore(t)
-  const { accounts, tokens, twoFactors, grants, settings } = store
+  const { accounts, tokens, twoFactors, grants, protections, settings } = store
   const alice = await addAccount(store, 'alice')
   const token = await tokens.add(newToken(alice.id))
   const grant = { subject: 'alice', role: 'read', pattern: '**' } as const
+  const protection = {
+    repositories: '**',
+    refs: 'refs/heads/main',
+    push: 'write',
+    force: 'nobody',
+    delete: 'admin',
+  } as const
   const changes: Readonly<Record<string, () => Promise<unknown>>> = {
     'an account is added': () => addAccount(store, 'bob'),
     'a password is set': () => accounts.setPasswordHash(alice.id, new Secret('$2b$', 'password hash')),
@@ -49,6 +56,9 @@ t.test('every change that can alter a decision moves the security epoch', async 
     'a grant is added': () => grants.put(grant, NOON),
     'a grant is changed': () => grants.put({ ...grant, role: 'write' }, NOON),
     'a grant is removed': () => grants.remove('alice', '**'),
+    'a protection is added': () => protections.put(protection, NOON),
+    'a protection is changed': () => protections.put({ ...protection, push: 'admin' }, NOON),
+    'a protection is removed': () => protections.remove('**', 'refs/heads/main'),
     'a setting is set': () => settings.set('push_to_create', 'false'),
     'an account is deleted': () => accounts.remove(alice),
   }
