@@ -36,6 +36,8 @@ t.test('a protection says who may do what, by their role', async (t) => {
     t.strictSame(decide(MAIN, { role, protections: [protection(levels)] }), decisions, `${role}: ${levels}`)
   const tags = { protections: [protection('refs/tags/* write admin admin')] }
   t.equal(decide(TAG, tags)[1], 'no: refs/tags/* is protected: only an admin may move it (force) (rule 7)')
+  const closed = { role: 'admin', protections: [protection('refs/tags/* nobody write write')] } as const
+  t.equal(decide(TAG, closed)[1], 'no: refs/tags/* is protected: nobody may move it (force) (rule 7)')
   t.strictSame(decide('refs/heads/main2', { protections: [protection('main nobody nobody nobody')] }), [
     'yes',
     'yes',

@@ -88,6 +88,12 @@ t.test('a merge proves both sides, and a walk ends at each edge once', async (t)
   t.strictSame(new Set(traced.kind === 'open' ? traced.edges : []), edges)
 })
 
+t.test('where lines part and meet again, each commit is walked once', async (t) => {
+  const parents = new Map(Array.from({ length: 200 }, (_, at) => [`${at + 1}`, [`${at}`, `${at}`]]))
+  t.strictSame(traceAncestry({ parents, isWhole: true }, '200', 'x'), { kind: 'open', edges: ['0'] })
+  t.strictSame(traceAncestry({ parents, isWhole: true }, '200', '0'), { kind: 'proven' })
+})
+
 t.test('a commit that was amended is not proven; its parent is the edge', async (t) => {
   const history = await createHistory(t)
   const [base = '', old = ''] = await chain(history, [], 2)

@@ -119,6 +119,7 @@ const BAD: Readonly<Record<string, readonly [Buffer, RegExp]>> = {
   ],
   'ids in upper case': [list(line(command('refs/heads/a', 'A'.repeat(40)))), COMMAND],
   'ids of two lengths': [list(line(command('refs/heads/a', ONE, '2'.repeat(64)))), COMMAND],
+  'ids of two lengths, the other way round': [list(line(command('refs/heads/a', '1'.repeat(64), TWO))), COMMAND],
   'ids that are too short': [list(line(command('refs/heads/a', ONE.slice(1)))), COMMAND],
   'ids of SHA-256 without its name': [list(line(command('refs/heads/a', '1'.repeat(64), '2'.repeat(64)))), COMMAND],
   'ids of SHA-1 under the name of SHA-256': [list(`${line(MAIN)}\0object-format=sha256`), COMMAND],
@@ -141,13 +142,21 @@ const BAD: Readonly<Record<string, readonly [Buffer, RegExp]>> = {
   'a shallow line with capabilities': [list(`shallow ${ONE}\0report-status`), COMMAND],
   'text that is no command': [list('want everything'), COMMAND],
   'plain commands after a certificate': [
-    signed(...certificate(`${line(MAIN)}\n`, ...SIGNATURE), encodePktLine(line(command('refs/heads/b')))),
+    signed(...certificate(`${line(MAIN)}\n`, ...SIGNATURE), encodePktLine(`${line(command('refs/heads/b'))}\n`)),
     CERTIFICATE,
   ],
   'plain commands before a certificate': [list(`${line(MAIN)}\0report-status`, 'push-cert'), COMMAND],
   'two signatures': [signed(...certificate(`${line(MAIN)}\n`, ...SIGNATURE, ...SIGNATURE)), CERTIFICATE],
   'two certificates': [signed(...certificate(...SIGNATURE), ...certificate(...SIGNATURE)), CERTIFICATE],
   'a certificate without a signature': [signed(...certificate(`${line(MAIN)}\n`)), CERTIFICATE],
+  'a signature before the commands': [
+    signed(
+      ...['certificate version 0.1\n', ...SIGNATURE, '\n', `${line(MAIN)}\n`, 'push-cert-end\n'].map((one) =>
+        encodePktLine(one),
+      ),
+    ),
+    CERTIFICATE,
+  ],
   'a certificate without its end': [signed(...certificate(...SIGNATURE).slice(0, -1)), CERTIFICATE],
   'a certificate without an empty line': [
     signed(...certificate(...SIGNATURE).filter((packet) => packet.toString() !== '0005\n')),
