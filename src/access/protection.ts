@@ -41,13 +41,18 @@ export type ReadyProtection = {
  * taken for it, and is it where a clone's file system knows no case.
  */
 export function readyProtection(protection: Protection): ReadyProtection {
-  const covers = repositoryMatcher(protection.repositories.toLowerCase())
-  const pattern = protection.refs.toLowerCase()
+  const covers = repositoryMatcher(withoutCase(protection.repositories))
+  const pattern = withoutCase(protection.refs)
   return {
     protection,
     matches: (repository, ref) =>
-      covers(repository.toLowerCase() as RepositoryPath) && matchesRef(pattern, ref.toLowerCase()),
+      covers(withoutCase(repository) as RepositoryPath) && matchesRef(pattern, withoutCase(ref)),
   }
+}
+
+/** Letter by letter: the lower case of a whole word depends on where in it a letter stands (Greek sigma). */
+function withoutCase(text: string): string {
+  return Array.from(text, (letter) => letter.toUpperCase().toLowerCase()).join('')
 }
 
 /**

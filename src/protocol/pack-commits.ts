@@ -18,6 +18,9 @@ const BLOB = 3
 const OFFSET_DELTA = 6
 const ID_DELTA = 7
 const HEADER_BYTES = 12
+// Larger commits, and more of them, are left unknown: what is decoded here is bounded, whoever made the pack.
+const MAX_COMMIT = 262_144
+const MAX_ENTRIES = 10_000
 
 /**
  * Reads the commits that a pack begins with: git writes them before trees and blobs (Git's documentation:
@@ -34,6 +37,7 @@ export function readCommits(bytes: Buffer, idLength: number): PackCommits {
   let at = HEADER_BYTES
   let isWhole = true
   for (let index = 0; index < count; index++) {
+    if (index === MAX_ENTRIES) return found(false)
     const entry = readEntryHead(bytes, at)
     if (entry === undefined) return found(false)
     if (entry.type === TREE || entry.type === BLOB) return found(isWhole)
@@ -43,7 +47,7 @@ export function readCommits(bytes: Buffer, idLength: number): PackCommits {
     const start = entry.end + baseLength(bytes, entry.type, entry.end, idLength / 2)
     const object = inflate(bytes, start, entry.size)
     if (object === undefined) return found(false)
-    if (entry.type === COMMIT) parents.set(commitId(object.content, idLength), parentsOf(object.content))
+    if (entry.type === COMMIT) parents.set(commitId(object.content, idLength), parentsOf(object.content, idLength))
     at = object.end
   }
   return found(isWhole)
@@ -91,7 +95,7 @@ function baseLength(bytes: Buffer, type: number, start: number, rawIdLength: num
 }
 
 function inflate(bytes: Buffer, start: number, size: number): { content: Buffer; end: number } | undefined {
-  if (start >= bytes.length || size > bytes.length * 1_000) return undefined
+  if (start >= bytes.length || size > MAX_COMMIT) return undefined
   try {
     const options = { info: true, maxOutputLength: size + 1 }
     // With `info`, the types of Node don't tell what comes back.
@@ -111,8 +115,9 @@ function commitId(content: Buffer, idLength: number): string {
   return hash.update(`commit ${content.length}\0`).update(content).digest('hex')
 }
 
-/** The `parent` lines, which stand between the `tree` and the `author`. */
-function parentsOf(content: Buffer): string[] {
-  const head = content.toString('latin1').split('\nauthor ', 1)[0] ?? ''
-  return [...head.matchAll(/^parent ([0-9a-f]{40,64})$/gm)].map(([, id = '']) => id)
+/** The `parent` lines that git reads: those right after the `tree`. Others only look like parents. */
+function parentsOf(content: Buffer, idLength: number): string[] {
+  const id = `[0-9a-f]{${idLength}}`
+  const [, lines = ''] = new RegExp(`^tree ${id}\n((?:parent ${id}\n)*)`).exec(content.toString('latin1')) ?? []
+  return [...lines.matchAll(/parent (.+)\n/g)].map(([, parent = '']) => parent)
 }

@@ -77,7 +77,9 @@ const NOTHING = Buffer.alloc(0)
 const ID = '([0-9a-f]{40}|[0-9a-f]{64})'
 const SHALLOW = new RegExp(`^shallow ${ID}\n?$`)
 // Bytes above 0x7f stand for themselves: names need not be UTF-8.
-const COMMAND = new RegExp(`^${ID} ${ID} (refs/[!-~\x80-\xff]+)\n?$`)
+const COMMAND = new RegExp(`^${ID} ${ID} (refs/[!-~\x80-\xff]{1,4000})\n?$`)
+// In git every white space parts two words, and a NUL ends them; with a space alone there is nothing to read differently.
+const CAPABILITIES = /^[ -~]{0,16000}\n?$/
 
 type FirstList = Pick<PushHead, 'commands' | 'capabilities' | 'isSigned'> & {
   readonly parts: Omit<PushHead['parts'], 'options'>
@@ -91,9 +93,9 @@ function readFirstList(packets: readonly Packet[]): FirstList {
   const [head = NOTHING, ...others] = lines
   const nul = head.indexOf(0)
   const capabilities = nul === -1 ? NOTHING : head.subarray(nul + 1)
-  const words = new Set(capabilities.toString('latin1').trim().split(' '))
+  const words = readCapabilities(capabilities.toString('latin1'))
   const start = nul === -1 ? head : head.subarray(0, nul)
-  const isSigned = start.toString('latin1').trimEnd() === 'push-cert'
+  const isSigned = start.toString('latin1') === 'push-cert'
   const texts = [...(lines.length === 0 ? [] : [start]), ...others].map((line) => line.toString('latin1'))
   const idLength = words.has('object-format=sha256') ? 64 : 40
   const commands = (isSigned ? commandLines(texts.slice(1)) : texts).map((line) => readCommand(line, idLength))
@@ -101,6 +103,14 @@ function readFirstList(packets: readonly Packet[]): FirstList {
     throw new SyntaxError('a ref is named twice')
   }
   return { commands, capabilities: words, isSigned, parts: { shallow, capabilities } }
+}
+
+/** @throws SyntaxError */
+function readCapabilities(text: string): Set<string> {
+  if (!CAPABILITIES.test(text)) throw new SyntaxError('its capabilities are not words')
+  const words = text.trim().split(' ')
+  // Git takes `atomic=no` for atomic.
+  return new Set([...words, ...words.map((word) => word.split('=', 1)[0] ?? '')])
 }
 
 /** @throws SyntaxError */

@@ -14,7 +14,9 @@ export type PushReport = {
   readonly lines: readonly Buffer[]
 }
 
-const MAX_REASON = 180
+/** Bytes; git prints longer ones, but nobody reads them. */
+const MAX_REASON = 190
+const ELLIPSIS = Buffer.from('…')
 
 /**
  * A report with refusals of ours. They stand first: an option of version 2 belongs to the `ok` before it, so that nothing
@@ -37,7 +39,7 @@ export function encodeRefusal(refusals: readonly RefRefusal[]): Buffer {
 
 /** The reason that a line gives for not changing a ref; `undefined` where it is no such line. */
 export function refusedRef(line: Buffer): { readonly ref: string; readonly reason: string } | undefined {
-  const [, ref, reason] = /^ng (\S+) (.*?)\n?$/s.exec(line.toString('latin1')) ?? []
+  const [, ref, reason] = /^ng ([^ ]+) (.*?)\n?$/s.exec(line.toString('latin1')) ?? []
   return ref === undefined || reason === undefined ? undefined : { ref, reason }
 }
 
@@ -63,6 +65,7 @@ export class ReportReader {
       this.#keep(piece)
       return Buffer.alloc(0)
     }
+    if (this.#state === 'broken') return Buffer.alloc(0)
     const passed: Buffer[] = []
     this.#outer.add(piece)
     for (let packet = this.#outer.next(); packet !== 'more'; packet = this.#outer.next()) {
@@ -87,14 +90,12 @@ export class ReportReader {
     if (this.#state !== 'open') return
     this.#length += bytes.length
     this.#report.add(bytes)
-    for (let packet: Packet | 'more' | 'malformed' = 'more'; ;) {
-      packet = this.#report.next()
-      if (packet === 'more') return
-      if (packet === 'malformed' || this.#length > MAX_REPORT) {
+    for (let packet = this.#report.next(); packet !== 'more'; packet = this.#report.next()) {
+      if (packet === 'malformed' || !isReportPacket(packet) || this.#length > MAX_REPORT) {
         this.#state = 'broken'
         return
       }
-      if (packet.kind !== 'data') {
+      if (packet.kind === 'flush') {
         this.#state = 'complete'
         return
       }
@@ -103,8 +104,15 @@ export class ReportReader {
   }
 }
 
+function isReportPacket({ kind }: Packet): boolean {
+  return kind === 'data' || kind === 'flush'
+}
+
 /** A reason as a report holds it: one line, without control characters, short. */
 function oneLine(reason: string): string {
-  const line = reason.replace(/[\0-\x1f\x7f]+/g, ' ')
-  return line.length <= MAX_REASON ? line : `${line.slice(0, MAX_REASON - 1)}…`
+  const bytes = Buffer.from(reason.replace(/[\0-\x1f\x7f]+/g, ' '))
+  if (bytes.length <= MAX_REASON) return bytes.toString()
+  // A character that was cut in two is dropped.
+  const start = bytes.toString('utf8', 0, MAX_REASON - ELLIPSIS.length).replace(/\ufffd+$/, '')
+  return `${start}${ELLIPSIS.toString()}`
 }

@@ -64,6 +64,8 @@ export async function readPushHead(body: Readable, request: IncomingMessage): Pr
 /** A body with other bytes before what is left of it. */
 export function prepend(start: Buffer, rest: Readable): Readable {
   const whole = new PassThrough()
+  // A client that leaves aborts the exchange; a reader that does not listen for this error must not end the program.
+  whole.on('error', () => undefined)
   whole.write(start)
   if (rest.destroyed && !rest.readableEnded) return whole.destroy()
   rest.on('error', (error) => whole.destroy(error))

@@ -49,7 +49,8 @@ export function planPush(head: PushHead, decisions: readonly RefDecision[]): Pus
   if (guarded.length === 0) return { kind: 'run', runs: [{ commands: free, fastForwards: [] }], refusals: refused }
   const guardedCommands = guarded.map(({ command }) => command)
   if (forceable.length === 0) {
-    const commands = head.commands.filter((command) => free.includes(command) || guardedCommands.includes(command))
+    const kept = new Set([...free, ...guardedCommands])
+    const commands = head.commands.filter((command) => kept.has(command))
     return { kind: 'run', runs: [{ commands, fastForwards: guarded }], refusals: refused }
   }
   if (isWhole) {

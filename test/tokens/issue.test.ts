@@ -1,4 +1,5 @@
 import t from 'tap'
+import { UNRESTRICTED } from '../../src/tokens/restriction.js'
 import type { Test } from 'tap'
 import type { Account } from '../../src/accounts/account.js'
 import { DAY } from '../../src/clock.js'
@@ -48,6 +49,7 @@ t.test('a token is issued as it was drafted, and its secret finds it', async (t)
     lastUsedAt: null,
     lastUsedIps: [],
     previousId: null,
+    restrictions: UNRESTRICTED,
   })
 })
 

@@ -12,7 +12,7 @@ import { requireProgram } from '../acceptance/programs.js'
 import type { World } from '../acceptance/world.js'
 import { createWorld } from '../acceptance/world.js'
 import { freePort } from '../backends/backend.js'
-import { httpUpstream, kindAt, tcpUpstream } from './stand-in.js'
+import { COMMANDS, httpUpstream, kindAt, tcpUpstream } from './stand-in.js'
 
 // Nothing breaks in the middle: a dying client, gate or server leaves no hang and no half answer that looks whole.
 
@@ -113,9 +113,9 @@ t.test('a push that takes longer to send than the upstream has to answer is not 
   })
   const world = await createWorld(t, { upstreamTimeout: '1' }, upstream)
   const push = beginPush(world, await admit(world))
-  push.write('0014some commands...')
+  push.write(COMMANDS)
   await new Promise((resolve) => setTimeout(resolve, 1_500))
-  push.end('0000')
+  push.end('PACK')
   const [answer] = (await once(push, 'response')) as [IncomingMessage]
   t.equal(answer.statusCode, 200)
   answer.resume()
@@ -129,7 +129,7 @@ t.test('an early answer to a push reaches the client while it is still sending',
   })
   const world = await createWorld(t, {}, upstream)
   const push = beginPush(world, await admit(world))
-  push.write('0014some commands...')
+  push.write(COMMANDS)
   const [answer] = (await once(push, 'response')) as [IncomingMessage]
   let body = ''
   for await (const chunk of answer) body += String(chunk)
@@ -149,7 +149,7 @@ t.test('a refusal in the middle of a push is a 502 at once, though the upstream 
   )
   const push = beginPush(world, await admit(world))
   push.on('error', () => undefined)
-  push.write('0014some commands...')
+  push.write(COMMANDS)
   const [answer] = (await once(push, 'response')) as [IncomingMessage]
   t.equal(answer.statusCode, 502)
   answer.resume()
@@ -172,8 +172,8 @@ t.test('a client that leaves takes its request to the upstream with it, within a
     const world = await createWorld(t, {}, upstream)
     const push = beginPush(world, await admit(world))
     push.on('error', () => undefined)
-    if (phase === 'while sending') push.write('0014some commands...')
-    else push.end('0014some commands...')
+    if (phase === 'while sending') push.write(COMMANDS)
+    else push.end(COMMANDS)
     await arrival
     if (phase === 'while reading') await once(push, 'response')
     const started = Date.now()

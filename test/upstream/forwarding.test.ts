@@ -3,7 +3,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { basic, http, raw } from '../acceptance/http-client.js'
 import { createWorld } from '../acceptance/world.js'
-import { bodyOf, httpUpstream, kindAt } from './stand-in.js'
+import { bodyOf, COMMANDS, httpUpstream, kindAt } from './stand-in.js'
 
 // What goes to an upstream, and what of its answers comes back (design 3 and 6).
 
@@ -90,11 +90,11 @@ t.test('a token does not reach the upstream when the client sends Expect', async
   const answer = await world.http('/team/app.git/git-receive-pack', {
     ...PUSH,
     password,
-    body: '0014some commands0000',
+    body: COMMANDS,
     headers: { ...PUSH.headers, Expect: '100-continue', Cookie: password },
   })
   t.equal(answer.status, 200)
-  t.equal(seen[0]?.body, '0014some commands0000')
+  t.equal(seen[0]?.body, COMMANDS)
   t.notOk(JSON.stringify(seen).includes(password))
   t.notOk(JSON.stringify(seen).includes(basic('', password)))
   t.equal(seen[0]?.headers.expect, undefined)

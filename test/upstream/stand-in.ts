@@ -5,6 +5,11 @@ import { createServer as createTcpServer } from 'node:net'
 import type { Test } from 'tap'
 import type { BackendKind } from '../backends/backend.js'
 
+const COMMAND = `${'0'.repeat(40)} ${'1'.repeat(40)} refs/heads/main\0 report-status`
+
+/** What a push begins with: one command, and its flush. */
+export const COMMANDS = `${(COMMAND.length + 4).toString(16).padStart(4, '0')}${COMMAND}0000`
+
 /** A server that answers HTTP as a test tells it, where a Git server would be. It ends with the test. */
 export async function httpUpstream(
   t: Test,
