@@ -67,6 +67,7 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
     bans: new Bans(),
     clock,
     ownsGroup: config.upstream === undefined,
+    budgets: store.tokens,
     onTokenUse: (token, ip, now) => lastUse.record(token, ip, now),
   })
   const live = new LiveExchanges(

@@ -5,7 +5,9 @@ import type { Backend } from '../protocol/backend.js'
 import type { GitRequest } from '../protocol/git-request.js'
 import type { PushCommand } from '../protocol/push-head.js'
 import { commandKind } from '../protocol/push-head.js'
-import type { PersonalAccessToken } from '../tokens/token.js'
+import type { Spent } from '../tokens/budget.js'
+import { formatSize } from '../tokens/budget.js'
+import type { PersonalAccessToken, TokenStore } from '../tokens/token.js'
 import type { Authentication, Identity } from './authenticate.js'
 import { accountOf, authenticate, reidentify } from './authenticate.js'
 import type { Bans } from './ban.js'
@@ -27,6 +29,8 @@ export type AccessOptions = {
   readonly clock: Clock
   /** Whether an account is admin of the group of its own name: on the embedded server only. */
   readonly ownsGroup: boolean
+  /** Where the budgets of tokens are kept. */
+  readonly budgets: Pick<TokenStore, 'spend'>
   /** Told of every token that was used. */
   readonly onTokenUse: (token: PersonalAccessToken, ip: string, now: Date) => void
 }
@@ -129,6 +133,29 @@ export class Access {
       pushToCreate: false,
     })
     return decision.kind === 'refuse' ? decision.rule : undefined
+  }
+
+  /** Whether what somebody pushes is counted. */
+  isCounted(identity: Identity): boolean {
+    if (identity.kind !== 'token') return false
+    const { budget, parentId } = identity.token
+    return budget.pushes !== null || budget.bytes !== null || parentId !== null
+  }
+
+  /**
+   * Takes what a push needs from the budget of its token.
+   *
+   * @param amount what to take; negative gives back
+   * @returns why there is not enough, or `undefined`
+   */
+  async spend(identity: Identity, amount: Spent): Promise<string | undefined> {
+    if (identity.kind !== 'token') return undefined
+    const spending = await this.#options.budgets.spend(identity.token.id, amount)
+    if (spending.kind === 'spent') return undefined
+    const { token, part, limit } = spending
+    return part === 'pushes'
+      ? `token "${token}" has used up its budget of ${limit} ${limit === 1 ? 'push' : 'pushes'}`
+      : `this push goes beyond the budget of token "${token}": ${formatSize(limit)} in all its pushes`
   }
 
   /** What whoever makes a request is to be told beside its answer, or `undefined`. @param baseUrl of this gate */

@@ -50,7 +50,10 @@ function refusedVerb(verb: RefVerb, ref: string, pusher: Pusher): string | undef
 }
 
 function refusedByToken(verb: RefVerb, ref: string, token: Pusher['token']): string | undefined {
-  if (token === undefined || token.restrictions.refs.length === 0) return undefined
+  if (token === undefined) return undefined
+  const { within } = token.restrictions
+  const outer = within === null ? undefined : refusedByToken(verb, ref, { ...token, restrictions: within })
+  if (outer !== undefined || token.restrictions.refs.length === 0) return outer
   const allowed = verbsFor(token.restrictions, ref)
   if (allowed.has(verb)) return undefined
   const name = `token "${shortened(token.name, 40)}"`

@@ -58,15 +58,26 @@ async function askSecret(label: string): Promise<string> {
   return answer
 }
 
+/** Reads the lines of standard input, up to an empty one or its end. @throws GitgateError `usage` when they are too many */
+export async function readLines({ stdin }: Terminal): Promise<string[]> {
+  const lines = (await readUntil(stdin, /\n\r?\n/)).split(/\r?\n/)
+  const end = lines.indexOf('')
+  return end === -1 ? lines : lines.slice(0, end)
+}
+
 async function readFirstLine({ stdin }: Terminal): Promise<string> {
+  return (await readUntil(stdin, /\n/)).split(/\r?\n/, 1)[0] ?? ''
+}
+
+async function readUntil(stdin: Terminal['stdin'], end: RegExp): Promise<string> {
   const chunks: Buffer[] = []
   let length = 0
   for await (const chunk of stdin) {
     const bytes = Buffer.from(chunk as Buffer | string)
     chunks.push(bytes)
     length += bytes.length
-    if (length > MAX_BYTES) throw new GitgateError('usage', 'standard input is too long for a secret')
-    if (bytes.includes('\n')) break
+    if (length > MAX_BYTES) throw new GitgateError('usage', 'standard input is too long')
+    if (end.test(Buffer.concat(chunks).toString('latin1'))) break
   }
-  return Buffer.concat(chunks).toString('utf8').split(/\r?\n/, 1)[0] ?? ''
+  return Buffer.concat(chunks).toString('utf8')
 }

@@ -5,6 +5,7 @@ import { GitgateError, messageOf } from '../errors.js'
 import { addAccessCommands } from './access.js'
 import { addBackupCommand } from './backup.js'
 import { createContext } from './context.js'
+import { addCredentialCommand } from './credential.js'
 import { addDoctorCommand } from './doctor.js'
 import type { Terminal } from './output.js'
 import { addProtectCommands } from './protect.js'
@@ -54,6 +55,7 @@ export async function runCli(
   addProtectCommands(program, context)
   addRepoCommands(program, context)
   addSettingsCommands(program, context)
+  addCredentialCommand(program, context)
   addBackupCommand(program, context)
   addDoctorCommand(program, context)
   everyCommand(program, (command) => {

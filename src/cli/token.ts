@@ -4,13 +4,7 @@ import type { WantedExpiry } from '../tokens/expiry.js'
 import { parseExpiryDate, parseExpirySpan } from '../tokens/expiry.js'
 import type { IssuedToken } from '../tokens/issue.js'
 import { issueToken, rotateToken } from '../tokens/issue.js'
-import {
-  describeRestrictions,
-  formatRefRule,
-  isRestricted,
-  parseRestrictions,
-  REF_VERBS,
-} from '../tokens/restriction.js'
+import { REF_VERBS } from '../tokens/restriction.js'
 import { ALL_SCOPES, parseScopes, scopeSummary } from '../tokens/scope.js'
 import { digestSecret } from '../tokens/secret.js'
 import type { PersonalAccessToken } from '../tokens/token.js'
@@ -20,44 +14,33 @@ import { issueRules } from '../policies/issue-rules.js'
 import type { CliContext, OpenCli } from './context.js'
 import { addCommand, requireAccount, requireId, withStore } from './context.js'
 import { readSecret } from './input.js'
+import type { LimitOptions } from './token-limits.js'
+import { addLimitOptions, describeLimits, limitFields, limitsOf } from './token-limits.js'
 
 type ExpiryOptions = { expiresAt?: string; expiresIn?: string; json?: true }
-type CreateOptions = ExpiryOptions & {
-  name: string
-  scopes: string
-  description?: string
-  repo?: string[]
-  ref?: string[]
-}
+type CreateOptions = ExpiryOptions & LimitOptions & { name: string; scopes: string; description?: string }
 type ListOptions = { user?: string; state?: string; json?: true }
 
 /** `gitgate token …`: personal access tokens. */
 export function addTokenCommands(program: Command, context: CliContext): void {
   const group = program.command('token').description('personal access tokens')
 
-  addExpiryOptions(
-    addCommand(
-      group,
-      'create <user>',
-      'make a token; its secret alone goes to standard output, once',
-      'TOKEN=$(gitgate token create alice --name ci --scopes read_repository --expires-in 90d)',
-    ),
+  const create = addCommand(
+    group,
+    'create <user>',
+    'make a token; its secret alone goes to standard output, once',
+    'TOKEN=$(gitgate token create alice --name ci --scopes read_repository --expires-in 90d)',
   )
+  addLimitOptions(addExpiryOptions(create))
     .requiredOption('--name <name>', 'what it is for')
     .requiredOption(
       '--scopes <list>',
       'what it may do, with commas between: read_repository clones, write_repository pushes, too',
     )
     .option('--description <text>', 'more about what it is for')
-    .option('--repo <pattern>', 'reach these repositories only: team/app, team/*; may be repeated', gather)
-    .option(
-      '--ref <rule>',
-      "push these refs only: 'agent/*' (branches; to create and update), 'refs/tags/v*:create,delete'; may be repeated",
-      gather,
-    )
     .addHelpText(
       'after',
-      `\nA token for a coding agent, which can push nothing but its own branches of one repository:\n  $ gitgate token create alice --name agent --scopes write_repository --repo team/app --ref 'agent/*' --expires-in 12h\n\nWhat a push does to a ref: ${REF_VERBS.join(', ')} (an update that is no fast-forward); without a choice, create and update.\n\nScopes:\n${ALL_SCOPES.map((scope) => `  ${scope.padEnd(18)}${scopeSummary(scope)}`).join('\n')}`,
+      `\nA token for a coding agent, which can push nothing but its own branches of one repository:\n  $ gitgate token create alice --name agent --scopes write_repository --repo team/app --ref 'agent/*' --expires-in 12h --max-pushes 20\n\nWhat a push does to a ref: ${REF_VERBS.join(', ')} (an update that is no fast-forward); without a choice, create and update.\n\nScopes:\n${ALL_SCOPES.map((scope) => `  ${scope.padEnd(18)}${scopeSummary(scope)}`).join('\n')}`,
     )
     .action((username: string, options: CreateOptions) =>
       withStore(context, async (cli) => {
@@ -68,7 +51,7 @@ export function addTokenCommands(program: Command, context: CliContext): void {
           name: options.name,
           description: options.description ?? null,
           scopes: parseScopes(options.scopes),
-          restrictions: parseRestrictions(options.repo ?? [], options.ref ?? []),
+          ...limitsOf(options),
           expiry: wantedExpiry(options, now),
         }
         const issued = await issueToken(cli.store.tokens, owner, draft, rules, now)
@@ -133,10 +116,6 @@ export function addTokenCommands(program: Command, context: CliContext): void {
   )
 }
 
-function gather(value: string, before: readonly string[] = []): string[] {
-  return [...before, value]
-}
-
 function addExpiryOptions(command: Command): Command {
   return command
     .option('--expires-at <date>', 'YYYY-MM-DD: over when that day begins in UTC')
@@ -158,7 +137,8 @@ async function showIssued(
   json: true | undefined,
 ): Promise<void> {
   const expiry = token.expiresAt === null ? 'never expires' : `expires at ${token.expiresAt.toISOString()}`
-  const limits = isRestricted(token.restrictions) ? `only ${describeRestrictions(token.restrictions)}; ` : ''
+  const words = describeLimits(token)
+  const limits = words === '-' ? '' : `only ${words}; `
   if (json === true) {
     const { id, name, ...rest } = await entityOf(cli, token)
     cli.output.json({ id, name, token: secret.reveal(), user, ...rest })
@@ -191,7 +171,7 @@ async function listTokens(cli: OpenCli, { user, state, json }: ListOptions): Pro
       usernames.get(token.userId) ?? '?',
       token.name,
       token.scopes.join(','),
-      describeRestrictions(token.restrictions),
+      describeLimits(token),
       tokenState(token, cli.clock(), current.enforce_pat_expiration),
       entity.expires_at ?? 'never',
       token.lastUsedAt?.toISOString() ?? 'never',
@@ -213,8 +193,7 @@ async function showToken(cli: OpenCli, token: PersonalAccessToken, json: true | 
     ['Description', token.description ?? '-'],
     ['User', username],
     ['Scopes', token.scopes.join(', ')],
-    ['Repositories', token.restrictions.repositories.join(', ') || 'all that the account reaches'],
-    ['May push', token.restrictions.refs.map(formatRefRule).join(', ') || 'whatever the account may'],
+    ...limitFields(token),
     ['State', tokenState(token, cli.clock(), settings.enforce_pat_expiration)],
     ['Created', token.createdAt.toISOString()],
     ['Expires', token.expiresAt?.toISOString() ?? 'never'],

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import type { Readable } from 'node:stream'
+import type { Duplex, Readable } from 'node:stream'
 import { PassThrough } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import type { PushHead } from '../protocol/push-head.js'
@@ -64,9 +64,14 @@ export async function readPushHead(body: Readable, request: IncomingMessage): Pr
 /** A body with other bytes before what is left of it. */
 export function prepend(start: Buffer, rest: Readable): Readable {
   const whole = new PassThrough()
+  whole.write(start)
+  return flowInto(rest, whole)
+}
+
+/** Pipes a body on; a client that leaves fails both ends. */
+export function flowInto(rest: Readable, whole: Duplex): Readable {
   // A client that leaves aborts the exchange; a reader that does not listen for this error must not end the program.
   whole.on('error', () => undefined)
-  whole.write(start)
   if (rest.destroyed && !rest.readableEnded) return whole.destroy()
   rest.on('error', (error) => whole.destroy(error))
   rest.on('close', () => {

@@ -25,7 +25,8 @@ export type Admitted = {
 export function conclude(outcome: ServeOutcome, end: () => void, admitted: Admitted): void {
   const { request, identity, exchange, options } = admitted
   const { record, response, requestId } = exchange
-  if (record.decision === 'cut') return
+  // It was ended with words of ours already.
+  if (record.decision === 'cut' || record.decision === 'refused') return
   switch (outcome.kind) {
     case 'answered':
       record.decision = 'served'

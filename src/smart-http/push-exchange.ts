@@ -2,10 +2,13 @@ import type { Readable } from 'node:stream'
 import { millisecondsSince } from '../http.js'
 import type { Exchange, ServeOutcome } from '../protocol/backend.js'
 import type { PushHead } from '../protocol/push-head.js'
+import { encodeRefusal } from '../protocol/push-report.js'
 import type { SideBand } from '../protocol/side-band.js'
+import { encodeAnswer, encodeProgress } from '../protocol/side-band.js'
 import { prepend } from './body.js'
 import type { Admitted } from './conclude.js'
 import type { OpenExchange } from './exchange.js'
+import { reports } from './push-plan.js'
 
 /** A push whose commands are known. */
 export type Push = OpenExchange & {
@@ -38,4 +41,24 @@ export async function handOver({ admitted }: Push, git: Exchange): Promise<Serve
   const outcome = await options.backend.serve(request, git)
   exchange.record.backend_ms = (exchange.record.backend_ms ?? 0) + millisecondsSince(started)
   return outcome
+}
+
+/**
+ * Ends a push that is not allowed any more, before the backend has answered: its input ends, so that it changes nothing,
+ * and each ref is told the reason.
+ *
+ * @returns false where the client takes no report
+ */
+export function endPush(push: Push, text: string): boolean {
+  const { head, pack, sideBand, git, end, abort } = push
+  if (!reports(head) || push.isBegun()) return false
+  abort()
+  pack.unpipe()
+  pack.resume()
+  const report = encodeRefusal(head.commands.map((command) => ({ command, reason: text })))
+  const answer = git.begin()
+  if (sideBand !== undefined) answer.write(encodeProgress(text, sideBand))
+  answer.write(sideBand === undefined ? report : encodeAnswer(report, sideBand))
+  end()
+  return true
 }

@@ -30,6 +30,8 @@ export async function refusePush(push: Push, refusals: readonly RefRefusal[]): P
   }
   const { record } = exchange
   record.decision = 'refused'
+  record.rule = reason
+  record.refused_refs = refusals.length
   let answer: Writable | undefined
   const begin = (): Writable => (answer ??= push.git.begin())
   const say = (text: string): void => {

@@ -27,6 +27,11 @@ const EMPTY_PACK = {
  */
 export async function runPush(push: Push, plan: PushPlan & { kind: 'run' }): Promise<void> {
   const { admitted, sideBand, git, end } = push
+  const { record } = admitted.exchange
+  if (plan.refusals[0] !== undefined) {
+    record.refused_refs = plan.refusals.length
+    record.rule = plan.refusals[0].reason
+  }
   let answer: Writable | undefined
   const begin = (): Writable => (answer ??= git.begin())
   const reports: PushReport[] = []

@@ -1,9 +1,8 @@
 import type { Writable } from 'node:stream'
 import type { RefDecision } from '../access/decide-ref.js'
 import type { AnswerHead } from '../protocol/backend.js'
-import { encodeRefusal } from '../protocol/push-report.js'
 import type { SideBand } from '../protocol/side-band.js'
-import { BAND, encodeAnswer, encodeBand, encodeProgress, sideBandOf } from '../protocol/side-band.js'
+import { BAND, encodeBand, encodeProgress } from '../protocol/side-band.js'
 import { speaking } from './answer-stream.js'
 import { refuse } from './answers.js'
 import type { Admitted } from './conclude.js'
@@ -12,9 +11,10 @@ import type { OpenExchange } from './exchange.js'
 import { openExchange } from './exchange.js'
 import { proveFastForwards } from './fast-forward.js'
 import { decodePush, readPushHead } from './body.js'
+import { takeFromBudget } from './push-budget.js'
 import type { Push } from './push-exchange.js'
-import { handOver, withHead } from './push-exchange.js'
-import { planPush, reports } from './push-plan.js'
+import { endPush, handOver, withHead } from './push-exchange.js'
+import { planPush } from './push-plan.js'
 import { refusePush } from './push-refusal.js'
 import { runPush } from './push-run.js'
 
@@ -37,7 +37,8 @@ export async function servePush(admitted: Admitted): Promise<void> {
     return
   }
   exchange.record.refs = head.commands.length
-  const sideBand = sideBandOf(head.capabilities)
+  // Git's receive-pack knows the wide one alone.
+  const sideBand = head.capabilities.has('side-band-64k') ? 'side-band-64k' : undefined
   const wantsNotice = sideBand !== undefined && !head.capabilities.has('quiet')
   const notice = wantsNotice ? await options.access.notice(identity, options.baseUrl()) : undefined
   const served = withNotice(opened, notice, sideBand)
@@ -52,25 +53,22 @@ export async function servePush(admitted: Admitted): Promise<void> {
   if (proven !== undefined && (await isStillAllowed())) await carryOut(proven.push, proven.decisions)
 }
 
-/** Does what the decisions leave of a push. */
+/** Does what the decisions and the budget leave of a push. */
 async function carryOut(push: Push, decisions: readonly RefDecision[]): Promise<void> {
-  const { admitted, head } = push
-  const { record } = admitted.exchange
+  const { head } = push
   const plan = planPush(head, decisions)
-  if (plan.kind !== 'pass' && plan.refusals.length > 0) {
-    record.refused_refs = plan.refusals.length
-    record.rule = plan.refusals[0]?.reason ?? ''
+  if (plan.kind === 'refuse') {
+    await refusePush(push, plan.refusals)
+    return
   }
-  switch (plan.kind) {
-    case 'refuse':
-      await refusePush(push, plan.refusals)
-      break
-    case 'run':
-      await runPush(push, plan)
-      break
-    case 'pass':
-      await passPush(push)
-  }
+  const taken = await takeFromBudget(push)
+  if (typeof taken === 'string') {
+    await refusePush(
+      push,
+      head.commands.map((command) => ({ command, reason: taken })),
+    )
+  } else if (plan.kind === 'run') await runPush(taken, plan)
+  else await passPush(taken)
 }
 
 /** Hands over a push as it is. */
@@ -100,24 +98,4 @@ function withNotice(served: OpenExchange, notice: string | undefined, sideBand: 
     return answer
   }
   return { ...served, git: { ...served.git, begin }, isBegun: () => isBegun }
-}
-
-/**
- * Ends a push that is not allowed any more, before the backend has answered: its input ends, so that it changes nothing,
- * and each ref is told the reason.
- *
- * @returns false where the client takes no report
- */
-function endPush(push: Push, text: string): boolean {
-  const { head, pack, sideBand, git, end, abort } = push
-  if (!reports(head) || push.isBegun()) return false
-  abort()
-  pack.unpipe()
-  pack.resume()
-  const report = encodeRefusal(head.commands.map((command) => ({ command, reason: text })))
-  const answer = git.begin()
-  if (sideBand !== undefined) answer.write(encodeProgress(text, sideBand))
-  answer.write(sideBand === undefined ? report : encodeAnswer(report, sideBand))
-  end()
-  return true
 }

@@ -33,6 +33,12 @@ export type Schema = {
     scopes: string
     repositories: string
     refs: string
+    within_limits: string | null
+    max_pushes: number | null
+    max_push_bytes: number | null
+    pushes: Generated<number>
+    push_bytes: Generated<number>
+    parent_id: number | null
     token_digest: string
     created_at: number
     expires_at: number | null

@@ -2,7 +2,8 @@ import type { Selectable } from 'kysely'
 import { sql } from 'kysely'
 import { DAY } from '../clock.js'
 import { GitgateError, hasSystemCode } from '../errors.js'
-import type { RefRule } from '../tokens/restriction.js'
+import type { Spending, Spent } from '../tokens/budget.js'
+import type { RefRule, Restrictions } from '../tokens/restriction.js'
 import type { Scope } from '../tokens/scope.js'
 import type { AddIp, NewToken, PersonalAccessToken, TokenStore, TokenUse } from '../tokens/token.js'
 import type { Queries } from './database.js'
@@ -23,7 +24,11 @@ export function tokenFrom(row: TokenRow): PersonalAccessToken {
     restrictions: {
       repositories: JSON.parse(row.repositories) as string[],
       refs: JSON.parse(row.refs) as RefRule[],
+      within: row.within_limits === null ? null : (JSON.parse(row.within_limits) as Restrictions),
     },
+    budget: { pushes: row.max_pushes, bytes: row.max_push_bytes },
+    spent: { pushes: row.pushes, bytes: row.push_bytes },
+    parentId: row.parent_id,
     createdAt: new Date(row.created_at),
     expiresAt: instant(row.expires_at),
     revokedAt: instant(row.revoked_at),
@@ -43,6 +48,12 @@ export const TOKEN_COLUMNS = [
   'scopes',
   'repositories',
   'refs',
+  'within_limits',
+  'max_pushes',
+  'max_push_bytes',
+  'pushes',
+  'push_bytes',
+  'parent_id',
   'created_at',
   'expires_at',
   'revoked_at',
@@ -84,6 +95,16 @@ export function tokenStore(queries: Queries): TokenStore {
         return wasActive ? insert(transaction, successor) : undefined
       }),
 
+    spend: (id, amount) => atomically(queries, (transaction) => spend(transaction, id, amount)),
+
+    async prune(parentId, before) {
+      await queries
+        .deleteFrom('personal_access_tokens')
+        .where('parent_id', '=', parentId)
+        .where('expires_at', '<', before.getTime())
+        .execute()
+    },
+
     recordUses: (uses, addIp) =>
       atomically(queries, async (transaction) => {
         for (const use of uses) await recordUse(transaction, use, addIp)
@@ -99,6 +120,12 @@ async function insert(queries: Queries, token: NewToken): Promise<PersonalAccess
     scopes: JSON.stringify(token.scopes),
     repositories: JSON.stringify(token.restrictions.repositories),
     refs: JSON.stringify(token.restrictions.refs),
+    within_limits: token.restrictions.within === null ? null : JSON.stringify(token.restrictions.within),
+    max_pushes: token.budget.pushes,
+    max_push_bytes: token.budget.bytes,
+    pushes: token.spent.pushes,
+    push_bytes: token.spent.bytes,
+    parent_id: token.parentId,
     token_digest: token.digest.reveal(),
     created_at: token.createdAt.getTime(),
     expires_at: token.expiresAt?.getTime() ?? null,
@@ -122,8 +149,44 @@ async function revoke(transaction: Queries, id: number, now: Date): Promise<bool
     .where('id', '=', id)
     .where('revoked_at', 'is', null)
     .executeTakeFirst()
+  await transaction
+    .updateTable('personal_access_tokens')
+    .set({ revoked_at: now.getTime() })
+    .where('parent_id', '=', id)
+    .where('revoked_at', 'is', null)
+    .execute()
   await moveSecurityEpoch(transaction)
   return result.numUpdatedRows === 1n
+}
+
+/** Takes from the budgets of a token and of its parent; there is no longer line of descent. */
+async function spend(transaction: Queries, id: number, amount: Spent): Promise<Spending> {
+  const rows = await transaction
+    .selectFrom('personal_access_tokens')
+    .select(['id', 'name', 'max_pushes', 'max_push_bytes', 'pushes', 'push_bytes'])
+    .where((eb) =>
+      eb.or([
+        eb('id', '=', id),
+        eb('id', 'in', eb.selectFrom('personal_access_tokens as child').select('parent_id').where('child.id', '=', id)),
+      ]),
+    )
+    .execute()
+  for (const { name, max_pushes: pushes, max_push_bytes: bytes, ...spent } of rows) {
+    if (pushes !== null && spent.pushes + amount.pushes > pushes)
+      return { kind: 'exhausted', token: name, part: 'pushes', limit: pushes }
+    if (bytes !== null && spent.push_bytes + amount.bytes > bytes)
+      return { kind: 'exhausted', token: name, part: 'bytes', limit: bytes }
+  }
+  await transaction
+    .updateTable('personal_access_tokens')
+    .set((eb) => ({ pushes: eb('pushes', '+', amount.pushes), push_bytes: eb('push_bytes', '+', amount.bytes) }))
+    .where(
+      'id',
+      'in',
+      rows.map((row) => row.id),
+    )
+    .execute()
+  return { kind: 'spent' }
 }
 
 async function recordUse(transaction: Queries, use: TokenUse, addIp: AddIp): Promise<void> {

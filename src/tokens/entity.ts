@@ -4,7 +4,8 @@ import type { PersonalAccessToken, TokenState } from './token.js'
 
 /**
  * A token as GitLab's API shows it: for every `--json`, and the API. `expires_at` is a date, as there; the exact instant
- * stands beside it. `repositories` and `refs` are ours: what the token is limited to; empty, where it is not.
+ * stands beside it. `repositories`, `refs`, the budgets and `parent_id` are ours: what the token is
+ * limited to, and what it was derived from.
  */
 export function tokenEntity(token: PersonalAccessToken, state: TokenState) {
   return {
@@ -16,6 +17,11 @@ export function tokenEntity(token: PersonalAccessToken, state: TokenState) {
     scopes: token.scopes,
     repositories: token.restrictions.repositories,
     refs: token.restrictions.refs.map(formatRefRule),
+    max_pushes: token.budget.pushes,
+    max_push_bytes: token.budget.bytes,
+    pushes: token.spent.pushes,
+    push_bytes: token.spent.bytes,
+    parent_id: token.parentId,
     user_id: token.userId,
     last_used_at: token.lastUsedAt?.toISOString() ?? null,
     active: state === 'active',

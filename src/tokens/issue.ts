@@ -6,6 +6,8 @@ import { GitgateError } from '../errors.js'
 import { hasUnprintable } from '../printable.js'
 import type { Secret } from '../secret.js'
 import type { WantedExpiry } from './expiry.js'
+import type { Budget } from './budget.js'
+import { UNLIMITED } from './budget.js'
 import type { Restrictions } from './restriction.js'
 import { UNRESTRICTED } from './restriction.js'
 import type { Scope } from './scope.js'
@@ -31,6 +33,8 @@ export type TokenDraft = {
   readonly scopes: readonly Scope[]
   /** @default none */
   readonly restrictions?: Restrictions
+  /** @default none */
+  readonly budget?: Budget
   readonly expiry: WantedExpiry
   readonly impersonation?: boolean
 }
@@ -44,6 +48,7 @@ const ROTATED_FOR = 7 * DAY
 /**
  * Issues a personal access token.
  *
+ * @param parentId the token that it is derived from
  * @throws GitgateError `invalid` for a blank name, a missing scope or an expiry that has passed; `forbidden` where a rule
  *   of the instance excludes it, with what it allows
  */
@@ -53,6 +58,7 @@ export async function issueToken(
   draft: TokenDraft,
   rules: IssueRules,
   now: Date,
+  parentId: number | null = null,
 ): Promise<IssuedToken> {
   const secret = mintSecret(rules.prefix)
   const token = await store.add({
@@ -60,6 +66,8 @@ export async function issueToken(
     userId: owner.id,
     createdAt: now,
     previousId: null,
+    parentId,
+    spent: { pushes: 0, bytes: 0 },
     digest: digestSecret(secret),
   })
   return { token, secret }
@@ -86,6 +94,9 @@ export async function rotateToken(
     userId: owner.id,
     createdAt: now,
     previousId: old.id,
+    parentId: old.parentId,
+    // A new secret is no new budget.
+    spent: old.spent,
     digest: digestSecret(secret),
   })
   if (token === undefined) throw new GitgateError('conflict', `token ${old.id} is revoked already; create a new one`)
@@ -120,6 +131,7 @@ function checkDraft(owner: Account, draft: TokenDraft, rules: IssueRules, now: D
     description,
     scopes: draft.scopes,
     restrictions: draft.restrictions ?? UNRESTRICTED,
+    budget: draft.budget ?? UNLIMITED,
     expiresAt,
     impersonation: draft.impersonation ?? false,
   }

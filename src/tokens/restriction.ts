@@ -22,10 +22,12 @@ export type Restrictions = {
   readonly repositories: readonly string[]
   /** What it may push; no rule: whatever its account may. */
   readonly refs: readonly RefRule[]
+  /** The limits of the token that it was derived from, which hold as well. */
+  readonly within: Restrictions | null
 }
 
 /** Those of a token that is limited by nothing but its scopes. */
-export const UNRESTRICTED: Restrictions = { repositories: [], refs: [] }
+export const UNRESTRICTED: Restrictions = { repositories: [], refs: [], within: null }
 
 const DEFAULT_VERBS: readonly RefVerb[] = ['create', 'update']
 /** As many as anybody needs, and few enough to be compared with each ref of a push. */
@@ -43,7 +45,7 @@ export function parseRestrictions(repositories: readonly string[], refs: readonl
     throw new GitgateError('invalid', `a token takes ${MAX_PATTERNS} patterns at most`)
   }
   for (const pattern of repositories) checkRepositoryPattern(pattern)
-  return { repositories: [...new Set(repositories)], refs: refs.map(parseRefRule) }
+  return { repositories: [...new Set(repositories)], refs: refs.map(parseRefRule), within: null }
 }
 
 /** A rule as {@link parseRestrictions} reads it. */
@@ -52,18 +54,20 @@ export function formatRefRule({ pattern, verbs }: RefRule): string {
 }
 
 /** Restrictions in a few words, for people; `-` where there are none. */
-export function describeRestrictions({ repositories, refs }: Restrictions): string {
-  return [...repositories, ...refs.map(formatRefRule)].join(' ') || '-'
+export function describeRestrictions({ repositories, refs, within }: Restrictions): string {
+  const outer = within === null ? [] : [`(within ${describeRestrictions(within)})`]
+  return [...repositories, ...refs.map(formatRefRule), ...outer].join(' ') || '-'
 }
 
 /** Whether there are any. */
-export function isRestricted({ repositories, refs }: Restrictions): boolean {
-  return repositories.length + refs.length > 0
+export function isRestricted({ repositories, refs, within }: Restrictions): boolean {
+  return repositories.length + refs.length > 0 || within !== null
 }
 
 /** Whether a token of these restrictions reaches a repository at all. */
-export function reaches({ repositories }: Restrictions, path: RepositoryPath): boolean {
-  return repositories.length === 0 || repositories.some((pattern) => repositoryMatcher(pattern)(path))
+export function reaches({ repositories, within }: Restrictions, path: RepositoryPath): boolean {
+  const isOwn = repositories.length === 0 || repositories.some((pattern) => repositoryMatcher(pattern)(path))
+  return isOwn && (within === null || reaches(within, path))
 }
 
 /** What the rules let a token do to a ref; empty where no rule is about it. */

@@ -1,4 +1,5 @@
 import type { Secret } from '../secret.js'
+import type { Budget, Spending, Spent } from './budget.js'
 import type { Restrictions } from './restriction.js'
 import type { Scope } from './scope.js'
 
@@ -11,6 +12,8 @@ export type PersonalAccessToken = {
   readonly description: string | null
   readonly scopes: readonly Scope[]
   readonly restrictions: Restrictions
+  readonly budget: Budget
+  readonly spent: Spent
   readonly createdAt: Date
   /** The instant from which it is over; `null`: never. */
   readonly expiresAt: Date | null
@@ -23,6 +26,8 @@ export type PersonalAccessToken = {
   readonly lastUsedIps: readonly string[]
   /** The token that this one replaced when it was rotated. */
   readonly previousId: number | null
+  /** The token that this one was derived from, with which it ends. */
+  readonly parentId: number | null
 }
 
 /** What is stored when a token is issued. */
@@ -33,6 +38,9 @@ export type NewToken = Pick<
   | 'description'
   | 'scopes'
   | 'restrictions'
+  | 'budget'
+  | 'spent'
+  | 'parentId'
   | 'createdAt'
   | 'expiresAt'
   | 'impersonation'
@@ -54,10 +62,18 @@ export interface TokenStore {
   find(id: number): Promise<PersonalAccessToken | undefined>
   findByDigest(digest: Secret): Promise<PersonalAccessToken | undefined>
   list(filter: TokenFilter): Promise<PersonalAccessToken[]>
-  /** @returns false when it was revoked before */
+  /** Revokes a token and all that were derived from it. @returns false when it was revoked before */
   revoke(id: number, now: Date): Promise<boolean>
   /** Revokes a token and adds its successor, both or neither. @returns `undefined` when it was revoked before */
   replace(id: number, successor: NewToken): Promise<PersonalAccessToken | undefined>
+  /**
+   * Takes what a push needs from the budgets of a token and of the one that it was derived from: from all, or from none.
+   *
+   * @param amount what to take; negative gives back
+   */
+  spend(id: number, amount: Spent): Promise<Spending>
+  /** Deletes the tokens derived from one that were over before an instant. */
+  prune(parentId: number, before: Date): Promise<void>
   /**
    * Moves `last_used_at`, where it is a day old, and the last addresses.
    *

@@ -44,6 +44,7 @@ async function createWorld(t: Test): Promise<World> {
     bans: new Bans(),
     clock: hands.clock,
     ownsGroup: true,
+    budgets: store.tokens,
     onTokenUse: ({ id }) => used.push(id),
   })
   const askRaw = async (header: string | undefined, ip = ADDRESS): Promise<string> => {

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { UNLIMITED } from '../../src/tokens/budget.js'
 import { UNRESTRICTED } from '../../src/tokens/restriction.js'
 import type { Identity } from '../../src/access/authenticate.js'
 import type { Circumstances, Decision } from '../../src/access/decide.js'
@@ -36,6 +37,9 @@ function byToken(...scopes: Scope[]): Identity {
     previousId: null,
     description: null,
     restrictions: UNRESTRICTED,
+    budget: UNLIMITED,
+    spent: { pushes: 0, bytes: 0 },
+    parentId: null,
   }
   const plain = { id: 7, userId: 1, name: 'ci', createdAt: NOON, impersonation: false, lastUsedIps: [] }
   return { kind: 'token', account: alice, token: { ...never, ...plain, scopes } }

@@ -3,6 +3,7 @@ import t from 'tap'
 import { AccessMemory } from '../../src/access/memory.js'
 import { DAY } from '../../src/clock.js'
 import { Secret } from '../../src/secret.js'
+import { UNLIMITED } from '../../src/tokens/budget.js'
 import { rotateToken } from '../../src/tokens/issue.js'
 import { parseRestrictions, UNRESTRICTED } from '../../src/tokens/restriction.js'
 import type { NewToken } from '../../src/tokens/token.js'
@@ -20,6 +21,9 @@ function newToken(userId: number, given: Partial<NewToken> = {}): NewToken {
     impersonation: false,
     previousId: null,
     restrictions: UNRESTRICTED,
+    budget: UNLIMITED,
+    spent: { pushes: 0, bytes: 0 },
+    parentId: null,
   }
   return { ...plain, userId, scopes: ['read_repository'], createdAt: NOON, digest, ...given }
 }

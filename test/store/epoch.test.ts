@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import t from 'tap'
+import { UNLIMITED } from '../../src/tokens/budget.js'
 import { UNRESTRICTED } from '../../src/tokens/restriction.js'
 import type { Test } from 'tap'
 import { AccessMemory } from '../../src/access/memory.js'
@@ -19,6 +20,9 @@ function newToken(userId: number, digest = DIGEST): NewToken {
     impersonation: false,
     previousId: null,
     restrictions: UNRESTRICTED,
+    budget: UNLIMITED,
+    spent: { pushes: 0, bytes: 0 },
+    parentId: null,
   }
   return { ...plain, userId, scopes: ['read_repository'], createdAt: NOON, digest }
 }

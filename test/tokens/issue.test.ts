@@ -1,4 +1,5 @@
 import t from 'tap'
+import { UNLIMITED } from '../../src/tokens/budget.js'
 import { UNRESTRICTED } from '../../src/tokens/restriction.js'
 import type { Test } from 'tap'
 import type { Account } from '../../src/accounts/account.js'
@@ -50,6 +51,9 @@ t.test('a token is issued as it was drafted, and its secret finds it', async (t)
     lastUsedIps: [],
     previousId: null,
     restrictions: UNRESTRICTED,
+    budget: UNLIMITED,
+    spent: { pushes: 0, bytes: 0 },
+    parentId: null,
   })
 })
 
