@@ -65,6 +65,43 @@ t.test('a protection holds in any case of letters, of the ref and of the reposit
   t.match(decide('refs/heads/MAIN', { protections: [main] })[1], /^no: refs\/heads\/Main is protected/)
 })
 
+/** A text in each case of each of its letters. */
+function casesOf(text: string): string[] {
+  return Array.from(text).reduce<string[]>(
+    (starts, letter) => {
+      const cases = new Set([letter, letter.toUpperCase(), letter.toLowerCase(), letter === 'Σ' ? 'ς' : letter])
+      return starts.flatMap((start) => [...cases].map((one) => start + one))
+    },
+    [''],
+  )
+}
+
+// Attack: a branch beside a protected one, whose name differs in a letter of which the lower case depends on the letters
+// around it: a capital sigma before a wildcard is the last of its word in the pattern, but not in the name.
+t.test('a protection holds in any case of letters whose case is not plain', async (t) => {
+  t.equal(casesOf('ΑΣΑ').length, 12)
+  for (const typed of casesOf('ΑΣ')) {
+    const greek = protection(`refs/heads/${typed}* nobody nobody nobody`)
+    for (const name of [...casesOf('ΑΣΑ'), ...casesOf('ΑΣ'), ...casesOf('ΑΣ-2')])
+      t.ok(greek.matches(REPOSITORY, `refs/heads/${name}`), `${typed}*: ${name}`)
+    t.notOk(greek.matches(REPOSITORY, 'refs/heads/ΑΤΑ'))
+  }
+  const rest = protection('*ΣΑ nobody nobody nobody')
+  for (const name of casesOf('ΑΣΑ')) t.ok(rest.matches(REPOSITORY, `refs/heads/${name}`), `*ΣΑ: ${name}`)
+})
+
+t.test('letters that are two in the other case are no fault', async (t) => {
+  const holds = (pattern: string, name: string) =>
+    protection(`${pattern} nobody nobody nobody`).matches(REPOSITORY, `refs/heads/${name}`)
+  for (const name of ['straße/1', 'STRASSE/1', 'Strasse/1']) t.ok(holds('straße/*', name), name)
+  for (const name of ['İ', 'İstanbul', 'i̇stanbul']) t.ok(holds('İ*', name), name)
+  for (const name of ['ısparta', 'ISPARTA', 'Isparta']) t.ok(holds('ı*', name), name)
+  for (const name of ['ﬁx', 'FIX', 'ŉ', 'ΐ', '\u{10400}']) {
+    t.ok(holds('*', name), JSON.stringify(name))
+    t.ok(holds(name, name.toUpperCase()), JSON.stringify(name))
+  }
+})
+
 t.test('a protection is read from what is typed, and told in a few words', async (t) => {
   const levels = { push: 'write', force: 'nobody', delete: 'admin' }
   const parsed = parseProtection('team/**', 'release/*', levels)

@@ -1,5 +1,4 @@
 // What the beginning of a pack proves of history, with packs as git makes them.
-import { deflateSync } from 'node:zlib'
 import fc from 'fast-check'
 import t from 'tap'
 import type { Test } from 'tap'
@@ -7,6 +6,7 @@ import type { PackCommits } from '../../src/protocol/pack-commits.js'
 import { readCommits, traceAncestry } from '../../src/protocol/pack-commits.js'
 import { GitClient } from '../acceptance/git-client.js'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'
+import { entryOf, packOf } from './pack-bytes.js'
 
 type History = {
   readonly idLength: number
@@ -171,16 +171,8 @@ t.test('a pack that is cut off proves no more than all of it, and is no fault', 
   t.strictSame(kinds, new Set(['open', 'proven']))
 })
 
-/** A pack of commits, made by hand: whatever they hold, it is sound as a pack. */
-function packOf(contents: readonly Buffer[]): Buffer {
-  const count = Buffer.alloc(4)
-  count.writeUInt32BE(contents.length)
-  const entries = contents.flatMap((content) => {
-    const size = [0x90 | (content.length & 15), 0x80 | ((content.length >> 4) & 0x7f), content.length >> 11]
-    return [Buffer.from(size), deflateSync(content)]
-  })
-  return Buffer.concat([Buffer.from('PACK\0\0\0\x02'), count, ...entries])
-}
+/** Whatever they hold, they are sound as a pack. */
+const packOfCommits = (contents: readonly Buffer[]) => packOf(contents.map((content) => entryOf(content)))
 
 // Attack: commits or a pack are changed so that they seem to lead to the old commit.
 t.test('what is changed never proves a wrong ancestor: commits are known by their hashes', async (t) => {
@@ -192,7 +184,7 @@ t.test('what is changed never proves a wrong ancestor: commits are known by thei
   const contents = await Promise.all(
     news.map(async (id) => Buffer.from(`${await history.run('cat-file', 'commit', id)}\n`)),
   )
-  t.strictSame(readCommits(packOf(contents), 40).parents, new Map(news.map((id) => [id, truth.get(id)])))
+  t.strictSame(readCommits(packOfCommits(contents), 40).parents, new Map(news.map((id) => [id, truth.get(id)])))
   const pack = await history.pack([last], [old])
 
   const someBytes = fc.oneof(
@@ -214,11 +206,11 @@ t.test('what is changed never proves a wrong ancestor: commits are known by thei
     return wrong.length === 0 && traceAncestry(commits, last, old).kind === 'open'
   }
   const relinked = contents.map((content) => Buffer.from(content.toString().replace(base, old)))
-  t.ok(isHonest(packOf(relinked)), 'the first has another parent')
+  t.ok(isHonest(packOfCommits(relinked)), 'the first has another parent')
   fc.assert(
     fc.property(someChanges, fc.nat({ max: contents.length - 1 }), (changes, one) => {
       const forged = contents.map((content, index) => (index === one ? change(content, changes) : content))
-      return isHonest(packOf(forged)) && isHonest(change(pack, changes))
+      return isHonest(packOfCommits(forged)) && isHonest(change(pack, changes))
     }),
     { numRuns: 1_000 },
   )

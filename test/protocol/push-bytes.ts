@@ -40,6 +40,18 @@ export function list(...lines: readonly (string | Buffer)[]): Buffer {
   return Buffer.concat([...lines.map((line) => encodePktLine(line)), FLUSH])
 }
 
+/** A command as its packet holds it. */
+export const line = ({ oldId, newId, refBytes }: PushCommand): string => `${oldId} ${newId} ${refBytes.toString()}`
+
+/** A certificate around some lines, each a packet of its own. */
+export const certificate = (...lines: readonly string[]): Buffer[] =>
+  ['certificate version 0.1\n', 'pusher Ada\n', 'nonce 1\n', '\n', ...lines, 'push-cert-end\n'].map(encodePktLine)
+export const SIGNATURE = ['-----BEGIN PGP SIGNATURE-----\n', '\n', 'iQ=\n', '-----END PGP SIGNATURE-----\n']
+
+/** A signed push of the packets of a certificate. */
+export const signed = (...packets: readonly Buffer[]): Buffer =>
+  Buffer.concat([encodePktLine('push-cert\0report-status'), ...packets, FLUSH])
+
 /** What the parser makes of bytes that come in pieces, and what it leaves of them. */
 export function parseInPieces(pieces: readonly Buffer[]): { readonly parsing: PushParsing; readonly left: Buffer } {
   const parser = new PushHeadParser()

@@ -1,21 +1,25 @@
 import t from 'tap'
 import { encodePktLine, FLUSH } from '../../src/protocol/pkt-line.js'
-import type { PushCommand } from '../../src/protocol/push-head.js'
 import { commandKind, encodePushHead, hasPack } from '../../src/protocol/push-head.js'
 import { PushHeadParser } from '../../src/protocol/push-parser.js'
-import { command, encodeHead, list, ONE, parseHead, parseInPieces, TWO, ZERO } from './push-bytes.js'
+import {
+  certificate,
+  command,
+  encodeHead,
+  line,
+  list,
+  ONE,
+  parseHead,
+  parseInPieces,
+  SIGNATURE,
+  signed,
+  TWO,
+  ZERO,
+} from './push-bytes.js'
 
 const CAPABILITIES = ' report-status-v2 side-band-64k quiet object-format=sha1 agent=git/2.39.5'
 const MAIN = command('refs/heads/main')
 const PACK = Buffer.from('PACK\0\0\0\x02')
-
-/** A certificate around some lines, each a packet of its own. */
-const certificate = (...lines: readonly string[]): Buffer[] =>
-  ['certificate version 0.1\n', 'pusher Ada\n', 'nonce 1\n', '\n', ...lines, 'push-cert-end\n'].map(encodePktLine)
-const SIGNATURE = ['-----BEGIN PGP SIGNATURE-----\n', '\n', 'iQ=\n', '-----END PGP SIGNATURE-----\n']
-const line = ({ oldId, newId, ref }: PushCommand): string => `${oldId} ${newId} ${ref}`
-const signed = (...packets: readonly Buffer[]): Buffer =>
-  Buffer.concat([encodePktLine('push-cert\0report-status'), ...packets, FLUSH])
 
 t.test('a head is its commands with their capabilities; the pack is left', async (t) => {
   const commands = [MAIN, command('refs/heads/agent/1', ZERO), command('refs/tags/v1', ONE, ZERO)]

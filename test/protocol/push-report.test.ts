@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { encodePktLine, FLUSH } from '../../src/protocol/pkt-line.js'
+import { FLUSH } from '../../src/protocol/pkt-line.js'
 import type { PushReport } from '../../src/protocol/push-report.js'
 import { encodeRefusal, encodeReport, refusedRef, ReportReader } from '../../src/protocol/push-report.js'
 import type { SideBand } from '../../src/protocol/side-band.js'
-import { BAND, encodeAnswer, encodeBand, encodeProgress, sideBandOf } from '../../src/protocol/side-band.js'
+import { BAND, encodeAnswer, encodeBand, encodeProgress } from '../../src/protocol/side-band.js'
 import { command, cut, list } from './push-bytes.js'
 
 const REASON = 'token "agent" may only push refs/heads/agent/*'
@@ -45,11 +45,34 @@ t.test('a reason is one short line, without control characters, whatever it was'
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 400 }), (reason) => {
       const line = lineFor(reason)?.toString() ?? ''
-      return line.startsWith('ng refs/heads/a ') && /^[^\0-\x1f\x7f]*\n$/.test(line) && line.length <= 16 + 180 + 1
+      return line.startsWith('ng refs/heads/a ') && /^[^\0-\x1f\x7f]*\n$/.test(line)
     }),
   )
-  t.match(lineFor('x'.repeat(181))?.toString(), /^ng refs\/heads\/a x{179}…\n$/)
-  t.match(lineFor('x'.repeat(180))?.toString(), /^ng refs\/heads\/a x{180}\n$/)
+  t.match(lineFor('x'.repeat(191))?.toString(), /^ng refs\/heads\/a x{187}…\n$/)
+  t.match(lineFor('x'.repeat(190))?.toString(), /^ng refs\/heads\/a x{190}\n$/)
+})
+
+// Attack: a token or a ref with a long name of wide characters, at which the reason is cut within one of them, or is long
+// in bytes though it is short in letters.
+t.test('a long reason is at most 200 bytes, and ends in a whole character', async (t) => {
+  const isSound = (reason: string): boolean => {
+    const [line] = read(false, [encodeRefusal([refusal('refs/heads/a', reason)])]).report?.lines ?? []
+    const told = line?.subarray('ng refs/heads/a '.length, -1) ?? Buffer.alloc(0)
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(told)
+    // By whole characters: half of a pair is none of the reason's beginning.
+    const isBeginning = Array.from(text.replace(/…$/, '')).every((one, index) => one === Array.from(reason)[index])
+    return told.length <= 200 && (text === reason || (text.endsWith('…') && isBeginning && told.length > 180))
+  }
+  for (const character of ['漢', '😀', 'é', '👩‍👩‍👧', 'e\u0301']) {
+    for (let length = 0; length < 200; length++) {
+      for (const start of ['', 'a', 'ab', 'abc']) {
+        const reason = start + character.repeat(length)
+        if (!isSound(reason)) t.fail(`${start} and ${length} times ${character}`)
+      }
+    }
+  }
+  const unit = fc.constantFrom('漢', '字', '😀', '🇩🇪', 'é', 'a', '"', ' ', '…')
+  fc.assert(fc.property(fc.string({ unit, maxLength: 250 }), isSound), { numRuns: 1_000 })
 })
 
 t.test('a report’s options stay behind the ok that they belong to', async (t) => {
@@ -84,6 +107,16 @@ t.test('a line tells which ref was not changed, and why', async (t) => {
   t.match(refusedRef(Buffer.from('ng refs/heads/\xe9 no\n', 'latin1')), { ref: 'refs/heads/\xe9' })
   for (const line of ['ok refs/heads/a\n', 'option refname ng a b\n', 'ng refs/heads/a\n', 'unpack ok\n', ''])
     t.equal(refusedRef(Buffer.from(line)), undefined, line)
+})
+
+// Attack: a name of which one byte is taken for white space when bytes are read as letters: the line would be none.
+t.test('a line tells it of a name of any bytes', async (t) => {
+  const bytes = Array.from({ length: 128 }, (_, index) => String.fromCharCode(0x80 + index))
+  for (const ref of ['refs/heads/Ã\xa0', 'refs/heads/\xa0', ...bytes.map((byte) => `refs/heads/a${byte}b`)]) {
+    const line = Buffer.from(`ng ${ref} non-fast-forward\n`, 'latin1')
+    t.strictSame(refusedRef(line), { ref, reason: 'non-fast-forward' }, JSON.stringify(ref))
+  }
+  t.equal(Buffer.from('refs/heads/à').toString('latin1'), 'refs/heads/Ã\xa0')
 })
 
 t.test('words for people pass at once and in order, the report is kept', async (t) => {
@@ -171,22 +204,38 @@ t.test('what is no report is none', async (t) => {
   )
 })
 
-t.test('a band is as many packets as it needs: 65,515 bytes each, or 995', async (t) => {
-  const sizes = { 'side-band-64k': 65_515, 'side-band': 995 } as const
-  for (const [name, size] of Object.entries(sizes) as [SideBand, number][]) {
-    for (const length of [0, 1, size - 1, size, size + 1, 2 * size, 2 * size + 1]) {
-      const data = Buffer.alloc(length, 'abc')
-      const parts = Array.from({ length: Math.ceil(length / size) }, (_, index) =>
-        encodePktLine(Buffer.concat([Buffer.from([2]), data.subarray(index * size, (index + 1) * size)])),
-      )
-      t.ok(encodeBand(BAND.progress, data, name).equals(Buffer.concat(parts)), `${length} bytes by ${name}`)
-    }
+const answerOf = (text: string) => encodeBand(BAND.answer, Buffer.from(text), 'side-band-64k')
+
+// Attack: an answer that is no protocol, and goes on for long: each piece of it was added to those before.
+t.test('behind garbage nothing is kept and nothing passes', async (t) => {
+  const piece = Buffer.alloc(65_536, '<p>')
+  const words = encodeProgress('Checking…', 'side-band-64k')
+  for (const [name, isMultiplexed, garbage] of [
+    ['a page', false, piece],
+    ['a page where packets should be', true, piece],
+    ['a page in packets', true, answerOf('<html>')],
+  ] as const) {
+    const reader = new ReportReader(isMultiplexed)
+    t.equal(reader.push(garbage).length, 0, name)
+    const before = process.memoryUsage().arrayBuffers
+    for (let count = 0; count < 1_000; count++) if (reader.push(piece).length > 0) t.fail(`${name} passes`)
+    const kept = process.memoryUsage().arrayBuffers - before
+    t.ok(kept < 16 * 1_048_576, `${name}: ${kept} bytes more`)
+    t.equal(reader.push(words).length, 0, `${name}, then words`)
+    const report = list('unpack ok\n', 'ok refs/heads/a\n')
+    reader.push(isMultiplexed ? encodeAnswer(report, 'side-band-64k') : report)
+    t.equal(reader.report, undefined, `${name}, then a report`)
   }
-  t.equal(encodeProgress('two\nlines', 'side-band').toString(), '000f\x02two\nlines\n')
 })
 
-t.test('the wider side band is taken where both are offered', async (t) => {
-  t.equal(sideBandOf(new Set(['side-band', 'side-band-64k'])), 'side-band-64k')
-  t.equal(sideBandOf(new Set(['side-band', 'quiet'])), 'side-band')
-  t.equal(sideBandOf(new Set(['report-status'])), undefined)
+// Attack: a report that a packet of another protocol cuts short, taken for a whole one.
+t.test('a report ends at 0000 and nowhere else', async (t) => {
+  const start = list('unpack ok\n', 'ok refs/heads/a\n').subarray(0, -4).toString()
+  for (const end of ['0001', '0002']) {
+    for (const text of [`${start}${end}`, `${start}${end}0000`, `${end}${start}0000`]) {
+      t.equal(read(false, [Buffer.from(text)]).report, undefined, text)
+      t.equal(read(true, [answerOf(text), FLUSH]).report, undefined, `${text}, multiplexed`)
+    }
+  }
+  t.match(read(true, [answerOf(start), answerOf('0000'), FLUSH]).report, { unpack: 'ok' })
 })

@@ -116,6 +116,34 @@ t.test('a client that takes no report gets all or nothing', async (t) => {
   t.equal(reports(head([], ['report', 'side-band-64k'])), false)
 })
 
+// Attack: a push of very many refs, of which each was looked for among all the others: the gate served nobody meanwhile.
+t.test('a push of 70,000 refs is planned by looking at each of them once', async (t) => {
+  const parts = Array.from({ length: 70_000 }, (_, index) => read(index % 2 === 0 ? `+n${index}` : `a${index}?`))
+  const commands = parts.map(({ command }) => command)
+  const decisions = parts.map(({ decision }) => decision)
+  const isSame = (some: readonly PushCommand[], others: readonly PushCommand[]) =>
+    some.length === others.length && some.every((one, index) => one === others[index])
+  const guarded = commands.filter((_, index) => index % 2 === 1)
+
+  const plan = planPush(head(commands, ['report-status']), decisions)
+  const [run, ...others] = plan.kind === 'run' ? plan.runs : []
+  t.equal(others.length, 0)
+  t.ok(run !== undefined && isSame(run.commands, commands), 'all run, in their order')
+  const conditions = (run?.fastForwards ?? []).map(({ command }) => command)
+  t.ok(isSame(conditions, guarded), 'the updates under their condition')
+
+  const silent = planPush(head(commands, ['quiet']), decisions)
+  const refusals = silent.kind === 'refuse' ? silent.refusals : []
+  t.ok(
+    isSame(
+      refusals.map(({ command }) => command),
+      commands,
+    ),
+    'or all are refused, in their order',
+  )
+  t.match(refusals.slice(0, 2), [{ reason: 'other refs of this push are refused' }, { reason: 'a1 is forced' }])
+})
+
 const someParts = fc.uniqueArray(
   fc.tuple(
     fc.constantFrom('', '+', '-'),
