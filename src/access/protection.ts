@@ -50,9 +50,9 @@ export function readyProtection(protection: Protection): ReadyProtection {
   }
 }
 
-/** Letter by letter: the lower case of a whole word depends on where in it a letter stands (Greek sigma). */
+/** Down and up again: either alone leaves letters apart that are one, such as the Greek sigmas, or the sharp s. */
 function withoutCase(text: string): string {
-  return Array.from(text, (letter) => letter.toUpperCase().toLowerCase()).join('')
+  return text.toLowerCase().toUpperCase()
 }
 
 /**

@@ -21,6 +21,7 @@ const HEADER_BYTES = 12
 // Larger commits, and more of them, are left unknown: what is decoded here is bounded, whoever made the pack.
 const MAX_COMMIT = 262_144
 const MAX_ENTRIES = 10_000
+const MAX_DECODED = 8 * 1_048_576
 
 /**
  * Reads the commits that a pack begins with: git writes them before trees and blobs (Git's documentation:
@@ -36,8 +37,9 @@ export function readCommits(bytes: Buffer, idLength: number): PackCommits {
   const count = bytes.readUInt32BE(8)
   let at = HEADER_BYTES
   let isWhole = true
+  let decoded = 0
   for (let index = 0; index < count; index++) {
-    if (index === MAX_ENTRIES) return found(false)
+    if (index === MAX_ENTRIES || decoded > MAX_DECODED) return found(false)
     const entry = readEntryHead(bytes, at)
     if (entry === undefined) return found(false)
     if (entry.type === TREE || entry.type === BLOB) return found(isWhole)
@@ -47,6 +49,7 @@ export function readCommits(bytes: Buffer, idLength: number): PackCommits {
     const start = entry.end + baseLength(bytes, entry.type, entry.end, idLength / 2)
     const object = inflate(bytes, start, entry.size)
     if (object === undefined) return found(false)
+    decoded += object.content.length
     if (entry.type === COMMIT) parents.set(commitId(object.content, idLength), parentsOf(object.content, idLength))
     at = object.end
   }

@@ -28,7 +28,7 @@ export function encodeReport({ unpack, lines }: PushReport, refusals: readonly R
   const ours = refusals.map(({ command, reason }) =>
     Buffer.concat([Buffer.from('ng '), command.refBytes, Buffer.from(` ${oneLine(reason)}\n`)]),
   )
-  const all = [Buffer.from(`unpack ${unpack}\n`), ...ours, ...lines]
+  const all = [Buffer.from(`unpack ${oneLine(unpack)}\n`), ...ours, ...lines]
   return Buffer.concat([...all.map(encodePktLine), FLUSH])
 }
 

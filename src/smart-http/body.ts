@@ -16,6 +16,8 @@ export type PushStart =
 export function decodePush(request: IncomingMessage): Readable {
   if (!isGzip(request)) return request
   const gunzip = createGunzip()
+  // Whoever reads it hears of damage; where nobody does any more, it must not end the program.
+  gunzip.on('error', () => undefined)
   // A client that leaves must fail the decoder, too, or its reader would wait for more.
   request.on('error', (error) => gunzip.destroy(error))
   request.on('close', () => {
