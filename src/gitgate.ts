@@ -19,6 +19,7 @@ import type { ReadinessCheck } from './operations.js'
 import { health, readiness } from './operations.js'
 import type { Backend } from './protocol/backend.js'
 import { isGitPath } from './protocol/git-request.js'
+import type { RepositoryPath } from './protocol/repository-path.js'
 import type { Route } from './server.js'
 import { createServer } from './server.js'
 import { smartHttp } from './smart-http/front.js'
@@ -30,6 +31,7 @@ import { openConnections } from './upstream/connections.js'
 import type { Target } from './upstream/forward.js'
 import { createForward } from './upstream/forward.js'
 import { isReachable } from './upstream/reach.js'
+import { readVersion } from './version.js'
 import { OLD_TOKENS_PAGES, oldTokensPage, tokensPage, welcome } from './web/signposts.js'
 
 /** What the gate is given from outside. */
@@ -61,9 +63,10 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
   const lastUse = new LastUse(store.tokens, (error) => {
     log.error({ err: error }, 'last use was not written; will try again')
   })
+  const passwords = new Passwords(clock, { cost: config.bcryptCost })
   const access = new Access({
     memory,
-    passwords: new Passwords(clock, { cost: config.bcryptCost }),
+    passwords,
     bans: new Bans(),
     clock,
     ownsGroup: config.upstream === undefined,
@@ -76,10 +79,22 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
       log.error({ err: error }, 'running transfers were not looked at; will try again')
     },
   )
-  const { backend, served, description, check, close } =
+  const { backend, served, description, listRepositories, check, close } =
     config.upstream === undefined
       ? await openEmbedded(config, surroundings, access)
       : openUpstream(config.upstream, baseUrl, pseudonym)
+
+  // Only where a gate serves: a command that makes a token need not load a web framework.
+  const { restApi } = await import('./api/rest/app.js')
+  const api = await restApi({
+    ...store,
+    access,
+    passwords,
+    listRepositories,
+    baseUrl,
+    version: readVersion(),
+    onError: (error) => log.error({ err: error }, 'an API request failed'),
+  })
 
   const exactly =
     (...paths: readonly string[]) =>
@@ -98,6 +113,7 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
     { claims: exactly(TOKENS_PAGE), front: tokensPage },
     { claims: exactly(...OLD_TOKENS_PAGES), front: oldTokensPage },
     { claims: exactly('/'), front: welcome(baseUrl) },
+    { claims: (path) => path.startsWith('/api/'), front: api },
     { claims: isGitPath, front: smartHttp({ access, backend, live, baseUrl, realm: config.realm, pseudonym }) },
   ]
   const { server, connections } = createServer({
@@ -133,6 +149,7 @@ type OpenBackend = {
   readonly served: ServedBackend
   /** For the log. */
   readonly description: Readonly<Record<string, string>>
+  readonly listRepositories: () => readonly RepositoryPath[]
   readonly check: ReadinessCheck
   readonly close: () => void
 }
@@ -152,6 +169,7 @@ async function openEmbedded(config: Config, { log }: Surroundings, access: Acces
     backend,
     served: { root: folder.root },
     description: { repositories: folder.root, git: git.version },
+    listRepositories: () => folder.list(),
     check: { name: 'repositories', check: () => Promise.resolve(folder.isUsable()) },
     close: () => undefined,
   }
@@ -170,6 +188,7 @@ function openUpstream(config: UpstreamConfig, publicUrl: () => string, pseudonym
     backend,
     served: { upstream: url.href },
     description: { upstream: url.href },
+    listRepositories: () => [],
     check: { name: 'upstream', check: () => isReachable(url) },
     close: () => connections.close(),
   }

@@ -20,6 +20,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'embedded-git': ['protocol'],
   shield: ['protocol'],
   'smart-http': ['protocol', 'access'],
+  api: ['protocol', 'access', 'policies', 'tokens', 'accounts'],
   web: ['access'],
   cli: ['protocol', 'access', 'policies', 'tokens', 'accounts'],
 }

@@ -1,21 +1,26 @@
+import type { Account } from '../accounts/account.js'
 import type { Passwords } from '../accounts/password.js'
 import type { Clock } from '../clock.js'
 import type { Settings } from '../policies/settings.js'
 import type { Backend } from '../protocol/backend.js'
+import type { RepositoryPath } from '../protocol/repository-path.js'
+import type { Secret } from '../secret.js'
 import type { GitRequest } from '../protocol/git-request.js'
 import type { PushCommand } from '../protocol/push-head.js'
 import { commandKind } from '../protocol/push-head.js'
+import { reaches } from '../tokens/restriction.js'
 import type { Spent } from '../tokens/budget.js'
 import { formatSize } from '../tokens/budget.js'
 import type { PersonalAccessToken, TokenStore } from '../tokens/token.js'
-import type { Authentication, Identity } from './authenticate.js'
-import { accountOf, authenticate, reidentify } from './authenticate.js'
+import type { Authentication, Identity, TokenVerdict } from './authenticate.js'
+import { accountOf, authenticate, identifyToken, reidentify } from './authenticate.js'
 import type { Bans } from './ban.js'
 import { parseAuthorization } from './credential.js'
 import type { Decision } from './decide.js'
 import { abilityOf, decide } from './decide.js'
 import type { RefDecision } from './decide-ref.js'
 import { decideRef } from './decide-ref.js'
+import type { Role } from './grant.js'
 import { standing } from './grant.js'
 import type { AccessMemory } from './memory.js'
 import { expiryNotice } from './notice.js'
@@ -61,6 +66,27 @@ export class Access {
     const result = await authenticate(credential, ip, snapshot, this.#options, now)
     if (result.kind === 'identified' && result.identity.kind === 'token') onTokenUse(result.identity.token, ip, now)
     return { ...result, epoch: snapshot.epoch }
+  }
+
+  /**
+   * Finds out whose token is presented to the API.
+   *
+   * @param ip the client's address
+   */
+  async identifyToken(secret: Secret, ip: string): Promise<TokenVerdict> {
+    const { memory, clock, onTokenUse } = this.#options
+    const now = clock()
+    const verdict = await identifyToken(secret, await memory.current(), now)
+    if (verdict.kind === 'identified') onTokenUse(verdict.token, ip, now)
+    return verdict
+  }
+
+  /** The role that an account has on a repository, narrowed by the limits of a token. */
+  async roleOn(repository: RepositoryPath, account: Account, token: PersonalAccessToken): Promise<Role | 'none'> {
+    const { memory, ownsGroup } = this.#options
+    const snapshot = await memory.current()
+    if (!reaches(token.restrictions, repository)) return 'none'
+    return standing(account, await snapshot.grantsOf(account), repository, ownsGroup).role
   }
 
   /**
@@ -122,7 +148,7 @@ export class Access {
   async reasonToCut(request: GitRequest, identity: Identity): Promise<string | undefined> {
     const { memory, ownsGroup } = this.#options
     const snapshot = await memory.current()
-    const today = await reidentify(identity, snapshot)
+    const today = await reidentify(identity, snapshot, this.#options.clock())
     if (typeof today === 'string') return today
     const account = accountOf(today)
     const decision = decide(request, today, {
@@ -167,6 +193,11 @@ export class Access {
   /** The security epoch: where it has not moved, a decision still holds. */
   async epoch(): Promise<number> {
     return (await this.#options.memory.current()).epoch
+  }
+
+  /** The gate's time. */
+  now(): Date {
+    return this.#options.clock()
   }
 
   /** The settings in force. */

@@ -69,7 +69,7 @@ export async function authenticate(
  *
  * @returns the identity with today's rows, or the rule by which it is none any more
  */
-export async function reidentify(identity: Identity, snapshot: Snapshot): Promise<Identity | string> {
+export async function reidentify(identity: Identity, snapshot: Snapshot, now: Date): Promise<Identity | string> {
   const settings = await snapshot.settings()
   switch (identity.kind) {
     case 'anonymous':
@@ -77,7 +77,7 @@ export async function reidentify(identity: Identity, snapshot: Snapshot): Promis
     case 'token': {
       const found = await snapshot.findTokenById(identity.token.id)
       if (found === undefined) return 'account deleted'
-      return unusableReason(found, settings) ?? { kind: 'token', account: found.owner, token: found.token }
+      return unusableReason(found, settings, now) ?? { kind: 'token', account: found.owner, token: found.token }
     }
     case 'password': {
       const account = await snapshot.findAccountById(identity.account.id)
@@ -89,10 +89,10 @@ export async function reidentify(identity: Identity, snapshot: Snapshot): Promis
   }
 }
 
-/** Why a token can't be used whatever the time, or `undefined`. */
-function unusableReason({ token, owner }: VerifiedToken, settings: Settings): string | undefined {
+/** Why a token can't be used, but for its expiry, or `undefined`. */
+function unusableReason({ token, owner }: VerifiedToken, settings: Settings, now: Date): string | undefined {
   if (settings.disable_personal_access_tokens) return 'disable_personal_access_tokens'
-  if (token.revokedAt !== null) return 'token revoked'
+  if (tokenState(token, now, false) === 'revoked') return 'token revoked'
   if (token.impersonation && !settings.impersonation_enabled) return 'impersonation_enabled is off'
   return owner.state === 'blocked' ? 'account blocked' : undefined
 }
@@ -132,7 +132,7 @@ async function verifyToken(secret: Secret, snapshot: Snapshot, settings: Setting
   if (found === undefined) return wrong('unknown token')
   const { token, owner } = found
   const state = tokenState(token, now, settings.enforce_pat_expiration)
-  const reason = state === 'expired' ? 'token expired' : unusableReason(found, settings)
+  const reason = state === 'expired' ? 'token expired' : unusableReason(found, settings, now)
   if (reason === undefined) return { kind: 'identified', identity: { kind: 'token', account: owner, token } }
   if (settings.disable_personal_access_tokens && state !== 'expired') {
     return { kind: 'failed', refusal: { kind: 'tokens-off' }, rule: reason }
@@ -141,6 +141,29 @@ async function verifyToken(secret: Secret, snapshot: Snapshot, settings: Setting
   if (state === 'active' || over === null) return wrong(reason)
   // Whoever gives the whole secret holds the token, and may know what became of it.
   return { kind: 'failed', refusal: { kind: 'token-over', token: token.name, state, on: utcDate(over) }, rule: reason }
+}
+
+/** What a token turns out to be that is presented by itself, as to the API. */
+export type TokenVerdict =
+  | { readonly kind: 'identified'; readonly token: PersonalAccessToken; readonly account: Account }
+  | { readonly kind: 'unknown' }
+  /** It was good once. */
+  | {
+      readonly kind: 'expired' | 'revoked' | 'impersonation-off' | 'tokens-off' | 'blocked'
+      readonly token: PersonalAccessToken
+    }
+
+/** Finds out whose token a secret is, in GitLab's order: expired, then revoked, then all else. */
+export async function identifyToken(secret: Secret, snapshot: Snapshot, now: Date): Promise<TokenVerdict> {
+  const found = await snapshot.findToken(digestSecret(secret))
+  if (found === undefined) return { kind: 'unknown' }
+  const { token, owner } = found
+  const settings = await snapshot.settings()
+  const state = tokenState(token, now, settings.enforce_pat_expiration)
+  if (state !== 'active') return { kind: state, token }
+  if (settings.disable_personal_access_tokens) return { kind: 'tokens-off', token }
+  if (token.impersonation && !settings.impersonation_enabled) return { kind: 'impersonation-off', token }
+  return owner.state === 'blocked' ? { kind: 'blocked', token } : { kind: 'identified', token, account: owner }
 }
 
 async function verifyPassword(

@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import type { Clock } from '../clock.js'
 import { GitgateError, messageOf } from '../errors.js'
+import { readVersion } from '../version.js'
 import { addAccessCommands } from './access.js'
 import { addBackupCommand } from './backup.js'
 import { createContext } from './context.js'
@@ -92,9 +92,4 @@ function report(error: unknown, output: { note(line: string): void }): number {
 function everyCommand(command: Command, visit: (command: Command) => void): void {
   visit(command)
   for (const child of command.commands) everyCommand(child, visit)
-}
-
-function readVersion(): string {
-  const manifest = new URL('../../../package.json', import.meta.url)
-  return (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version
 }

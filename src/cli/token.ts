@@ -204,7 +204,7 @@ async function showToken(cli: OpenCli, token: PersonalAccessToken, json: true | 
 
 async function entityOf(cli: OpenCli, token: PersonalAccessToken) {
   const settings = await cli.settings()
-  return tokenEntity(token, tokenState(token, cli.clock(), settings.enforce_pat_expiration))
+  return tokenEntity(token, cli.clock(), settings.enforce_pat_expiration)
 }
 
 async function requireToken({ store }: OpenCli, id: string): Promise<PersonalAccessToken> {

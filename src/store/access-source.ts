@@ -8,8 +8,8 @@ import type { Queries } from './database.js'
 import { grantStore } from './grants.js'
 import { protectionStore } from './protections.js'
 import { settingStore } from './settings.js'
-import type { TokenRow } from './tokens.js'
-import { TOKEN_COLUMNS, tokenFrom } from './tokens.js'
+import type { TokenRow } from './token-row.js'
+import { TOKEN_COLUMNS, tokenFrom } from './token-row.js'
 
 /**
  * What access reads on the way of each request. The epoch and the token are read with prepared statements, which took

@@ -1,67 +1,13 @@
-import type { Selectable } from 'kysely'
+import type { SqlBool } from 'kysely'
 import { sql } from 'kysely'
 import { DAY } from '../clock.js'
 import { GitgateError, hasSystemCode } from '../errors.js'
 import type { Spending, Spent } from '../tokens/budget.js'
-import type { RefRule, Restrictions } from '../tokens/restriction.js'
-import type { Scope } from '../tokens/scope.js'
 import type { AddIp, NewToken, PersonalAccessToken, TokenStore, TokenUse } from '../tokens/token.js'
 import type { Queries } from './database.js'
 import { atomically, moveSecurityEpoch } from './database.js'
-import type { Schema } from './schema.js'
-
-/** A token's row, without its digest: nothing that reads tokens needs it. */
-export type TokenRow = Omit<Selectable<Schema['personal_access_tokens']>, 'token_digest'>
-
-/** A token from its row. */
-export function tokenFrom(row: TokenRow): PersonalAccessToken {
-  return {
-    id: row.id,
-    userId: row.user_id,
-    name: row.name,
-    description: row.description,
-    scopes: JSON.parse(row.scopes) as Scope[],
-    restrictions: {
-      repositories: JSON.parse(row.repositories) as string[],
-      refs: JSON.parse(row.refs) as RefRule[],
-      within: row.within_limits === null ? null : (JSON.parse(row.within_limits) as Restrictions),
-    },
-    budget: { pushes: row.max_pushes, bytes: row.max_push_bytes },
-    spent: { pushes: row.pushes, bytes: row.push_bytes },
-    parentId: row.parent_id,
-    createdAt: new Date(row.created_at),
-    expiresAt: instant(row.expires_at),
-    revokedAt: instant(row.revoked_at),
-    impersonation: row.impersonation === 1,
-    lastUsedAt: instant(row.last_used_at),
-    lastUsedIps: JSON.parse(row.last_used_ips) as string[],
-    previousId: row.previous_personal_access_token_id,
-  }
-}
-
-/** The columns of {@link TokenRow}. */
-export const TOKEN_COLUMNS = [
-  'id',
-  'user_id',
-  'name',
-  'description',
-  'scopes',
-  'repositories',
-  'refs',
-  'within_limits',
-  'max_pushes',
-  'max_push_bytes',
-  'pushes',
-  'push_bytes',
-  'parent_id',
-  'created_at',
-  'expires_at',
-  'revoked_at',
-  'impersonation',
-  'last_used_at',
-  'last_used_ips',
-  'previous_personal_access_token_id',
-] as const satisfies readonly (keyof TokenRow)[]
+import { TOKEN_COLUMNS, tokenFrom } from './token-row.js'
+import { searchTokens } from './token-search.js'
 
 /** Tokens in the database. */
 export function tokenStore(queries: Queries): TokenStore {
@@ -87,7 +33,23 @@ export function tokenStore(queries: Queries): TokenStore {
       return rows.map(tokenFrom)
     },
 
+    search: (query, now, enforceExpiry) => searchTokens(queries, query, now, enforceExpiry),
+
     revoke: (id, now) => atomically(queries, (transaction) => revoke(transaction, id, now)),
+
+    revokeDescendants: (id, now) =>
+      atomically(queries, async (transaction) => {
+        const successors = await transaction
+          .selectFrom('personal_access_tokens')
+          .select('id')
+          .where('previous_personal_access_token_id', '=', id)
+          .execute()
+        const store = tokenStore(transaction)
+        for (const successor of successors) {
+          await store.revoke(successor.id, now)
+          await store.revokeDescendants(successor.id, now)
+        }
+      }),
 
     replace: (id, successor) =>
       atomically(queries, async (transaction) => {
@@ -142,18 +104,23 @@ async function insert(queries: Queries, token: NewToken): Promise<PersonalAccess
   }
 }
 
+/** One may be revoked for an instant that is still to come. */
+function isNotRevoked(now: Date) {
+  return sql<SqlBool>`(revoked_at IS NULL OR revoked_at > ${now.getTime()})`
+}
+
 async function revoke(transaction: Queries, id: number, now: Date): Promise<boolean> {
   const result = await transaction
     .updateTable('personal_access_tokens')
     .set({ revoked_at: now.getTime() })
     .where('id', '=', id)
-    .where('revoked_at', 'is', null)
+    .where(isNotRevoked(now))
     .executeTakeFirst()
   await transaction
     .updateTable('personal_access_tokens')
     .set({ revoked_at: now.getTime() })
     .where('parent_id', '=', id)
-    .where('revoked_at', 'is', null)
+    .where(isNotRevoked(now))
     .execute()
   await moveSecurityEpoch(transaction)
   return result.numUpdatedRows === 1n
@@ -205,8 +172,4 @@ async function recordUse(transaction: Queries, use: TokenUse, addIp: AddIp): Pro
     })
     .where('id', '=', use.tokenId)
     .execute()
-}
-
-function instant(milliseconds: number | null): Date | null {
-  return milliseconds === null ? null : new Date(milliseconds)
 }

@@ -17,7 +17,9 @@ export type Derivation = {
   readonly expiry: Date
   readonly restrictions: Omit<Restrictions, 'within'>
   readonly budget: Budget
-  readonly description: string
+  readonly description: string | null
+  /** @default its parent's */
+  readonly name?: string
 }
 
 // Each operation of git may leave a token behind that is over; whose is asked about for a week.
@@ -54,7 +56,7 @@ export async function deriveToken(
   const { expiresAt } = parent
   await store.prune(parent.id, new Date(now.getTime() - KEPT_FOR))
   const draft = {
-    name: parent.name,
+    name: wish.name ?? parent.name,
     description: wish.description,
     scopes: wish.scopes ?? [mayWrite ? ('write_repository' as const) : ('read_repository' as const)],
     expiry: expiresAt !== null && expiresAt < wish.expiry ? expiresAt : wish.expiry,

@@ -1,17 +1,20 @@
 import { utcDate } from '../clock.js'
 import { formatRefRule } from './restriction.js'
-import type { PersonalAccessToken, TokenState } from './token.js'
+import type { PersonalAccessToken } from './token.js'
+import { tokenState } from './token.js'
 
 /**
  * A token as GitLab's API shows it: for every `--json`, and the API. `expires_at` is a date, as there; the exact instant
  * stands beside it. `repositories`, `refs`, the budgets and `parent_id` are ours: what the token is
  * limited to, and what it was derived from.
+ *
+ * @param enforceExpiry the setting `enforce_pat_expiration`
  */
-export function tokenEntity(token: PersonalAccessToken, state: TokenState) {
+export function tokenEntity(token: PersonalAccessToken, now: Date, enforceExpiry: boolean) {
   return {
     id: token.id,
     name: token.name,
-    revoked: token.revokedAt !== null,
+    revoked: tokenState(token, now, false) === 'revoked',
     created_at: token.createdAt.toISOString(),
     description: token.description,
     scopes: token.scopes,
@@ -24,7 +27,7 @@ export function tokenEntity(token: PersonalAccessToken, state: TokenState) {
     parent_id: token.parentId,
     user_id: token.userId,
     last_used_at: token.lastUsedAt?.toISOString() ?? null,
-    active: state === 'active',
+    active: tokenState(token, now, enforceExpiry) === 'active',
     expires_at: token.expiresAt === null ? null : utcDate(token.expiresAt),
     expires_at_time: token.expiresAt?.toISOString() ?? null,
     last_used_ips: token.lastUsedIps,

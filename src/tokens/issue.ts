@@ -77,7 +77,7 @@ export async function issueToken(
  * Replaces a token by one of the same name, scopes, restrictions and owner with a new secret; the old one is revoked in the same
  * transaction. Without a wish the new one lives a week, as GitLab's does, or for ever where the old one did.
  *
- * @throws GitgateError as {@link issueToken}; `conflict` when the token was revoked before
+ * @throws GitgateError as {@link issueToken}; `conflict` when the token was revoked before; `forbidden` for a derived one
  */
 export async function rotateToken(
   store: TokenStore,
@@ -87,6 +87,12 @@ export async function rotateToken(
   rules: IssueRules,
   now: Date,
 ): Promise<IssuedToken> {
+  if (old.parentId !== null) {
+    throw new GitgateError(
+      'forbidden',
+      `token ${old.id} is derived and lives for one task; derive another from token ${old.parentId}`,
+    )
+  }
   const secret = mintSecret(rules.prefix)
   const draft = { ...old, expiry: expiry ?? defaultRotatedExpiry(old, rules, now) }
   const token = await store.replace(old.id, {

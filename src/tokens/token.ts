@@ -1,6 +1,8 @@
 import type { Secret } from '../secret.js'
 import type { Budget, Spending, Spent } from './budget.js'
+import type { TokenPage, TokenQuery } from './query.js'
 import type { Restrictions } from './restriction.js'
+import { isRestricted } from './restriction.js'
 import type { Scope } from './scope.js'
 
 /** A personal access token, as it is kept: everything but its secret. */
@@ -17,6 +19,7 @@ export type PersonalAccessToken = {
   readonly createdAt: Date
   /** The instant from which it is over; `null`: never. */
   readonly expiresAt: Date | null
+  /** The instant from which it is revoked: one that is still to come where a rotation lets it live on for a while. */
   readonly revokedAt: Date | null
   /** Made by an administrator to act as the account; hidden from its owner. */
   readonly impersonation: boolean
@@ -62,8 +65,12 @@ export interface TokenStore {
   find(id: number): Promise<PersonalAccessToken | undefined>
   findByDigest(digest: Secret): Promise<PersonalAccessToken | undefined>
   list(filter: TokenFilter): Promise<PersonalAccessToken[]>
+  /** A page of those that a query asks for. @param enforceExpiry the setting `enforce_pat_expiration` */
+  search(query: TokenQuery, now: Date, enforceExpiry: boolean): Promise<TokenPage>
   /** Revokes a token and all that were derived from it. @returns false when it was revoked before */
   revoke(id: number, now: Date): Promise<boolean>
+  /** Revokes what a token was rotated into, and what that was, and so on. */
+  revokeDescendants(id: number, now: Date): Promise<void>
   /** Revokes a token and adds its successor, both or neither. @returns `undefined` when it was revoked before */
   replace(id: number, successor: NewToken): Promise<PersonalAccessToken | undefined>
   /**
@@ -82,6 +89,11 @@ export interface TokenStore {
   recordUses(uses: readonly TokenUse[], addIp: AddIp): Promise<void>
 }
 
+/** Whether a token is less than its scopes say: limited to repositories, refs or a budget, or derived from another. */
+export function isLimited({ restrictions, budget, parentId }: PersonalAccessToken): boolean {
+  return isRestricted(restrictions) || budget.pushes !== null || budget.bytes !== null || parentId !== null
+}
+
 /** Why a token is or is not usable; GitLab checks in this order. */
 export type TokenState = 'active' | 'expired' | 'revoked'
 
@@ -97,5 +109,5 @@ export function tokenState(
   enforceExpiry: boolean,
 ): TokenState {
   if (enforceExpiry && token.expiresAt !== null && token.expiresAt <= now) return 'expired'
-  return token.revokedAt === null ? 'active' : 'revoked'
+  return token.revokedAt === null || token.revokedAt > now ? 'active' : 'revoked'
 }

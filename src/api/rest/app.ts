@@ -1,0 +1,149 @@
+import formbody from '@fastify/formbody'
+import swagger from '@fastify/swagger'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import Fastify from 'fastify'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { GitgateError } from '../../errors.js'
+import type { Front, HttpExchange } from '../../http.js'
+import type { Caller, CallerOptions, RouteNeeds } from './caller.js'
+import { identifyCaller } from './caller.js'
+import { ApiError, badRequest, unprocessable } from './errors.js'
+import type { ApiOptions } from './options.js'
+import { parseForm } from './parameters.js'
+import { impersonationRoutes } from './routes/impersonation.js'
+import { instanceRoutes } from './routes/instance.js'
+import { projectRoutes } from './routes/projects.js'
+import { tokenRoutes } from './routes/tokens.js'
+import { userRoutes } from './routes/users.js'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    caller: Caller
+  }
+  interface FastifyContextConfig {
+    needs?: Partial<RouteNeeds>
+  }
+}
+
+/** The API's server with its routes' types. */
+export type Api = FastifyInstance<Server, IncomingMessage, ServerResponse, FastifyBaseLogger, TypeBoxTypeProvider>
+
+const PREFIX = '/api/v4'
+const MAX_BODY = 262_144
+
+/** GitLab's REST API, for what gitgate has: as one of the gate's fronts. */
+export async function restApi(options: ApiOptions): Promise<Front> {
+  const exchanges = new WeakMap<IncomingMessage, HttpExchange>()
+  const app = Fastify({
+    logger: false,
+    bodyLimit: MAX_BODY,
+    routerOptions: { querystringParser: parseForm, maxParamLength: 1_000 },
+    // Several mistakes are told at once; bodies are small, and lists in them are bounded.
+    ajv: { customOptions: { allErrors: true, coerceTypes: 'array', removeAdditional: false } },
+  }).withTypeProvider<TypeBoxTypeProvider>()
+  await app.register(formbody, { parser: parseForm })
+  await app.register(swagger, { openapi: openApiOf(options) })
+  app.decorateRequest('caller')
+  app.addHook('preValidation', async (request) => {
+    const exchange = exchanges.get(request.raw)
+    const needs = needsOf(request)
+    request.caller = await identifyCaller(request, exchange?.ip ?? '', needs, options)
+    if (exchange === undefined) return
+    exchange.record.user = request.caller.account.username
+    exchange.record.token_id = request.caller.token.id
+  })
+  app.addHook('onSend', (_request, reply, _payload, done) => {
+    reply.headers({ 'X-Frame-Options': 'SAMEORIGIN', 'Cache-Control': 'max-age=0, private, must-revalidate' })
+    done()
+  })
+  app.setErrorHandler((error: FastifyError | ApiError | GitgateError, _request, reply) =>
+    answerError(error, reply, options),
+  )
+  app.setNotFoundHandler({ preValidation: (_request, _reply, done) => done() }, (_request, reply) =>
+    reply.status(404).send({ error: '404 Not Found' }),
+  )
+  await app.register(
+    (api, _options, done) => {
+      const typed = api.withTypeProvider<TypeBoxTypeProvider>()
+      for (const add of [instanceRoutes, userRoutes, tokenRoutes, impersonationRoutes, projectRoutes])
+        add(typed, options)
+      typed.get('/openapi.json', { schema: { hide: true }, config: { needs: { scopes: 'any' } } }, () => app.swagger())
+      done()
+    },
+    { prefix: PREFIX },
+  )
+  await app.ready()
+
+  return async (exchange) => {
+    const { request, response, expectsContinue, record } = exchange
+    exchanges.set(request, exchange)
+    if (expectsContinue) response.writeContinue()
+    await new Promise<void>((resolve) => {
+      response.once('close', () => resolve())
+      app.routing(request, response)
+    })
+    record.decision ??= response.statusCode < 400 ? 'served' : response.statusCode < 500 ? 'refused' : 'failed'
+  }
+}
+
+/** What a route asks of its caller; without a word: `api`, or `read_api` to read. */
+function needsOf({ routeOptions, method }: FastifyRequest): RouteNeeds {
+  const { scopes, admin = false, takesLimited = false } = routeOptions.config.needs ?? {}
+  const isReading = method === 'GET' || method === 'HEAD'
+  return { scopes: scopes ?? (isReading ? ['api', 'read_api'] : ['api']), admin, takesLimited }
+}
+
+function answerError(
+  error: FastifyError | ApiError | GitgateError,
+  reply: FastifyReply,
+  options: ApiOptions,
+): FastifyReply {
+  const known = error instanceof ApiError ? error : apiErrorOf(error)
+  if (known === undefined) {
+    options.onError(error)
+    return reply.status(500).send({ message: '500 Internal Server Error' })
+  }
+  return reply.status(known.status).headers(known.headers).send(known.body)
+}
+
+function apiErrorOf(error: FastifyError | GitgateError): ApiError | undefined {
+  if (error instanceof GitgateError) {
+    return error.code === 'invalid' || error.code === 'forbidden' || error.code === 'conflict'
+      ? unprocessable(error.message)
+      : undefined
+  }
+  if (error.validation !== undefined) return new ApiError(400, { error: describeValidation(error) })
+  const status = error.statusCode ?? 500
+  if (status === 413) return new ApiError(413, { error: '413 Request Entity Too Large' })
+  if (status === 415) return new ApiError(415, { error: 'The provided content-type is not supported.' })
+  return status < 500 ? badRequest('the body can not be read') : undefined
+}
+
+/** Mistakes in parameters in GitLab's words, several with commas between. */
+function describeValidation({ validation = [] }: FastifyError): string {
+  const mistakes = validation.map(({ keyword, instancePath, params }) => {
+    if (keyword === 'required') return `${String(params['missingProperty'])} is missing`
+    const name = instancePath.split('/')[1] ?? 'body'
+    return keyword === 'enum' ? `${name} does not have a valid value` : `${name} is invalid`
+  })
+  return [...new Set(mistakes)].join(', ')
+}
+
+function openApiOf({ version }: CallerOptions & Pick<ApiOptions, 'version'>) {
+  return {
+    openapi: '3.1.0' as const,
+    info: {
+      title: 'gitgate',
+      version,
+      description: "GitLab's REST API for personal access tokens, accounts and policies, and gitgate's additions.",
+    },
+    components: {
+      securitySchemes: {
+        token: { type: 'apiKey' as const, in: 'header' as const, name: 'PRIVATE-TOKEN' },
+        bearer: { type: 'http' as const, scheme: 'bearer' },
+      },
+    },
+    security: [{ token: [] }, { bearer: [] }],
+  }
+}

@@ -1,0 +1,114 @@
+import type { FastifyRequest } from 'fastify'
+import type { Account, AccountStore } from '../../accounts/account.js'
+import type { Access } from '../../access/access.js'
+import { Secret } from '../../secret.js'
+import type { Scope } from '../../tokens/scope.js'
+import type { PersonalAccessToken, TokenStore } from '../../tokens/token.js'
+import { isLimited } from '../../tokens/token.js'
+import { ApiError, forbidden, insufficientScope, invalidToken, unauthorized } from './errors.js'
+
+/** Who calls the API, and with which token. With `sudo` the account is somebody else's than the token. */
+export type Caller = { readonly account: Account; readonly token: PersonalAccessToken }
+
+/** What a route asks of its caller. */
+export type RouteNeeds = {
+  /** Any of these is enough; `any`: whatever the token has. */
+  readonly scopes: readonly Scope[] | 'any'
+  readonly admin: boolean
+  /** Whether a token that is limited may change something here: what it makes must not be less limited. */
+  readonly takesLimited: boolean
+}
+
+/** What finding out about a caller needs. */
+export type CallerOptions = {
+  readonly access: Access
+  readonly accounts: AccountStore
+  readonly tokens: TokenStore
+}
+
+const REVOKED = 'Token was revoked. You have to re-authorize from the user.'
+const EXPIRED = 'Token is expired. You can either do re-authorization or token refresh.'
+const IMPERSONATION_OFF = 'Token is an impersonation token but impersonation was disabled.'
+
+/**
+ * Finds out who makes a request, and whether the token's scopes are enough for the route.
+ *
+ * @param ip the client's address
+ * @throws ApiError
+ */
+export async function identifyCaller(
+  request: FastifyRequest,
+  ip: string,
+  needs: RouteNeeds,
+  { access, accounts, tokens }: CallerOptions,
+): Promise<Caller> {
+  const secret = secretOf(request)
+  if (secret === undefined) throw unauthorized()
+  const verdict = await access.identifyToken(secret, ip)
+  switch (verdict.kind) {
+    case 'unknown':
+      throw unauthorized()
+    case 'expired':
+      throw invalidToken(EXPIRED)
+    case 'revoked':
+      // Whoever still presents it may have stolen it before it was rotated: those that came of it end, too.
+      await tokens.revokeDescendants(verdict.token.id, access.now())
+      throw invalidToken(REVOKED)
+    case 'impersonation-off':
+      throw invalidToken(IMPERSONATION_OFF)
+    case 'tokens-off':
+      throw unauthorized()
+    case 'blocked':
+      throw forbidden('Your account has been blocked.')
+    case 'identified': {
+      const { token, account } = verdict
+      const sudo = textOf(request, 'sudo') ?? headerOf(request, 'sudo')
+      const acting = sudo === undefined ? account : await sudoAs(sudo, verdict, accounts)
+      const isEnough =
+        sudo !== undefined || needs.scopes === 'any' || needs.scopes.some((scope) => token.scopes.includes(scope))
+      if (!isEnough) throw insufficientScope([...needs.scopes])
+      if (needs.admin && !acting.admin) throw forbidden()
+      const isReading = request.method === 'GET' || request.method === 'HEAD'
+      if (!isReading && !needs.takesLimited && isLimited(token)) throw forbidden('A limited token can only read')
+      return { account: acting, token }
+    }
+  }
+}
+
+async function sudoAs(wanted: string, { account, token }: Caller, accounts: AccountStore): Promise<Account> {
+  if (!account.admin) throw forbidden('Must be admin to use sudo')
+  if (!token.scopes.includes('sudo')) throw insufficientScope(['sudo'])
+  const target = /^\d{1,15}$/.test(wanted)
+    ? ((await accounts.find(Number(wanted))) ?? (await accounts.findByUsername(wanted)))
+    : await accounts.findByUsername(wanted)
+  if (target === undefined) throw new ApiError(404, { message: `404 User with ID or username '${wanted}' Not Found` })
+  return target
+}
+
+/** The token of a request, from wherever GitLab takes it. */
+function secretOf(request: FastifyRequest): Secret | undefined {
+  const bearer = /^Bearer +(\S+)$/i.exec(headerOf(request, 'authorization') ?? '')?.[1]
+  const text =
+    textOf(request, 'private_token') ??
+    headerOf(request, 'private-token') ??
+    textOf(request, 'access_token') ??
+    bearer ??
+    textOf(request, 'bearer_token')
+  return text === undefined || text === '' ? undefined : new Secret(text, 'token')
+}
+
+/** A parameter of the query or the body, if it is a text. */
+function textOf({ query, body }: FastifyRequest, name: string): string | undefined {
+  for (const parameters of [query, body]) {
+    if (typeof parameters !== 'object' || parameters === null || !Object.hasOwn(parameters, name)) continue
+    const value = (parameters as Record<string, unknown>)[name]
+    if (typeof value === 'string') return value
+    if (typeof value === 'number') return String(value)
+  }
+  return undefined
+}
+
+function headerOf({ headers }: FastifyRequest, name: string): string | undefined {
+  const value = headers[name]
+  return typeof value === 'string' ? value : undefined
+}

@@ -1,0 +1,56 @@
+import { hash } from 'node:crypto'
+import type { Role } from '../../access/grant.js'
+import type { Account } from '../../accounts/account.js'
+import type { RepositoryPath } from '../../protocol/repository-path.js'
+
+/** An account as everybody sees it (GitLab's API: users). */
+export function userEntity({ id, username, name, state }: Account, baseUrl: string) {
+  return { id, username, name, state, locked: false, avatar_url: null, web_url: `${baseUrl}/${username}` }
+}
+
+/** An account as itself and administrators see it. */
+export function fullUserEntity(account: Account, baseUrl: string) {
+  return {
+    ...userEntity(account, baseUrl),
+    created_at: account.createdAt.toISOString(),
+    email: account.email,
+    commit_email: account.email,
+    public_email: null,
+    two_factor_enabled: account.twoFactorEnabled,
+    can_create_group: false,
+    can_create_project: true,
+    external: false,
+    bot: false,
+    ...(account.admin ? { is_admin: true } : {}),
+  }
+}
+
+/** GitLab's numbers for what a member may do. */
+const ACCESS_LEVELS: Readonly<Record<Role, number>> = { read: 20, write: 30, admin: 40 }
+
+/** A repository as GitLab shows a project. */
+export function projectEntity(path: RepositoryPath, role: Role, baseUrl: string) {
+  const name = path.slice(path.lastIndexOf('/') + 1)
+  const namespace = path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : ''
+  return {
+    id: projectId(path),
+    name,
+    name_with_namespace: path.split('/').join(' / '),
+    path: name,
+    path_with_namespace: path,
+    namespace: { name: namespace, path: namespace, full_path: namespace, kind: 'group' },
+    default_branch: null,
+    visibility: 'private',
+    http_url_to_repo: `${baseUrl}/${path}.git`,
+    web_url: `${baseUrl}/${path}`,
+    permissions: { project_access: { access_level: ACCESS_LEVELS[role], notification_level: 3 }, group_access: null },
+  }
+}
+
+/**
+ * The number of a repository. Repositories are folders and have none; clients want one, so it is made of the path: 48 bits
+ * of its SHA-256, which a number of JavaScript holds.
+ */
+function projectId(path: RepositoryPath): number {
+  return Number.parseInt(hash('sha256', path, 'hex').slice(0, 12), 16)
+}

@@ -1,0 +1,76 @@
+import { Type } from 'typebox'
+import type { Account } from '../../accounts/account.js'
+import { issueRules } from '../../policies/issue-rules.js'
+import { parseBudget } from '../../tokens/budget.js'
+import type { WantedExpiry } from '../../tokens/expiry.js'
+import { parseExpiryDate } from '../../tokens/expiry.js'
+import type { IssuedToken } from '../../tokens/issue.js'
+import { issueToken } from '../../tokens/issue.js'
+import { parseRestrictions } from '../../tokens/restriction.js'
+import { ALL_SCOPES } from '../../tokens/scope.js'
+import { badParameter } from './errors.js'
+import type { ApiOptions } from './options.js'
+import { Name, NullableDate } from './parameters.js'
+
+const ScopeList = Type.Array(Type.Enum([...ALL_SCOPES]), { maxItems: 50 })
+const Patterns = Type.Optional(Type.Array(Type.String({ maxLength: 1_000 }), { maxItems: 100 }))
+
+/** What limits a token: gitgate's addition, unknown to GitLab's clients. */
+export const Limits = {
+  repositories: Patterns,
+  refs: Patterns,
+  max_pushes: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000_000 })),
+  max_push_bytes: Type.Optional(Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })),
+}
+
+/** What a new token is to be. */
+export const NewToken = Type.Object({
+  name: Name,
+  description: Type.Optional(Type.Union([Name, Type.Null()])),
+  expires_at: Type.Optional(NullableDate),
+  scopes: ScopeList,
+  ...Limits,
+})
+
+/** Issues what a body asks for. @throws ApiError 422 with what a rule allows */
+export async function issue(
+  { tokens, access }: ApiOptions,
+  owner: Account,
+  body: Type.Static<typeof NewToken>,
+  impersonation: boolean,
+): Promise<IssuedToken> {
+  const now = access.now()
+  const draft = {
+    name: body.name,
+    description: body.description ?? null,
+    scopes: ALL_SCOPES.filter((scope) => body.scopes.includes(scope)),
+    expiry: wantedExpiry(body.expires_at),
+    impersonation,
+    ...limitsOf(body),
+  }
+  if (draft.scopes.length === 0) throw badParameter('scopes', 'is missing')
+  return await issueToken(tokens, owner, draft, issueRules(await access.settings(), now), now)
+}
+
+/** The limits that a body asks for. @throws GitgateError `invalid` */
+export function limitsOf(body: {
+  repositories?: string[]
+  refs?: string[]
+  max_pushes?: number
+  max_push_bytes?: number
+}) {
+  return {
+    restrictions: parseRestrictions(body.repositories ?? [], body.refs ?? []),
+    budget: parseBudget(body.max_pushes?.toString(), body.max_push_bytes?.toString()),
+  }
+}
+
+/** The expiry that a body asks for. @throws ApiError `expires_at is invalid` */
+export function wantedExpiry(text: string | null | undefined): WantedExpiry {
+  if (text === undefined || text === null || text === '') return undefined
+  try {
+    return parseExpiryDate(text)
+  } catch {
+    throw badParameter('expires_at')
+  }
+}

@@ -1,0 +1,64 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+
+/** Which entries of a list are asked for. */
+export type Window = { readonly page: number; readonly perPage: number; readonly offset: number }
+
+const MAX_PER_PAGE = 100
+const MAX_PAGE = 1_000_000
+/** What carries a token must not come back in a link, which is logged and shown. */
+const SECRET_PARAMETERS = ['private_token', 'access_token', 'bearer_token']
+
+/** The entries that a query asks for; what is out of bounds is brought into them, as in GitLab. */
+export function windowOf({ page = 1, per_page: perPage = 20 }: { page?: number; per_page?: number }): Window {
+  const bounded = Math.min(Math.max(page, 1), MAX_PAGE)
+  const size = Math.min(Math.max(perPage, 1), MAX_PER_PAGE)
+  return { page: bounded, perPage: size, offset: (bounded - 1) * size }
+}
+
+/** Cuts a page out of a whole list, and says so in the headers. */
+export function paginate<T>(
+  list: readonly T[],
+  window: Window,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  baseUrl: string,
+): readonly T[] {
+  describePage(list.length, window, request, reply, baseUrl)
+  return list.slice(window.offset, window.offset + window.perPage)
+}
+
+/** Sends GitLab's headers about a page (its REST API: offset-based pagination). */
+export function describePage(
+  total: number,
+  { page, perPage }: Window,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  baseUrl: string,
+): void {
+  const pages = Math.max(Math.ceil(total / perPage), 1)
+  const next = page < pages ? page + 1 : undefined
+  const previous = page > 1 ? page - 1 : undefined
+  const [path = '', query = ''] = request.url.split('?', 2)
+  const link = (to: number, rel: string): string => {
+    const parameters = new URLSearchParams(query)
+    for (const name of SECRET_PARAMETERS) parameters.delete(name)
+    parameters.set('page', String(to))
+    parameters.set('per_page', String(perPage))
+    return `<${baseUrl}${path}?${parameters.toString()}>; rel="${rel}"`
+  }
+  const links = [
+    ...(previous === undefined ? [] : [link(previous, 'prev')]),
+    ...(next === undefined ? [] : [link(next, 'next')]),
+    link(1, 'first'),
+    link(pages, 'last'),
+  ]
+  reply.headers({
+    Link: links.join(', '),
+    'X-Total': String(total),
+    'X-Total-Pages': String(pages),
+    'X-Page': String(page),
+    'X-Per-Page': String(perPage),
+    'X-Next-Page': next === undefined ? '' : String(next),
+    'X-Prev-Page': previous === undefined ? '' : String(previous),
+  })
+}

@@ -1,0 +1,61 @@
+import { Type } from 'typebox'
+import { badParameter } from './errors.js'
+
+/** The number of something in a path. Another word there is a parameter error, as in GitLab. */
+export const Id = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })
+
+/** Which page of a list. */
+export const Page = {
+  page: Type.Optional(Type.Integer({ default: 1, description: 'the page, from 1 on' })),
+  per_page: Type.Optional(Type.Integer({ default: 20, description: 'entries on a page, 100 at most' })),
+}
+
+/** A date such as `2027-01-31`; `null` for none. */
+export const NullableDate = Type.Unsafe<string | null>({
+  type: ['string', 'null'],
+  maxLength: 32,
+  description: 'YYYY-MM-DD: over when that day begins in UTC',
+})
+
+/** A name that a person gives. */
+export const Name = Type.String({ maxLength: 1_000 })
+
+/** An instant or a date as a list's bound takes it. */
+export const Instant = Type.String({ maxLength: 64, description: 'ISO 8601, or a date: 00:00 UTC of that day' })
+
+const ISO_8601 = /^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$/
+
+/**
+ * Reads an instant or a date.
+ *
+ * @throws ApiError `<name> is invalid`
+ */
+export function parseInstant(name: string, text: string | undefined): Date | undefined {
+  if (text === undefined) return undefined
+  const iso = ISO_8601.test(text) ? text.replace(' ', 'T') : ''
+  const date = new Date(iso.includes('T') && !/(Z|[+-]\d{2}:?\d{2})$/.test(iso) ? `${iso}Z` : iso)
+  // `2026-02-30` would silently become the 2nd of March.
+  const isOfCalendar = !Number.isNaN(date.getTime()) && !Number.isNaN(calendarDay(text))
+  if (!isOfCalendar) throw badParameter(name)
+  return date
+}
+
+/** The parameters of a query or a form, in which `name[]` is one of several. */
+export function parseForm(text: string): Record<string, string | string[]> {
+  const parameters = new Map<string, string | string[]>()
+  for (const [key, value] of new URLSearchParams(text)) {
+    const name = key.replace(/\[\d*\]$/, '')
+    const before = parameters.get(name)
+    const isList = name !== key
+    if (!isList) parameters.set(name, value)
+    else parameters.set(name, [...(Array.isArray(before) ? before : []), value])
+  }
+  parameters.delete('__proto__')
+  return Object.fromEntries(parameters)
+}
+
+function calendarDay(text: string): number {
+  const day = text.slice(0, 10)
+  const date = new Date(`${day}T00:00:00Z`)
+  return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(day) ? date.getTime() : Number.NaN
+}

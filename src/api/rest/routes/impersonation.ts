@@ -1,0 +1,97 @@
+import { Type } from 'typebox'
+import type { Account } from '../../../accounts/account.js'
+import { tokenEntity } from '../../../tokens/entity.js'
+import type { PersonalAccessToken } from '../../../tokens/token.js'
+import { GitgateError } from '../../../errors.js'
+import type { Api } from '../app.js'
+import { ApiError, invalidField, notFound } from '../errors.js'
+import { issue, NewToken } from '../new-token.js'
+import type { ApiOptions } from '../options.js'
+import { paginate, windowOf } from '../pagination.js'
+import { Id, Page } from '../parameters.js'
+
+/** Impersonation tokens: an administrator acts as the account, which does not see them (GitLab's API: users). */
+export function impersonationRoutes(api: Api, options: ApiOptions): void {
+  const { tokens, accounts, access, baseUrl } = options
+  const config = { needs: { admin: true } }
+  const params = Type.Object({ id: Id, token_id: Id })
+
+  const requireUser = async (id: number): Promise<Account> => {
+    const account = await accounts.find(id)
+    if (account === undefined) throw notFound('User')
+    return account
+  }
+  const requireToken = async (userId: number, id: number): Promise<PersonalAccessToken> => {
+    await requireUser(userId)
+    const token = await tokens.find(id)
+    if (token === undefined || token.userId !== userId || !token.impersonation) throw notFound('Impersonation Token')
+    return token
+  }
+  const entityOf = async (token: PersonalAccessToken) =>
+    tokenEntity(token, access.now(), (await access.settings()).enforce_pat_expiration)
+
+  api.get(
+    '/users/:id/impersonation_tokens',
+    {
+      schema: {
+        summary: 'list the impersonation tokens of an account (administrators)',
+        params: Type.Object({ id: Id }),
+        querystring: Type.Object({ ...Page, state: Type.Optional(Type.Enum(['all', 'active', 'inactive'])) }),
+      },
+      config,
+    },
+    async (request, reply) => {
+      const { id } = await requireUser(request.params.id)
+      const { state = 'all' } = request.query
+      const entities = await Promise.all((await tokens.list({ userId: id })).map(entityOf))
+      const wanted = entities.filter(
+        ({ impersonation, active }) => impersonation && (state === 'all' || active === (state === 'active')),
+      )
+      return paginate(wanted, windowOf(request.query), request, reply, baseUrl())
+    },
+  )
+
+  api.post(
+    '/users/:id/impersonation_tokens',
+    {
+      schema: {
+        summary: 'make an impersonation token (administrators)',
+        params: Type.Object({ id: Id }),
+        body: NewToken,
+      },
+      config,
+    },
+    async (request, reply) => {
+      const owner = await requireUser(request.params.id)
+      try {
+        const { token, secret } = await issue(options, owner, request.body, true)
+        return await reply.status(201).send({ ...(await entityOf(token)), token: secret.reveal() })
+      } catch (error) {
+        if (error instanceof GitgateError)
+          throw invalidField(error.message.includes('expire') ? 'expires_at' : 'base', error.message)
+        throw error
+      }
+    },
+  )
+
+  api.get(
+    '/users/:id/impersonation_tokens/:token_id',
+    { schema: { summary: 'one impersonation token (administrators)', params }, config },
+    async (request) => entityOf(await requireToken(request.params.id, request.params.token_id)),
+  )
+
+  api.delete(
+    '/users/:id/impersonation_tokens/:token_id',
+    { schema: { summary: 'revoke an impersonation token (administrators)', params }, config },
+    async (request, reply) => {
+      const token = await requireToken(request.params.id, request.params.token_id)
+      const since = request.headers['if-unmodified-since']
+      const changed = (token.revokedAt ?? token.createdAt).getTime()
+      if (since !== undefined && Math.floor(changed / 1_000) * 1_000 > Date.parse(since)) {
+        throw new ApiError(412, { message: '412 Precondition Failed' })
+      }
+      await tokens.revoke(token.id, access.now())
+      return await reply.status(204).send()
+    },
+  )
+}

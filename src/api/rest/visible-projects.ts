@@ -1,0 +1,17 @@
+import type { Caller } from './caller.js'
+import { projectEntity } from './entities.js'
+import type { ApiOptions } from './options.js'
+
+/**
+ * The repositories that a caller can see, as projects.
+ *
+ * @param minLevel one of GitLab's numbers, below which they are left out
+ */
+export async function visibleProjects(options: ApiOptions, { account, token }: Caller, minLevel = 0) {
+  const projects: ReturnType<typeof projectEntity>[] = []
+  for (const path of options.listRepositories()) {
+    const role = await options.access.roleOn(path, account, token)
+    if (role !== 'none') projects.push(projectEntity(path, role, options.baseUrl()))
+  }
+  return projects.filter(({ permissions }) => permissions.project_access.access_level >= minLevel)
+}

@@ -1,0 +1,62 @@
+import type { Selectable } from 'kysely'
+import type { RefRule, Restrictions } from '../tokens/restriction.js'
+import type { Scope } from '../tokens/scope.js'
+import type { PersonalAccessToken } from '../tokens/token.js'
+import type { Schema } from './schema.js'
+
+/** A token's row, without its digest: nothing that reads tokens needs it. */
+export type TokenRow = Omit<Selectable<Schema['personal_access_tokens']>, 'token_digest'>
+
+/** A token from its row. */
+export function tokenFrom(row: TokenRow): PersonalAccessToken {
+  return {
+    id: row.id,
+    userId: row.user_id,
+    name: row.name,
+    description: row.description,
+    scopes: JSON.parse(row.scopes) as Scope[],
+    restrictions: {
+      repositories: JSON.parse(row.repositories) as string[],
+      refs: JSON.parse(row.refs) as RefRule[],
+      within: row.within_limits === null ? null : (JSON.parse(row.within_limits) as Restrictions),
+    },
+    budget: { pushes: row.max_pushes, bytes: row.max_push_bytes },
+    spent: { pushes: row.pushes, bytes: row.push_bytes },
+    parentId: row.parent_id,
+    createdAt: new Date(row.created_at),
+    expiresAt: instant(row.expires_at),
+    revokedAt: instant(row.revoked_at),
+    impersonation: row.impersonation === 1,
+    lastUsedAt: instant(row.last_used_at),
+    lastUsedIps: JSON.parse(row.last_used_ips) as string[],
+    previousId: row.previous_personal_access_token_id,
+  }
+}
+
+/** The columns of {@link TokenRow}. */
+export const TOKEN_COLUMNS = [
+  'id',
+  'user_id',
+  'name',
+  'description',
+  'scopes',
+  'repositories',
+  'refs',
+  'within_limits',
+  'max_pushes',
+  'max_push_bytes',
+  'pushes',
+  'push_bytes',
+  'parent_id',
+  'created_at',
+  'expires_at',
+  'revoked_at',
+  'impersonation',
+  'last_used_at',
+  'last_used_ips',
+  'previous_personal_access_token_id',
+] as const satisfies readonly (keyof TokenRow)[]
+
+function instant(milliseconds: number | null): Date | null {
+  return milliseconds === null ? null : new Date(milliseconds)
+}

@@ -1,0 +1,66 @@
+import type { Expression, ExpressionBuilder, SqlBool } from 'kysely'
+import { sql } from 'kysely'
+import type { TokenPage, TokenQuery, TokenSort } from '../tokens/query.js'
+import type { Queries } from './database.js'
+import type { Schema } from './schema.js'
+import { TOKEN_COLUMNS, tokenFrom } from './token-row.js'
+
+type Tokens = ExpressionBuilder<Schema, 'personal_access_tokens'>
+
+/** Finds a page of tokens. @param enforceExpiry the setting `enforce_pat_expiration` */
+export async function searchTokens(
+  queries: Queries,
+  query: TokenQuery,
+  now: Date,
+  enforceExpiry: boolean,
+): Promise<TokenPage> {
+  const filtered = queries
+    .selectFrom('personal_access_tokens')
+    .where((eb) => eb.and(conditions(eb, query, now.getTime(), enforceExpiry)))
+  const { total } = await filtered.select((eb) => eb.fn.countAll<number>().as('total')).executeTakeFirstOrThrow()
+  const [column, direction] = ORDERS[query.sort ?? 'created_desc']
+  const rows = await filtered
+    .select(TOKEN_COLUMNS)
+    // What never happens comes last when rising, as in PostgreSQL.
+    .orderBy(sql`${sql.ref(column)} IS NULL`, direction)
+    .orderBy(column, direction)
+    .orderBy('id', direction)
+    .offset(query.offset)
+    .limit(query.limit)
+    .execute()
+  return { tokens: rows.map(tokenFrom), total }
+}
+
+const ORDERS: Readonly<Record<TokenSort, [column: 'id' | 'expires_at' | 'last_used_at' | 'name', 'asc' | 'desc']>> = {
+  created_asc: ['id', 'asc'],
+  created_desc: ['id', 'desc'],
+  expires_asc: ['expires_at', 'asc'],
+  expires_desc: ['expires_at', 'desc'],
+  last_used_asc: ['last_used_at', 'asc'],
+  last_used_desc: ['last_used_at', 'desc'],
+  name_asc: ['name', 'asc'],
+  name_desc: ['name', 'desc'],
+}
+
+function conditions(eb: Tokens, query: TokenQuery, now: number, enforceExpiry: boolean): Expression<SqlBool>[] {
+  const revoked = eb.and([eb('revoked_at', 'is not', null), eb('revoked_at', '<=', now)])
+  const expired = enforceExpiry
+    ? eb.and([eb('expires_at', 'is not', null), eb('expires_at', '<=', now)])
+    : eb.lit(false)
+  const inactive = eb.or([revoked, expired])
+  const wanted: (Expression<SqlBool> | undefined)[] = [
+    query.userId === undefined ? undefined : eb('user_id', '=', query.userId),
+    query.impersonation === undefined ? undefined : eb('impersonation', '=', query.impersonation ? 1 : 0),
+    query.state === undefined ? undefined : query.state === 'inactive' ? inactive : eb.not(inactive),
+    query.revoked === undefined ? undefined : query.revoked ? revoked : eb.not(revoked),
+    // instr and not LIKE: a search for 100% finds that.
+    query.search === undefined ? undefined : sql<SqlBool>`instr(lower(name), ${query.search.toLowerCase()}) > 0`,
+    query.createdAfter && eb('created_at', '>=', query.createdAfter.getTime()),
+    query.createdBefore && eb('created_at', '<=', query.createdBefore.getTime()),
+    query.lastUsedAfter && eb('last_used_at', '>=', query.lastUsedAfter.getTime()),
+    query.lastUsedBefore && eb('last_used_at', '<=', query.lastUsedBefore.getTime()),
+    query.expiresAfter && eb('expires_at', '>=', query.expiresAfter.getTime()),
+    query.expiresBefore && eb('expires_at', '<', query.expiresBefore.getTime()),
+  ]
+  return wanted.filter((condition) => condition !== undefined)
+}

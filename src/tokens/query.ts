@@ -1,0 +1,39 @@
+import type { PersonalAccessToken } from './token.js'
+
+/** The orders of GitLab's list of tokens. */
+export const TOKEN_SORTS = [
+  'created_asc',
+  'created_desc',
+  'expires_asc',
+  'expires_desc',
+  'last_used_asc',
+  'last_used_desc',
+  'name_asc',
+  'name_desc',
+] as const
+
+export type TokenSort = (typeof TOKEN_SORTS)[number]
+
+/** Which tokens a page of the list holds; what is absent is not looked at. Bounds belong to the range unless said. */
+export type TokenQuery = {
+  readonly userId?: number
+  readonly impersonation?: boolean
+  readonly state?: 'active' | 'inactive'
+  readonly revoked?: boolean
+  /** A part of the name, in any case of its letters. */
+  readonly search?: string
+  readonly createdAfter?: Date
+  readonly createdBefore?: Date
+  readonly lastUsedAfter?: Date
+  readonly lastUsedBefore?: Date
+  readonly expiresAfter?: Date
+  /** The bound itself does not belong to the range, as in GitLab. */
+  readonly expiresBefore?: Date
+  /** @default by number, newest first */
+  readonly sort?: TokenSort
+  readonly offset: number
+  readonly limit: number
+}
+
+/** One page of a list, and how long the whole list is. */
+export type TokenPage = { readonly tokens: readonly PersonalAccessToken[]; readonly total: number }
