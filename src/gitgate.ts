@@ -8,6 +8,7 @@ import { TOKENS_PAGE } from './access/refusal.js'
 import { Passwords } from './accounts/password.js'
 import { clientAddressResolver } from './client-address.js'
 import type { Clock } from './clock.js'
+import { MINUTE } from './clock.js'
 import type { Config, UpstreamConfig } from './config.js'
 import { embeddedGit, emptyRepositoryIn } from './embedded-git/backend.js'
 import { findGit } from './embedded-git/git-program.js'
@@ -18,6 +19,7 @@ import type { Logger } from './log.js'
 import type { ReadinessCheck } from './operations.js'
 import { health, readiness } from './operations.js'
 import type { Backend } from './protocol/backend.js'
+import { revokeTooLongLived } from './policies/lifetime.js'
 import { isGitPath } from './protocol/git-request.js'
 import type { RepositoryPath } from './protocol/repository-path.js'
 import type { Route } from './server.js'
@@ -49,6 +51,8 @@ export type Gate = {
   /** Takes no more requests, lets running ones finish within the configured time, and ends. */
   close(): Promise<void>
 }
+
+const POLICE_EVERY = MINUTE
 
 /** Builds the rooms in order. */
 export async function createGate(config: Config, surroundings: Surroundings): Promise<Gate> {
@@ -124,6 +128,16 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
     tls: readTls(config),
   })
 
+  let policing: NodeJS.Timeout | undefined
+  const police = async (): Promise<void> => {
+    try {
+      for (const { id } of await revokeTooLongLived(store.tokens, store.settings, clock()))
+        log.info({ token_id: id }, 'revoked: lives longer than max_personal_access_token_lifetime')
+    } catch (error) {
+      log.error({ err: error }, 'lifetimes were not looked at; will try again')
+    }
+  }
+
   return {
     async listen() {
       url = await listen(server, config)
@@ -131,10 +145,13 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
       await store.facts.writeBackend(served)
       store.beImpatient()
       log.info({ url: baseUrl(), ...description }, 'listening')
+      policing = setInterval(() => void police(), POLICE_EVERY).unref()
+      await police()
       return url
     },
     async close() {
       closing = true
+      clearInterval(policing)
       await stop(server, connections, config.shutdownTimeout, log)
       close()
       await lastUse.flush()

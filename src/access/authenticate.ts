@@ -84,7 +84,8 @@ export async function reidentify(identity: Identity, snapshot: Snapshot, now: Da
       if (account === undefined) return 'account deleted'
       if (account.state === 'blocked') return 'account blocked'
       if (account.passwordHash?.reveal() !== identity.account.passwordHash?.reveal()) return 'password changed'
-      return tokenOnlyReason(account, settings) ?? { kind: 'password', account }
+      const since = await snapshot.twoFactorRequiredSince()
+      return tokenOnlyReason(account, settings, now, since) ?? { kind: 'password', account }
     }
   }
 }
@@ -118,7 +119,7 @@ async function verify(
       const leave = await bans.admit(ip, settings)
       if (leave === undefined) return refused('busy', 'too many password checks from this address')
       try {
-        return await verifyPassword(credential.username, credential.password, snapshot, settings, passwords)
+        return await verifyPassword(credential.username, credential.password, snapshot, settings, passwords, now)
       } finally {
         leave()
       }
@@ -172,6 +173,7 @@ async function verifyPassword(
   snapshot: Snapshot,
   settings: Settings,
   passwords: Passwords,
+  now: Date,
 ): Promise<Verdict> {
   if (!settings.password_authentication_enabled_for_git) {
     return { kind: 'failed', refusal: { kind: 'token-required', reason: 'passwords-off' }, rule: 'passwords off' }
@@ -182,7 +184,7 @@ async function verifyPassword(
   if (answer === 'busy') return refused('busy', 'too many password checks')
   if (account === undefined || answer === 'wrong') return wrong('wrong password')
   if (account.state === 'blocked') return wrong('account blocked')
-  const reason = tokenOnlyReason(account, settings)
+  const reason = tokenOnlyReason(account, settings, now, await snapshot.twoFactorRequiredSince())
   // The password was right, so this is no guess and doesn't count towards a ban.
   if (reason !== undefined) return { kind: 'refused', refusal: { kind: 'token-required', reason }, rule: reason }
   return { kind: 'identified', identity: { kind: 'password', account } }

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { Account } from '../accounts/account.js'
-import type { Settings } from '../policies/settings.js'
+import type { SettingKey, Settings } from '../policies/settings.js'
 import { resolveSettings } from '../policies/settings.js'
 import type { Secret } from '../secret.js'
 import type { PersonalAccessToken } from '../tokens/token.js'
@@ -26,6 +26,7 @@ export interface AccessSource {
   listProtections(): Promise<Protection[]>
   /** Those that were changed, as texts. */
   listSettings(): Promise<ReadonlyMap<string, string>>
+  settingSetAt(key: SettingKey): Promise<Date | undefined>
 }
 
 const REMEMBERED_TOKENS = 10_000
@@ -103,6 +104,11 @@ export class Snapshot {
 
   settings(): Promise<Settings> {
     return this.#readOnce('settings', async () => resolveSettings(await this.#source.listSettings()))
+  }
+
+  /** When two-factor authentication was required last. */
+  twoFactorRequiredSince(): Promise<Date | undefined> {
+    return this.#readOnce('required since', () => this.#source.settingSetAt('require_two_factor_authentication'))
   }
 
   protections(): Promise<ReadyProtection[]> {

@@ -1,7 +1,10 @@
 import type { Command } from 'commander'
 import type { SettingKey, Settings } from '../policies/settings.js'
 import { formatSetting, parseSetting, parseSettingKey, SETTING_KEYS, settingSummary } from '../policies/settings.js'
-import type { CliContext } from './context.js'
+import { REVOKED_AFTER, tooLongLived } from '../policies/lifetime.js'
+import { HOUR, utcDate } from '../clock.js'
+import type { PersonalAccessToken } from '../tokens/token.js'
+import type { CliContext, OpenCli } from './context.js'
 import { addCommand, withStore } from './context.js'
 
 type JsonOption = { json?: true }
@@ -40,17 +43,61 @@ export function addSettingsCommands(program: Command, context: CliContext): void
     'set <key> <value>',
     'change a setting',
     'gitgate settings set max_personal_access_token_lifetime 90',
-  ).action((name: string, text: string, { json }: JsonOption) =>
-    withStore(context, async (cli) => {
-      const key: SettingKey = parseSettingKey(name)
-      const value: Settings[SettingKey] = parseSetting(key, text)
-      const before = formatSetting((await cli.settings())[key])
-      await cli.store.settings.set(key, formatSetting(value))
-      if (json === true) {
-        cli.output.json({ [key]: value })
-        return
-      }
-      cli.output.note(`${key} is ${formatSetting(value)} now (it was ${before}).`)
-    }),
+  )
+    .option('--dry-run', 'change nothing; list the tokens that would be revoked')
+    .action((name: string, text: string, { json, dryRun }: JsonOption & { dryRun?: true }) =>
+      withStore(context, async (cli) => {
+        const key: SettingKey = parseSettingKey(name)
+        const value: Settings[SettingKey] = parseSetting(key, text)
+        const settings = await cli.settings()
+        const before = formatSetting(settings[key])
+        const affected = tooLongLived(await cli.store.tokens.list({}), { ...settings, [key]: value }, cli.clock())
+        if (dryRun === true) {
+          await showAffected(cli, affected, json)
+          return
+        }
+        await cli.store.settings.set(key, formatSetting(value), cli.clock())
+        if (json === true) {
+          cli.output.json({ [key]: value })
+          return
+        }
+        cli.output.note(`${key} is ${formatSetting(value)} now (it was ${before}).`)
+        if (key === 'max_personal_access_token_lifetime' && affected.length > 0) {
+          cli.output.note(
+            `${affected.length === 1 ? '1 token lives' : `${affected.length} tokens live`} longer and will be revoked in ${REVOKED_AFTER / HOUR} hours; to see: gitgate settings set ${key} ${formatSetting(value)} --dry-run`,
+          )
+        }
+      }),
+    )
+}
+
+/** The tokens that a setting would end. */
+async function showAffected(
+  cli: OpenCli,
+  tokens: readonly PersonalAccessToken[],
+  json: true | undefined,
+): Promise<void> {
+  const usernames = new Map((await cli.store.accounts.list()).map(({ id, username }) => [id, username]))
+  if (json === true) {
+    cli.output.json(
+      tokens.map(({ id, name, userId, expiresAt }) => ({
+        id,
+        name,
+        user: usernames.get(userId),
+        expires_at: expiresAt === null ? null : utcDate(expiresAt),
+      })),
+    )
+    return
+  }
+  cli.output.table(
+    ['ID', 'USER', 'NAME', 'EXPIRES', 'LAST USED'],
+    tokens.map(({ id, userId, name, expiresAt, lastUsedAt }) => [
+      String(id),
+      usernames.get(userId) ?? '?',
+      name,
+      expiresAt === null ? 'never' : utcDate(expiresAt),
+      lastUsedAt?.toISOString() ?? 'never',
+    ]),
+    'No token would be revoked.',
   )
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { tokenEntity } from '../tokens/entity.js'
 import type { WantedExpiry } from '../tokens/expiry.js'
-import { parseExpiryDate, parseExpirySpan } from '../tokens/expiry.js'
+import { parseExpiryDate, parseExpirySpan, parseSpan } from '../tokens/expiry.js'
 import type { IssuedToken } from '../tokens/issue.js'
 import { issueToken, rotateToken } from '../tokens/issue.js'
 import { REF_VERBS } from '../tokens/restriction.js'
@@ -17,6 +17,7 @@ import { readSecret } from './input.js'
 import type { LimitOptions } from './token-limits.js'
 import { addLimitOptions, describeLimits, limitFields, limitsOf } from './token-limits.js'
 
+type RotateOptions = ExpiryOptions & { grace?: string }
 type ExpiryOptions = { expiresAt?: string; expiresIn?: string; json?: true }
 type CreateOptions = ExpiryOptions & LimitOptions & { name: string; scopes: string; description?: string }
 type ListOptions = { user?: string; state?: string; json?: true }
@@ -104,16 +105,20 @@ export function addTokenCommands(program: Command, context: CliContext): void {
       'replace a token by a new one of the same name, scopes and limits',
       'TOKEN=$(gitgate token rotate 7 --expires-in 90d)',
     ),
-  ).action((id: string, options: ExpiryOptions) =>
-    withStore(context, async (cli) => {
-      const old = await requireToken(cli, id)
-      const owner = await requireOwner(cli, old)
-      const now = cli.clock()
-      const rules = issueRules(await cli.settings(), now)
-      const issued = await rotateToken(cli.store.tokens, owner, old, wantedExpiry(options, now), rules, now)
-      await showIssued(cli, issued, owner.username, options.json)
-    }),
   )
+    .option('--grace <span>', 'the old secret works beside the new one for so long: 24h')
+    .action((id: string, options: RotateOptions) =>
+      withStore(context, async (cli) => {
+        const old = await requireToken(cli, id)
+        const owner = await requireOwner(cli, old)
+        const now = cli.clock()
+        const rules = issueRules(await cli.settings(), now)
+        const grace = options.grace === undefined ? 0 : parseSpan(options.grace)
+        const issued = await rotateToken(cli.store.tokens, owner, old, wantedExpiry(options, now), rules, now, grace)
+        if (grace > 0) noteGrace(cli, old, new Date(now.getTime() + grace))
+        await showIssued(cli, issued, owner.username, options.json)
+      }),
+    )
 }
 
 function addExpiryOptions(command: Command): Command {
@@ -148,6 +153,17 @@ async function showIssued(
     `Token ${token.id} (${token.name}) of ${user}: ${token.scopes.join(', ')}; ${limits}${expiry}. It is shown once:`,
   )
   cli.output.answer(secret.reveal())
+}
+
+/** Says who will notice when the old secret ends. */
+function noteGrace(cli: OpenCli, { id, lastUsedAt, lastUsedIps }: PersonalAccessToken, until: Date): void {
+  const use =
+    lastUsedAt === null
+      ? 'It was never used.'
+      : `It was used last at ${lastUsedAt.toISOString()}, from ${lastUsedIps.join(', ')}.`
+  cli.output.note(
+    `The old secret works until ${until.toISOString()}. ${use} Who still uses it: gitgate token show ${id}`,
+  )
 }
 
 async function listTokens(cli: OpenCli, { user, state, json }: ListOptions): Promise<void> {
@@ -196,6 +212,7 @@ async function showToken(cli: OpenCli, token: PersonalAccessToken, json: true | 
     ...limitFields(token),
     ['State', tokenState(token, cli.clock(), settings.enforce_pat_expiration)],
     ['Created', token.createdAt.toISOString()],
+    ...(token.revokedAt === null ? [] : [['Revoked', token.revokedAt.toISOString()] as const]),
     ['Expires', token.expiresAt?.toISOString() ?? 'never'],
     ['Last used', token.lastUsedAt?.toISOString() ?? 'never'],
     ['From', token.lastUsedIps.join(', ') || '-'],

@@ -1,3 +1,4 @@
+import { DAY } from '../clock.js'
 import type { Account } from '../accounts/account.js'
 import { GitgateError } from '../errors.js'
 import type { Secret } from '../secret.js'
@@ -25,10 +26,19 @@ export type TokenOnlyReason = 'two-factor-enabled' | 'two-factor-required' | 'pa
  * Whether Git takes only a token from an account (GitLab: with two-factor authentication on, a token is the only accepted
  * password).
  *
+ * @param requiredSince when two-factor authentication was required last; an account has the setting
+ *   `two_factor_grace_period` from then, or from its own beginning, to switch it on
  * @returns why, or `undefined` where a password may do
  */
-export function tokenOnlyReason(account: Account, settings: Settings): TokenOnlyReason | undefined {
+export function tokenOnlyReason(
+  account: Account,
+  settings: Settings,
+  now: Date,
+  requiredSince: Date | undefined,
+): TokenOnlyReason | undefined {
   if (!settings.password_authentication_enabled_for_git) return 'passwords-off'
   if (account.twoFactorEnabled) return 'two-factor-enabled'
-  return settings.require_two_factor_authentication ? 'two-factor-required' : undefined
+  if (!settings.require_two_factor_authentication) return undefined
+  const begun = Math.max(account.createdAt.getTime(), requiredSince?.getTime() ?? 0)
+  return now.getTime() < begun + settings.two_factor_grace_period * DAY ? undefined : 'two-factor-required'
 }

@@ -37,6 +37,12 @@ const SETTINGS = {
   } satisfies Setting<string>,
   password_authentication_enabled_for_git: flag(true, 'let accounts without two-factor use their password with Git'),
   require_two_factor_authentication: flag(false, 'take passwords for no account, so that Git needs a token'),
+  two_factor_grace_period: wholeNumber(
+    0,
+    0,
+    3_650,
+    'days that accounts have to switch two-factor authentication on, once it is required or they are new',
+  ),
   disable_personal_access_tokens: flag(false, 'refuse all personal access tokens, and make none'),
   impersonation_enabled: flag(true, 'let impersonation tokens work'),
   receive_max_input_size: wholeNumberOrNull(1, 1_000_000, 'MiB that one push may bring at most'),
@@ -64,7 +70,9 @@ export type Settings = { readonly [K in SettingKey]: ReturnType<(typeof SETTINGS
 /** Where settings are kept: only those that were changed, as the texts that {@link parseSetting} reads. */
 export interface SettingStore {
   list(): Promise<ReadonlyMap<string, string>>
-  set(key: SettingKey, text: string): Promise<void>
+  set(key: SettingKey, text: string, now: Date): Promise<void>
+  /** When it was set last; `undefined` where it never was. */
+  setAt(key: SettingKey): Promise<Date | undefined>
 }
 
 /** All keys, in the order in which they are shown. */

@@ -49,6 +49,7 @@ export function accessSource(reader: Database, queries: Queries, file: string): 
     findAccount: (id) => accountStore(queries).find(id),
     listGrantsFor: (subjects) => grantStore(queries).listFor(subjects),
     listProtections: () => protectionStore(queries).list(),
+    settingSetAt: (key) => settingStore(queries).setAt(key),
     listSettings: () => settingStore(queries).list(),
   }
 }

@@ -67,6 +67,7 @@ export type Schema = {
   readonly settings: {
     key: string
     value: string
+    set_at: number | null
   }
   /** What one instance notes about itself: the security epoch, the root of the embedded server. */
   readonly instance_facts: {

@@ -6,16 +6,21 @@ import { atomically, moveSecurityEpoch } from './database.js'
 export function settingStore(queries: Queries): SettingStore {
   return {
     async list() {
-      const rows = await queries.selectFrom('settings').selectAll().execute()
+      const rows = await queries.selectFrom('settings').select(['key', 'value']).execute()
       return new Map(rows.map(({ key, value }) => [key, value]))
     },
 
-    set: (key, value) =>
+    async setAt(key) {
+      const row = await queries.selectFrom('settings').select('set_at').where('key', '=', key).executeTakeFirst()
+      return row === undefined || row.set_at === null ? undefined : new Date(row.set_at)
+    },
+
+    set: (key, value, now) =>
       atomically(queries, async (transaction) => {
         await transaction
           .insertInto('settings')
-          .values({ key, value })
-          .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
+          .values({ key, value, set_at: now.getTime() })
+          .onConflict((conflict) => conflict.column('key').doUpdateSet({ value, set_at: now.getTime() }))
           .execute()
         await moveSecurityEpoch(transaction)
       }),

@@ -1,4 +1,4 @@
-import type { SqlBool } from 'kysely'
+import type { RawBuilder, SqlBool } from 'kysely'
 import { sql } from 'kysely'
 import { DAY } from '../clock.js'
 import { GitgateError, hasSystemCode } from '../errors.js'
@@ -35,14 +35,16 @@ export function tokenStore(queries: Queries): TokenStore {
 
     search: (query, now, enforceExpiry) => searchTokens(queries, query, now, enforceExpiry),
 
-    revoke: (id, now) => atomically(queries, (transaction) => revoke(transaction, id, now)),
+    revoke: (id, now) => atomically(queries, (transaction) => revoke(transaction, id, now, isNotRevoked(now))),
 
     revokeDescendants: (id, now) =>
       atomically(queries, async (transaction) => {
         const successors = await transaction
-          .selectFrom('personal_access_tokens')
-          .select('id')
-          .where('previous_personal_access_token_id', '=', id)
+          .selectFrom('personal_access_tokens as successor')
+          .innerJoin('personal_access_tokens as old', 'old.id', 'successor.previous_personal_access_token_id')
+          .select('successor.id')
+          .where('old.id', '=', id)
+          .whereRef('successor.created_at', '>=', 'old.revoked_at')
           .execute()
         const store = tokenStore(transaction)
         for (const successor of successors) {
@@ -51,10 +53,10 @@ export function tokenStore(queries: Queries): TokenStore {
         }
       }),
 
-    replace: (id, successor) =>
+    replace: (id, successor, endsAt) =>
       atomically(queries, async (transaction) => {
-        const wasActive = await revoke(transaction, id, successor.createdAt)
-        return wasActive ? insert(transaction, successor) : undefined
+        const isOnlyOne = await revoke(transaction, id, endsAt, sql<SqlBool>`revoked_at IS NULL`)
+        return isOnlyOne ? insert(transaction, successor) : undefined
       }),
 
     spend: (id, amount) => atomically(queries, (transaction) => spend(transaction, id, amount)),
@@ -109,19 +111,11 @@ function isNotRevoked(now: Date) {
   return sql<SqlBool>`(revoked_at IS NULL OR revoked_at > ${now.getTime()})`
 }
 
-async function revoke(transaction: Queries, id: number, now: Date): Promise<boolean> {
-  const result = await transaction
-    .updateTable('personal_access_tokens')
-    .set({ revoked_at: now.getTime() })
-    .where('id', '=', id)
-    .where(isNotRevoked(now))
-    .executeTakeFirst()
-  await transaction
-    .updateTable('personal_access_tokens')
-    .set({ revoked_at: now.getTime() })
-    .where('parent_id', '=', id)
-    .where(isNotRevoked(now))
-    .execute()
+/** @param which of them: those that are not revoked, or never were to be */
+async function revoke(transaction: Queries, id: number, at: Date, which: RawBuilder<SqlBool>): Promise<boolean> {
+  const update = () => transaction.updateTable('personal_access_tokens').set({ revoked_at: at.getTime() }).where(which)
+  const result = await update().where('id', '=', id).executeTakeFirst()
+  await update().where('parent_id', '=', id).execute()
   await moveSecurityEpoch(transaction)
   return result.numUpdatedRows === 1n
 }

@@ -23,6 +23,19 @@ export function parseExpiryDate(text: string): Date {
 }
 
 /**
+ * Reads a length of time such as `90s`, `15m`, `12h`, `30d`.
+ *
+ * @returns milliseconds
+ * @throws GitgateError `invalid`
+ */
+export function parseSpan(text: string): number {
+  const now = new Date(0)
+  const end = parseExpirySpan(text, now)
+  if (end === 'never') throw new GitgateError('invalid', '"never" is not a span of time here; write 15m, 12h or 30d')
+  return end.getTime()
+}
+
+/**
  * Reads a span such as `90s`, `15m`, `12h`, `30d`, or `never`.
  *
  * @throws GitgateError `invalid`

@@ -44,6 +44,7 @@ export type IssuedToken = { readonly token: PersonalAccessToken; readonly secret
 
 const MAX_DESCRIPTION = 255
 const ROTATED_FOR = 7 * DAY
+const MAX_GRACE = 90 * DAY
 
 /**
  * Issues a personal access token.
@@ -75,8 +76,9 @@ export async function issueToken(
 
 /**
  * Replaces a token by one of the same name, scopes, restrictions and owner with a new secret; the old one is revoked in the same
- * transaction. Without a wish the new one lives a week, as GitLab's does, or for ever where the old one did.
+ * transaction, or lives on beside the new one for a while. Without a wish the new one lives a week, as GitLab's does, or for ever where the old one did.
  *
+ * @param grace milliseconds for which the old secret still works, 90 days at most
  * @throws GitgateError as {@link issueToken}; `conflict` when the token was revoked before; `forbidden` for a derived one
  */
 export async function rotateToken(
@@ -86,6 +88,7 @@ export async function rotateToken(
   expiry: WantedExpiry,
   rules: IssueRules,
   now: Date,
+  grace = 0,
 ): Promise<IssuedToken> {
   if (old.parentId !== null) {
     throw new GitgateError(
@@ -93,9 +96,11 @@ export async function rotateToken(
       `token ${old.id} is derived and lives for one task; derive another from token ${old.parentId}`,
     )
   }
+  if (grace > MAX_GRACE)
+    throw new GitgateError('invalid', `an old secret can live on for ${MAX_GRACE / DAY} days at most`)
   const secret = mintSecret(rules.prefix)
   const draft = { ...old, expiry: expiry ?? defaultRotatedExpiry(old, rules, now) }
-  const token = await store.replace(old.id, {
+  const successor = {
     ...checkDraft(owner, draft, rules, now),
     userId: owner.id,
     createdAt: now,
@@ -104,8 +109,10 @@ export async function rotateToken(
     // A new secret is no new budget.
     spent: old.spent,
     digest: digestSecret(secret),
-  })
-  if (token === undefined) throw new GitgateError('conflict', `token ${old.id} is revoked already; create a new one`)
+  }
+  const token = await store.replace(old.id, successor, new Date(now.getTime() + grace))
+  if (token === undefined)
+    throw new GitgateError('conflict', `token ${old.id} is revoked already, or was rotated; create a new one`)
   return { token, secret }
 }
 

@@ -69,10 +69,18 @@ export interface TokenStore {
   search(query: TokenQuery, now: Date, enforceExpiry: boolean): Promise<TokenPage>
   /** Revokes a token and all that were derived from it. @returns false when it was revoked before */
   revoke(id: number, now: Date): Promise<boolean>
-  /** Revokes what a token was rotated into, and what that was, and so on. */
+  /**
+   * Revokes what a token was rotated into, and what that was, and so on. One that was to live on for a while beside its
+   * successor is used late rather than stolen: there the line ends.
+   */
   revokeDescendants(id: number, now: Date): Promise<void>
-  /** Revokes a token and adds its successor, both or neither. @returns `undefined` when it was revoked before */
-  replace(id: number, successor: NewToken): Promise<PersonalAccessToken | undefined>
+  /**
+   * Revokes a token and adds its successor, both or neither.
+   *
+   * @param endsAt when the old one is revoked, perhaps later than now
+   * @returns `undefined` when it was revoked or replaced before
+   */
+  replace(id: number, successor: NewToken, endsAt: Date): Promise<PersonalAccessToken | undefined>
   /**
    * Takes what a push needs from the budgets of a token and of the one that it was derived from: from all, or from none.
    *

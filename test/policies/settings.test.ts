@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { DAY } from '../../src/clock.js'
 import type { Test } from 'tap'
 import { issueRules } from '../../src/policies/issue-rules.js'
 import { tokenOnlyReason } from '../../src/policies/password-use.js'
@@ -21,6 +22,7 @@ const DEFAULTS: Settings = {
   personal_access_token_prefix: 'ggpat-',
   password_authentication_enabled_for_git: true,
   require_two_factor_authentication: false,
+  two_factor_grace_period: 0,
   disable_personal_access_tokens: false,
   impersonation_enabled: true,
   receive_max_input_size: null,
@@ -38,6 +40,7 @@ const FLAGS = KEYS.filter((key) => typeof DEFAULTS[key] === 'boolean')
 const NUMBERS = {
   max_personal_access_token_lifetime: [1, 36_500, true],
   receive_max_input_size: [1, 1_000_000, true],
+  two_factor_grace_period: [0, 3_650, false],
   git_basic_auth_maxretry: [1, 10_000, false],
   git_basic_auth_findtime: [1, 86_400, false],
   git_basic_auth_bantime: [1, 604_800, false],
@@ -172,9 +175,18 @@ t.test('a password does for Git unless two-factor authentication or the settings
   const enrolled = { ...plain, twoFactorEnabled: true }
   const required: Settings = { ...DEFAULTS, require_two_factor_authentication: true }
   const off: Settings = { ...DEFAULTS, password_authentication_enabled_for_git: false }
-  t.equal(tokenOnlyReason(plain, DEFAULTS), undefined)
-  t.equal(tokenOnlyReason(enrolled, DEFAULTS), 'two-factor-enabled')
-  t.equal(tokenOnlyReason(plain, required), 'two-factor-required')
-  t.equal(tokenOnlyReason(enrolled, required), 'two-factor-enabled')
-  for (const account of [plain, enrolled]) t.equal(tokenOnlyReason(account, off), 'passwords-off')
+  t.equal(tokenOnlyReason(plain, DEFAULTS, NOON, undefined), undefined)
+  t.equal(tokenOnlyReason(enrolled, DEFAULTS, NOON, undefined), 'two-factor-enabled')
+  t.equal(tokenOnlyReason(plain, required, NOON, undefined), 'two-factor-required')
+  t.equal(tokenOnlyReason(enrolled, required, NOON, undefined), 'two-factor-enabled')
+  const inGrace = { ...required, two_factor_grace_period: 7 }
+  const [created, after] = [
+    plain.createdAt.getTime(),
+    (days: number) => new Date(plain.createdAt.getTime() + days * DAY),
+  ]
+  t.equal(tokenOnlyReason(plain, inGrace, after(6), undefined), undefined)
+  t.equal(tokenOnlyReason(plain, inGrace, after(7), undefined), 'two-factor-required')
+  t.equal(tokenOnlyReason(plain, inGrace, after(9), new Date(created + 3 * DAY)), undefined)
+  t.equal(tokenOnlyReason(plain, inGrace, after(10), new Date(created + 3 * DAY)), 'two-factor-required')
+  for (const account of [plain, enrolled]) t.equal(tokenOnlyReason(account, off, NOON, undefined), 'passwords-off')
 })

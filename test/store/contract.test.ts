@@ -150,15 +150,15 @@ t.test('a token is replaced by its successor: both or neither', async (t) => {
   // A successor that can't be added, since its digest is there: the old one must stand.
   const digest = new Secret('taken', 'token digest')
   await store.tokens.add(newToken(alice.id, { digest }))
-  await t.rejects(store.tokens.replace(old.id, newToken(alice.id, { digest })))
+  await t.rejects(store.tokens.replace(old.id, newToken(alice.id, { digest }), NOON))
   t.equal((await store.tokens.find(old.id))?.revokedAt, null)
 
   const later = new Date(NOON.getTime() + 1)
   const successor = newToken(alice.id, { previousId: old.id, createdAt: later })
-  const replaced = await store.tokens.replace(old.id, successor)
+  const replaced = await store.tokens.replace(old.id, successor, later)
   t.equal(replaced?.previousId, old.id)
   t.strictSame((await store.tokens.find(old.id))?.revokedAt, later)
-  t.equal(await store.tokens.replace(old.id, newToken(alice.id)), undefined)
+  t.equal(await store.tokens.replace(old.id, newToken(alice.id), later), undefined)
   t.equal((await store.tokens.list({})).length, 3)
 })
 
@@ -235,9 +235,9 @@ t.test('there is one protection for two patterns, whose levels the last word dec
 t.test('settings are kept as texts, and the last one counts', async (t) => {
   const { settings, access, facts } = openTemporaryStore(t)
   t.strictSame(await settings.list(), new Map())
-  await settings.set('push_to_create', 'true')
-  await settings.set('push_to_create', 'false')
-  await settings.set('personal_access_token_prefix', '')
+  await settings.set('push_to_create', 'true', NOON)
+  await settings.set('push_to_create', 'false', NOON)
+  await settings.set('personal_access_token_prefix', '', NOON)
   const stored = Object.fromEntries(await settings.list())
   t.strictSame(stored, { push_to_create: 'false', personal_access_token_prefix: '' })
   const current = await (await new AccessMemory(access).current()).settings()

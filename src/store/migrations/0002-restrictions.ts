@@ -13,6 +13,8 @@ export const restrictions = {
       REFERENCES personal_access_tokens (id) ON DELETE CASCADE;
     CREATE INDEX personal_access_tokens_parent ON personal_access_tokens (parent_id);
 
+    ALTER TABLE settings ADD COLUMN set_at integer;
+
     CREATE TABLE protected_refs (
       id integer PRIMARY KEY AUTOINCREMENT,
       repository_pattern text NOT NULL,

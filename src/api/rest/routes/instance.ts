@@ -35,7 +35,7 @@ export function instanceRoutes(api: Api, options: ApiOptions): void {
     async (request) => {
       const given = { ...(request.query as object), ...(request.body as object | undefined) } as Record<string, unknown>
       const changes = SETTING_KEYS.filter((key) => Object.hasOwn(given, key)).map((key) => readSetting(key, given[key]))
-      for (const [key, text] of changes) await settings.set(key, text)
+      for (const [key, text] of changes) await settings.set(key, text, access.now())
       return await access.settings()
     },
   )

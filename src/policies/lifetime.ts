@@ -1,0 +1,41 @@
+import { HOUR } from '../clock.js'
+import type { PersonalAccessToken, TokenStore } from '../tokens/token.js'
+import { tokenState } from '../tokens/token.js'
+import { issueRules } from './issue-rules.js'
+import type { Settings, SettingStore } from './settings.js'
+import { resolveSettings } from './settings.js'
+
+/** Tokens that live longer than a new limit are revoked so much later, as in GitLab: time to think again. */
+export const REVOKED_AFTER = 3 * HOUR
+
+/** The tokens that live longer than the setting `max_personal_access_token_lifetime` lets new ones. */
+export function tooLongLived(
+  tokens: readonly PersonalAccessToken[],
+  settings: Settings,
+  now: Date,
+): PersonalAccessToken[] {
+  const { latestExpiry } = issueRules(settings, now)
+  if (latestExpiry === null) return []
+  return tokens
+    .filter((token) => tokenState(token, now, settings.enforce_pat_expiration) === 'active')
+    .filter(({ expiresAt }) => expiresAt === null || expiresAt > latestExpiry)
+}
+
+/**
+ * Revokes the tokens that live longer than the limit, once that has been in force for three hours.
+ *
+ * @returns those that were revoked
+ */
+export async function revokeTooLongLived(
+  tokens: TokenStore,
+  store: SettingStore,
+  now: Date,
+): Promise<readonly PersonalAccessToken[]> {
+  const since = await store.setAt('max_personal_access_token_lifetime')
+  if (since === undefined || now.getTime() < since.getTime() + REVOKED_AFTER) return []
+  const settings = resolveSettings(await store.list())
+  if (settings.max_personal_access_token_lifetime === null) return []
+  const tooLong = tooLongLived(await tokens.list({}), settings, now)
+  for (const { id } of tooLong) await tokens.revoke(id, now)
+  return tooLong
+}

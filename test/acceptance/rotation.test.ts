@@ -1,0 +1,72 @@
+// Rotation with overlap, and limits that end tokens: by the command line, beside a running gate.
+import { join } from 'node:path'
+import t from 'tap'
+import { HOUR, utcDate, DAY } from '../../src/clock.js'
+import { openStore } from '../../src/store/open.js'
+import { GitgateCli } from './gitgate-process.js'
+import { http } from './http-client.js'
+import { createWorld } from './world.js'
+
+const SELF = '/api/v4/personal_access_tokens/self'
+
+t.test('rotate --grace keeps the old secret alive beside the new one, and says who uses it', async (t) => {
+  const cli = new GitgateCli(t.testdir())
+  await cli.ask(['user', 'add', 'alice'])
+  const old = await cli.ask(['token', 'create', 'alice', '--name', 'ci', '--scopes', 'api'])
+  const gate = await cli.serve(t)
+  const status = async (token: string) => (await http(gate.url, SELF, { headers: { 'PRIVATE-TOKEN': token } })).status
+  t.equal(await status(old), 200)
+  for (let i = 0; i < 100 && !(await cli.ask(['token', 'show', '1'])).includes('127.0.0.1'); i++);
+  const { stdout, stderr } = await cli.run(['token', 'rotate', '1', '--grace', '24h'])
+  t.match(stderr, /The old secret works until \d{4}-.*Z\. It was used last at .*, from 127\.0\.0\.1\./)
+  t.equal(await status(stdout.trim()), 200)
+  t.equal(await status(old), 200, 'the old one, too')
+  t.match(await cli.json('token', 'show', '1'), { active: true, revoked: false })
+  t.match((await cli.run(['token', 'rotate', '1'])).stderr, /is revoked already, or was rotated/)
+  t.match((await cli.run(['token', 'rotate', '2', '--grace', '365d'])).stderr, /90 days at most/)
+  await cli.ask(['token', 'revoke', '1'])
+  t.equal(await status(old), 401, 'revoked before its time')
+  t.equal(await status(stdout.trim()), 200)
+})
+
+t.test('when the time is over, the old secret is', async (t) => {
+  const world = await createWorld(t)
+  const cli = new GitgateCli(world.folder)
+  const { token, secret } = await world.issue('alice', ['api'])
+  await cli.ask(['token', 'rotate', String(token.id), '--grace', '2h'])
+  const status = async () => (await world.http(SELF, { headers: { 'PRIVATE-TOKEN': secret.reveal() } })).status
+  t.equal(await status(), 200)
+  world.advance(3 * HOUR)
+  t.equal(await status(), 401)
+})
+
+t.test('a lifetime limit lists whom it ends beforehand, and ends them hours later', async (t) => {
+  const cli = new GitgateCli(t.testdir())
+  await cli.ask(['user', 'add', 'alice'])
+  const token = (...flags: string[]) =>
+    cli.ask(['token', 'create', 'alice', '--name', 'ci', '--scopes', 'api', ...flags])
+  await token()
+  await token('--expires-in', '10d')
+  const set = ['settings', 'set', 'max_personal_access_token_lifetime', '30']
+  t.match(await cli.json(...set, '--dry-run'), [{ id: 1, name: 'ci', user: 'alice', expires_at: null }])
+  t.match(await cli.ask([...set, '--dry-run']), /^ID +USER +NAME +EXPIRES +LAST USED\n1 +alice +ci +never +never$/)
+  t.match(await cli.json('settings', 'get', 'max_personal_access_token_lifetime'), {
+    max_personal_access_token_lifetime: null,
+  })
+  t.match((await cli.run(set)).stderr, /1 token lives longer and will be revoked in 3 hours/)
+  const latest = utcDate(new Date(Date.now() + 30 * DAY))
+  t.match(
+    (await cli.run(['token', 'create', 'alice', '--name', 'x', '--scopes', 'api', '--expires-in', '40d'])).stderr,
+    `a token must expire here by ${latest} (setting max_personal_access_token_lifetime)`,
+  )
+  const active = async () =>
+    ((await cli.json('token', 'list')) as { active: boolean }[]).map((one) => one.active).join()
+  await (await cli.serve(t)).stop()
+  t.equal(await active(), 'true,true', 'not yet')
+  const store = openStore(join(cli.folder, 'data'), undefined)
+  await store.settings.set('max_personal_access_token_lifetime', '30', new Date(Date.now() - 4 * HOUR))
+  await store.close()
+  const gate = await cli.serve(t)
+  t.equal(await active(), 'false,true')
+  t.match(gate.said.stderr, /"token_id":1,"msg":"revoked: lives longer than max_personal_access_token_lifetime"/)
+})
