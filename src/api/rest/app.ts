@@ -1,4 +1,3 @@
-import formbody from '@fastify/formbody'
 import swagger from '@fastify/swagger'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
@@ -6,14 +5,18 @@ import Fastify from 'fastify'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { GitgateError } from '../../errors.js'
 import type { Front, HttpExchange } from '../../http.js'
-import type { Caller, CallerOptions, RouteNeeds } from './caller.js'
+import { mergeQuery, readBodies } from './body.js'
+import type { Caller, RouteNeeds } from './caller.js'
 import { identifyCaller } from './caller.js'
-import { ApiError, badRequest, unprocessable } from './errors.js'
+import { ApiError, badRequest, notFound, unprocessable } from './errors.js'
+import { watchMethods } from './methods.js'
+import { openApiOf } from './openapi.js'
 import type { ApiOptions } from './options.js'
 import { parseForm } from './parameters.js'
 import { impersonationRoutes } from './routes/impersonation.js'
 import { instanceRoutes } from './routes/instance.js'
 import { projectRoutes } from './routes/projects.js'
+import { tokenListRoutes } from './routes/token-list.js'
 import { tokenRoutes } from './routes/tokens.js'
 import { userRoutes } from './routes/users.js'
 
@@ -31,6 +34,8 @@ export type Api = FastifyInstance<Server, IncomingMessage, ServerResponse, Fasti
 
 const PREFIX = '/api/v4'
 const MAX_BODY = 262_144
+const HEADERS = { 'X-Frame-Options': 'SAMEORIGIN', 'Cache-Control': 'max-age=0, private, must-revalidate' }
+const UNKNOWN = { error: '404 Not Found' }
 
 /** GitLab's REST API, for what gitgate has: as one of the gate's fronts. */
 export async function restApi(options: ApiOptions): Promise<Front> {
@@ -41,34 +46,41 @@ export async function restApi(options: ApiOptions): Promise<Front> {
     routerOptions: { querystringParser: parseForm, maxParamLength: 1_000 },
     // Several mistakes are told at once; bodies are small, and lists in them are bounded.
     ajv: { customOptions: { allErrors: true, coerceTypes: 'array', removeAdditional: false } },
+    // A path that can't be decoded, or is too long to be one of ours.
+    frameworkErrors: (_error, _request, reply: FastifyReply) => void reply.headers(HEADERS).status(404).send(UNKNOWN),
   }).withTypeProvider<TypeBoxTypeProvider>()
-  await app.register(formbody, { parser: parseForm })
-  await app.register(swagger, { openapi: openApiOf(options) })
+  await readBodies(app)
+  await app.register(swagger, openApiOf(options.version))
+  // The schemas of answers describe; they must not drop what they do not know.
+  app.setSerializerCompiler(() => (answer) => JSON.stringify(answer))
   app.decorateRequest('caller')
   app.addHook('preValidation', async (request) => {
     const exchange = exchanges.get(request.raw)
     const needs = needsOf(request)
     request.caller = await identifyCaller(request, exchange?.ip ?? '', needs, options)
+    mergeQuery(request)
     if (exchange === undefined) return
     exchange.record.user = request.caller.account.username
     exchange.record.token_id = request.caller.token.id
   })
   app.addHook('onSend', (_request, reply, _payload, done) => {
-    reply.headers({ 'X-Frame-Options': 'SAMEORIGIN', 'Cache-Control': 'max-age=0, private, must-revalidate' })
+    reply.headers(HEADERS)
     done()
   })
   app.setErrorHandler((error: FastifyError | ApiError | GitgateError, _request, reply) =>
     answerError(error, reply, options),
   )
   app.setNotFoundHandler({ preValidation: (_request, _reply, done) => done() }, (_request, reply) =>
-    reply.status(404).send({ error: '404 Not Found' }),
+    reply.status(404).send(UNKNOWN),
   )
   await app.register(
     (api, _options, done) => {
       const typed = api.withTypeProvider<TypeBoxTypeProvider>()
-      for (const add of [instanceRoutes, userRoutes, tokenRoutes, impersonationRoutes, projectRoutes])
+      const refuseOtherMethods = watchMethods(api)
+      for (const add of [instanceRoutes, userRoutes, tokenListRoutes, tokenRoutes, impersonationRoutes, projectRoutes])
         add(typed, options)
       typed.get('/openapi.json', { schema: { hide: true }, config: { needs: { scopes: 'any' } } }, () => app.swagger())
+      refuseOtherMethods()
       done()
     },
     { prefix: PREFIX },
@@ -76,8 +88,10 @@ export async function restApi(options: ApiOptions): Promise<Front> {
   await app.ready()
 
   return async (exchange) => {
-    const { request, response, expectsContinue, record } = exchange
+    const { request, response, target, expectsContinue, record } = exchange
     exchanges.set(request, exchange)
+    // A proxy's absolute form is what it names.
+    request.url = target
     if (expectsContinue) response.writeContinue()
     await new Promise<void>((resolve) => {
       response.once('close', () => resolve())
@@ -109,6 +123,7 @@ function answerError(
 
 function apiErrorOf(error: FastifyError | GitgateError): ApiError | undefined {
   if (error instanceof GitgateError) {
+    if (error.code === 'not-found') return notFound()
     return error.code === 'invalid' || error.code === 'forbidden' || error.code === 'conflict'
       ? unprocessable(error.message)
       : undefined
@@ -128,22 +143,4 @@ function describeValidation({ validation = [] }: FastifyError): string {
     return keyword === 'enum' ? `${name} does not have a valid value` : `${name} is invalid`
   })
   return [...new Set(mistakes)].join(', ')
-}
-
-function openApiOf({ version }: CallerOptions & Pick<ApiOptions, 'version'>) {
-  return {
-    openapi: '3.1.0' as const,
-    info: {
-      title: 'gitgate',
-      version,
-      description: "GitLab's REST API for personal access tokens, accounts and policies, and gitgate's additions.",
-    },
-    components: {
-      securitySchemes: {
-        token: { type: 'apiKey' as const, in: 'header' as const, name: 'PRIVATE-TOKEN' },
-        bearer: { type: 'http' as const, scheme: 'bearer' },
-      },
-    },
-    security: [{ token: [] }, { bearer: [] }],
-  }
 }

@@ -85,16 +85,17 @@ async function sudoAs(wanted: string, { account, token }: Caller, accounts: Acco
   return target
 }
 
-/** The token of a request, from wherever GitLab takes it. */
-function secretOf(request: FastifyRequest): Secret | undefined {
+/** The token of a request, from wherever GitLab takes it, in its order. */
+export function secretOf(request: FastifyRequest): Secret | undefined {
   const bearer = /^Bearer +(\S+)$/i.exec(headerOf(request, 'authorization') ?? '')?.[1]
-  const text =
-    textOf(request, 'private_token') ??
-    headerOf(request, 'private-token') ??
-    textOf(request, 'access_token') ??
-    bearer ??
-    textOf(request, 'bearer_token')
-  return text === undefined || text === '' ? undefined : new Secret(text, 'token')
+  const text = [
+    textOf(request, 'private_token'),
+    headerOf(request, 'private-token'),
+    textOf(request, 'access_token'),
+    bearer,
+    textOf(request, 'bearer_token'),
+  ].find((carried) => carried !== undefined && carried !== '')
+  return text === undefined ? undefined : new Secret(text, 'token')
 }
 
 /** A parameter of the query or the body, if it is a text. */

@@ -8,8 +8,8 @@ export function userEntity({ id, username, name, state }: Account, baseUrl: stri
   return { id, username, name, state, locked: false, avatar_url: null, web_url: `${baseUrl}/${username}` }
 }
 
-/** An account as itself and administrators see it. */
-export function fullUserEntity(account: Account, baseUrl: string) {
+/** An account as itself and administrators see it; those see who is one, too. */
+export function fullUserEntity(account: Account, viewer: Account, baseUrl: string) {
   return {
     ...userEntity(account, baseUrl),
     created_at: account.createdAt.toISOString(),
@@ -21,7 +21,7 @@ export function fullUserEntity(account: Account, baseUrl: string) {
     can_create_project: true,
     external: false,
     bot: false,
-    ...(account.admin ? { is_admin: true } : {}),
+    ...(viewer.admin ? { is_admin: account.admin } : {}),
   }
 }
 

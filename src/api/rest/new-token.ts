@@ -13,14 +13,22 @@ import type { ApiOptions } from './options.js'
 import { Name, NullableDate } from './parameters.js'
 
 const ScopeList = Type.Array(Type.Enum([...ALL_SCOPES]), { maxItems: 50 })
-const Patterns = Type.Optional(Type.Array(Type.String({ maxLength: 1_000 }), { maxItems: 100 }))
+const patterns = (description: string) =>
+  Type.Optional(Type.Array(Type.String({ maxLength: 1_000 }), { maxItems: 100, description }))
+
+// As many as the size of a push is read with: 13 digits.
+const MAX_PUSH_BYTES = 9_999_999_999_999
 
 /** What limits a token: gitgate's addition, unknown to GitLab's clients. */
 export const Limits = {
-  repositories: Patterns,
-  refs: Patterns,
-  max_pushes: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000_000 })),
-  max_push_bytes: Type.Optional(Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })),
+  repositories: patterns('the repositories that it reaches, such as team/*'),
+  refs: patterns('what it may push, such as agent/* or refs/tags/v*:create'),
+  max_pushes: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: 1_000_000_000, description: 'pushes in all its life' }),
+  ),
+  max_push_bytes: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: MAX_PUSH_BYTES, description: 'bytes in all its pushes' }),
+  ),
 }
 
 /** What a new token is to be. */

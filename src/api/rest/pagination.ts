@@ -6,7 +6,7 @@ export type Window = { readonly page: number; readonly perPage: number; readonly
 const MAX_PER_PAGE = 100
 const MAX_PAGE = 1_000_000
 /** What carries a token must not come back in a link, which is logged and shown. */
-const SECRET_PARAMETERS = ['private_token', 'access_token', 'bearer_token']
+const SECRET_PARAMETER = /^(private|access|bearer)_token\b/i
 
 /** The entries that a query asks for; what is out of bounds is brought into them, as in GitLab. */
 export function windowOf({ page = 1, per_page: perPage = 20 }: { page?: number; per_page?: number }): Window {
@@ -38,10 +38,11 @@ export function describePage(
   const pages = Math.max(Math.ceil(total / perPage), 1)
   const next = page < pages ? page + 1 : undefined
   const previous = page > 1 ? page - 1 : undefined
-  const [path = '', query = ''] = request.url.split('?', 2)
+  const [path = ''] = request.url.split('?', 1)
+  const query = request.url.slice(path.length + 1)
   const link = (to: number, rel: string): string => {
     const parameters = new URLSearchParams(query)
-    for (const name of SECRET_PARAMETERS) parameters.delete(name)
+    for (const name of new Set(parameters.keys())) if (SECRET_PARAMETER.test(name)) parameters.delete(name)
     parameters.set('page', String(to))
     parameters.set('per_page', String(perPage))
     return `<${baseUrl}${path}?${parameters.toString()}>; rel="${rel}"`

@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import { badParameter } from './errors.js'
 
 /** The number of something in a path. Another word there is a parameter error, as in GitLab. */
-export const Id = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })
+export const Id = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, description: 'a number' })
 
 /** Which page of a list. */
 export const Page = {
@@ -16,6 +16,11 @@ export const NullableDate = Type.Unsafe<string | null>({
   maxLength: 32,
   description: 'YYYY-MM-DD: over when that day begins in UTC',
 })
+
+/** How much the caller must at least be able to do. */
+export const MinAccessLevel = Type.Optional(
+  Type.Integer({ description: "one of GitLab's numbers: 20 read, 30 write, 40 admin" }),
+)
 
 /** A name that a person gives. */
 export const Name = Type.String({ maxLength: 1_000 })

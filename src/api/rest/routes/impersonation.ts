@@ -3,9 +3,11 @@ import type { Account } from '../../../accounts/account.js'
 import { tokenEntity } from '../../../tokens/entity.js'
 import type { PersonalAccessToken } from '../../../tokens/token.js'
 import { GitgateError } from '../../../errors.js'
+import { NewTokenAnswer, TokenAnswer } from '../answers.js'
 import type { Api } from '../app.js'
 import { ApiError, invalidField, notFound } from '../errors.js'
 import { issue, NewToken } from '../new-token.js'
+import { answers, listOf, nothing } from '../openapi.js'
 import type { ApiOptions } from '../options.js'
 import { paginate, windowOf } from '../pagination.js'
 import { Id, Page } from '../parameters.js'
@@ -14,7 +16,9 @@ import { Id, Page } from '../parameters.js'
 export function impersonationRoutes(api: Api, options: ApiOptions): void {
   const { tokens, accounts, access, baseUrl } = options
   const config = { needs: { admin: true } }
-  const params = Type.Object({ id: Id, token_id: Id })
+  const params = Type.Object({ user_id: Id, impersonation_token_id: Id })
+  const ofUser = Type.Object({ user_id: Id })
+  const tags = ['impersonation']
 
   const requireUser = async (id: number): Promise<Account> => {
     const account = await accounts.find(id)
@@ -31,17 +35,22 @@ export function impersonationRoutes(api: Api, options: ApiOptions): void {
     tokenEntity(token, access.now(), (await access.settings()).enforce_pat_expiration)
 
   api.get(
-    '/users/:id/impersonation_tokens',
+    '/users/:user_id/impersonation_tokens',
     {
       schema: {
         summary: 'list the impersonation tokens of an account (administrators)',
-        params: Type.Object({ id: Id }),
-        querystring: Type.Object({ ...Page, state: Type.Optional(Type.Enum(['all', 'active', 'inactive'])) }),
+        tags,
+        params: ofUser,
+        querystring: Type.Object({
+          ...Page,
+          state: Type.Optional(Type.Enum(['all', 'active', 'inactive'], { description: 'all by default' })),
+        }),
+        response: answers(listOf(TokenAnswer)),
       },
       config,
     },
     async (request, reply) => {
-      const { id } = await requireUser(request.params.id)
+      const { id } = await requireUser(request.params.user_id)
       const { state = 'all' } = request.query
       const entities = await Promise.all((await tokens.list({ userId: id })).map(entityOf))
       const wanted = entities.filter(
@@ -52,39 +61,42 @@ export function impersonationRoutes(api: Api, options: ApiOptions): void {
   )
 
   api.post(
-    '/users/:id/impersonation_tokens',
+    '/users/:user_id/impersonation_tokens',
     {
       schema: {
         summary: 'make an impersonation token (administrators)',
-        params: Type.Object({ id: Id }),
+        tags,
+        params: ofUser,
         body: NewToken,
+        response: answers(NewTokenAnswer, 201),
       },
       config,
     },
     async (request, reply) => {
-      const owner = await requireUser(request.params.id)
+      const owner = await requireUser(request.params.user_id)
       try {
         const { token, secret } = await issue(options, owner, request.body, true)
         return await reply.status(201).send({ ...(await entityOf(token)), token: secret.reveal() })
       } catch (error) {
-        if (error instanceof GitgateError)
-          throw invalidField(error.message.includes('expire') ? 'expires_at' : 'base', error.message)
-        throw error
+        throw error instanceof GitgateError ? invalidField(fieldOf(error.message), error.message) : error
       }
     },
   )
 
   api.get(
-    '/users/:id/impersonation_tokens/:token_id',
-    { schema: { summary: 'one impersonation token (administrators)', params }, config },
-    async (request) => entityOf(await requireToken(request.params.id, request.params.token_id)),
+    '/users/:user_id/impersonation_tokens/:impersonation_token_id',
+    {
+      schema: { summary: 'one impersonation token (administrators)', tags, params, response: answers(TokenAnswer) },
+      config,
+    },
+    async (request) => entityOf(await requireToken(request.params.user_id, request.params.impersonation_token_id)),
   )
 
   api.delete(
-    '/users/:id/impersonation_tokens/:token_id',
-    { schema: { summary: 'revoke an impersonation token (administrators)', params }, config },
+    '/users/:user_id/impersonation_tokens/:impersonation_token_id',
+    { schema: { summary: 'revoke an impersonation token (administrators)', tags, params, response: nothing }, config },
     async (request, reply) => {
-      const token = await requireToken(request.params.id, request.params.token_id)
+      const token = await requireToken(request.params.user_id, request.params.impersonation_token_id)
       const since = request.headers['if-unmodified-since']
       const changed = (token.revokedAt ?? token.createdAt).getTime()
       if (since !== undefined && Math.floor(changed / 1_000) * 1_000 > Date.parse(since)) {
@@ -94,4 +106,16 @@ export function impersonationRoutes(api: Api, options: ApiOptions): void {
       return await reply.status(204).send()
     },
   )
+}
+
+const FIELDS = [
+  [/token's name/, 'name'],
+  [/a description/, 'description'],
+  [/scope/, 'scopes'],
+  [/expire|begun already/, 'expires_at'],
+] as const
+
+/** The field that a rule's message is about; `base`: none, as in GitLab's models. */
+function fieldOf(message: string): string {
+  return FIELDS.find(([words]) => words.test(message))?.[1] ?? 'base'
 }

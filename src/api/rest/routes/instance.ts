@@ -1,39 +1,72 @@
 import { Type } from 'typebox'
-import { formatSetting, parseSetting, SETTING_KEYS } from '../../../policies/settings.js'
+import { formatSetting, parseSetting, SETTING_KEYS, settingSummary } from '../../../policies/settings.js'
 import type { SettingKey } from '../../../policies/settings.js'
 import { GitgateError } from '../../../errors.js'
+import { versionEntity } from '../../gitlab-version.js'
 import type { Api } from '../app.js'
 import { invalidField } from '../errors.js'
+import { answers } from '../openapi.js'
 import type { ApiOptions } from '../options.js'
 
-/** The GitLab whose behaviour the API has; clients look at it to know what they may call. */
-const GITLAB_VERSION = '17.9.0'
+const Version = Type.Object(
+  { version: Type.String(), revision: Type.String() },
+  { description: 'the GitLab whose behaviour this is, and the gitgate' },
+)
+const AllSettings = Type.Object(
+  Object.fromEntries(SETTING_KEYS.map((key) => [key, Type.Unknown({ description: settingSummary(key) })])),
+  { description: 'each setting with its value' },
+)
 
 /** What concerns the instance: its version and its settings. */
 export function instanceRoutes(api: Api, options: ApiOptions): void {
   const { access, settings } = options
-  const version = { version: GITLAB_VERSION, revision: `gitgate-${options.version}` }
-  const readers = { needs: { scopes: ['read_user', 'read_api', 'api'] as const } }
+  const tags = ['instance']
+  const version = versionEntity(options.version)
+  const readers = { needs: { scopes: ['read_user', 'api', 'read_api'] as const } }
 
-  api.get('/version', { schema: { summary: 'the version' }, config: readers }, () => version)
+  api.get(
+    '/version',
+    { schema: { summary: 'the version', tags, response: answers(Version) }, config: readers },
+    () => version,
+  )
 
-  api.get('/metadata', { schema: { summary: 'the version, and more' }, config: readers }, () => ({
-    ...version,
-    kas: { enabled: false, externalUrl: null, version: null },
-    enterprise: false,
-  }))
+  api.get(
+    '/metadata',
+    { schema: { summary: 'the version, and more', tags, response: answers(Version) }, config: readers },
+    () => ({
+      ...version,
+      kas: { enabled: false, externalUrl: null, version: null },
+      enterprise: false,
+    }),
+  )
 
   const admin = { needs: { admin: true } }
-  api.get('/application/settings', { schema: { summary: 'all settings' }, config: admin }, () => access.settings())
+  api.get(
+    '/application/settings',
+    { schema: { summary: 'all settings (administrators)', tags, response: answers(AllSettings) }, config: admin },
+    () => access.settings(),
+  )
 
   const Body = Type.Optional(
-    Type.Object(Object.fromEntries(SETTING_KEYS.map((key) => [key, Type.Optional(Type.Unknown())]))),
+    Type.Object(
+      Object.fromEntries(
+        SETTING_KEYS.map((key) => [key, Type.Optional(Type.Unknown({ description: settingSummary(key) }))]),
+      ),
+    ),
   )
   api.put(
     '/application/settings',
-    { schema: { summary: 'change settings; others stay as they are', body: Body, querystring: Body }, config: admin },
+    {
+      schema: {
+        summary: 'change settings; others stay as they are (administrators)',
+        tags,
+        body: Body,
+        response: answers(AllSettings),
+      },
+      config: admin,
+    },
     async (request) => {
-      const given = { ...(request.query as object), ...(request.body as object | undefined) } as Record<string, unknown>
+      const given = request.body as Record<string, unknown>
       const changes = SETTING_KEYS.filter((key) => Object.hasOwn(given, key)).map((key) => readSetting(key, given[key]))
       for (const [key, text] of changes) await settings.set(key, text, access.now())
       return await access.settings()

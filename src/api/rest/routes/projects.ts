@@ -1,17 +1,20 @@
 import { Type } from 'typebox'
 import type { ProtectionLevel } from '../../../access/protection.js'
 import { parseProtection } from '../../../access/protection.js'
+import { ProjectAnswer, ProtectedBranchAnswer } from '../answers.js'
 import type { Api } from '../app.js'
 import type { Caller } from '../caller.js'
 import { forbidden, notFound } from '../errors.js'
+import { answers, listOf, nothing } from '../openapi.js'
 import type { ApiOptions } from '../options.js'
 import { paginate, windowOf } from '../pagination.js'
-import { Name, Page } from '../parameters.js'
+import { MinAccessLevel, Name, Page } from '../parameters.js'
 import { visibleProjects } from '../visible-projects.js'
 
 /** Repositories as GitLab's projects, and their protected branches. */
 export function projectRoutes(api: Api, options: ApiOptions): void {
   const { baseUrl, protections, access } = options
+  const tags = ['projects']
   const params = Type.Object({ id: Type.String({ maxLength: 1_000, description: 'number, or path percent-encoded' }) })
 
   api.get(
@@ -19,11 +22,13 @@ export function projectRoutes(api: Api, options: ApiOptions): void {
     {
       schema: {
         summary: 'list the repositories that the caller can see',
+        tags,
         querystring: Type.Object({
           ...Page,
-          search: Type.Optional(Name),
-          min_access_level: Type.Optional(Type.Integer()),
+          search: Type.Optional(Type.String({ maxLength: 1_000, description: 'a part of the path' })),
+          min_access_level: MinAccessLevel,
         }),
+        response: answers(listOf(ProjectAnswer)),
       },
     },
     async (request, reply) => {
@@ -42,8 +47,10 @@ export function projectRoutes(api: Api, options: ApiOptions): void {
     return project
   }
 
-  api.get('/projects/:id', { schema: { summary: 'one repository', params } }, (request) =>
-    requireProject(request.caller, request.params.id),
+  api.get(
+    '/projects/:id',
+    { schema: { summary: 'one repository', tags, params, response: answers(ProjectAnswer) } },
+    (request) => requireProject(request.caller, request.params.id),
   )
 
   const protectedBranch = ({ id, refs, push, force }: Awaited<ReturnType<typeof protections.list>>[number]) => ({
@@ -58,7 +65,15 @@ export function projectRoutes(api: Api, options: ApiOptions): void {
 
   api.get(
     '/projects/:id/protected_branches',
-    { schema: { summary: 'list the protections of one repository', params, querystring: Type.Object(Page) } },
+    {
+      schema: {
+        summary: 'list the protections of one repository',
+        tags,
+        params,
+        querystring: Type.Object(Page),
+        response: answers(listOf(ProtectedBranchAnswer)),
+      },
+    },
     async (request, reply) => {
       const { path_with_namespace: path } = await requireProject(request.caller, request.params.id)
       const list = (await ofProject(path)).map(protectedBranch)
@@ -71,12 +86,20 @@ export function projectRoutes(api: Api, options: ApiOptions): void {
     {
       schema: {
         summary: "protect a branch of one repository (its admins, and the gate's administrators)",
+        tags,
         params,
         body: Type.Object({
-          name: Name,
-          push_access_level: Type.Optional(Type.Enum([0, 30, 40])),
-          allow_force_push: Type.Optional(Type.Boolean()),
+          name: Type.String({ maxLength: 1_000, description: 'a branch, or a pattern such as release/*' }),
+          push_access_level: Type.Optional(
+            Type.Unsafe<number>({
+              type: 'integer',
+              enum: [0, 30, 40],
+              description: 'who may push: 0 nobody, 30 whoever may write, 40 admins (the default)',
+            }),
+          ),
+          allow_force_push: Type.Optional(Type.Boolean({ description: 'whether those may force, too' })),
         }),
+        response: answers(ProtectedBranchAnswer, 201),
       },
     },
     async (request, reply) => {
@@ -97,7 +120,9 @@ export function projectRoutes(api: Api, options: ApiOptions): void {
     '/projects/:id/protected_branches/:name',
     {
       schema: {
-        summary: 'end the protection of a branch',
+        summary: "end the protection of a branch (its repository's admins, and the gate's administrators)",
+        tags,
+        response: nothing,
         params: Type.Object({ id: params.properties.id, name: Name }),
       },
     },

@@ -7,21 +7,22 @@ import { deriveToken } from '../../../tokens/derive.js'
 import { tokenEntity } from '../../../tokens/entity.js'
 import type { IssuedToken } from '../../../tokens/issue.js'
 import { rotateToken } from '../../../tokens/issue.js'
-import type { TokenQuery } from '../../../tokens/query.js'
-import { TOKEN_SORTS } from '../../../tokens/query.js'
 import type { PersonalAccessToken } from '../../../tokens/token.js'
 import { DAY } from '../../../clock.js'
+import { NewTokenAnswer, ProjectAnswer, TokenAnswer } from '../answers.js'
 import type { Api } from '../app.js'
-import { badRequest, notFound, unauthorized, unprocessable } from '../errors.js'
+import { ApiError, badRequest, forbidden, notFound, unauthorized, unprocessable } from '../errors.js'
 import { issue, Limits, limitsOf, NewToken, wantedExpiry } from '../new-token.js'
+import { answers, nothing } from '../openapi.js'
 import type { ApiOptions } from '../options.js'
-import { describePage, windowOf } from '../pagination.js'
-import { Id, Instant, Name, NullableDate, Page, parseInstant } from '../parameters.js'
+import { windowOf } from '../pagination.js'
+import { Id, MinAccessLevel, Name, NullableDate, Page } from '../parameters.js'
 import { visibleProjects } from '../visible-projects.js'
 
 /** Personal access tokens (GitLab's API: personal access tokens). */
 export function tokenRoutes(api: Api, options: ApiOptions): void {
-  const { tokens, accounts, access, baseUrl } = options
+  const { tokens, accounts, access } = options
+  const tags = ['tokens']
   const params = Type.Object({ id: Id })
   const Expiry = Type.Optional(Type.Object({ expires_at: Type.Optional(NullableDate) }))
   const anyScope = { needs: { scopes: 'any' as const } }
@@ -57,61 +58,9 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
   }
 
   api.get(
-    '/personal_access_tokens',
-    {
-      schema: {
-        summary: "list the caller's tokens; administrators: everybody's",
-        querystring: Type.Object({
-          ...Page,
-          user_id: Type.Optional(Type.Union([Type.Integer(), Type.Literal('')])),
-          state: Type.Optional(Type.Enum(['active', 'inactive'])),
-          revoked: Type.Optional(Type.Boolean()),
-          search: Type.Optional(Name),
-          created_after: Type.Optional(Instant),
-          created_before: Type.Optional(Instant),
-          last_used_after: Type.Optional(Instant),
-          last_used_before: Type.Optional(Instant),
-          expires_after: Type.Optional(Instant),
-          expires_before: Type.Optional(Instant),
-          sort: Type.Optional(Type.Enum([...TOKEN_SORTS])),
-        }),
-      },
-    },
-    async (request, reply) => {
-      const { account } = request.caller
-      const { user_id: wanted, ...filter } = request.query
-      if (!account.admin && wanted !== undefined && wanted !== account.id) throw unauthorized()
-      if (wanted === '' || (wanted !== undefined && (await accounts.find(wanted)) === undefined)) throw notFound()
-      const window = windowOf(request.query)
-      const bounds = {
-        createdAfter: parseInstant('created_after', filter.created_after),
-        createdBefore: parseInstant('created_before', filter.created_before),
-        lastUsedAfter: parseInstant('last_used_after', filter.last_used_after),
-        lastUsedBefore: parseInstant('last_used_before', filter.last_used_before),
-        expiresAfter: parseInstant('expires_after', filter.expires_after),
-        expiresBefore: parseInstant('expires_before', filter.expires_before),
-      }
-      const query = defined({
-        ...bounds,
-        userId: account.admin ? wanted : account.id,
-        // Made by administrators to act as the account; hidden from it.
-        impersonation: account.admin ? undefined : false,
-        state: filter.state,
-        revoked: filter.revoked,
-        search: filter.search === '' ? undefined : filter.search,
-        sort: filter.sort,
-        offset: window.offset,
-        limit: window.perPage,
-      }) as TokenQuery
-      const { enforce_pat_expiration: enforceExpiry } = await access.settings()
-      const page = await tokens.search(query, access.now(), enforceExpiry)
-      describePage(page.total, window, request, reply, baseUrl())
-      return page.tokens.map((token) => tokenEntity(token, access.now(), enforceExpiry))
-    },
-  )
-
-  api.get('/personal_access_tokens/self', { schema: { summary: 'the presented token' }, config: anyScope }, (request) =>
-    entityOf(request.caller.token),
+    '/personal_access_tokens/self',
+    { schema: { summary: 'the presented token', tags, response: answers(TokenAnswer) }, config: anyScope },
+    (request) => entityOf(request.caller.token),
   )
 
   api.get(
@@ -119,7 +68,9 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
     {
       schema: {
         summary: 'what the presented token reaches',
-        querystring: Type.Object({ ...Page, min_access_level: Type.Optional(Type.Integer()) }),
+        tags,
+        querystring: Type.Object({ ...Page, min_access_level: MinAccessLevel }),
+        response: answers(Type.Object({ groups: Type.Array(Type.Unknown()), projects: Type.Array(ProjectAnswer) })),
       },
       config: anyScope,
     },
@@ -130,25 +81,45 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
     },
   )
 
-  api.get('/personal_access_tokens/:id', { schema: { summary: 'one token', params } }, async (request) =>
-    entityOf(await requireVisible(request, request.params.id)),
+  api.get(
+    '/personal_access_tokens/:id',
+    { schema: { summary: 'one token', tags, params, response: answers(TokenAnswer) } },
+    async (request) => entityOf(await requireVisible(request, request.params.id)),
   )
 
   api.post(
     '/personal_access_tokens/self/rotate',
-    { schema: { summary: 'replace the presented token; its old secret ends', body: Expiry } },
+    {
+      schema: {
+        summary: 'replace the presented token; its old secret ends',
+        tags,
+        body: Expiry,
+        response: answers(NewTokenAnswer),
+      },
+    },
     async (request) => withSecret(await rotate(request.caller.token, request.body)),
   )
 
   api.post(
     '/personal_access_tokens/:id/rotate',
-    { schema: { summary: 'replace a token; its old secret ends', params, body: Expiry } },
+    {
+      schema: {
+        summary: 'replace a token; its old secret ends',
+        tags,
+        params,
+        body: Expiry,
+        response: answers(NewTokenAnswer),
+      },
+    },
     async (request) => withSecret(await rotate(await requireVisible(request, request.params.id), request.body)),
   )
 
   api.delete(
     '/personal_access_tokens/self',
-    { schema: { summary: 'revoke the presented token' }, config: { needs: { scopes: 'any', takesLimited: true } } },
+    {
+      schema: { summary: 'revoke the presented token', tags, response: nothing },
+      config: { needs: { scopes: 'any', takesLimited: true } },
+    },
     async (request, reply) => {
       await tokens.revoke(request.caller.token.id, access.now())
       return await reply.status(204).send()
@@ -157,10 +128,10 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
 
   api.delete(
     '/personal_access_tokens/:id',
-    { schema: { summary: 'revoke a token', params } },
+    { schema: { summary: 'revoke a token', tags, params, response: nothing } },
     async (request, reply) => {
       const token = await tokens.find(request.params.id)
-      if (token === undefined) throw notFound()
+      if (token === undefined) throw new ApiError(404, { message: '404 Not found' })
       const { account } = request.caller
       if (!account.admin && (token.userId !== account.id || token.impersonation)) throw badRequest()
       await tokens.revoke(token.id, access.now())
@@ -169,13 +140,19 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
   )
 
   api.post(
-    '/users/:id/personal_access_tokens',
+    '/users/:user_id/personal_access_tokens',
     {
-      schema: { summary: 'make a token for an account (administrators)', params, body: NewToken },
+      schema: {
+        summary: 'make a token for an account (administrators)',
+        tags,
+        params: Type.Object({ user_id: Id }),
+        body: NewToken,
+        response: answers(NewTokenAnswer, 201),
+      },
       config: { needs: { admin: true } },
     },
     async (request, reply) => {
-      const owner = await accounts.find(request.params.id)
+      const owner = await accounts.find(request.params.user_id)
       if (owner === undefined) throw notFound('User')
       const issued = await issue(options, owner, request.body, false)
       return await reply.status(201).send(await withSecret(issued))
@@ -187,6 +164,7 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
     {
       schema: {
         summary: 'derive a narrower token from the presented one, with which it ends',
+        tags,
         body: Type.Object({
           name: Type.Optional(Name),
           description: Type.Optional(Type.Union([Name, Type.Null()])),
@@ -194,19 +172,21 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
           scopes: Type.Array(Type.Enum(['read_repository', 'write_repository']), { maxItems: 50 }),
           ...Limits,
         }),
+        response: answers(NewTokenAnswer, 201),
       },
       config: { needs: { takesLimited: true } },
     },
     async (request, reply) => {
       const { account, token } = request.caller
       const { body } = request
+      if (token.userId !== account.id) throw forbidden('A token is derived for its owner, not with sudo')
       const now = access.now()
       const expiry = wantedExpiry(body.expires_at)
       const wish = {
         name: body.name ?? token.name,
         scopes: body.scopes,
-        // As GitLab: until tomorrow, unless a date is given.
-        expiry: expiry instanceof Date ? expiry : new Date(Math.ceil((now.getTime() + DAY) / DAY) * DAY),
+        // As GitLab: tomorrow's date, unless one is given.
+        expiry: expiry instanceof Date ? expiry : new Date((Math.floor(now.getTime() / DAY) + 1) * DAY),
         description: body.description ?? null,
         ...limitsOf(body),
       }
@@ -220,9 +200,4 @@ async function requireOwner({ accounts }: ApiOptions, token: PersonalAccessToken
   const owner = await accounts.find(token.userId)
   if (owner === undefined) throw unprocessable('the account of this token is gone')
   return owner
-}
-
-/** An object without what is not there. */
-function defined(values: Readonly<Record<string, unknown>>): object {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
 }

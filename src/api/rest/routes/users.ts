@@ -4,9 +4,11 @@ import { checkDisplayName, checkEmail, checkUsername } from '../../../accounts/a
 import { checkNewPassword } from '../../../accounts/password.js'
 import { GitgateError } from '../../../errors.js'
 import { Secret } from '../../../secret.js'
+import { UserAnswer } from '../answers.js'
 import type { Api } from '../app.js'
 import { fullUserEntity, userEntity } from '../entities.js'
 import { ApiError, invalidField, notFound } from '../errors.js'
+import { answers, listOf } from '../openapi.js'
 import type { ApiOptions } from '../options.js'
 import { paginate, windowOf } from '../pagination.js'
 import { Id, Name, Page } from '../parameters.js'
@@ -14,13 +16,21 @@ import { Id, Name, Page } from '../parameters.js'
 /** Accounts: everybody sees who is there, administrators make and block them. */
 export function userRoutes(api: Api, options: ApiOptions): void {
   const { accounts, baseUrl } = options
-  const readers = { needs: { scopes: ['read_user', 'read_api', 'api'] as const } }
+  const tags = ['users']
+  const params = Type.Object({ id: Id })
+  const text = (description: string) => Type.Optional(Type.String({ maxLength: 1_000, description }))
+  const flag = (description: string) => Type.Optional(Type.Boolean({ description }))
+  const readers = { needs: { scopes: ['read_user', 'api', 'read_api'] as const } }
   const admin = { needs: { admin: true } }
   const entityFor = (viewer: Account, account: Account) =>
-    viewer.admin || viewer.id === account.id ? fullUserEntity(account, baseUrl()) : userEntity(account, baseUrl())
+    viewer.admin || viewer.id === account.id
+      ? fullUserEntity(account, viewer, baseUrl())
+      : userEntity(account, baseUrl())
 
-  api.get('/user', { schema: { summary: 'the account of the token' }, config: readers }, (request) =>
-    fullUserEntity(request.caller.account, baseUrl()),
+  api.get(
+    '/user',
+    { schema: { summary: 'the account of the token', tags, response: answers(UserAnswer) }, config: readers },
+    (request) => fullUserEntity(request.caller.account, request.caller.account, baseUrl()),
   )
 
   api.get(
@@ -28,12 +38,14 @@ export function userRoutes(api: Api, options: ApiOptions): void {
     {
       schema: {
         summary: 'list accounts',
+        tags,
+        response: answers(listOf(UserAnswer)),
         querystring: Type.Object({
           ...Page,
-          username: Type.Optional(Name),
-          search: Type.Optional(Name),
-          active: Type.Optional(Type.Boolean()),
-          blocked: Type.Optional(Type.Boolean()),
+          username: text('the whole username'),
+          search: text('a part of a name; for administrators also a whole address'),
+          active: flag('only those that are not blocked'),
+          blocked: flag('only those that are'),
         }),
       },
       config: readers,
@@ -53,7 +65,10 @@ export function userRoutes(api: Api, options: ApiOptions): void {
 
   api.get(
     '/users/:id',
-    { schema: { summary: 'one account', params: Type.Object({ id: Id }) }, config: readers },
+    {
+      schema: { summary: 'one account', tags, params, response: answers(UserAnswer) },
+      config: readers,
+    },
     async (request) => {
       const account = await accounts.find(request.params.id)
       if (account === undefined) throw notFound('User')
@@ -63,14 +78,17 @@ export function userRoutes(api: Api, options: ApiOptions): void {
 
   const NewUser = Type.Object({
     username: Name,
-    name: Type.Optional(Name),
-    email: Type.Optional(Name),
-    password: Type.Optional(Type.String({ maxLength: 1_000 })),
-    admin: Type.Optional(Type.Boolean()),
+    name: text('what people call it; the username by default'),
+    email: text('an address of its own'),
+    password: text('without one, only tokens work'),
+    admin: flag('whether it is an administrator'),
   })
   api.post(
     '/users',
-    { schema: { summary: 'add an account (administrators)', body: NewUser }, config: admin },
+    {
+      schema: { summary: 'add an account (administrators)', tags, body: NewUser, response: answers(UserAnswer, 201) },
+      config: admin,
+    },
     async (request, reply) => {
       const { username, name = username, email = null, password, admin: isAdmin = false } = request.body
       field('username', () => checkUsername(username))
@@ -84,7 +102,7 @@ export function userRoutes(api: Api, options: ApiOptions): void {
           { username, name, email, admin: isAdmin, passwordHash },
           options.access.now(),
         )
-        return await reply.status(201).send(fullUserEntity(account, baseUrl()))
+        return await reply.status(201).send(fullUserEntity(account, request.caller.account, baseUrl()))
       } catch (error) {
         if (error instanceof GitgateError && error.code === 'conflict') {
           throw new ApiError(409, {
@@ -104,7 +122,15 @@ export function userRoutes(api: Api, options: ApiOptions): void {
   ] as const) {
     api.post(
       `/users/:id/${action}`,
-      { schema: { summary: `${action} an account (administrators)`, params: Type.Object({ id: Id }) }, config: admin },
+      {
+        schema: {
+          summary: `${action} an account (administrators)`,
+          tags,
+          params,
+          response: answers(Type.Literal(true), 201),
+        },
+        config: admin,
+      },
       async (request, reply) => {
         const account = await accounts.find(request.params.id)
         if (account === undefined) throw notFound('User')

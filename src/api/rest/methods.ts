@@ -1,0 +1,36 @@
+import type { FastifyInstance } from 'fastify'
+import { ApiError } from './errors.js'
+
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const
+
+/**
+ * Remembers the methods of each path from now on.
+ *
+ * @returns adds, for each path, an answer to the methods that it does not have
+ */
+export function watchMethods(api: FastifyInstance): () => void {
+  const paths = new Map<string, Set<string>>()
+  api.addHook('onRoute', ({ routePath, method }) => {
+    const known = paths.get(routePath) ?? new Set()
+    for (const one of [method].flat()) known.add(one)
+    if (known.has('GET')) known.add('HEAD')
+    paths.set(routePath, known)
+  })
+  return () => {
+    for (const [url, known] of [...paths]) {
+      const allowed = METHODS.filter((method) => known.has(method))
+      const refuse = (): never => {
+        throw new ApiError(405, { message: '405 Method Not Allowed' }, { Allow: allowed.join(', ') })
+      }
+      api.route({
+        method: METHODS.filter((method) => !known.has(method)),
+        url,
+        schema: { hide: true },
+        exposeHeadRoute: false,
+        // Before anybody is asked who they are: it is the same for all.
+        onRequest: refuse,
+        handler: refuse,
+      })
+    }
+  }
+}
