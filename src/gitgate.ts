@@ -90,15 +90,18 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
 
   // Only where a gate serves: a command that makes a token need not load a web framework.
   const { restApi } = await import('./api/rest/app.js')
-  const api = await restApi({
+  const { graphqlApi } = await import('./api/graphql/front.js')
+  const apiOptions = {
     ...store,
     access,
     passwords,
     listRepositories,
     baseUrl,
     version: readVersion(),
-    onError: (error) => log.error({ err: error }, 'an API request failed'),
-  })
+    onError: (error: unknown) => log.error({ err: error }, 'an API request failed'),
+  }
+  const rest = await restApi(apiOptions)
+  const graphql = await graphqlApi(apiOptions)
 
   const exactly =
     (...paths: readonly string[]) =>
@@ -117,7 +120,8 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
     { claims: exactly(TOKENS_PAGE), front: tokensPage },
     { claims: exactly(...OLD_TOKENS_PAGES), front: oldTokensPage },
     { claims: exactly('/'), front: welcome(baseUrl) },
-    { claims: (path) => path.startsWith('/api/'), front: api },
+    { claims: exactly('/api/graphql'), front: graphql },
+    { claims: (path) => path.startsWith('/api/'), front: rest },
     { claims: isGitPath, front: smartHttp({ access, backend, live, baseUrl, realm: config.realm, pseudonym }) },
   ]
   const { server, connections } = createServer({

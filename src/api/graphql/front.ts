@@ -1,0 +1,141 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import Fastify from 'fastify'
+import type { DocumentNode } from 'graphql'
+import { execute, GraphQLError, Kind, OperationTypeNode, parse, specifiedRules, validate } from 'graphql'
+import type { IncomingMessage } from 'node:http'
+import type { Front, HttpExchange } from '../../http.js'
+import type { Caller } from '../rest/caller.js'
+import { identifyCaller, secretOf } from '../rest/caller.js'
+import { ApiError } from '../rest/errors.js'
+import type { ApiOptions } from '../rest/options.js'
+import { parseForm } from '../rest/parameters.js'
+import { withinLimits } from './limits.js'
+import { rootOf } from './resolvers.js'
+import { schema } from './schema.js'
+
+const PATH = '/api/graphql'
+const MAX_QUERY = 10_000
+const MAX_BODY = 262_144
+// For queries; mutations look for `api` themselves.
+const NEEDS = { scopes: ['api', 'read_api'] as const, admin: false, takesLimited: true }
+
+/** GitLab's GraphQL API, for the account's own tokens: as one of the gate's fronts. */
+export async function graphqlApi(options: ApiOptions): Promise<Front> {
+  const exchanges = new WeakMap<IncomingMessage, HttpExchange>()
+  const root = rootOf(options)
+  const app = Fastify({ logger: false, bodyLimit: MAX_BODY, routerOptions: { querystringParser: parseForm } })
+
+  const answer = async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
+    const exchange = exchanges.get(request.raw)
+    const caller = await callerOf(request, exchange?.ip ?? '', options)
+    if (caller !== undefined && exchange !== undefined) {
+      exchange.record.user = caller.account.username
+      exchange.record.token_id = caller.token.id
+    }
+    const { query, variables, operationName } = parametersOf(request)
+    if (query.length > MAX_QUERY) return await fail(reply, 422, 'Query too large')
+    const document = parsed(query)
+    if (document instanceof GraphQLError) return { errors: [document] }
+    // First, and alone: other rules take long with what goes beyond the limits.
+    for (const rules of [[withinLimits], specifiedRules]) {
+      const errors = validate(schema, document, rules)
+      if (errors.length > 0) return { errors }
+    }
+    if (request.method === 'GET' && isMutation(document)) {
+      return await fail(reply, 422, 'Mutations are forbidden in GET requests')
+    }
+    return await execute({
+      schema,
+      document,
+      rootValue: root,
+      contextValue: { caller },
+      ...(variables === undefined ? {} : { variableValues: variables }),
+      ...(operationName === undefined ? {} : { operationName }),
+    })
+  }
+
+  app.route({ method: ['GET', 'POST'], url: PATH, handler: answer })
+  app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => {
+    if (error instanceof ApiError) return fail(reply, error.status, wordsOf(error))
+    const status = error.statusCode ?? 500
+    if (status < 500) return fail(reply, status, 'Invalid request')
+    options.onError(error)
+    return fail(reply, 500, 'Internal server error')
+  })
+  app.setNotFoundHandler((_request, reply) => reply.status(404).send({ error: '404 Not Found' }))
+
+  await app.ready()
+  return async (exchange) => {
+    const { request, response, target, expectsContinue, record } = exchange
+    exchanges.set(request, exchange)
+    request.url = target
+    if (expectsContinue) response.writeContinue()
+    await new Promise<void>((resolve) => {
+      response.once('close', () => resolve())
+      app.routing(request, response)
+    })
+    record.decision ??= response.statusCode < 400 ? 'served' : response.statusCode < 500 ? 'refused' : 'failed'
+  }
+}
+
+/** Who asks; nobody where no token is presented. @throws ApiError */
+async function callerOf(request: FastifyRequest, ip: string, options: ApiOptions): Promise<Caller | undefined> {
+  return secretOf(request) === undefined ? undefined : await identifyCaller(request, ip, NEEDS, options)
+}
+
+type GraphqlRequest = {
+  query: string
+  variables: Record<string, unknown> | undefined
+  operationName: string | undefined
+}
+
+/** The parameters of a request, from its body or its query. @throws ApiError when they are of other types */
+function parametersOf({ body, query }: FastifyRequest): GraphqlRequest {
+  const given = { ...(query as object), ...(typeof body === 'object' ? body : {}) } as Record<string, unknown>
+  const { query: text, variables = null, operationName = null } = given
+  const values = typeof variables === 'string' ? jsonOf(variables) : variables
+  const isRight = typeof text === 'string' && typeof values === 'object' && !Array.isArray(values)
+  if (!isRight || (operationName !== null && typeof operationName !== 'string')) {
+    throw new ApiError(422, { message: 'Unexpected parameters' })
+  }
+  return {
+    query: text,
+    variables: values === null ? undefined : (values as Record<string, unknown>),
+    operationName: operationName ?? undefined,
+  }
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return text === '' ? null : JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+function parsed(query: string): DocumentNode | GraphQLError {
+  try {
+    return parse(query, { maxTokens: 5_000 })
+  } catch (error) {
+    if (error instanceof GraphQLError) return error
+    throw error
+  }
+}
+
+function isMutation({ definitions }: DocumentNode): boolean {
+  return definitions.some(
+    (definition) =>
+      definition.kind === Kind.OPERATION_DEFINITION && definition.operation === OperationTypeNode.MUTATION,
+  )
+}
+
+/** GitLab's words for who may not use the API. */
+function wordsOf({ status, message, body }: ApiError): string {
+  if (status === 401) return 'Invalid token'
+  if (status === 403) return 'API not accessible for user'
+  return typeof body['message'] === 'string' ? body['message'] : message
+}
+
+function fail(reply: FastifyReply, status: number, message: string): FastifyReply {
+  return reply.status(status).send({ errors: [{ message }] })
+}

@@ -1,0 +1,215 @@
+import { GraphQLError } from 'graphql'
+import { GitgateError } from '../../errors.js'
+import { issueRules } from '../../policies/issue-rules.js'
+import { DAY } from '../../clock.js'
+import { UNLIMITED } from '../../tokens/budget.js'
+import { deriveToken } from '../../tokens/derive.js'
+import { tokenEntity } from '../../tokens/entity.js'
+import { parseExpiryDate } from '../../tokens/expiry.js'
+import { rotateToken } from '../../tokens/issue.js'
+import type { TokenQuery, TokenSort } from '../../tokens/query.js'
+import { parseRestrictions } from '../../tokens/restriction.js'
+import { parseScopes } from '../../tokens/scope.js'
+import type { PersonalAccessToken } from '../../tokens/token.js'
+import { isLimited } from '../../tokens/token.js'
+import { versionEntity } from '../gitlab-version.js'
+import type { Caller } from '../rest/caller.js'
+import type { ApiOptions } from '../rest/options.js'
+import { parseInstant } from '../rest/parameters.js'
+
+/** What resolvers are given: who asks, if anybody. */
+type GraphqlContext = { readonly caller: Caller | undefined }
+
+type ListArguments = {
+  search?: string
+  sort?: string
+  state?: 'ACTIVE' | 'INACTIVE'
+  revoked?: boolean
+  first?: number
+  after?: string
+} & Partial<Record<`${'expires' | 'created' | 'lastUsed'}${'After' | 'Before'}`, string>>
+
+type Input<T> = { readonly input: T & { readonly clientMutationId?: string } }
+
+const MAX_FIRST = 100
+const GLOBAL_ID = /^gid:\/\/gitlab\/PersonalAccessToken\/([1-9]\d{0,14})$/
+
+/** The roots of the schema. */
+export function rootOf(options: ApiOptions) {
+  const { tokens, access, baseUrl } = options
+
+  const nodeOf = async (token: PersonalAccessToken) => {
+    const entity = tokenEntity(token, access.now(), (await access.settings()).enforce_pat_expiration)
+    return {
+      id: `gid://gitlab/PersonalAccessToken/${token.id}`,
+      name: entity.name,
+      description: entity.description,
+      granular: isLimited(token),
+      revoked: entity.revoked,
+      active: entity.active,
+      scopes: entity.scopes,
+      repositories: entity.repositories,
+      refs: entity.refs,
+      lastUsedIps: entity.last_used_ips,
+      lastUsedAt: entity.last_used_at,
+      createdAt: entity.created_at,
+      expiresAt: entity.expires_at,
+    }
+  }
+
+  const list = async (userId: number, wanted: ListArguments) => {
+    const limit = Math.min(Math.max(wanted.first ?? MAX_FIRST, 1), MAX_FIRST)
+    const offset = cursorOffset(wanted.after)
+    const bounds = (['expires', 'created', 'lastUsed'] as const).flatMap((field) =>
+      (['After', 'Before'] as const).flatMap((side) => {
+        const instant = instantOf(`${field}${side}`, wanted[`${field}${side}`])
+        return instant === undefined ? [] : [[`${field}${side}`, instant] as const]
+      }),
+    )
+    const query: TokenQuery = {
+      ...Object.fromEntries(bounds),
+      ...(wanted.search === undefined || wanted.search === '' ? {} : { search: wanted.search }),
+      ...(wanted.state === undefined ? {} : { state: wanted.state === 'ACTIVE' ? 'active' : 'inactive' }),
+      ...(wanted.revoked === undefined ? {} : { revoked: wanted.revoked }),
+      sort: (wanted.sort ?? 'EXPIRES_ASC').toLowerCase() as TokenSort,
+      userId,
+      impersonation: false,
+      offset,
+      limit,
+    }
+    const { enforce_pat_expiration: enforceExpiry } = await access.settings()
+    const page = await tokens.search(query, access.now(), enforceExpiry)
+    const nodes = await Promise.all(page.tokens.map(nodeOf))
+    const cursors = nodes.map((_, index) => cursorOf(offset + index + 1))
+    return {
+      count: page.total,
+      nodes,
+      edges: nodes.map((node, index) => ({ node, cursor: cursors[index] })),
+      pageInfo: {
+        hasNextPage: offset + nodes.length < page.total,
+        hasPreviousPage: offset > 0,
+        startCursor: cursors[0] ?? null,
+        endCursor: cursors.at(-1) ?? null,
+      },
+    }
+  }
+
+  /** The caller's own token by its global id. @throws GraphQLError the same for others' and for none */
+  const requireOwn = async ({ account }: Caller, id: string): Promise<PersonalAccessToken> => {
+    const number = GLOBAL_ID.exec(id)?.[1]
+    const token = number === undefined ? undefined : await tokens.find(Number(number))
+    if (token !== undefined && token.userId === account.id && !token.impersonation) return token
+    throw new GraphQLError(NOT_AVAILABLE)
+  }
+
+  return {
+    metadata: ({}, { caller }: GraphqlContext) =>
+      caller === undefined ? null : { ...versionEntity(options.version), enterprise: false },
+
+    currentUser: ({}, { caller }: GraphqlContext) => {
+      if (caller === undefined) return null
+      const { id, username, name, state } = caller.account
+      return {
+        id: `gid://gitlab/User/${id}`,
+        username,
+        name,
+        state,
+        webUrl: `${baseUrl()}/${username}`,
+        personalAccessTokens: (wanted: ListArguments) => list(id, wanted),
+      }
+    },
+
+    personalAccessTokenCreate: (
+      {
+        input,
+      }: Input<{
+        name: string
+        description?: string
+        expiresAt?: string
+        scopes: string[]
+        repositories?: string[]
+        refs?: string[]
+      }>,
+      { caller }: GraphqlContext,
+    ) =>
+      perform(input, async () => {
+        const { account, token } = requireWriter(caller, true)
+        const now = access.now()
+        const wish = {
+          name: input.name,
+          description: input.description ?? null,
+          scopes: parseScopes(input.scopes.join(',')),
+          expiry: expiryOf(input.expiresAt) ?? new Date(Math.ceil((now.getTime() + DAY) / DAY) * DAY),
+          restrictions: parseRestrictions(input.repositories ?? [], input.refs ?? []),
+          budget: UNLIMITED,
+        }
+        const issued = await deriveToken(tokens, account, token, wish, issueRules(await access.settings(), now), now)
+        return { token: issued.secret.reveal(), personalAccessToken: await nodeOf(issued.token) }
+      }),
+
+    personalAccessTokenRotate: ({ input }: Input<{ id: string; expiresAt?: string }>, { caller }: GraphqlContext) =>
+      perform(input, async () => {
+        const writer = requireWriter(caller, false)
+        const old = await requireOwn(writer, input.id)
+        const now = access.now()
+        const rules = issueRules(await access.settings(), now)
+        const issued = await rotateToken(tokens, writer.account, old, expiryOf(input.expiresAt), rules, now)
+        return { token: issued.secret.reveal(), personalAccessToken: await nodeOf(issued.token) }
+      }),
+
+    personalAccessTokenRevoke: ({ input }: Input<{ id: string }>, { caller }: GraphqlContext) =>
+      perform(input, async () => {
+        const token = await requireOwn(requireWriter(caller, false), input.id)
+        await tokens.revoke(token.id, access.now())
+        return {}
+      }),
+  }
+}
+
+const NOT_AVAILABLE =
+  "The resource that you are attempting to access does not exist or you don't have permission to perform this action"
+
+/** @param takesLimited whether a token that is limited will do. @throws GraphQLError */
+function requireWriter(caller: Caller | undefined, takesLimited: boolean): Caller {
+  const mayWrite = caller?.token.scopes.includes('api') === true
+  if (caller === undefined || !mayWrite || (!takesLimited && isLimited(caller.token))) {
+    throw new GraphQLError(NOT_AVAILABLE)
+  }
+  return caller
+}
+
+/** Runs a mutation; what a rule refuses is told among its errors, as GitLab does. */
+async function perform<T extends object>(input: { readonly clientMutationId?: string }, work: () => Promise<T>) {
+  const clientMutationId = input.clientMutationId ?? null
+  try {
+    return { clientMutationId, errors: [], ...(await work()) }
+  } catch (error) {
+    if (!(error instanceof GitgateError)) throw error
+    return { clientMutationId, errors: [error.message] }
+  }
+}
+
+function expiryOf(text: string | undefined): Date | undefined {
+  return text === undefined ? undefined : parseExpiryDate(text)
+}
+
+/** @throws GraphQLError */
+function instantOf(name: string, text: string | undefined): Date | undefined {
+  try {
+    return parseInstant(name, text)
+  } catch {
+    throw new GraphQLError(`${name} is invalid`)
+  }
+}
+
+function cursorOf(position: number): string {
+  return Buffer.from(String(position)).toString('base64url')
+}
+
+/** @throws GraphQLError */
+function cursorOffset(cursor: string | undefined): number {
+  if (cursor === undefined) return 0
+  const text = Buffer.from(cursor, 'base64url').toString()
+  if (!/^\d{1,9}$/.test(text)) throw new GraphQLError('after is not a cursor')
+  return Number(text)
+}
