@@ -19,7 +19,8 @@ import { addLimitOptions, describeLimits, limitFields, limitsOf } from './token-
 
 type RotateOptions = ExpiryOptions & { grace?: string }
 type ExpiryOptions = { expiresAt?: string; expiresIn?: string; json?: true }
-type CreateOptions = ExpiryOptions & LimitOptions & { name: string; scopes: string; description?: string }
+type CreateOptions = ExpiryOptions &
+  LimitOptions & { name: string; scopes: string; description?: string; impersonation?: true }
 type ListOptions = { user?: string; state?: string; json?: true }
 
 /** `gitgate token …`: personal access tokens. */
@@ -39,6 +40,7 @@ export function addTokenCommands(program: Command, context: CliContext): void {
       'what it may do, with commas between: read_repository clones, write_repository pushes, too',
     )
     .option('--description <text>', 'more about what it is for')
+    .option('--impersonation', 'for administrators to act as the account, which does not see it')
     .addHelpText(
       'after',
       `\nA token for a coding agent, which can push nothing but its own branches of one repository:\n  $ gitgate token create alice --name agent --scopes write_repository --repo team/app --ref 'agent/*' --expires-in 12h --max-pushes 20\n\nWhat a push does to a ref: ${REF_VERBS.join(', ')} (an update that is no fast-forward); without a choice, create and update.\n\nScopes:\n${ALL_SCOPES.map((scope) => `  ${scope.padEnd(18)}${scopeSummary(scope)}`).join('\n')}`,
@@ -52,6 +54,7 @@ export function addTokenCommands(program: Command, context: CliContext): void {
           name: options.name,
           description: options.description ?? null,
           scopes: parseScopes(options.scopes),
+          impersonation: options.impersonation === true,
           ...limitsOf(options),
           expiry: wantedExpiry(options, now),
         }
@@ -209,6 +212,7 @@ async function showToken(cli: OpenCli, token: PersonalAccessToken, json: true | 
     ['Description', token.description ?? '-'],
     ['User', username],
     ['Scopes', token.scopes.join(', ')],
+    ...(token.impersonation ? [['Impersonation', 'made to act as the account'] as const] : []),
     ...limitFields(token),
     ['State', tokenState(token, cli.clock(), settings.enforce_pat_expiration)],
     ['Created', token.createdAt.toISOString()],

@@ -70,3 +70,22 @@ t.test('a lifetime limit lists whom it ends beforehand, and ends them hours late
   t.equal(await active(), 'false,true')
   t.match(gate.said.stderr, /"token_id":1,"msg":"revoked: lives longer than max_personal_access_token_lifetime"/)
 })
+
+t.test('an impersonation token made on the command line works, until impersonation is off', async (t) => {
+  const cli = new GitgateCli(t.testdir())
+  await cli.ask(['user', 'add', 'alice'])
+  const flags = ['--name', 'support', '--scopes', 'api', '--impersonation']
+  const secret = await cli.ask(['token', 'create', 'alice', ...flags])
+  const own = await cli.ask(['token', 'create', 'alice', '--name', 'own', '--scopes', 'api'])
+  const gate = await cli.serve(t)
+  const ask = (path: string, token: string) => http(gate.url, path, { headers: { 'PRIVATE-TOKEN': token } })
+  t.match(JSON.parse((await ask(SELF, secret)).body), { name: 'support', impersonation: true })
+  const list = JSON.parse((await ask('/api/v4/personal_access_tokens', own)).body) as { name: string }[]
+  t.strictSame(
+    list.map(({ name }) => name),
+    ['own'],
+    'its owner does not see it',
+  )
+  await cli.ask(['settings', 'set', 'impersonation_enabled', 'false'])
+  t.equal((await ask(SELF, secret)).status, 401)
+})
