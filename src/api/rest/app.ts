@@ -55,6 +55,7 @@ export async function restApi(options: ApiOptions): Promise<Front> {
   app.setSerializerCompiler(() => (answer) => JSON.stringify(answer))
   app.decorateRequest('caller')
   app.addHook('preValidation', async (request) => {
+    if (request.is404) return
     const exchange = exchanges.get(request.raw)
     const needs = needsOf(request)
     request.caller = await identifyCaller(request, exchange?.ip ?? '', needs, options)
@@ -70,9 +71,7 @@ export async function restApi(options: ApiOptions): Promise<Front> {
   app.setErrorHandler((error: FastifyError | ApiError | GitgateError, _request, reply) =>
     answerError(error, reply, options),
   )
-  app.setNotFoundHandler({ preValidation: (_request, _reply, done) => done() }, (_request, reply) =>
-    reply.status(404).send(UNKNOWN),
-  )
+  app.setNotFoundHandler((_request, reply) => reply.status(404).send(UNKNOWN))
   await app.register(
     (api, _options, done) => {
       const typed = api.withTypeProvider<TypeBoxTypeProvider>()

@@ -2,6 +2,7 @@ import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger'
 import type { TSchema } from 'typebox'
 import { Type } from 'typebox'
 
+/** The groups of calls. */
 const TAGS = {
   tokens: 'personal access tokens',
   impersonation: 'tokens by which an administrator acts as an account',
@@ -9,9 +10,6 @@ const TAGS = {
   instance: 'the version and the settings',
   projects: 'repositories and their protected branches',
 } as const
-
-/** The groups of calls. */
-export type Tag = keyof typeof TAGS
 
 const ErrorBody = Type.Object(
   {

@@ -85,7 +85,7 @@ export function projectRoutes(api: Api, options: ApiOptions): void {
     '/projects/:id/protected_branches',
     {
       schema: {
-        summary: "protect a branch of one repository (its admins, and the gate's administrators)",
+        summary: 'protect a branch of one repository (its admins, and administrators who see it)',
         tags,
         params,
         body: Type.Object({
@@ -120,7 +120,7 @@ export function projectRoutes(api: Api, options: ApiOptions): void {
     '/projects/:id/protected_branches/:name',
     {
       schema: {
-        summary: "end the protection of a branch (its repository's admins, and the gate's administrators)",
+        summary: "end the protection of a branch (the repository's admins, and administrators who see it)",
         tags,
         response: nothing,
         params: Type.Object({ id: params.properties.id, name: Name }),
