@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
@@ -9,6 +10,15 @@ import { delimiter, join } from 'node:path'
 export function requireProgram(...names: readonly string[]): false | string {
   const missing = names.filter((name) => find(name) === undefined)
   return missing.length === 0 ? false : `needs ${missing.join(', ')}`
+}
+
+/** The system's Python, which has the modules that Debian's packages bring. */
+export const PYTHON = '/usr/bin/python3'
+
+/** Whether a test must be skipped for want of a module of {@link PYTHON}; as {@link requireProgram}. */
+export function requirePythonModule(name: string): false | string {
+  const { status } = spawnSync(PYTHON, ['-c', `import ${name}`], { stdio: 'ignore' })
+  return status === 0 ? false : `needs the Python module ${name}`
 }
 
 /** Where a program is: in `PATH`, or where Debian keeps servers. */

@@ -5,7 +5,7 @@ import Fastify from 'fastify'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { GitgateError } from '../../errors.js'
 import type { Front, HttpExchange } from '../../http.js'
-import { mergeQuery, readBodies } from './body.js'
+import { mergeQuery, readBodies, readFlags } from './body.js'
 import type { Caller, RouteNeeds } from './caller.js'
 import { identifyCaller } from './caller.js'
 import { ApiError, badRequest, notFound, unprocessable } from './errors.js'
@@ -33,6 +33,7 @@ declare module 'fastify' {
 export type Api = FastifyInstance<Server, IncomingMessage, ServerResponse, FastifyBaseLogger, TypeBoxTypeProvider>
 
 const PREFIX = '/api/v4'
+const JSON_TYPE = 'application/json'
 const MAX_BODY = 262_144
 const HEADERS = { 'X-Frame-Options': 'SAMEORIGIN', 'Cache-Control': 'max-age=0, private, must-revalidate' }
 const UNKNOWN = { error: '404 Not Found' }
@@ -60,12 +61,15 @@ export async function restApi(options: ApiOptions): Promise<Front> {
     const needs = needsOf(request)
     request.caller = await identifyCaller(request, exchange?.ip ?? '', needs, options)
     mergeQuery(request)
+    readFlags(request)
     if (exchange === undefined) return
     exchange.record.user = request.caller.account.username
     exchange.record.token_id = request.caller.token.id
   })
   app.addHook('onSend', (_request, reply, _payload, done) => {
     reply.headers(HEADERS)
+    // As GitLab, without the charset that JSON does not need: python-gitlab compares the whole value.
+    if (String(reply.getHeader('content-type')).startsWith(JSON_TYPE)) reply.header('Content-Type', JSON_TYPE)
     done()
   })
   app.setErrorHandler((error: FastifyError | ApiError | GitgateError, _request, reply) =>

@@ -20,3 +20,26 @@ export function mergeQuery(request: FastifyRequest): void {
   if (method === 'GET' || method === 'HEAD' || typeof body !== 'object' || body === null || Array.isArray(body)) return
   request.body = { ...(query as object), ...body }
 }
+
+const FLAG_WORDS: ReadonlyMap<string, boolean> = new Map([
+  ...['1', 'on', 't', 'true', 'y', 'yes'].map((word) => [word, true] as const),
+  ...['0', 'off', 'f', 'false', 'n', 'no'].map((word) => [word, false] as const),
+])
+
+/** Reads flags as GitLab does, for clients that write `True` or `1`. */
+export function readFlags({ query, body, routeOptions }: FastifyRequest): void {
+  const { querystring, body: bodySchema } = routeOptions.schema ?? {}
+  for (const [given, schema] of [
+    [query, querystring],
+    [body, bodySchema],
+  ] as [unknown, Described | undefined][]) {
+    if (typeof given !== 'object' || given === null) continue
+    const values = given as Record<string, unknown>
+    for (const [name, { type }] of Object.entries(schema?.properties ?? {})) {
+      const value = Object.hasOwn(values, name) ? values[name] : undefined
+      if (type === 'boolean' && typeof value === 'string') values[name] = FLAG_WORDS.get(value.toLowerCase()) ?? value
+    }
+  }
+}
+
+type Described = { readonly properties?: Readonly<Record<string, { readonly type?: unknown }>> }

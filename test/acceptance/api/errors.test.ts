@@ -18,6 +18,7 @@ t.test('nobody, and who has a wrong token, is told nothing', async (t) => {
       t.equal(answer.status, 401, path)
       t.same(answer.body, { message: '401 Unauthorized' })
       t.equal(answer.headers['www-authenticate'], undefined)
+      t.equal(answer.headers['content-type'], 'application/json', 'python-gitlab compares the whole')
       t.equal(answer.headers['x-frame-options'], 'SAMEORIGIN')
       t.equal(answer.headers['x-content-type-options'], 'nosniff')
     }

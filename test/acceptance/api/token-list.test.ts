@@ -141,6 +141,8 @@ t.test('filters', async (t) => {
     t.equal(await ask('state=inactive'), 'deploy_old Deploy 100%')
     t.equal(await ask('revoked=true'), 'deploy_old')
     t.equal(await ask('revoked=false'), 'never Deploy 100%')
+    for (const yes of ['True', '1', 'yes']) t.equal(await ask(`revoked=${yes}`), 'deploy_old', yes)
+    for (const no of ['False', '0', 'f']) t.equal(await ask(`revoked=${no}`), 'never Deploy 100%', no)
     t.equal(await ask('state=inactive&revoked=false'), 'Deploy 100%')
     t.equal(await ask('state=inactive&search=deploy&sort=name_asc'), 'Deploy 100% deploy_old', 'all must hold')
     await world.set('enforce_pat_expiration', 'false')
