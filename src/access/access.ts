@@ -6,6 +6,7 @@ import type { Backend } from '../protocol/backend.js'
 import type { RepositoryPath } from '../protocol/repository-path.js'
 import type { Secret } from '../secret.js'
 import type { GitRequest } from '../protocol/git-request.js'
+import { isRefName } from '../protocol/ref-name.js'
 import type { PushCommand } from '../protocol/push-head.js'
 import { commandKind } from '../protocol/push-head.js'
 import { reaches } from '../tokens/restriction.js'
@@ -19,7 +20,7 @@ import { parseAuthorization } from './credential.js'
 import type { Decision } from './decide.js'
 import { abilityOf, decide } from './decide.js'
 import type { RefDecision } from './decide-ref.js'
-import { decideRef } from './decide-ref.js'
+import { decideRef, stricter } from './decide-ref.js'
 import type { Role } from './grant.js'
 import { standing } from './grant.js'
 import type { AccessMemory } from './memory.js'
@@ -119,12 +120,14 @@ export class Access {
   /**
    * Decides about each ref of a push that was let in.
    *
+   * @param followRef the ref that a name stands for where it is symbolic: then both must be allowed
    * @returns a decision for each command, in their order
    */
   async decideRefs(
     request: GitRequest,
     identity: Identity,
     commands: readonly PushCommand[],
+    followRef: Backend['followRef'],
   ): Promise<readonly RefDecision[]> {
     const { memory, ownsGroup } = this.#options
     const snapshot = await memory.current()
@@ -136,7 +139,12 @@ export class Access {
       repository,
       protections: await snapshot.protections(),
     }
-    return commands.map((command) => decideRef(commandKind(command), command.ref, pusher))
+    return commands.map((command) => {
+      const kind = commandKind(command)
+      const target = isRefName(command.ref) ? followRef?.(repository, command.ref) : undefined
+      const own = decideRef(kind, command.ref, pusher)
+      return target === undefined || target === command.ref ? own : stricter(own, decideRef(kind, target, pusher))
+    })
   }
 
   /**

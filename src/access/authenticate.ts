@@ -4,6 +4,7 @@ import { utcDate } from '../clock.js'
 import { tokenOnlyReason } from '../policies/password-use.js'
 import type { Settings } from '../policies/settings.js'
 import type { Secret } from '../secret.js'
+import { limitsRefs } from '../tokens/restriction.js'
 import { DEFAULT_PREFIX, digestSecret, secretShape } from '../tokens/secret.js'
 import type { PersonalAccessToken } from '../tokens/token.js'
 import { tokenState } from '../tokens/token.js'
@@ -21,6 +22,11 @@ export type Identity =
 /** The account behind an identity. */
 export function accountOf(identity: Identity): Account | undefined {
   return identity.kind === 'anonymous' ? undefined : identity.account
+}
+
+/** Whether its token lets it push some refs only. */
+export function pushesSomeRefsOnly(identity: Identity): boolean {
+  return identity.kind === 'token' && limitsRefs(identity.token.restrictions)
 }
 
 /** What came of the credentials; `rule` names what decided, for the log. */

@@ -36,12 +36,19 @@ export function decideRef(kind: CommandKind, ref: string, pusher: Pusher): RefDe
   return forceReason === undefined ? { kind: 'allow' } : { kind: 'allow-fast-forward', reason: forceReason }
 }
 
-/** What may be done to a ref: for each verb `null`, or why not. */
+/** The one of two decisions that allows less. */
+export function stricter(one: RefDecision, other: RefDecision): RefDecision {
+  const rank = { refuse: 0, 'allow-fast-forward': 1, allow: 2 }
+  return rank[one.kind] <= rank[other.kind] ? one : other
+}
+
+/** What may be done to a ref: for each verb `null`, or why not. An update of what is no branch counts as forced. */
 export function explainRef(ref: string, pusher: Pusher): Readonly<Record<RefVerb, string | null>> {
   const canPush = includes(pusher.role, 'write')
   const reason = (verb: RefVerb): string | null =>
     canPush ? (refusedVerb(verb, ref, pusher) ?? null) : 'the account may not push to the repository'
-  return { create: reason('create'), update: reason('update'), force: reason('force'), delete: reason('delete') }
+  const update = isBranch(ref) ? reason('update') : (reason('update') ?? reason('force'))
+  return { create: reason('create'), update, force: reason('force'), delete: reason('delete') }
 }
 
 /** Why a verb is not allowed, or `undefined`. */

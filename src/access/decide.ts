@@ -1,5 +1,5 @@
 import type { GitRequest } from '../protocol/git-request.js'
-import { reaches } from '../tokens/restriction.js'
+import { limitsRepositories, reaches } from '../tokens/restriction.js'
 import { scopesAllow } from '../tokens/scope.js'
 import type { Identity } from './authenticate.js'
 import { accountOf } from './authenticate.js'
@@ -43,9 +43,11 @@ export function decide(request: GitRequest, identity: Identity, circumstances: C
     return refuse({ kind: 'scope-too-small', ability, token: name, scopes }, `scopes ${scopes.join(',')}`)
   }
   const outside = identity.kind === 'token' && !reaches(identity.token.restrictions, request.repository)
+  const limited = identity.kind === 'token' && limitsRepositories(identity.token.restrictions)
   const named = { repository: request.repository, username: account.username }
-  if (outside) return refuse({ kind: 'repository-not-found', ...named }, 'outside the token')
-  if (!includes(standing.role, 'read')) return refuse({ kind: 'repository-not-found', ...named }, standing.rule)
+  if (outside) return refuse({ kind: 'repository-not-found', ...named, limited }, 'outside the token')
+  if (!includes(standing.role, 'read'))
+    return refuse({ kind: 'repository-not-found', ...named, limited }, standing.rule)
   if (repository === 'missing') return decideMissing(ability, named, circumstances)
   if (ability === 'write' && !includes(standing.role, 'write')) {
     return refuse({ kind: 'push-not-granted', ...named }, standing.rule)

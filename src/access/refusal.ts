@@ -23,7 +23,12 @@ export type Refusal =
       readonly scopes: readonly Scope[]
     }
   /** Missing and invisible look alike, so that nobody learns what exists. */
-  | { readonly kind: 'repository-not-found'; readonly repository: RepositoryPath; readonly username: string }
+  | {
+      readonly kind: 'repository-not-found'
+      readonly repository: RepositoryPath
+      readonly username: string
+      readonly limited: boolean
+    }
   /** Who may see what is there may also know that nothing is. */
   | { readonly kind: 'repository-missing'; readonly repository: RepositoryPath; readonly mayCreate: boolean }
   /** The server behind has none of this name; whoever gets so far may know. */
@@ -102,7 +107,7 @@ export function describeRefusal(refusal: Refusal, baseUrl: string): RefusalAnswe
     case 'repository-not-found':
       return plain(
         404,
-        `${NOT_FOUND}\nYou are signed in as ${refusal.username}. An administrator can let you in with: gitgate access grant ${refusal.username} read ${refusal.repository}`,
+        `${NOT_FOUND}\nYou are signed in as ${refusal.username}. An administrator can let you in with: gitgate access grant ${refusal.username} read ${refusal.repository}${refusal.limited ? '\nYour token is limited to some repositories; another may reach this one.' : ''}`,
       )
     case 'repository-missing':
       return plain(404, `${NOT_FOUND}\n${missingAdvice(refusal.repository, refusal.mayCreate)}`)

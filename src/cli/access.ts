@@ -6,6 +6,7 @@ import { describeProtection, readyProtection } from '../access/protection.js'
 import { GitgateError } from '../errors.js'
 import { printable } from '../printable.js'
 import { parseRefPattern } from '../protocol/ref-pattern.js'
+import type { RefVerb } from '../tokens/restriction.js'
 import { REF_VERBS } from '../tokens/restriction.js'
 import type { CliContext } from './context.js'
 import { addCommand, isBeforeUpstream, requireAccount, requireRepositoryPath, withStore } from './context.js'
@@ -86,7 +87,7 @@ export function addAccessCommands(program: Command, context: CliContext): void {
         const about =
           ref === undefined
             ? undefined
-            : explain(parseRef(ref), { token: undefined, role, repository: path, protections })
+            : explain(parseRef(ref), isBlocked, { token: undefined, role, repository: path, protections })
         if (json === true) {
           cli.output.json({ user: username, repository: path, role, rule, blocked: isBlocked, ...about })
           return
@@ -94,7 +95,7 @@ export function addAccessCommands(program: Command, context: CliContext): void {
         cli.output.answer(`${username} ${ABILITIES[role]} ${path}: ${rule}`)
         if (isBlocked) cli.output.answer(`${username} is blocked, so all of it is refused`)
         for (const protection of about?.protected_by ?? []) cli.output.answer(describeProtection(protection))
-        for (const verb of REF_VERBS) {
+        for (const verb of isBlocked ? [] : REF_VERBS) {
           const reason = about?.verbs[verb]
           if (about !== undefined) cli.output.answer(`${verb} ${about.ref}: ${reason ?? 'allowed'}`)
         }
@@ -105,9 +106,15 @@ export function addAccessCommands(program: Command, context: CliContext): void {
     )
 }
 
-function explain(ref: string, pusher: Pusher) {
+const BLOCKED = Object.fromEntries(REF_VERBS.map((verb) => [verb, 'the account is blocked'])) as Record<RefVerb, string>
+
+function explain(ref: string, isBlocked: boolean, pusher: Pusher) {
   const matching = pusher.protections.filter(({ matches }) => matches(pusher.repository, ref))
-  return { ref, verbs: explainRef(ref, pusher), protected_by: matching.map(({ protection }) => protection) }
+  return {
+    ref,
+    verbs: isBlocked ? BLOCKED : explainRef(ref, pusher),
+    protected_by: matching.map(({ protection }) => protection),
+  }
 }
 
 /** @throws GitgateError `invalid` */

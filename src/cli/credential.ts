@@ -2,6 +2,8 @@ import type { Command } from 'commander'
 import { readFileSync } from 'node:fs'
 import { GitgateError, messageOf } from '../errors.js'
 import { issueRules } from '../policies/issue-rules.js'
+import { printable } from '../printable.js'
+import type { RepositoryPath } from '../protocol/repository-path.js'
 import { parseRepositoryPath } from '../protocol/repository-path.js'
 import { Secret } from '../secret.js'
 import { deriveToken } from '../tokens/derive.js'
@@ -67,6 +69,8 @@ function isForGate({ protocol, host }: Wanted, { url }: Options, context: CliCon
   const base = url ?? config.publicUrl ?? `http://${config.host}:${config.port}`
   if (!URL.canParse(base))
     throw new GitgateError('usage', '--url takes the URL of the gate, such as https://git.example.com')
+  // What a parser might take for a path, a user or a comment is no host.
+  if (!/^[A-Za-z0-9.:[\]-]+$/.test(host)) return false
   const asked = `${protocol}://${host}`
   return URL.canParse(asked) && new URL(asked).origin === new URL(base).origin
 }
@@ -79,7 +83,7 @@ async function mint(cli: OpenCli, wanted: Wanted, options: Options): Promise<voi
   if (owner === undefined) throw new GitgateError('not-found', 'the account of the token is gone')
   const expiry = parseExpirySpan(options.expiresIn, now)
   if (expiry === 'never') throw new GitgateError('usage', '--expires-in takes a span here, such as 15m')
-  const path = parseRepositoryPath(wanted.path.replace(/\.git(\/.*)?$/, ''))
+  const path = repositoryOf(wanted.path)
   const limits = limitsOf({ ...options, repo: options.repo ?? (path === undefined ? [] : [path]) })
   const { token, secret } = await deriveToken(
     cli.store.tokens,
@@ -99,6 +103,16 @@ async function mint(cli: OpenCli, wanted: Wanted, options: Options): Promise<voi
   if (token.expiresAt !== null) {
     cli.output.answer(`password_expiry_utc=${Math.floor(token.expiresAt.getTime() / 1_000)}`)
   }
+}
+
+/** The repository of a path, if git gives one. @throws GitgateError `invalid`: a token for all would be the worst answer */
+function repositoryOf(path: string): RepositoryPath | undefined {
+  const bare = path.replace(/^\/+|\/+$/g, '').replace(/\.git$/, '')
+  if (bare === '') return undefined
+  const repository = parseRepositoryPath(bare)
+  if (repository === undefined)
+    throw new GitgateError('invalid', `"${printable(path)}" is not the path of a repository`)
+  return repository
 }
 
 /** Revokes what git was refused with, if it is one that was derived here. */

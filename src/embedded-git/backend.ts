@@ -11,6 +11,7 @@ import type { GitEnd } from './process.js'
 import { runGit } from './process.js'
 import type { RepositoryFolder } from './repository-folder.js'
 import { serviceArguments } from './service-arguments.js'
+import { followSymbolicRef } from './symbolic-ref.js'
 import { adoptFirstBranch, branchesBesideUnbornHead } from './unborn-head.js'
 
 /** What the embedded server is made of. */
@@ -56,10 +57,13 @@ export async function embeddedGit({
 
     checksFastForward: true,
 
+    followRef: (repository, ref) => followSymbolicRef(folder.locate(repository), ref),
+
     async serve(request, exchange) {
       const repository = folder.locate(request.repository)
       const isPush = request.service === 'git-receive-pack' && request.phase === 'exchange'
-      const branches = isPush ? await branchesBesideUnbornHead(git, repository) : undefined
+      const mayChooseHead = isPush && exchange.requester?.isLimited !== true
+      const branches = mayChooseHead ? await branchesBesideUnbornHead(git, repository) : undefined
       const end = await run(request, exchange, repository)
       if (isPush && end.killed) await removeLeftovers(repository)
       if (branches !== undefined && end.began) await adoptFirstBranch(git, repository, branches)

@@ -50,6 +50,8 @@ export function gitEnvironment(): Record<string, string> {
     GIT_CONFIG_GLOBAL: '/dev/null',
     GIT_ATTR_NOSYSTEM: '1',
     GIT_TERMINAL_PROMPT: '0',
+    // Whoever may create refs/replace/… would otherwise tell git's own checks another history.
+    GIT_NO_REPLACE_OBJECTS: '1',
   }
 }
 

@@ -7,6 +7,8 @@ export type Requester = {
   readonly username: string
   /** The token's number; absent where a password was given. */
   readonly tokenId?: number
+  /** Whether it may push some refs only, so that nothing follows for others from what it pushes first. */
+  readonly isLimited?: boolean
 }
 
 /** What a client says of the answers that it can take; passed on as it is. */
@@ -76,6 +78,13 @@ export interface Backend {
 
   /** Whether it can refuse the forced updates of branches in a push itself, and take the rest. */
   readonly checksFastForward: boolean
+
+  /**
+   * The ref that a name stands for where it is symbolic; itself otherwise. Absent where only the server knows.
+   *
+   * @param ref a whole name that git would take
+   */
+  readonly followRef?: (repository: RepositoryPath, ref: string) => string
 
   /** How a push makes a repository that is not there; absent where the gate makes none. */
   readonly creation?: Creation

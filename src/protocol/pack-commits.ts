@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { inflateSync } from 'node:zlib'
+import { applyDelta } from './pack-delta.js'
 
 /** What the beginning of a pack tells of history. */
 export type PackCommits = {
@@ -13,47 +14,55 @@ export type PackCommits = {
 export type Ancestry = { readonly kind: 'proven' } | { readonly kind: 'open'; readonly edges: readonly string[] }
 
 const COMMIT = 1
-const TREE = 2
-const BLOB = 3
 const OFFSET_DELTA = 6
 const ID_DELTA = 7
 const HEADER_BYTES = 12
-// Larger commits, and more of them, are left unknown: what is decoded here is bounded, whoever made the pack.
-const MAX_COMMIT = 262_144
+// What is decoded here is bounded, whoever made the pack; beyond, it stays unknown.
+const MAX_OBJECT = 262_144
 const MAX_ENTRIES = 10_000
 const MAX_DECODED = 8 * 1_048_576
 
 /**
- * Reads the commits that a pack begins with: git writes them before trees and blobs (Git's documentation:
- * gitformat-pack). A commit is known by the hash of what it holds, so that a forged pack can't claim a history.
+ * Reads the commits at the beginning of a pack (Git's documentation: gitformat-pack). A commit is known by the hash of what
+ * it holds, so that a forged pack can't claim a history. Git writes commits first, mostly; other clients do not.
  *
  * @param bytes the first bytes of a pack, or all of it
  * @param idLength 40 for SHA-1, 64 for SHA-256
  */
 export function readCommits(bytes: Buffer, idLength: number): PackCommits {
   const parents = new Map<string, readonly string[]>()
-  const found = (isWhole: boolean): PackCommits => ({ parents, isWhole })
-  if (bytes.length < HEADER_BYTES || bytes.toString('latin1', 0, 4) !== 'PACK') return found(bytes.length === 0)
+  // By where it begins; of what is no commit only that.
+  const objects = new Map<number, Buffer | 'other'>()
+  const commits = new Map<string, Buffer>()
+  if (bytes.length === 0) return { parents, isWhole: true }
+  if (bytes.length < HEADER_BYTES || bytes.toString('latin1', 0, 4) !== 'PACK') return { parents, isWhole: false }
   const count = bytes.readUInt32BE(8)
-  let at = HEADER_BYTES
-  let isWhole = true
-  let decoded = 0
+  let [at, decoded, unresolved] = [HEADER_BYTES, 0, 0]
   for (let index = 0; index < count; index++) {
-    if (index === MAX_ENTRIES || decoded > MAX_DECODED) return found(false)
-    const entry = readEntryHead(bytes, at)
-    if (entry === undefined) return found(false)
-    if (entry.type === TREE || entry.type === BLOB) return found(isWhole)
-    const isDelta = entry.type === OFFSET_DELTA || entry.type === ID_DELTA
-    // Perhaps a commit, as a difference to one that the receiver has.
-    if (isDelta) isWhole = false
-    const start = entry.end + baseLength(bytes, entry.type, entry.end, idLength / 2)
-    const object = inflate(bytes, start, entry.size)
-    if (object === undefined) return found(false)
-    decoded += object.content.length
-    if (entry.type === COMMIT) parents.set(commitId(object.content, idLength), parentsOf(object.content, idLength))
-    at = object.end
+    const entry = index < MAX_ENTRIES && decoded < MAX_DECODED ? readEntry(bytes, at, idLength / 2) : undefined
+    if (entry === undefined) return { parents, isWhole: false }
+    decoded += entry.content.length
+    const base = entry.baseOffset === undefined ? commits.get(entry.baseId ?? '') : objects.get(at - entry.baseOffset)
+    const object = entry.isDelta ? resolve(entry.content, base) : entry.type === COMMIT ? entry.content : 'other'
+    if (object === undefined) {
+      // Perhaps a commit, as a difference to an object that is not here.
+      unresolved += 1
+    } else {
+      objects.set(at, object)
+      if (object !== 'other') {
+        const id = commitId(object, idLength)
+        commits.set(id, object)
+        parents.set(id, parentsOf(object, idLength))
+      }
+    }
+    at = entry.end
   }
-  return found(isWhole)
+  return { parents, isWhole: unresolved === 0 }
+}
+
+/** An object of which a delta was sent; of the same kind as its base. */
+function resolve(delta: Buffer, base: Buffer | 'other' | undefined): Buffer | 'other' | undefined {
+  return base === undefined || base === 'other' ? base : applyDelta(base, delta, MAX_OBJECT)
 }
 
 /** Walks from a commit along its parents, looking for another. */
@@ -72,6 +81,35 @@ export function traceAncestry({ parents }: PackCommits, from: string, to: string
   return { kind: 'open', edges }
 }
 
+type Entry = {
+  readonly type: number
+  readonly isDelta: boolean
+  /** The base of a delta: how far before it, or by its id. */
+  readonly baseOffset: number | undefined
+  readonly baseId: string | undefined
+  readonly content: Buffer
+  /** Where the next one begins. */
+  readonly end: number
+}
+
+/** One entry, decoded; `undefined` where it is cut off, damaged or large. */
+function readEntry(bytes: Buffer, start: number, rawIdLength: number): Entry | undefined {
+  const head = readEntryHead(bytes, start)
+  if (head === undefined) return undefined
+  let [at, baseOffset, baseId]: [number, number | undefined, string | undefined] = [head.end, undefined, undefined]
+  if (head.type === OFFSET_DELTA) {
+    const offset = readOffset(bytes, at)
+    if (offset === undefined) return undefined
+    ;[baseOffset, at] = [offset.value, offset.end]
+  } else if (head.type === ID_DELTA) {
+    baseId = bytes.toString('hex', at, at + rawIdLength)
+    at += rawIdLength
+  }
+  const inflated = inflate(bytes, at, head.size)
+  const isDelta = head.type === OFFSET_DELTA || head.type === ID_DELTA
+  return inflated && { type: head.type, isDelta, baseOffset, baseId, ...inflated }
+}
+
 /** Type and size of an entry: three bits and four, then seven a byte. */
 function readEntryHead(bytes: Buffer, start: number): { type: number; size: number; end: number } | undefined {
   let [at, size, factor] = [start, 0, 16]
@@ -88,17 +126,19 @@ function readEntryHead(bytes: Buffer, start: number): { type: number; size: numb
   return { type, size, end: at }
 }
 
-/** How many bytes name the base of a delta. */
-function baseLength(bytes: Buffer, type: number, start: number, rawIdLength: number): number {
-  if (type === ID_DELTA) return rawIdLength
-  if (type !== OFFSET_DELTA) return 0
-  let length = 1
-  while (((bytes[start + length - 1] ?? 0) & 0x80) !== 0) length++
-  return length
+/** How far before a delta its base begins: seven bits a byte, the highest first, each further byte adding one. */
+function readOffset(bytes: Buffer, start: number): { value: number; end: number } | undefined {
+  let [at, value] = [start, -1]
+  for (;;) {
+    const byte = bytes[at++]
+    if (byte === undefined || at - start > 8) return undefined
+    value = (value + 1) * 128 + (byte & 0x7f)
+    if ((byte & 0x80) === 0) return { value, end: at }
+  }
 }
 
 function inflate(bytes: Buffer, start: number, size: number): { content: Buffer; end: number } | undefined {
-  if (start >= bytes.length || size > MAX_COMMIT) return undefined
+  if (start >= bytes.length || size > MAX_OBJECT) return undefined
   try {
     const options = { info: true, maxOutputLength: size + 1 }
     // With `info`, the types of Node don't tell what comes back.

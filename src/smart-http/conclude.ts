@@ -1,5 +1,5 @@
 import type { Identity } from '../access/authenticate.js'
-import { accountOf } from '../access/authenticate.js'
+import { accountOf, pushesSomeRefsOnly } from '../access/authenticate.js'
 import type { Refusal } from '../access/refusal.js'
 import type { HttpExchange } from '../http.js'
 import type { Exchange, Fault, ServeOutcome } from '../protocol/backend.js'
@@ -61,7 +61,11 @@ export function requesterOf(identity: Identity): Exchange['requester'] {
     case 'password':
       return { username: identity.account.username }
     case 'token':
-      return { username: identity.account.username, tokenId: identity.token.id }
+      return {
+        username: identity.account.username,
+        tokenId: identity.token.id,
+        isLimited: pushesSomeRefsOnly(identity),
+      }
   }
 }
 

@@ -8,8 +8,8 @@ import { isBranch } from '../protocol/ref-name.js'
 export type PushPlan =
   /** All of it is allowed, and goes on untouched. */
   | { readonly kind: 'pass' }
-  /** Nothing is done, for these reasons: one for each command. */
-  | { readonly kind: 'refuse'; readonly refusals: readonly RefRefusal[] }
+  /** Nothing is done, for these reasons, one for each command; `reason` is what decided. */
+  | { readonly kind: 'refuse'; readonly refusals: readonly RefRefusal[]; readonly reason: string }
   /** Some of it is done, or under a condition. */
   | { readonly kind: 'run'; readonly runs: readonly PushRun[]; readonly refusals: readonly RefRefusal[] }
 
@@ -37,7 +37,7 @@ export function planPush(head: PushHead, decisions: readonly RefDecision[]): Pus
   const isWhole = head.isSigned || head.capabilities.has('atomic')
 
   if (refused.length === 0 && guarded.length === 0) return { kind: 'pass' }
-  if (guarded.length + free.length === 0) return { kind: 'refuse', refusals: refused }
+  if (guarded.length + free.length === 0) return refuseAll(head, refused, '')
   // Without a report, git takes an empty answer for success.
   if (!reports(head)) return refuseAll(head, [...refused, ...guarded], 'other refs of this push are refused')
   if (refused.length > 0 && isWhole) {
@@ -72,5 +72,5 @@ export function reports({ capabilities }: PushHead): boolean {
 function refuseAll(head: PushHead, reasons: readonly RefRefusal[], otherwise: string): PushPlan {
   const known = new Map(reasons.map(({ command, reason }) => [command, reason]))
   const refusals = head.commands.map((command) => ({ command, reason: known.get(command) ?? otherwise }))
-  return { kind: 'refuse', refusals }
+  return { kind: 'refuse', refusals, reason: reasons[0]?.reason ?? otherwise }
 }

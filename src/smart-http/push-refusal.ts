@@ -19,11 +19,12 @@ const LINGER = 2_000
  * Answers a push of which nothing is done: its reasons stand in the report, one for each ref, where git shows them. The
  * backend is not asked. No client stops sending at an early answer, and one whose connection is cut loses the reason, so
  * the pack is read and dropped (measured).
+ *
+ * @param reason what decided, for where a single one is told
  */
-export async function refusePush(push: Push, refusals: readonly RefRefusal[]): Promise<void> {
+export async function refusePush(push: Push, refusals: readonly RefRefusal[], reason: string): Promise<void> {
   const { admitted, head, pack, sideBand, end } = push
   const { exchange, options } = admitted
-  const reason = refusals[0]?.reason ?? ''
   if (!reports(head) && sideBand === undefined) {
     refuse({ kind: 'push-refused', reason }, exchange, options)
     return

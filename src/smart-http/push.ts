@@ -44,7 +44,7 @@ export async function servePush(admitted: Admitted): Promise<void> {
   const served = withNotice(opened, notice, sideBand)
   const push: Push = { admitted, head, pack, sideBand, ...served }
   admitted.lastWords.through((text) => endPush(push, text))
-  const decisions = await options.access.decideRefs(request, identity, head.commands)
+  const decisions = await options.access.decideRefs(request, identity, head.commands, options.backend.followRef)
   if (options.backend.checksFastForward) {
     await carryOut(push, decisions)
     return
@@ -58,7 +58,7 @@ async function carryOut(push: Push, decisions: readonly RefDecision[]): Promise<
   const { head } = push
   const plan = planPush(head, decisions)
   if (plan.kind === 'refuse') {
-    await refusePush(push, plan.refusals)
+    await refusePush(push, plan.refusals, plan.reason)
     return
   }
   const taken = await takeFromBudget(push)
@@ -66,6 +66,7 @@ async function carryOut(push: Push, decisions: readonly RefDecision[]): Promise<
     await refusePush(
       push,
       head.commands.map((command) => ({ command, reason: taken })),
+      taken,
     )
   } else if (plan.kind === 'run') await runPush(taken, plan)
   else await passPush(taken)

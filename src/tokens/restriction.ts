@@ -64,6 +64,16 @@ export function isRestricted({ repositories, refs, within }: Restrictions): bool
   return repositories.length + refs.length > 0 || within !== null
 }
 
+/** Whether they are about repositories at all. */
+export function limitsRepositories({ repositories, within }: Restrictions): boolean {
+  return repositories.length > 0 || (within !== null && limitsRepositories(within))
+}
+
+/** Whether they are about refs at all. */
+export function limitsRefs({ refs, within }: Restrictions): boolean {
+  return refs.length > 0 || (within !== null && limitsRefs(within))
+}
+
 /** Whether a token of these restrictions reaches a repository at all. */
 export function reaches({ repositories, within }: Restrictions, path: RepositoryPath): boolean {
   const isOwn = repositories.length === 0 || repositories.some((pattern) => repositoryMatcher(pattern)(path))
@@ -87,7 +97,7 @@ function parseRefRule(text: string): RefRule {
   if (unknown !== undefined) {
     throw new GitgateError(
       'invalid',
-      `"${printable(unknown)}" is not something that a push does to a ref; after the colon stand ${REF_VERBS.join(', ')}`,
+      `${unknown === '' ? 'a verb is missing' : `"${printable(unknown)}" is not something that a push does to a ref`}; after the colon stand ${REF_VERBS.join(', ')}`,
     )
   }
   return { pattern: parseRefPattern(text.slice(0, colon)), verbs: REF_VERBS.filter((verb) => words.includes(verb)) }

@@ -106,11 +106,9 @@ for (const kind of [embedded, nginx]) {
       const { secret } = await world.issue('alice', ['api'], { restrictions: parseRestrictions(['team/a*'], []) })
       const said = async (path: string, password: string) =>
         (await world.git.run(['ls-remote', world.remote(path, password)], { status: 128 })).stderr.replaceAll(path, 'X')
-      const hidden = await said('hidden/app', await world.token('alice', 'api'))
-      t.equal(
-        (await said('team/other', secret.reveal())).replace(/:\/\/.*?@|test/g, ''),
-        hidden.replace(/:\/\/.*?@|test/g, ''),
-      )
+      const hidden = await said('hidden/app', secret.reveal())
+      t.equal(await said('team/other', secret.reveal()), hidden)
+      t.match(hidden, 'Your token is limited to some repositories; another may reach this one.')
       await world.git.run(['ls-remote', world.remote('team/app', secret.reveal())])
     })
   })
