@@ -1,6 +1,7 @@
 import type { Expression, ExpressionBuilder, SqlBool } from 'kysely'
 import { sql } from 'kysely'
-import type { TokenPage, TokenQuery, TokenSort } from '../tokens/query.js'
+import type { TokenQuery, TokenSort } from '../tokens/query.js'
+import type { TokenPage } from '../tokens/token.js'
 import type { Queries } from './database.js'
 import type { Schema } from './schema.js'
 import { TOKEN_COLUMNS, tokenFrom } from './token-row.js'

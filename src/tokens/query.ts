@@ -1,5 +1,3 @@
-import type { PersonalAccessToken } from './token.js'
-
 /** The orders of GitLab's list of tokens. */
 export const TOKEN_SORTS = [
   'created_asc',
@@ -34,6 +32,3 @@ export type TokenQuery = {
   readonly offset: number
   readonly limit: number
 }
-
-/** One page of a list, and how long the whole list is. */
-export type TokenPage = { readonly tokens: readonly PersonalAccessToken[]; readonly total: number }

@@ -1,6 +1,6 @@
 import type { Secret } from '../secret.js'
 import type { Budget, Spending, Spent } from './budget.js'
-import type { TokenPage, TokenQuery } from './query.js'
+import type { TokenQuery } from './query.js'
 import type { Restrictions } from './restriction.js'
 import { isRestricted } from './restriction.js'
 import type { Scope } from './scope.js'
@@ -58,6 +58,9 @@ export type TokenUse = { readonly tokenId: number; readonly at: Date; readonly i
 
 /** A token's last addresses after one more was seen. */
 export type AddIp = (ips: readonly string[], ip: string) => string[]
+
+/** One page of a list, and how long the whole list is. */
+export type TokenPage = { readonly tokens: readonly PersonalAccessToken[]; readonly total: number }
 
 /** Where tokens are kept. */
 export interface TokenStore {
