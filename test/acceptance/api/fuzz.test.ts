@@ -215,7 +215,14 @@ t.test('whatever is sent, the gate answers and gives nothing away', async (t) =>
         const inHeader = token === undefined || isInQuery ? {} : { 'PRIVATE-TOKEN': token }
         const inQuery =
           token === undefined || !isInQuery ? '' : `&private_token=${token}${sudo === null ? '' : `&sudo=${sudo}`}`
-        const headers = { ...options.headers, ...inHeader, ...(sudo === null || isInQuery ? {} : { Sudo: sudo }) }
+        // Node sends none with DELETE.
+        const length = { 'Content-Length': String(Buffer.byteLength(options.body ?? '')) }
+        const headers = {
+          ...options.headers,
+          ...length,
+          ...inHeader,
+          ...(sudo === null || isInQuery ? {} : { Sudo: sudo }),
+        }
         const answer = await world.http(target + inQuery, { ...options, headers })
         statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1)
         examine(answer, secrets)
