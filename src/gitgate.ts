@@ -121,7 +121,7 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
     { claims: exactly(...OLD_TOKENS_PAGES), front: oldTokensPage },
     { claims: exactly('/'), front: welcome(baseUrl) },
     { claims: exactly('/api/graphql'), front: graphql },
-    { claims: (path) => path.startsWith('/api/'), front: rest },
+    { claims: (path) => path.startsWith('/api/v4/'), front: rest },
     { claims: isGitPath, front: smartHttp({ access, backend, live, baseUrl, realm: config.realm, pseudonym }) },
   ]
   const { server, connections } = createServer({
