@@ -3,7 +3,9 @@ import { join } from 'node:path'
 import t from 'tap'
 import { OPTIONS } from '../src/config-options.js'
 import { formatSetting, resolveSettings, SETTING_KEYS } from '../src/policies/settings.js'
+import { callsWith } from './acceptance/api/calls.js'
 import { GitgateCli } from './acceptance/gitgate-process.js'
+import { createWorld } from './acceptance/world.js'
 import { nodeGitServer } from './backends/node-git-server.js'
 import { gitolite } from './backends/gitolite.js'
 
@@ -40,6 +42,17 @@ t.test('docs/cli.md has every command', async (t) => {
   for (const group of groups) {
     for (const name of await commandsOf(group)) t.match(page, `\`${group} ${name}`, `${group} ${name}`)
   }
+})
+
+t.test('docs/api.md has every call of the REST API, and no other', async (t) => {
+  const world = await createWorld(t)
+  const answer = await callsWith(world, await world.token('alice', 'api'))('GET', '/openapi.json')
+  const { paths } = answer.body as { paths: Readonly<Record<string, object>> }
+  const calls = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path.replace('/api/v4', '')}`),
+  )
+  const named = [...read('docs/api.md').matchAll(/^# ([A-Z]+ \/[^\s:]+)/gm)].map(([, call]) => call)
+  t.same(named.sort(), calls.sort())
 })
 
 t.test('docs/backends.md names what each server can not do', async (t) => {

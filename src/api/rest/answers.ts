@@ -69,6 +69,18 @@ export const ProjectAnswer = Type.Object(
   { description: 'a repository' },
 )
 
+/** That a subject has a role on the repositories of a pattern. */
+export const GrantAnswer = Type.Object(
+  { id: Type.Integer(), subject: Text, role: Type.Enum(['read', 'write', 'admin']), pattern: Text },
+  { description: 'a grant' },
+)
+
+/** That refs are protected in the repositories of a pattern. */
+export const ProtectionAnswer = Type.Object(
+  { id: Type.Integer(), repositories: Text, refs: Text, push: Text, force: Text, delete: Text },
+  { description: 'a protection: who may push to the refs, force and delete them' },
+)
+
 const Level = Type.Object({ access_level: Type.Enum([0, 30, 40]), access_level_description: Text })
 
 /** A protected branch. */

@@ -16,6 +16,7 @@ import { parseForm } from './parameters.js'
 import { impersonationRoutes } from './routes/impersonation.js'
 import { instanceRoutes } from './routes/instance.js'
 import { projectRoutes } from './routes/projects.js'
+import { rightsRoutes } from './routes/rights.js'
 import { tokenListRoutes } from './routes/token-list.js'
 import { tokenRoutes } from './routes/tokens.js'
 import { userRoutes } from './routes/users.js'
@@ -80,7 +81,15 @@ export async function restApi(options: ApiOptions): Promise<Front> {
     (api, _options, done) => {
       const typed = api.withTypeProvider<TypeBoxTypeProvider>()
       const refuseOtherMethods = watchMethods(api)
-      for (const add of [instanceRoutes, userRoutes, tokenListRoutes, tokenRoutes, impersonationRoutes, projectRoutes])
+      for (const add of [
+        instanceRoutes,
+        userRoutes,
+        tokenListRoutes,
+        tokenRoutes,
+        impersonationRoutes,
+        projectRoutes,
+        rightsRoutes,
+      ])
         add(typed, options)
       typed.get('/openapi.json', { schema: { hide: true }, config: { needs: { scopes: 'any' } } }, () => app.swagger())
       refuseOtherMethods()

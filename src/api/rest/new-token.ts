@@ -12,7 +12,7 @@ import { badParameter } from './errors.js'
 import type { ApiOptions } from './options.js'
 import { Name, NullableDate } from './parameters.js'
 
-const ScopeList = Type.Array(Type.Enum([...ALL_SCOPES]), { maxItems: 50 })
+const ScopeList = Type.Array(Type.Enum([...ALL_SCOPES]), { maxItems: 50, description: 'what it may do' })
 const patterns = (description: string) =>
   Type.Optional(Type.Array(Type.String({ maxLength: 1_000 }), { maxItems: 100, description }))
 

@@ -9,6 +9,7 @@ const TAGS = {
   users: 'accounts',
   instance: 'the version and the settings',
   projects: 'repositories and their protected branches',
+  rights: "grants and protected refs: gitgate's own, for administrators",
 } as const
 
 const ErrorBody = Type.Object(

@@ -23,7 +23,7 @@ export const MinAccessLevel = Type.Optional(
 )
 
 /** A name that a person gives. */
-export const Name = Type.String({ maxLength: 1_000 })
+export const Name = Type.String({ maxLength: 1_000, description: 'a name' })
 
 /** An instant or a date as a list's bound takes it. */
 export const Instant = Type.String({ maxLength: 64, description: 'ISO 8601, or a date: 00:00 UTC of that day' })

@@ -169,7 +169,10 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
           name: Type.Optional(Name),
           description: Type.Optional(Type.Union([Name, Type.Null()])),
           expires_at: Type.Optional(NullableDate),
-          scopes: Type.Array(Type.Enum(['read_repository', 'write_repository']), { maxItems: 50 }),
+          scopes: Type.Array(Type.Enum(['read_repository', 'write_repository']), {
+            maxItems: 50,
+            description: 'what it may do',
+          }),
           ...Limits,
         }),
         response: answers(NewTokenAnswer, 201),

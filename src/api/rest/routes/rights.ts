@@ -1,0 +1,108 @@
+import { Type } from 'typebox'
+import { parseGrant, parseSubject } from '../../../access/grant.js'
+import { parseProtection } from '../../../access/protection.js'
+import { parseRefPattern } from '../../../protocol/ref-pattern.js'
+import { GrantAnswer, ProtectionAnswer } from '../answers.js'
+import type { Api } from '../app.js'
+import { invalidField, notFound } from '../errors.js'
+import { answers, listOf, nothing } from '../openapi.js'
+import type { ApiOptions } from '../options.js'
+import { paginate, windowOf } from '../pagination.js'
+import { Name, Page } from '../parameters.js'
+
+/** Grants and protected refs: gitgate's own, for administrators. */
+export function rightsRoutes(api: Api, options: ApiOptions): void {
+  const { grants, protections, accounts, access, baseUrl } = options
+  const config = { needs: { admin: true } }
+  const tags = ['rights']
+  const Level = Type.Optional(Type.Enum(['write', 'admin', 'nobody']))
+
+  api.get(
+    '/gitgate/grants',
+    {
+      schema: {
+        summary: 'list all grants',
+        tags,
+        querystring: Type.Object(Page),
+        response: answers(listOf(GrantAnswer)),
+      },
+      config,
+    },
+    async (request, reply) => paginate(await grants.list(), windowOf(request.query), request, reply, baseUrl()),
+  )
+
+  const Subject = Type.Object({ subject: Name, pattern: Name })
+  api.post(
+    '/gitgate/grants',
+    {
+      schema: {
+        summary: 'grant a role on the repositories of a pattern, or change it',
+        tags,
+        body: Type.Object({ ...Subject.properties, role: Type.Enum(['read', 'write', 'admin']) }),
+        response: answers(GrantAnswer, 201),
+      },
+      config,
+    },
+    async (request, reply) => {
+      const { subject, role, pattern } = request.body
+      const grant = parseGrant(subject, role, pattern)
+      const isName = !grant.subject.startsWith('@')
+      if (isName && (await accounts.findByUsername(subject)) === undefined)
+        throw invalidField('subject', 'is no account')
+      return await reply.status(201).send(await grants.put(grant, access.now()))
+    },
+  )
+
+  api.delete(
+    '/gitgate/grants',
+    { schema: { summary: 'take a grant back', tags, querystring: Subject, response: nothing }, config },
+    async (request, reply) => {
+      const { subject, pattern } = request.query
+      if (!(await grants.remove(parseSubject(subject), pattern))) throw notFound('Grant')
+      return await reply.status(204).send()
+    },
+  )
+
+  api.get(
+    '/gitgate/protected_refs',
+    {
+      schema: {
+        summary: 'list all protected refs',
+        tags,
+        querystring: Type.Object(Page),
+        response: answers(listOf(ProtectionAnswer)),
+      },
+      config,
+    },
+    async (request, reply) => paginate(await protections.list(), windowOf(request.query), request, reply, baseUrl()),
+  )
+
+  const Refs = Type.Object({ repositories: Name, refs: Name })
+  api.post(
+    '/gitgate/protected_refs',
+    {
+      schema: {
+        summary: 'protect refs in the repositories of a pattern, or change how',
+        tags,
+        body: Type.Object({ ...Refs.properties, push: Level, force: Level, delete: Level }),
+        response: answers(ProtectionAnswer, 201),
+      },
+      config,
+    },
+    async (request, reply) => {
+      const { repositories, refs, push = 'admin', force = 'nobody', delete: deletion = 'nobody' } = request.body
+      const protection = parseProtection(repositories, refs, { push, force, delete: deletion })
+      return await reply.status(201).send(await protections.put(protection, access.now()))
+    },
+  )
+
+  api.delete(
+    '/gitgate/protected_refs',
+    { schema: { summary: 'end a protection', tags, querystring: Refs, response: nothing }, config },
+    async (request, reply) => {
+      const { repositories, refs } = request.query
+      if (!(await protections.remove(repositories, parseRefPattern(refs)))) throw notFound('Protected Ref')
+      return await reply.status(204).send()
+    },
+  )
+}
