@@ -49,7 +49,11 @@ export async function restApi(options: ApiOptions): Promise<Front> {
     // Several mistakes are told at once; bodies are small, and lists in them are bounded.
     ajv: { customOptions: { allErrors: true, coerceTypes: 'array', removeAdditional: false } },
     // A path that can't be decoded, or is too long to be one of ours.
-    frameworkErrors: (_error, _request, reply: FastifyReply) => void reply.headers(HEADERS).status(404).send(UNKNOWN),
+    frameworkErrors: (_error, _request, reply: FastifyReply) =>
+      void reply
+        .headers({ ...HEADERS, 'Content-Type': JSON_TYPE })
+        .status(404)
+        .send(Buffer.from(JSON.stringify(UNKNOWN))),
   }).withTypeProvider<TypeBoxTypeProvider>()
   await readBodies(app)
   await app.register(swagger, openApiOf(options.version))

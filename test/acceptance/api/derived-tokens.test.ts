@@ -16,10 +16,11 @@ t.test('a token is derived: of the same owner, narrower, and not longer-lived', 
   const expiry = new Date(`${day(20)}T00:00:00Z`)
   const { token, secret } = await world.issue('alice', ['api'], { name: 'parent', expiry })
   const alice = callsWith(world, secret.reveal())
-  const plain = await alice('POST', DERIVE, { scopes: ['read_repository'] })
+  const plain = await alice('POST', DERIVE, { scopes: ['read_repository', 'read_repository'] })
   t.equal(plain.status, 201)
   const same = { name: 'parent', user_id: token.userId, parent_id: token.id, impersonation: false }
   t.match(plain.body, { ...same, scopes: ['read_repository'], expires_at: day(1), token: /^ggpat-/ })
+  t.equal((plain.body as { scopes: string[] }).scopes.length, 1)
   const wish = {
     name: 'agent',
     description: 'task 42',

@@ -2,6 +2,7 @@
 import t from 'tap'
 import { DAY } from '../../../src/clock.js'
 import { createWorld } from '../world.js'
+import { raw } from '../http-client.js'
 import { call, callsWith, form } from './calls.js'
 
 const EXPIRED = 'Token is expired. You can either do re-authorization or token refresh.'
@@ -114,6 +115,7 @@ t.test('what is not there', async (t) => {
     const answer = await root(method, path)
     t.equal(answer.status, 404, path)
     t.same(answer.body, body)
+    t.equal(answer.headers['content-type'], 'application/json')
   }
   await missing('GET', '/nonsense', { error: '404 Not Found' })
   await missing('GET', '/%zz', { error: '404 Not Found' })
@@ -123,6 +125,14 @@ t.test('what is not there', async (t) => {
   await missing('GET', '/projects/999', { message: '404 Project Not Found' })
   await missing('GET', '/personal_access_tokens/999', { message: '404 Not Found' })
   await missing('DELETE', '/personal_access_tokens/999', { message: '404 Not found' })
+  const target = `http://elsewhere.example/api/v4/users?per_page=1`
+  const token = await world.token('root', 'api')
+  const proxied = await raw(
+    world.url,
+    `GET ${target} HTTP/1.1\r\nHost: x\r\nPRIVATE-TOKEN: ${token}\r\nConnection: close\r\n\r\n`,
+  )
+  t.match(proxied, /^HTTP\/1.1 200 /, "a proxy's absolute form is there")
+  t.notMatch(proxied, 'elsewhere', 'and no link leads elsewhere')
   t.same((await callsWith(world)('GET', '/nonsense')).body, { error: '404 Not Found' }, 'for nobody, too')
 })
 

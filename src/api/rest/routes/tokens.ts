@@ -187,7 +187,7 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
       const expiry = wantedExpiry(body.expires_at)
       const wish = {
         name: body.name ?? token.name,
-        scopes: body.scopes,
+        scopes: [...new Set(body.scopes)],
         // As GitLab: tomorrow's date, unless one is given.
         expiry: expiry instanceof Date ? expiry : new Date((Math.floor(now.getTime() / DAY) + 1) * DAY),
         description: body.description ?? null,
