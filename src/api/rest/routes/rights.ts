@@ -8,14 +8,14 @@ import { invalidField, notFound } from '../errors.js'
 import { answers, listOf, nothing } from '../openapi.js'
 import type { ApiOptions } from '../options.js'
 import { paginate, windowOf } from '../pagination.js'
-import { Name, Page } from '../parameters.js'
+import { Page } from '../parameters.js'
 
 /** Grants and protected refs: gitgate's own, for administrators. */
 export function rightsRoutes(api: Api, options: ApiOptions): void {
   const { grants, protections, accounts, access, baseUrl } = options
   const config = { needs: { admin: true } }
   const tags = ['rights']
-  const Level = Type.Optional(Type.Enum(['write', 'admin', 'nobody']))
+  const level = (description: string) => Type.Optional(Type.Enum(['write', 'admin', 'nobody'], { description }))
 
   api.get(
     '/gitgate/grants',
@@ -31,14 +31,18 @@ export function rightsRoutes(api: Api, options: ApiOptions): void {
     async (request, reply) => paginate(await grants.list(), windowOf(request.query), request, reply, baseUrl()),
   )
 
-  const Subject = Type.Object({ subject: Name, pattern: Name })
+  const Role = Type.Enum(['read', 'write', 'admin'], { description: 'what it may do; admins also protect branches' })
+  const Subject = Type.Object({
+    subject: Type.String({ maxLength: 1_000, description: 'a username, @all or @anonymous' }),
+    pattern: Type.String({ maxLength: 1_000, description: 'of repositories, such as team/**' }),
+  })
   api.post(
     '/gitgate/grants',
     {
       schema: {
         summary: 'grant a role on the repositories of a pattern, or change it',
         tags,
-        body: Type.Object({ ...Subject.properties, role: Type.Enum(['read', 'write', 'admin']) }),
+        body: Type.Object({ ...Subject.properties, role: Role }),
         response: answers(GrantAnswer, 201),
       },
       config,
@@ -77,14 +81,22 @@ export function rightsRoutes(api: Api, options: ApiOptions): void {
     async (request, reply) => paginate(await protections.list(), windowOf(request.query), request, reply, baseUrl()),
   )
 
-  const Refs = Type.Object({ repositories: Name, refs: Name })
+  const Refs = Type.Object({
+    repositories: Type.String({ maxLength: 1_000, description: 'a pattern, such as team/**' }),
+    refs: Type.String({ maxLength: 1_000, description: 'a branch, or a pattern such as refs/tags/*' }),
+  })
   api.post(
     '/gitgate/protected_refs',
     {
       schema: {
         summary: 'protect refs in the repositories of a pattern, or change how',
         tags,
-        body: Type.Object({ ...Refs.properties, push: Level, force: Level, delete: Level }),
+        body: Type.Object({
+          ...Refs.properties,
+          push: level('who may push: admins, unless said'),
+          force: level('who may force: nobody, unless said'),
+          delete: level('who may delete: nobody, unless said'),
+        }),
         response: answers(ProtectionAnswer, 201),
       },
       config,
