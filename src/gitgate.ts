@@ -7,6 +7,7 @@ import { AccessMemory } from './access/memory.js'
 import { TOKENS_PAGE } from './access/refusal.js'
 import { Passwords } from './accounts/password.js'
 import { clientAddressResolver } from './client-address.js'
+import type { ApiOptions } from './api/rest/options.js'
 import type { Clock } from './clock.js'
 import { MINUTE } from './clock.js'
 import type { Config, UpstreamConfig } from './config.js'
@@ -15,6 +16,7 @@ import { findGit } from './embedded-git/git-program.js'
 import { RepositoryFolder } from './embedded-git/repository-folder.js'
 import { GitgateError, messageOf } from './errors.js'
 import { listen, readTls, stop } from './listener.js'
+import type { Front } from './http.js'
 import type { Logger } from './log.js'
 import type { ReadinessCheck } from './operations.js'
 import { health, readiness } from './operations.js'
@@ -88,20 +90,18 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
       ? await openEmbedded(config, surroundings, access)
       : openUpstream(config.upstream, baseUrl, pseudonym)
 
-  // Only where a gate serves: a command that makes a token need not load a web framework.
-  const { restApi } = await import('./api/rest/app.js')
-  const { graphqlApi } = await import('./api/graphql/front.js')
-  const apiOptions = {
+  const api: ApiOptions = {
     ...store,
     access,
     passwords,
     listRepositories,
     baseUrl,
     version: readVersion(),
-    onError: (error: unknown) => log.error({ err: error }, 'an API request failed'),
+    onError: (error) => log.error({ err: error }, 'an API request failed'),
   }
-  const rest = await restApi(apiOptions)
-  const graphql = await graphqlApi(apiOptions)
+  // What a gate for Git alone never needs is not loaded: it takes memory, and a part of a second.
+  const rest = onFirstUse(async () => (await import('./api/rest/app.js')).restApi(api))
+  const graphql = onFirstUse(async () => (await import('./api/graphql/front.js')).graphqlApi(api))
 
   const exactly =
     (...paths: readonly string[]) =>
@@ -160,6 +160,17 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
       close()
       await lastUse.flush()
     },
+  }
+}
+
+/** A front that is built when it is first asked. */
+function onFirstUse(build: () => Promise<Front>): Front {
+  let front: Promise<Front> | undefined
+  return async (exchange) => {
+    front ??= build()
+    await (
+      await front
+    )(exchange)
   }
 }
 

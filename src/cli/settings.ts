@@ -56,7 +56,7 @@ export function addSettingsCommands(program: Command, context: CliContext): void
           await showAffected(cli, affected, json)
           return
         }
-        await cli.store.settings.set(key, formatSetting(value), cli.clock())
+        await cli.store.settings.set(new Map([[key, formatSetting(value)]]), cli.clock())
         if (json === true) {
           cli.output.json({ [key]: value })
           return

@@ -23,6 +23,8 @@ const FLAG_WORDS: ReadonlyMap<string, boolean> = new Map([
   ['off', false],
   ['yes', true],
   ['no', false],
+  ['1', true],
+  ['0', false],
 ])
 
 /** Every setting of an instance, by GitLab's names. Kept in the store, changed while the gate runs. */
@@ -70,7 +72,8 @@ export type Settings = { readonly [K in SettingKey]: ReturnType<(typeof SETTINGS
 /** Where settings are kept: only those that were changed, as the texts that {@link parseSetting} reads. */
 export interface SettingStore {
   list(): Promise<ReadonlyMap<string, string>>
-  set(key: SettingKey, text: string, now: Date): Promise<void>
+  /** Sets all of them, or none. */
+  set(changes: ReadonlyMap<SettingKey, string>, now: Date): Promise<void>
   /** When it was set last; `undefined` where it never was. */
   setAt(key: SettingKey): Promise<Date | undefined>
 }

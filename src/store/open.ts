@@ -5,7 +5,7 @@ import type { GrantStore } from '../access/grant.js'
 import type { ProtectionStore } from '../access/protection.js'
 import type { AccountStore } from '../accounts/account.js'
 import type { TwoFactorStore } from '../accounts/two-factor.js'
-import { GitgateError, messageOf } from '../errors.js'
+import { GitgateError, hasSystemCode, messageOf } from '../errors.js'
 import type { SettingStore } from '../policies/settings.js'
 import type { TokenStore } from '../tokens/token.js'
 import { accessSource } from './access-source.js'
@@ -50,6 +50,7 @@ export type OpenStore = Store & {
 
 // Another process holds the write lock for milliseconds; five seconds mean that something is wrong.
 const BUSY_TIMEOUT = 5_000
+const BUSY_STEP = 20
 const IMPATIENT_TIMEOUT = 25
 
 /**
@@ -137,10 +138,29 @@ function hasSealed(database: SQLite.Database): boolean {
 }
 
 function configure(database: SQLite.Database): void {
-  database.pragma('journal_mode = WAL')
+  // SQLite's own lower() knows ASCII only.
+  database.function('unicode_lower', { deterministic: true }, (text) => String(text).toLowerCase())
+  enterWal(database)
   // WAL with NORMAL may lose the last commits when the machine loses power; what was answered must not be lost.
   database.pragma('synchronous = FULL')
   database.pragma('foreign_keys = ON')
+}
+
+/**
+ * Turns the write-ahead log on. That takes the whole database for a moment, and where another program has it in use SQLite
+ * fails at once, whatever the busy timeout; so it is tried again until then.
+ */
+function enterWal(database: SQLite.Database): void {
+  const pause = new Int32Array(new SharedArrayBuffer(4))
+  for (let waited = 0; ; waited += BUSY_STEP) {
+    try {
+      database.pragma('journal_mode = WAL')
+      return
+    } catch (error) {
+      if (!hasSystemCode(error, 'SQLITE_BUSY') || waited >= BUSY_TIMEOUT) throw error
+      Atomics.wait(pause, 0, 0, BUSY_STEP)
+    }
+  }
 }
 
 function asStoreError(path: string, error: unknown): GitgateError {

@@ -15,13 +15,16 @@ export function settingStore(queries: Queries): SettingStore {
       return row === undefined || row.set_at === null ? undefined : new Date(row.set_at)
     },
 
-    set: (key, value, now) =>
+    set: (changes, now) =>
       atomically(queries, async (transaction) => {
-        await transaction
-          .insertInto('settings')
-          .values({ key, value, set_at: now.getTime() })
-          .onConflict((conflict) => conflict.column('key').doUpdateSet({ value, set_at: now.getTime() }))
-          .execute()
+        const set_at = now.getTime()
+        for (const [key, value] of changes) {
+          await transaction
+            .insertInto('settings')
+            .values({ key, value, set_at })
+            .onConflict((conflict) => conflict.column('key').doUpdateSet({ value, set_at }))
+            .execute()
+        }
         await moveSecurityEpoch(transaction)
       }),
   }

@@ -55,7 +55,9 @@ function conditions(eb: Tokens, query: TokenQuery, now: number, enforceExpiry: b
     query.state === undefined ? undefined : query.state === 'inactive' ? inactive : eb.not(inactive),
     query.revoked === undefined ? undefined : query.revoked ? revoked : eb.not(revoked),
     // instr and not LIKE: a search for 100% finds that.
-    query.search === undefined ? undefined : sql<SqlBool>`instr(lower(name), ${query.search.toLowerCase()}) > 0`,
+    query.search === undefined
+      ? undefined
+      : sql<SqlBool>`instr(unicode_lower(name), ${query.search.toLowerCase()}) > 0`,
     query.createdAfter && eb('created_at', '>=', query.createdAfter.getTime()),
     query.createdBefore && eb('created_at', '<=', query.createdBefore.getTime()),
     query.lastUsedAfter && eb('last_used_at', '>=', query.lastUsedAfter.getTime()),

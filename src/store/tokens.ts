@@ -15,7 +15,7 @@ export function tokenStore(queries: Queries): TokenStore {
 
   return {
     // A new token needs no new epoch: an unknown digest is never remembered.
-    add: (token) => insert(queries, token),
+    add: (token) => atomically(queries, (transaction) => insert(transaction, token)),
 
     async find(id) {
       const row = await select().where('id', '=', id).executeTakeFirst()
@@ -97,6 +97,7 @@ async function insert(queries: Queries, token: NewToken): Promise<PersonalAccess
     last_used_ips: '[]',
     previous_personal_access_token_id: token.previousId,
   }
+  await requireLivingParent(queries, token)
   try {
     const insertion = queries.insertInto('personal_access_tokens').values(values).returning(TOKEN_COLUMNS)
     return tokenFrom(await insertion.executeTakeFirstOrThrow())
@@ -104,6 +105,18 @@ async function insert(queries: Queries, token: NewToken): Promise<PersonalAccess
     if (!hasSystemCode(error, 'SQLITE_CONSTRAINT_FOREIGNKEY')) throw error
     throw new GitgateError('not-found', 'the account was deleted in the meantime', { cause: error })
   }
+}
+
+/** A token that was revoked a moment ago must not have another derived from it. */
+async function requireLivingParent(queries: Queries, { parentId, createdAt }: NewToken): Promise<void> {
+  if (parentId === null) return
+  const parent = await queries
+    .selectFrom('personal_access_tokens')
+    .select('revoked_at')
+    .where('id', '=', parentId)
+    .executeTakeFirst()
+  const isOver = parent === undefined || (parent.revoked_at !== null && parent.revoked_at <= createdAt.getTime())
+  if (isOver) throw new GitgateError('conflict', 'the token to derive from was revoked in the meantime')
 }
 
 /** One may be revoked for an instant that is still to come. */
@@ -115,8 +128,9 @@ function isNotRevoked(now: Date) {
 async function revoke(transaction: Queries, id: number, at: Date, which: RawBuilder<SqlBool>): Promise<boolean> {
   const update = () => transaction.updateTable('personal_access_tokens').set({ revoked_at: at.getTime() }).where(which)
   const result = await update().where('id', '=', id).executeTakeFirst()
-  await update().where('parent_id', '=', id).execute()
-  await moveSecurityEpoch(transaction)
+  const derived = await update().where('parent_id', '=', id).executeTakeFirst()
+  // Where nothing changed, nobody need forget anything.
+  if (result.numUpdatedRows + derived.numUpdatedRows > 0n) await moveSecurityEpoch(transaction)
   return result.numUpdatedRows === 1n
 }
 

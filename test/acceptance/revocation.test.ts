@@ -111,7 +111,7 @@ t.test('a running push ends when its token is revoked, and changes nothing', asy
 t.test('other changes cut nobody off', async (t) => {
   const { world, large, place } = await populate(t)
   const { answer } = await beginFetch(place, large.oid)
-  await elsewhere(world, (store) => store.settings.set('git_basic_auth_maxretry', '5', world.now))
+  await elsewhere(world, (store) => store.settings.set(new Map([['git_basic_auth_maxretry', '5']]), world.now))
   await elsewhere(world, (store) => store.grants.put({ subject: 'mallory', role: 'read', pattern: '**' }, world.now))
   await new Promise((resolve) => setTimeout(resolve, 1_000))
   let length = 0

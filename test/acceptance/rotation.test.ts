@@ -64,7 +64,7 @@ t.test('a lifetime limit lists whom it ends beforehand, and ends them hours late
   await (await cli.serve(t)).stop()
   t.equal(await active(), 'true,true', 'not yet')
   const store = openStore(join(cli.folder, 'data'), undefined)
-  await store.settings.set('max_personal_access_token_lifetime', '30', new Date(Date.now() - 4 * HOUR))
+  await store.settings.set(new Map([['max_personal_access_token_lifetime', '30']]), new Date(Date.now() - 4 * HOUR))
   await store.close()
   const gate = await cli.serve(t)
   t.equal(await active(), 'false,true')

@@ -103,7 +103,7 @@ export class World {
   }
 
   async set(key: SettingKey, value: string): Promise<void> {
-    await this.store.settings.set(key, value, this.now)
+    await this.store.settings.set(new Map([[key, value]]), this.now)
   }
 
   /** Creates an empty repository. @returns its folder on disk */

@@ -118,7 +118,7 @@ t.test('a token is over when it expires, when it is revoked, and when its owner 
   t.equal(await ask('x', expiring.secret), 'token alice')
   hands.now = new Date(NOON.getTime() + DAY)
   t.equal(await ask('x', expiring.secret), 'token-over')
-  await store.settings.set('enforce_pat_expiration', 'false', NOON)
+  await store.settings.set(new Map([['enforce_pat_expiration', 'false']]), NOON)
   t.equal(await ask('x', expiring.secret), 'token alice', 'unless expiry is not enforced')
 
   await store.accounts.setState(alice.id, 'blocked')
@@ -135,10 +135,10 @@ t.test('impersonation tokens and all tokens can be switched off, from the next r
   const { secret } = await issue()
   const impersonation = await issue({ impersonation: true })
   t.equal(await ask('x', impersonation.secret), 'token alice')
-  await store.settings.set('impersonation_enabled', 'false', NOON)
+  await store.settings.set(new Map([['impersonation_enabled', 'false']]), NOON)
   t.equal(await ask('x', impersonation.secret), 'credentials-wrong')
   t.equal(await ask('x', secret), 'token alice')
-  await store.settings.set('disable_personal_access_tokens', 'true', NOON)
+  await store.settings.set(new Map([['disable_personal_access_tokens', 'true']]), NOON)
   t.equal(await ask('x', secret), 'tokens-off')
   t.equal(await ask('alice', PASSWORD), 'password alice')
 })
@@ -158,10 +158,10 @@ t.test('with two-factor authentication on, only a token does', async (t) => {
 t.test('where the settings ask for a token, no password does', async (t) => {
   const { ask, issue, store } = await createWorld(t)
   const { secret } = await issue()
-  await store.settings.set('require_two_factor_authentication', 'true', NOON)
+  await store.settings.set(new Map([['require_two_factor_authentication', 'true']]), NOON)
   t.equal(await ask('alice', PASSWORD), 'token-required')
   t.equal(await ask('alice', secret), 'token alice')
-  await store.settings.set('password_authentication_enabled_for_git', 'false', NOON)
+  await store.settings.set(new Map([['password_authentication_enabled_for_git', 'false']]), NOON)
   for (const password of [PASSWORD, 'wrong password', '']) t.equal(await ask('alice', password), 'token-required')
   t.equal(await ask('alice', secret), 'token alice')
 })
@@ -190,7 +190,7 @@ t.test('guesses ban their address, for right credentials, too; nobody is banned 
 t.test('every kind of failure counts towards a ban, and a success clears the count', async (t) => {
   const { ask, askRaw, issue, store } = await createWorld(t)
   const { secret } = await issue()
-  await store.settings.set('git_basic_auth_maxretry', '5', NOON)
+  await store.settings.set(new Map([['git_basic_auth_maxretry', '5']]), NOON)
   const failures = [
     () => ask('alice', 'guess'),
     () => ask('alice', ''),
@@ -206,7 +206,7 @@ t.test('every kind of failure counts towards a ban, and a success clears the cou
 t.test('a right password that does not do is no guess, and is not counted', async (t) => {
   const { ask, issue, store, passwords, alice } = await createWorld(t)
   const { secret } = await issue()
-  await store.settings.set('git_basic_auth_maxretry', '2', NOON)
+  await store.settings.set(new Map([['git_basic_auth_maxretry', '2']]), NOON)
   await enableTwoFactor(store.twoFactors, passwords, alice, enrol(alice, 'gitgate'), NOON)
   for (let attempt = 0; attempt < 5; attempt++) t.equal(await ask('alice', PASSWORD), 'token-required')
   t.equal(await ask('alice', secret), 'token alice')

@@ -21,7 +21,7 @@ t.test('tokens that live longer than a new limit are revoked three hours after i
 
   const at = (hours: number) => new Date(NOON.getTime() + hours * HOUR)
   t.strictSame(await revokeTooLongLived(store.tokens, store.settings, at(100)), [], 'without a limit')
-  await store.settings.set('max_personal_access_token_lifetime', '30', NOON)
+  await store.settings.set(new Map([['max_personal_access_token_lifetime', '30']]), NOON)
   const limited = resolveSettings(await store.settings.list())
   const ids = (tokens: readonly { id: number }[]) => tokens.map(({ id }) => id)
   t.strictSame(ids(tooLongLived(await store.tokens.list({}), limited, NOON)), [never, long])
@@ -30,9 +30,9 @@ t.test('tokens that live longer than a new limit are revoked three hours after i
   t.strictSame(await revokeTooLongLived(store.tokens, store.settings, at(4)), [], 'once')
 
   const other = await issue('never')
-  await store.settings.set('max_personal_access_token_lifetime', 'null', at(5))
+  await store.settings.set(new Map([['max_personal_access_token_lifetime', 'null']]), at(5))
   t.strictSame(await revokeTooLongLived(store.tokens, store.settings, at(50)), [], 'a limit that was taken back')
-  await store.settings.set('max_personal_access_token_lifetime', '60', at(60))
+  await store.settings.set(new Map([['max_personal_access_token_lifetime', '60']]), at(60))
   t.strictSame(await revokeTooLongLived(store.tokens, store.settings, at(62)), [], 'three hours from the new one')
   t.strictSame(ids(await revokeTooLongLived(store.tokens, store.settings, at(63))), [other])
 })
@@ -40,7 +40,7 @@ t.test('tokens that live longer than a new limit are revoked three hours after i
 t.test('what is within the limit when it is made stays within it', async (t) => {
   const store = openTemporaryStore(t)
   const alice = await addAccount(store, 'alice')
-  await store.settings.set('max_personal_access_token_lifetime', '30', NOON)
+  await store.settings.set(new Map([['max_personal_access_token_lifetime', '30']]), NOON)
   const rules = issueRules(resolveSettings(await store.settings.list()), NOON)
   await issueToken(store.tokens, alice, { name: 'n', scopes: ['api'], expiry: undefined }, rules, NOON)
   for (let day = 1; day < 30; day++) {

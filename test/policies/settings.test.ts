@@ -75,9 +75,10 @@ t.test('every value survives being written and read', async (t) => {
 
 t.test('a flag is true or false, in a few words for both, and nothing else', async (t) => {
   for (const key of FLAGS) {
-    for (const word of ['true', 'on', 'yes', 'TRUE', ' On ']) t.equal(parseSetting(key, word), true, `${key} ${word}`)
-    for (const word of ['false', 'off', 'no', 'False']) t.equal(parseSetting(key, word), false, `${key} ${word}`)
-    for (const word of ['', '1', '0', 'null', 'tru', 'enabled', 'constructor', '__proto__', 'true false'])
+    for (const word of ['true', 'on', 'yes', '1', 'TRUE', ' On '])
+      t.equal(parseSetting(key, word), true, `${key} ${word}`)
+    for (const word of ['false', 'off', 'no', '0', 'False']) t.equal(parseSetting(key, word), false, `${key} ${word}`)
+    for (const word of ['', '2', '01', 'null', 'tru', 'enabled', 'constructor', '__proto__', 'true false'])
       refuses(t, key, word, /true or false/)
   }
 })

@@ -1,32 +1,9 @@
 // What the domain may expect of its stores, whichever database is under them.
 import t from 'tap'
 import { AccessMemory } from '../../src/access/memory.js'
-import { DAY } from '../../src/clock.js'
 import { Secret } from '../../src/secret.js'
-import { UNLIMITED } from '../../src/tokens/budget.js'
-import { rotateToken } from '../../src/tokens/issue.js'
-import { parseRestrictions, UNRESTRICTED } from '../../src/tokens/restriction.js'
-import type { NewToken } from '../../src/tokens/token.js'
+import { newToken } from './new-token.js'
 import { NOON, addAccount, openTemporaryStore } from './temporary-store.js'
-
-let digests = 0
-
-function newToken(userId: number, given: Partial<NewToken> = {}): NewToken {
-  digests += 1
-  const digest = new Secret(`digest ${digests}`, 'token digest')
-  const plain = {
-    name: 'ci',
-    description: null,
-    expiresAt: null,
-    impersonation: false,
-    previousId: null,
-    restrictions: UNRESTRICTED,
-    budget: UNLIMITED,
-    spent: { pushes: 0, bytes: 0 },
-    parentId: null,
-  }
-  return { ...plain, userId, scopes: ['read_repository'], createdAt: NOON, digest, ...given }
-}
 
 function hash(text: string): Secret {
   return new Secret(text, 'password hash')
@@ -110,73 +87,6 @@ t.test('a deleted account takes its tokens, its second factor and its grants alo
   t.strictSame(await store.tokens.list({ userId: later.id }), [])
 })
 
-t.test('a token is kept as it was added, and found by its number and its digest', async (t) => {
-  const store = openTemporaryStore(t)
-  const [alice, bob] = [await addAccount(store, 'alice'), await addAccount(store, 'bob')]
-  const expiresAt = new Date(NOON.getTime() + 1)
-  const { digest, ...given } = newToken(alice.id, { description: 'd', scopes: ['api', 'sudo'], expiresAt })
-  const token = await store.tokens.add({ ...given, digest, impersonation: true })
-  t.strictSame(token, {
-    id: token.id,
-    ...given,
-    impersonation: true,
-    revokedAt: null,
-    lastUsedAt: null,
-    lastUsedIps: [],
-  })
-  t.strictSame(await store.tokens.find(token.id), token)
-  t.strictSame(await store.tokens.findByDigest(digest), token)
-  t.equal(await store.tokens.findByDigest(new Secret('DIGEST 1', 'token digest')), undefined)
-  t.equal(await store.tokens.find(token.id + 1), undefined)
-  const other = await store.tokens.add(newToken(bob.id))
-  t.strictSame(await store.tokens.list({}), [token, other])
-  t.strictSame(await store.tokens.list({ userId: bob.id }), [other])
-  t.strictSame(await store.tokens.list({ userId: bob.id + 1 }), [])
-})
-
-t.test('a token is revoked once, at the first instant', async (t) => {
-  const store = openTemporaryStore(t)
-  const { id } = await store.tokens.add(newToken((await addAccount(store, 'alice')).id))
-  t.equal(await store.tokens.revoke(id, NOON), true)
-  t.equal(await store.tokens.revoke(id, new Date(NOON.getTime() + DAY)), false)
-  t.strictSame((await store.tokens.find(id))?.revokedAt, NOON)
-  t.equal(await store.tokens.revoke(id + 1, NOON), false)
-})
-
-t.test('a token is replaced by its successor: both or neither', async (t) => {
-  const store = openTemporaryStore(t)
-  const alice = await addAccount(store, 'alice')
-  const old = await store.tokens.add(newToken(alice.id))
-  // A successor that can't be added, since its digest is there: the old one must stand.
-  const digest = new Secret('taken', 'token digest')
-  await store.tokens.add(newToken(alice.id, { digest }))
-  await t.rejects(store.tokens.replace(old.id, newToken(alice.id, { digest }), NOON))
-  t.equal((await store.tokens.find(old.id))?.revokedAt, null)
-
-  const later = new Date(NOON.getTime() + 1)
-  const successor = newToken(alice.id, { previousId: old.id, createdAt: later })
-  const replaced = await store.tokens.replace(old.id, successor, later)
-  t.equal(replaced?.previousId, old.id)
-  t.strictSame((await store.tokens.find(old.id))?.revokedAt, later)
-  t.equal(await store.tokens.replace(old.id, newToken(alice.id), later), undefined)
-  t.equal((await store.tokens.list({})).length, 3)
-})
-
-t.test('a token keeps what it is limited to, and so does its successor', async (t) => {
-  const store = openTemporaryStore(t)
-  const alice = await addAccount(store, 'alice')
-  const restrictions = parseRestrictions(['team/*'], ['agent/*', 'refs/tags/v*:force,delete'])
-  const given = newToken(alice.id, { restrictions })
-  const token = await store.tokens.add(given)
-  t.strictSame(token.restrictions, restrictions)
-  t.strictSame((await store.tokens.findByDigest(given.digest))?.restrictions, restrictions)
-  t.strictSame((await store.access.findTokenWithOwner(given.digest))?.token.restrictions, restrictions)
-  const rules = { prefix: '', latestExpiry: null, expiryRequired: false, disabled: false }
-  const rotated = await rotateToken(store.tokens, alice, token, 'never', rules, NOON)
-  t.strictSame((await store.tokens.find(rotated.token.id))?.restrictions, restrictions)
-  t.strictSame((await store.tokens.add(newToken(alice.id))).restrictions, UNRESTRICTED)
-})
-
 t.test('a second factor is kept with its codes; steps go forward only, codes are used up', async (t) => {
   const { twoFactors, ...store } = openTemporaryStore(t)
   const { id } = await addAccount(store, 'alice')
@@ -235,9 +145,9 @@ t.test('there is one protection for two patterns, whose levels the last word dec
 t.test('settings are kept as texts, and the last one counts', async (t) => {
   const { settings, access, facts } = openTemporaryStore(t)
   t.strictSame(await settings.list(), new Map())
-  await settings.set('push_to_create', 'true', NOON)
-  await settings.set('push_to_create', 'false', NOON)
-  await settings.set('personal_access_token_prefix', '', NOON)
+  await settings.set(new Map([['push_to_create', 'true']]), NOON)
+  await settings.set(new Map([['push_to_create', 'false']]), NOON)
+  await settings.set(new Map([['personal_access_token_prefix', '']]), NOON)
   const stored = Object.fromEntries(await settings.list())
   t.strictSame(stored, { push_to_create: 'false', personal_access_token_prefix: '' })
   const current = await (await new AccessMemory(access).current()).settings()

@@ -63,7 +63,7 @@ t.test('every change that can alter a decision moves the security epoch', async 
     'a protection is added': () => protections.put(protection, NOON),
     'a protection is changed': () => protections.put({ ...protection, push: 'admin' }, NOON),
     'a protection is removed': () => protections.remove('**', 'refs/heads/main'),
-    'a setting is set': () => settings.set('push_to_create', 'false', NOON),
+    'a setting is set': () => settings.set(new Map([['push_to_create', 'false']]), NOON),
     'an account is deleted': () => accounts.remove(alice),
   }
   for (const [what, change] of Object.entries(changes)) t.ok(await movesEpoch(store, change), what)
@@ -118,7 +118,7 @@ t.test('what one process writes, the other reads at once', async (t) => {
   t.strictSame(await other.access.findTokenWithOwner(DIGEST), { token, owner: alice })
   await other.grants.put({ subject: '@all', role: 'read', pattern: '**' }, NOON)
   t.equal((await one.grants.list()).length, 1)
-  await one.settings.set('push_to_create', 'false', NOON)
+  await one.settings.set(new Map([['push_to_create', 'false']]), NOON)
   t.equal((await other.settings.list()).get('push_to_create'), 'false')
   t.equal(await one.access.readEpoch(), await other.access.readEpoch())
 })
@@ -150,7 +150,7 @@ t.test('what a gate remembers is gone with the next request after another proces
   t.equal((await snapshot()).length, 0)
   await other.grants.put({ subject: 'alice', role: 'read', pattern: '**' }, NOON)
   t.equal((await snapshot()).length, 1)
-  await other.settings.set('impersonation_enabled', 'false', NOON)
+  await other.settings.set(new Map([['impersonation_enabled', 'false']]), NOON)
   t.equal((await (await memory.current()).settings()).impersonation_enabled, false)
   await other.accounts.remove(alice)
   t.equal(await verify(), undefined)

@@ -68,7 +68,7 @@ export function instanceRoutes(api: Api, options: ApiOptions): void {
     async (request) => {
       const given = request.body as Record<string, unknown>
       const changes = SETTING_KEYS.filter((key) => Object.hasOwn(given, key)).map((key) => readSetting(key, given[key]))
-      for (const [key, text] of changes) await settings.set(key, text, access.now())
+      await settings.set(new Map(changes), access.now())
       return await access.settings()
     },
   )
