@@ -1,12 +1,12 @@
 import swagger from '@fastify/swagger'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import Fastify from 'fastify'
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { GitgateError } from '../../errors.js'
 import type { Front, HttpExchange } from '../../http.js'
 import { mergeQuery, readBodies, readFlags } from './body.js'
-import type { Caller, RouteNeeds } from './caller.js'
+import type { RouteNeeds } from './caller.js'
 import { identifyCaller } from './caller.js'
 import { ApiError, badRequest, notFound, unprocessable } from './errors.js'
 import { watchMethods } from './methods.js'
@@ -20,18 +20,6 @@ import { rightsRoutes } from './routes/rights.js'
 import { tokenListRoutes } from './routes/token-list.js'
 import { tokenRoutes } from './routes/tokens.js'
 import { userRoutes } from './routes/users.js'
-
-declare module 'fastify' {
-  interface FastifyRequest {
-    caller: Caller
-  }
-  interface FastifyContextConfig {
-    needs?: Partial<RouteNeeds>
-  }
-}
-
-/** The API's server with its routes' types. */
-export type Api = FastifyInstance<Server, IncomingMessage, ServerResponse, FastifyBaseLogger, TypeBoxTypeProvider>
 
 const PREFIX = '/api/v4'
 const JSON_TYPE = 'application/json'

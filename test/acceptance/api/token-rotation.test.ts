@@ -101,3 +101,21 @@ t.test('who presents a token that was rotated ends all that came of it', async (
   t.same([await status(second), await status(third), await status(child)], [401, 401, 401])
   t.equal(await status(bystander), 200, 'others live on')
 })
+
+t.test('with grace the old secret works on, but not where a token rotates itself', async (t) => {
+  const world = await createWorld(t)
+  const { token, secret } = await world.issue('alice', ['api'])
+  const other = await world.token('alice', 'api')
+  const rotate = (by: string) =>
+    world.http(`/api/v4/personal_access_tokens/${token.id}/rotate?grace=2h`, {
+      method: 'POST',
+      headers: { 'PRIVATE-TOKEN': by },
+    })
+  const status = async () =>
+    (await world.http('/api/v4/user', { headers: { 'PRIVATE-TOKEN': secret.reveal() } })).status
+  t.equal((await rotate(secret.reveal())).status, 403)
+  t.equal((await rotate(other)).status, 200)
+  t.equal(await status(), 200)
+  world.advance(3 * 3_600_000)
+  t.equal(await status(), 401)
+})

@@ -3,7 +3,7 @@ import { formatSetting, parseSetting, SETTING_KEYS, settingSummary } from '../..
 import type { SettingKey } from '../../../policies/settings.js'
 import { GitgateError } from '../../../errors.js'
 import { versionEntity } from '../../gitlab-version.js'
-import type { Api } from '../app.js'
+import type { Api } from '../api.js'
 import { invalidField } from '../errors.js'
 import { answers } from '../openapi.js'
 import type { ApiOptions } from '../options.js'

@@ -5,12 +5,13 @@ import { issueRules } from '../../../policies/issue-rules.js'
 import { GitgateError } from '../../../errors.js'
 import { deriveToken } from '../../../tokens/derive.js'
 import { tokenEntity } from '../../../tokens/entity.js'
+import { parseSpan } from '../../../tokens/expiry.js'
 import type { IssuedToken } from '../../../tokens/issue.js'
 import { rotateToken } from '../../../tokens/issue.js'
 import type { PersonalAccessToken } from '../../../tokens/token.js'
 import { DAY } from '../../../clock.js'
 import { NewTokenAnswer, ProjectAnswer, TokenAnswer } from '../answers.js'
-import type { Api } from '../app.js'
+import type { Api } from '../api.js'
 import { ApiError, badRequest, forbidden, notFound, unauthorized, unprocessable } from '../errors.js'
 import { issue, Limits, limitsOf, NewToken, wantedExpiry } from '../new-token.js'
 import { answers, nothing } from '../openapi.js'
@@ -25,6 +26,14 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
   const tags = ['tokens']
   const params = Type.Object({ id: Id })
   const Expiry = Type.Optional(Type.Object({ expires_at: Type.Optional(NullableDate) }))
+  const Rotation = Type.Optional(
+    Type.Object({
+      expires_at: Type.Optional(NullableDate),
+      grace: Type.Optional(
+        Type.String({ maxLength: 16, description: 'how long the old secret works beside the new one: 15m, 24h, 7d' }),
+      ),
+    }),
+  )
   const anyScope = { needs: { scopes: 'any' as const } }
 
   const entityOf = async (token: PersonalAccessToken) =>
@@ -39,7 +48,7 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
     throw caller.account.admin ? notFound() : unauthorized()
   }
 
-  const rotate = async (old: PersonalAccessToken, body: { expires_at?: string | null } | undefined) => {
+  const rotate = async (old: PersonalAccessToken, body: { expires_at?: string | null; grace?: string } | undefined) => {
     const owner = await requireOwner(options, old)
     const now = access.now()
     try {
@@ -50,6 +59,7 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
         wantedExpiry(body?.expires_at),
         issueRules(await access.settings(), now),
         now,
+        body?.grace === undefined ? 0 : parseSpan(body.grace),
       )
     } catch (error) {
       if (!(error instanceof GitgateError)) throw error
@@ -107,11 +117,18 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
         summary: 'replace a token; its old secret ends',
         tags,
         params,
-        body: Expiry,
+        body: Rotation,
         response: answers(NewTokenAnswer),
       },
     },
-    async (request) => withSecret(await rotate(await requireVisible(request, request.params.id), request.body)),
+    async (request) => {
+      const { caller, params, body } = request
+      // Whoever has stolen it would go on unnoticed, since its owner's secret would, too.
+      if (params.id === caller.token.id && body.grace !== undefined) {
+        throw forbidden('A token can not rotate itself with grace')
+      }
+      return await withSecret(await rotate(await requireVisible(request, params.id), body))
+    },
   )
 
   api.delete(
