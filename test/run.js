@@ -6,8 +6,9 @@ import { join } from 'node:path'
 import { count, failures } from './tap-output.js'
 
 const root = join(import.meta.dirname, '..')
-const tapOutput = join(root, 'build', 'test.tap')
 const files = process.argv.slice(2)
+// These measure, so nothing else may run beside them.
+const ALONE = ['build/test/acceptance/large.test.js']
 
 const run = (command, args, env = {}) =>
   new Promise((resolve) => {
@@ -27,11 +28,16 @@ if (status !== 0) {
   process.exit(status)
 }
 mkdirSync(join(root, 'build'), { recursive: true })
-rmSync(tapOutput, { force: true })
 // The terse reporter redraws its lines, which only a terminal can show.
 const reporter = process.stdout.isTTY ? 'terse' : 'min'
-status = await run('tap', [`--reporter=${reporter}`, `--output-file=${tapOutput}`, ...files])
-const tap = readFileSync(tapOutput, 'utf8')
+const runs = files.length > 0 ? [files] : [ALONE.map((file) => `--exclude=${file}`), ALONE]
+let tap = ''
+for (const [index, args] of runs.entries()) {
+  const output = join(root, 'build', `test-${index + 1}.tap`)
+  rmSync(output, { force: true })
+  status = Math.max(status, await run('tap', [`--reporter=${reporter}`, `--output-file=${output}`, ...args]))
+  tap += readFileSync(output, 'utf8')
+}
 const { passed, failed, skipped } = count(tap)
 // Once more at the end, where it is found: the reporter's own words are far above.
 const failing = failures(tap)
