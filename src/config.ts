@@ -44,7 +44,13 @@ export type UpstreamConfig = {
 export type Flags = Partial<Record<OptionName, string>>
 
 // Git's hooks run with these two, and the tests with the third; they configure nothing.
-const NOT_OPTIONS = new Set(['GITGATE_CONFIG', 'GITGATE_USER', 'GITGATE_TOKEN_ID', 'GITGATE_REQUIRE_ALL'])
+const NOT_OPTIONS = new Set([
+  'GITGATE_CONFIG',
+  'GITGATE_USER',
+  'GITGATE_TOKEN',
+  'GITGATE_TOKEN_ID',
+  'GITGATE_REQUIRE_ALL',
+])
 
 /**
  * Puts the configuration together: flags over the environment over the file over the defaults.

@@ -4,6 +4,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 export type RequestRecord = {
   user?: string
   token_id?: number
+  /** The administrator who acts as the user. */
+  sudoer?: string
+  /** Which call of the API. */
+  route?: string
   repository?: string
   service?: string
   phase?: string

@@ -118,7 +118,8 @@ export function addTokenCommands(program: Command, context: CliContext): void {
         const rules = issueRules(await cli.settings(), now)
         const grace = options.grace === undefined ? 0 : parseSpan(options.grace)
         const issued = await rotateToken(cli.store.tokens, owner, old, wantedExpiry(options, now), rules, now, grace)
-        if (grace > 0) noteGrace(cli, old, new Date(now.getTime() + grace))
+        if (grace > 0)
+          noteGrace(cli, old, new Date(Math.min(now.getTime() + grace, old.expiresAt?.getTime() ?? Infinity)))
         await showIssued(cli, issued, owner.username, options.json)
       }),
     )
@@ -162,7 +163,7 @@ async function showIssued(
 function noteGrace(cli: OpenCli, { id, lastUsedAt, lastUsedIps }: PersonalAccessToken, until: Date): void {
   const use =
     lastUsedAt === null
-      ? 'It was never used.'
+      ? 'No use of it is on record.'
       : `It was used last at ${lastUsedAt.toISOString()}, from ${lastUsedIps.join(', ')}.`
   cli.output.note(
     `The old secret works until ${until.toISOString()}. ${use} Who still uses it: gitgate token show ${id}`,

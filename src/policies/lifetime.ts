@@ -1,6 +1,7 @@
 import { HOUR } from '../clock.js'
 import type { PersonalAccessToken, TokenStore } from '../tokens/token.js'
 import { tokenState } from '../tokens/token.js'
+import { latestInstant } from '../tokens/issue.js'
 import { issueRules } from './issue-rules.js'
 import type { Settings, SettingStore } from './settings.js'
 import { resolveSettings } from './settings.js'
@@ -8,7 +9,7 @@ import { resolveSettings } from './settings.js'
 /** Tokens that live longer than a new limit are revoked so much later, as in GitLab: time to think again. */
 export const REVOKED_AFTER = 3 * HOUR
 
-/** The tokens that live longer than the setting `max_personal_access_token_lifetime` lets new ones. */
+/** The tokens that live longer than the setting `max_personal_access_token_lifetime` lets new ones, and those derived from them. */
 export function tooLongLived(
   tokens: readonly PersonalAccessToken[],
   settings: Settings,
@@ -16,9 +17,10 @@ export function tooLongLived(
 ): PersonalAccessToken[] {
   const { latestExpiry } = issueRules(settings, now)
   if (latestExpiry === null) return []
-  return tokens
-    .filter((token) => tokenState(token, now, settings.enforce_pat_expiration) === 'active')
-    .filter(({ expiresAt }) => expiresAt === null || expiresAt > latestExpiry)
+  const active = tokens.filter((token) => tokenState(token, now, settings.enforce_pat_expiration) === 'active')
+  const latest = latestInstant(latestExpiry, now)
+  const ended = new Set(active.filter(({ expiresAt }) => expiresAt === null || expiresAt > latest).map(({ id }) => id))
+  return active.filter(({ id, parentId }) => ended.has(id) || (parentId !== null && ended.has(parentId)))
 }
 
 /**

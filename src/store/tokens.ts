@@ -107,16 +107,17 @@ async function insert(queries: Queries, token: NewToken): Promise<PersonalAccess
   }
 }
 
-/** A token that was revoked a moment ago must not have another derived from it. */
-async function requireLivingParent(queries: Queries, { parentId, createdAt }: NewToken): Promise<void> {
+/** A token that was revoked a moment ago, or is to end soon, must not have another derived from it, which would live on. */
+async function requireLivingParent(queries: Queries, { parentId }: NewToken): Promise<void> {
   if (parentId === null) return
   const parent = await queries
     .selectFrom('personal_access_tokens')
     .select('revoked_at')
     .where('id', '=', parentId)
     .executeTakeFirst()
-  const isOver = parent === undefined || (parent.revoked_at !== null && parent.revoked_at <= createdAt.getTime())
-  if (isOver) throw new GitgateError('conflict', 'the token to derive from was revoked in the meantime')
+  if (parent?.revoked_at !== null) {
+    throw new GitgateError('conflict', 'the token to derive from was revoked or rotated; derive from its successor')
+  }
 }
 
 /** One may be revoked for an instant that is still to come. */

@@ -43,6 +43,9 @@ export async function deriveToken(
   if (parent.parentId !== null) {
     throw new GitgateError('forbidden', `token ${parent.id} is derived itself; derive from token ${parent.parentId}`)
   }
+  if (parent.userId !== owner.id) {
+    throw new GitgateError('forbidden', 'a token is derived for its owner, not with sudo')
+  }
   const mayRead = scopesAllow(parent.scopes, 'read')
   const mayWrite = scopesAllow(parent.scopes, 'write')
   const possible = (['read_repository', 'write_repository'] as const).filter((scope) =>

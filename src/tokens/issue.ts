@@ -150,6 +150,11 @@ function checkDraft(owner: Account, draft: TokenDraft, rules: IssueRules, now: D
   }
 }
 
+/** So many days from now: a span is measured from now, a date from the midnight before. */
+export function latestInstant(latestExpiry: Date, now: Date): Date {
+  return new Date(latestExpiry.getTime() + (now.getTime() % DAY))
+}
+
 function resolveExpiry(wanted: WantedExpiry, rules: IssueRules, now: Date): Date | null {
   if (wanted === undefined && rules.latestExpiry !== null) return rules.latestExpiry
   if (wanted === undefined || wanted === 'never') {
@@ -163,7 +168,7 @@ function resolveExpiry(wanted: WantedExpiry, rules: IssueRules, now: Date): Date
       `${utcDate(wanted)} has begun already (UTC), so the token would be over; give a later date`,
     )
   }
-  if (rules.latestExpiry !== null && wanted > rules.latestExpiry) {
+  if (rules.latestExpiry !== null && wanted > latestInstant(rules.latestExpiry, now)) {
     throw new GitgateError(
       'forbidden',
       `a token must expire here by ${utcDate(rules.latestExpiry)} (setting max_personal_access_token_lifetime)`,

@@ -14,7 +14,7 @@ t.test('tokens that live longer than a new limit are revoked three hours after i
     (await issueToken(store.tokens, alice, { name: 'n', scopes: ['api'], expiry }, rules, NOON)).token.id
   const in30Days = new Date('2026-07-15T00:00:00.000Z')
   const never = await issue('never')
-  const long = await issue(new Date(in30Days.getTime() + 1))
+  const long = await issue(new Date(in30Days.getTime() + DAY))
   await issue(in30Days)
   await issue(new Date(NOON.getTime() + HOUR))
   await store.tokens.revoke(await issue('never'), NOON)

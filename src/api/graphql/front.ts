@@ -4,6 +4,7 @@ import type { DocumentNode } from 'graphql'
 import { execute, GraphQLError, Kind, OperationTypeNode, parse, specifiedRules, validate } from 'graphql'
 import type { IncomingMessage } from 'node:http'
 import type { Front, HttpExchange } from '../../http.js'
+import { frontOf } from '../front.js'
 import type { Caller } from '../rest/caller.js'
 import { identifyCaller, secretOf } from '../rest/caller.js'
 import { ApiError } from '../rest/errors.js'
@@ -26,12 +27,7 @@ export async function graphqlApi(options: ApiOptions): Promise<Front> {
   const app = Fastify({ logger: false, bodyLimit: MAX_BODY, routerOptions: { querystringParser: parseForm } })
 
   const answer = async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
-    const exchange = exchanges.get(request.raw)
-    const caller = await callerOf(request, exchange?.ip ?? '', options)
-    if (caller !== undefined && exchange !== undefined) {
-      exchange.record.user = caller.account.username
-      exchange.record.token_id = caller.token.id
-    }
+    const caller = await callerOf(request, exchanges.get(request.raw), options)
     const { query, variables, operationName } = parametersOf(request)
     if (query.length > MAX_QUERY) return await fail(reply, 422, 'Query too large')
     const document = parsed(query)
@@ -65,22 +61,18 @@ export async function graphqlApi(options: ApiOptions): Promise<Front> {
   app.setNotFoundHandler((_request, reply) => reply.status(404).send({ error: '404 Not Found' }))
 
   await app.ready()
-  return async (exchange) => {
-    const { request, response, target, expectsContinue, record } = exchange
-    exchanges.set(request, exchange)
-    request.url = target
-    if (expectsContinue) response.writeContinue()
-    await new Promise<void>((resolve) => {
-      response.once('close', () => resolve())
-      app.routing(request, response)
-    })
-    record.decision ??= response.statusCode < 400 ? 'served' : response.statusCode < 500 ? 'refused' : 'failed'
-  }
+  return frontOf(app, exchanges)
 }
 
 /** Who asks; nobody where no token is presented. @throws ApiError */
-async function callerOf(request: FastifyRequest, ip: string, options: ApiOptions): Promise<Caller | undefined> {
-  return secretOf(request) === undefined ? undefined : await identifyCaller(request, ip, NEEDS, options)
+async function callerOf(
+  request: FastifyRequest,
+  exchange: HttpExchange | undefined,
+  options: ApiOptions,
+): Promise<Caller | undefined> {
+  if (exchange === undefined || secretOf(request) === undefined) return undefined
+  exchange.record.route = PATH
+  return await identifyCaller(request, exchange, NEEDS, options)
 }
 
 type GraphqlRequest = {
@@ -118,6 +110,8 @@ function parsed(query: string): DocumentNode | GraphQLError {
     return parse(query, { maxTokens: 5_000 })
   } catch (error) {
     if (error instanceof GraphQLError) return error
+    // The parser calls itself for each bracket.
+    if (error instanceof RangeError) return new GraphQLError('Query is nested too deeply')
     throw error
   }
 }

@@ -1,7 +1,6 @@
 import { GraphQLError } from 'graphql'
 import { GitgateError } from '../../errors.js'
 import { issueRules } from '../../policies/issue-rules.js'
-import { DAY } from '../../clock.js'
 import { UNLIMITED } from '../../tokens/budget.js'
 import { deriveToken } from '../../tokens/derive.js'
 import { tokenEntity } from '../../tokens/entity.js'
@@ -15,6 +14,7 @@ import { isLimited } from '../../tokens/token.js'
 import { versionEntity } from '../gitlab-version.js'
 import type { Caller } from '../rest/caller.js'
 import type { ApiOptions } from '../rest/options.js'
+import { tomorrow } from '../rest/new-token.js'
 import { parseInstant } from '../rest/parameters.js'
 
 /** What resolvers are given: who asks, if anybody. */
@@ -139,7 +139,7 @@ export function rootOf(options: ApiOptions) {
           name: input.name,
           description: input.description ?? null,
           scopes: parseScopes(input.scopes.join(',')),
-          expiry: expiryOf(input.expiresAt) ?? new Date(Math.ceil((now.getTime() + DAY) / DAY) * DAY),
+          expiry: expiryOf(input.expiresAt) ?? tomorrow(now),
           restrictions: parseRestrictions(input.repositories ?? [], input.refs ?? []),
           budget: UNLIMITED,
         }

@@ -5,10 +5,11 @@ import Fastify from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import { GitgateError } from '../../errors.js'
 import type { Front, HttpExchange } from '../../http.js'
+import { frontOf } from '../front.js'
 import { mergeQuery, readBodies, readFlags } from './body.js'
 import type { RouteNeeds } from './caller.js'
 import { identifyCaller } from './caller.js'
-import { ApiError, badRequest, notFound, unprocessable } from './errors.js'
+import { ApiError, badRequest, notFound, unauthorized, unprocessable } from './errors.js'
 import { watchMethods } from './methods.js'
 import { openApiOf } from './openapi.js'
 import type { ApiOptions } from './options.js'
@@ -49,15 +50,13 @@ export async function restApi(options: ApiOptions): Promise<Front> {
   app.setSerializerCompiler(() => (answer) => JSON.stringify(answer))
   app.decorateRequest('caller')
   app.addHook('preValidation', async (request) => {
-    if (request.is404) return
     const exchange = exchanges.get(request.raw)
-    const needs = needsOf(request)
-    request.caller = await identifyCaller(request, exchange?.ip ?? '', needs, options)
+    if (request.is404) return
+    if (exchange === undefined) throw unauthorized()
+    exchange.record.route = request.routeOptions.url ?? ''
+    request.caller = await identifyCaller(request, exchange, needsOf(request), options)
     mergeQuery(request)
     readFlags(request)
-    if (exchange === undefined) return
-    exchange.record.user = request.caller.account.username
-    exchange.record.token_id = request.caller.token.id
   })
   app.addHook('onSend', (_request, reply, _payload, done) => {
     reply.headers(HEADERS)
@@ -91,18 +90,7 @@ export async function restApi(options: ApiOptions): Promise<Front> {
   )
   await app.ready()
 
-  return async (exchange) => {
-    const { request, response, target, expectsContinue, record } = exchange
-    exchanges.set(request, exchange)
-    // A proxy's absolute form is what it names.
-    request.url = target
-    if (expectsContinue) response.writeContinue()
-    await new Promise<void>((resolve) => {
-      response.once('close', () => resolve())
-      app.routing(request, response)
-    })
-    record.decision ??= response.statusCode < 400 ? 'served' : response.statusCode < 500 ? 'refused' : 'failed'
-  }
+  return frontOf(app, exchanges)
 }
 
 /** What a route asks of its caller; without a word: `api`, or `read_api` to read. */

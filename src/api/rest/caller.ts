@@ -1,11 +1,12 @@
 import type { FastifyRequest } from 'fastify'
 import type { Account, AccountStore } from '../../accounts/account.js'
 import type { Access } from '../../access/access.js'
+import type { HttpExchange } from '../../http.js'
 import { Secret } from '../../secret.js'
 import type { Scope } from '../../tokens/scope.js'
 import type { PersonalAccessToken, TokenStore } from '../../tokens/token.js'
 import { isLimited } from '../../tokens/token.js'
-import { ApiError, forbidden, insufficientScope, invalidToken, unauthorized } from './errors.js'
+import { ApiError, badParameter, forbidden, insufficientScope, invalidToken, unauthorized } from './errors.js'
 
 /** Who calls the API, and with which token. With `sudo` the account is somebody else's than the token. */
 export type Caller = { readonly account: Account; readonly token: PersonalAccessToken }
@@ -33,18 +34,18 @@ const IMPERSONATION_OFF = 'Token is an impersonation token but impersonation was
 /**
  * Finds out who makes a request, and whether the token's scopes are enough for the route.
  *
- * @param ip the client's address
+ * @param exchange whose log line will say so
  * @throws ApiError
  */
 export async function identifyCaller(
   request: FastifyRequest,
-  ip: string,
+  exchange: HttpExchange,
   needs: RouteNeeds,
   { access, accounts, tokens }: CallerOptions,
 ): Promise<Caller> {
   const secret = secretOf(request)
   if (secret === undefined) throw unauthorized()
-  const verdict = await access.identifyToken(secret, ip)
+  const verdict = await access.identifyToken(secret, exchange.ip)
   switch (verdict.kind) {
     case 'unknown':
       throw unauthorized()
@@ -62,8 +63,14 @@ export async function identifyCaller(
       throw forbidden('Your account has been blocked.')
     case 'identified': {
       const { token, account } = verdict
+      exchange.record.user = account.username
+      exchange.record.token_id = token.id
       const sudo = textOf(request, 'sudo') ?? headerOf(request, 'sudo')
       const acting = sudo === undefined ? account : await sudoAs(sudo, verdict, accounts)
+      if (sudo !== undefined) {
+        exchange.record.user = acting.username
+        exchange.record.sudoer = account.username
+      }
       const isEnough =
         sudo !== undefined || needs.scopes === 'any' || needs.scopes.some((scope) => token.scopes.includes(scope))
       if (!isEnough) throw insufficientScope([...needs.scopes])
@@ -105,6 +112,8 @@ function textOf({ query, body }: FastifyRequest, name: string): string | undefin
     const value = (parameters as Record<string, unknown>)[name]
     if (typeof value === 'string') return value
     if (typeof value === 'number') return String(value)
+    // Taken for none, it would let somebody act as who they did not mean to.
+    if (name === 'sudo') throw badParameter(name)
   }
   return undefined
 }

@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import { DAY } from '../../clock.js'
 import type { Account } from '../../accounts/account.js'
 import { issueRules } from '../../policies/issue-rules.js'
 import { parseBudget } from '../../tokens/budget.js'
@@ -71,6 +72,11 @@ export function limitsOf(body: {
     restrictions: parseRestrictions(body.repositories ?? [], body.refs ?? []),
     budget: parseBudget(body.max_pushes?.toString(), body.max_push_bytes?.toString()),
   }
+}
+
+/** The expiry of a derived token without a wish: tomorrow, as GitLab's. */
+export function tomorrow(now: Date): Date {
+  return new Date((Math.floor(now.getTime() / DAY) + 1) * DAY)
 }
 
 /** The expiry that a body asks for. @throws ApiError `expires_at is invalid` */

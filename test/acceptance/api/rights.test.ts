@@ -36,3 +36,18 @@ t.test('an administrator grants, protects, and takes both back', async (t) => {
   t.equal((await call('DELETE', 'protected_refs?repositories=team/*&refs=main')).status, 204)
   for (const path of ['grants', 'protected_refs']) t.equal((await call('GET', path, undefined, alice)).status, 403)
 })
+
+t.test('the log names who called, and what became of it', async (t) => {
+  const world = await createWorld(t)
+  const secret = await world.token('alice', 'api')
+  for (const path of ['user', 'gitgate/grants', 'nothing'])
+    await world.http(`/api/v4/${path}`, { headers: { 'PRIVATE-TOKEN': secret } })
+  const lines = world.log.split('\n').filter((line) => line.includes('"method":"GET"'))
+  const entries = lines.map((line) => JSON.parse(line) as Record<string, unknown>)
+  t.match(entries, [
+    { user: 'alice', token_id: 1, status: 200, decision: 'served' },
+    { user: 'alice', status: 403, decision: 'refused' },
+    { status: 404, decision: 'refused' },
+  ])
+  t.notMatch(world.log, secret)
+})

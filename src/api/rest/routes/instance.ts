@@ -80,7 +80,7 @@ function textOf(value: unknown): string {
 
 /** @throws ApiError as GitLab's models say it */
 function readSetting(key: SettingKey, value: unknown): readonly [SettingKey, string] {
-  const text = value === null ? 'null' : [value].flat().map(textOf).join(',')
+  const text = value === null ? '' : [value].flat().map(textOf).join(',')
   try {
     return [key, formatSetting(parseSetting(key, text))]
   } catch (error) {

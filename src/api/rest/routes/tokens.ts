@@ -9,11 +9,10 @@ import { parseSpan } from '../../../tokens/expiry.js'
 import type { IssuedToken } from '../../../tokens/issue.js'
 import { rotateToken } from '../../../tokens/issue.js'
 import type { PersonalAccessToken } from '../../../tokens/token.js'
-import { DAY } from '../../../clock.js'
 import { NewTokenAnswer, ProjectAnswer, TokenAnswer } from '../answers.js'
 import type { Api } from '../api.js'
 import { ApiError, badRequest, forbidden, notFound, unauthorized, unprocessable } from '../errors.js'
-import { issue, Limits, limitsOf, NewToken, wantedExpiry } from '../new-token.js'
+import { issue, Limits, limitsOf, NewToken, tomorrow, wantedExpiry } from '../new-token.js'
 import { answers, nothing } from '../openapi.js'
 import type { ApiOptions } from '../options.js'
 import { windowOf } from '../pagination.js'
@@ -206,7 +205,7 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
         name: body.name ?? token.name,
         scopes: [...new Set(body.scopes)],
         // As GitLab: tomorrow's date, unless one is given.
-        expiry: expiry instanceof Date ? expiry : new Date((Math.floor(now.getTime() / DAY) + 1) * DAY),
+        expiry: expiry instanceof Date ? expiry : tomorrow(now),
         description: body.description ?? null,
         ...limitsOf(body),
       }

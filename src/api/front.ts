@@ -1,0 +1,28 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Front, HttpExchange } from '../http.js'
+
+/** What answers a request: Fastify's own router. */
+export type Router = { routing(request: IncomingMessage, response: ServerResponse): void }
+
+/**
+ * Makes an API's router one of the gate's fronts.
+ *
+ * @param exchanges where the router's hooks find the exchange of a request
+ */
+export function frontOf(router: Router, exchanges: WeakMap<IncomingMessage, HttpExchange>): Front {
+  return async (exchange) => {
+    const { request, response, target, expectsContinue, record } = exchange
+    exchanges.set(request, exchange)
+    // A proxy's absolute form is what it names.
+    request.url = target
+    response.once('finish', () => {
+      const { statusCode } = response
+      record.decision ??= statusCode < 400 ? 'served' : statusCode < 500 ? 'refused' : 'failed'
+    })
+    if (expectsContinue) response.writeContinue()
+    await new Promise<void>((resolve) => {
+      response.once('close', () => resolve())
+      router.routing(request, response)
+    })
+  }
+}
