@@ -54,6 +54,9 @@ export function addSettingsCommands(program: Command, context: CliContext): void
         const affected = tooLongLived(await cli.store.tokens.list({}), { ...settings, [key]: value }, cli.clock())
         if (dryRun === true) {
           await showAffected(cli, affected, json)
+          if (key === 'disable_personal_access_tokens' && value === true) {
+            cli.output.note('Every token would be refused until the setting is off again.')
+          }
           return
         }
         await cli.store.settings.set(new Map([[key, formatSetting(value)]]), cli.clock())

@@ -165,6 +165,16 @@ t.test('bad input gets an answer, and nothing is done for what asks too much', a
     status: 200,
     body: { errors: [{}] },
   })
+  const changes = Array.from(
+    { length: 11 },
+    (_, i) => `a${i}: personalAccessTokenRevoke(input: { id: "x" }) { errors }`,
+  )
+  t.match(await ask(world, `mutation { ${changes.join(' ')} }`, secret), {
+    body: { errors: [{ message: 'A request makes 10 changes at most' }] },
+  })
+  t.match(await ask(world, '{ currentUser { personalAccessTokens(first: 0) { count } } }', secret), {
+    body: { errors: [{ message: 'first must be 1 at least' }] },
+  })
   for (const query of [7, null, ['a'], {}]) t.equal((await ask(world, query, secret)).status, 422)
   t.match(await ask(world, '{ nothing', secret), { status: 200, body: { errors: [{ message: /Syntax Error/ }] } })
   const raw = await world.http('/api/graphql', {

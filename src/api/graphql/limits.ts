@@ -1,10 +1,11 @@
 import type { ASTVisitor, FieldNode, FragmentDefinitionNode, SelectionSetNode, ValidationContext } from 'graphql'
-import { GraphQLError, Kind } from 'graphql'
+import { GraphQLError, Kind, OperationTypeNode } from 'graphql'
 
 /** How deep a query may go; introspection by the usual clients takes 13. */
 const MAX_DEPTH = 15
 /** How many fields and fragments a query may select, each repeated use of a fragment counted anew. */
 const MAX_FIELDS = 250
+const MAX_MUTATIONS = 10
 
 /**
  * Refuses queries that go too deep or ask for too much, before any of it is done. Fragments are counted wherever they are
@@ -33,6 +34,11 @@ export function withinLimits(context: ValidationContext): ASTVisitor {
             if (fragment !== undefined) walk(fragment.selectionSet, depth + 1)
           }
         }
+      }
+      const { length } = operation.selectionSet.selections
+      if (operation.operation === OperationTypeNode.MUTATION && length > MAX_MUTATIONS) {
+        context.reportError(new GraphQLError(`A request makes ${MAX_MUTATIONS} changes at most`))
+        return
       }
       try {
         walk(operation.selectionSet, 1)

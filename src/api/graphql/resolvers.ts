@@ -58,7 +58,9 @@ export function rootOf(options: ApiOptions) {
   }
 
   const list = async (userId: number, wanted: ListArguments) => {
-    const limit = Math.min(Math.max(wanted.first ?? MAX_FIRST, 1), MAX_FIRST)
+    const { first = MAX_FIRST } = wanted
+    if (first < 1) throw new GraphQLError('first must be 1 at least')
+    const limit = Math.min(first, MAX_FIRST)
     const offset = cursorOffset(wanted.after)
     const bounds = (['expires', 'created', 'lastUsed'] as const).flatMap((field) =>
       (['After', 'Before'] as const).flatMap((side) => {
