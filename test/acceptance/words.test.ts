@@ -28,7 +28,7 @@ async function slowRelay(t: Test, target: string, slow: 'client' | 'server'): Pr
         to.write(chunk)
         if (!isSlow || chunk.length < 4_096) return
         from.pause()
-        setTimeout(() => from.resume(), 20)
+        setTimeout(() => from.resume(), 6)
       })
     }
   })
@@ -103,7 +103,7 @@ t.test('a token that is over is told from a wrong one, to who holds it', async (
 
 t.test('what is revoked says so before it ends', async (t) => {
   const world = await createWorld(t)
-  const large = await largeCommit(world.git, 'large', 30)
+  const large = await largeCommit(world.git, 'large', 40)
   const whole = await world.token('alice', 'write_repository')
   await world.git.run(['push', '-q', world.remote('alice/app', whole), 'main'], { cwd: large.folder })
   const disk = world.onDisk('alice/app')
@@ -130,7 +130,7 @@ t.test('what is revoked says so before it ends', async (t) => {
     const { token, secret } = await world.issue('alice', ['write_repository'], { name: 'agent' })
     const url = new URL(await slowRelay(t, world.url, 'client'))
     const remote = `http://alice:${secret.reveal()}@${url.host}/alice/app.git`
-    const more = await largeCommit(world.git, 'more', 10)
+    const more = await largeCommit(world.git, 'more', 30)
     const before = begunRequests()
     const [push] = await Promise.all([
       world.git.run(['push', remote, 'main:pushed'], { cwd: more.folder, status: 'any' }),
