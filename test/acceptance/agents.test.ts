@@ -199,6 +199,13 @@ t.test('gitgate credential gives git a token for each operation', async (t) => {
   await ask('erase', `protocol=http\nhost=${host}\npassword=${password}\n\n`)
   t.equal(await state(), 'revoked')
   t.equal((await ask('get', 'protocol=https\nhost=github.com\n\n')).stdout, '', 'no other host gets a token')
+  for (const odd of [`${host}/.evil.test`, `${host}#evil`, `evil.test@${host}`, `${host}\\.evil.test`])
+    t.equal((await ask('get', `protocol=http\nhost=${odd}\n\n`)).stdout, '', odd)
+  for (const odd of ['**', 'alice/*', '../x']) {
+    const { stdout, stderr } = await ask('get', `protocol=http\nhost=${host}\npath=${odd}\n\n`)
+    t.equal(stdout, '', odd)
+    t.match(stderr, /is not the path of a repository/)
+  }
   t.equal((await ask('store', `protocol=http\nhost=${host}\n\n`)).stdout, '')
   t.match(
     (await ask('get', `protocol=http\nhost=${host}\n\n`, '--scopes', 'api')).stderr,
