@@ -3,6 +3,7 @@ import { gzipSync } from 'node:zlib'
 import type { Test } from 'tap'
 import { parseRestrictions } from '../../src/tokens/restriction.js'
 import type { BackendKind } from '../backends/backend.js'
+import type { World } from './world.js'
 import { createWorld } from './world.js'
 
 /** No object. */
@@ -50,18 +51,13 @@ export async function populate(t: Test, kind: BackendKind) {
       'for-each-ref',
       '--format=%(refname) %(objectname)',
     ])
-  const sound = async () => {
-    const { stdout, stderr } = await world.git.run([
-      '-c',
-      'safe.directory=*',
-      '--git-dir',
-      disk,
-      'fsck',
-      '--full',
-      '--strict',
-      '--no-dangling',
-    ])
-    return stdout + stderr
-  }
+  const sound = () => complaintsOf(world, disk)
   return { world, disk, folder, old, next, post, refs, sound, secret: secret.reveal() }
+}
+
+/** What git finds wrong with a repository; refused pushes may leave objects that nothing reaches. */
+export async function complaintsOf(world: World, disk: string): Promise<string> {
+  const fsck = ['fsck', '--full', '--strict', '--no-dangling']
+  const { stdout, stderr } = await world.git.run(['-c', 'safe.directory=*', '--git-dir', disk, ...fsck])
+  return stdout + stderr
 }

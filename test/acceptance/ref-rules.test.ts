@@ -7,6 +7,7 @@ import { nginx } from '../backends/nginx.js'
 import type { BackendKind } from '../backends/backend.js'
 import type { GitResult } from './git-client.js'
 import { requireProgram } from './programs.js'
+import { complaintsOf } from './pushes.js'
 import { createWorld } from './world.js'
 
 /** What a push is told about one ref: git's own line, without its columns. */
@@ -29,19 +30,7 @@ async function populate(t: Test, kind: BackendKind) {
       .split('\n')
       .map((line) => line.split('\t'))
   const at = async (ref: string) => (await refs()).find(([, name]) => name === ref)?.[0]
-  const sound = async () => {
-    const { stdout, stderr } = await world.git.run([
-      '-c',
-      'safe.directory=*',
-      '--git-dir',
-      disk,
-      'fsck',
-      '--full',
-      '--strict',
-      '--no-dangling',
-    ])
-    return stdout + stderr
-  }
+  const sound = () => complaintsOf(world, disk)
   const push = async (rules: readonly string[], args: readonly string[], flags: readonly string[] = []) => {
     const restrictions = parseRestrictions([], rules)
     const { secret } = await world.issue('alice', ['write_repository'], { name: 'agent', restrictions })

@@ -1,30 +1,18 @@
 import { join } from 'node:path'
 import t from 'tap'
-import { UNLIMITED } from '../../src/tokens/budget.js'
-import { UNRESTRICTED } from '../../src/tokens/restriction.js'
 import type { Test } from 'tap'
 import { AccessMemory } from '../../src/access/memory.js'
 import { Secret } from '../../src/secret.js'
 import type { OpenStore } from '../../src/store/open.js'
 import { openStore } from '../../src/store/open.js'
 import type { NewToken, PersonalAccessToken } from '../../src/tokens/token.js'
+import { newToken } from './new-token.js'
 import { NOON, addAccount, openTemporaryStore } from './temporary-store.js'
 
 const DIGEST = new Secret('digest', 'token digest')
 
-function newToken(userId: number, digest = DIGEST): NewToken {
-  const plain = {
-    name: 'ci',
-    description: null,
-    expiresAt: null,
-    impersonation: false,
-    previousId: null,
-    restrictions: UNRESTRICTED,
-    budget: UNLIMITED,
-    spent: { pushes: 0, bytes: 0 },
-    parentId: null,
-  }
-  return { ...plain, userId, scopes: ['read_repository'], createdAt: NOON, digest }
+function tokenWith(userId: number, digest = DIGEST): NewToken {
+  return newToken(userId, { digest })
 }
 
 async function movesEpoch({ access }: OpenStore, change: () => Promise<unknown>): Promise<boolean> {
@@ -39,7 +27,7 @@ t.test('every change that can alter a decision moves the security epoch', async 
   const store = openTemporaryStore(t)
   const { accounts, tokens, twoFactors, grants, protections, settings } = store
   const alice = await addAccount(store, 'alice')
-  const token = await tokens.add(newToken(alice.id))
+  const token = await tokens.add(tokenWith(alice.id))
   const grant = { subject: 'alice', role: 'read', pattern: '**' } as const
   const protection = {
     repositories: '**',
@@ -55,7 +43,8 @@ t.test('every change that can alter a decision moves the security epoch', async 
     'an account is unblocked': () => accounts.setState(alice.id, 'active'),
     'two-factor is enabled': () => twoFactors.enable(alice.id, new Secret('SEED', 'seed'), [DIGEST], NOON),
     'two-factor is disabled': () => twoFactors.disable(alice.id),
-    'a token is replaced': () => tokens.replace(token.id, newToken(alice.id, new Secret('next', 'token digest')), NOON),
+    'a token is replaced': () =>
+      tokens.replace(token.id, tokenWith(alice.id, new Secret('next', 'token digest')), NOON),
     'a token is revoked': () => tokens.revoke(token.id + 1, NOON),
     'a grant is added': () => grants.put(grant, NOON),
     'a grant is changed': () => grants.put({ ...grant, role: 'write' }, NOON),
@@ -73,7 +62,7 @@ t.test('what happens all the time and alters no decision leaves the epoch alone'
   const store = openTemporaryStore(t)
   const { tokens, twoFactors, facts, access } = store
   const { id } = await addAccount(store, 'alice')
-  const token = await tokens.add(newToken(id))
+  const token = await tokens.add(tokenWith(id))
   await twoFactors.enable(id, new Secret('SEED', 'seed'), [DIGEST], NOON)
   const code = (await twoFactors.find(id))?.recoveryCodes[0]
   const events: Readonly<Record<string, () => Promise<unknown>>> = {
@@ -108,7 +97,7 @@ async function openTwice(t: Test): Promise<Gates> {
     await one.close()
     await other.close()
   })
-  return { one, other, token: await one.tokens.add(newToken((await addAccount(one, 'alice')).id)) }
+  return { one, other, token: await one.tokens.add(tokenWith((await addAccount(one, 'alice')).id)) }
 }
 
 t.test('what one process writes, the other reads at once', async (t) => {
@@ -162,6 +151,6 @@ t.test('a token that is made is known with the next request, although it was ask
   const digest = new Secret('later', 'token digest')
   const verify = async () => (await memory.current()).findToken(digest)
   t.equal(await verify(), undefined)
-  const later = await other.tokens.add(newToken(token.userId, digest))
+  const later = await other.tokens.add(tokenWith(token.userId, digest))
   t.equal((await verify())?.token.id, later.id)
 })
