@@ -1,10 +1,11 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
 import { startApacheWith } from '../backends/apache.js'
 import { freePort, shippedConfiguration, startServer } from '../backends/backend.js'
+import { startNginx } from '../backends/nginx.js'
 import { makeCertificates } from './certificates.js'
 import { basic } from './http-client.js'
 import { requireProgram } from './programs.js'
@@ -25,21 +26,13 @@ const fronts: Readonly<Record<string, Front>> = {
     programs: ['nginx', 'openssl'],
     async start(t, { folder, url }, { cert, key }) {
       const port = await freePort()
-      const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
-        (kind) => `${kind}_temp_path ${folder}/${kind};`,
-      )
       const server = shippedConfiguration('front/nginx.conf', {
         'listen 443 ssl': `listen 127.0.0.1:${port} ssl`,
         '/etc/ssl/git.example.com.pem': cert,
         '/etc/ssl/git.example.com.key': key,
         'http://127.0.0.1:8080': url,
       })
-      const file = join(folder, 'front.conf')
-      writeFileSync(
-        file,
-        `daemon off;\nmaster_process off;\npid ${folder}/front.pid;\nerror_log stderr;\nevents {}\nhttp {\naccess_log off;\n${temporary.join('\n')}\n${server}}\n`,
-      )
-      await startServer(t, '/usr/sbin/nginx', ['-c', file, '-p', folder], { port })
+      await startNginx(t, join(folder, 'front'), server, port)
       return port
     },
   },
@@ -82,7 +75,6 @@ for (const [name, front] of Object.entries(fronts)) {
     t.setTimeout(120_000)
     const certificates = makeCertificates(t.testdir())
     const world = await createWorld(t, { trustedProxies: '127.0.0.1', publicUrl: 'https://git.example.com' })
-    mkdirSync(join(world.folder, 'front'), { recursive: true })
     const port = await front.start(t, world, certificates)
     const password = await world.token('alice', 'write_repository')
     const remote = `https://alice:${password}@127.0.0.1:${port}/alice/app.git`

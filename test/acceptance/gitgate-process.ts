@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
-import type { Test } from 'tap'
+import type { Owner } from '../backends/backend.js'
 
 const PROGRAM = join(import.meta.dirname, '..', '..', '..', 'bin', 'gitgate.js')
 
@@ -46,8 +46,8 @@ export class GitgateCli {
     return JSON.parse(await this.ask([...args, '--json'])) as unknown
   }
 
-  /** Starts a gate, and waits until it listens; it ends with the test. */
-  async serve(t: Test, args: readonly string[] = ['serve', '--port', '0']): Promise<GateProcess> {
+  /** Starts a gate, and waits until it listens; it ends with its owner. */
+  async serve(t: Owner, args: readonly string[] = ['serve', '--port', '0']): Promise<GateProcess> {
     const child = this.#spawn(args)
     const said = collect(child)
     child.stdin?.end()

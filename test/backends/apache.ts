@@ -1,8 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Test } from 'tap'
-import type { BackendKind } from './backend.js'
+import type { BackendKind, Owner } from './backend.js'
 import { freePort, shippedConfiguration, startServer } from './backend.js'
 import { bareRepositories } from './bare-repositories.js'
 
@@ -39,7 +38,7 @@ function userIds(name: string): { readonly uid: number; readonly gid: number } {
 
 /** Starts Apache with one of the shipped configurations. @returns its URL */
 export async function startApache(
-  t: Test,
+  t: Owner,
   folder: string,
   configuration: string,
   replacements: Readonly<Record<string, string>>,
@@ -65,7 +64,7 @@ const MODULES = [
 ]
 
 /** Starts Apache with a configuration that listens on a port. */
-export async function startApacheWith(t: Test, folder: string, server: string, port: number): Promise<void> {
+export async function startApacheWith(t: Owner, folder: string, server: string, port: number): Promise<void> {
   const file = join(folder, 'apache.conf')
   const whole = [
     ...(isRoot ? [`User ${USER}`, `Group ${USER}`] : []),

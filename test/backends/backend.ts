@@ -5,9 +5,11 @@ import type { AddressInfo } from 'node:net'
 import { connect } from 'node:net'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Test } from 'tap'
 
-/** A Git server that a gate can stand before, started for a test. */
+/** Whatever ends what was started for it: a test, or a bench. */
+export type Owner = { teardown(end: () => unknown): unknown }
+
+/** A Git server that a gate can stand before, started for a test or a bench. */
 export type StartedBackend = {
   readonly url: string
   /** Creates an empty repository as this server's administrator would. @returns its folder on disk */
@@ -23,8 +25,8 @@ export type BackendKind = {
   readonly programs: readonly string[]
   /** What it can't do, by the name of the conformance test, and why. */
   readonly cannot: Readonly<Record<string, string>>
-  /** Starts one whose files are in a folder; it ends with the test. Absent for the embedded server. */
-  readonly start?: (t: Test, folder: string) => Promise<StartedBackend>
+  /** Starts one whose files are in a folder; it ends with its owner. Absent for the embedded server. */
+  readonly start?: (t: Owner, folder: string) => Promise<StartedBackend>
 }
 
 /** What a server without settings of its own must find in each repository's configuration. */
@@ -46,9 +48,9 @@ export async function freePort(): Promise<number> {
   })
 }
 
-/** Starts a server program, which ends with the test, and waits until something listens. */
+/** Starts a server program, which ends with its owner, and waits until something listens. */
 export async function startServer(
-  t: Test,
+  t: Owner,
   program: string,
   args: readonly string[],
   address: { readonly port: number } | { readonly path: string },
