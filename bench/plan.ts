@@ -1,0 +1,62 @@
+/** How much a run does. */
+export type Plan = {
+  readonly name: 'full' | 'quick'
+  /** Rounds in which walls and rates are compared side by side. */
+  readonly rounds: number
+  /** Rounds for servers that no target names, and for what varies little. */
+  readonly fewRounds: number
+  /** Seconds for which a rate is measured. */
+  readonly rateSeconds: number
+  /** Commits of the repository of the storm; 20,000 are about 117 MB. */
+  readonly stormCommits: number
+  /** Clones of a storm. */
+  readonly stormClones: number
+  /** MiB of a push whose wall is compared. */
+  readonly pushMebibytes: number
+  /** MiB of a transfer whose CPU is compared. */
+  readonly transferMebibytes: number
+  /** The two numbers of tokens whose look-up is compared. */
+  readonly tokens: readonly [few: number, many: number]
+  /** MiB of each transfer while memory is watched. */
+  readonly memoryMebibytes: number
+  /** Transfers at once while memory is watched. */
+  readonly memoryTransfers: number
+  /** Clones at once while the event loop is watched. */
+  readonly loopClones: number
+  /** Clients at once, for the plot. */
+  readonly concurrency: readonly number[]
+}
+
+/** What the figures in the documentation are made of: about a quarter of an hour. */
+export const FULL: Plan = {
+  name: 'full',
+  rounds: 15,
+  fewRounds: 3,
+  rateSeconds: 1,
+  stormCommits: 20_000,
+  stormClones: 24,
+  pushMebibytes: 100,
+  transferMebibytes: 256,
+  tokens: [1_000, 1_000_000],
+  memoryMebibytes: 1_024,
+  memoryTransfers: 20,
+  loopClones: 50,
+  concurrency: [1, 2, 4, 8, 16, 32],
+}
+
+/** To see in two minutes where one stands. */
+export const QUICK: Plan = {
+  name: 'quick',
+  rounds: 3,
+  fewRounds: 1,
+  rateSeconds: 0.5,
+  stormCommits: 2_000,
+  stormClones: 8,
+  pushMebibytes: 20,
+  transferMebibytes: 32,
+  tokens: [1_000, 100_000],
+  memoryMebibytes: 32,
+  memoryTransfers: 20,
+  loopClones: 50,
+  concurrency: [1, 4, 16],
+}

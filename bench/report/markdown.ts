@@ -1,0 +1,97 @@
+import type { Sample, Series, Verdict } from '../result.js'
+import { isReached, spreadOf } from '../result.js'
+import type { Report } from './report.js'
+
+const QUICK_WARNING =
+  'This was a **quick run**: sizes are smaller than the targets ask for and rounds are fewer, so it says where one stands, and no more.'
+
+/** The tables of a run in Markdown, ready to be pasted. */
+export function markdown(report: Report): string {
+  const { machine, accounting, blindSpots } = report
+  const facts = [
+    `${machine.processor}, ${machine.cores} cores, ${machine.memoryGiB} GiB, Linux ${machine.kernel}`,
+    `Node.js ${machine.node}, git ${machine.git}, ${machine.nginx}, ${machine.apache}`,
+    `commit ${machine.commit}, ${machine.begun.slice(0, 16).replace('T', ' ')} UTC, load before ${machine.loadBefore.toFixed(1)}`,
+  ]
+  const blind =
+    blindSpots.length === 0
+      ? []
+      : [`CPU of children is **missed** for: ${blindSpots.join(', ')} (they ignore SIGCHLD).`, '']
+  return [
+    `A ${report.plan} run of ${Math.round(report.seconds)} s on loopback: ${facts.join('; ')}.`,
+    '',
+    `CPU: ${accounting}.`,
+    '',
+    ...(report.plan === 'quick' ? [QUICK_WARNING, ''] : []),
+    ...blind,
+    ...verdictTable(report.verdicts),
+    '',
+    ...seriesTable(report.series),
+    '',
+    ...curveTable(report),
+  ]
+    .join('\n')
+    .trimEnd()
+}
+
+function verdictTable(verdicts: readonly Verdict[]): string[] {
+  if (verdicts.length === 0) return []
+  const notes = verdicts.flatMap(({ target, claim, note }) =>
+    note === undefined ? [] : [`- Target ${target}, ${claim}: ${note}.`],
+  )
+  return [
+    '| target | what | wanted | min | median | max | rounds | reached |',
+    '| --- | --- | --- | --- | --- | --- | --- | --- |',
+    ...verdicts.map((verdict) => `| ${verdictCells(verdict).join(' | ')} |`),
+    ...(notes.length === 0 ? [] : ['', ...notes]),
+  ]
+}
+
+function verdictCells(verdict: Verdict): string[] {
+  const { target, claim, unit, bound, values } = verdict
+  const wanted = 'least' in bound ? `≥ ${bound.least} ${unit}` : `≤ ${bound.most} ${unit}`
+  const spread = spreadOf(values)
+  const figures = spread === undefined ? ['', '', ''] : [spread.min, spread.median, spread.max].map(significant)
+  const reached = isReached(verdict)
+  const said = reached === undefined ? 'not there yet' : reached ? '**yes**' : 'no'
+  return [String(target), claim, wanted, ...figures, String(values.length), said]
+}
+
+function seriesTable(series: readonly Series[]): string[] {
+  if (series.length === 0) return []
+  return [
+    '| operation | server | at once | a second | ms each | CPU ms each | of it the server alone | rounds |',
+    '| --- | --- | --- | --- | --- | --- | --- | --- |',
+    ...series.map(({ operation, subject, atOnce, samples }) => {
+      const median = (pick: (sample: Sample) => number): number => spreadOf(samples.map(pick))?.median ?? Number.NaN
+      // Of what runs beside others, the wall says how often it comes to its end.
+      const wall = median((sample) => sample.wall)
+      const [cpu, own] = [median((sample) => sample.cpu), median((sample) => sample.ownCpu)]
+      const cells = [
+        significant(1 / wall),
+        significant(wall * atOnce * 1e3),
+        significant(cpu * 1e3),
+        significant(own * 1e3),
+      ]
+      return `| ${[operation, subject, atOnce, ...cells, samples.length].join(' | ')} |`
+    }),
+  ]
+}
+
+function curveTable({ curves }: Report): string[] {
+  const [first] = curves
+  if (first === undefined) return []
+  return [
+    `| clones a second, clients at once | ${first.points.map(({ clients }) => clients).join(' | ')} |`,
+    `|${' --- |'.repeat(first.points.length + 1)}`,
+    ...curves.map(
+      ({ subject, points }) => `| ${[subject, ...points.map(({ rate }) => significant(rate))].join(' | ')} |`,
+    ),
+  ]
+}
+
+/** As many digits as mean something. */
+function significant(value: number): string {
+  if (!Number.isFinite(value)) return '–'
+  return value >= 100 ? Math.round(value).toLocaleString('en') : String(Number(value.toPrecision(3)))
+}

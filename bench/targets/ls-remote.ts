@@ -1,0 +1,69 @@
+import { Connection } from '../client/connection.js'
+import { GitOverHttp } from '../client/git-over-http.js'
+import { ADVERTISEMENT, exchangeHeaders, gitHeaders, LS_REFS } from '../client/git-requests.js'
+import type { Credentials } from '../peers/nginx.js'
+import type { Peer } from '../peers/peer.js'
+import type { Plan } from '../plan.js'
+import { manyRefs, small } from '../repositories/recipes.js'
+import type { Findings, Series, Verdict } from '../result.js'
+import { inTurns, keepBusy, ratios } from '../rounds.js'
+import type { Stage } from '../stage.js'
+
+const CONNECTIONS = 8
+const BASELINE = 'nginx + git http-backend'
+
+/** Target 1: advertisement and ls-refs of a repository in which nothing changes. */
+export async function benchLsRemote(stage: Stage, plan: Plan): Promise<Findings> {
+  const peers = await stage.peers(BASELINE, ...stage.gates, 'gitgate before nginx')
+  const guests = await stage.peers('Apache + git http-backend', 'node-git-server', 'nginx proxy_pass', 'http-proxy')
+  const series: Series[] = []
+  const verdicts: Verdict[] = []
+  for (const { recipe, what, least } of [
+    { recipe: small, what: 'small repository', least: 100 },
+    { recipe: manyRefs(5_000), what: '5,000 refs', least: 50 },
+  ]) {
+    const { path } = await stage.repository(recipe)
+    const operate = async (peer: Peer): Promise<number> => {
+      const requests = await requestsFor(peer, path, stage.credentials)
+      const connections = Array.from({ length: CONNECTIONS }, () => new Connection(peer.url))
+      const lsRemote = async (client: number): Promise<void> => {
+        for (const request of requests) await connections[client]?.exchange(request)
+      }
+      const count = await keepBusy(CONNECTIONS, plan.rateSeconds, lsRemote)
+      for (const connection of connections) connection.close()
+      return count
+    }
+    const measurement = { operation: `ls-remote, ${what}`, atOnce: CONNECTIONS, rounds: plan.rounds, operate }
+    const measured = await inTurns(peers, measurement, guests, plan.fewRounds)
+    series.push(...measured)
+    const rate = (subject: string): number[] => ratios(measured, subject, BASELINE, ({ wall }) => 1 / wall)
+    verdicts.push(
+      { target: 1, claim: `rate of ls-remote, ${what}`, unit: '×', bound: { least }, values: rate('gitgate') },
+      {
+        target: 1,
+        claim: `rate of ls-remote before an upstream, ${what}`,
+        unit: '×',
+        bound: { least: 1 },
+        values: rate('gitgate before nginx'),
+      },
+    )
+  }
+  return { series, verdicts }
+}
+
+/** The bytes of `git ls-remote`: two requests, or one where the server does not speak version 2. */
+async function requestsFor({ url }: Peer, path: string, credentials: Credentials): Promise<readonly Buffer[]> {
+  const client = new GitOverHttp(url, path, credentials, 1)
+  const speaksVersion2 = await client.speaksVersion2()
+  client.close()
+  const write = (line: string, headers: Record<string, string>, body?: Buffer): Buffer => {
+    const all = { Host: new URL(url).host, ...gitHeaders(credentials), ...headers }
+    const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}`)
+    return Buffer.concat([Buffer.from(`${line} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`), body ?? Buffer.alloc(0)])
+  }
+  const length = { 'Content-Length': String(LS_REFS.length) }
+  const advertisement = write(`GET /${path}.git${ADVERTISEMENT}`, { Accept: '*/*' })
+  const headers = { ...exchangeHeaders('git-upload-pack'), ...length }
+  const exchange = write(`POST /${path}.git/git-upload-pack`, headers, LS_REFS)
+  return speaksVersion2 ? [advertisement, exchange] : [advertisement]
+}

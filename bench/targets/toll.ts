@@ -1,0 +1,86 @@
+import { rmSync } from 'node:fs'
+import type { Peer } from '../peers/peer.js'
+import { OPEN } from '../peers/peer.js'
+import type { Plan } from '../plan.js'
+import { advance } from '../repositories/advance.js'
+import { incompressible, small } from '../repositories/recipes.js'
+import type { Findings, Series } from '../result.js'
+import type { Measurement } from '../rounds.js'
+import { inTurns, ratios } from '../rounds.js'
+import type { Stage } from '../stage.js'
+
+const BASELINE = 'nginx + git http-backend'
+const MOST = 1.1
+
+/** Target 3, walls: what no cache can answer, by real gits, one at a time. */
+export async function benchToll(stage: Stage, plan: Plan): Promise<Findings> {
+  const gates = [...stage.gates, 'gitgate before nginx'] as const
+  const peers = await stage.peers(BASELINE, ...gates)
+  const guests = await stage.peers('nginx proxy_pass', ...OPEN)
+  const [proxyPass] = guests
+  const measurements = [await smallClone(stage, plan), await oneCommit(stage, plan, [...peers, ...guests])]
+  const series: Series[] = []
+  for (const measurement of measurements) series.push(...(await inTurns(peers, measurement, guests, plan.fewRounds)))
+  // Of those that let in anybody, some take a push of nobody only.
+  const pushers = proxyPass === undefined ? [] : [proxyPass]
+  series.push(...(await inTurns(peers, await push(stage, plan), pushers, plan.fewRounds)))
+  const operations = [...new Set(series.map(({ operation }) => operation))]
+  const verdicts = operations.flatMap((operation) =>
+    gates.map((gate) => ({
+      target: 3,
+      claim: `wall of ${operation}: ${gate}`,
+      unit: '×' as const,
+      bound: { most: MOST },
+      values: ratios(
+        series.filter((one) => one.operation === operation),
+        gate,
+        BASELINE,
+        ({ wall }) => wall,
+      ),
+    })),
+  )
+  return { series, verdicts }
+}
+
+async function smallClone(stage: Stage, { rounds }: Plan): Promise<Measurement> {
+  const repository = await stage.repository(small)
+  const operate = async (peer: Peer): Promise<number> => {
+    const clone = await stage.git.clone(stage.remote(peer, repository), 'small', '--quiet')
+    rmSync(clone, { recursive: true })
+    return 1
+  }
+  return { operation: 'small clone', atOnce: 1, rounds, operate }
+}
+
+/** Each server has a clone of its own, into which it fetches the commit that each round adds. */
+async function oneCommit(stage: Stage, { rounds }: Plan, peers: readonly Peer[]): Promise<Measurement> {
+  const repository = await stage.repository(small)
+  const clones = new Map<Peer, string>()
+  for (const [index, peer] of peers.entries())
+    clones.set(peer, await stage.git.clone(stage.remote(peer, repository), `fetching-${index}`, '--quiet'))
+  const operate = async (peer: Peer): Promise<number> => {
+    await stage.git.run(['fetch', '--quiet'], { cwd: clones.get(peer) ?? '' })
+    return 1
+  }
+  const prepare = (): Promise<void> => advance(repository.folder)
+  return { operation: 'fetch of one commit', atOnce: 1, rounds, operate, prepare }
+}
+
+/** Each push goes to a repository that was empty. */
+async function push(stage: Stage, { rounds, pushMebibytes }: Plan): Promise<Measurement> {
+  const { folder } = await stage.repository(incompressible(pushMebibytes))
+  let targets: string[] = []
+  const prepare = async (): Promise<void> => {
+    for (const target of targets) rmSync(target, { recursive: true })
+    targets = []
+    return Promise.resolve()
+  }
+  const operate = async (peer: Peer, round: number): Promise<number> => {
+    const name = `push/${round}-${peer.name.replaceAll(/\W+/g, '-')}`
+    const target = await stage.emptyRepository(name)
+    targets.push(target.folder)
+    await stage.git.run(['--git-dir', folder, 'push', '--quiet', stage.remote(peer, target), 'main'])
+    return 1
+  }
+  return { operation: `push of ${pushMebibytes} MiB`, atOnce: 1, rounds, operate, prepare }
+}
