@@ -25,4 +25,8 @@ process.umask(0o077)
 
 const { stdin, stdout, stderr, env } = process
 const terminal = { stdin, stdout, stderr, env, signal: ending.signal }
-process.exit(await runCli(process.argv.slice(2), terminal, rooms, systemClock))
+const status = await runCli(process.argv.slice(2), terminal, rooms, systemClock)
+// What a slow reader has not taken yet would be lost with the process.
+for (const stream of [stdout, stderr])
+  if (stream.writableLength > 0) await new Promise((done) => stream.write('', done))
+process.exit(status)

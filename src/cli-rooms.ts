@@ -1,10 +1,13 @@
 import { X509Certificate } from 'node:crypto'
+import { userInfo } from 'node:os'
+import { THE_GATE } from './audit/event.js'
+import { targetOf } from './backends.js'
 import type { CliRooms } from './cli/rooms.js'
 import { systemClock } from './clock.js'
 import { findGit } from './embedded-git/git-program.js'
 import { RepositoryFolder } from './embedded-git/repository-folder.js'
 import { createSample } from './embedded-git/sample.js'
-import { createGate, targetOf } from './gitgate.js'
+import { createGate } from './gitgate.js'
 import { readTls } from './listener.js'
 import { examineDatabase, openStore } from './store/open.js'
 import { probeUpstream } from './upstream/probe.js'
@@ -13,8 +16,11 @@ import { isReachable } from './upstream/reach.js'
 /** What the command line is handed: every adapter, behind the interfaces that it declares. */
 export const rooms: CliRooms = {
   openStore(config) {
-    const store = openStore(config.data, config.keyFile)
-    return { ...store, createGate: (config, log) => createGate(config, { clock: systemClock, log, store }) }
+    const store = openStore(config.data, config.keyFile, {
+      actor: { ...THE_GATE, via: 'cli', operator: operatorName() },
+    })
+    const own = { ...store, ...store.as(THE_GATE) }
+    return { ...store, createGate: (config, log) => createGate(config, { clock: systemClock, log, store: own }) }
   },
 
   async openRepositories(root, config) {
@@ -47,4 +53,19 @@ export const rooms: CliRooms = {
         as === 'the gate' ? upstream : as === 'somebody' ? { user: as } : {},
       ),
   },
+}
+
+/** The operating system's user, and who became it with sudo. */
+function operatorName(): string {
+  const sudoer = process.env['SUDO_USER']
+  return sudoer === undefined ? userName() : `${userName()} (${sudoer})`
+}
+
+function userName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    // A container may run as a user without a name.
+    return `uid ${process.geteuid?.() ?? '?'}`
+  }
 }

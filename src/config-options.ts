@@ -18,7 +18,12 @@ type Option<T, F extends string | undefined> = {
 // The texts are what `docs/configuration.md` lists; a test holds the two together.
 export const OPTIONS = {
   data: option('GITGATE_DATA', './data', 'folder of the database and the key', path),
-  keyFile: option('GITGATE_KEY_FILE', undefined, 'key that two-factor seeds are encrypted under (`<data>/key`)', path),
+  keyFile: option(
+    'GITGATE_KEY_FILE',
+    undefined,
+    'key that secrets are encrypted and the audit trail is signed under (`<data>/key`)',
+    path,
+  ),
   host: option('GITGATE_HOST', '127.0.0.1', 'address to listen on', notEmpty),
   port: option('GITGATE_PORT', '8080', 'port to listen on; 0 takes a free one', wholeNumber(0, 65_535)),
   repos: option('GITGATE_REPOS', './repos', 'folder of the bare repositories', path),
@@ -49,6 +54,12 @@ export const OPTIONS = {
   realm: option('GITGATE_REALM', 'GitGate', 'realm that clients are challenged with', realm),
   git: option('GITGATE_GIT', undefined, 'absolute path of git (the first one in PATH)', path),
   logLevel: option('GITGATE_LOG_LEVEL', 'info', LOG_LEVELS.join(', '), logLevel),
+  auditLog: option(
+    'GITGATE_AUDIT_LOG',
+    undefined,
+    'file of JSON lines, or `syslog://host:514` or `syslog+tcp://host:601`, that the audit trail is told to, too',
+    auditPlace,
+  ),
   bcryptCost: option('GITGATE_BCRYPT_COST', '12', 'cost of password hashes', wholeNumber(4, 15)),
   idleTimeout: option(
     'GITGATE_IDLE_TIMEOUT',
@@ -81,6 +92,15 @@ function notEmpty(text: string): string {
 
 function path(text: string): string {
   return resolve(notEmpty(text))
+}
+
+function auditPlace(text: string): string | URL {
+  if (!text.includes('://')) return path(text)
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  const isSyslog = url !== undefined && ['syslog:', 'syslog+tcp:'].includes(url.protocol) && url.hostname !== ''
+  if (!isSyslog || url.username !== '' || !['', '/'].includes(url.pathname))
+    throw new GitgateError('configuration', 'takes a file, or syslog://host:514, or syslog+tcp://host:601')
+  return url
 }
 
 function wholeNumber(min: number, max: number) {

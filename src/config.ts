@@ -22,6 +22,8 @@ export type Config = {
   readonly realm: string
   readonly git: string | undefined
   readonly logLevel: LogLevel
+  /** A file's path, or the URL of a syslog server. */
+  readonly auditLog: string | URL | undefined
   readonly bcryptCost: number
   /** Milliseconds. */
   readonly idleTimeout: number
@@ -94,6 +96,7 @@ export function loadConfig(flags: Flags, environment: NodeJS.ProcessEnv, file: s
     realm: read('realm'),
     git: read('git'),
     logLevel: read('logLevel'),
+    auditLog: read('auditLog'),
     bcryptCost: read('bcryptCost'),
     idleTimeout: read('idleTimeout'),
     shutdownTimeout: read('shutdownTimeout'),

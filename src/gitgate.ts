@@ -1,40 +1,30 @@
 import { randomUUID } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { Access } from './access/access.js'
 import { Bans } from './access/ban.js'
 import { LiveExchanges } from './access/live-exchanges.js'
 import { AccessMemory } from './access/memory.js'
 import { TOKENS_PAGE } from './access/refusal.js'
 import { Passwords } from './accounts/password.js'
+import { AuditRecorder } from './audit/recorder.js'
+import { AuditFollower } from './audit-log/follower.js'
+import { openTarget } from './audit-log/target.js'
 import { clientAddressResolver } from './client-address.js'
 import type { ApiOptions } from './api/rest/options.js'
 import type { Clock } from './clock.js'
 import { MINUTE } from './clock.js'
-import type { Config, UpstreamConfig } from './config.js'
-import { embeddedGit, emptyRepositoryIn } from './embedded-git/backend.js'
-import { findGit } from './embedded-git/git-program.js'
-import { RepositoryFolder } from './embedded-git/repository-folder.js'
-import { GitgateError, messageOf } from './errors.js'
+import type { Config } from './config.js'
+import { openBackend } from './backends.js'
 import { listen, readTls, stop } from './listener.js'
 import type { Front } from './http.js'
 import type { Logger } from './log.js'
-import type { ReadinessCheck } from './operations.js'
 import { health, readiness } from './operations.js'
-import type { Backend } from './protocol/backend.js'
 import { revokeTooLongLived } from './policies/lifetime.js'
 import { isGitPath } from './protocol/git-request.js'
-import type { RepositoryPath } from './protocol/repository-path.js'
 import type { Route } from './server.js'
 import { createServer } from './server.js'
 import { smartHttp } from './smart-http/front.js'
-import type { ServedBackend } from './store/facts.js'
 import type { OpenStore } from './store/open.js'
 import { LastUse } from './tokens/last-use.js'
-import { upstream } from './upstream/backend.js'
-import { openConnections } from './upstream/connections.js'
-import type { Target } from './upstream/forward.js'
-import { createForward } from './upstream/forward.js'
-import { isReachable } from './upstream/reach.js'
 import { readVersion } from './version.js'
 import { OLD_TOKENS_PAGES, oldTokensPage, tokensPage, welcome } from './web/signposts.js'
 
@@ -69,6 +59,10 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
   const lastUse = new LastUse(store.tokens, (error) => {
     log.error({ err: error }, 'last use was not written; will try again')
   })
+  const audit = new AuditRecorder(store.audit, (error, lost) => {
+    log.error({ err: error, lost }, 'the audit trail was not written; will try again')
+  })
+  const follower = followAudit(config, surroundings)
   const passwords = new Passwords(clock, { cost: config.bcryptCost })
   const access = new Access({
     memory,
@@ -85,13 +79,16 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
       log.error({ err: error }, 'running transfers were not looked at; will try again')
     },
   )
-  const { backend, served, description, listRepositories, check, close } =
-    config.upstream === undefined
-      ? await openEmbedded(config, surroundings, access)
-      : openUpstream(config.upstream, baseUrl, pseudonym)
+  const { backend, served, description, listRepositories, check, close } = await openBackend(config, {
+    log,
+    access,
+    baseUrl,
+    pseudonym,
+  })
 
   const api: ApiOptions = {
     ...store,
+    recorder: audit,
     access,
     passwords,
     listRepositories,
@@ -122,7 +119,7 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
     { claims: exactly('/'), front: welcome(baseUrl) },
     { claims: exactly('/api/graphql'), front: graphql },
     { claims: (path) => path.startsWith('/api/v4/'), front: rest },
-    { claims: isGitPath, front: smartHttp({ access, backend, live, baseUrl, realm: config.realm, pseudonym }) },
+    { claims: isGitPath, front: smartHttp({ access, backend, live, audit, baseUrl, realm: config.realm, pseudonym }) },
   ]
   const { server, connections } = createServer({
     routes,
@@ -148,6 +145,7 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
       // Only now: a second start that finds the port in use must not change what commands take for served.
       await store.facts.writeBackend(served)
       store.beImpatient()
+      await follower?.start()
       log.info({ url: baseUrl(), ...description }, 'listening')
       policing = setInterval(() => void police(), POLICE_EVERY).unref()
       await police()
@@ -159,8 +157,18 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
       await stop(server, connections, config.shutdownTimeout, log)
       close()
       await lastUse.flush()
+      await audit.close()
+      await follower?.close()
     },
   }
+}
+
+/** Tells the audit trail to where it is wanted, too. */
+function followAudit({ auditLog }: Config, { store, log }: Surroundings): AuditFollower | undefined {
+  if (auditLog === undefined) return undefined
+  return new AuditFollower(store.audit, store.facts, openTarget(auditLog), (error) => {
+    log.error({ err: error }, 'the audit trail was not told to GITGATE_AUDIT_LOG; will try again')
+  })
 }
 
 /** A front that is built when it is first asked. */
@@ -171,71 +179,5 @@ function onFirstUse(build: () => Promise<Front>): Front {
     await (
       await front
     )(exchange)
-  }
-}
-
-/** A backend, and what the gate says and asks of it. */
-type OpenBackend = {
-  readonly backend: Backend
-  /** For commands that work beside the gate. */
-  readonly served: ServedBackend
-  /** For the log. */
-  readonly description: Readonly<Record<string, string>>
-  readonly listRepositories: () => readonly RepositoryPath[]
-  readonly check: ReadinessCheck
-  readonly close: () => void
-}
-
-async function openEmbedded(config: Config, { log }: Surroundings, access: Access): Promise<OpenBackend> {
-  const git = await findGit(config.git)
-  const folder = new RepositoryFolder(config.repos)
-  const removed = await folder.tidy()
-  if (removed > 0) log.info({ removed }, 'removed what pushes that were killed had left')
-  const backend = await embeddedGit({
-    git,
-    folder,
-    emptyRepository: emptyRepositoryIn(config.data),
-    receiveMaxInputSize: async () => (await access.settings()).receive_max_input_size,
-  })
-  return {
-    backend,
-    served: { root: folder.root },
-    description: { repositories: folder.root, git: git.version },
-    listRepositories: () => folder.list(),
-    check: { name: 'repositories', check: () => Promise.resolve(folder.isUsable()) },
-    close: () => undefined,
-  }
-}
-
-function openUpstream(config: UpstreamConfig, publicUrl: () => string, pseudonym: string): OpenBackend {
-  const { url, authorization, headersTimeout } = config
-  const connections = openConnections(url.protocol === 'https:')
-  const backend = upstream({
-    forward: createForward(targetOf(config)),
-    connections,
-    introduction: { authorization, publicUrl, pseudonym },
-    headersTimeout,
-  })
-  return {
-    backend,
-    served: { upstream: url.href },
-    description: { upstream: url.href },
-    listRepositories: () => [],
-    check: { name: 'upstream', check: () => isReachable(url) },
-    close: () => connections.close(),
-  }
-}
-
-/**
- * Where an upstream is, and whom it is trusted by.
- *
- * @throws GitgateError `configuration` when the certificates can't be read
- */
-export function targetOf({ url, ca }: UpstreamConfig): Target {
-  if (ca === undefined) return { url, ca }
-  try {
-    return { url, ca: readFileSync(ca) }
-  } catch (cause) {
-    throw new GitgateError('configuration', `${ca} can't be read: ${messageOf(cause)}`, { cause })
   }
 }

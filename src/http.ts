@@ -21,6 +21,9 @@ export type RequestRecord = {
   backend_ms?: number
 }
 
+/** Bytes on the wire, with heads and, over TLS, encrypted. */
+export type Traffic = { readonly bytesIn: number; readonly bytesOut: number }
+
 /** One HTTP request on its way through the gate. */
 export type HttpExchange = {
   readonly request: IncomingMessage
@@ -34,6 +37,10 @@ export type HttpExchange = {
   readonly expectsContinue: boolean
   /** What the log will say. */
   readonly record: RequestRecord
+  /** What has gone over the connection for this request so far. */
+  readonly traffic: () => Traffic
+  /** Has a listener called once the exchange is over, however it ended. */
+  readonly onEnd: (listener: () => void) => void
   /**
    * Resets the connection: what the kernel has not sent yet is dropped. After an ordinary close it would still deliver
    * megabytes to a slow reader (measured).

@@ -7,7 +7,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { Connections } from './connections.js'
 import { hasSystemCode } from './errors.js'
-import type { Front, HttpExchange, RequestRecord } from './http.js'
+import type { Front, HttpExchange, RequestRecord, Traffic } from './http.js'
 import { millisecondsSince, sendText, sendTextUnread } from './http.js'
 import type { Logger } from './log.js'
 
@@ -105,14 +105,20 @@ async function answer(
     Array.isArray(forwardedFor) ? forwardedFor.join(',') : forwardedFor,
   )
   const record: RequestRecord = {}
+  const traffic = (): Traffic => ({
+    bytesIn: socket.bytesRead - before.read,
+    bytesOut: socket.bytesWritten - before.written,
+  })
+  const listeners: (() => void)[] = []
   const ended = connections.begin(socket)
   response.setHeader('X-Request-Id', requestId)
   response.setHeader('X-Content-Type-Options', 'nosniff')
   response.on('close', () => {
     if (!response.writableFinished && record.decision === undefined) record.decision = 'aborted'
-    const traffic = { read: socket.bytesRead, written: socket.bytesWritten }
-    trafficBefore.set(socket, traffic)
+    const { bytesIn, bytesOut } = traffic()
+    trafficBefore.set(socket, { read: socket.bytesRead, written: socket.bytesWritten })
     ended()
+    for (const listener of listeners) listener()
     const level = record.decision === 'failed' ? 'warn' : 'info'
     options.log[level]({
       request_id: requestId,
@@ -120,8 +126,8 @@ async function answer(
       method: request.method,
       status: response.headersSent ? response.statusCode : 0,
       ...record,
-      bytes_in: traffic.read - before.read,
-      bytes_out: traffic.written - before.written,
+      bytes_in: bytesIn,
+      bytes_out: bytesOut,
       duration_ms: millisecondsSince(started),
     })
   })
@@ -132,7 +138,19 @@ async function answer(
   }
   const path = target.split('?', 1)[0] ?? ''
   const reset = (): void => connections.reset(socket)
-  const exchange: HttpExchange = { request, response, target, requestId, ip, expectsContinue, record, reset }
+  const onEnd = (listener: () => void): void => void listeners.push(listener)
+  const exchange: HttpExchange = {
+    request,
+    response,
+    target,
+    requestId,
+    ip,
+    expectsContinue,
+    record,
+    traffic,
+    onEnd,
+    reset,
+  }
   try {
     const route = options.routes.find(({ claims }) => claims(path))
     if (route === undefined) {

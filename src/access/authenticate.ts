@@ -29,10 +29,13 @@ export function pushesSomeRefsOnly(identity: Identity): boolean {
   return identity.kind === 'token' && limitsRefs(identity.token.restrictions)
 }
 
+/** Whose credentials were refused, as far as that is known. */
+export type Suspect = { readonly account: Account; readonly token: PersonalAccessToken | undefined }
+
 /** What came of the credentials; `rule` names what decided, for the log. */
 export type Authentication =
   | { readonly kind: 'identified'; readonly identity: Identity }
-  | { readonly kind: 'refused'; readonly refusal: Refusal; readonly rule: string }
+  | { readonly kind: 'refused'; readonly refusal: Refusal; readonly rule: string; readonly suspect?: Suspect }
 
 /** What authentication needs of the gate. */
 export type AuthenticationMeans = { readonly bans: Bans; readonly passwords: Passwords }
@@ -105,7 +108,9 @@ function unusableReason({ token, owner }: VerifiedToken, settings: Settings, now
 }
 
 /** `failed` counts towards a ban; `refused` does not. */
-type Verdict = Authentication | { readonly kind: 'failed'; readonly refusal: Refusal; readonly rule: string }
+type Verdict =
+  | Authentication
+  | { readonly kind: 'failed'; readonly refusal: Refusal; readonly rule: string; readonly suspect?: Suspect }
 
 async function verify(
   credential: Credential & { readonly kind: 'basic' },
@@ -141,13 +146,15 @@ async function verifyToken(secret: Secret, snapshot: Snapshot, settings: Setting
   const state = tokenState(token, now, settings.enforce_pat_expiration)
   const reason = state === 'expired' ? 'token expired' : unusableReason(found, settings, now)
   if (reason === undefined) return { kind: 'identified', identity: { kind: 'token', account: owner, token } }
+  const suspect = { account: owner, token }
   if (settings.disable_personal_access_tokens && state !== 'expired') {
-    return { kind: 'failed', refusal: { kind: 'tokens-off' }, rule: reason }
+    return { kind: 'failed', refusal: { kind: 'tokens-off' }, rule: reason, suspect }
   }
   const over = state === 'expired' ? token.expiresAt : token.revokedAt
-  if (state === 'active' || over === null) return wrong(reason)
+  if (state === 'active' || over === null) return wrong(reason, suspect)
   // Whoever gives the whole secret holds the token, and may know what became of it.
-  return { kind: 'failed', refusal: { kind: 'token-over', token: token.name, state, on: utcDate(over) }, rule: reason }
+  const refusal = { kind: 'token-over', token: token.name, state, on: utcDate(over) } as const
+  return { kind: 'failed', refusal, rule: reason, suspect }
 }
 
 /** What a token turns out to be that is presented by itself, as to the API. */
@@ -188,16 +195,20 @@ async function verifyPassword(
   const account = await snapshot.findAccount(login)
   const answer = await passwords.check(account, password)
   if (answer === 'busy') return refused('busy', 'too many password checks')
-  if (account === undefined || answer === 'wrong') return wrong('wrong password')
-  if (account.state === 'blocked') return wrong('account blocked')
+  if (account === undefined) return wrong('wrong password')
+  const suspect = { account, token: undefined }
+  if (answer === 'wrong') return wrong('wrong password', suspect)
+  if (account.state === 'blocked') return wrong('account blocked', suspect)
   const reason = tokenOnlyReason(account, settings, now, await snapshot.twoFactorRequiredSince())
   // The password was right, so this is no guess and doesn't count towards a ban.
-  if (reason !== undefined) return { kind: 'refused', refusal: { kind: 'token-required', reason }, rule: reason }
+  if (reason !== undefined)
+    return { kind: 'refused', refusal: { kind: 'token-required', reason }, rule: reason, suspect }
   return { kind: 'identified', identity: { kind: 'password', account } }
 }
 
-function wrong(rule: string): Verdict {
-  return { kind: 'failed', refusal: { kind: 'credentials-wrong' }, rule }
+function wrong(rule: string, suspect?: Suspect): Verdict {
+  const verdict = { kind: 'failed', refusal: { kind: 'credentials-wrong' }, rule } as const
+  return suspect === undefined ? verdict : { ...verdict, suspect }
 }
 
 function refused(kind: 'banned' | 'busy', rule: string): Authentication {

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.js'
 import { GitgateError, messageOf } from '../errors.js'
 import { readVersion } from '../version.js'
 import { addAccessCommands } from './access.js'
+import { addAuditCommands } from './audit.js'
 import { addBackupCommand } from './backup.js'
 import { createContext } from './context.js'
 import { addCredentialCommand } from './credential.js'
@@ -15,6 +16,7 @@ import type { CliRooms } from './rooms.js'
 import { addServeCommand } from './serve.js'
 import { addSettingsCommands } from './settings.js'
 import { addTokenCommands } from './token.js'
+import { addTokenReportCommands } from './token-report.js'
 import { addTwoFactorCommands } from './two-factor.js'
 import { addUserCommands } from './user.js'
 
@@ -50,11 +52,12 @@ export async function runCli(
   addServeCommand(program, context)
   const user = addUserCommands(program, context)
   addTwoFactorCommands(user, context)
-  addTokenCommands(program, context)
+  addTokenReportCommands(addTokenCommands(program, context), context)
   addAccessCommands(program, context)
   addProtectCommands(program, context)
   addRepoCommands(program, context)
   addSettingsCommands(program, context)
+  addAuditCommands(program, context)
   addCredentialCommand(program, context)
   addBackupCommand(program, context)
   addDoctorCommand(program, context)

@@ -25,6 +25,7 @@ export function addRepoCommands(program: Command, context: CliContext): void {
         const repository = requireRepositoryPath(path)
         const repositories = await openRepositories(cli, options.repos)
         await repositories.create(repository, format)
+        await cli.store.note({ action: 'repository.created', repository })
         if (options.json === true) {
           cli.output.json({ path: repository, object_format: format })
           return
@@ -43,6 +44,7 @@ export function addRepoCommands(program: Command, context: CliContext): void {
           throw new GitgateError('not-found', `there is no repository ${repository} in ${repositories.root}`)
         await confirmLoss(cli.terminal, `Delete ${repository} and all that is in it?`, options.yes === true)
         await repositories.remove(repository)
+        await cli.store.note({ action: 'repository.deleted', repository })
         if (options.json === true) {
           cli.output.json({ path: repository, deleted: true })
           return
@@ -60,6 +62,7 @@ export function addRepoCommands(program: Command, context: CliContext): void {
       const [from, target] = [requireRepositoryPath(path), requireRepositoryPath(to)]
       const repositories = await openRepositories(cli, options.repos)
       await repositories.rename(from, target)
+      await cli.store.note({ action: 'repository.renamed', repository: target, details: { from } })
       if (options.json === true) {
         cli.output.json({ path: target, previous_path: from })
         return

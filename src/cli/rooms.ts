@@ -2,6 +2,8 @@ import type { ProtectionStore } from '../access/protection.js'
 import type { GrantStore } from '../access/grant.js'
 import type { AccountStore } from '../accounts/account.js'
 import type { TwoFactorStore } from '../accounts/two-factor.js'
+import type { AuditEvent } from '../audit/event.js'
+import type { AuditStore } from '../audit/trail.js'
 import type { Config, UpstreamConfig } from '../config.js'
 import type { Logger } from '../log.js'
 import type { SettingStore } from '../policies/settings.js'
@@ -18,6 +20,9 @@ export type CliStore = {
   readonly protections: ProtectionStore
   readonly settings: SettingStore
   readonly facts: { readBackend(): Promise<{ readonly upstream: string } | { readonly root: string } | undefined> }
+  readonly audit: AuditStore
+  /** Tells the audit trail what was done elsewhere than in the store. */
+  note(change: Pick<AuditEvent, 'action' | 'repository'> & Partial<Pick<AuditEvent, 'details'>>): Promise<void>
   /** Writes a whole copy of the database while it is in use. */
   backup(file: string): Promise<void>
   /** Builds a gate over this store. */

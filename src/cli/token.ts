@@ -1,21 +1,19 @@
 import type { Command } from 'commander'
-import { tokenEntity } from '../tokens/entity.js'
 import type { WantedExpiry } from '../tokens/expiry.js'
 import { parseExpiryDate, parseExpirySpan, parseSpan } from '../tokens/expiry.js'
 import type { IssuedToken } from '../tokens/issue.js'
 import { issueToken, rotateToken } from '../tokens/issue.js'
 import { REF_VERBS } from '../tokens/restriction.js'
 import { ALL_SCOPES, parseScopes, scopeSummary } from '../tokens/scope.js'
-import { digestSecret } from '../tokens/secret.js'
 import type { PersonalAccessToken } from '../tokens/token.js'
 import { tokenState } from '../tokens/token.js'
 import { GitgateError } from '../errors.js'
 import { issueRules } from '../policies/issue-rules.js'
 import type { CliContext, OpenCli } from './context.js'
-import { addCommand, requireAccount, requireId, withStore } from './context.js'
-import { readSecret } from './input.js'
+import { addCommand, requireAccount, withStore } from './context.js'
 import type { LimitOptions } from './token-limits.js'
-import { addLimitOptions, describeLimits, limitFields, limitsOf } from './token-limits.js'
+import { addLimitOptions, describeLimits, limitsOf } from './token-limits.js'
+import { entityOf, requireOwner, requireToken, showToken } from './token-show.js'
 
 type RotateOptions = ExpiryOptions & { grace?: string }
 type ExpiryOptions = { expiresAt?: string; expiresIn?: string; json?: true }
@@ -24,7 +22,7 @@ type CreateOptions = ExpiryOptions &
 type ListOptions = { user?: string; state?: string; json?: true }
 
 /** `gitgate token …`: personal access tokens. */
-export function addTokenCommands(program: Command, context: CliContext): void {
+export function addTokenCommands(program: Command, context: CliContext): Command {
   const group = program.command('token').description('personal access tokens')
 
   const create = addCommand(
@@ -73,20 +71,6 @@ export function addTokenCommands(program: Command, context: CliContext): void {
       withStore(context, async (cli) => showToken(cli, await requireToken(cli, id), json)),
   )
 
-  addCommand(
-    group,
-    'inspect',
-    'tell whose token the secret on standard input is',
-    'printf %s "$TOKEN" | gitgate token inspect',
-  ).action(({ json }: { json?: true }) =>
-    withStore(context, async (cli) => {
-      const token = await cli.store.tokens.findByDigest(digestSecret(await readSecret(cli.terminal, 'token')))
-      if (token === undefined)
-        throw new GitgateError('not-found', 'no such token was ever made here, or it was deleted with its account')
-      await showToken(cli, token, json)
-    }),
-  )
-
   addCommand(group, 'revoke <id>', 'end a token for good, from the next request on', 'gitgate token revoke 7').action(
     (id: string, { json }: { json?: true }) =>
       withStore(context, async (cli) => {
@@ -123,6 +107,7 @@ export function addTokenCommands(program: Command, context: CliContext): void {
         await showIssued(cli, issued, owner.username, options.json)
       }),
     )
+  return group
 }
 
 function addExpiryOptions(command: Command): Command {
@@ -198,45 +183,4 @@ async function listTokens(cli: OpenCli, { user, state, json }: ListOptions): Pro
     ]),
     'No tokens. Make one: gitgate token create USER --name NAME --scopes read_repository',
   )
-}
-
-async function showToken(cli: OpenCli, token: PersonalAccessToken, json: true | undefined): Promise<void> {
-  const { username } = await requireOwner(cli, token)
-  if (json === true) {
-    cli.output.json({ ...(await entityOf(cli, token)), user: username })
-    return
-  }
-  const settings = await cli.settings()
-  cli.output.fields([
-    ['ID', String(token.id)],
-    ['Name', token.name],
-    ['Description', token.description ?? '-'],
-    ['User', username],
-    ['Scopes', token.scopes.join(', ')],
-    ...(token.impersonation ? [['Impersonation', 'made to act as the account'] as const] : []),
-    ...limitFields(token),
-    ['State', tokenState(token, cli.clock(), settings.enforce_pat_expiration)],
-    ['Created', token.createdAt.toISOString()],
-    ...(token.revokedAt === null ? [] : [['Revoked', token.revokedAt.toISOString()] as const]),
-    ['Expires', token.expiresAt?.toISOString() ?? 'never'],
-    ['Last used', token.lastUsedAt?.toISOString() ?? 'never'],
-    ['From', token.lastUsedIps.join(', ') || '-'],
-  ])
-}
-
-async function entityOf(cli: OpenCli, token: PersonalAccessToken) {
-  const settings = await cli.settings()
-  return tokenEntity(token, cli.clock(), settings.enforce_pat_expiration)
-}
-
-async function requireToken({ store }: OpenCli, id: string): Promise<PersonalAccessToken> {
-  const token = await store.tokens.find(requireId(id))
-  if (token !== undefined) return token
-  throw new GitgateError('not-found', `there is no token ${id}; gitgate token list shows all`)
-}
-
-async function requireOwner({ store }: OpenCli, token: PersonalAccessToken) {
-  const owner = await store.accounts.find(token.userId)
-  if (owner === undefined) throw new GitgateError('not-found', `the account of token ${token.id} is gone`)
-  return owner
 }

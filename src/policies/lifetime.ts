@@ -38,6 +38,6 @@ export async function revokeTooLongLived(
   const settings = resolveSettings(await store.list())
   if (settings.max_personal_access_token_lifetime === null) return []
   const tooLong = tooLongLived(await tokens.list({}), settings, now)
-  for (const { id } of tooLong) await tokens.revoke(id, now)
+  for (const { id } of tooLong) await tokens.revoke(id, now, 'max_personal_access_token_lifetime')
   return tooLong
 }

@@ -37,3 +37,8 @@ export function readFetchRequest(bytes: Buffer): FetchRequest | undefined {
   if (args.has('sideband-all')) return undefined
   return { lead: 'packfile-section', sideBand: 'side-band-64k', wantsProgress: !args.has('no-progress') }
 }
+
+/** Whether a request's body asks for refs (protocol v2, ls-refs) rather than for objects. @param start its first bytes */
+export function asksForRefs(start: Buffer): boolean {
+  return /^[0-9a-f]{4}command=ls-refs\n?/i.test(start.toString('latin1', 0, 32))
+}

@@ -7,6 +7,7 @@ import { describeRefusal } from '../access/refusal.js'
 import type { HttpExchange } from '../http.js'
 import { millisecondsSince, sendTextUnread } from '../http.js'
 import type { Backend } from '../protocol/backend.js'
+import type { AuditPort, GitTrail } from './trail.js'
 
 /** What the Git front is made of. */
 export type SmartHttpOptions = {
@@ -14,6 +15,8 @@ export type SmartHttpOptions = {
   readonly backend: Backend
   /** Watches over transfers that are running. */
   readonly live: LiveExchanges
+  /** Told of every request. */
+  readonly audit: AuditPort
   /** Where people reach this gate, without a slash at its end. */
   readonly baseUrl: () => string
   /** The realm of the challenge, which credential helpers may show or match on. */
@@ -26,16 +29,19 @@ export type SmartHttpOptions = {
 export async function identify(
   exchange: HttpExchange,
   options: SmartHttpOptions,
+  trail: GitTrail,
 ): Promise<{ identity: Identity; epoch: number } | undefined> {
   const started = performance.now()
   const result = await options.access.authenticate(authorizationOf(exchange.request), exchange.ip)
   exchange.record.auth_ms = millisecondsSince(started)
   if (result.kind === 'refused') {
     exchange.record.rule = result.rule
+    trail.suspects(result.suspect)
     refuse(result.refusal, exchange, options)
     return undefined
   }
   const { identity } = result
+  trail.identified(identity)
   if (identity.kind !== 'anonymous') exchange.record.user = identity.account.username
   if (identity.kind === 'token') exchange.record.token_id = identity.token.id
   return { identity, epoch: result.epoch }

@@ -7,6 +7,7 @@ import type { GitRequest } from '../protocol/git-request.js'
 import type { SmartHttpOptions } from './answers.js'
 import { refuse } from './answers.js'
 import type { LastWords } from './last-words.js'
+import type { GitTrail } from './trail.js'
 
 /** A request that was let in. */
 export type Admitted = {
@@ -17,6 +18,7 @@ export type Admitted = {
   readonly exchange: HttpExchange
   readonly options: SmartHttpOptions
   readonly lastWords: LastWords
+  readonly trail: GitTrail
   /** Whether it still is let in; where it is not, it has been cut. To be asked after every wait for the client. */
   readonly isStillAllowed: () => Promise<boolean>
 }

@@ -1,6 +1,6 @@
 import { constants, gunzipSync } from 'node:zlib'
 import { millisecondsSince } from '../http.js'
-import { readFetchRequest } from '../protocol/fetch-request.js'
+import { asksForRefs, readFetchRequest } from '../protocol/fetch-request.js'
 import { classifyBodyStart } from '../protocol/pkt-line.js'
 import { BAND, encodeBand, encodeProgress } from '../protocol/side-band.js'
 import { refuse } from './answers.js'
@@ -16,7 +16,7 @@ const LOOKED_AT = 4_096
 
 /** Serves the exchange of a fetch. */
 export async function serveFetch(admitted: Admitted): Promise<void> {
-  const { request, identity, exchange, options, isStillAllowed } = admitted
+  const { request, identity, exchange, options, trail, isStillAllowed } = admitted
   const start = await hold(exchange.request, LOOKED_AT)
   if (start === undefined) return
   const kind = isGzip(exchange.request) ? 'packets' : classifyBodyStart(start)
@@ -24,6 +24,7 @@ export async function serveFetch(admitted: Admitted): Promise<void> {
     refuse({ kind: 'body-malformed' }, exchange, options)
     return
   }
+  if (asksForRefs(start)) trail.listsRefs()
   if (!(await isStillAllowed())) return
   const opened = openExchange(exchange, request, requesterOf(identity))
   const whole = { ...opened, git: { ...opened.git, body: prepend(start, exchange.request) } }

@@ -4,6 +4,7 @@ import { parseGitRequest } from '../protocol/git-request.js'
 import type { SmartHttpOptions } from './answers.js'
 import { identify, refuse } from './answers.js'
 import { serveGit } from './serve-git.js'
+import { GitTrail } from './trail.js'
 
 /** Git over HTTP: parse, authenticate, decide, serve. */
 export function smartHttp(options: SmartHttpOptions): Front {
@@ -34,7 +35,8 @@ export function smartHttp(options: SmartHttpOptions): Front {
 
 /** Everything else under a repository: GitLab asks who it is, and then says that this is not served. */
 async function refuseUnserved(exchange: HttpExchange, options: SmartHttpOptions): Promise<void> {
-  const identified = await identify(exchange, options)
+  const trail = new GitTrail(undefined, exchange, options.audit, () => options.access.now())
+  const identified = await identify(exchange, options, trail)
   if (identified === undefined) return
   const kind = identified.identity.kind === 'anonymous' ? 'credentials-missing' : 'command-not-served'
   refuse({ kind }, exchange, options)

@@ -33,6 +33,7 @@ export async function refusePush(push: Push, refusals: readonly RefRefusal[], re
   record.decision = 'refused'
   record.rule = reason
   record.refused_refs = refusals.length
+  await admitted.trail.refuses()
   let answer: Writable | undefined
   const begin = (): Writable => (answer ??= push.git.begin())
   const say = (text: string): void => {

@@ -1,4 +1,5 @@
-import { Readable, Writable } from 'node:stream'
+import type { Writable } from 'node:stream'
+import { Readable } from 'node:stream'
 import type { Exchange, ServeOutcome } from '../protocol/backend.js'
 import type { PushHead } from '../protocol/push-head.js'
 import { encodePushHead, hasPack } from '../protocol/push-head.js'
@@ -10,6 +11,7 @@ import type { Push } from './push-exchange.js'
 import { handOver, withHead } from './push-exchange.js'
 import { drain } from './body.js'
 import type { PushPlan, PushRun } from './push-plan.js'
+import { passingTo } from './report-tap.js'
 
 // A pack of no objects: its head, and the digest of that.
 const PACK_HEAD = Buffer.from('5041434b0000000200000000', 'hex')
@@ -41,14 +43,17 @@ export async function runPush(push: Push, plan: PushPlan & { kind: 'run' }): Pro
     const { outcome, report } = await runOnce(push, exchange, begin)
     if (report === undefined && index === 0) {
       // Nothing is known of what was done: git must see that the answer has no report.
+      await admitted.trail.ended(outcome, undefined)
       conclude(outcome, end, admitted)
       return
     }
     reports.push(report ?? failedReport(run, admitted.exchange.requestId))
   }
   const answered = begin()
-  const report = merge(reports, plan)
-  answered.write(sideBand === undefined ? report : encodeAnswer(report, sideBand))
+  const { report, refusals } = merge(reports, plan)
+  await admitted.trail.ended({ kind: 'answered' }, report, refusals)
+  const bytes = encodeReport(report, refusals)
+  answered.write(sideBand === undefined ? bytes : encodeAnswer(bytes, sideBand))
   conclude({ kind: 'answered' }, end, admitted)
 }
 
@@ -96,21 +101,7 @@ async function runOnce(
   begin: () => Writable,
 ): Promise<{ outcome: ServeOutcome; report: PushReport | undefined }> {
   const reader = new ReportReader(push.sideBand !== undefined)
-  const collector = new Writable({
-    write(chunk: Buffer, _encoding, done) {
-      const words = reader.push(chunk)
-      const client = begin()
-      if (words.length === 0 || client.write(words) || client.destroyed) {
-        done()
-        return
-      }
-      const go = (): void => {
-        client.off('drain', go).off('close', go)
-        done()
-      }
-      client.on('drain', go).on('close', go)
-    },
-  })
+  const collector = passingTo(begin, (chunk) => reader.push(chunk))
   const outcome = await handOver(push, {
     ...exchange,
     begin: () => {
@@ -131,7 +122,10 @@ function failedReport({ commands }: PushRun, requestId: string): PushReport {
 }
 
 /** One report of several, with our refusals, and with our words for what git calls no fast-forward. */
-function merge(reports: readonly PushReport[], { runs, refusals }: PushPlan & { kind: 'run' }): Buffer {
+function merge(
+  reports: readonly PushReport[],
+  { runs, refusals }: PushPlan & { kind: 'run' },
+): { readonly report: PushReport; readonly refusals: readonly RefRefusal[] } {
   const guarded = new Map(
     runs.flatMap(({ fastForwards }) =>
       fastForwards.map((refusal) => [refusal.command.refBytes.toString('latin1'), refusal]),
@@ -147,5 +141,5 @@ function merge(reports: readonly PushReport[], { runs, refusals }: PushPlan & { 
       return refusal === undefined
     })
   const unpack = reports.find((report) => report.unpack !== 'ok')?.unpack ?? 'ok'
-  return encodeReport({ unpack, lines }, [...refusals, ...forced])
+  return { report: { unpack, lines }, refusals: [...refusals, ...forced] }
 }

@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream'
 import type { RefDecision } from '../access/decide-ref.js'
+import { messageOf } from '../errors.js'
 import type { AnswerHead } from '../protocol/backend.js'
 import type { SideBand } from '../protocol/side-band.js'
 import { BAND, encodeBand, encodeProgress } from '../protocol/side-band.js'
@@ -14,9 +15,11 @@ import { decodePush, readPushHead } from './body.js'
 import { takeFromBudget } from './push-budget.js'
 import type { Push } from './push-exchange.js'
 import { endPush, handOver, withHead } from './push-exchange.js'
+import type { PushPlan } from './push-plan.js'
 import { planPush } from './push-plan.js'
 import { refusePush } from './push-refusal.js'
 import { runPush } from './push-run.js'
+import { tapReport } from './report-tap.js'
 
 /** Serves the exchange of a push: what is authorised are its commands, and they are what goes on. */
 export async function servePush(admitted: Admitted): Promise<void> {
@@ -37,6 +40,7 @@ export async function servePush(admitted: Admitted): Promise<void> {
     return
   }
   exchange.record.refs = head.commands.length
+  admitted.trail.asks(head.commands)
   // Git's receive-pack knows the wide one alone.
   const sideBand = head.capabilities.has('side-band-64k') ? 'side-band-64k' : undefined
   const wantsNotice = sideBand !== undefined && !head.capabilities.has('quiet')
@@ -61,7 +65,7 @@ async function carryOut(push: Push, decisions: readonly RefDecision[]): Promise<
     await refusePush(push, plan.refusals, plan.reason)
     return
   }
-  const taken = await takeFromBudget(push)
+  const taken = await admit(push, plan)
   if (typeof taken === 'string') {
     await refusePush(
       push,
@@ -72,19 +76,37 @@ async function carryOut(push: Push, decisions: readonly RefDecision[]): Promise<
   else await passPush(taken)
 }
 
+/**
+ * Takes a push from its budget and writes it into the audit trail: what can't be recorded is not done.
+ *
+ * @returns the push to be handed over, or why it is not
+ */
+async function admit(push: Push, plan: PushPlan): Promise<Push | string> {
+  const { trail, creates, exchange } = push.admitted
+  try {
+    const taken = await takeFromBudget(push)
+    if (typeof taken !== 'string') await trail.handsOver(plan.kind === 'run' ? plan.refusals : [], creates)
+    return taken
+  } catch (error) {
+    exchange.record.reason = messageOf(error)
+    return `gitgate can't record pushes now (${messageOf(error)}), so it takes none; ask who runs it`
+  }
+}
+
 /** Hands over a push as it is. */
 async function passPush(push: Push): Promise<void> {
   const { admitted, head, sideBand } = push
-  if (sideBand === undefined) {
-    conclude(await handOver(push, withHead(push, head.bytes)), push.end, admitted)
-    return
+  const served = sideBand === undefined ? push : speaking(push, 'none', Buffer.alloc(0))
+  if (sideBand !== undefined && 'endWith' in served) {
+    admitted.lastWords.through((text) => {
+      const words = encodeBand(BAND.fatal, Buffer.from(`${text}\n`), sideBand)
+      return push.isBegun() ? served.endWith(words) : endPush(push, text)
+    })
   }
-  const served = speaking(push, 'none', Buffer.alloc(0))
-  admitted.lastWords.through((text) => {
-    const words = encodeBand(BAND.fatal, Buffer.from(`${text}\n`), sideBand)
-    return push.isBegun() ? served.endWith(words) : endPush(push, text)
-  })
-  conclude(await handOver(push, { ...withHead(push, head.bytes), begin: served.git.begin }), served.end, admitted)
+  const tap = tapReport(served.git.begin, sideBand !== undefined)
+  const outcome = await handOver(push, { ...withHead(push, head.bytes), begin: tap.begin })
+  await admitted.trail.ended(outcome, await tap.finish())
+  conclude(outcome, served.end, admitted)
 }
 
 /** Lets a notice be the first that a client gets to see. */

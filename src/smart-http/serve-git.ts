@@ -9,13 +9,15 @@ import { openExchange, requestContentError } from './exchange.js'
 import { serveFetch } from './fetch.js'
 import { LastWords } from './last-words.js'
 import { servePush } from './push.js'
+import { GitTrail } from './trail.js'
 
 /** Serves a request of the smart protocol: authenticate, decide, hand it to the backend. */
 export async function serveGit(request: GitRequest, exchange: HttpExchange, options: SmartHttpOptions): Promise<void> {
   const { access, backend } = options
   exchange.record.service = request.service
   exchange.record.phase = request.phase
-  const identified = await identify(exchange, options)
+  const trail = new GitTrail(request, exchange, options.audit, () => access.now())
+  const identified = await identify(exchange, options, trail)
   if (identified === undefined) return
   const { identity, epoch } = identified
 
@@ -38,7 +40,7 @@ export async function serveGit(request: GitRequest, exchange: HttpExchange, opti
     return reason === undefined
   }
   const creates = decision.kind === 'create'
-  const admitted = { request, identity, creates, exchange, options, lastWords, isStillAllowed }
+  const admitted = { request, identity, creates, exchange, options, lastWords, trail, isStillAllowed }
   try {
     if (request.phase === 'exchange' && !openBody(admitted)) return
     if (request.phase === 'exchange' && request.service === 'git-receive-pack') await servePush(admitted)

@@ -3,11 +3,8 @@ import type { Database, Statement } from 'better-sqlite3'
 import type { AccessSource, VerifiedToken } from '../access/memory.js'
 import { GitgateError } from '../errors.js'
 import type { AccountRow } from './accounts.js'
-import { accountFrom, accountStore } from './accounts.js'
-import type { Queries } from './database.js'
-import { grantStore } from './grants.js'
-import { protectionStore } from './protections.js'
-import { settingStore } from './settings.js'
+import { accountFrom } from './accounts.js'
+import type { Store } from './open.js'
 import type { TokenRow } from './token-row.js'
 import { TOKEN_COLUMNS, tokenFrom } from './token-row.js'
 
@@ -18,7 +15,7 @@ import { TOKEN_COLUMNS, tokenFrom } from './token-row.js'
  * @param reader a connection of its own, so that it never sees the half of a transaction
  * @param file the database
  */
-export function accessSource(reader: Database, queries: Queries, file: string): AccessSource {
+export function accessSource(reader: Database, stores: Store, file: string): AccessSource {
   const isSameFile = fileWatch(file)
   const epoch = reader.prepare("SELECT CAST(value AS integer) FROM instance_facts WHERE key = 'security_epoch'").pluck()
   const tokens = `SELECT ${TOKEN_COLUMNS.join(', ')} FROM personal_access_tokens`
@@ -45,12 +42,12 @@ export function accessSource(reader: Database, queries: Queries, file: string): 
     findTokenWithOwner: (digest) => Promise.resolve(withOwner(token.get(digest.reveal()) as TokenRow | undefined)),
     findTokenWithOwnerById: (id) => Promise.resolve(withOwner(tokenById.get(id) as TokenRow | undefined)),
 
-    findAccountByLogin: (login) => accountStore(queries).findByLogin(login),
-    findAccount: (id) => accountStore(queries).find(id),
-    listGrantsFor: (subjects) => grantStore(queries).listFor(subjects),
-    listProtections: () => protectionStore(queries).list(),
-    settingSetAt: (key) => settingStore(queries).setAt(key),
-    listSettings: () => settingStore(queries).list(),
+    findAccountByLogin: (login) => stores.accounts.findByLogin(login),
+    findAccount: (id) => stores.accounts.find(id),
+    listGrantsFor: (subjects) => stores.grants.listFor(subjects),
+    listProtections: () => stores.protections.list(),
+    settingSetAt: (key) => stores.settings.setAt(key),
+    listSettings: () => stores.settings.list(),
   }
 }
 

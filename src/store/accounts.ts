@@ -6,6 +6,7 @@ import { Secret } from '../secret.js'
 import type { Queries } from './database.js'
 import { atomically, moveSecurityEpoch } from './database.js'
 import type { Schema } from './schema.js'
+import type { Change, Trail } from './trail.js'
 
 /** A row with what is joined to it. */
 export type AccountRow = Selectable<Schema['accounts']> & { readonly two_factor_enabled: number }
@@ -26,7 +27,7 @@ export function accountFrom(row: AccountRow): Account {
 }
 
 /** Accounts in the database. */
-export function accountStore(queries: Queries): AccountStore {
+export function accountStore(queries: Queries, trail: Trail): AccountStore {
   const select = () =>
     queries
       .selectFrom('accounts')
@@ -38,10 +39,15 @@ export function accountStore(queries: Queries): AccountStore {
     return row === undefined ? undefined : accountFrom(row)
   }
 
-  const update = (id: number, change: Partial<{ state: Account['state']; password_hash: string }>) =>
+  const update = (
+    id: number,
+    values: Partial<{ state: Account['state']; password_hash: string }>,
+    action: Change['action'],
+  ) =>
     atomically(queries, async (transaction) => {
-      await transaction.updateTable('accounts').set(change).where('id', '=', id).execute()
+      await transaction.updateTable('accounts').set(values).where('id', '=', id).execute()
       await moveSecurityEpoch(transaction)
+      await trail.record(transaction, { action, target: await userTarget(transaction, id) })
     })
 
   return {
@@ -60,6 +66,8 @@ export function accountStore(queries: Queries): AccountStore {
         const added = await atomically(queries, async (transaction) => {
           const inserted = await transaction.insertInto('accounts').values(row).returningAll().executeTakeFirstOrThrow()
           await moveSecurityEpoch(transaction)
+          const details = { name: account.name, email: account.email, admin: account.admin }
+          await trail.record(transaction, { action: 'user.added', target: `user:${account.username}`, details })
           return inserted
         })
         return accountFrom({ ...added, two_factor_enabled: 0 })
@@ -92,9 +100,9 @@ export function accountStore(queries: Queries): AccountStore {
       return rows.map(accountFrom)
     },
 
-    setState: (id, state) => update(id, { state }),
+    setState: (id, state) => update(id, { state }, state === 'blocked' ? 'user.blocked' : 'user.unblocked'),
 
-    setPasswordHash: (id, hash) => update(id, { password_hash: hash.reveal() }),
+    setPasswordHash: (id, hash) => update(id, { password_hash: hash.reveal() }, 'user.password_changed'),
 
     remove: (account) =>
       atomically(queries, async (transaction) => {
@@ -102,6 +110,13 @@ export function accountStore(queries: Queries): AccountStore {
         // A later account of the same name must not inherit them.
         await transaction.deleteFrom('grants').where('subject', '=', account.username.toLowerCase()).execute()
         await moveSecurityEpoch(transaction)
+        await trail.record(transaction, { action: 'user.deleted', target: `user:${account.username}` })
       }),
   }
+}
+
+/** An account as what a change was made to. */
+export async function userTarget(queries: Queries, id: number): Promise<string> {
+  const row = await queries.selectFrom('accounts').select('username').where('id', '=', id).executeTakeFirst()
+  return `user:${row?.username ?? id}`
 }

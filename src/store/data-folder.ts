@@ -67,7 +67,7 @@ export function readKey(path: string, isNeeded: boolean): Buffer {
   if (isNeeded) {
     throw new GitgateError(
       'store',
-      `the key ${path} is missing, and two-factor seeds are encrypted under it; restore it from a backup`,
+      `the key ${path} is missing, and what is in the database is encrypted and signed under it; restore it from a backup`,
     )
   }
   try {

@@ -1,4 +1,4 @@
-import type { Database } from 'better-sqlite3'
+import type { Database, Statement } from 'better-sqlite3'
 import type { Transaction } from 'kysely'
 import {
   CompiledQuery,
@@ -9,6 +9,7 @@ import {
   SqliteQueryCompiler,
   sql,
 } from 'kysely'
+import { LRUCache } from 'lru-cache'
 import type { Schema } from './schema.js'
 
 /** The database, or a transaction on it: queries are the same on either. */
@@ -45,7 +46,7 @@ export async function moveSecurityEpoch(transaction: Queries): Promise<void> {
  * wrote in between, whatever the busy timeout. Begun immediate, it waits for its turn.
  */
 function immediateDriver(database: Database): SqliteDriver {
-  const driver = new SqliteDriver({ database })
+  const driver = new SqliteDriver({ database: rememberingStatements(database) })
   driver.beginTransaction = async (connection) => {
     await connection.executeQuery(CompiledQuery.raw('BEGIN IMMEDIATE'))
   }
@@ -54,4 +55,19 @@ function immediateDriver(database: Database): SqliteDriver {
     if (database.inTransaction) await connection.executeQuery(CompiledQuery.raw('ROLLBACK'))
   }
   return driver
+}
+
+const REMEMBERED_STATEMENTS = 200
+
+/** The database as Kysely takes it, which prepares a statement for each query: the same text is the same statement. */
+function rememberingStatements(database: Database): Pick<Database, 'close' | 'prepare'> {
+  const statements = new LRUCache<string, Statement>({ max: REMEMBERED_STATEMENTS })
+  return {
+    close: () => database.close(),
+    prepare(text) {
+      const known = statements.get(text) ?? database.prepare(text)
+      statements.set(text, known)
+      return known
+    },
+  } as Pick<Database, 'close' | 'prepare'>
 }

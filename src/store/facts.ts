@@ -8,29 +8,41 @@ export interface InstanceFacts {
   /** What `serve` used last; `undefined` before its first run. */
   readBackend(): Promise<ServedBackend | undefined>
   writeBackend(backend: ServedBackend): Promise<void>
+  /** The last row of the audit trail that a target was told. */
+  readBookmark(target: string): Promise<number | undefined>
+  writeBookmark(target: string, row: number): Promise<void>
 }
 
 const BACKEND = 'backend'
 
 /** The instance's facts in the database. */
 export function instanceFacts(queries: Queries): InstanceFacts {
+  const read = async (key: string): Promise<string | undefined> => {
+    const query = queries.selectFrom('instance_facts').select('value').where('key', '=', key)
+    return (await query.executeTakeFirst())?.value
+  }
+  const write = async (key: string, value: string): Promise<void> => {
+    await queries
+      .insertInto('instance_facts')
+      .values({ key, value })
+      .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
+      .execute()
+  }
   return {
     async readBackend() {
-      const row = await queries
-        .selectFrom('instance_facts')
-        .select('value')
-        .where('key', '=', BACKEND)
-        .executeTakeFirst()
-      return row === undefined ? undefined : (JSON.parse(row.value) as ServedBackend)
+      const value = await read(BACKEND)
+      return value === undefined ? undefined : (JSON.parse(value) as ServedBackend)
     },
+    writeBackend: (backend) => write(BACKEND, JSON.stringify(backend)),
 
-    async writeBackend(backend) {
-      const value = JSON.stringify(backend)
-      await queries
-        .insertInto('instance_facts')
-        .values({ key: BACKEND, value })
-        .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
-        .execute()
+    async readBookmark(target) {
+      const value = await read(bookmarkOf(target))
+      return value === undefined ? undefined : Number(value)
     },
+    writeBookmark: (target, row) => write(bookmarkOf(target), String(row)),
   }
+}
+
+function bookmarkOf(target: string): string {
+  return `audit told to ${target}`
 }

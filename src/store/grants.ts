@@ -1,11 +1,12 @@
 import type { GrantStore } from '../access/grant.js'
 import type { Queries } from './database.js'
 import { atomically, moveSecurityEpoch } from './database.js'
+import type { Trail } from './trail.js'
 
 const COLUMNS = ['id', 'subject', 'role', 'pattern'] as const
 
 /** Grants in the database. */
-export function grantStore(queries: Queries): GrantStore {
+export function grantStore(queries: Queries, trail: Trail): GrantStore {
   const select = () => queries.selectFrom('grants').select(COLUMNS)
 
   return {
@@ -18,6 +19,7 @@ export function grantStore(queries: Queries): GrantStore {
           .returning(COLUMNS)
           .executeTakeFirstOrThrow()
         await moveSecurityEpoch(transaction)
+        await trail.record(transaction, { action: 'grant.set', target: targetOf(row), details: { role: row.role } })
         return row
       }),
 
@@ -28,8 +30,10 @@ export function grantStore(queries: Queries): GrantStore {
           .where('subject', '=', subject)
           .where('pattern', '=', pattern)
           .executeTakeFirst()
+        if (result.numDeletedRows === 0n) return false
         await moveSecurityEpoch(transaction)
-        return result.numDeletedRows === 1n
+        await trail.record(transaction, { action: 'grant.removed', target: targetOf({ subject, pattern }) })
+        return true
       }),
 
     list: () => select().orderBy('pattern').orderBy('subject').execute(),
@@ -44,4 +48,8 @@ export function grantStore(queries: Queries): GrantStore {
         .orderBy('id')
         .execute(),
   }
+}
+
+function targetOf({ subject, pattern }: { readonly subject: string; readonly pattern: string }): string {
+  return `grant:${subject} ${pattern}`
 }

@@ -2,9 +2,10 @@ import type { Database } from 'better-sqlite3'
 import { GitgateError } from '../errors.js'
 import { first } from './migrations/0001-first.js'
 import { restrictions } from './migrations/0002-restrictions.js'
+import { trail } from './migrations/0003-trail.js'
 
 // In order of their versions; one that was released is never changed again.
-const MIGRATIONS = [first, restrictions] as const
+const MIGRATIONS = [first, restrictions, trail] as const
 const NEWEST = MIGRATIONS.length
 
 /**

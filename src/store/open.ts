@@ -5,14 +5,21 @@ import type { GrantStore } from '../access/grant.js'
 import type { ProtectionStore } from '../access/protection.js'
 import type { AccountStore } from '../accounts/account.js'
 import type { TwoFactorStore } from '../accounts/two-factor.js'
+import type { Actor } from '../audit/event.js'
+import { THE_GATE } from '../audit/event.js'
+import type { AuditStore } from '../audit/trail.js'
+import type { Clock } from '../clock.js'
+import { systemClock } from '../clock.js'
 import { GitgateError, hasSystemCode, messageOf } from '../errors.js'
 import type { SettingStore } from '../policies/settings.js'
 import type { TokenStore } from '../tokens/token.js'
 import { accessSource } from './access-source.js'
 import { accountStore } from './accounts.js'
+import { auditStore } from './audit.js'
+import { AuditWriter } from './audit-writer.js'
 import { databaseIn, openDataFolder, readKey } from './data-folder.js'
 import type { Queries } from './database.js'
-import { queriesOver } from './database.js'
+import { atomically, queriesOver } from './database.js'
 import type { InstanceFacts } from './facts.js'
 import { instanceFacts } from './facts.js'
 import { grantStore } from './grants.js'
@@ -21,9 +28,11 @@ import { protectionStore } from './protections.js'
 import { Sealer } from './seal.js'
 import { settingStore } from './settings.js'
 import { tokenStore } from './tokens.js'
+import type { Change, Trail } from './trail.js'
+import { trailOf } from './trail.js'
 import { twoFactorStore } from './two-factors.js'
 
-/** Everything that is kept. */
+/** Everything that is kept. Whatever is changed is told to the audit trail in the same transaction. */
 export type Store = {
   readonly accounts: AccountStore
   readonly twoFactors: TwoFactorStore
@@ -32,10 +41,15 @@ export type Store = {
   readonly protections: ProtectionStore
   readonly settings: SettingStore
   readonly facts: InstanceFacts
+  /** Tells the trail what was changed elsewhere, such as a repository. */
+  note(change: Change): Promise<void>
 }
 
-/** An open database. */
+/** An open database. Its own stores change things on behalf of whoever opened it. */
 export type OpenStore = Store & {
+  /** The stores for changes on behalf of another. */
+  as(actor: Actor): Store
+  readonly audit: AuditStore
   readonly access: AccessSource
   /**
    * For a server: waits 25 ms for another writer instead of five seconds, because waiting holds up everything. What could
@@ -53,13 +67,25 @@ const BUSY_TIMEOUT = 5_000
 const BUSY_STEP = 20
 const IMPATIENT_TIMEOUT = 25
 
+/** Who opens a store, and by which clock. */
+export type Opener = {
+  /** Whose changes those are that are made through the store itself. @default the gate's own */
+  readonly actor?: Actor
+  /** @default the machine's */
+  readonly clock?: Clock
+}
+
 /**
  * Opens the store of a data folder; makes both where there are none, and brings the schema up to date.
  *
  * @param keyFile where the key is, if not in the folder
  * @throws GitgateError `store`, with what to do, when the folder, the key or the database can't be used
  */
-export function openStore(dataFolder: string, keyFile: string | undefined): OpenStore {
+export function openStore(
+  dataFolder: string,
+  keyFile: string | undefined,
+  { actor = THE_GATE, clock = systemClock }: Opener = {},
+): OpenStore {
   const folder = openDataFolder(dataFolder, keyFile)
   const writer = openDatabase(folder.database)
   try {
@@ -69,9 +95,14 @@ export function openStore(dataFolder: string, keyFile: string | undefined): Open
     const reader = openDatabase(folder.database)
     configure(reader)
     const queries = queriesOver(writer)
+    const trail = new AuditWriter(sealer, clock)
+    const storesOf = (whose: Actor): Store => stores(queries, sealer, trailOf(whose, trail, clock))
+    const own = storesOf(actor)
     return {
-      ...stores(queries, sealer),
-      access: accessSource(reader, queries, folder.database),
+      ...own,
+      as: storesOf,
+      audit: auditStore(queries, trail, sealer, clock),
+      access: accessSource(reader, own, folder.database),
       beImpatient: () => void writer.pragma(`busy_timeout = ${IMPATIENT_TIMEOUT}`),
       backup: (file) => backup(writer, file),
       async close() {
@@ -104,15 +135,16 @@ export function examineDatabase(dataFolder: string): string[] {
   }
 }
 
-function stores(queries: Queries, sealer: Sealer): Store {
+function stores(queries: Queries, sealer: Sealer, trail: Trail): Store {
   return {
-    accounts: accountStore(queries),
-    twoFactors: twoFactorStore(queries, sealer),
-    tokens: tokenStore(queries),
-    grants: grantStore(queries),
-    protections: protectionStore(queries),
-    settings: settingStore(queries),
+    accounts: accountStore(queries, trail),
+    twoFactors: twoFactorStore(queries, sealer, trail),
+    tokens: tokenStore(queries, trail),
+    grants: grantStore(queries, trail),
+    protections: protectionStore(queries, trail),
+    settings: settingStore(queries, trail),
     facts: instanceFacts(queries),
+    note: (change) => atomically(queries, (transaction) => trail.record(transaction, change)),
   }
 }
 
@@ -134,7 +166,8 @@ async function backup(database: SQLite.Database, file: string): Promise<void> {
 }
 
 function hasSealed(database: SQLite.Database): boolean {
-  return database.prepare('SELECT 1 FROM two_factors LIMIT 1').get() !== undefined
+  const tables = ['two_factors', 'webhooks', 'audit_events']
+  return tables.some((table) => database.prepare(`SELECT 1 FROM ${table} LIMIT 1`).get() !== undefined)
 }
 
 function configure(database: SQLite.Database): void {

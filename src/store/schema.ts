@@ -13,6 +13,8 @@ export type Schema = {
     state: 'active' | 'blocked'
     password_hash: string | null
     created_at: number
+    /** The kinds of notices that it does not want. */
+    notices_off: Generated<string>
   }
   readonly two_factors: {
     account_id: number
@@ -47,6 +49,16 @@ export type Schema = {
     last_used_at: number | null
     last_used_ips: string
     previous_personal_access_token_id: number | null
+    /** Who made it: an account, or a user of the operating system. */
+    issued_by: string | null
+    expiring_noticed_at: Generated<number | null>
+    expired_noticed_at: Generated<number | null>
+  }
+  /** Every address that a token was used from. */
+  readonly token_addresses: {
+    token_id: number
+    ip: string
+    first_used_at: number
   }
   readonly grants: {
     id: Generated<number>
@@ -73,5 +85,60 @@ export type Schema = {
   readonly instance_facts: {
     key: string
     value: string
+  }
+  readonly audit_events: {
+    id: number
+    at: number
+    action: string
+    decision: string
+    rule: string | null
+    via: string
+    operator: string | null
+    account_id: number | null
+    username: string | null
+    token_id: number | null
+    impersonator: string | null
+    ip: string | null
+    user_agent: string | null
+    request_id: string | null
+    repository: string | null
+    service: string | null
+    refs: string | null
+    bytes_in: number | null
+    bytes_out: number | null
+    target: string | null
+    details: string | null
+    hash: string
+  }
+  readonly webhooks: {
+    id: Generated<number>
+    /** Whose notices it is sent; `null`: everybody's. */
+    account_id: number | null
+    url: string
+    sealed_secret: string
+    created_at: number
+  }
+  readonly notices: {
+    id: Generated<number>
+    kind: string
+    account_id: number
+    facts: string
+    created_at: number
+  }
+  /** A notice on one of its ways; gone once it has arrived. */
+  readonly deliveries: {
+    id: Generated<number>
+    notice_id: number
+    /** The webhook that it goes to; `null`: by mail. */
+    webhook_id: number | null
+    due_at: number
+    attempts: Generated<number>
+    leased_until: number | null
+    last_error: string | null
+  }
+  readonly job_runs: {
+    name: string
+    last_run_at: number
+    outcome: string
   }
 }

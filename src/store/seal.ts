@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { GitgateError } from '../errors.js'
 import { Secret } from '../secret.js'
 
@@ -46,5 +46,21 @@ export class Sealer {
         { cause },
       )
     }
+  }
+
+  /**
+   * Signs a text that stays readable, so that who can write to the database alone can't make another (HMAC-SHA-256).
+   *
+   * @param purpose what it is: signed as one thing, it is no signature of another
+   */
+  sign(text: string, purpose: string): string {
+    return createHmac('sha256', this.#key).update(`${purpose}\n${text}`).digest('hex')
+  }
+
+  /** Whether a text was signed under this key. */
+  isSigned(text: string, purpose: string, signature: string): boolean {
+    const expected = Buffer.from(this.sign(text, purpose))
+    const given = Buffer.from(signature)
+    return given.length === expected.length && timingSafeEqual(given, expected)
   }
 }

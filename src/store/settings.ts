@@ -1,9 +1,10 @@
 import type { SettingStore } from '../policies/settings.js'
 import type { Queries } from './database.js'
 import { atomically, moveSecurityEpoch } from './database.js'
+import type { Trail } from './trail.js'
 
 /** Settings in the database. */
-export function settingStore(queries: Queries): SettingStore {
+export function settingStore(queries: Queries, trail: Trail): SettingStore {
   return {
     async list() {
       const rows = await queries.selectFrom('settings').select(['key', 'value']).execute()
@@ -19,11 +20,14 @@ export function settingStore(queries: Queries): SettingStore {
       atomically(queries, async (transaction) => {
         const set_at = now.getTime()
         for (const [key, value] of changes) {
+          const old = await transaction.selectFrom('settings').select('value').where('key', '=', key).executeTakeFirst()
           await transaction
             .insertInto('settings')
             .values({ key, value, set_at })
             .onConflict((conflict) => conflict.column('key').doUpdateSet({ value, set_at }))
             .execute()
+          const details = { from: old?.value ?? null, to: value }
+          await trail.record(transaction, { action: 'setting.changed', target: `setting:${key}`, details })
         }
         await moveSecurityEpoch(transaction)
       }),

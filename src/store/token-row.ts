@@ -5,7 +5,10 @@ import type { PersonalAccessToken } from '../tokens/token.js'
 import type { Schema } from './schema.js'
 
 /** A token's row, without its digest: nothing that reads tokens needs it. */
-export type TokenRow = Omit<Selectable<Schema['personal_access_tokens']>, 'token_digest'>
+export type TokenRow = Omit<
+  Selectable<Schema['personal_access_tokens']>,
+  'token_digest' | 'expiring_noticed_at' | 'expired_noticed_at'
+>
 
 /** A token from its row. */
 export function tokenFrom(row: TokenRow): PersonalAccessToken {
@@ -30,6 +33,7 @@ export function tokenFrom(row: TokenRow): PersonalAccessToken {
     lastUsedAt: instant(row.last_used_at),
     lastUsedIps: JSON.parse(row.last_used_ips) as string[],
     previousId: row.previous_personal_access_token_id,
+    issuedBy: row.issued_by,
   }
 }
 
@@ -55,6 +59,7 @@ export const TOKEN_COLUMNS = [
   'last_used_at',
   'last_used_ips',
   'previous_personal_access_token_id',
+  'issued_by',
 ] as const satisfies readonly (keyof TokenRow)[]
 
 function instant(milliseconds: number | null): Date | null {

@@ -8,14 +8,16 @@ import type { Queries } from './database.js'
 import { atomically, moveSecurityEpoch } from './database.js'
 import { TOKEN_COLUMNS, tokenFrom } from './token-row.js'
 import { searchTokens } from './token-search.js'
+import { tellEnd, tellIssue, tellRotation } from './token-trail.js'
+import type { Trail } from './trail.js'
 
 /** Tokens in the database. */
-export function tokenStore(queries: Queries): TokenStore {
+export function tokenStore(queries: Queries, trail: Trail): TokenStore {
   const select = () => queries.selectFrom('personal_access_tokens').select(TOKEN_COLUMNS)
 
   return {
     // A new token needs no new epoch: an unknown digest is never remembered.
-    add: (token) => atomically(queries, (transaction) => insert(transaction, token)),
+    add: (token) => atomically(queries, (transaction) => insert(transaction, token, trail)),
 
     async find(id) {
       const row = await select().where('id', '=', id).executeTakeFirst()
@@ -35,7 +37,12 @@ export function tokenStore(queries: Queries): TokenStore {
 
     search: (query, now, enforceExpiry) => searchTokens(queries, query, now, enforceExpiry),
 
-    revoke: (id, now) => atomically(queries, (transaction) => revoke(transaction, id, now, isNotRevoked(now))),
+    revoke: (id, now, rule) =>
+      atomically(queries, async (transaction) => {
+        const isRevoked = await revoke(transaction, id, now, isNotRevoked(now))
+        if (isRevoked) await tellEnd(transaction, id, rule, trail)
+        return isRevoked
+      }),
 
     revokeDescendants: (id, now) =>
       atomically(queries, async (transaction) => {
@@ -46,9 +53,9 @@ export function tokenStore(queries: Queries): TokenStore {
           .where('old.id', '=', id)
           .whereRef('successor.created_at', '>=', 'old.revoked_at')
           .execute()
-        const store = tokenStore(transaction)
+        const store = tokenStore(transaction, trail)
         for (const successor of successors) {
-          await store.revoke(successor.id, now)
+          await store.revoke(successor.id, now, `token ${id}, which was rotated, was used again`)
           await store.revokeDescendants(successor.id, now)
         }
       }),
@@ -56,7 +63,10 @@ export function tokenStore(queries: Queries): TokenStore {
     replace: (id, successor, endsAt) =>
       atomically(queries, async (transaction) => {
         const isOnlyOne = await revoke(transaction, id, endsAt, sql<SqlBool>`revoked_at IS NULL`)
-        return isOnlyOne ? insert(transaction, successor) : undefined
+        if (!isOnlyOne) return undefined
+        const token = await insert(transaction, successor, trail)
+        await tellRotation(transaction, id, token, endsAt, trail)
+        return token
       }),
 
     spend: (id, amount) => atomically(queries, (transaction) => spend(transaction, id, amount)),
@@ -76,7 +86,8 @@ export function tokenStore(queries: Queries): TokenStore {
   }
 }
 
-async function insert(queries: Queries, token: NewToken): Promise<PersonalAccessToken> {
+async function insert(queries: Queries, token: NewToken, trail: Trail): Promise<PersonalAccessToken> {
+  const { actor } = trail
   const values = {
     user_id: token.userId,
     name: token.name,
@@ -96,11 +107,14 @@ async function insert(queries: Queries, token: NewToken): Promise<PersonalAccess
     impersonation: token.impersonation ? (1 as const) : (0 as const),
     last_used_ips: '[]',
     previous_personal_access_token_id: token.previousId,
+    issued_by: actor.impersonator ?? actor.username ?? actor.operator,
   }
   await requireLivingParent(queries, token)
   try {
     const insertion = queries.insertInto('personal_access_tokens').values(values).returning(TOKEN_COLUMNS)
-    return tokenFrom(await insertion.executeTakeFirstOrThrow())
+    const issued = tokenFrom(await insertion.executeTakeFirstOrThrow())
+    await tellIssue(queries, issued, trail)
+    return issued
   } catch (error) {
     if (!hasSystemCode(error, 'SQLITE_CONSTRAINT_FOREIGNKEY')) throw error
     throw new GitgateError('not-found', 'the account was deleted in the meantime', { cause: error })

@@ -1,12 +1,14 @@
 import type { TwoFactorStore } from '../accounts/two-factor.js'
 import { GitgateError } from '../errors.js'
 import { Secret } from '../secret.js'
+import { userTarget } from './accounts.js'
 import type { Queries } from './database.js'
 import { atomically, moveSecurityEpoch } from './database.js'
 import type { Sealer } from './seal.js'
+import type { Trail } from './trail.js'
 
 /** Second factors in the database; the seeds are encrypted. */
-export function twoFactorStore(queries: Queries, sealer: Sealer): TwoFactorStore {
+export function twoFactorStore(queries: Queries, sealer: Sealer, trail: Trail): TwoFactorStore {
   return {
     async find(accountId) {
       const row = await queries
@@ -37,6 +39,10 @@ export function twoFactorStore(queries: Queries, sealer: Sealer): TwoFactorStore
           .values(recoveryHashes.map((hash) => ({ account_id: accountId, hash: hash.reveal() })))
           .execute()
         await moveSecurityEpoch(transaction)
+        await trail.record(transaction, {
+          action: 'two_factor.enabled',
+          target: await userTarget(transaction, accountId),
+        })
       }),
 
     disable: (accountId) =>
@@ -44,6 +50,10 @@ export function twoFactorStore(queries: Queries, sealer: Sealer): TwoFactorStore
         await transaction.deleteFrom('two_factors').where('account_id', '=', accountId).execute()
         await transaction.deleteFrom('recovery_codes').where('account_id', '=', accountId).execute()
         await moveSecurityEpoch(transaction)
+        await trail.record(transaction, {
+          action: 'two_factor.disabled',
+          target: await userTarget(transaction, accountId),
+        })
       }),
 
     async takeStep(accountId, step) {
@@ -57,10 +67,18 @@ export function twoFactorStore(queries: Queries, sealer: Sealer): TwoFactorStore
       return result.numUpdatedRows === 1n
     },
 
-    async takeRecoveryCode(id) {
-      const result = await queries.deleteFrom('recovery_codes').where('id', '=', id).executeTakeFirst()
-      return result.numDeletedRows === 1n
-    },
+    takeRecoveryCode: (id) =>
+      atomically(queries, async (transaction) => {
+        const taken = await transaction
+          .deleteFrom('recovery_codes')
+          .where('id', '=', id)
+          .returning('account_id')
+          .executeTakeFirst()
+        if (taken === undefined) return false
+        const target = await userTarget(transaction, taken.account_id)
+        await trail.record(transaction, { action: 'two_factor.recovery_code_used', target })
+        return true
+      }),
   }
 }
 

@@ -31,6 +31,8 @@ export type PersonalAccessToken = {
   readonly previousId: number | null
   /** The token that this one was derived from, with which it ends. */
   readonly parentId: number | null
+  /** Who made it: a username, or a user of the operating system; `null` where that was not noted yet. */
+  readonly issuedBy: string | null
 }
 
 /** What is stored when a token is issued. */
@@ -70,8 +72,13 @@ export interface TokenStore {
   list(filter: TokenFilter): Promise<PersonalAccessToken[]>
   /** A page of those that a query asks for. @param enforceExpiry the setting `enforce_pat_expiration` */
   search(query: TokenQuery, now: Date, enforceExpiry: boolean): Promise<TokenPage>
-  /** Revokes a token and all that were derived from it. @returns false when it was revoked before */
-  revoke(id: number, now: Date): Promise<boolean>
+  /**
+   * Revokes a token and all that were derived from it.
+   *
+   * @param rule why, where nobody asked for it
+   * @returns false when it was revoked before
+   */
+  revoke(id: number, now: Date, rule?: string): Promise<boolean>
   /**
    * Revokes what a token was rotated into, and what that was, and so on. One that was to live on for a while beside its
    * successor is used late rather than stolen: there the line ends.

@@ -40,6 +40,7 @@ function byToken(...scopes: Scope[]): Identity {
     budget: UNLIMITED,
     spent: { pushes: 0, bytes: 0 },
     parentId: null,
+    issuedBy: null,
   }
   const plain = { id: 7, userId: 1, name: 'ci', createdAt: NOON, impersonation: false, lastUsedIps: [] }
   return { kind: 'token', account: alice, token: { ...never, ...plain, scopes } }

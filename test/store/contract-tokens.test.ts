@@ -20,6 +20,7 @@ t.test('a token is kept as it was added, and found by its number and its digest'
     revokedAt: null,
     lastUsedAt: null,
     lastUsedIps: [],
+    issuedBy: null,
   })
   t.strictSame(await store.tokens.find(token.id), token)
   t.strictSame(await store.tokens.findByDigest(digest), token)

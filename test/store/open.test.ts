@@ -156,15 +156,17 @@ t.test('a key is made once, may lie elsewhere, and is refused when it is none', 
   t.equal(readFileSync(key, 'utf8'), text)
 
   const elsewhere = join(t.testdirName, 'elsewhere')
-  await openStore(folder, elsewhere).close()
+  await openStore(join(t.testdirName, 'other'), elsewhere).close()
   t.equal(modeOf(elsewhere), '600')
+  t.throws(() => openStore(folder, `${elsewhere}.lost`), { code: 'store', message: /is missing, and what is in/ })
   for (const wrong of ['', 'no key', Buffer.alloc(31).toString('base64'), Buffer.alloc(33).toString('base64')]) {
     writeFileSync(key, wrong)
     t.throws(() => openStore(folder, undefined), { code: 'store', message: /is no key: it holds the base64 of 32/ })
     t.equal(readFileSync(key, 'utf8'), wrong, 'and is left as it was')
   }
   const nowhere = join(t.testdirName, 'no', 'such', 'folder')
-  t.throws(() => openStore(folder, nowhere), { code: 'store', message: /the key .* can't be used/ })
+  const fresh = join(t.testdirName, 'fresh')
+  t.throws(() => openStore(fresh, nowhere), { code: 'store', message: /the key .* can't be used/ })
 })
 
 t.test('a database of a newer gitgate is refused, and left as it was', async (t) => {
@@ -242,6 +244,7 @@ t.test('programs that start at once make one schema and one key, and none of the
   const store = openStore(folder, undefined)
   t.equal((await store.accounts.list()).length, 4)
   for (const { id } of await store.accounts.list()) t.equal((await store.twoFactors.find(id))?.seed.reveal(), SEED)
+  t.match(await store.audit.verify(), { rows: 8, flaw: undefined }, 'they have written one chain')
   await store.close()
   t.ok(existsSync(join(folder, 'gitgate.sqlite3')))
 })

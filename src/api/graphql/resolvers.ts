@@ -135,7 +135,7 @@ export function rootOf(options: ApiOptions) {
       { caller }: GraphqlContext,
     ) =>
       perform(input, async () => {
-        const { account, token } = requireWriter(caller, true)
+        const { account, token, stores } = requireWriter(caller, true)
         const now = access.now()
         const wish = {
           name: input.name,
@@ -145,7 +145,14 @@ export function rootOf(options: ApiOptions) {
           restrictions: parseRestrictions(input.repositories ?? [], input.refs ?? []),
           budget: UNLIMITED,
         }
-        const issued = await deriveToken(tokens, account, token, wish, issueRules(await access.settings(), now), now)
+        const issued = await deriveToken(
+          stores.tokens,
+          account,
+          token,
+          wish,
+          issueRules(await access.settings(), now),
+          now,
+        )
         return { token: issued.secret.reveal(), personalAccessToken: await nodeOf(issued.token) }
       }),
 
@@ -155,14 +162,22 @@ export function rootOf(options: ApiOptions) {
         const old = await requireOwn(writer, input.id)
         const now = access.now()
         const rules = issueRules(await access.settings(), now)
-        const issued = await rotateToken(tokens, writer.account, old, expiryOf(input.expiresAt), rules, now)
+        const issued = await rotateToken(
+          writer.stores.tokens,
+          writer.account,
+          old,
+          expiryOf(input.expiresAt),
+          rules,
+          now,
+        )
         return { token: issued.secret.reveal(), personalAccessToken: await nodeOf(issued.token) }
       }),
 
     personalAccessTokenRevoke: ({ input }: Input<{ id: string }>, { caller }: GraphqlContext) =>
       perform(input, async () => {
-        const token = await requireOwn(requireWriter(caller, false), input.id)
-        await tokens.revoke(token.id, access.now())
+        const writer = requireWriter(caller, false)
+        const token = await requireOwn(writer, input.id)
+        await writer.stores.tokens.revoke(token.id, access.now())
         return {}
       }),
   }

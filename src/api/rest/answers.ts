@@ -94,3 +94,47 @@ export const ProtectedBranchAnswer = Type.Object(
   },
   { description: 'a protected branch' },
 )
+
+const NullableText = Type.Union([Text, Type.Null()])
+const NullableInteger = Type.Union([Type.Integer(), Type.Null()])
+
+/** A row of the audit trail. */
+export const AuditRowAnswer = Type.Object(
+  {
+    id: Type.Integer({ description: 'counts without gaps' }),
+    at: Text,
+    action: Text,
+    decision: Text,
+    rule: NullableText,
+    via: Text,
+    operator: NullableText,
+    account_id: NullableInteger,
+    user: NullableText,
+    token_id: NullableInteger,
+    impersonator: NullableText,
+    ip: NullableText,
+    user_agent: NullableText,
+    request_id: NullableText,
+    repository: NullableText,
+    service: NullableText,
+    refs: Type.Union([Type.Array(Type.Object({ ref: Text, old: Text, new: Text })), Type.Null()]),
+    bytes_in: NullableInteger,
+    bytes_out: NullableInteger,
+    target: NullableText,
+    details: Type.Union([Type.Object({}), Type.Null()]),
+    hash: Text,
+  },
+  { description: 'something that happened' },
+)
+
+/** The end of the audit trail. */
+export const AuditHeadAnswer = Type.Object(
+  { id: Type.Integer(), hash: Text },
+  { description: 'the last row, and the hash of it and all before it' },
+)
+
+/** What came of checking the audit trail. */
+export const VerificationAnswer = Type.Object(
+  { ok: Type.Boolean(), rows: Type.Integer(), first: Type.Integer(), head: AuditHeadAnswer, flaw: NullableText },
+  { description: 'whether all rows are as they were written; if not, which is the first that is not' },
+)

@@ -14,6 +14,7 @@ import { watchMethods } from './methods.js'
 import { openApiOf } from './openapi.js'
 import type { ApiOptions } from './options.js'
 import { parseForm } from './parameters.js'
+import { auditRoutes } from './routes/audit.js'
 import { impersonationRoutes } from './routes/impersonation.js'
 import { instanceRoutes } from './routes/instance.js'
 import { projectRoutes } from './routes/projects.js'
@@ -80,6 +81,7 @@ export async function restApi(options: ApiOptions): Promise<Front> {
         impersonationRoutes,
         projectRoutes,
         rightsRoutes,
+        auditRoutes,
       ])
         add(typed, options)
       typed.get('/openapi.json', { schema: { hide: true }, config: { needs: { scopes: 'any' } } }, () => app.swagger())

@@ -1,15 +1,23 @@
 import type { FastifyRequest } from 'fastify'
-import type { Account, AccountStore } from '../../accounts/account.js'
-import type { Access } from '../../access/access.js'
+import type { Account } from '../../accounts/account.js'
+import type { TokenVerdict } from '../../access/authenticate.js'
+import type { Actor } from '../../audit/event.js'
+import { auditEvent, THE_GATE } from '../../audit/event.js'
 import type { HttpExchange } from '../../http.js'
 import { Secret } from '../../secret.js'
 import type { Scope } from '../../tokens/scope.js'
-import type { PersonalAccessToken, TokenStore } from '../../tokens/token.js'
+import type { PersonalAccessToken } from '../../tokens/token.js'
 import { isLimited } from '../../tokens/token.js'
 import { ApiError, badParameter, forbidden, insufficientScope, invalidToken, unauthorized } from './errors.js'
+import type { ApiOptions, ApiStores } from './options.js'
 
 /** Who calls the API, and with which token. With `sudo` the account is somebody else's than the token. */
-export type Caller = { readonly account: Account; readonly token: PersonalAccessToken }
+export type Caller = {
+  readonly account: Account
+  readonly token: PersonalAccessToken
+  /** For changes on the caller's behalf. */
+  readonly stores: ApiStores
+}
 
 /** What a route asks of its caller. */
 export type RouteNeeds = {
@@ -21,11 +29,7 @@ export type RouteNeeds = {
 }
 
 /** What finding out about a caller needs. */
-export type CallerOptions = {
-  readonly access: Access
-  readonly accounts: AccountStore
-  readonly tokens: TokenStore
-}
+export type CallerOptions = Pick<ApiOptions, 'access' | 'accounts' | 'as' | 'recorder'>
 
 const REVOKED = 'Token was revoked. You have to re-authorize from the user.'
 const EXPIRED = 'Token is expired. You can either do re-authorization or token refresh.'
@@ -41,11 +45,19 @@ export async function identifyCaller(
   request: FastifyRequest,
   exchange: HttpExchange,
   needs: RouteNeeds,
-  { access, accounts, tokens }: CallerOptions,
+  options: CallerOptions,
 ): Promise<Caller> {
+  const { access, accounts } = options
   const secret = secretOf(request)
   if (secret === undefined) throw unauthorized()
   const verdict = await access.identifyToken(secret, exchange.ip)
+  if (verdict.kind !== 'identified') {
+    exchange.record.rule = RULES[verdict.kind]
+    const token = 'token' in verdict ? verdict.token : undefined
+    const actor = actorOf(exchange, undefined, token)
+    const rule = RULES[verdict.kind]
+    options.recorder.noteRefusal(auditEvent(actor, access.now(), { action: 'auth.refused', decision: 'refused', rule }))
+  }
   switch (verdict.kind) {
     case 'unknown':
       throw unauthorized()
@@ -53,7 +65,9 @@ export async function identifyCaller(
       throw invalidToken(EXPIRED)
     case 'revoked':
       // Whoever still presents it may have stolen it before it was rotated: those that came of it end, too.
-      await tokens.revokeDescendants(verdict.token.id, access.now())
+      await options
+        .as(actorOf(exchange, undefined, verdict.token))
+        .tokens.revokeDescendants(verdict.token.id, access.now())
       throw invalidToken(REVOKED)
     case 'impersonation-off':
       throw invalidToken(IMPERSONATION_OFF)
@@ -77,12 +91,47 @@ export async function identifyCaller(
       if (needs.admin && !acting.admin) throw forbidden()
       const isReading = request.method === 'GET' || request.method === 'HEAD'
       if (!isReading && !needs.takesLimited && isLimited(token)) throw forbidden('A limited token can only read')
-      return { account: acting, token }
+      const impersonator = sudo === undefined ? (token.impersonation ? token.issuedBy : null) : account.username
+      const actor = { ...actorOf(exchange, acting, token), impersonator }
+      return { account: acting, token, stores: options.as(actor) }
     }
   }
 }
 
-async function sudoAs(wanted: string, { account, token }: Caller, accounts: AccountStore): Promise<Account> {
+/** By which rule a token was refused, for the log and the trail. */
+const RULES: Readonly<Record<Exclude<TokenVerdict['kind'], 'identified'>, string>> = {
+  unknown: 'unknown token',
+  expired: 'token expired',
+  revoked: 'token revoked',
+  'impersonation-off': 'impersonation_enabled is off',
+  'tokens-off': 'disable_personal_access_tokens',
+  blocked: 'account blocked',
+}
+
+const MAX_USER_AGENT = 255
+
+function actorOf(
+  { ip, requestId, request }: HttpExchange,
+  account: Account | undefined,
+  token: PersonalAccessToken | undefined,
+): Actor {
+  return {
+    ...THE_GATE,
+    via: 'api',
+    accountId: account?.id ?? token?.userId ?? null,
+    username: account?.username ?? null,
+    tokenId: token?.id ?? null,
+    ip,
+    userAgent: request.headers['user-agent']?.slice(0, MAX_USER_AGENT) ?? null,
+    requestId,
+  }
+}
+
+async function sudoAs(
+  wanted: string,
+  { account, token }: Pick<Caller, 'account' | 'token'>,
+  accounts: CallerOptions['accounts'],
+): Promise<Account> {
   if (!account.admin) throw forbidden('Must be admin to use sudo')
   if (!token.scopes.includes('sudo')) throw insufficientScope(['sudo'])
   const target = /^\d{1,15}$/.test(wanted)

@@ -9,6 +9,7 @@ import type { IssuedToken } from '../../tokens/issue.js'
 import { issueToken } from '../../tokens/issue.js'
 import { parseRestrictions } from '../../tokens/restriction.js'
 import { ALL_SCOPES } from '../../tokens/scope.js'
+import type { Caller } from './caller.js'
 import { badParameter } from './errors.js'
 import type { ApiOptions } from './options.js'
 import { Name, NullableDate } from './parameters.js'
@@ -43,7 +44,8 @@ export const NewToken = Type.Object({
 
 /** Issues what a body asks for. @throws ApiError 422 with what a rule allows */
 export async function issue(
-  { tokens, access }: ApiOptions,
+  { access }: ApiOptions,
+  { stores }: Caller,
   owner: Account,
   body: Type.Static<typeof NewToken>,
   impersonation: boolean,
@@ -58,7 +60,7 @@ export async function issue(
     ...limitsOf(body),
   }
   if (draft.scopes.length === 0) throw badParameter('scopes', 'is missing')
-  return await issueToken(tokens, owner, draft, issueRules(await access.settings(), now), now)
+  return await issueToken(stores.tokens, owner, draft, issueRules(await access.settings(), now), now)
 }
 
 /** The limits that a body asks for. @throws GitgateError `invalid` */

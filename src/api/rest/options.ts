@@ -3,18 +3,33 @@ import type { GrantStore } from '../../access/grant.js'
 import type { ProtectionStore } from '../../access/protection.js'
 import type { AccountStore } from '../../accounts/account.js'
 import type { Passwords } from '../../accounts/password.js'
+import type { Actor } from '../../audit/event.js'
+import type { AuditRecorder } from '../../audit/recorder.js'
+import type { AuditStore } from '../../audit/trail.js'
 import type { SettingStore } from '../../policies/settings.js'
 import type { RepositoryPath } from '../../protocol/repository-path.js'
 import type { TokenStore } from '../../tokens/token.js'
 
-/** What the API is made of. */
-export type ApiOptions = {
-  readonly access: Access
+/** The stores that change things on somebody's behalf. */
+export type ApiStores = {
   readonly accounts: AccountStore
   readonly tokens: TokenStore
   readonly grants: GrantStore
   readonly protections: ProtectionStore
   readonly settings: SettingStore
+}
+
+/** What the API is made of. Its own stores are for reading: whatever is changed, somebody has changed it. */
+export type ApiOptions = {
+  readonly access: Access
+  readonly accounts: Pick<AccountStore, 'find' | 'findByUsername' | 'list'>
+  readonly tokens: Pick<TokenStore, 'find' | 'list' | 'search'>
+  readonly grants: Pick<GrantStore, 'list'>
+  readonly protections: Pick<ProtectionStore, 'list'>
+  readonly audit: AuditStore
+  /** Told of refused credentials. */
+  readonly recorder: Pick<AuditRecorder, 'noteRefusal'>
+  readonly as: (actor: Actor) => ApiStores
   readonly passwords: Passwords
   /** The repositories that are there; none where another server keeps them. */
   readonly listRepositories: () => readonly RepositoryPath[]

@@ -75,7 +75,7 @@ export function impersonationRoutes(api: Api, options: ApiOptions): void {
     async (request, reply) => {
       const owner = await requireUser(request.params.user_id)
       try {
-        const { token, secret } = await issue(options, owner, request.body, true)
+        const { token, secret } = await issue(options, request.caller, owner, request.body, true)
         return await reply.status(201).send({ ...(await entityOf(token)), token: secret.reveal() })
       } catch (error) {
         throw error instanceof GitgateError ? invalidField(fieldOf(error.message), error.message) : error
@@ -102,7 +102,7 @@ export function impersonationRoutes(api: Api, options: ApiOptions): void {
       if (since !== undefined && Math.floor(changed / 1_000) * 1_000 > Date.parse(since)) {
         throw new ApiError(412, { message: '412 Precondition Failed' })
       }
-      await tokens.revoke(token.id, access.now())
+      await request.caller.stores.tokens.revoke(token.id, access.now())
       return await reply.status(204).send()
     },
   )

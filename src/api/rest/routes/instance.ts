@@ -19,7 +19,7 @@ const AllSettings = Type.Object(
 
 /** What concerns the instance: its version and its settings. */
 export function instanceRoutes(api: Api, options: ApiOptions): void {
-  const { access, settings } = options
+  const { access } = options
   const tags = ['instance']
   const version = versionEntity(options.version)
   const readers = { needs: { scopes: ['read_user', 'api', 'read_api'] as const } }
@@ -68,7 +68,7 @@ export function instanceRoutes(api: Api, options: ApiOptions): void {
     async (request) => {
       const given = request.body as Record<string, unknown>
       const changes = SETTING_KEYS.filter((key) => Object.hasOwn(given, key)).map((key) => readSetting(key, given[key]))
-      await settings.set(new Map(changes), access.now())
+      await request.caller.stores.settings.set(new Map(changes), access.now())
       return await access.settings()
     },
   )

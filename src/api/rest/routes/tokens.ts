@@ -17,6 +17,7 @@ import { answers, nothing } from '../openapi.js'
 import type { ApiOptions } from '../options.js'
 import { windowOf } from '../pagination.js'
 import { Id, MinAccessLevel, Name, NullableDate, Page } from '../parameters.js'
+import type { Caller } from '../caller.js'
 import { visibleProjects } from '../visible-projects.js'
 
 /** Personal access tokens (GitLab's API: personal access tokens). */
@@ -47,12 +48,16 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
     throw caller.account.admin ? notFound() : unauthorized()
   }
 
-  const rotate = async (old: PersonalAccessToken, body: { expires_at?: string | null; grace?: string } | undefined) => {
+  const rotate = async (
+    { stores }: Caller,
+    old: PersonalAccessToken,
+    body: { expires_at?: string | null; grace?: string } | undefined,
+  ) => {
     const owner = await requireOwner(options, old)
     const now = access.now()
     try {
       return await rotateToken(
-        tokens,
+        stores.tokens,
         owner,
         old,
         wantedExpiry(body?.expires_at),
@@ -106,7 +111,7 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
         response: answers(NewTokenAnswer),
       },
     },
-    async (request) => withSecret(await rotate(request.caller.token, request.body)),
+    async (request) => withSecret(await rotate(request.caller, request.caller.token, request.body)),
   )
 
   api.post(
@@ -126,7 +131,7 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
       if (params.id === caller.token.id && body.grace !== undefined) {
         throw forbidden('A token can not rotate itself with grace')
       }
-      return await withSecret(await rotate(await requireVisible(request, params.id), body))
+      return await withSecret(await rotate(caller, await requireVisible(request, params.id), body))
     },
   )
 
@@ -137,7 +142,7 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
       config: { needs: { scopes: 'any', takesLimited: true } },
     },
     async (request, reply) => {
-      await tokens.revoke(request.caller.token.id, access.now())
+      await request.caller.stores.tokens.revoke(request.caller.token.id, access.now())
       return await reply.status(204).send()
     },
   )
@@ -148,9 +153,9 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
     async (request, reply) => {
       const token = await tokens.find(request.params.id)
       if (token === undefined) throw new ApiError(404, { message: '404 Not found' })
-      const { account } = request.caller
+      const { account, stores } = request.caller
       if (!account.admin && (token.userId !== account.id || token.impersonation)) throw badRequest()
-      await tokens.revoke(token.id, access.now())
+      await stores.tokens.revoke(token.id, access.now())
       return await reply.status(204).send()
     },
   )
@@ -170,7 +175,7 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
     async (request, reply) => {
       const owner = await accounts.find(request.params.user_id)
       if (owner === undefined) throw notFound('User')
-      const issued = await issue(options, owner, request.body, false)
+      const issued = await issue(options, request.caller, owner, request.body, false)
       return await reply.status(201).send(await withSecret(issued))
     },
   )
@@ -196,7 +201,7 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
       config: { needs: { takesLimited: true } },
     },
     async (request, reply) => {
-      const { account, token } = request.caller
+      const { account, token, stores } = request.caller
       const { body } = request
       if (token.userId !== account.id) throw forbidden('A token is derived for its owner, not with sudo')
       const now = access.now()
@@ -209,7 +214,14 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
         description: body.description ?? null,
         ...limitsOf(body),
       }
-      const issued = await deriveToken(tokens, account, token, wish, issueRules(await access.settings(), now), now)
+      const issued = await deriveToken(
+        stores.tokens,
+        account,
+        token,
+        wish,
+        issueRules(await access.settings(), now),
+        now,
+      )
       return await reply.status(201).send(await withSecret(issued))
     },
   )

@@ -98,7 +98,7 @@ export function userRoutes(api: Api, options: ApiOptions): void {
       if (secret !== null) field('password', () => checkNewPassword(secret, { username, email }))
       const passwordHash = secret === null ? null : await options.passwords.hash(secret)
       try {
-        const account = await accounts.add(
+        const account = await request.caller.stores.accounts.add(
           { username, name, email, admin: isAdmin, passwordHash },
           options.access.now(),
         )
@@ -134,7 +134,7 @@ export function userRoutes(api: Api, options: ApiOptions): void {
       async (request, reply) => {
         const account = await accounts.find(request.params.id)
         if (account === undefined) throw notFound('User')
-        await accounts.setState(account.id, state)
+        await request.caller.stores.accounts.setState(account.id, state)
         return await reply.status(201).send(true)
       },
     )

@@ -1,0 +1,90 @@
+import { hash } from 'node:crypto'
+
+/** A place in the chain: a row's number, and the hash of it and all before it. */
+export type ChainHead = { readonly id: number; readonly hash: string }
+
+/** Where a chain begins: before the first row. */
+export const CHAIN_START: ChainHead = { id: 0, hash: '0'.repeat(64) }
+
+/** The values of a row in the order of its columns, but for the hash. */
+export type ChainedValues = readonly (string | number | null)[]
+
+/** A row as the chain sees it. */
+export type Link = ChainHead & { readonly values: ChainedValues }
+
+/** The hash of a row: SHA-256 over the hash of the row before it, a line feed, and its values as JSON. */
+export function linkHash(previous: string, values: ChainedValues): string {
+  return hash('sha256', `${previous}\n${JSON.stringify(values)}`)
+}
+
+/** What is wrong with a chain. Rows are named by their number; the first is what counts. */
+export type Flaw =
+  /** A row is not what was written there: it was changed, moved or put in. */
+  | { readonly kind: 'changed'; readonly id: number }
+  /** Rows are missing, from one to another. */
+  | { readonly kind: 'removed'; readonly id: number; readonly to: number }
+  /** A row stands where none was written. */
+  | { readonly kind: 'added'; readonly id: number }
+  /** The rows fit each other, but not the head that is kept elsewhere: all from somewhere on was written anew. */
+  | { readonly kind: 'rewritten'; readonly id: number }
+  /** What is kept about the chain's ends is not what the gate wrote. */
+  | { readonly kind: 'ends-changed' }
+  /** The gate found so, and noted it in a row. */
+  | { readonly kind: 'noted'; readonly id: number }
+
+/** Follows a chain row by row. */
+export class ChainWalk {
+  #last: ChainHead
+  readonly #anchor: ChainHead | undefined
+
+  /**
+   * @param start what the first row follows
+   * @param anchor a head that was kept elsewhere, which the chain must hold
+   */
+  constructor(start: ChainHead, anchor?: ChainHead) {
+    this.#last = start
+    this.#anchor = anchor
+  }
+
+  /** The last row that was right. */
+  get last(): ChainHead {
+    return this.#last
+  }
+
+  /** Takes the next row. @returns what is wrong with it */
+  take({ id, hash: given, values }: Link): Flaw | undefined {
+    const expected = this.#last.id + 1
+    if (id < expected) return { kind: 'added', id }
+    if (id > expected) return { kind: 'removed', id: expected, to: id - 1 }
+    if (given !== linkHash(this.#last.hash, values)) return { kind: 'changed', id }
+    if (id === this.#anchor?.id && given !== this.#anchor.hash) return { kind: 'rewritten', id }
+    this.#last = { id, hash: given }
+    return undefined
+  }
+
+  /** Ends the walk. @param head the chain's, as the gate signed it. @returns what is wrong with its end */
+  end(head: ChainHead): Flaw | undefined {
+    const wanted = this.#anchor === undefined ? head.id : Math.max(head.id, this.#anchor.id)
+    if (this.#last.id < wanted) return { kind: 'removed', id: this.#last.id + 1, to: wanted }
+    if (this.#last.id > head.id) return { kind: 'added', id: head.id + 1 }
+    return this.#last.hash === head.hash ? undefined : { kind: 'rewritten', id: head.id }
+  }
+}
+
+/** One line about a flaw. */
+export function describeFlaw(flaw: Flaw): string {
+  switch (flaw.kind) {
+    case 'changed':
+      return `row ${flaw.id} is not what was written there: it was changed, moved or put in, or the hash of the row before it was changed`
+    case 'removed':
+      return flaw.to === flaw.id ? `row ${flaw.id} was removed` : `rows ${flaw.id} to ${flaw.to} were removed`
+    case 'added':
+      return `row ${flaw.id} was added by something else than gitgate`
+    case 'rewritten':
+      return `the trail was written anew: the hash of row ${flaw.id} is another one`
+    case 'noted':
+      return `row ${flaw.id} notes that the ends of the trail were found changed: rows before it may have been removed`
+    case 'ends-changed':
+      return 'what is kept about the ends of the trail was changed, or the key is another one'
+  }
+}

@@ -1,0 +1,128 @@
+/** By which way something was asked for; `gate`: by nobody, the gate does it by itself. */
+export type Via = 'git' | 'api' | 'cli' | 'gate'
+
+/** Who does something, and from where. */
+export type Actor = {
+  readonly via: Via
+  /** The operating system's user, for commands. */
+  readonly operator: string | null
+  readonly accountId: number | null
+  readonly username: string | null
+  readonly tokenId: number | null
+  /** Who acts in the account's name: with `sudo`, or by an impersonation token that they made. */
+  readonly impersonator: string | null
+  readonly ip: string | null
+  readonly userAgent: string | null
+  readonly requestId: string | null
+}
+
+/** What the gate does by itself, as by a schedule. */
+export const THE_GATE: Actor = {
+  via: 'gate',
+  operator: null,
+  accountId: null,
+  username: null,
+  tokenId: null,
+  impersonator: null,
+  ip: null,
+  userAgent: null,
+  requestId: null,
+}
+
+/** Everything that the trail tells about; what stands before the dot is what it is about. */
+export const AUDIT_ACTIONS = [
+  'user.added',
+  'user.blocked',
+  'user.unblocked',
+  'user.password_changed',
+  'user.notices_changed',
+  'user.deleted',
+  'two_factor.enabled',
+  'two_factor.disabled',
+  'two_factor.recovery_code_used',
+  'token.created',
+  'token.derived',
+  'token.rotated',
+  'token.revoked',
+  'grant.set',
+  'grant.removed',
+  'protection.set',
+  'protection.removed',
+  'setting.changed',
+  'webhook.set',
+  'webhook.removed',
+  'repository.created',
+  'repository.renamed',
+  'repository.deleted',
+  'audit.pruned',
+  /** What is kept about the ends of the trail was found changed; the trail goes on from its last row. */
+  'audit.ends_changed',
+  /** Credentials were refused. */
+  'auth.refused',
+  /** The advertisement of refs, before a fetch or a push. */
+  'git.refs',
+  'git.fetch',
+  /** A push is about to be handed to the Git server, or was refused. */
+  'git.push',
+  /** How a push ended that was handed over. */
+  'git.pushed',
+] as const
+
+export type AuditAction = (typeof AUDIT_ACTIONS)[number]
+
+/** What became of it; `cut`: it was revoked while it ran. */
+export const AUDIT_DECISIONS = ['allowed', 'refused', 'failed', 'aborted', 'cut'] as const
+
+export type AuditDecision = (typeof AUDIT_DECISIONS)[number]
+
+/** What a push asks for one ref: object ids in hexadecimal, zeros for none. */
+export type RefChange = { readonly ref: string; readonly old: string; readonly new: string }
+
+/** Something that happened, as the trail keeps it. */
+export type AuditEvent = Actor & {
+  readonly at: Date
+  readonly action: AuditAction
+  readonly decision: AuditDecision
+  /** What decided. */
+  readonly rule: string | null
+  readonly repository: string | null
+  /** Git's service: `git-upload-pack` or `git-receive-pack`. */
+  readonly service: string | null
+  readonly refs: readonly RefChange[] | null
+  readonly bytesIn: number | null
+  readonly bytesOut: number | null
+  /** What was changed, such as `token:5`, `user:alice`, `setting:push_to_create`. */
+  readonly target: string | null
+  /** More about it; never a secret. */
+  readonly details: Readonly<Record<string, unknown>> | null
+}
+
+/** An event in its place in the chain. */
+export type AuditRow = AuditEvent & {
+  /** Counts from 1 without gaps. */
+  readonly id: number
+  /** Of this row and, through the hash of the one before, of all before it. */
+  readonly hash: string
+}
+
+/** An event that differs from nothing in what is given. */
+export function auditEvent(
+  actor: Actor,
+  at: Date,
+  given: Pick<AuditEvent, 'action'> & Partial<Omit<AuditEvent, keyof Actor>>,
+): AuditEvent {
+  return {
+    ...actor,
+    at,
+    decision: 'allowed',
+    rule: null,
+    repository: null,
+    service: null,
+    refs: null,
+    bytesIn: null,
+    bytesOut: null,
+    target: null,
+    details: null,
+    ...given,
+  }
+}

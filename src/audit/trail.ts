@@ -1,0 +1,60 @@
+import type { ChainHead, Flaw } from './chain.js'
+import type { AuditDecision, AuditEvent, AuditRow, Via } from './event.js'
+import type { Usage } from './usage.js'
+
+/** Which rows of the trail are wanted; what is not given does not matter. */
+export type AuditQuery = {
+  /** A username: who did it, in whose name it was done, or whose account it was done to. */
+  readonly user?: string
+  /** Numbers of tokens: that did it, or that it was done to. */
+  readonly tokens?: readonly number[]
+  /** A repository, or a pattern with `*` for anything. */
+  readonly repository?: string
+  /** An action, or all that begin with what stands before the dot: `git`. */
+  readonly action?: string
+  readonly decision?: AuditDecision
+  readonly via?: Via
+  readonly ip?: string
+  /** The earliest and the latest instant. */
+  readonly since?: Date
+  readonly until?: Date
+  /** Only rows after, or before, this number. */
+  readonly after?: number
+  readonly before?: number
+  /** How many at most. */
+  readonly limit: number
+  /** Oldest first, from the oldest on. @default newest first */
+  readonly oldestFirst?: boolean
+}
+
+/** What came of checking a trail. */
+export type Verification = {
+  /** How many rows were right before the first that was not, or in all. */
+  readonly rows: number
+  readonly first: ChainHead
+  readonly head: ChainHead
+  readonly flaw: Flaw | undefined
+}
+
+/** Where the trail is kept. Rows are added, and the oldest pruned; nothing is ever changed. */
+export interface AuditStore {
+  /** Adds events in one transaction. */
+  record(events: readonly AuditEvent[]): Promise<void>
+  list(query: AuditQuery): Promise<AuditRow[]>
+  /** What tokens did since an instant, added up. */
+  usage(tokens: readonly number[], since: Date): Promise<Usage[]>
+  /** When the trail begins; `undefined` where it is empty. */
+  begin(): Promise<Date | undefined>
+  /** The end of the chain. */
+  head(): Promise<ChainHead>
+  /**
+   * Reads the whole trail and checks each row against the one before it.
+   *
+   * @param anchor a head that was kept elsewhere
+   * @param onProgress is told now and then how many rows were read
+   * @throws GitgateError `invalid` when the anchor's row was pruned
+   */
+  verify(anchor?: ChainHead, onProgress?: (rows: number) => void): Promise<Verification>
+  /** Deletes the rows from before an instant, and notes where the chain begins from then on. @returns how many */
+  prune(before: Date): Promise<number>
+}

@@ -1,0 +1,98 @@
+import { readFileSync } from 'node:fs'
+import type { Access } from './access/access.js'
+import type { Config, UpstreamConfig } from './config.js'
+import { embeddedGit, emptyRepositoryIn } from './embedded-git/backend.js'
+import { findGit } from './embedded-git/git-program.js'
+import { RepositoryFolder } from './embedded-git/repository-folder.js'
+import { GitgateError, messageOf } from './errors.js'
+import type { Logger } from './log.js'
+import type { ReadinessCheck } from './operations.js'
+import type { Backend } from './protocol/backend.js'
+import type { RepositoryPath } from './protocol/repository-path.js'
+import type { ServedBackend } from './store/facts.js'
+import { upstream } from './upstream/backend.js'
+import { openConnections } from './upstream/connections.js'
+import type { Target } from './upstream/forward.js'
+import { createForward } from './upstream/forward.js'
+import { isReachable } from './upstream/reach.js'
+
+/** A backend, and what the gate says and asks of it. */
+export type OpenBackend = {
+  readonly backend: Backend
+  /** For commands that work beside the gate. */
+  readonly served: ServedBackend
+  /** For the log. */
+  readonly description: Readonly<Record<string, string>>
+  readonly listRepositories: () => readonly RepositoryPath[]
+  readonly check: ReadinessCheck
+  readonly close: () => void
+}
+
+/** What a backend is made of beside the configuration. */
+export type BackendNeeds = {
+  readonly log: Logger
+  readonly access: Pick<Access, 'settings'>
+  /** Where people reach the gate. */
+  readonly baseUrl: () => string
+  /** The gate's name in `Via`. */
+  readonly pseudonym: string
+}
+
+/** Opens the Git server that the configuration wants: the embedded one, or one elsewhere. */
+export async function openBackend(config: Config, needs: BackendNeeds): Promise<OpenBackend> {
+  return config.upstream === undefined ? await openEmbedded(config, needs) : openUpstream(config.upstream, needs)
+}
+
+async function openEmbedded(config: Config, { log, access }: BackendNeeds): Promise<OpenBackend> {
+  const git = await findGit(config.git)
+  const folder = new RepositoryFolder(config.repos)
+  const removed = await folder.tidy()
+  if (removed > 0) log.info({ removed }, 'removed what pushes that were killed had left')
+  const backend = await embeddedGit({
+    git,
+    folder,
+    emptyRepository: emptyRepositoryIn(config.data),
+    receiveMaxInputSize: async () => (await access.settings()).receive_max_input_size,
+  })
+  return {
+    backend,
+    served: { root: folder.root },
+    description: { repositories: folder.root, git: git.version },
+    listRepositories: () => folder.list(),
+    check: { name: 'repositories', check: () => Promise.resolve(folder.isUsable()) },
+    close: () => undefined,
+  }
+}
+
+function openUpstream(config: UpstreamConfig, { baseUrl, pseudonym }: BackendNeeds): OpenBackend {
+  const { url, authorization, headersTimeout } = config
+  const connections = openConnections(url.protocol === 'https:')
+  const backend = upstream({
+    forward: createForward(targetOf(config)),
+    connections,
+    introduction: { authorization, publicUrl: baseUrl, pseudonym },
+    headersTimeout,
+  })
+  return {
+    backend,
+    served: { upstream: url.href },
+    description: { upstream: url.href },
+    listRepositories: () => [],
+    check: { name: 'upstream', check: () => isReachable(url) },
+    close: () => connections.close(),
+  }
+}
+
+/**
+ * Where an upstream is, and whom it is trusted by.
+ *
+ * @throws GitgateError `configuration` when the certificates can't be read
+ */
+export function targetOf({ url, ca }: UpstreamConfig): Target {
+  if (ca === undefined) return { url, ca }
+  try {
+    return { url, ca: readFileSync(ca) }
+  } catch (cause) {
+    throw new GitgateError('configuration', `${ca} can't be read: ${messageOf(cause)}`, { cause })
+  }
+}

@@ -1,0 +1,181 @@
+import type { Command } from 'commander'
+import type { ChainHead } from '../audit/chain.js'
+import { describeFlaw } from '../audit/chain.js'
+import { auditEntity } from '../audit/entity.js'
+import type { AuditRow } from '../audit/event.js'
+import { AUDIT_ACTIONS, AUDIT_DECISIONS } from '../audit/event.js'
+import type { AuditQuery } from '../audit/trail.js'
+import { GitgateError } from '../errors.js'
+import { printable } from '../printable.js'
+import type { CliContext, OpenCli } from './context.js'
+import { addCommand, requireId, withStore } from './context.js'
+import { parseSince } from './instant.js'
+
+type ListOptions = {
+  user?: string
+  token?: string
+  repo?: string
+  action?: string
+  decision?: string
+  ip?: string
+  since?: string
+  until?: string
+  limit: string
+  follow?: true
+  json?: true
+}
+
+const LOOK_EVERY = 500
+const MAX_LIMIT = 100_000
+const FOLLOWED_AT_ONCE = 1_000
+
+/** `gitgate audit …`: what happened, and whether the trail of it is whole. */
+export function addAuditCommands(program: Command, context: CliContext): void {
+  const group = program.command('audit').description('what happened, and whether the trail of it is whole')
+
+  addCommand(
+    group,
+    'list',
+    'show the last rows of the trail',
+    'gitgate audit list --user alice --action git.push --since 7d',
+  )
+    .option('--user <name>', 'who did it, in whose name, or whose account it was done to')
+    .option('--token <id>', 'the token that did it, or that it was done to')
+    .option('--repo <pattern>', "a repository; * stands for anything: 'team/*'")
+    .option('--action <name>', 'such as git.push, or all that begin so: git')
+    .option('--decision <word>', AUDIT_DECISIONS.join(', '))
+    .option('--ip <address>', 'from where')
+    .option('--since <when>', '2026-01-31, 2026-01-31T08:00:00Z, or how long ago: 12h, 30d')
+    .option('--until <when>', 'before that instant')
+    .option('--limit <number>', 'how many rows at most', '50')
+    .option('--follow', 'go on with what happens from now on, until it is stopped; with --json a line a row')
+    .addHelpText('after', `\nActions:\n${columns(AUDIT_ACTIONS)}`)
+    .action((options: ListOptions) => withStore(context, (cli) => listRows(cli, options)))
+
+  addCommand(
+    group,
+    'verify',
+    'check every row against the one before it; names the first that was changed, removed or added',
+    'gitgate audit verify --head "$(cat /mnt/elsewhere/audit-head)"',
+  )
+    .option('--head <id:hash>', 'a head that was kept elsewhere, which the trail must hold')
+    .action(({ head, json }: { head?: string; json?: true }) => withStore(context, (cli) => verify(cli, head, json)))
+
+  addCommand(
+    group,
+    'head',
+    'print the end of the trail, to be kept elsewhere: with it, verify also sees a trail that was written anew',
+    'gitgate audit head > /mnt/elsewhere/audit-head',
+  ).action(({ json }: { json?: true }) =>
+    withStore(context, async ({ store, output }) => {
+      const head = await store.audit.head()
+      if (json === true) output.json(head)
+      else output.answer(`${head.id}:${head.hash}`)
+    }),
+  )
+}
+
+async function listRows(cli: OpenCli, options: ListOptions): Promise<void> {
+  const { store, output, terminal } = cli
+  const query = await queryOf(cli, options)
+  const rows = (await store.audit.list(query)).toReversed()
+  if (options.follow !== true) {
+    if (options.json === true) output.json(rows.map(auditEntity))
+    else output.table(HEAD, rows.map(cellsOf), 'No rows. With fewer options there may be some.')
+    return
+  }
+  const show = (row: AuditRow): void =>
+    output.answer(options.json === true ? JSON.stringify(auditEntity(row)) : cellsOf(row).join('  '))
+  for (const row of rows) show(row)
+  let after = rows.at(-1)?.id ?? (await store.audit.head()).id
+  while (!terminal.signal.aborted) {
+    await pause(terminal.signal)
+    const more = await store.audit.list({ ...query, after, oldestFirst: true, limit: FOLLOWED_AT_ONCE })
+    for (const row of more) show(row)
+    after = more.at(-1)?.id ?? after
+  }
+}
+
+async function pause(signal: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    const timer = setTimeout(done, LOOK_EVERY)
+    signal.addEventListener('abort', done)
+  })
+}
+
+async function queryOf({ store, clock }: OpenCli, options: ListOptions): Promise<AuditQuery> {
+  const { user, token, repo, ip, action, since, until } = options
+  const decision = AUDIT_DECISIONS.find((word) => word === options.decision)
+  if (options.decision !== undefined && decision === undefined)
+    throw new GitgateError('usage', `--decision takes one of ${AUDIT_DECISIONS.join(', ')}`)
+  if (action !== undefined && !AUDIT_ACTIONS.some((name) => name === action || name.startsWith(`${action}.`)))
+    throw new GitgateError('usage', `--action: there is no "${printable(action)}"; gitgate audit list --help names all`)
+  const limit = /^\d+$/.test(options.limit) ? Number(options.limit) : 0
+  if (limit < 1 || limit > MAX_LIMIT) throw new GitgateError('usage', `--limit takes a number from 1 to ${MAX_LIMIT}`)
+  // Of an account that was deleted, the rows are still there.
+  const username = user === undefined ? undefined : ((await store.accounts.findByUsername(user))?.username ?? user)
+  return {
+    limit,
+    ...(username === undefined ? {} : { user: username }),
+    ...(token === undefined ? {} : { tokens: [requireId(token)] }),
+    ...(repo === undefined ? {} : { repository: repo }),
+    ...(action === undefined ? {} : { action }),
+    ...(decision === undefined ? {} : { decision }),
+    ...(ip === undefined ? {} : { ip }),
+    ...(since === undefined ? {} : { since: parseSince('--since', since, clock()) }),
+    ...(until === undefined ? {} : { until: parseSince('--until', until, clock()) }),
+  }
+}
+
+async function verify({ store, output, terminal }: OpenCli, text: string | undefined, json: true | undefined) {
+  const anchor = text === undefined ? undefined : parseHead(text)
+  const isWatched = terminal.stderr.isTTY === true
+  const { rows, first, head, flaw } = await store.audit.verify(anchor, (count) => {
+    if (isWatched) terminal.stderr.write(`\r${count} rows`)
+  })
+  if (isWatched) terminal.stderr.write('\r')
+  if (json === true) output.json({ ok: flaw === undefined, rows, first: first.id + 1, head, flaw: flaw ?? null })
+  if (flaw !== undefined)
+    throw new GitgateError('conflict', `the audit trail is not what was written: ${describeFlaw(flaw)}`)
+  if (json === true) return
+  if (rows === 0) output.answer('The trail is empty.')
+  else
+    output.answer(`${rows} rows are as they were written: ${first.id + 1} to ${head.id}. Head: ${head.id}:${head.hash}`)
+}
+
+function parseHead(text: string): ChainHead {
+  const [, id, hash] = /^\s*(\d{1,15}):([0-9a-f]{64})\s*$/.exec(text) ?? []
+  if (id !== undefined && hash !== undefined) return { id: Number(id), hash }
+  throw new GitgateError('usage', '--head takes what gitgate audit head has printed')
+}
+
+const HEAD = ['ID', 'TIME', 'WHO', 'ACTION', 'ON', 'DECISION', 'RULE', 'FROM']
+
+function cellsOf(row: AuditRow): string[] {
+  const { id, at, action, decision, rule, ip } = row
+  return [String(id), at.toISOString(), whoOf(row), action, whatOf(row), decision, rule ?? '-', ip ?? '-'].map(
+    printable,
+  )
+}
+
+function whoOf({ via, username, tokenId, impersonator, operator }: AuditRow): string {
+  if (operator !== null) return `${operator} (shell)`
+  if (username === null && tokenId === null) return via === 'gate' ? 'gitgate' : 'nobody'
+  const token = tokenId === null ? '' : ` (token ${tokenId})`
+  return `${username ?? '?'}${impersonator === null ? '' : ` by ${impersonator}`}${token}`
+}
+
+function whatOf({ repository, target, refs }: AuditRow): string {
+  const [first, ...others] = refs ?? []
+  const changes = first === undefined ? '' : ` ${first.ref}${others.length === 0 ? '' : ` and ${others.length} more`}`
+  return `${repository ?? target ?? '-'}${changes}`
+}
+
+function columns(names: readonly string[]): string {
+  return names.map((name) => `  ${name}`).join('\n')
+}

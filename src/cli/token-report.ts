@@ -1,0 +1,162 @@
+import type { Command } from 'commander'
+import { auditEntity } from '../audit/entity.js'
+import type { TokenReport } from '../audit/report.js'
+import { reportOn } from '../audit/report.js'
+import { readyGrant, standing, subjectsOf } from '../access/grant.js'
+import { DAY } from '../clock.js'
+import { GitgateError } from '../errors.js'
+import type { Advice } from '../policies/advice.js'
+import { ADVICE_DAYS, adviceOn } from '../policies/advice.js'
+import { printable } from '../printable.js'
+import { formatSize } from '../tokens/budget.js'
+import { reaches } from '../tokens/restriction.js'
+import { scopesAllow } from '../tokens/scope.js'
+import { digestSecret } from '../tokens/secret.js'
+import type { PersonalAccessToken } from '../tokens/token.js'
+import type { CliContext, OpenCli } from './context.js'
+import { addCommand, isBeforeUpstream, openRepositories, withStore } from './context.js'
+import { readSecret } from './input.js'
+import { parseSince } from './instant.js'
+import { requireOwner, requireToken, showToken } from './token-show.js'
+
+type ReportOptions = { since?: string; json?: true }
+
+/** `gitgate token inspect` and `report`: what a token is, and what was done with it. */
+export function addTokenReportCommands(group: Command, context: CliContext): void {
+  addCommand(
+    group,
+    'inspect',
+    'tell whose token the secret on standard input is, what it may do, and what could be better about it',
+    'printf %s "$TOKEN" | gitgate token inspect',
+  ).action(({ json }: { json?: true }) =>
+    withStore(context, async (cli) => {
+      const token = await cli.store.tokens.findByDigest(digestSecret(await readSecret(cli.terminal, 'token')))
+      if (token === undefined)
+        throw new GitgateError('not-found', 'no such token was ever made here, or it was deleted with its account')
+      await showToken(cli, token, json, await adviseOn(cli, token))
+    }),
+  )
+
+  addCommand(
+    group,
+    'report <id>',
+    'tell all that was done with a token: what it means that it leaked',
+    'gitgate token report 7 --since 30d',
+  )
+    .option('--since <when>', '2026-01-31, 2026-01-31T08:00:00Z, or how long ago: 12h, 30d (since it was made)')
+    .action((id: string, options: ReportOptions) =>
+      withStore(context, async (cli) => {
+        const token = await requireToken(cli, id)
+        const since = options.since === undefined ? token.createdAt : parseSince('--since', options.since, cli.clock())
+        const report = await reportOn(cli.store.audit, await familyOf(cli, token), since)
+        if (options.json === true) cli.output.json(entityOf(token, since, report))
+        else await show(cli, token, since, report)
+      }),
+    )
+}
+
+/** A token and those that were derived from it. */
+async function familyOf({ store }: OpenCli, { id, userId }: PersonalAccessToken): Promise<number[]> {
+  const derived = (await store.tokens.list({ userId })).filter(({ parentId }) => parentId === id)
+  return [id, ...derived.map((token) => token.id)]
+}
+
+async function adviseOn(cli: OpenCli, token: PersonalAccessToken): Promise<Advice[]> {
+  const now = cli.clock()
+  const since = new Date(now.getTime() - ADVICE_DAYS * DAY)
+  const { repositories } = await reportOn(cli.store.audit, await familyOf(cli, token), since)
+  const observed = {
+    reach: await reachOf(cli, token),
+    used: {
+      read: repositories.filter(({ fetches }) => fetches > 0).length,
+      written: repositories.filter(({ pushes }) => pushes > 0).length,
+    },
+    knownSince: (await cli.store.audit.begin()) ?? now,
+  }
+  return adviceOn(token, observed, now)
+}
+
+/** How many repositories a token reaches; another server's are not known. */
+async function reachOf(cli: OpenCli, token: PersonalAccessToken) {
+  if (await isBeforeUpstream(cli)) return undefined
+  const owner = await requireOwner(cli, token)
+  const grants = (await cli.store.grants.listFor(subjectsOf(owner))).map(readyGrant)
+  const roles = (await openRepositories(cli, undefined))
+    .list()
+    .filter((path) => reaches(token.restrictions, path))
+    .map((path) => standing(owner, grants, path, true).role)
+  return {
+    read: scopesAllow(token.scopes, 'read') ? roles.filter((role) => role !== 'none').length : 0,
+    write: scopesAllow(token.scopes, 'write') ? roles.filter((role) => role === 'write' || role === 'admin').length : 0,
+  }
+}
+
+async function show(cli: OpenCli, token: PersonalAccessToken, since: Date, report: TokenReport): Promise<void> {
+  const { output } = cli
+  const { username } = await requireOwner(cli, token)
+  const { repositories, addresses, moves, changes, refused } = report
+  output.answer(`Token ${token.id} (${token.name}) of ${username} since ${since.toISOString()}`)
+  output.answer('')
+  output.table(
+    ['REPOSITORY', 'FETCHED', 'PUSHED', 'REFUSED', 'BYTES OUT', 'FIRST', 'LAST'],
+    repositories.map((use) => [
+      use.repository,
+      String(use.fetches),
+      String(use.pushes),
+      String(use.refused),
+      formatSize(use.bytesOut),
+      use.first.toISOString(),
+      use.last.toISOString(),
+    ]),
+    'No repository was used.',
+  )
+  section(cli, 'Refs that it moved', moves.length)
+  output.table(
+    ['TIME', 'REPOSITORY', 'REF', 'FROM', 'TO', 'BY'],
+    moves.map((move) => [
+      move.at.toISOString(),
+      move.repository ?? '-',
+      printable(move.ref),
+      move.old.slice(0, 12),
+      `${move.new.slice(0, 12)}${move.isCertain ? '' : ' (perhaps)'}`,
+      move.ip ?? '-',
+    ]),
+    'It moved no ref.',
+  )
+  section(cli, 'Addresses that it was used from', addresses.length)
+  output.table(
+    ['ADDRESS', 'REQUESTS', 'FIRST', 'LAST'],
+    addresses.map(({ ip, requests, first, last }) => [ip, String(requests), first.toISOString(), last.toISOString()]),
+    'It was used from nowhere.',
+  )
+  section(cli, 'What it changed over the API', changes.length)
+  output.table(
+    ['TIME', 'ACTION', 'ON', 'BY'],
+    changes.map(({ at, action, target, ip }) => [at.toISOString(), action, printable(target ?? '-'), ip ?? '-']),
+    'It changed nothing over the API.',
+  )
+  if (refused > 0)
+    output.note(`${refused} of its requests were refused: gitgate audit list --token ${token.id} --decision refused`)
+}
+
+function section({ output }: OpenCli, title: string, count: number): void {
+  if (count === 0) return
+  output.answer('')
+  output.answer(`${title}:`)
+}
+
+function entityOf({ id, name }: PersonalAccessToken, since: Date, report: TokenReport) {
+  return {
+    token: { id, name },
+    since: since.toISOString(),
+    repositories: report.repositories.map(({ bytesOut, ...use }) => ({ ...use, bytes_out: bytesOut })),
+    refs: report.moves.map(({ requestId, isCertain, ...move }) => ({
+      ...move,
+      request_id: requestId,
+      certain: isCertain,
+    })),
+    addresses: report.addresses,
+    changes: report.changes.map(auditEntity),
+    refused: report.refused,
+  }
+}

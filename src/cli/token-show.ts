@@ -1,0 +1,64 @@
+import { GitgateError } from '../errors.js'
+import type { Advice } from '../policies/advice.js'
+import { describeAdvice } from '../policies/advice.js'
+import { tokenEntity } from '../tokens/entity.js'
+import type { PersonalAccessToken } from '../tokens/token.js'
+import { tokenState } from '../tokens/token.js'
+import type { OpenCli } from './context.js'
+import { requireId } from './context.js'
+import { limitFields } from './token-limits.js'
+
+/** Shows all about a token. @param advice what could be better about it */
+export async function showToken(
+  cli: OpenCli,
+  token: PersonalAccessToken,
+  json: true | undefined,
+  advice?: readonly Advice[],
+): Promise<void> {
+  const { username } = await requireOwner(cli, token)
+  if (json === true) {
+    cli.output.json({
+      ...(await entityOf(cli, token)),
+      user: username,
+      ...(advice && { advice: advice.map(describeAdvice) }),
+    })
+    return
+  }
+  const settings = await cli.settings()
+  cli.output.fields([
+    ['ID', String(token.id)],
+    ['Name', token.name],
+    ['Description', token.description ?? '-'],
+    ['User', username],
+    ['Scopes', token.scopes.join(', ')],
+    ...(token.impersonation ? [['Impersonation', 'made to act as the account'] as const] : []),
+    ...limitFields(token),
+    ['State', tokenState(token, cli.clock(), settings.enforce_pat_expiration)],
+    ['Created', token.createdAt.toISOString()],
+    ...(token.revokedAt === null ? [] : [['Revoked', token.revokedAt.toISOString()] as const]),
+    ['Expires', token.expiresAt?.toISOString() ?? 'never'],
+    ['Last used', token.lastUsedAt?.toISOString() ?? 'never'],
+    ['From', token.lastUsedIps.join(', ') || '-'],
+    ...(advice ?? []).map((one) => ['Advice', describeAdvice(one)] as const),
+  ])
+}
+
+/** A token as JSON has it. */
+export async function entityOf(cli: OpenCli, token: PersonalAccessToken) {
+  const settings = await cli.settings()
+  return tokenEntity(token, cli.clock(), settings.enforce_pat_expiration)
+}
+
+/** @throws GitgateError `not-found` */
+export async function requireToken({ store }: OpenCli, id: string): Promise<PersonalAccessToken> {
+  const token = await store.tokens.find(requireId(id))
+  if (token !== undefined) return token
+  throw new GitgateError('not-found', `there is no token ${id}; gitgate token list shows all`)
+}
+
+/** The account of a token. @throws GitgateError `not-found` */
+export async function requireOwner({ store }: OpenCli, token: PersonalAccessToken) {
+  const owner = await store.accounts.find(token.userId)
+  if (owner === undefined) throw new GitgateError('not-found', `the account of token ${token.id} is gone`)
+  return owner
+}

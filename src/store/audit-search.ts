@@ -1,0 +1,95 @@
+import type { Expression, ExpressionBuilder, SqlBool } from 'kysely'
+import { sql } from 'kysely'
+import type { AuditAction, AuditDecision, AuditRow } from '../audit/event.js'
+import type { AuditQuery } from '../audit/trail.js'
+import type { Usage } from '../audit/usage.js'
+import { AUDIT_COLUMNS, auditRowFrom } from './audit-row.js'
+import type { Queries } from './database.js'
+import type { Schema } from './schema.js'
+
+type Events = ExpressionBuilder<Schema, 'audit_events'>
+
+/** Finds rows of the trail. */
+export async function searchAudit(queries: Queries, query: AuditQuery): Promise<AuditRow[]> {
+  const rows = await queries
+    .selectFrom('audit_events')
+    .select(AUDIT_COLUMNS)
+    .where((eb) => eb.and(conditions(eb, query)))
+    .orderBy('id', query.oldestFirst === true ? 'asc' : 'desc')
+    .limit(query.limit)
+    .execute()
+  return rows.map(auditRowFrom)
+}
+
+/** Adds up what tokens did with Git since an instant. */
+export async function addUpUsage(queries: Queries, tokens: readonly number[], since: Date): Promise<Usage[]> {
+  const rows = await queries
+    .selectFrom('audit_events')
+    .select((eb) => [
+      'repository',
+      'action',
+      'decision',
+      'ip',
+      eb.fn.countAll<number>().as('count'),
+      eb.fn.min<number>('at').as('first'),
+      eb.fn.max<number>('at').as('last'),
+      eb.fn.sum<number | null>('bytes_in').as('bytes_in'),
+      eb.fn.sum<number | null>('bytes_out').as('bytes_out'),
+    ])
+    .where('token_id', 'in', tokens)
+    .where('at', '>=', since.getTime())
+    .groupBy(['repository', 'action', 'decision', 'ip'])
+    .execute()
+  return rows.map(({ bytes_in, bytes_out, first, last, action, decision, ...row }) => ({
+    ...row,
+    action: action as AuditAction,
+    decision: decision as AuditDecision,
+    first: new Date(first),
+    last: new Date(last),
+    bytesIn: bytes_in ?? 0,
+    bytesOut: bytes_out ?? 0,
+  }))
+}
+
+function conditions(eb: Events, query: AuditQuery): Expression<SqlBool>[] {
+  const wanted: (Expression<SqlBool> | undefined)[] = [
+    query.user === undefined
+      ? undefined
+      : eb.or([
+          eb('username', '=', query.user),
+          eb('target', '=', `user:${query.user}`),
+          eb('impersonator', '=', query.user),
+        ]),
+    query.tokens === undefined
+      ? undefined
+      : eb.or([
+          eb('token_id', 'in', query.tokens),
+          eb(
+            'target',
+            'in',
+            query.tokens.map((id) => `token:${id}`),
+          ),
+        ]),
+    query.repository === undefined ? undefined : matches(eb, 'repository', query.repository),
+    query.action === undefined
+      ? undefined
+      : query.action.includes('.')
+        ? eb('action', '=', query.action)
+        : eb('action', 'like', `${query.action}.%`),
+    query.decision && eb('decision', '=', query.decision),
+    query.via && eb('via', '=', query.via),
+    query.ip === undefined ? undefined : eb('ip', '=', query.ip),
+    query.since && eb('at', '>=', query.since.getTime()),
+    query.until && eb('at', '<', query.until.getTime()),
+    query.after === undefined ? undefined : eb('id', '>', query.after),
+    query.before === undefined ? undefined : eb('id', '<', query.before),
+  ]
+  return wanted.filter((condition) => condition !== undefined)
+}
+
+/** Compares with a pattern of which only `*` means something. */
+function matches(eb: Events, column: 'repository', pattern: string): Expression<SqlBool> {
+  if (!pattern.includes('*')) return eb(column, '=', pattern)
+  const escaped = pattern.replace(/[\\%_]/g, '\\$&').replaceAll(/\*+/g, '%')
+  return sql<SqlBool>`${sql.ref(column)} LIKE ${escaped} ESCAPE '\\'`
+}

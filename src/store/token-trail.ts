@@ -1,0 +1,50 @@
+import type { PersonalAccessToken } from '../tokens/token.js'
+import { userTarget } from './accounts.js'
+import type { Queries } from './database.js'
+import type { Trail } from './trail.js'
+
+/** Tells that a token was made. */
+export async function tellIssue(transaction: Queries, token: PersonalAccessToken, trail: Trail): Promise<void> {
+  const { id, name, scopes, restrictions, budget, expiresAt, impersonation, parentId, previousId } = token
+  const isRestricted = restrictions.repositories.length + restrictions.refs.length > 0 || restrictions.within !== null
+  await trail.record(transaction, {
+    action: parentId === null ? 'token.created' : 'token.derived',
+    target: `token:${id}`,
+    details: {
+      owner: await userTarget(transaction, token.userId),
+      name,
+      scopes,
+      expires_at: expiresAt?.toISOString() ?? null,
+      ...(isRestricted ? { restrictions } : {}),
+      ...(budget.pushes === null && budget.bytes === null ? {} : { budget }),
+      ...(impersonation ? { impersonation } : {}),
+      ...(parentId === null ? {} : { derived_from: parentId }),
+      ...(previousId === null ? {} : { rotated_from: previousId }),
+    },
+  })
+}
+
+/** Tells that a token was rotated into another. @param endsAt until when the old secret works */
+export async function tellRotation(
+  transaction: Queries,
+  id: number,
+  successor: PersonalAccessToken,
+  endsAt: Date,
+  trail: Trail,
+): Promise<void> {
+  const owner = await userTarget(transaction, successor.userId)
+  const details = { owner, name: successor.name, successor: successor.id, ends_at: endsAt.toISOString() }
+  await trail.record(transaction, { action: 'token.rotated', target: `token:${id}`, details })
+}
+
+/** Tells that a token was revoked. @param rule why, where nobody asked for it */
+export async function tellEnd(transaction: Queries, id: number, rule: string | undefined, trail: Trail): Promise<void> {
+  const { name, user_id } = await transaction
+    .selectFrom('personal_access_tokens')
+    .select(['name', 'user_id'])
+    .where('id', '=', id)
+    .executeTakeFirstOrThrow()
+  const details = { owner: await userTarget(transaction, user_id), name }
+  const change = { action: 'token.revoked', target: `token:${id}`, details } as const
+  await trail.record(transaction, rule === undefined ? change : { ...change, rule })
+}
