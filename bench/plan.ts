@@ -17,6 +17,8 @@ export type Plan = {
   readonly transferMebibytes: number
   /** The two numbers of tokens whose look-up is compared. */
   readonly tokens: readonly [few: number, many: number]
+  /** Rows of the audit trail. */
+  readonly auditRows: number
   /** MiB of each transfer while memory is watched. */
   readonly memoryMebibytes: number
   /** Transfers at once while memory is watched. */
@@ -38,6 +40,7 @@ export const FULL: Plan = {
   pushMebibytes: 100,
   transferMebibytes: 256,
   tokens: [1_000, 1_000_000],
+  auditRows: 1_000_000,
   memoryMebibytes: 1_024,
   memoryTransfers: 20,
   loopClones: 50,
@@ -55,6 +58,7 @@ export const QUICK: Plan = {
   pushMebibytes: 20,
   transferMebibytes: 32,
   tokens: [1_000, 100_000],
+  auditRows: 50_000,
   memoryMebibytes: 32,
   memoryTransfers: 20,
   loopClones: 50,

@@ -22,8 +22,8 @@ export type Bound = { readonly least: number } | { readonly most: number }
 
 /** A target, and what was found; judged by the median. */
 export type Verdict = {
-  /** Its number in the list of targets. */
-  readonly target: number
+  /** Its number in the list of targets, or what it is about. */
+  readonly target: number | 'audit'
   readonly claim: string
   readonly unit: '×' | 'µs' | 'ms' | 'MB' | 'runs'
   readonly bound: Bound

@@ -13,6 +13,7 @@ import type { Report } from './report/report.js'
 import { RepositoryCache } from './repositories/cache.js'
 import type { Findings } from './result.js'
 import { Stage } from './stage.js'
+import { benchAudit } from './targets/audit.js'
 import { benchAuthentication } from './targets/authentication.js'
 import { benchBytes } from './targets/bytes.js'
 import { benchConcurrency } from './targets/concurrency.js'
@@ -33,6 +34,7 @@ const BENCHES: Readonly<Record<string, (stage: Stage, plan: Plan) => Promise<Fin
   toll: benchToll,
   bytes: benchBytes,
   authentication: benchAuthentication,
+  audit: benchAudit,
   memory: benchMemory,
   workers: benchWorkers,
   'event-loop': benchEventLoop,
