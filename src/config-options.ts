@@ -3,6 +3,7 @@ import { parseAddressList } from './address-list.js'
 import { GitgateError } from './errors.js'
 import type { LogLevel } from './log.js'
 import { LOG_LEVELS } from './log.js'
+import { parseMailbox, parseSmtpServer } from './mail-server.js'
 import { Secret } from './secret.js'
 
 /** One way to configure: a variable, a default, a rule. The flag of the same name, if there is one, goes before it. */
@@ -45,6 +46,8 @@ export const OPTIONS = {
   publicUrl: option('GITGATE_PUBLIC_URL', undefined, 'where people reach the gate, if not where it listens', publicUrl),
   tlsCert: option('GITGATE_TLS_CERT', undefined, 'certificate chain in PEM; turns HTTPS on, with the key', path),
   tlsKey: option('GITGATE_TLS_KEY', undefined, 'private key of the certificate, in PEM', path),
+  smtpUrl: option('GITGATE_SMTP_URL', undefined, 'mail server that notices are sent by', parseSmtpServer),
+  mailFrom: option('GITGATE_MAIL_FROM', undefined, 'sender of mails', parseMailbox),
   trustedProxies: option(
     'GITGATE_TRUSTED_PROXIES',
     '',

@@ -3,6 +3,7 @@ import type { OptionName, OptionValue } from './config-options.js'
 import { OPTIONS } from './config-options.js'
 import { GitgateError, messageOf } from './errors.js'
 import type { LogLevel } from './log.js'
+import type { Mailbox, SmtpServer } from './mail-server.js'
 import type { Secret } from './secret.js'
 
 /** Everything that is set where the gate starts; what changes while it runs is a setting in the store. */
@@ -18,6 +19,9 @@ export type Config = {
   readonly upstream: UpstreamConfig | undefined
   readonly publicUrl: string | undefined
   readonly tls: { readonly cert: string; readonly key: string } | undefined
+  /** The mail server; without one, mails wait. */
+  readonly smtp: SmtpServer | undefined
+  readonly mailFrom: Mailbox | undefined
   readonly trustedProxies: readonly string[]
   readonly realm: string
   readonly git: string | undefined
@@ -92,6 +96,8 @@ export function loadConfig(flags: Flags, environment: NodeJS.ProcessEnv, file: s
     upstream: upstreamOf(read, mistakes),
     publicUrl: read('publicUrl'),
     tls: pairOf(read('tlsCert'), read('tlsKey'), mistakes),
+    smtp: read('smtpUrl'),
+    mailFrom: read('mailFrom'),
     trustedProxies: read('trustedProxies'),
     realm: read('realm'),
     git: read('git'),

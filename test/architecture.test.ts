@@ -5,7 +5,7 @@ import { dirname, join, relative } from 'node:path'
 import t from 'tap'
 import ts from 'typescript'
 
-const DOMAIN = ['protocol', 'accounts', 'tokens', 'policies', 'access', 'audit']
+const DOMAIN = ['protocol', 'accounts', 'tokens', 'policies', 'access', 'audit', 'notices']
 
 /** The import table: the rooms that each room may import. Files of the ground floor may be imported by all. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
@@ -13,6 +13,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   accounts: [],
   audit: [],
   tokens: ['protocol', 'accounts'],
+  notices: ['tokens', 'accounts'],
   policies: ['tokens', 'accounts'],
   access: ['protocol', 'policies', 'tokens', 'accounts', 'audit'],
   store: DOMAIN,
@@ -23,7 +24,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'smart-http': ['protocol', 'access', 'audit'],
   api: ['protocol', 'access', 'policies', 'tokens', 'accounts', 'audit'],
   web: ['access'],
-  cli: ['protocol', 'access', 'policies', 'tokens', 'accounts', 'audit'],
+  cli: ['protocol', 'access', 'policies', 'tokens', 'accounts', 'audit', 'notices'],
+  jobs: DOMAIN,
 }
 /** Rooms that know the others by their types alone; but the trail's rows are chained where they are written. */
 const TYPES_ONLY = ['store']

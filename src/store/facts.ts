@@ -11,9 +11,13 @@ export interface InstanceFacts {
   /** The last row of the audit trail that a target was told. */
   readBookmark(target: string): Promise<number | undefined>
   writeBookmark(target: string, row: number): Promise<void>
+  /** Where people reach the gate that listened last, without a slash at its end. */
+  readBaseUrl(): Promise<string | undefined>
+  writeBaseUrl(url: string): Promise<void>
 }
 
 const BACKEND = 'backend'
+const BASE_URL = 'base_url'
 
 /** The instance's facts in the database. */
 export function instanceFacts(queries: Queries): InstanceFacts {
@@ -40,6 +44,9 @@ export function instanceFacts(queries: Queries): InstanceFacts {
       return value === undefined ? undefined : Number(value)
     },
     writeBookmark: (target, row) => write(bookmarkOf(target), String(row)),
+
+    readBaseUrl: () => read(BASE_URL),
+    writeBaseUrl: (url) => write(BASE_URL, url),
   }
 }
 

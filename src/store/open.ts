@@ -11,6 +11,8 @@ import type { AuditStore } from '../audit/trail.js'
 import type { Clock } from '../clock.js'
 import { systemClock } from '../clock.js'
 import { GitgateError, hasSystemCode, messageOf } from '../errors.js'
+import type { NoticeStore } from '../notices/delivery.js'
+import type { WebhookStore } from '../notices/webhook.js'
 import type { SettingStore } from '../policies/settings.js'
 import type { TokenStore } from '../tokens/token.js'
 import { accessSource } from './access-source.js'
@@ -23,7 +25,10 @@ import { atomically, queriesOver } from './database.js'
 import type { InstanceFacts } from './facts.js'
 import { instanceFacts } from './facts.js'
 import { grantStore } from './grants.js'
+import type { JobRuns } from './job-runs.js'
+import { jobRuns } from './job-runs.js'
 import { migrate } from './migrate.js'
+import { noticeStore } from './notices.js'
 import { protectionStore } from './protections.js'
 import { Sealer } from './seal.js'
 import { settingStore } from './settings.js'
@@ -31,6 +36,7 @@ import { tokenStore } from './tokens.js'
 import type { Change, Trail } from './trail.js'
 import { trailOf } from './trail.js'
 import { twoFactorStore } from './two-factors.js'
+import { webhookStore } from './webhooks.js'
 
 /** Everything that is kept. Whatever is changed is told to the audit trail in the same transaction. */
 export type Store = {
@@ -40,6 +46,9 @@ export type Store = {
   readonly grants: GrantStore
   readonly protections: ProtectionStore
   readonly settings: SettingStore
+  readonly notices: NoticeStore
+  readonly webhooks: WebhookStore
+  readonly jobRuns: JobRuns
   readonly facts: InstanceFacts
   /** Tells the trail what was changed elsewhere, such as a repository. */
   note(change: Change): Promise<void>
@@ -143,6 +152,9 @@ function stores(queries: Queries, sealer: Sealer, trail: Trail): Store {
     grants: grantStore(queries, trail),
     protections: protectionStore(queries, trail),
     settings: settingStore(queries, trail),
+    notices: noticeStore(queries, sealer, trail),
+    webhooks: webhookStore(queries, sealer, trail),
+    jobRuns: jobRuns(queries),
     facts: instanceFacts(queries),
     note: (change) => atomically(queries, (transaction) => trail.record(transaction, change)),
   }

@@ -53,6 +53,8 @@ export type Schema = {
     issued_by: string | null
     expiring_noticed_at: Generated<number | null>
     expired_noticed_at: Generated<number | null>
+    /** When the last notice of a new address is, or was, due. */
+    address_noticed_at: Generated<number | null>
   }
   /** Every address that a token was used from. */
   readonly token_addresses: {
@@ -122,6 +124,8 @@ export type Schema = {
     id: Generated<number>
     kind: string
     account_id: number
+    /** The token that a notice of new addresses is about, so that more can be added to it. */
+    token_id: number | null
     facts: string
     created_at: number
   }
@@ -133,12 +137,17 @@ export type Schema = {
     webhook_id: number | null
     due_at: number
     attempts: Generated<number>
-    leased_until: number | null
-    last_error: string | null
+    /** When it failed last. */
+    tried_at: Generated<number | null>
+    leased_until: Generated<number | null>
+    last_error: Generated<string | null>
   }
   readonly job_runs: {
     name: string
-    last_run_at: number
+    /** The last run that was done. */
+    done_at: number | null
+    /** The last run, done or not, and what became of it. */
+    tried_at: number
     outcome: string
   }
 }

@@ -7,7 +7,7 @@ import type { Schema } from './schema.js'
 /** A token's row, without its digest: nothing that reads tokens needs it. */
 export type TokenRow = Omit<
   Selectable<Schema['personal_access_tokens']>,
-  'token_digest' | 'expiring_noticed_at' | 'expired_noticed_at'
+  'token_digest' | 'expiring_noticed_at' | 'expired_noticed_at' | 'address_noticed_at'
 >
 
 /** A token from its row. */

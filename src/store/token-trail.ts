@@ -1,9 +1,10 @@
 import type { PersonalAccessToken } from '../tokens/token.js'
 import { userTarget } from './accounts.js'
 import type { Queries } from './database.js'
+import { noticeEnd, noticeIssue, noticeRotation } from './token-notices.js'
 import type { Trail } from './trail.js'
 
-/** Tells that a token was made. */
+/** Tells that a token was made: the trail, and its owner. */
 export async function tellIssue(transaction: Queries, token: PersonalAccessToken, trail: Trail): Promise<void> {
   const { id, name, scopes, restrictions, budget, expiresAt, impersonation, parentId, previousId } = token
   const isRestricted = restrictions.repositories.length + restrictions.refs.length > 0 || restrictions.within !== null
@@ -22,9 +23,10 @@ export async function tellIssue(transaction: Queries, token: PersonalAccessToken
       ...(previousId === null ? {} : { rotated_from: previousId }),
     },
   })
+  await noticeIssue(transaction, token, trail)
 }
 
-/** Tells that a token was rotated into another. @param endsAt until when the old secret works */
+/** Tells that a token was rotated into another: the trail, and its owner. @param endsAt until when the old secret works */
 export async function tellRotation(
   transaction: Queries,
   id: number,
@@ -35,10 +37,17 @@ export async function tellRotation(
   const owner = await userTarget(transaction, successor.userId)
   const details = { owner, name: successor.name, successor: successor.id, ends_at: endsAt.toISOString() }
   await trail.record(transaction, { action: 'token.rotated', target: `token:${id}`, details })
+  await noticeRotation(transaction, id, successor, endsAt, trail)
 }
 
-/** Tells that a token was revoked. @param rule why, where nobody asked for it */
-export async function tellEnd(transaction: Queries, id: number, rule: string | undefined, trail: Trail): Promise<void> {
+/** Tells that a token was revoked: the trail, and its owner. @param rule why, where nobody asked for it */
+export async function tellEnd(
+  transaction: Queries,
+  id: number,
+  now: Date,
+  rule: string | undefined,
+  trail: Trail,
+): Promise<void> {
   const { name, user_id } = await transaction
     .selectFrom('personal_access_tokens')
     .select(['name', 'user_id'])
@@ -47,4 +56,5 @@ export async function tellEnd(transaction: Queries, id: number, rule: string | u
   const details = { owner: await userTarget(transaction, user_id), name }
   const change = { action: 'token.revoked', target: `token:${id}`, details } as const
   await trail.record(transaction, rule === undefined ? change : { ...change, rule })
+  await noticeEnd(transaction, id, now, rule, trail)
 }

@@ -6,6 +6,7 @@ import type { Spending, Spent } from '../tokens/budget.js'
 import type { AddIp, NewToken, PersonalAccessToken, TokenStore, TokenUse } from '../tokens/token.js'
 import type { Queries } from './database.js'
 import { atomically, moveSecurityEpoch } from './database.js'
+import { inheritAddresses, noteAddress } from './token-addresses.js'
 import { TOKEN_COLUMNS, tokenFrom } from './token-row.js'
 import { searchTokens } from './token-search.js'
 import { tellEnd, tellIssue, tellRotation } from './token-trail.js'
@@ -40,7 +41,7 @@ export function tokenStore(queries: Queries, trail: Trail): TokenStore {
     revoke: (id, now, rule) =>
       atomically(queries, async (transaction) => {
         const isRevoked = await revoke(transaction, id, now, isNotRevoked(now))
-        if (isRevoked) await tellEnd(transaction, id, rule, trail)
+        if (isRevoked) await tellEnd(transaction, id, now, rule, trail)
         return isRevoked
       }),
 
@@ -65,6 +66,7 @@ export function tokenStore(queries: Queries, trail: Trail): TokenStore {
         const isOnlyOne = await revoke(transaction, id, endsAt, sql<SqlBool>`revoked_at IS NULL`)
         if (!isOnlyOne) return undefined
         const token = await insert(transaction, successor, trail)
+        await inheritAddresses(transaction, id, token.id)
         await tellRotation(transaction, id, token, endsAt, trail)
         return token
       }),
@@ -81,7 +83,10 @@ export function tokenStore(queries: Queries, trail: Trail): TokenStore {
 
     recordUses: (uses, addIp) =>
       atomically(queries, async (transaction) => {
-        for (const use of uses) await recordUse(transaction, use, addIp)
+        for (const use of uses) {
+          await recordUse(transaction, use, addIp)
+          await noteAddress(transaction, use)
+        }
       }),
   }
 }

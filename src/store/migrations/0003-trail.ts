@@ -37,6 +37,7 @@ export const trail = {
     ALTER TABLE personal_access_tokens ADD COLUMN issued_by text;
     ALTER TABLE personal_access_tokens ADD COLUMN expiring_noticed_at integer;
     ALTER TABLE personal_access_tokens ADD COLUMN expired_noticed_at integer;
+    ALTER TABLE personal_access_tokens ADD COLUMN address_noticed_at integer;
 
     CREATE TABLE token_addresses (
       token_id integer NOT NULL REFERENCES personal_access_tokens (id) ON DELETE CASCADE,
@@ -61,10 +62,12 @@ export const trail = {
       id integer PRIMARY KEY AUTOINCREMENT,
       kind text NOT NULL,
       account_id integer NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+      token_id integer,
       facts text NOT NULL,
       created_at integer NOT NULL
     );
     CREATE INDEX notices_account ON notices (account_id);
+    CREATE INDEX notices_token ON notices (token_id);
 
     CREATE TABLE deliveries (
       id integer PRIMARY KEY AUTOINCREMENT,
@@ -72,6 +75,7 @@ export const trail = {
       webhook_id integer REFERENCES webhooks (id) ON DELETE CASCADE,
       due_at integer NOT NULL,
       attempts integer NOT NULL DEFAULT 0,
+      tried_at integer,
       leased_until integer,
       last_error text
     );
@@ -80,7 +84,8 @@ export const trail = {
 
     CREATE TABLE job_runs (
       name text PRIMARY KEY,
-      last_run_at integer NOT NULL,
+      done_at integer,
+      tried_at integer NOT NULL,
       outcome text NOT NULL
     ) WITHOUT ROWID;
   `,

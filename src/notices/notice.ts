@@ -1,0 +1,103 @@
+import { GitgateError } from '../errors.js'
+import { printable } from '../printable.js'
+import type { Scope } from '../tokens/scope.js'
+
+/** What owners of tokens are told about; each can be turned off for an account. */
+export const NOTICE_KINDS = ['expiring', 'expired', 'created', 'revoked', 'rotated', 'new-address'] as const
+
+export type NoticeKind = (typeof NOTICE_KINDS)[number]
+
+/** How many tokens, or addresses, one notice names; of the rest it tells the number. */
+export const NAMED_AT_MOST = 100
+
+/** A token as a notice tells of it: as it was then. */
+export type NoticedToken = {
+  readonly id: number
+  readonly name: string
+  readonly description: string | null
+  readonly scopes: readonly Scope[]
+  readonly createdAt: Date
+  readonly expiresAt: Date | null
+  readonly lastUsedAt: Date | null
+}
+
+/** Who made a change: the owner, another account, a user of the operating system, or the gate by one of its rules. */
+export type By =
+  | { readonly kind: 'owner'; readonly ip: string | null }
+  | { readonly kind: 'account'; readonly name: string }
+  | { readonly kind: 'operator'; readonly name: string }
+  | { readonly kind: 'gate' }
+
+/** An address that a token was used from for the first time. */
+export type NewAddress = { readonly ip: string; readonly at: Date }
+
+/** What a notice tells, by its kind. */
+export type News =
+  | { readonly kind: 'expiring' | 'expired'; readonly tokens: readonly NoticedToken[]; readonly more: number }
+  | { readonly kind: 'created'; readonly token: NoticedToken; readonly by: By }
+  /** `rule` is why, where nobody asked for it. */
+  | { readonly kind: 'revoked'; readonly token: NoticedToken; readonly by: By; readonly rule: string | null }
+  /** The old secret works until `endsAt`, perhaps later than the change. */
+  | {
+      readonly kind: 'rotated'
+      readonly token: NoticedToken
+      readonly successor: NoticedToken
+      readonly by: By
+      readonly endsAt: Date
+    }
+  | {
+      readonly kind: 'new-address'
+      readonly token: NoticedToken
+      readonly addresses: readonly NewAddress[]
+      readonly more: number
+    }
+
+/** Whom a notice is for, as the account is when it is sent. */
+export type Recipient = {
+  readonly id: number
+  readonly username: string
+  readonly name: string
+  readonly email: string | null
+  readonly state: 'active' | 'blocked'
+  readonly off: readonly NoticeKind[]
+}
+
+/** Something that the owner of a token is told, once. */
+export type Notice = {
+  readonly id: number
+  readonly createdAt: Date
+  readonly recipient: Recipient
+  readonly news: News
+}
+
+/** The tokens that a notice is about. */
+export function tokensOf(news: News): readonly NoticedToken[] {
+  switch (news.kind) {
+    case 'expiring':
+    case 'expired':
+      return news.tokens
+    case 'created':
+    case 'revoked':
+    case 'new-address':
+      return [news.token]
+    case 'rotated':
+      return [news.token, news.successor]
+  }
+}
+
+/**
+ * Reads the kinds of notices in a list with commas between.
+ *
+ * @throws GitgateError `usage` naming what is none
+ */
+export function parseNoticeKinds(text: string): NoticeKind[] {
+  const words = text.split(',').map((word) => word.trim())
+  return words.map((word) => {
+    const kind = NOTICE_KINDS.find((one) => one === word)
+    if (kind !== undefined) return kind
+    throw new GitgateError(
+      'usage',
+      `"${printable(word)}" is no kind of notice; the kinds are ${NOTICE_KINDS.join(', ')}`,
+    )
+  })
+}

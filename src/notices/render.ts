@@ -1,0 +1,58 @@
+import type { Letter } from './letter.js'
+
+/** A letter as it is sent: the same words twice. */
+export type RenderedLetter = { readonly text: string; readonly html: string }
+
+/** Sets a letter as text and as HTML. Whatever people wrote is escaped in HTML. */
+export async function renderLetter(letter: Letter): Promise<RenderedLetter> {
+  // Loaded with the first mail: most gates send few, and it takes memory.
+  const { Eta } = await import('eta')
+  return { text: textOf(letter), html: new Eta({ autoEscape: true }).renderString(HTML, letter) }
+}
+
+function textOf({ greeting, opening, tokens, more, advice, tokensPage, closing }: Letter): string {
+  const paragraphs = [
+    greeting,
+    opening,
+    ...tokens.map(({ name, lines }) =>
+      [`  * ${name}`, ...lines.map(([label, text]) => `    ${label}: ${text}`)].join('\n'),
+    ),
+    ...(more === undefined ? [] : [`  ${more}`]),
+    advice,
+    `Your tokens: ${tokensPage}`,
+    // The line by which mail programs know that a signature follows (RFC 3676).
+    `-- \n${closing}`,
+  ]
+  return `${paragraphs.join('\n\n')}\n`
+}
+
+// Styles stand at each element: many mail programs take away a style sheet, and none loads one.
+const HTML = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title><%= it.subject %></title>
+</head>
+<body style="margin: 0; padding: 24px 12px; background: #f3f4f6; color: #1f2328; font: 16px/1.5 system-ui, -apple-system, 'Segoe UI', sans-serif;">
+<div style="max-width: 600px; margin: 0 auto; padding: 24px; background: #ffffff; border: 1px solid #d0d7de; border-radius: 8px;">
+<p style="margin: 0 0 16px;"><%= it.greeting %></p>
+<p style="margin: 0 0 16px;"><%= it.opening %></p>
+<% for (const token of it.tokens) { %>
+<div style="margin: 0 0 12px; padding: 10px 14px; border-left: 4px solid #57606a; background: #f6f8fa;">
+<p style="margin: 0; font-weight: 600; overflow-wrap: anywhere;"><%= token.name %></p>
+<% for (const [label, text] of token.lines) { %>
+<p style="margin: 0; font-size: 14px; overflow-wrap: anywhere;"><span style="color: #57606a;"><%= label %>:</span> <%= text %></p>
+<% } %>
+</div>
+<% } %>
+<% if (it.more !== undefined) { %>
+<p style="margin: 0 0 16px;"><%= it.more %></p>
+<% } %>
+<p style="margin: 16px 0;"><%= it.advice %></p>
+<p style="margin: 0;"><a href="<%= it.tokensPage %>" style="color: #0550ae;">Your tokens</a></p>
+</div>
+<p style="max-width: 600px; margin: 16px auto 0; color: #57606a; font-size: 13px;"><%= it.closing %></p>
+</body>
+</html>
+`
