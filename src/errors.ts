@@ -23,6 +23,8 @@ export type ErrorCode =
   | 'unhealthy'
   /** Git is missing, too old, or failed. */
   | 'git'
+  /** A mail server or a webhook did not accept what it was sent. */
+  | 'delivery'
 
 /** A failure with a stable code. The message is one sentence for the person who can mend it, and never holds a secret. */
 export class GitgateError extends Error {

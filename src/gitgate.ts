@@ -11,14 +11,14 @@ import { openTarget } from './audit-log/target.js'
 import { clientAddressResolver } from './client-address.js'
 import type { ApiOptions } from './api/rest/options.js'
 import type { Clock } from './clock.js'
-import { MINUTE } from './clock.js'
 import type { Config } from './config.js'
 import { openBackend } from './backends.js'
+import type { RunningJobs } from './jobs/start.js'
+import { startJobs } from './jobs/start.js'
 import { listen, readTls, stop } from './listener.js'
 import type { Front } from './http.js'
 import type { Logger } from './log.js'
 import { health, readiness } from './operations.js'
-import { revokeTooLongLived } from './policies/lifetime.js'
 import { isGitPath } from './protocol/git-request.js'
 import type { Route } from './server.js'
 import { createServer } from './server.js'
@@ -43,8 +43,6 @@ export type Gate = {
   /** Takes no more requests, lets running ones finish within the configured time, and ends. */
   close(): Promise<void>
 }
-
-const POLICE_EVERY = MINUTE
 
 /** Builds the rooms in order. */
 export async function createGate(config: Config, surroundings: Surroundings): Promise<Gate> {
@@ -129,34 +127,27 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
     tls: readTls(config),
   })
 
-  let policing: NodeJS.Timeout | undefined
-  const police = async (): Promise<void> => {
-    try {
-      for (const { id } of await revokeTooLongLived(store.tokens, store.settings, clock()))
-        log.info({ token_id: id }, 'revoked: lives longer than max_personal_access_token_lifetime')
-    } catch (error) {
-      log.error({ err: error }, 'lifetimes were not looked at; will try again')
-    }
-  }
+  let jobs: RunningJobs | undefined
 
   return {
     async listen() {
       url = await listen(server, config)
       // Only now: a second start that finds the port in use must not change what commands take for served.
       await store.facts.writeBackend(served)
+      await store.facts.writeBaseUrl(baseUrl())
       store.beImpatient()
       await follower?.start()
       log.info({ url: baseUrl(), ...description }, 'listening')
-      policing = setInterval(() => void police(), POLICE_EVERY).unref()
-      await police()
+      jobs = startJobs({ config, store, clock, log, tokensPage: () => Promise.resolve(`${baseUrl()}${TOKENS_PAGE}`) })
       return url
     },
     async close() {
       closing = true
-      clearInterval(policing)
+      const jobsEnded = jobs?.close()
       await stop(server, connections, config.shutdownTimeout, log)
       close()
       await lastUse.flush()
+      await jobsEnded
       await audit.close()
       await follower?.close()
     },

@@ -53,6 +53,7 @@ const SETTINGS = {
     'before an upstream, take updates of which it can not be told whether they are forced, where force is not allowed',
   ),
   push_to_create: flag(true, 'a first push by an admin of the path creates the repository (embedded server)'),
+  audit_retention: wholeNumberOrNull(1, 36_500, 'days that the audit trail is kept'),
   git_basic_auth_enabled: flag(true, 'ban addresses after many failed sign-ins'),
   git_basic_auth_maxretry: wholeNumber(10, 1, 10_000, 'failed sign-ins within findtime that bring a ban'),
   git_basic_auth_findtime: wholeNumber(60, 1, 86_400, 'seconds over which failed sign-ins are counted'),

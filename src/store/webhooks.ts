@@ -22,7 +22,11 @@ export function webhookStore(queries: Queries, sealer: Sealer, trail: Trail): We
           .where('id', '=', row.id)
           .execute()
         const user = accountId === null ? null : await userTarget(transaction, accountId)
-        await trail.record(transaction, { action: 'webhook.set', target: `webhook:${row.id}`, details: { url, user } })
+        await trail.record(transaction, {
+          action: 'webhook.set',
+          target: `webhook:${row.id}`,
+          details: { to: originOf(url), user },
+        })
         return webhookFrom(row)
       }),
 
@@ -43,7 +47,7 @@ export function webhookStore(queries: Queries, sealer: Sealer, trail: Trail): We
         if (row === undefined) return false
         await dropUndelivered(transaction)
         const user = row.account_id === null ? null : await userTarget(transaction, row.account_id)
-        const details = { url: row.url, user }
+        const details = { to: originOf(row.url), user }
         await trail.record(transaction, { action: 'webhook.removed', target: `webhook:${id}`, details })
         return true
       }),
@@ -61,4 +65,9 @@ function purposeOf(id: number): string {
 
 function webhookFrom(row: Selectable<Schema['webhooks']>): Webhook {
   return { id: row.id, accountId: row.account_id, url: row.url, createdAt: new Date(row.created_at) }
+}
+
+/** In the rest of a URL there may be a secret. */
+function originOf(url: string): string {
+  return new URL(url).origin
 }

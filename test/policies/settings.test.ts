@@ -28,6 +28,7 @@ const DEFAULTS: Settings = {
   receive_max_input_size: null,
   allow_unproven_fast_forwards: false,
   push_to_create: true,
+  audit_retention: null,
   git_basic_auth_enabled: true,
   git_basic_auth_maxretry: 10,
   git_basic_auth_findtime: 60,
@@ -40,6 +41,7 @@ const FLAGS = KEYS.filter((key) => typeof DEFAULTS[key] === 'boolean')
 const NUMBERS = {
   max_personal_access_token_lifetime: [1, 36_500, true],
   receive_max_input_size: [1, 1_000_000, true],
+  audit_retention: [1, 36_500, true],
   two_factor_grace_period: [0, 3_650, false],
   git_basic_auth_maxretry: [1, 10_000, false],
   git_basic_auth_findtime: [1, 86_400, false],

@@ -1,0 +1,101 @@
+import { randomUUID } from 'node:crypto'
+import { GitgateError } from '../errors.js'
+import { testPost } from '../notices/webhook.js'
+import { printable } from '../printable.js'
+import type { Secret } from '../secret.js'
+import { Deliveries } from './deliveries.js'
+import type { JobName } from './jobs.js'
+import { doJob, isNoticeJob, JOB_NAMES, JOBS } from './jobs.js'
+import { mailerOf } from './mail.js'
+import type { JobRun, JobsOptions } from './options.js'
+import { postToWebhook } from './post.js'
+import { readSchedule } from './schedule.js'
+
+// A gate that is sending is waited for: so often, with so many milliseconds between.
+const POLLS = 300
+const POLL = 200
+
+/** A job as it is shown. */
+export type ListedJob = {
+  readonly name: string
+  readonly schedule: string
+  readonly summary: string
+  /** Whether it writes notices, which are sent then. */
+  readonly isNotice: boolean
+  readonly run: JobRun | undefined
+  readonly next: Date
+}
+
+/** All jobs, when they ran and when they will. */
+export async function listJobs({ store, clock }: JobsOptions): Promise<ListedJob[]> {
+  const listed = JOB_NAMES.map(async (name) => {
+    const { schedule, summary } = JOBS[name]
+    const next = (await readSchedule(schedule)).next(clock())
+    return { name, schedule, summary, isNotice: isNoticeJob(name), run: await store.jobRuns.find(name), next }
+  })
+  return await Promise.all(listed)
+}
+
+/**
+ * Runs a job now, and sends what it wrote and all else that waits.
+ *
+ * @returns what came of it
+ * @throws GitgateError `usage` for what is no job, `configuration` where something must be set before, `delivery` when not all
+ *   was accepted; what was not is sent later
+ */
+export async function runJob(text: string, options: JobsOptions): Promise<string> {
+  const name = parseJobName(text)
+  const { store, clock } = options
+  const started = clock()
+  const result = await doJob(name, options)
+  if (result.kind === 'unconfigured') throw new GitgateError('configuration', result.remedy)
+  await store.jobRuns.write(name, started, true, result.outcome)
+  return isNoticeJob(name) ? `${result.outcome}, ${await sendAll(options, started)}` : result.outcome
+}
+
+function parseJobName(text: string): JobName {
+  const name = JOB_NAMES.find((one) => one === text)
+  if (name !== undefined) return name
+  throw new GitgateError('usage', `there is no job "${printable(text)}"; the jobs are ${JOB_NAMES.join(', ')}`)
+}
+
+async function sendAll(options: JobsOptions, started: Date): Promise<string> {
+  const { notices } = options.store
+  const deliveries = new Deliveries(options, mailerOf(options), new AbortController().signal)
+  const refused: string[] = []
+  let accepted = 0
+  for (let polls = 0; ; polls += 1) {
+    const sent = await deliveries.deliver(() => false, started)
+    accepted += sent.accepted
+    refused.push(...sent.refused)
+    // A gate that runs beside this command may have taken some: to be done is to know what became of them, too.
+    if ((await notices.countLeased(options.clock())) === 0) break
+    if (polls === POLLS)
+      throw new GitgateError('delivery', 'a gate is still sending notices; gitgate jobs list tells what became of them')
+    await new Promise((resolve) => setTimeout(resolve, POLL))
+  }
+  const failed = await notices.failedSince(started)
+  if (failed.count > 0) {
+    throw new GitgateError(
+      'delivery',
+      `${failed.count === 1 ? '1 notice was' : `${failed.count} notices were`} not accepted and will be sent again by the gate: ${failed.lastError ?? ''}`,
+    )
+  }
+  if (refused.length > 0)
+    throw new GitgateError('delivery', `${refused.length} of the notices will never be accepted: ${refused.join('; ')}`)
+  return `${accepted} sent`
+}
+
+/**
+ * Posts a test to a webhook.
+ *
+ * @throws GitgateError `delivery` when it was not accepted
+ */
+export async function testWebhook(
+  { url, secret }: { readonly url: string; readonly secret: Secret },
+  now: Date,
+): Promise<void> {
+  const attempt = await postToWebhook(url, testPost(randomUUID(), secret, now), new AbortController().signal)
+  if (attempt.kind !== 'accepted')
+    throw new GitgateError('delivery', `the webhook did not accept it: ${attempt.reason}`)
+}

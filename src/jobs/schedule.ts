@@ -1,0 +1,25 @@
+import { SECOND } from '../clock.js'
+
+/** Tells when a job is to run. */
+export type Schedule = {
+  /** The last instant at or before another at which it was to run. */
+  latest(now: Date): Date
+  /** The first instant after another. */
+  next(now: Date): Date
+}
+
+/** Reads a schedule as cron writes it, in UTC: daylight saving would have a night without 02:00, and one with two. */
+export async function readSchedule(pattern: string): Promise<Schedule> {
+  // Loaded here, so that commands that run no jobs start without it.
+  const { Cron } = await import('croner')
+  const cron = new Cron(pattern, { timezone: 'UTC', paused: true })
+  const expect = (instant: Date | null | undefined): Date => {
+    if (instant === null || instant === undefined) throw new TypeError(`the schedule ${pattern} has no such instant`)
+    return instant
+  }
+  return {
+    // croner counts whole seconds, and looks strictly before.
+    latest: (now) => expect(cron.previousRuns(1, new Date((Math.floor(now.getTime() / SECOND) + 1) * SECOND))[0]),
+    next: (now) => expect(cron.nextRun(now)),
+  }
+}

@@ -1,0 +1,60 @@
+import { MINUTE, SECOND } from '../clock.js'
+import { messageOf } from '../errors.js'
+import type { JobName } from './jobs.js'
+import { doJob, JOB_NAMES, JOBS } from './jobs.js'
+import type { JobsOptions } from './options.js'
+import type { Schedule } from './schedule.js'
+import { readSchedule } from './schedule.js'
+
+const LONGEST_PAUSE = 5 * MINUTE
+
+/** A job, and when to look at it again. */
+type Scheduled = { readonly schedule: Schedule; lookAt: number; failures: number }
+
+/**
+ * Runs jobs at their time. When a job ran is kept in the store: a run that was missed, because no gate was up, is made up
+ * at the next look, and one that another gate has done is not done again.
+ */
+export class Scheduler {
+  readonly #options: JobsOptions
+  readonly #jobs = new Map<JobName, Scheduled>()
+
+  constructor(options: JobsOptions) {
+    this.#options = options
+  }
+
+  /** Runs what has become due. @param isEnding whether to begin no more */
+  async look(isEnding: () => boolean): Promise<void> {
+    for (const name of JOB_NAMES) {
+      const job = this.#jobs.get(name) ?? {
+        schedule: await readSchedule(JOBS[name].schedule),
+        lookAt: -Infinity,
+        failures: 0,
+      }
+      this.#jobs.set(name, job)
+      const now = this.#options.clock()
+      if (isEnding()) return
+      if (now.getTime() >= job.lookAt) await this.#runDue(name, job, now)
+    }
+  }
+
+  async #runDue(name: JobName, job: Scheduled, now: Date): Promise<void> {
+    const { store, log } = this.#options
+    try {
+      const doneAt = (await store.jobRuns.find(name))?.doneAt ?? null
+      if (doneAt === null || doneAt < job.schedule.latest(now)) {
+        const result = await doJob(name, this.#options)
+        const outcome = result.kind === 'done' ? result.outcome : `not done: ${result.remedy}`
+        await store.jobRuns.write(name, now, true, outcome)
+        log?.debug({ job: name, outcome }, 'job done')
+      }
+      job.failures = 0
+      job.lookAt = job.schedule.next(now).getTime()
+    } catch (error) {
+      job.lookAt = now.getTime() + Math.min(SECOND * 2 ** job.failures, LONGEST_PAUSE)
+      job.failures += 1
+      log?.error({ err: error, job: name }, 'a job failed; will try again')
+      await store.jobRuns.write(name, now, false, `failed: ${messageOf(error)}`).catch(() => undefined)
+    }
+  }
+}
