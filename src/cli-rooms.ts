@@ -1,14 +1,18 @@
 import { X509Certificate } from 'node:crypto'
 import { userInfo } from 'node:os'
+import { TOKENS_PAGE } from './access/refusal.js'
 import { THE_GATE } from './audit/event.js'
 import { targetOf } from './backends.js'
 import type { CliRooms } from './cli/rooms.js'
 import { systemClock } from './clock.js'
+import type { Config } from './config.js'
 import { findGit } from './embedded-git/git-program.js'
 import { RepositoryFolder } from './embedded-git/repository-folder.js'
 import { createSample } from './embedded-git/sample.js'
 import { createGate } from './gitgate.js'
+import { listJobs, runJob, testWebhook } from './jobs/run.js'
 import { readTls } from './listener.js'
+import type { OpenStore } from './store/open.js'
 import { examineDatabase, openStore } from './store/open.js'
 import { probeUpstream } from './upstream/probe.js'
 import { isReachable } from './upstream/reach.js'
@@ -19,8 +23,21 @@ export const rooms: CliRooms = {
     const store = openStore(config.data, config.keyFile, {
       actor: { ...THE_GATE, via: 'cli', operator: operatorName() },
     })
+    // Who starts a gate, or a job, does not do by themselves what it does.
     const own = { ...store, ...store.as(THE_GATE) }
-    return { ...store, createGate: (config, log) => createGate(config, { clock: systemClock, log, store: own }) }
+    return {
+      ...store,
+      createGate: (config, log) => createGate(config, { clock: systemClock, log, store: own }),
+      jobs(config) {
+        const tokensPage = async (): Promise<string> => `${await baseUrlOf(config, own)}${TOKENS_PAGE}`
+        const options = { config, store: own, clock: systemClock, tokensPage }
+        return {
+          list: () => listJobs(options),
+          run: (name) => runJob(name, options),
+          testWebhook: (webhook) => testWebhook(webhook, systemClock()),
+        }
+      },
+    }
   },
 
   async openRepositories(root, config) {
@@ -68,4 +85,9 @@ function userName(): string {
     // A container may run as a user without a name.
     return `uid ${process.geteuid?.() ?? '?'}`
   }
+}
+
+/** Where people reach the gate: as it is configured, or where it listened last. */
+async function baseUrlOf({ publicUrl, host, port }: Config, { facts }: OpenStore): Promise<string> {
+  return publicUrl ?? (await facts.readBaseUrl()) ?? `http://${host}:${port}`
 }

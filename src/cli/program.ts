@@ -9,6 +9,8 @@ import { createContext } from './context.js'
 import { addCredentialCommand } from './credential.js'
 import { addDoctorCommand } from './doctor.js'
 import type { Terminal } from './output.js'
+import { addJobsCommands } from './jobs.js'
+import { addNoticesCommand } from './notices.js'
 import { addProtectCommands } from './protect.js'
 import { addQuickstartCommand } from './quickstart.js'
 import { addRepoCommands } from './repo.js'
@@ -19,6 +21,7 @@ import { addTokenCommands } from './token.js'
 import { addTokenReportCommands } from './token-report.js'
 import { addTwoFactorCommands } from './two-factor.js'
 import { addUserCommands } from './user.js'
+import { addWebhookCommands } from './webhook.js'
 
 const USAGE_ERROR = 2
 const GLOBAL_OPTIONS = ['--data', '--config']
@@ -52,12 +55,15 @@ export async function runCli(
   addServeCommand(program, context)
   const user = addUserCommands(program, context)
   addTwoFactorCommands(user, context)
+  addNoticesCommand(user, context)
   addTokenReportCommands(addTokenCommands(program, context), context)
   addAccessCommands(program, context)
   addProtectCommands(program, context)
   addRepoCommands(program, context)
   addSettingsCommands(program, context)
   addAuditCommands(program, context)
+  addJobsCommands(program, context)
+  addWebhookCommands(program, context)
   addCredentialCommand(program, context)
   addBackupCommand(program, context)
   addDoctorCommand(program, context)

@@ -6,9 +6,12 @@ import type { AuditEvent } from '../audit/event.js'
 import type { AuditStore } from '../audit/trail.js'
 import type { Config, UpstreamConfig } from '../config.js'
 import type { Logger } from '../log.js'
+import type { NoticeStore } from '../notices/delivery.js'
+import type { WebhookStore } from '../notices/webhook.js'
 import type { SettingStore } from '../policies/settings.js'
 import type { Service } from '../protocol/git-request.js'
 import type { RepositoryPath } from '../protocol/repository-path.js'
+import type { Secret } from '../secret.js'
 import type { TokenStore } from '../tokens/token.js'
 
 /** What the commands keep and read, and can serve. */
@@ -19,6 +22,8 @@ export type CliStore = {
   readonly grants: GrantStore
   readonly protections: ProtectionStore
   readonly settings: SettingStore
+  readonly notices: NoticeStore
+  readonly webhooks: WebhookStore
   readonly facts: { readBackend(): Promise<{ readonly upstream: string } | { readonly root: string } | undefined> }
   readonly audit: AuditStore
   /** Tells the audit trail what was done elsewhere than in the store. */
@@ -27,7 +32,33 @@ export type CliStore = {
   backup(file: string): Promise<void>
   /** Builds a gate over this store. */
   createGate(config: Config, log: Logger): Promise<CliGate>
+  /** The jobs over this store. */
+  jobs(config: Config): CliJobs
   close(): Promise<void>
+}
+
+/** What is done by a schedule, as the commands show and run it. */
+export type CliJobs = {
+  list(): Promise<readonly CliJob[]>
+  /**
+   * Runs a job now, and sends the notices that wait.
+   *
+   * @returns what came of it
+   * @throws GitgateError `usage` for what is no job, `delivery` when not all notices were accepted
+   */
+  run(name: string): Promise<string>
+  /** @throws GitgateError `delivery` when a test was not accepted */
+  testWebhook(webhook: { readonly url: string; readonly secret: Secret }): Promise<void>
+}
+
+/** A job, when it ran and when it will. */
+export type CliJob = {
+  readonly name: string
+  readonly schedule: string
+  readonly summary: string
+  readonly isNotice: boolean
+  readonly run: { readonly doneAt: Date | null; readonly triedAt: Date; readonly outcome: string } | undefined
+  readonly next: Date
 }
 
 /** The repositories of the embedded server, as the commands manage them. */

@@ -1,26 +1,43 @@
+import { request as requestHttp } from 'node:http'
+import { request as requestHttps } from 'node:https'
+import { SECOND } from '../clock.js'
 import { messageOf } from '../errors.js'
 import type { WebhookPost } from '../notices/webhook.js'
 import type { Attempt } from './mail.js'
 
-const TIMEOUT = 10_000
+const TIMEOUT = 10 * SECOND
 
-/** Posts to a webhook. Only 2xx says that it has arrived; a redirect is not followed, since its target is not the one that was set. */
-export async function postToWebhook(
-  url: string,
-  { body, headers }: WebhookPost,
-  ending: AbortSignal,
-): Promise<Attempt> {
-  // Of the URL only this is told: where it goes on, there may be a secret.
-  const { origin } = new URL(url)
-  const signal = AbortSignal.any([ending, AbortSignal.timeout(TIMEOUT)])
+/**
+ * Posts to a webhook. Only 2xx says that it has arrived; a redirect is not followed, since its target is not the one that
+ * was set.
+ */
+export async function postToWebhook(text: string, post: WebhookPost, ending: AbortSignal): Promise<Attempt> {
+  const url = new URL(text)
+  const timeout = AbortSignal.timeout(TIMEOUT)
+  // Of the URL only the origin is told: where it goes on, there may be a secret.
+  const failed = (reason: string): Attempt => ({ kind: 'failed', reason: `${url.origin} ${reason}`, isDown: false })
   try {
-    const answer = await fetch(url, { method: 'POST', headers: { ...headers }, body, redirect: 'manual', signal })
-    await answer.body?.cancel()
-    return answer.ok
-      ? { kind: 'accepted' }
-      : { kind: 'failed', reason: `${origin} answered ${answer.status}`, isDown: false }
+    const status = await exchange(url, post, AbortSignal.any([ending, timeout]))
+    return status >= 200 && status < 300 ? { kind: 'accepted' } : failed(`answered ${status}`)
   } catch (error) {
-    const cause = error instanceof Error && error.cause !== undefined ? `: ${messageOf(error.cause)}` : ''
-    return { kind: 'failed', reason: `${origin}: ${messageOf(error)}${cause}`, isDown: false }
+    return failed(timeout.aborted ? `did not answer within ${TIMEOUT / SECOND} s` : `failed: ${messageOf(error)}`)
   }
+}
+
+/** @returns the status of the answer; its body is not read */
+function exchange(url: URL, { body, headers }: WebhookPost, signal: AbortSignal): Promise<number> {
+  const request = url.protocol === 'https:' ? requestHttps : requestHttp
+  return new Promise((resolve, reject) => {
+    const length = { 'Content-Length': String(Buffer.byteLength(body)) }
+    const call = request(
+      url,
+      { method: 'POST', headers: { ...headers, ...length }, agent: false, signal },
+      (answer) => {
+        resolve(answer.statusCode ?? 0)
+        answer.destroy()
+      },
+    )
+    call.on('error', reject)
+    call.end(body)
+  })
 }

@@ -7,9 +7,6 @@ export const NOTICE_KINDS = ['expiring', 'expired', 'created', 'revoked', 'rotat
 
 export type NoticeKind = (typeof NOTICE_KINDS)[number]
 
-/** How many tokens, or addresses, one notice names; of the rest it tells the number. */
-export const NAMED_AT_MOST = 100
-
 /** A token as a notice tells of it: as it was then. */
 export type NoticedToken = {
   readonly id: number

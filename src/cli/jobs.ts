@@ -1,0 +1,65 @@
+import type { Command } from 'commander'
+import type { CliContext } from './context.js'
+import { addCommand, withStore } from './context.js'
+
+type JsonOption = { json?: true }
+
+/** `gitgate jobs …`: what the gate does by a schedule. */
+export function addJobsCommands(program: Command, context: CliContext): void {
+  const group = program.command('jobs').description('what the gate does by a schedule, in UTC')
+
+  addCommand(group, 'list', 'show all jobs, when they ran and when they will', 'gitgate jobs list').action(
+    ({ json }: JsonOption) =>
+      withStore(context, async (cli) => {
+        const { store, output } = cli
+        const jobs = await store.jobs(cli.config()).list()
+        const { count, lastError } = await store.notices.waiting()
+        if (json === true) {
+          output.json(
+            jobs.map(({ name, schedule, summary, isNotice, run, next }) => ({
+              name,
+              schedule,
+              summary,
+              last_run_at: run?.triedAt.toISOString() ?? null,
+              last_done_at: run?.doneAt?.toISOString() ?? null,
+              outcome: run?.outcome ?? null,
+              next_run_at: next.toISOString(),
+              // What running it would send, too.
+              ...(isNotice ? { notices_waiting: count, last_error: lastError } : {}),
+            })),
+          )
+          return
+        }
+        output.table(
+          ['JOB', 'SCHEDULE', 'LAST RUN', 'OUTCOME', 'NEXT RUN'],
+          jobs.map(({ name, schedule, run, next }) => [
+            name,
+            schedule,
+            run?.triedAt.toISOString() ?? 'never',
+            run?.outcome ?? '-',
+            next.toISOString(),
+          ]),
+          '',
+        )
+        if (count === 0) output.note('No notices wait.')
+        else
+          output.note(
+            `${count === 1 ? '1 notice waits' : `${count} notices wait`} to be sent${lastError === null ? '.' : `; the last error: ${lastError}`}`,
+          )
+      }),
+  )
+
+  addCommand(
+    group,
+    'run <name>',
+    'run a job now; the notices that it writes and all that wait are sent before it ends',
+    'gitgate jobs run expiry-notice',
+  ).action((name: string, { json }: JsonOption) =>
+    withStore(context, async (cli) => {
+      const { store, output } = cli
+      const outcome = await store.jobs(cli.config()).run(name)
+      if (json === true) output.json({ name, outcome })
+      else output.note(`${name}: ${outcome}.`)
+    }),
+  )
+}

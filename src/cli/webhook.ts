@@ -1,0 +1,95 @@
+import type { Command } from 'commander'
+import { GitgateError } from '../errors.js'
+import type { Webhook } from '../notices/webhook.js'
+import { checkWebhookUrl, mintWebhookSecret } from '../notices/webhook.js'
+import { printable } from '../printable.js'
+import type { CliContext, OpenCli } from './context.js'
+import { addCommand, requireAccount, withStore } from './context.js'
+
+type JsonOption = { json?: true }
+
+/** `gitgate webhook …`: URLs that notices are posted to, for bots without a mailbox. */
+export function addWebhookCommands(program: Command, context: CliContext): void {
+  const group = program.command('webhook').description('URLs that notices are posted to')
+
+  addCommand(
+    group,
+    'add <url>',
+    "post the notices of an account, or everybody's, to a URL; prints the signing secret, once",
+    'SECRET=$(gitgate webhook add https://bot.example.com/gitgate --user bot)',
+  )
+    .option('--user <name>', "whose notices (everybody's)")
+    .action((text: string, { json, user }: JsonOption & { user?: string }) =>
+      withStore(context, async (cli) => {
+        const url = checkWebhookUrl(text)
+        const account = user === undefined ? null : await requireAccount(cli, user)
+        const secret = mintWebhookSecret()
+        const webhook = await cli.store.webhooks.add(account?.id ?? null, url, secret, cli.clock())
+        if (json === true) {
+          cli.output.json({ ...(await webhookEntity(cli, webhook)), secret: secret.reveal() })
+          return
+        }
+        cli.output.answer(secret.reveal())
+        cli.output.note(
+          `Webhook ${webhook.id} is set. What it gets is signed with this secret, which is shown this once. Try it: gitgate webhook test ${webhook.id}`,
+        )
+      }),
+    )
+
+  addCommand(group, 'list', 'list all webhooks', 'gitgate webhook list').action(({ json }: JsonOption) =>
+    withStore(context, async (cli) => {
+      const webhooks = await cli.store.webhooks.list()
+      const entities = await Promise.all(webhooks.map((webhook) => webhookEntity(cli, webhook)))
+      if (json === true) {
+        cli.output.json(entities)
+        return
+      }
+      cli.output.table(
+        ['ID', 'USER', 'URL', 'SINCE'],
+        entities.map(({ id, user, url, created_at }) => [String(id), user ?? 'all', url, created_at]),
+        'No webhooks. Add one: gitgate webhook add URL',
+      )
+    }),
+  )
+
+  addCommand(group, 'remove <id>', 'post no more to a URL', 'gitgate webhook remove 3').action(
+    (text: string, { json }: JsonOption) =>
+      withStore(context, async ({ store, output }) => {
+        const id = requireWebhookId(text)
+        if (!(await store.webhooks.remove(id))) throw noWebhook(id)
+        if (json === true) output.json({ id, removed: true })
+        else output.note(`Webhook ${id} is removed; what waited for it is dropped.`)
+      }),
+  )
+
+  addCommand(
+    group,
+    'test <id>',
+    'post a test event; exit status 0 when it was accepted',
+    'gitgate webhook test 3',
+  ).action((text: string, { json }: JsonOption) =>
+    withStore(context, async (cli) => {
+      const { store, output } = cli
+      const id = requireWebhookId(text)
+      const webhook = await store.webhooks.find(id)
+      if (webhook === undefined) throw noWebhook(id)
+      await store.jobs(cli.config()).testWebhook(webhook)
+      if (json === true) output.json({ id, accepted: true })
+      else output.note(`Webhook ${id} has accepted a test event.`)
+    }),
+  )
+}
+
+async function webhookEntity({ store }: OpenCli, { id, accountId, url, createdAt }: Webhook) {
+  const user = accountId === null ? null : ((await store.accounts.find(accountId))?.username ?? null)
+  return { id, url, user, created_at: createdAt.toISOString() }
+}
+
+function requireWebhookId(text: string): number {
+  if (/^[1-9]\d{0,14}$/.test(text)) return Number(text)
+  throw new GitgateError('usage', `"${printable(text)}" is not an ID; gitgate webhook list shows them`)
+}
+
+function noWebhook(id: number): GitgateError {
+  return new GitgateError('not-found', `there is no webhook ${id}; gitgate webhook list shows all`)
+}
