@@ -1,0 +1,45 @@
+import type { Test } from 'tap'
+import { DAY, HOUR } from '../../src/clock.js'
+import type { Flags } from '../../src/config.js'
+import type { Behaviour } from './mail-server.js'
+import { MailServer } from './mail-server.js'
+import type { World } from './world.js'
+import { createWorld } from './world.js'
+
+/** A gate at noon that has looked at its jobs, and the server that it hands mails to. */
+export async function createNoticedWorld(
+  t: Test,
+  behaviour: Behaviour = {},
+  flags: Flags = {},
+): Promise<{ world: World; server: MailServer }> {
+  const server = await MailServer.start(t, behaviour)
+  const world = await createWorld(t, { smtpUrl: server.url, mailFrom: 'GitGate <gate@example.com>', ...flags })
+  advanceTo(world, 12 * HOUR)
+  const lastRun = async () => (await world.store.jobRuns.find('lifetime-revocation'))?.triedAt.getTime()
+  await until(async () => (await lastRun()) === world.now.getTime())
+  return { world, server }
+}
+
+/** Moves a gate's time to the next time that it is so late in UTC. */
+export function advanceTo(world: World, milliseconds: number): void {
+  const today = Math.floor(world.now.getTime() / DAY) * DAY + milliseconds
+  world.advance((today > world.now.getTime() ? today : today + DAY) - world.now.getTime())
+}
+
+/** Some days from a gate's today, at midnight UTC. */
+export function midnightIn(world: World, days: number): Date {
+  return new Date((Math.floor(world.now.getTime() / DAY) + days) * DAY)
+}
+
+/** Waits until something is so. */
+export async function until(isSo: () => Promise<boolean> | boolean): Promise<void> {
+  for (let waited = 0; !(await isSo()); waited += 50) {
+    if (waited > 20_000) throw new Error(`it never came so: ${isSo.toString()}`)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}
+
+/** Time for the gate to do what it must not do: it looks each second. */
+export async function whileItLooks(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 2_200))
+}
