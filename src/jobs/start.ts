@@ -1,4 +1,4 @@
-import { SECOND } from '../clock.js'
+import { MINUTE, SECOND } from '../clock.js'
 import { Deliveries } from './deliveries.js'
 import { mailerOf } from './mail.js'
 import type { JobsOptions } from './options.js'
@@ -13,8 +13,8 @@ export type RunningJobs = {
 
 // What is being sent when the gate ends gets so long.
 const GRACE = 5 * SECOND
-// Looks for mails that have waited too long: every ten minutes.
-const LOOKS_FOR_OLD = 600
+// Mails that have waited too long are looked for so often.
+const LOOK_FOR_OLD_EVERY = 10 * MINUTE
 
 /** Runs jobs by their schedule, and sends the notices that are due, until it is closed. */
 export function startJobs(options: JobsOptions): RunningJobs {
@@ -24,16 +24,19 @@ export function startJobs(options: JobsOptions): RunningJobs {
   const isEnding = (): boolean => isClosed
   const scheduler = new Scheduler(options)
   const deliveries = new Deliveries(options, mailerOf(options), cutting.signal)
-  let looks = 0
+  let lookForOldAt = -Infinity
   const looking = repeat(
     () => scheduler.look(isEnding),
     (error) => log?.error({ err: error }, 'jobs were not looked at; will try again'),
   )
   const delivering = repeat(
     async () => {
-      if (looks === 0) await warnOfWaitingMails(options)
-      if (looks % LOOKS_FOR_OLD === 0) await deliveries.dropOldMails()
-      looks += 1
+      const now = options.clock().getTime()
+      if (lookForOldAt === -Infinity) await warnOfWaitingMails(options)
+      if (now >= lookForOldAt) {
+        await deliveries.dropOldMails()
+        lookForOldAt = now + LOOK_FOR_OLD_EVERY
+      }
       await deliveries.deliver(isEnding)
     },
     (error) => log?.error({ err: error }, 'notices were not sent; will try again'),

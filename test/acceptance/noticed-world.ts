@@ -14,10 +14,15 @@ export async function createNoticedWorld(
 ): Promise<{ world: World; server: MailServer }> {
   const server = await MailServer.start(t, behaviour)
   const world = await createWorld(t, { smtpUrl: server.url, mailFrom: 'GitGate <gate@example.com>', ...flags })
+  await advanceToNoon(world)
+  return { world, server }
+}
+
+/** Moves a gate's time to noon, and waits until it has looked at its jobs then. */
+export async function advanceToNoon(world: World): Promise<void> {
   advanceTo(world, 12 * HOUR)
   const lastRun = async () => (await world.store.jobRuns.find('lifetime-revocation'))?.triedAt.getTime()
   await until(async () => (await lastRun()) === world.now.getTime())
-  return { world, server }
 }
 
 /** Moves a gate's time to the next time that it is so late in UTC. */

@@ -1,0 +1,162 @@
+// Notices arrive, and arrive once: whatever happens to the mail server, to the gate, and however many gates there are.
+import { join } from 'node:path'
+import t from 'tap'
+import type { Test } from 'tap'
+import { DAY, HOUR, MINUTE } from '../../src/clock.js'
+import { openStore } from '../../src/store/open.js'
+import { GitgateCli } from './gitgate-process.js'
+import { MailServer } from './mail-server.js'
+import { advanceTo, createNoticedWorld, midnightIn, until, whileItLooks } from './noticed-world.js'
+import { newToken } from '../store/new-token.js'
+import { temporaryFolder } from './temporary-folder.js'
+import { createWorld } from './world.js'
+
+t.test('a mail server that is down is tried again, and no mail is lost or sent twice', async (t) => {
+  const { world, server } = await createNoticedWorld(t)
+  await server.down()
+  for (const person of ['alice', 'root', 'mallory'] as const)
+    await world.issue(person, ['api'], { name: person, expiry: midnightIn(world, 3) })
+  advanceTo(world, HOUR)
+  const waiting = () => world.store.notices.waiting()
+  await until(async () => (await waiting()).count === 6 && (await waiting()).lastError !== null)
+  t.match((await waiting()).lastError, /ECONNREFUSED/)
+  world.advance(MINUTE)
+  await whileItLooks()
+  await server.up()
+  await whileItLooks()
+  t.equal(server.mails.length, 0, 'the second try comes later than the first did')
+  world.advance(HOUR)
+  await until(async () => (await waiting()).count === 0)
+  world.advance(DAY)
+  await whileItLooks()
+  t.equal(server.about('will expire').length, 3)
+  t.equal(server.about('was created').length, 3)
+  t.equal(new Set(server.mails.map(({ headers }) => headers.get('message-id'))).size, 6)
+})
+
+t.test('what a server refuses for now is tried again, what it refuses for good is dropped', async (t) => {
+  const codes = new Map([
+    ['alice@example.com', 451],
+    ['mallory@example.com', 550],
+  ])
+  const refuse = (recipient: string) => {
+    const code = codes.get(recipient)
+    return code === undefined ? undefined : { code, text: `answer ${code}` }
+  }
+  const { world, server } = await createNoticedWorld(t, { refuse })
+  for (const person of ['alice', 'mallory', 'root'] as const) await world.issue(person, ['api'])
+  await until(async () => {
+    const { count, lastError } = await world.store.notices.waiting()
+    return count === 1 && lastError !== null
+  })
+  t.match((await world.store.notices.waiting()).lastError, /451/)
+  t.strictSame(
+    server.mails.flatMap(({ recipients }) => recipients),
+    ['root@example.com'],
+  )
+  t.match(world.log, /"user":"mallory".*550.*notice dropped: it will never be taken/)
+  codes.clear()
+  world.advance(MINUTE)
+  await server.waitFor('created', 2)
+  await whileItLooks()
+  t.strictSame(
+    server.mails.flatMap(({ recipients }) => recipients),
+    ['root@example.com', 'alice@example.com'],
+  )
+})
+
+t.test('who is blocked, or has turned a kind off, before a mail is sent gets none', async (t) => {
+  const { world, server } = await createNoticedWorld(t)
+  await server.down()
+  for (const person of ['alice', 'mallory', 'root'] as const) await world.issue(person, ['api'])
+  await until(async () => (await world.store.notices.waiting()).lastError !== null)
+  await world.store.accounts.setState((await world.account('mallory')).id, 'blocked')
+  await world.store.notices.setKindsOff((await world.account('root')).id, ['created'])
+  await server.up()
+  world.advance(HOUR)
+  await until(async () => (await world.store.notices.waiting()).count === 0)
+  t.strictSame(
+    server.mails.flatMap(({ recipients }) => recipients),
+    ['alice@example.com'],
+  )
+})
+
+/** Accounts with a token that expires in three days, and their mail server. */
+async function createDataFolder(t: Test, owners: number): Promise<{ cli: GitgateCli; server: MailServer }> {
+  const folder = temporaryFolder(t)
+  const server = await MailServer.start(t)
+  const cli = new GitgateCli(folder, { GITGATE_SMTP_URL: server.url, GITGATE_MAIL_FROM: 'gate@example.com' })
+  await cli.ask(['user', 'add', 'first', '--email', 'first@example.com'])
+  await cli.ask(['token', 'create', 'first', '--name', 'ci', '--scopes', 'api', '--expires-in', '3d'])
+  const store = openStore(join(folder, 'data'), undefined)
+  const now = new Date()
+  for (let owner = 2; owner <= owners; owner += 1) {
+    const username = `user-${owner}`
+    const plain = { username, name: username, email: `${username}@example.com`, admin: false, passwordHash: null }
+    const { id } = await store.accounts.add(plain, now)
+    await store.tokens.add(newToken(id, { createdAt: now, expiresAt: new Date(now.getTime() + 3 * DAY) }))
+  }
+  await store.close()
+  return { cli, server }
+}
+
+t.test('several gates on one data folder send each mail once', async (t) => {
+  const { cli, server } = await createDataFolder(t, 25)
+  await Promise.all([cli.serve(t), cli.serve(t), cli.serve(t)])
+  await server.waitFor('will expire', 25)
+  await server.waitFor('was created', 25)
+  await whileItLooks()
+  t.equal(server.mails.length, 50)
+  t.equal(new Set(server.mails.map(({ recipients, subject }) => `${recipients.join()} ${subject}`)).size, 50)
+})
+
+t.test('a run that was missed while no gate was up is made up; one that was done is not done again', async (t) => {
+  const { cli, server } = await createDataFolder(t, 1)
+  const write = async (job: string, at: Date): Promise<void> => {
+    const store = openStore(join(cli.folder, 'data'), undefined)
+    await store.jobRuns.write(job, at, true, 'done')
+    await store.close()
+  }
+  await write('expiry-notice', new Date())
+  const first = await cli.serve(t)
+  await server.waitFor('was created')
+  await whileItLooks()
+  t.equal(server.about('will expire').length, 0, 'the run of today is done')
+  t.equal(await first.stop(), 0)
+  await write('expiry-notice', new Date(Date.now() - 2 * DAY))
+  await cli.serve(t)
+  await server.waitFor('will expire')
+})
+
+t.test('a gate that is killed in the middle has lost no mail', async (t) => {
+  const { cli, server } = await createDataFolder(t, 40)
+  const gate = await cli.serve(t)
+  await server.waitFor('ci', 5)
+  gate.child.kill('SIGKILL')
+  await until(() => gate.child.signalCode !== null)
+  // What it had taken is given back at the end of its lease.
+  const store = openStore(join(cli.folder, 'data'), undefined)
+  const waiting = await store.notices.waiting()
+  const later = new Date(Date.now() + HOUR)
+  const taken = await store.notices.take({
+    now: later,
+    leasedUntil: new Date(later.getTime() + 1),
+    mail: true,
+    limit: 100,
+  })
+  await store.close()
+  t.ok(waiting.count > 0)
+  t.equal(taken.length, waiting.count)
+  t.ok(server.mails.length + waiting.count >= 80, `${server.mails.length} arrived, ${waiting.count} wait`)
+})
+
+t.test('without a mail server mails wait, a week at most', async (t) => {
+  const world = await createWorld(t)
+  await world.issue('alice', ['api'])
+  world.advance(7 * DAY)
+  await whileItLooks()
+  t.equal((await world.store.notices.waiting()).mails, 1)
+  world.advance(10 * MINUTE)
+  await until(async () => (await world.store.notices.waiting()).count === 0)
+  t.match(world.log, 'dropped mails that waited seven days')
+})

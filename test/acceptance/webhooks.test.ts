@@ -1,0 +1,142 @@
+// Bots without a mailbox: notices are posted as JSON, signed, and again until they are accepted.
+import { createHmac } from 'node:crypto'
+import type { IncomingHttpHeaders } from 'node:http'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import t from 'tap'
+import type { Test } from 'tap'
+import { HOUR, MINUTE } from '../../src/clock.js'
+import { mintWebhookSecret } from '../../src/notices/webhook.js'
+import { newToken } from '../store/new-token.js'
+import { GitgateCli } from './gitgate-process.js'
+import { advanceTo, advanceToNoon, createNoticedWorld, midnightIn, until, whileItLooks } from './noticed-world.js'
+import { createWorld } from './world.js'
+
+type Post = { readonly headers: IncomingHttpHeaders; readonly body: string; readonly path: string }
+
+/** A server that keeps what it is posted, and answers with the next of its statuses. */
+async function startReceiver(t: Test): Promise<{ url: string; posts: Post[]; statuses: number[] }> {
+  const receiver = { url: '', posts: [] as Post[], statuses: [] as number[] }
+  const server = createServer((request, response) => {
+    let body = ''
+    request.on('data', (chunk: Buffer) => (body += chunk.toString()))
+    request.on('end', () => {
+      receiver.posts.push({ headers: request.headers, body, path: request.url ?? '' })
+      const status = receiver.statuses.shift() ?? 204
+      response.writeHead(status, status === 302 ? { Location: '/elsewhere' } : {}).end()
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => new Promise((resolve) => server.close(resolve)))
+  receiver.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook?key=geheim`
+  return receiver
+}
+
+function isSigned({ headers, body }: Post, secret: string): boolean {
+  const timestamp = String(headers['x-gitgate-timestamp'])
+  const digest = createHmac('sha256', secret).update(`${timestamp}.${body}`).digest('hex')
+  return headers['x-gitgate-signature'] === `sha256=${digest}`
+}
+
+t.test('a bot is told what a mail would tell it, signed', async (t) => {
+  const world = await createWorld(t)
+  await advanceToNoon(world)
+  const { url, posts } = await startReceiver(t)
+  const bot = { username: 'bot', name: 'Bot', email: null, admin: false, passwordHash: null }
+  const { id } = await world.store.accounts.add(bot, world.now)
+  const secret = mintWebhookSecret()
+  await world.store.webhooks.add(id, url, secret, world.now)
+  await world.issue('alice', ['api'], { name: 'of alice', expiry: midnightIn(world, 3) })
+  const given = { name: 'ci', scopes: ['api'], createdAt: world.now, expiresAt: midnightIn(world, 3) } as const
+  const added = await world.store.tokens.add(newToken(id, given))
+  await until(() => posts.length === 1)
+  const [created] = posts
+  t.ok(isSigned(created!, secret.reveal()))
+  t.notOk(isSigned({ ...created!, body: created!.body.replace('ci', 'cd') }, secret.reveal()))
+  t.equal(created!.path, '/hook?key=geheim')
+  const sent = JSON.parse(created!.body) as { id: string }
+  t.match(created!.headers, {
+    'content-type': 'application/json',
+    'x-gitgate-event': 'created',
+    'x-gitgate-delivery': sent.id,
+    'x-gitgate-timestamp': String(Math.floor(world.now.getTime() / 1_000)),
+  })
+  t.match(sent, {
+    event: 'created',
+    created_at: world.now.toISOString(),
+    user: { id, username: 'bot', name: 'Bot' },
+    tokens: [{ id: added.id, name: 'ci', scopes: ['api'], expires_at: midnightIn(world, 3).toISOString() }],
+    by: { kind: 'gate' },
+    tokens_url: `${world.url}/-/user_settings/personal_access_tokens`,
+  })
+  advanceTo(world, HOUR)
+  await until(() => posts.length === 2)
+  t.match(JSON.parse(posts[1]!.body), { event: 'expiring', tokens: [{ name: 'ci' }], more: 0 })
+  t.notMatch(world.log, 'geheim')
+})
+
+t.test('what a webhook does not accept is posted again, later each time; a redirect is not followed', async (t) => {
+  const { world, server } = await createNoticedWorld(t)
+  const { url, posts, statuses } = await startReceiver(t)
+  const secret = mintWebhookSecret()
+  const { id } = await world.store.webhooks.add(null, url, secret, world.now)
+  statuses.push(500, 302)
+  await world.issue('alice', ['api'])
+  await until(async () => (await world.store.notices.waiting()).lastError !== null)
+  t.match((await world.store.notices.waiting()).lastError, /^http:\/\/127\.0\.0\.1:\d+ answered 500$/)
+  await server.waitFor('was created')
+  world.advance(MINUTE)
+  await until(async () => /answered 302/.test((await world.store.notices.waiting()).lastError ?? ''))
+  world.advance(MINUTE)
+  await whileItLooks()
+  t.equal(posts.length, 2)
+  world.advance(MINUTE)
+  await until(async () => (await world.store.notices.waiting()).count === 0)
+  t.equal(posts.length, 3)
+  t.ok(posts.every((post) => isSigned(post, secret.reveal()) && post.path.startsWith('/hook')))
+  t.equal(new Set(posts.map(({ headers }) => headers['x-gitgate-delivery'])).size, 1)
+  t.equal(server.mails.length, 1, 'the mail went once')
+
+  statuses.push(500)
+  await world.issue('root', ['api'])
+  await until(async () => (await world.store.notices.waiting()).count === 1)
+  await world.store.webhooks.remove(id)
+  t.equal((await world.store.notices.waiting()).count, 0, 'what waits for a webhook goes with it')
+})
+
+t.test('administrators set webhooks on the command line', async (t) => {
+  const { url, posts, statuses } = await startReceiver(t)
+  const cli = new GitgateCli(t.testdir())
+  await cli.ask(['user', 'add', 'bot'])
+  const secret = await cli.ask(['webhook', 'add', url, '--user', 'bot'])
+  t.match(secret, /^[\w-]{43}$/)
+  t.match(await cli.json('webhook', 'list'), [{ id: 1, url, user: 'bot' }])
+  t.notMatch(await cli.ask(['webhook', 'list']), secret)
+  await cli.ask(['webhook', 'test', '1'])
+  t.ok(isSigned(posts[0]!, secret))
+  t.match(JSON.parse(posts[0]!.body), { event: 'test', user: null, tokens: [] })
+  statuses.push(404)
+  const refused = await cli.run(['webhook', 'test', '1'])
+  t.match(refused, { status: 1, stderr: /^gitgate: the webhook did not accept it: \S+ answered 404\n$/ })
+
+  await cli.ask(['token', 'create', 'bot', '--name', 'ci', '--scopes', 'api', '--expires-in', '2d'])
+  t.match((await cli.run(['jobs', 'run', 'expiry-notice'])).stderr, 'expiry-notice: 1 notice written, 2 sent.')
+  t.strictSame(
+    posts.slice(2).map(({ headers }) => headers['x-gitgate-event']),
+    ['created', 'expiring'],
+  )
+  await cli.ask(['webhook', 'remove', '1'])
+  const mistakes: readonly (readonly [string[], RegExp])[] = [
+    [['webhook', 'remove', '1'], /there is no webhook 1/],
+    [['webhook', 'test', 'x'], /is not an ID/],
+    [['webhook', 'add', 'ftp://example.com'], /such as https/],
+    [['webhook', 'add', 'https://user:secret@example.com'], /must not hold a username/],
+    [['webhook', 'add', 'https://example.com', '--user', 'nobody'], /there is no user/],
+  ]
+  for (const [args, expected] of mistakes) {
+    const { status, stderr } = await cli.run(args)
+    t.ok(status > 0, args.join(' '))
+    t.match(stderr, expected)
+    t.notMatch(stderr, 'secret@')
+  }
+})
