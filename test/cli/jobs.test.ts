@@ -1,0 +1,92 @@
+import t from 'tap'
+import { GitgateCli } from '../acceptance/gitgate-process.js'
+import { MailServer } from '../acceptance/mail-server.js'
+import { expectMistakes } from './mistakes.js'
+
+// The contract of the command line (docs/cli.md), by running it as a process: jobs, and what accounts are told.
+
+t.test('jobs run is done when the mail server has accepted the mails', async (t) => {
+  const server = await MailServer.start(t)
+  const bare = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(bare.folder, { GITGATE_SMTP_URL: server.url, GITGATE_MAIL_FROM: 'gate@example.com' })
+  await cli.ask(['user', 'add', 'alice', '--email', 'alice@example.com'])
+  await cli.ask(['user', 'notices', 'alice', '--off', 'created'])
+  await cli.ask(['token', 'create', 'alice', '--name', 'ci', '--scopes', 'api', '--expires-in', '3d'])
+  t.match(await bare.run(['jobs', 'run', 'expiry-notice']), {
+    status: 1,
+    stdout: '',
+    stderr:
+      /^gitgate: there is no way to tell anybody: set GITGATE_SMTP_URL .* and GITGATE_MAIL_FROM, or add a webhook: .*\n$/,
+  })
+
+  await server.down()
+  const failed = await cli.run(['jobs', 'run', 'expiry-notice'])
+  t.match(failed, { status: 1, stdout: '', stderr: /^gitgate: 1 notice was not accepted .*ECONNREFUSED.*\n$/ })
+  t.match((await cli.run(['jobs', 'list'])).stderr, /^1 notice waits to be sent; the last error: .*ECONNREFUSED/)
+  await server.up()
+  t.match((await cli.run(['jobs', 'run', 'expiry-notice'])).stderr, 'expiry-notice: 0 notices written, 1 sent.\n')
+  t.equal(server.mails.length, 1)
+  t.match(server.mails[0], { recipients: ['alice@example.com'], subject: 'Access token "ci" will expire in 3 days' })
+  t.match(server.mails[0]?.text, 'http://127.0.0.1:8080/-/user_settings/personal_access_tokens')
+  t.strictSame(await cli.json('jobs', 'run', 'expiry-notice'), {
+    name: 'expiry-notice',
+    outcome: '0 notices written, 0 sent',
+  })
+  t.equal(server.mails.length, 1, 'once')
+})
+
+t.test('jobs run beside a gate that takes the mails first is done when they were accepted, too', async (t) => {
+  const server = await MailServer.start(t)
+  const env = { GITGATE_SMTP_URL: server.url, GITGATE_PUBLIC_URL: 'https://git.example.com' }
+  const cli = new GitgateCli(t.testdir(), env)
+  await cli.serve(t)
+  await cli.ask(['user', 'add', 'alice', '--email', 'alice@example.com'])
+  for (const name of ['a', 'b'])
+    await cli.ask(['token', 'create', 'alice', '--name', name, '--scopes', 'api', '--expires-in', '2d'])
+  t.match((await cli.run(['jobs', 'run', 'expiry-notice'])).stderr, /^expiry-notice: 1 notice written, \d sent\.\n$/)
+  t.equal(server.about('will expire').length, 1)
+  t.match(server.about('will expire')[0]?.text, 'https://git.example.com/-/user_settings/personal_access_tokens')
+})
+
+t.test('jobs list shows when each runs, ran, and what came of it', async (t) => {
+  const cli = new GitgateCli(t.testdir())
+  await cli.ask(['jobs', 'run', 'lifetime-revocation'])
+  await cli.ask(['settings', 'set', 'audit_retention', '90'])
+  await cli.ask(['jobs', 'run', 'audit-retention'])
+  const jobs = (await cli.json('jobs', 'list')) as { name: string; next_run_at: string; last_run_at: string | null }[]
+  t.match(jobs, [
+    { name: 'expiry-notice', schedule: '0 1 * * *', last_run_at: null, outcome: null, notices_waiting: 0 },
+    { name: 'expired-notice', schedule: '0 2 * * *', last_error: null },
+    { name: 'lifetime-revocation', schedule: '* * * * *', outcome: '0 tokens revoked' },
+    { name: 'audit-retention', schedule: '0 3 * * *', outcome: '0 rows deleted' },
+  ])
+  t.match(jobs[0]?.next_run_at, /T01:00:00\.000Z$/)
+  t.match(jobs[2]?.last_run_at, /Z$/)
+  t.match(
+    await cli.ask(['jobs', 'list']),
+    /^JOB +SCHEDULE +LAST RUN +OUTCOME +NEXT RUN\nexpiry-notice +0 1 \* \* \* +never/,
+  )
+})
+
+t.test('what an account is told is shown and turned off and on', async (t) => {
+  const cli = new GitgateCli(t.testdir())
+  await cli.ask(['user', 'add', 'alice'])
+  const all = { user: 'alice', expiring: true, expired: true, created: true, revoked: true, rotated: true }
+  t.strictSame(await cli.json('user', 'notices', 'alice'), { ...all, 'new-address': true })
+  t.match(await cli.json('user', 'notices', 'alice', '--off', 'created,new-address'), {
+    created: false,
+    'new-address': false,
+    revoked: true,
+  })
+  t.match(await cli.json('user', 'notices', 'alice', '--on', 'created'), { created: true, 'new-address': false })
+  const shown = await cli.run(['user', 'notices', 'alice'])
+  t.match(shown.stdout, /^created +on\n/m)
+  t.match(shown.stdout, /^new-address +off\n/m)
+  t.match(shown.stderr, /alice has no e-mail address, so only webhooks tell/)
+  await expectMistakes(t, cli, [
+    [['user', 'notices', 'nobody'], /there is no user "nobody"/],
+    [['user', 'notices', 'alice', '--off', 'everything'], /is no kind of notice; the kinds are expiring, expired/],
+    [['jobs', 'run', 'nonsense'], /there is no job "nonsense"; the jobs are expiry-notice, /],
+    [['jobs', 'run'], /missing required argument/],
+  ])
+})
