@@ -68,10 +68,20 @@ export async function addNotice(
   return true
 }
 
-/** Deletes the notices that have arrived by all their ways, or have none left. */
-export async function dropUndelivered(transaction: Queries): Promise<void> {
-  await transaction
+/**
+ * Deletes the notices that have arrived by all their ways, or have none left.
+ *
+ * @param id only this one, if it has
+ */
+export async function dropUndelivered(transaction: Queries, id?: number): Promise<void> {
+  const empty = transaction
     .deleteFrom('notices')
-    .where('id', 'not in', (eb) => eb.selectFrom('deliveries').select('notice_id'))
-    .execute()
+    .where((eb) =>
+      eb.not(
+        eb.exists(
+          eb.selectFrom('deliveries').select('deliveries.id').whereRef('deliveries.notice_id', '=', 'notices.id'),
+        ),
+      ),
+    )
+  await (id === undefined ? empty : empty.where('id', '=', id)).execute()
 }

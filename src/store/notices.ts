@@ -36,14 +36,14 @@ export function noticeStore(queries: Queries, sealer: Sealer, trail: Trail): Not
 
     finish: (delivery) =>
       atomically(queries, async (transaction) => {
-        const { id, leasedUntil } = delivery
+        const { id, leasedUntil, notice } = delivery
         // Who was slower than the lease must not take it from another.
         await transaction
           .deleteFrom('deliveries')
           .where('id', '=', id)
           .where('leased_until', '=', leasedUntil.getTime())
           .execute()
-        await dropUndelivered(transaction)
+        await dropUndelivered(transaction, notice.id)
       }),
 
     async postpone({ id, attempts, leasedUntil }, error, now, dueAt) {

@@ -4,8 +4,13 @@ import type { Test } from 'tap'
 import type { Mail } from './mail.js'
 import { readMail } from './mail.js'
 
-/** How a mail server behaves: what it answers to a recipient, where it does not take them. */
-export type Behaviour = { readonly refuse?: (recipient: string) => { code: number; text: string } | undefined }
+/** How a mail server behaves. */
+export type Behaviour = {
+  /** What it answers to a recipient, where it does not take them. */
+  readonly refuse?: (recipient: string) => { code: number; text: string } | undefined
+  /** What one signs in with; when it is wrong, the answer repeats what was given. */
+  readonly password?: string
+}
 
 /** A real SMTP server that keeps what it is sent. */
 export class MailServer {
@@ -33,7 +38,12 @@ export class MailServer {
   /** Starts it again, on the port that it had. */
   async up(): Promise<void> {
     const server = new SMTPServer({
-      authOptional: true,
+      authOptional: this.#behaviour.password === undefined,
+      allowInsecureAuth: true,
+      onAuth: ({ username, password }, _session, done) => {
+        if (password === this.#behaviour.password) done(null, { user: username })
+        else done(new Error(`535 ${username ?? ''} can't sign in with ${password ?? ''}`))
+      },
       logger: false,
       onRcptTo: ({ address }, _session, done) => {
         const refusal = this.#behaviour.refuse?.(address)

@@ -150,6 +150,20 @@ t.test('a gate that is killed in the middle has lost no mail', async (t) => {
   t.ok(server.mails.length + waiting.count >= 80, `${server.mails.length} arrived, ${waiting.count} wait`)
 })
 
+t.test('a server that asks for a password gets it, and nobody else does', async (t) => {
+  const server = await MailServer.start(t, { password: 'p/geheim' })
+  const world = await createWorld(t, { smtpUrl: server.url.replace('//', '//gate:p%2Ffalsch@') })
+  await world.issue('alice', ['api'])
+  await until(async () => (await world.store.notices.waiting()).lastError !== null)
+  t.match((await world.store.notices.waiting()).lastError, /gate can't sign in with \[SMTP password\]/)
+  t.notMatch(world.log, /falsch/)
+  const other = await createWorld(t, { smtpUrl: server.url.replace('//', '//gate:p%2Fgeheim@') })
+  await other.issue('alice', ['api'])
+  const [mail] = await server.waitFor('was created')
+  t.match(mail!.headers.get('from'), /^GitGate <gitgate@/)
+  t.notMatch(mail!.raw + other.log, 'geheim')
+})
+
 t.test('without a mail server mails wait, a week at most', async (t) => {
   const world = await createWorld(t)
   await world.issue('alice', ['api'])
