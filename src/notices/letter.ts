@@ -102,7 +102,9 @@ function expiring({ tokens, more }: { tokens: readonly NoticedToken[]; more: num
       lines: [expiry(token, now), ...purpose(token), lastUse(token)],
     })),
     more: andMore(more),
-    advice: `Rotate ${isOne ? 'the token' : 'the tokens'} that you still need, or make new ones, before ${isOne ? 'it ends' : 'they end'}.`,
+    advice: isOne
+      ? 'If you still need it, rotate it or make a new one before it ends.'
+      : 'Rotate those that you still need, or make new ones, before they end.',
   }
 }
 
@@ -128,9 +130,12 @@ function expired({ tokens, more }: { tokens: readonly NoticedToken[]; more: numb
   }
 }
 
-/** Names come from people: in a subject they are kept short, and on one line. */
+/**
+ * Names come from people: in a subject they are kept short, and on one line. With double quotes a subject would be encoded, which
+ * nobody could read in the log of a mail server.
+ */
 function quoted({ name }: NoticedToken): string {
-  return `"${printable(name)}"`
+  return `'${printable(name)}'`
 }
 
 function doer(by: By): string {

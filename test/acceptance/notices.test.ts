@@ -53,7 +53,7 @@ t.test('one token is named in the subject, with the days that are left', async (
   await world.issue('alice', ['api'], { name: 'deploy', expiry: midnightIn(world, 5) })
   advanceTo(world, HOUR)
   const [mail] = await server.waitFor('will expire')
-  t.equal(mail!.subject, 'Access token "deploy" will expire in 4 days')
+  t.equal(mail!.subject, "Access token 'deploy' will expire in 4 days")
 })
 
 t.test('at 02:00 UTC, who owns tokens that expired today gets one mail', async (t) => {
@@ -67,7 +67,7 @@ t.test('at 02:00 UTC, who owns tokens that expired today gets one mail', async (
   t.notMatch(mail!.text, '* later')
   world.advance(DAY)
   const [next] = await server.waitFor('has expired')
-  t.equal(next!.subject, 'Access token "later" has expired')
+  t.equal(next!.subject, "Access token 'later' has expired")
 })
 
 t.test('where expiry is not enforced, nobody is told that a token ends', async (t) => {
@@ -84,7 +84,7 @@ t.test('a token that was made, rotated or revoked is told to its owner, each onc
   const alice = await world.account('alice')
   const { token } = await world.issue('alice', ['write_repository'], { name: 'ci', description: 'for the builds' })
   const [created] = await server.waitFor('created')
-  t.equal(created!.subject, 'Access token "ci" was created')
+  t.equal(created!.subject, "Access token 'ci' was created")
   t.match(created!.text, /\* ci\n    For: for the builds\n    Scopes: write_repository\n    Expires: never\n/)
 
   const rules = issueRules(resolveSettings(new Map()), world.now)
@@ -100,7 +100,7 @@ t.test('a token that was made, rotated or revoked is told to its owner, each onc
   await whileItLooks()
   t.strictSame(
     server.mails.map(({ subject }) => subject),
-    ['created', 'rotated', 'revoked'].map((word) => `Access token "ci" was ${word}`),
+    ['created', 'rotated', 'revoked'].map((word) => `Access token 'ci' was ${word}`),
   )
 })
 
@@ -119,7 +119,7 @@ t.test('each kind can be turned off for an account, and blocked accounts get non
   await world.store.notices.setKindsOff(alice.id, ['created', 'expiring'])
   await world.issue('alice', ['api'], { name: 'quiet', expiry: midnightIn(world, 3) })
   await world.issue('root', ['api'], { name: 'loud' })
-  await server.waitFor('"loud" was created')
+  await server.waitFor("'loud' was created")
   await world.store.accounts.setState(root.id, 'blocked')
   const { token } = await world.issue('root', ['api'], { name: 'blocked' })
   await world.store.tokens.revoke(token.id, world.now)
@@ -128,7 +128,7 @@ t.test('each kind can be turned off for an account, and blocked accounts get non
   t.equal(server.mails.length, 1)
   await world.store.notices.setKindsOff(alice.id, ['created'])
   world.advance(DAY)
-  await server.waitFor('"quiet" will expire')
+  await server.waitFor("'quiet' will expire")
 })
 
 t.test('the first use from a new address is told, at most once an hour for each token', async (t) => {
@@ -141,7 +141,7 @@ t.test('the first use from a new address is told, at most once an hour for each 
   const known = async () => (await world.store.tokens.find(token.id))?.lastUsedIps.length
   t.equal((await use('192.0.2.1')).status, 200)
   const [mail] = await server.waitFor('new address')
-  t.equal(mail!.subject, 'Access token "ci" was used from a new address')
+  t.equal(mail!.subject, "Access token 'ci' was used from a new address")
   t.match(mail!.text, 'Address: 192.0.2.1, first on ')
   for (const digit of [2, 3, 2, 1]) await use(`192.0.2.${digit}`)
   await until(async () => (await known()) === 3)

@@ -26,7 +26,7 @@ t.test('jobs run is done when the mail server has accepted the mails', async (t)
   await server.up()
   t.match((await cli.run(['jobs', 'run', 'expiry-notice'])).stderr, 'expiry-notice: 0 notices written, 1 sent.\n')
   t.equal(server.mails.length, 1)
-  t.match(server.mails[0], { recipients: ['alice@example.com'], subject: 'Access token "ci" will expire in 3 days' })
+  t.match(server.mails[0], { recipients: ['alice@example.com'], subject: "Access token 'ci' will expire in 3 days" })
   t.match(server.mails[0]?.text, 'http://127.0.0.1:8080/-/user_settings/personal_access_tokens')
   t.strictSame(await cli.json('jobs', 'run', 'expiry-notice'), {
     name: 'expiry-notice',

@@ -38,17 +38,17 @@ t.test('every kind has a subject that says it, and tokens that are named', async
   const by = { kind: 'operator', name: 'deploy' } as const
   const addresses = [{ ip: '192.0.2.1', at: NOW }]
   const subjects: readonly (readonly [News, string])[] = [
-    [{ kind: 'expiring', tokens: [token('a', later(2 * DAY))], more: 0 }, 'Access token "a" will expire in 2 days'],
+    [{ kind: 'expiring', tokens: [token('a', later(2 * DAY))], more: 0 }, "Access token 'a' will expire in 2 days"],
     [
       { kind: 'expiring', tokens: [token('a', NOW), token('b', NOW)], more: 5 },
       '7 of your access tokens will expire in under 7 days',
     ],
-    [{ kind: 'expired', tokens: [token('a', NOW)], more: 0 }, 'Access token "a" has expired'],
+    [{ kind: 'expired', tokens: [token('a', NOW)], more: 0 }, "Access token 'a' has expired"],
     [{ kind: 'expired', tokens: [token('a'), token('b')], more: 0 }, '2 of your access tokens have expired'],
-    [{ kind: 'created', token: token('a'), by }, 'Access token "a" was created'],
-    [{ kind: 'revoked', token: token('a'), by, rule: null }, 'Access token "a" was revoked'],
-    [{ kind: 'rotated', token: token('a'), successor: token('a'), by, endsAt: NOW }, 'Access token "a" was rotated'],
-    [{ kind: 'new-address', token: token('a'), addresses, more: 0 }, 'Access token "a" was used from a new address'],
+    [{ kind: 'created', token: token('a'), by }, "Access token 'a' was created"],
+    [{ kind: 'revoked', token: token('a'), by, rule: null }, "Access token 'a' was revoked"],
+    [{ kind: 'rotated', token: token('a'), successor: token('a'), by, endsAt: NOW }, "Access token 'a' was rotated"],
+    [{ kind: 'new-address', token: token('a'), addresses, more: 0 }, "Access token 'a' was used from a new address"],
   ]
   for (const [news, subject] of subjects) {
     const written = letter(news)
@@ -73,7 +73,7 @@ t.test('what is in names is text in the HTML, and a long name is cut in the subj
   t.notMatch(html, '<a href="https://evil')
   t.equal(html.match(/&lt;a href=&quot;https:\/\/evil\.example&quot;&gt;&#39;&amp;/g)?.length, 3)
   const long = letter({ kind: 'created', token: token(`${'x'.repeat(100)}\r\n`), by: { kind: 'gate' } })
-  t.equal(long.subject, `Access token "${'x'.repeat(80)}…" was created`)
+  t.equal(long.subject, `Access token '${'x'.repeat(80)}…' was created`)
 })
 
 t.test('a try that failed is followed by another, later each time, an hour at most', async (t) => {
