@@ -1,0 +1,154 @@
+// Whether an answer ended whole: those of the git that is installed, and those that must not be kept.
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { encodePktLine, FLUSH } from '../../src/protocol/pkt-line.js'
+import type { AnswerShape } from '../../src/shield/answer-grammar.js'
+import type { Wholeness } from '../../src/shield/whole.js'
+import { WholenessTracker } from '../../src/shield/whole.js'
+import { VERSION_0 } from './captured-v0.js'
+import { VERSION_2 } from './captured-v2.js'
+import { ask, encode, MAIN, makeRepository, SIDE } from './captured.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'gitgate-whole-'))
+t.teardown(() => rmSync(folder, { recursive: true }))
+const repositories = { sha1: makeRepository(folder, 'sha1'), sha256: makeRepository(folder, 'sha256') }
+
+function follow(shape: AnswerShape, ...pieces: readonly Buffer[]): Wholeness {
+  const tracker = new WholenessTracker(shape)
+  for (const piece of pieces) tracker.push(piece)
+  return tracker.wholeness
+}
+
+/** What git answers. @param request `undefined` for the advertisement */
+function answerOf(version: number, format: 'sha1' | 'sha256', request: Buffer | undefined): Buffer {
+  const args = ['upload-pack', '--stateless-rpc', ...(request === undefined ? ['--advertise-refs'] : [])]
+  return execFileSync('git', [...args, repositories[format]], {
+    input: request ?? '',
+    env: {
+      PATH: process.env['PATH'],
+      GIT_PROTOCOL: `version=${version}`,
+      GIT_CONFIG_GLOBAL: '/dev/null',
+      GIT_CONFIG_NOSYSTEM: '1',
+    },
+  })
+}
+
+/** The ends at which an answer that was cut off there would be taken for whole, or for one that never can be. */
+function wrongEnds(shape: AnswerShape, answer: Buffer): number[] {
+  const tracker = new WholenessTracker(shape)
+  const wrong: number[] = []
+  for (let end = 0; end < answer.length; end++) {
+    if (tracker.wholeness !== 'underway') wrong.push(end)
+    tracker.push(answer.subarray(end, end + 1))
+  }
+  return tracker.wholeness === 'whole' ? wrong : [...wrong, answer.length]
+}
+
+t.test('what git answers is whole at its end, and nowhere before', async (t) => {
+  for (const version of [0, 1, 2]) {
+    for (const { client, packets } of version === 2 ? VERSION_2 : VERSION_0) {
+      const asked = ask(packets, version)
+      if (asked.kind === 'uncacheable') continue
+      const shape = asked.kind === 'refs' ? 'refs' : asked.shape
+      const answer = answerOf(version, client.includes('sha256') ? 'sha256' : 'sha1', encode(packets))
+      t.strictSame([follow(shape, answer), wrongEnds(shape, answer)], ['whole', []], `${client}, version ${version}`)
+      t.equal(follow(shape, answer, FLUSH), 'unfit', 'and more')
+    }
+  }
+})
+
+t.test('what git advertises is whole at its end, with the service before it and without', async (t) => {
+  const service = Buffer.concat([encodePktLine('# service=git-upload-pack\n'), FLUSH])
+  for (const version of [0, 1, 2]) {
+    const answer = answerOf(version, 'sha1', undefined)
+    for (const whole of [answer, Buffer.concat([service, answer])]) {
+      t.strictSame(wrongEnds('advertisement', whole), [], `version ${version}`)
+    }
+  }
+})
+
+t.test('what is asked for and is not there is unfit', async (t) => {
+  const missing = 'f'.repeat(40)
+  for (const version of [0, 2]) {
+    const { packets } = (version === 2 ? VERSION_2 : VERSION_0).find(({ asks }) => asks.endsWith('-pack')) ?? {}
+    const asked = ask((packets ?? '').replaceAll(MAIN, missing), version)
+    if (asked.kind !== 'fetch') throw new Error('it is a fetch')
+    t.equal(follow(asked.shape, encode(`ERR upload-pack: not our ref ${missing}`)), 'unfit')
+  }
+})
+
+const LIST = `acknowledgments\n|ACK ${SIDE}\n|`
+const SHALLOW = `shallow ${MAIN}|`
+const TABLE: readonly (readonly [shape: AnswerShape, answer: string, wholeness: Wholeness])[] = [
+  ['refs', '0000', 'whole'],
+  ['refs', 'unborn HEAD symref-target:refs/heads/main\n|0000', 'whole'],
+  ['refs', `${MAIN} refs/heads/main\n|ERR no\n|0000`, 'unfit'],
+  ['refs', '0001', 'unfit'],
+  ['refs', '0002', 'unfit'],
+  ['advertisement', '0000', 'unfit'],
+  ['advertisement', '# service=git-upload-pack\n|0000', 'underway'],
+  ['advertisement', '# service=git-upload-pack\n|0000|0000', 'unfit'],
+  ['advertisement', '# service=git-upload-pack\n|version 2\n|0000', 'unfit'],
+  ['advertisement', '# service=git-upload-pack\n|0000|ERR no\n|0000', 'unfit'],
+  ['v2-pack', 'packfile\n|\x01PACK|0000', 'whole'],
+  ['v2-pack', 'packfile\n|\x02words|\x01PACK|\x02words|\x01|0000', 'whole'],
+  ['v2-pack', `shallow-info\n|${SHALLOW}un${SHALLOW}0001|packfile\n|\x01PACK|0000`, 'whole'],
+  ['v2-pack', `${LIST}ready\n|0001|packfile\n|\x01PACK|0000`, 'whole'],
+  ['v2-pack', `${LIST}0000`, 'unfit'],
+  ['v2-pack', '0000', 'unfit'],
+  ['v2-pack', 'packfile\n|0000', 'unfit'],
+  ['v2-pack', 'packfile\n|\x01|\x02words|0000', 'unfit'],
+  ['v2-pack', 'packfile\n|\x01PACK|\x03fatal|0000', 'unfit'],
+  ['v2-pack', 'packfile\n|\x01PACK|\x03', 'unfit'],
+  ['v2-pack', 'packfile\n|\x01PACK|ERR no\n|0000', 'unfit'],
+  ['v2-pack', 'packfile\n|\x01PACK||0000', 'unfit'],
+  ['v2-pack', 'packfile\n|\x01PACK|0001', 'unfit'],
+  ['v2-pack', 'packfile\n|\x01PACK|0000|0000', 'unfit'],
+  ['v2-pack', 'packfile\n\n|\x01PACK|0000', 'unfit'],
+  ['v2-pack', 'acknowledgments\nx|NAK\n|0001|packfile\n|\x01PACK|0000', 'unfit'],
+  ['v2-pack', 'wanted-refs\n|0001|packfile\n|\x01PACK|0000', 'unfit'],
+  ['v2-pack', 'packfile-uris\n|0001|packfile\n|\x01PACK|0000', 'unfit'],
+  ['v2-pack', 'toString|\x01PACK|0000', 'unfit'],
+  ['v2-pack', 'ERR upload-pack: not our ref', 'unfit'],
+  ['v2-round', `${LIST}0000`, 'whole'],
+  ['v2-round', 'acknowledgments\n|NAK\n|0000', 'whole'],
+  ['v2-round', `${LIST}ready\n|0001|shallow-info\n|${SHALLOW}0001|packfile\n|\x01PACK|0000`, 'whole'],
+  ['v2-round', `${LIST}ready\n|0000`, 'unfit'],
+  ['v2-round', `${LIST}ready\n|0001|0000`, 'unfit'],
+  ['v2-round', `${LIST}ready\n|0001|acknowledgments\n|NAK\n|0000`, 'unfit'],
+  ['v2-round', `${LIST}ERR no|0000`, 'unfit'],
+  ['v0-pack', 'NAK\n|\x01PACK|0000', 'whole'],
+  ['v0-pack', `ACK ${MAIN} common\n|ACK ${MAIN}\n|\x02words|\x01PACK|0000`, 'whole'],
+  ['v0-pack', `${SHALLOW}0000|NAK\n|\x01|\x01PACK|0000`, 'whole'],
+  ['v0-pack', '0000|NAK\n|\x01PACK|0000', 'whole'],
+  ['v0-pack', `${SHALLOW}0000`, 'underway'],
+  ['v0-pack', `${SHALLOW}NAK\n|\x01PACK|0000`, 'unfit'],
+  ['v0-pack', `${SHALLOW}0000|0000|NAK\n|\x01PACK|0000`, 'unfit'],
+  ['v0-pack', 'NAK\n|PACK', 'unfit'],
+  ['v0-pack', 'NAK\n|0000', 'unfit'],
+  ['v0-pack', 'NAK\n|\x01|0000', 'unfit'],
+  ['v0-pack', 'NAK\n|\x01PACK|NAK\n|0000', 'unfit'],
+  ['v0-pack', 'NAK\n|\x01PACK|\x03fatal|0000', 'unfit'],
+  ['v0-pack', '\x01PACK|0000', 'unfit'],
+  ['v0-pack', 'ERR no', 'unfit'],
+  ['v0-depth', `${SHALLOW}0000`, 'whole'],
+  ['v0-depth', '0000', 'whole'],
+  ['v0-depth', `${SHALLOW}0000|NAK\n`, 'unfit'],
+  ['v0-depth', 'ERR no', 'unfit'],
+]
+
+t.test('an answer is whole if it is built as it must be, and holds no error', async (t) => {
+  for (const [shape, packets, wholeness] of TABLE) {
+    const answer = encode(packets)
+    t.equal(follow(shape, answer), wholeness, `${shape}: ${JSON.stringify(packets)}`)
+    t.equal(follow(shape, ...Array.from(answer, (byte) => Buffer.from([byte]))), wholeness, 'byte by byte')
+  }
+})
+
+t.test('a length that is none is unfit', async (t) => {
+  for (const length of ['0003', 'xxxx', 'fff5', '-001', '000g'])
+    t.equal(follow('refs', Buffer.from(length)), 'unfit', length)
+})
