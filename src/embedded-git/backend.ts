@@ -4,11 +4,13 @@ import { createGunzip } from 'node:zlib'
 import type { Backend, Exchange, Fault, ServeOutcome } from '../protocol/backend.js'
 import type { GitRequest } from '../protocol/git-request.js'
 import { encodePktLine, FLUSH } from '../protocol/pkt-line.js'
+import { EmbeddedFreshness } from './freshness.js'
 import type { GitProgram } from './git-program.js'
 import { gitEnvironment, initBare } from './git-program.js'
 import { removeLeftovers } from './leftovers.js'
 import type { GitEnd } from './process.js'
 import { runGit } from './process.js'
+import { RefPacking } from './ref-packing.js'
 import type { RepositoryFolder } from './repository-folder.js'
 import { serviceArguments } from './service-arguments.js'
 import { followSymbolicRef } from './symbolic-ref.js'
@@ -32,6 +34,8 @@ export async function embeddedGit({
   receiveMaxInputSize,
 }: EmbeddedGitOptions): Promise<Backend> {
   await initBare(git, emptyRepository, 'sha1')
+  const packing = new RefPacking(git)
+  const freshness = new EmbeddedFreshness(git, folder, packing)
   const run = async (request: GitRequest, exchange: Exchange, repository: string): Promise<GitEnd> => {
     const maxInputSize = request.service === 'git-receive-pack' ? await receiveMaxInputSize() : null
     const isAdvertisement = request.phase === 'advertisement'
@@ -51,6 +55,14 @@ export async function embeddedGit({
       },
     })
   }
+  const push = async (request: GitRequest, exchange: Exchange, repository: string): Promise<GitEnd> => {
+    const mayChooseHead = exchange.requester?.isLimited !== true
+    const branches = mayChooseHead ? await branchesBesideUnbornHead(git, repository) : undefined
+    const end = await run(request, exchange, repository)
+    if (end.killed) await removeLeftovers(repository)
+    if (branches !== undefined && end.began) await adoptFirstBranch(git, repository, branches)
+    return end
+  }
 
   return {
     find: (repository) => Promise.resolve(folder.has(repository) ? 'found' : 'missing'),
@@ -59,15 +71,19 @@ export async function embeddedGit({
 
     followRef: (repository, ref) => followSymbolicRef(folder.locate(repository), ref),
 
+    freshness,
+
     async serve(request, exchange) {
       const repository = folder.locate(request.repository)
       const isPush = request.service === 'git-receive-pack' && request.phase === 'exchange'
-      const mayChooseHead = isPush && exchange.requester?.isLimited !== true
-      const branches = mayChooseHead ? await branchesBesideUnbornHead(git, repository) : undefined
-      const end = await run(request, exchange, repository)
-      if (isPush && end.killed) await removeLeftovers(repository)
-      if (branches !== undefined && end.began) await adoptFirstBranch(git, repository, branches)
-      return outcomeOf(end, request, exchange)
+      if (!isPush) return outcomeOf(await run(request, exchange, repository), request, exchange)
+      const pushEnded = packing.pushBegins(repository)
+      try {
+        return outcomeOf(await push(request, exchange, repository), request, exchange)
+      } finally {
+        freshness.changed(request.repository)
+        pushEnded()
+      }
     },
 
     creation: {

@@ -88,6 +88,49 @@ export interface Backend {
 
   /** How a push makes a repository that is not there; absent where the gate makes none. */
   readonly creation?: Creation
+
+  /** How it is known that a repository has not changed; absent where only asking the server would tell. */
+  readonly freshness?: Freshness
+}
+
+/** What a kept answer of a repository depends on. Each is an opaque text, and equal texts mean the same. */
+export type RepositoryState = {
+  /** Which repository it is: path, inode and birth time of its folder. */
+  readonly identity: string
+  /** What configures how git answers: config, config.worktree, shallow, grafts, alternates. */
+  readonly configuration: string
+  /** Everything that an answer can depend on: refs, HEAD, configuration, identity. */
+  readonly fingerprint: string
+}
+
+/** The refs of a repository, hidden ones among them; `HEAD` is not. Names are Git's bytes read as Latin-1. */
+export type RefList = {
+  /** By a ref's name, such as `refs/heads/main`, in git's order: the id of its object. */
+  readonly ids: ReadonlyMap<string, string>
+  /** All of those ids. */
+  readonly tips: ReadonlySet<string>
+}
+
+/** The part of a backend that tells whether its repositories have changed. */
+export interface Freshness {
+  /**
+   * The state now, read after this call. Settled: any later change has another fingerprint, which may take some 20 ms
+   * after a change to be sure of.
+   *
+   * @returns `undefined` where nothing of the repository may be kept now
+   */
+  state(repository: RepositoryPath): Promise<RepositoryState | undefined>
+
+  /** Says that a push may have changed it: its fingerprint is another one from now on, whatever its files show. */
+  changed(repository: RepositoryPath): void
+
+  /**
+   * All refs of a repository in that state, from memory where they are known.
+   *
+   * @param state what {@link state} has said
+   * @returns `undefined` where it is in another state by now
+   */
+  refs(repository: RepositoryPath, state: RepositoryState): Promise<RefList | undefined>
 }
 
 /** The part of a backend that makes repositories. */
