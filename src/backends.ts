@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Access } from './access/access.js'
 import type { Config, UpstreamConfig } from './config.js'
 import { embeddedGit, emptyRepositoryIn } from './embedded-git/backend.js'
@@ -9,6 +10,10 @@ import type { Logger } from './log.js'
 import type { ReadinessCheck } from './operations.js'
 import type { Backend } from './protocol/backend.js'
 import type { RepositoryPath } from './protocol/repository-path.js'
+import type { ShieldReport } from './shield/desk.js'
+import { Desk, openCacheFolder } from './shield/desk.js'
+import { Shelf } from './shield/shelf.js'
+import { shielded } from './shield/shielded.js'
 import type { ServedBackend } from './store/facts.js'
 import { upstream } from './upstream/backend.js'
 import { openConnections } from './upstream/connections.js'
@@ -40,7 +45,32 @@ export type BackendNeeds = {
 
 /** Opens the Git server that the configuration wants: the embedded one, or one elsewhere. */
 export async function openBackend(config: Config, needs: BackendNeeds): Promise<OpenBackend> {
-  return config.upstream === undefined ? await openEmbedded(config, needs) : openUpstream(config.upstream, needs)
+  const open = config.upstream === undefined ? await openEmbedded(config, needs) : openUpstream(config.upstream, needs)
+  return config.shield ? withShield(open, config, needs) : open
+}
+
+/** Puts the cache before a backend. */
+function withShield(open: OpenBackend, config: Config, { log }: BackendNeeds): OpenBackend {
+  const root = cacheFolderIn(config.data)
+  const quota = config.cacheSize
+  const onLost = (error: unknown): void => log.error({ err: error }, 'the cache was not written; it rests for a minute')
+  const shelf = new Shelf({ folder: openCacheFolder(root), quota, onLost })
+  const report = (): ShieldReport => ({ pid: process.pid, at: new Date().toISOString(), quota, ...shelf.counts })
+  const desk = new Desk(root, report, () => shelf.clear())
+  return {
+    ...open,
+    backend: shielded(open.backend, shelf, config.upstreamSameForAll),
+    close: () => {
+      desk.close()
+      shelf.close()
+      open.close()
+    },
+  }
+}
+
+/** Where a data folder has room for the caches of its gates. */
+export function cacheFolderIn(dataFolder: string): string {
+  return join(dataFolder, 'cache')
 }
 
 async function openEmbedded(config: Config, { log, access }: BackendNeeds): Promise<OpenBackend> {

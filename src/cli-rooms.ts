@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { userInfo } from 'node:os'
 import { TOKENS_PAGE } from './access/refusal.js'
 import { THE_GATE } from './audit/event.js'
-import { targetOf } from './backends.js'
+import { cacheFolderIn, targetOf } from './backends.js'
 import type { CliRooms } from './cli/rooms.js'
 import { systemClock } from './clock.js'
 import type { Config } from './config.js'
@@ -13,6 +13,7 @@ import { createGate } from './gitgate.js'
 import { listJobs, runJob, testWebhook } from './jobs/run.js'
 import { readTls } from './listener.js'
 import type { OpenStore } from './store/open.js'
+import { askToClear, readReports } from './shield/desk.js'
 import { examineDatabase, openStore } from './store/open.js'
 import { probeUpstream } from './upstream/probe.js'
 import { isReachable } from './upstream/reach.js'
@@ -53,6 +54,10 @@ export const rooms: CliRooms = {
       remove: (path) => folder.remove(path),
       rename: (path, to) => folder.rename(path, to),
     }
+  },
+  shield: {
+    reports: ({ data }) => readReports(cacheFolderIn(data)),
+    clear: ({ data }) => askToClear(cacheFolderIn(data)),
   },
   examine: {
     git: (config) => findGit(config.git),

@@ -43,6 +43,14 @@ export const OPTIONS = {
     'seconds that the upstream has to begin its answer',
     seconds,
   ),
+  upstreamSameForAll: option(
+    'GITGATE_UPSTREAM_SAME_FOR_ALL',
+    'off',
+    'on: the upstream answers the same to everybody, so that all accounts share what the cache keeps',
+    onOrOff,
+  ),
+  shield: option('GITGATE_SHIELD', 'on', 'off: nothing is answered from a cache', onOrOff),
+  cacheSize: option('GITGATE_CACHE_SIZE', '2G', 'as much as the cache may keep, in `<data>/cache`', size),
   publicUrl: option('GITGATE_PUBLIC_URL', undefined, 'where people reach the gate, if not where it listens', publicUrl),
   tlsCert: option('GITGATE_TLS_CERT', undefined, 'certificate chain in PEM; turns HTTPS on, with the key', path),
   tlsKey: option('GITGATE_TLS_KEY', undefined, 'private key of the certificate, in PEM', path),
@@ -95,6 +103,20 @@ function notEmpty(text: string): string {
 
 function path(text: string): string {
   return resolve(notEmpty(text))
+}
+
+function onOrOff(text: string): boolean {
+  if (text === 'on' || text === 'off') return text === 'on'
+  throw new GitgateError('configuration', 'takes on or off')
+}
+
+const SIZES: Readonly<Record<string, number>> = { M: 1_048_576, G: 1_073_741_824 }
+
+function size(text: string): number {
+  const [, digits, unit = ''] = /^([1-9]\d{0,5})([MG])$/.exec(text) ?? []
+  const bytes = Number(digits) * (SIZES[unit] ?? Number.NaN)
+  if (Number.isNaN(bytes)) throw new GitgateError('configuration', 'takes a size such as 500M or 2G')
+  return bytes
 }
 
 function auditPlace(text: string): string | URL {

@@ -17,6 +17,12 @@ export type Config = {
   readonly repos: string
   /** A Git server elsewhere; `undefined`: the embedded one. */
   readonly upstream: UpstreamConfig | undefined
+  /** Whether another server answers the same to everybody. */
+  readonly upstreamSameForAll: boolean
+  /** Whether answers are kept and shared. */
+  readonly shield: boolean
+  /** Bytes that may be kept. */
+  readonly cacheSize: number
   readonly publicUrl: string | undefined
   readonly tls: { readonly cert: string; readonly key: string } | undefined
   /** The mail server; without one, mails wait. */
@@ -94,6 +100,9 @@ export function loadConfig(flags: Flags, environment: NodeJS.ProcessEnv, file: s
     port: read('port'),
     repos: read('repos'),
     upstream: upstreamOf(read, mistakes),
+    upstreamSameForAll: read('upstreamSameForAll'),
+    shield: read('shield'),
+    cacheSize: read('cacheSize'),
     publicUrl: read('publicUrl'),
     tls: pairOf(read('tlsCert'), read('tlsKey'), mistakes),
     smtp: read('smtpUrl'),

@@ -14,6 +14,8 @@ export type RequestRecord = {
   /** How many refs a push names, and how many of them were refused. */
   refs?: number
   refused_refs?: number
+  /** Where the answer came from. */
+  cache?: 'hit' | 'joined' | 'miss' | 'bypassed'
   decision?: 'served' | 'refused' | 'failed' | 'aborted' | 'cut'
   rule?: string
   reason?: string

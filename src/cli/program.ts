@@ -17,6 +17,7 @@ import { addRepoCommands } from './repo.js'
 import type { CliRooms } from './rooms.js'
 import { addServeCommand } from './serve.js'
 import { addSettingsCommands } from './settings.js'
+import { addShieldCommands } from './shield.js'
 import { addTokenCommands } from './token.js'
 import { addTokenReportCommands } from './token-report.js'
 import { addTwoFactorCommands } from './two-factor.js'
@@ -62,6 +63,7 @@ export async function runCli(
   addRepoCommands(program, context)
   addSettingsCommands(program, context)
   addAuditCommands(program, context)
+  addShieldCommands(program, context)
   addJobsCommands(program, context)
   addWebhookCommands(program, context)
   addCredentialCommand(program, context)

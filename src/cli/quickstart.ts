@@ -9,7 +9,7 @@ import { issueToken } from '../tokens/issue.js'
 import type { CliContext, OpenCli } from './context.js'
 import { addCommand, openRepositories, requireRepositoryPath, withStore } from './context.js'
 import type { ServeFlags } from './serve.js'
-import { addListenOptions, announce, serve } from './serve.js'
+import { addListenOptions, announce, configurationOf, serve } from './serve.js'
 
 const ADMINISTRATOR = 'admin'
 const SAMPLE = `${ADMINISTRATOR}/sample`
@@ -30,10 +30,10 @@ export function addQuickstartCommand(program: Command, context: CliContext): voi
   addListenOptions(addCommand(program, 'quickstart', summary, 'gitgate quickstart')).action((flags: ServeFlags) =>
     withStore(context, async (cli) => {
       const isFirst = await isFirstRun(cli)
-      if (isFirst) await refuseStrangersGroup(cli, flags)
+      if (isFirst) await refuseStrangersGroup(cli, configurationOf(flags))
       // Listening comes first: were the port in use, the token would be made and never shown.
       await serve(cli, flags, async (url) => {
-        if (isFirst) showFirstClone(cli, url, await setUp(cli, flags), flags.json)
+        if (isFirst) showFirstClone(cli, url, await setUp(cli, configurationOf(flags)), flags.json)
         else cli.output.note(ALREADY_SET_UP)
         if (!isFirst || flags.json !== true) announce(cli, url, flags.json)
       })

@@ -83,7 +83,18 @@ export type CliRooms = {
   /** Opens the folder of the repositories. */
   openRepositories(root: string, config: Config): Promise<CliRepositories>
   readonly examine: Examine
+  /** The caches of gates that run on the data folder. */
+  readonly shield: {
+    reports(config: Config): readonly ShieldReport[]
+    /** @returns how many gates were asked */
+    clear(config: Config): number
+  }
 }
+
+/** What a gate tells about its cache. */
+export type ShieldReport = {
+  readonly [K in 'pid' | 'quota' | 'hit' | 'joined' | 'miss' | 'bypassed' | 'evicted' | 'entries' | 'bytes']: number
+} & { readonly at: string }
 
 /** How the surroundings are looked at by `doctor`. Each throws what is wrong. */
 export type Examine = {

@@ -8,7 +8,7 @@ import type { CliContext, OpenCli } from './context.js'
 import { addCommand, withStore } from './context.js'
 
 /** The flags of commands that listen. */
-export type ServeFlags = Flags & { json?: true }
+export type ServeFlags = Omit<Flags, 'shield'> & { json?: true; shield?: boolean }
 
 /** `gitgate serve`: serve Git over HTTP until the process is asked to end. */
 export function addServeCommand(program: Command, context: CliContext): void {
@@ -35,6 +35,7 @@ export function addListenOptions(command: Command): Command {
     .option('--public-url <url>', 'where people reach the gate, if not where it listens')
     .option('--tls-cert <file>', 'certificate chain in PEM, for HTTPS')
     .option('--tls-key <file>', 'private key of the certificate')
+    .option('--no-shield', 'answer nothing from a cache')
 }
 
 /**
@@ -47,7 +48,7 @@ export async function serve(
   flags: ServeFlags,
   onListening: (url: string) => Promise<void>,
 ): Promise<void> {
-  const config = cli.config(flags)
+  const config = cli.config(configurationOf(flags))
   const gate = await cli.store.createGate(config, createLog(config.logLevel, redactTokens))
   try {
     const url = await gate.listen()
@@ -58,6 +59,11 @@ export async function serve(
   } finally {
     await gate.close()
   }
+}
+
+/** What flags configure: `--no-shield` reaches us as a truth value. */
+export function configurationOf({ shield, ...others }: ServeFlags): Flags {
+  return shield === false ? { ...others, shield: 'off' } : others
 }
 
 /** Says where the gate listens. */

@@ -52,18 +52,26 @@ export type AnswerHead = {
   readonly cacheControl?: string
   /** The front may compress it for a client that can take it. */
   readonly compressible?: boolean
+  /** Bytes that are written belong to the writer again once the write's callback was called. */
+  readonly isReused?: boolean
 }
 
 /** How an exchange ended for the backend. */
 export type ServeOutcome =
-  /** All of the answer was written. `failure`: it reports the end of a program that failed. */
-  | { readonly kind: 'answered'; readonly failure?: string }
+  /** All of the answer was written. `failure`: it reports the end of a program that failed. `cache`: where it came from. */
+  | { readonly kind: 'answered'; readonly failure?: string; readonly cache?: CacheUse }
   /** The backend has no such repository. Nothing was written yet. */
   | { readonly kind: 'missing' }
   /** Nothing was written yet, so a refusal can still be sent. */
   | { readonly kind: 'failed'; readonly reason: string; readonly fault: Fault }
   /** The answer began and can't be completed: the client must see a broken transfer, never a short answer. */
   | { readonly kind: 'broken'; readonly reason: string }
+
+/**
+ * How an answer came about before which a cache stands: it was kept, it was shared with a run that was under way, it was made
+ * and may be kept, or it can't be.
+ */
+export type CacheUse = 'hit' | 'joined' | 'miss' | 'bypassed'
 
 /** What a failure is put down to: the request, a backend that failed or can't be reached, or one that stayed silent. */
 export type Fault = 'request' | 'backend' | 'silence'

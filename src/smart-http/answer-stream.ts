@@ -22,7 +22,7 @@ export function speaking(served: OpenExchange, lead: AnswerLead, notice: Buffer)
     // Of an answer that is compressed, or whose length was said, nothing can be changed any more.
     const isFixed = head.contentEncoding !== undefined || (contentLength !== undefined && notice.length === 0)
     if (isFixed) return served.git.begin({ ...head, ...(contentLength === undefined ? {} : { contentLength }) })
-    stream = new AnswerStream(new AnswerTracker(lead, notice))
+    stream = new AnswerStream(new AnswerTracker(lead, notice), head.isReused === true)
     stream.pipe(served.git.begin(head))
     return stream
   }
@@ -41,10 +41,13 @@ export function speaking(served: OpenExchange, lead: AnswerLead, notice: Buffer)
 
 class AnswerStream extends Transform {
   readonly #tracker: AnswerTracker
+  readonly #copies: boolean
 
-  constructor(tracker: AnswerTracker) {
+  /** @param copies whether what is written may change once it was taken */
+  constructor(tracker: AnswerTracker, copies: boolean) {
     super()
     this.#tracker = tracker
+    this.#copies = copies
   }
 
   endWith(lastWords: Buffer): boolean {
@@ -56,7 +59,7 @@ class AnswerStream extends Transform {
 
   override _transform(piece: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
     // What comes after the last words is dropped.
-    if (!this.#tracker.hasEnded) this.#send(this.#tracker.push(piece))
+    if (!this.#tracker.hasEnded) this.#send(this.#tracker.push(this.#copies ? Buffer.from(piece) : piece))
     done()
   }
 

@@ -33,6 +33,7 @@ export function conclude(outcome: ServeOutcome, end: () => void, admitted: Admit
     case 'answered':
       record.decision = 'served'
       if (outcome.failure !== undefined) record.reason = outcome.failure
+      if (outcome.cache !== undefined) record.cache = outcome.cache
       return end()
     case 'missing':
       return accountOf(identity) === undefined

@@ -40,7 +40,7 @@ export function openExchange(
       'Content-Type': `application/x-${service}-${phase === 'advertisement' ? 'advertisement' : 'result'}`,
       'Cache-Control': cacheControl ?? 'no-cache',
       ...(encoding === undefined ? {} : { 'Content-Encoding': encoding }),
-      ...(contentLength === undefined ? {} : { 'Content-Length': contentLength }),
+      ...(contentLength === undefined || isCompressed ? {} : { 'Content-Length': contentLength }),
       ...(phase === 'advertisement' ? { Vary: 'Accept-Encoding' } : {}),
     })
     answer = response

@@ -1,0 +1,104 @@
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { ShelfCounts } from './shelf.js'
+
+/** What a gate tells about its cache. */
+export type ShieldReport = ShelfCounts & { readonly pid: number; readonly quota: number; readonly at: string }
+
+const CLEARED = 'cleared'
+const REPORT = 'report.json'
+const LOOK_EVERY = 1_000
+
+/** The folder in which one gate keeps its cache, and is told by commands to clear it. */
+export class Desk {
+  readonly #root: string
+  readonly #timer: NodeJS.Timeout
+  #clearedAt: number
+  #reported = ''
+
+  /**
+   * Makes room for this gate, and removes what gates have left that are gone.
+   *
+   * @param root the folder of all gates of one data folder
+   * @param report what is to be told
+   * @param clear called when a command asks for it
+   */
+  constructor(root: string, report: () => ShieldReport, clear: () => void) {
+    this.#root = root
+    this.#clearedAt = clearedAt(root)
+    this.#timer = setInterval(() => {
+      const at = clearedAt(root)
+      if (at !== this.#clearedAt) clear()
+      this.#clearedAt = at
+      this.#write(report())
+    }, LOOK_EVERY).unref()
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
+  }
+
+  #write(report: ShieldReport): void {
+    const text = JSON.stringify(report)
+    const same = JSON.stringify({ ...report, at: '' })
+    if (same === this.#reported) return
+    this.#reported = same
+    try {
+      writeFileSync(join(this.#root, String(report.pid), REPORT), text, { mode: 0o600 })
+    } catch {
+      // A full disk: the figures are old, and the cache works on.
+    }
+  }
+}
+
+/** Where the gate of a process keeps its files. What gates have left that are gone is removed: a crash leaves nothing that is served later. */
+export function openCacheFolder(root: string): string {
+  mkdirSync(root, { recursive: true, mode: 0o700 })
+  for (const name of readdirSync(root))
+    if (/^\d+$/.test(name) && (Number(name) === process.pid || !isAlive(Number(name))))
+      rmSync(join(root, name), { recursive: true, force: true })
+  return join(root, String(process.pid))
+}
+
+/** What running gates tell about their caches. */
+export function readReports(root: string): ShieldReport[] {
+  return livingIn(root).flatMap((name) => {
+    try {
+      return [JSON.parse(readFileSync(join(root, name, REPORT), 'utf8')) as ShieldReport]
+    } catch {
+      // It has told nothing yet.
+      return []
+    }
+  })
+}
+
+/** Has running gates clear their caches. @returns how many there are */
+export function askToClear(root: string): number {
+  const living = livingIn(root)
+  if (living.length === 0) return 0
+  const mark = join(root, CLEARED)
+  writeFileSync(mark, '', { mode: 0o600 })
+  const now = new Date()
+  utimesSync(mark, now, now)
+  return living.length
+}
+
+function livingIn(root: string): string[] {
+  try {
+    return readdirSync(root).filter((name) => /^\d+$/.test(name) && isAlive(Number(name)))
+  } catch {
+    return []
+  }
+}
+
+function clearedAt(root: string): number {
+  return statSync(join(root, CLEARED), { throwIfNoEntry: false })?.mtimeMs ?? 0
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}

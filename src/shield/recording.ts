@@ -1,0 +1,183 @@
+import { Writable } from 'node:stream'
+import type { AnswerHead, ServeOutcome } from '../protocol/backend.js'
+import { Bytes } from './bytes.js'
+
+// When the last reader has left, another may still come: a client that tries again.
+const ABANDONED_AFTER = 500
+// What fits into one packet of the network is not worth the CPU.
+const WORTH_COMPRESSING = 1_400
+// What a reader takes at once; two of them are under way.
+const PART = 524_288
+
+/**
+ * One run of the backend and its answer, which any number of readers take at their own speeds: while it grows, and afterwards.
+ * A reader that leaves ends nothing for the others; when all have left, the run is ended.
+ */
+export class Recording {
+  readonly bytes: Bytes
+  readonly #run: AbortController = new AbortController()
+  readonly #readers = new Set<object>()
+  #head: AnswerHead = {}
+  #end: ServeOutcome | undefined
+  #waiting: (() => void)[] = []
+  #abandoning: NodeJS.Timeout | undefined
+  #onIdle: (() => void) | undefined
+
+  /**
+   * @param path of a file for it, should it be long
+   * @param onLost called when the file can't be written: it is no longer to be offered
+   */
+  constructor(path: string, onLost: (error: unknown) => void) {
+    this.bytes = new Bytes(path, () => this.#wake(), onLost)
+  }
+
+  /** Aborted when nobody waits for the answer any more. */
+  get signal(): AbortSignal {
+    return this.#run.signal
+  }
+
+  /** How it ended; `undefined` while it runs. */
+  get end(): ServeOutcome | undefined {
+    return this.#end
+  }
+
+  /** Whether somebody reads it. */
+  get isRead(): boolean {
+    return this.#readers.size > 0
+  }
+
+  /** Notes what the backend says of its answer. */
+  setHead(head: AnswerHead = {}): void {
+    this.#head = head
+  }
+
+  /** What the backend writes its answer to. @param watch sees each piece */
+  input(watch: (piece: Buffer) => void): Writable {
+    return new Writable({
+      highWaterMark: PART,
+      write: (piece: Buffer, _encoding, done) => {
+        watch(piece)
+        void this.bytes.append(piece).then(() => done())
+      },
+    })
+  }
+
+  /** Notes that the run has ended. */
+  async finish(end: ServeOutcome): Promise<void> {
+    await this.bytes.flush()
+    this.#end = end
+    this.#wake()
+  }
+
+  /** Has a function called when the last reader has left. */
+  whenIdle(done: () => void): void {
+    this.#onIdle = done
+  }
+
+  /**
+   * Gives the answer to a client, from its first byte on.
+   *
+   * @param begin as of the client's exchange
+   * @param signal aborted when the client leaves
+   */
+  async play(begin: (head?: AnswerHead) => Writable, signal: AbortSignal): Promise<ServeOutcome> {
+    const reader = {}
+    this.#readers.add(reader)
+    this.bytes.enter(reader)
+    clearTimeout(this.#abandoning)
+    try {
+      return await this.#play(reader, begin, signal)
+    } finally {
+      this.bytes.leave(reader)
+      this.#readers.delete(reader)
+      if (this.#readers.size === 0) this.#idle()
+    }
+  }
+
+  async #play(reader: object, begin: (head?: AnswerHead) => Writable, signal: AbortSignal): Promise<ServeOutcome> {
+    while (this.bytes.length === 0 && this.#end === undefined) {
+      if (signal.aborted) return LEFT
+      await this.#change(signal)
+    }
+    const ended = this.#end
+    if (ended !== undefined && ended.kind !== 'answered') return this.bytes.length === 0 ? ended : BROKEN
+    const length = ended === undefined ? undefined : this.bytes.length
+    const { compressible, cacheControl, contentEncoding } = this.#head
+    const isLong = length === undefined || length > WORTH_COMPRESSING
+    const client = begin({
+      ...(cacheControl === undefined ? {} : { cacheControl }),
+      ...(contentEncoding === undefined ? {} : { contentEncoding }),
+      ...(length === undefined ? {} : { contentLength: length }),
+      ...(compressible === true && isLong ? { compressible } : {}),
+      isReused: true,
+    })
+    const small = ended === undefined ? undefined : this.bytes.inMemory
+    if (small !== undefined) {
+      for (const piece of small) client.write(piece)
+      return ended ?? BROKEN
+    }
+    return await this.#stream(reader, client, signal)
+  }
+
+  /** Two parts take turns: while one is being sent, the next is read. */
+  async #stream(reader: object, client: Writable, signal: AbortSignal): Promise<ServeOutcome> {
+    const parts = [Buffer.allocUnsafeSlow(PART), Buffer.allocUnsafeSlow(PART)] as const
+    let sending: Promise<void> = Promise.resolve()
+    for (let position = 0, turn = 0; ;) {
+      if (signal.aborted || client.destroyed) return LEFT
+      const part = parts[turn % 2 === 0 ? 0 : 1]
+      const count = await this.bytes.read(reader, position, part)
+      if (count > 0) {
+        position += count
+        turn += 1
+        await sending
+        sending = sent(client, part.subarray(0, count), signal)
+        continue
+      }
+      const ended = this.#end
+      if (ended !== undefined && position >= this.bytes.length) {
+        await sending
+        return ended.kind === 'answered' ? ended : BROKEN
+      }
+      await this.#change(signal)
+    }
+  }
+
+  #idle(): void {
+    this.#onIdle?.()
+    if (this.#end === undefined) this.#abandoning = setTimeout(() => this.#run.abort(), ABANDONED_AFTER)
+  }
+
+  #wake(): void {
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const wake of waiting) wake()
+  }
+
+  async #change(signal: AbortSignal): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        signal.removeEventListener('abort', done)
+        resolve()
+      }
+      this.#waiting.push(done)
+      signal.addEventListener('abort', done, { once: true })
+    })
+  }
+}
+
+const LEFT: ServeOutcome = { kind: 'broken', reason: 'the client left' }
+const BROKEN: ServeOutcome = { kind: 'broken', reason: 'the answer that was shared broke off' }
+
+/** Sends bytes. @returns when they may be changed, or when the client has left */
+async function sent(client: Writable, bytes: Buffer, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    signal.addEventListener('abort', done, { once: true })
+    client.write(bytes, done)
+  })
+}

@@ -1,0 +1,122 @@
+import { mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import type { CacheUse } from '../protocol/backend.js'
+import { Recording } from './recording.js'
+
+/** What the shelf has done so far. */
+export type ShelfCounts = Readonly<Record<CacheUse | 'evicted' | 'writeFailures', number>> & {
+  readonly entries: number
+  readonly bytes: number
+}
+
+// After a write that failed, such as on a full disk, the cache rests.
+const RESTS_FOR = 60_000
+// Beside its bytes an entry costs about so much.
+const ENTRY = 1_024
+
+/** What the shelf is made of. */
+export type ShelfOptions = {
+  /** A folder of its own; what is in it is removed. */
+  readonly folder: string
+  /** Bytes that may be kept, in memory and on disk. */
+  readonly quota: number
+  /** Told when the cache can't be written. */
+  readonly onLost: (error: unknown) => void
+}
+
+/** Answers by their keys: those that run, and those that are kept until others need the room. */
+export class Shelf {
+  readonly #options: ShelfOptions
+  /** In the order of their last use. */
+  readonly #entries = new Map<string, Recording>()
+  readonly #kept = new Set<Recording>()
+  readonly #counts = { hit: 0, joined: 0, miss: 0, bypassed: 0, evicted: 0, writeFailures: 0 }
+  #bytes = 0
+  #files = 0
+  #restsUntil = 0
+
+  constructor(options: ShelfOptions) {
+    this.#options = options
+    rmSync(options.folder, { recursive: true, force: true })
+    mkdirSync(options.folder, { recursive: true, mode: 0o700 })
+  }
+
+  /** Whether anything may be recorded now. */
+  get isOpen(): boolean {
+    return performance.now() >= this.#restsUntil
+  }
+
+  /** An answer that is kept, or under way. */
+  find(key: string): Recording | undefined {
+    const found = this.#entries.get(key)
+    if (found === undefined) return undefined
+    if (found.signal.aborted) return undefined
+    this.#entries.delete(key)
+    this.#entries.set(key, found)
+    return found
+  }
+
+  /** Begins to record an answer, which others with the same key find from now on. */
+  begin(key: string): Recording {
+    const path = join(this.#options.folder, String((this.#files += 1)))
+    const recording: Recording = new Recording(path, (error) => {
+      this.#counts.writeFailures += 1
+      this.#restsUntil = performance.now() + RESTS_FOR
+      this.#forget(key, recording)
+      this.#options.onLost(error)
+    })
+    this.#entries.set(key, recording)
+    return recording
+  }
+
+  /** Keeps an answer that is whole, and makes room for it. */
+  keep(key: string, recording: Recording): void {
+    if (this.#entries.get(key) !== recording) return this.drop(key, recording)
+    this.#kept.add(recording)
+    this.#bytes += sizeOf(recording)
+    for (const [other, old] of this.#entries) {
+      if (this.#bytes <= this.#options.quota) return
+      // One that runs has no size yet.
+      if (!this.#kept.has(old)) continue
+      this.#counts.evicted += 1
+      this.drop(other, old)
+    }
+  }
+
+  /** Offers an answer to nobody any more. Whoever reads it gets the rest. */
+  drop(key: string, recording: Recording): void {
+    this.#forget(key, recording)
+    if (recording.isRead) recording.whenIdle(() => void recording.bytes.dispose())
+    else void recording.bytes.dispose()
+  }
+
+  /** Drops all that is kept. */
+  clear(): void {
+    for (const [key, recording] of this.#entries) if (this.#kept.has(recording)) this.drop(key, recording)
+  }
+
+  /** Counts how an answer came about. */
+  count(use: CacheUse): void {
+    this.#counts[use] += 1
+  }
+
+  get counts(): ShelfCounts {
+    return { ...this.#counts, entries: this.#entries.size, bytes: this.#bytes }
+  }
+
+  /** Gives up everything. */
+  close(): void {
+    this.clear()
+    rmSync(this.#options.folder, { recursive: true, force: true })
+  }
+
+  #forget(key: string, recording: Recording): void {
+    if (this.#entries.get(key) !== recording) return
+    this.#entries.delete(key)
+    if (this.#kept.delete(recording)) this.#bytes -= sizeOf(recording)
+  }
+}
+
+function sizeOf({ bytes }: Recording): number {
+  return bytes.length + ENTRY
+}

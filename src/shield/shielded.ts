@@ -1,0 +1,25 @@
+import type { Backend } from '../protocol/backend.js'
+import { serveOverEmbedded } from './over-embedded.js'
+import { serveOverUpstream } from './over-upstream.js'
+import type { Shelf } from './shelf.js'
+import { ShownRefs } from './shown.js'
+
+/**
+ * A backend with a cache before it. It stands behind the decision about each request: nobody gets a byte, kept or not, who may
+ * not read.
+ *
+ * @param isSameForAll whether a server elsewhere answers the same to everybody
+ */
+export function shielded(backend: Backend, shelf: Shelf, isSameForAll: boolean): Backend {
+  const { freshness } = backend
+  const upstream = { backend, shelf, shown: new ShownRefs(), isSameForAll }
+  return {
+    ...backend,
+    async serve(request, exchange) {
+      if (request.service === 'git-receive-pack') return await backend.serve(request, exchange)
+      return freshness === undefined
+        ? await serveOverUpstream(upstream, request, exchange)
+        : await serveOverEmbedded({ ...backend, freshness }, shelf, request, exchange)
+    },
+  }
+}

@@ -1,0 +1,63 @@
+import { hash } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
+import { PktLineReader } from '../protocol/pkt-line.js'
+
+/** What the last list of refs of a repository showed to an account. */
+export type Shown = {
+  readonly ids: ReadonlySet<string>
+  /** Of the tags that it showed. */
+  readonly tags: string
+}
+
+// A client asks for objects at once after it has listed the refs.
+const GOOD_FOR = 10_000
+const REMEMBERED = 1_000
+// A list that is longer is not remembered.
+const MAX_LIST = 8 * 1_048_576
+
+/**
+ * What a server elsewhere has shown to whom, seconds ago. Behind the gate anything may change at any time, so only what it
+ * has just shown somebody may be given to them from the cache.
+ */
+export class ShownRefs {
+  readonly #shown = new LRUCache<string, Shown>({ max: REMEMBERED, ttl: GOOD_FOR })
+
+  find(account: string, repository: string): Shown | undefined {
+    return this.#shown.get(keyOf(account, repository))
+  }
+
+  /** Watches a list pass, and remembers it. @returns what is to see each piece, and what is to be called at its end */
+  watch(account: string, repository: string): { readonly push: (piece: Buffer) => void; readonly end: () => void } {
+    const pieces: Buffer[] = []
+    let length = 0
+    return {
+      push(piece) {
+        length += piece.length
+        if (length <= MAX_LIST) pieces.push(Buffer.from(piece))
+      },
+      end: () => {
+        if (length <= MAX_LIST) this.#shown.set(keyOf(account, repository), shownBy(Buffer.concat(pieces)))
+      },
+    }
+  }
+}
+
+function keyOf(account: string, repository: string): string {
+  return `${repository} ${account}`
+}
+
+/** The object ids of an advertisement (version 0 and 1) or of the answer to ls-refs, with those that tags are peeled to. */
+function shownBy(list: Buffer): Shown {
+  const reader = new PktLineReader()
+  reader.add(list)
+  const ids = new Set<string>()
+  const tags: string[] = []
+  for (let packet = reader.next(); typeof packet !== 'string'; packet = reader.next()) {
+    const line = packet.data.toString('latin1').trimEnd()
+    const [, id, name = ''] = /^([0-9a-f]{40}|[0-9a-f]{64}) ([^\0 ]+)/.exec(line) ?? []
+    if (id === undefined) continue
+    ids.add(id)
+    if (name.startsWith('refs/tags/')) tags.push(line)
+  }
+  return { ids, tags: hash('sha256', tags.join('\n')) }
+}

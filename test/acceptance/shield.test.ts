@@ -1,0 +1,132 @@
+// Answers from the cache: as fresh as git's own, as whole, and for nobody who may not have them.
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import type { Test } from 'tap'
+import { embedded } from '../backends/embedded.js'
+import { nginx } from '../backends/nginx.js'
+import type { BackendKind } from '../backends/backend.js'
+import { requireProgram } from './programs.js'
+import type { World } from './world.js'
+import { createWorld } from './world.js'
+
+/** How the last exchanges of a repository came about, in the order of their ends. */
+function cacheUses(world: World, phase: 'advertisement' | 'exchange'): string[] {
+  return world.log
+    .split('\n')
+    .filter((line) => line.includes('"service":"git-upload-pack"') && line.includes(`"phase":"${phase}"`))
+    .map((line) => (JSON.parse(line) as { cache?: string }).cache ?? '-')
+    .filter((use) => use !== '-')
+}
+
+async function populate(t: Test, kind: BackendKind) {
+  const world = await createWorld(t, {}, kind)
+  await world.grant('alice', 'write', 'team/**')
+  const disk = await world.seedRepository('team/app')
+  const secret = await world.token('alice', 'write_repository')
+  const remote = world.remote('team/app', secret)
+  const folder = await world.git.clone(remote, 'work')
+  const commit = async (name: string): Promise<string> => {
+    const id = await world.git.commit(folder, name, `${name}\n`)
+    await world.git.run(['push', '-q', 'origin', 'HEAD:main'], { cwd: folder })
+    return id
+  }
+  let clones = 0
+  const clone = async (...args: string[]): Promise<string> => {
+    const copy = await world.git.clone(remote, `clone-${(clones += 1)}`, ...args)
+    await world.git.run(['fsck', '--full', '--strict'], { cwd: copy })
+    return copy
+  }
+  const head = (copy: string) => world.git.ask(['rev-parse', 'HEAD'], { cwd: copy })
+  return { world, disk, remote, folder, commit, clone, head }
+}
+
+for (const kind of [embedded, nginx]) {
+  t.test(kind.name, { skip: requireProgram(...kind.programs) }, async (t) => {
+    t.setTimeout(120_000)
+
+    await t.test('a clone is answered from the cache, and a push is seen by the next one', async (t) => {
+      const { world, clone, commit, head } = await populate(t, kind)
+      const first = await clone()
+      const second = await clone()
+      t.equal(await head(second), await head(first))
+      t.equal(cacheUses(world, 'exchange').at(-1), 'hit')
+      const id = await commit('next.txt')
+      t.equal(await head(await clone()), id)
+      t.not(cacheUses(world, 'exchange').at(-1), 'hit')
+      t.equal(await head(await clone()), id)
+      t.equal(cacheUses(world, 'exchange').at(-1), 'hit')
+    })
+
+    await t.test('clones of every kind are whole, cold and warm, and differ as they should', async (t) => {
+      const { commit, clone, world } = await populate(t, kind)
+      for (let number = 1; number <= 3; number += 1) await commit(`file-${number}.txt`)
+      const kinds = [
+        [],
+        ['--bare'],
+        ['--mirror'],
+        ['--depth', '1'],
+        ['--depth', '2'],
+        ['--filter=blob:none', '--no-checkout'],
+        ['--filter=tree:0', '--no-checkout'],
+        ['--single-branch'],
+        ['-c', 'protocol.version=0'],
+        ['-c', 'protocol.version=1'],
+      ]
+      for (const args of kinds) {
+        const counts = []
+        for (let times = 0; times < 2; times += 1) {
+          const copy = await clone(...args)
+          counts.push(await world.git.ask(['rev-list', '--count', 'HEAD'], { cwd: copy }))
+        }
+        t.strictSame(counts[0], counts[1], args.join(' '))
+        t.equal(counts[0], args[0] === '--depth' ? args[1] : '4', args.join(' '))
+      }
+    })
+
+    await t.test('many clones at once are one run of git', async (t) => {
+      const { world, clone } = await populate(t, kind)
+      await world.store.settings.list()
+      const before = cacheUses(world, 'exchange').length
+      await Promise.all(Array.from({ length: 8 }, () => clone('--bare')))
+      const uses = cacheUses(world, 'exchange').slice(before)
+      const packs = uses.filter((use) => use !== 'bypassed')
+      t.ok(packs.filter((use) => use === 'miss').length <= (kind === embedded ? 2 : 1), uses.join(' '))
+    })
+
+    await t.test('nobody gets from the cache what they may not read', async (t) => {
+      const { world, clone } = await populate(t, kind)
+      await clone()
+      const mallory = await world.token('mallory', 'read_repository')
+      const refused = await world.git.run(['ls-remote', world.remote('team/app', mallory)], { status: 'any' })
+      t.not(refused.status, 0)
+      await world.grant('mallory', 'read', 'team/app')
+      await world.git.run(['ls-remote', world.remote('team/app', mallory)])
+      await world.store.grants.remove('mallory', 'team/app')
+      t.not((await world.git.run(['ls-remote', world.remote('team/app', mallory)], { status: 'any' })).status, 0)
+    })
+
+    await t.test('what is changed behind the gate is seen by the next request', async (t) => {
+      const { world, disk, clone, head } = await populate(t, kind)
+      await clone()
+      const direct = (...args: string[]) => world.git.ask(['-c', 'safe.directory=*', '--git-dir', disk, ...args])
+      const old = await direct('rev-parse', 'main')
+      const tree = await direct('rev-parse', 'main^{tree}')
+      const id = await direct('commit-tree', tree, '-p', old, '-m', 'behind')
+      await direct('update-ref', 'refs/heads/main', id)
+      world.adopt(disk)
+      t.equal(await head(await clone()), id)
+      await direct('update-ref', 'refs/heads/main', old)
+      world.adopt(disk)
+      t.equal(await head(await clone()), old, 'and when it is put back')
+    })
+  })
+}
+
+t.test(
+  'the folder of the cache is empty at the start, holds files while it runs, and is gone at the end',
+  async (t) => {
+    const world = await createWorld(t)
+    t.strictSame(readdirSync(join(world.folder, 'data', 'cache')), [String(process.pid)])
+  },
+)
