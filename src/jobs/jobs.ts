@@ -4,13 +4,21 @@ import type { Settings } from '../policies/settings.js'
 import { resolveSettings } from '../policies/settings.js'
 import type { JobsOptions } from './options.js'
 
+/** When a job runs. */
+type JobPlan = { readonly schedule: string; readonly summary: string; readonly atStart?: true }
+
 /** What is done by a schedule, in UTC. */
 export const JOBS = {
   'expiry-notice': { schedule: '0 1 * * *', summary: 'tell owners of tokens that expire in under seven days' },
   'expired-notice': { schedule: '0 2 * * *', summary: 'tell owners of tokens that have expired' },
-  'lifetime-revocation': { schedule: '* * * * *', summary: 'revoke tokens that live longer than a new limit allows' },
+  'lifetime-revocation': {
+    schedule: '* * * * *',
+    summary: 'revoke tokens that live longer than a new limit allows',
+    // A gate that starts need not wait for the next minute.
+    atStart: true,
+  },
   'audit-retention': { schedule: '0 3 * * *', summary: 'delete what the audit trail needs to keep no longer' },
-} as const satisfies Record<string, { readonly schedule: string; readonly summary: string }>
+} as const satisfies Record<string, JobPlan>
 
 export type JobName = keyof typeof JOBS
 

@@ -42,7 +42,8 @@ export class Scheduler {
     const { store, log } = this.#options
     try {
       const doneAt = (await store.jobRuns.find(name))?.doneAt ?? null
-      if (doneAt === null || doneAt < job.schedule.latest(now)) {
+      const isFirstLook = job.lookAt === -Infinity
+      if (doneAt === null || doneAt < job.schedule.latest(now) || (isFirstLook && 'atStart' in JOBS[name])) {
         const result = await doJob(name, this.#options)
         const outcome = result.kind === 'done' ? result.outcome : `not done: ${result.remedy}`
         await store.jobRuns.write(name, now, true, outcome)

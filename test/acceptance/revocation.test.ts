@@ -41,7 +41,7 @@ function readSlowly(answer: IncomingMessage) {
   answer.on('error', (cause) => (error = 'code' in cause ? String(cause.code) : cause.message))
   return {
     /** Waits until something has been read. */
-    begun: () => within(2_000, () => bytes > 0),
+    begun: () => within(10_000, () => bytes > 0),
     /** The end of what was read. */
     said: () => said,
     /** Reads on at full speed: only what this side's kernel holds already can come. @returns how it ended */
@@ -50,7 +50,7 @@ function readSlowly(answer: IncomingMessage) {
       answer.on('data', take)
       let isEnded = answer.readableEnded
       answer.on('end', () => (isEnded = true))
-      await within(2_000, () => error !== undefined || isEnded)
+      await within(10_000, () => error !== undefined || isEnded)
       return bytes < 20 * 1_048_576 ? error : `${error ?? 'no error'} after ${bytes} bytes`
     },
   }

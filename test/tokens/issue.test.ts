@@ -54,6 +54,7 @@ t.test('a token is issued as it was drafted, and its secret finds it', async (t)
     budget: UNLIMITED,
     spent: { pushes: 0, bytes: 0 },
     parentId: null,
+    issuedBy: null,
   })
 })
 
