@@ -12,6 +12,7 @@ import type { Backend } from './protocol/backend.js'
 import type { RepositoryPath } from './protocol/repository-path.js'
 import type { ShieldReport } from './shield/desk.js'
 import { Desk, openCacheFolder } from './shield/desk.js'
+import { lanesOf, queued } from './shield/queued.js'
 import { Shelf } from './shield/shelf.js'
 import { shielded } from './shield/shielded.js'
 import type { ServedBackend } from './store/facts.js'
@@ -46,7 +47,10 @@ export type BackendNeeds = {
 /** Opens the Git server that the configuration wants: the embedded one, or one elsewhere. */
 export async function openBackend(config: Config, needs: BackendNeeds): Promise<OpenBackend> {
   const open = config.upstream === undefined ? await openEmbedded(config, needs) : openUpstream(config.upstream, needs)
-  return config.shield ? withShield(open, config, needs) : open
+  const { total, perRepository, waiting } = config.queue
+  // What comes from the cache needs no turn.
+  const inTurn = { ...open, backend: queued(open.backend, lanesOf(total, perRepository, waiting)) }
+  return config.shield ? withShield(inTurn, config, needs) : inTurn
 }
 
 /** Puts the cache before a backend. */

@@ -21,6 +21,8 @@ export type Config = {
   readonly upstreamSameForAll: boolean
   /** Whether answers are kept and shared. */
   readonly shield: boolean
+  /** Runs of git for packs at once, in all and on one repository, and requests that may wait for them. */
+  readonly queue: { readonly total: number; readonly perRepository: number; readonly waiting: number }
   /** Bytes that may be kept. */
   readonly cacheSize: number
   readonly publicUrl: string | undefined
@@ -102,6 +104,11 @@ export function loadConfig(flags: Flags, environment: NodeJS.ProcessEnv, file: s
     upstream: upstreamOf(read, mistakes),
     upstreamSameForAll: read('upstreamSameForAll'),
     shield: read('shield'),
+    queue: {
+      total: read('gitRuns'),
+      perRepository: read('gitRunsPerRepository'),
+      waiting: read('gitWaiting'),
+    },
     cacheSize: read('cacheSize'),
     publicUrl: read('publicUrl'),
     tls: pairOf(read('tlsCert'), read('tlsKey'), mistakes),

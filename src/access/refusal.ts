@@ -16,6 +16,8 @@ export type Refusal =
   | { readonly kind: 'tokens-off' }
   | { readonly kind: 'banned' }
   | { readonly kind: 'busy' }
+  /** So much runs, and waits, that there is no room to wait. */
+  | { readonly kind: 'crowded' }
   | {
       readonly kind: 'scope-too-small'
       readonly ability: Ability
@@ -102,6 +104,11 @@ export function describeRefusal(refusal: Refusal, baseUrl: string): RefusalAnswe
       return plain(403, 'Too many failed authentication attempts from this IP')
     case 'busy':
       return { ...plain(429, 'Retry later\n'), retryAfter: 5 }
+    case 'crowded':
+      return {
+        ...plain(503, 'Too many Git requests run and wait on this gate, so nothing was done. Try again in a minute.'),
+        retryAfter: 60,
+      }
     case 'scope-too-small':
       return plain(403, describeScope(refusal.ability, refusal.token, refusal.scopes))
     case 'repository-not-found':

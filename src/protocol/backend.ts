@@ -34,6 +34,8 @@ export type Exchange = {
   readonly clientAddress: string
   /** Absent for an anonymous reader. */
   readonly requester: Requester | undefined
+  /** Whose turn it takes where requests have to wait: an account's, or an address's. Small ones don't wait for large ones. */
+  readonly turn: { readonly of: string; readonly isSmall: boolean }
   /**
    * For a push: of branches, only fast-forwards are to be taken. Only where the backend {@link Backend.checksFastForward}.
    */
@@ -73,8 +75,11 @@ export type ServeOutcome =
  */
 export type CacheUse = 'hit' | 'joined' | 'miss' | 'bypassed'
 
-/** What a failure is put down to: the request, a backend that failed or can't be reached, or one that stayed silent. */
-export type Fault = 'request' | 'backend' | 'silence'
+/**
+ * What a failure is put down to: the request, a backend that failed or can't be reached, one that stayed silent, or too many
+ * requests that wait.
+ */
+export type Fault = 'request' | 'backend' | 'silence' | 'crowd'
 
 /** A Git server behind the gate, whichever: the embedded one, one elsewhere, or a cache over either. */
 export interface Backend {

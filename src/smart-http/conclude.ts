@@ -78,6 +78,8 @@ function refusalFor(fault: Fault, requestId: string): Refusal {
       return { kind: 'body-malformed' }
     case 'backend':
       return { kind: 'backend-failed', requestId }
+    case 'crowd':
+      return { kind: 'crowded' }
     case 'silence':
       return { kind: 'backend-silent', requestId }
   }

@@ -60,6 +60,7 @@ export function openExchange(
       preferences: preferencesOf(request.headers),
       clientAddress: ip,
       requester,
+      turn: { of: requester?.username ?? ip, isSmall: phase === 'advertisement' },
       signal: client.signal,
       begin,
     },

@@ -67,7 +67,7 @@ async function isReached(push: Push, edges: readonly string[], oldId: string): P
     },
   })
   const { repository } = admitted.request
-  const { preferences, clientAddress, requester, signal } = git
+  const { preferences, clientAddress, requester, signal, turn } = git
   await admitted.options.backend.serve(
     { repository, service: 'git-upload-pack', phase: 'exchange' },
     {
@@ -78,6 +78,7 @@ async function isReached(push: Push, edges: readonly string[], oldId: string): P
       preferences: preferences.userAgent === undefined ? {} : { userAgent: preferences.userAgent },
       clientAddress,
       requester,
+      turn: { ...turn, isSmall: true },
       signal: AbortSignal.any([signal, enough.signal]),
       begin: () => collector,
     },

@@ -24,10 +24,12 @@ export async function serveFetch(admitted: Admitted): Promise<void> {
     refuse({ kind: 'body-malformed' }, exchange, options)
     return
   }
-  if (asksForRefs(start)) trail.listsRefs()
+  const isList = asksForRefs(start)
+  if (isList) trail.listsRefs()
   if (!(await isStillAllowed())) return
   const opened = openExchange(exchange, request, requesterOf(identity))
-  const whole = { ...opened, git: { ...opened.git, body: prepend(start, exchange.request) } }
+  const turn = { ...opened.git.turn, isSmall: isList }
+  const whole = { ...opened, git: { ...opened.git, turn, body: prepend(start, exchange.request) } }
   const served = await withWords(whole, start, admitted)
   const started = performance.now()
   const outcome = kind === 'flush-only' ? answerNothing(served.git) : await options.backend.serve(request, served.git)

@@ -35,6 +35,7 @@ const ANSWERS: readonly (readonly [Refusal, status: number, challenge: boolean, 
   [{ kind: 'tokens-off' }, 401, true, /^HTTP Basic: Access denied\n/],
   [{ kind: 'banned' }, 403, false, /^Too many failed authentication attempts from this IP$/],
   [{ kind: 'busy' }, 429, false, /^Retry later\n$/],
+  [{ kind: 'crowded' }, 503, false, /^Too many Git requests run and wait .* Try again in a minute\.$/],
   [
     { kind: 'scope-too-small', ability: 'read', token: 'ci', scopes: ['read_user'] },
     403,
@@ -120,6 +121,6 @@ t.test('every refusal has GitLab’s status and words, and challenges only where
       refusal.kind === 'busy' ? 'Retry later\n' : answer.text.trim(),
       'no line is left open or empty',
     )
-    t.equal(answer.retryAfter, refusal.kind === 'busy' ? 5 : undefined, refusal.kind)
+    t.equal(answer.retryAfter, { busy: 5, crowded: 60 }[refusal.kind as 'busy'], refusal.kind)
   }
 })
