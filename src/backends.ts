@@ -57,7 +57,7 @@ export async function openBackend(config: Config, needs: BackendNeeds): Promise<
 function withShield(open: OpenBackend, config: Config, { log }: BackendNeeds): OpenBackend {
   const root = cacheFolderIn(config.data)
   const quota = config.cacheSize
-  const onLost = (error: unknown): void => log.error({ err: error }, 'the cache was not written; it rests for a minute')
+  const onLost = (error: unknown): void => log.error({ err: error }, 'the cache can not be used; it rests for a minute')
   const shelf = new Shelf({ folder: openCacheFolder(root), quota, onLost })
   const report = (): ShieldReport => ({ pid: process.pid, at: new Date().toISOString(), quota, ...shelf.counts })
   const desk = new Desk(root, report, () => shelf.clear())

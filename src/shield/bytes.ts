@@ -1,6 +1,8 @@
-import { close, open, read, unlink, writev } from 'node:fs'
+import { close, open, read, unlink } from 'node:fs'
 import { promisify } from 'node:util'
 import { GitgateError } from '../errors.js'
+import { SlidingWindow } from './window.js'
+import { lengthOf, writeWhole } from './write-whole.js'
 
 const openFile = promisify(open)
 const closeFile = promisify(close)
@@ -11,8 +13,22 @@ const IN_MEMORY = 1_048_576
 // Git writes pieces of 64 KiB; gathered, a file of 112 MB is written with half the CPU (measured).
 const GATHERED = 524_288
 const GATHER_FOR = 15
-// What readers may be behind when the disk is full, and the answer lives on in memory alone.
-const WINDOW = 8 * 1_048_576
+
+/** What the bytes of an answer ask of the shelf that they are for. */
+export type Room = {
+  /** Asks for room in memory. @returns whether it is there; where it is not, the answer goes to its file */
+  readonly claimMemory: (bytes: number) => boolean
+  /** Asks for room on the disk. @returns whether it is there; where it is not, the answer is not kept */
+  readonly claimDisk: (bytes: number) => boolean
+  /** Gives back what was claimed. */
+  readonly release: (inMemory: number, onDisk: number) => void
+  /**
+   * Called once when not all of it can be kept: nobody may begin to read it any more.
+   *
+   * @param error of the disk; `undefined` where there is no room
+   */
+  readonly onLost: (error?: unknown) => void
+}
 
 /**
  * The bytes of an answer while it grows, and afterwards: in memory, in a file once there are many, and where the file can't be written
@@ -21,7 +37,7 @@ const WINDOW = 8 * 1_048_576
 export class Bytes {
   readonly #path: string
   readonly #onLength: () => void
-  readonly #onLost: (error: unknown) => void
+  readonly #room: Room
   /** The first bytes; all of them while they are in memory. */
   #memory: Buffer[] = []
   #isLong = false
@@ -33,19 +49,20 @@ export class Bytes {
   #gatheredLength = 0
   #timer: NodeJS.Timeout | undefined
   #writing: Promise<void> = Promise.resolve()
-  #window: { readonly at: number; readonly bytes: Buffer }[] | undefined
+  #window: SlidingWindow | undefined
   readonly #positions = new Map<object, number>()
-  #onRoom: (() => void) | undefined
+  #claimedMemory = 0
+  #claimedDisk = 0
+  #isGivenUp = false
 
   /**
    * @param path of the file, should one be needed; there must be none
    * @param onLength called when more can be read
-   * @param onLost called once when the file can't be written: then nobody may begin to read any more
    */
-  constructor(path: string, onLength: () => void, onLost: (error: unknown) => void) {
+  constructor(path: string, onLength: () => void, room: Room) {
     this.#path = path
     this.#onLength = onLength
-    this.#onLost = onLost
+    this.#room = room
   }
 
   /** How many bytes can be read. */
@@ -60,8 +77,11 @@ export class Bytes {
 
   /** Adds bytes. Resolves when there is room for more. Never rejects. */
   async append(bytes: Buffer): Promise<void> {
-    if (this.#window !== undefined) return this.#slide(bytes)
-    if (!this.#isLong && this.#length + bytes.length <= IN_MEMORY) {
+    // Nobody reads it, and nobody will.
+    if (this.#isGivenUp) return
+    if (this.#window !== undefined) { await this.#slide(this.#window, bytes); return; }
+    if (!this.#isLong && this.#length + bytes.length <= IN_MEMORY && this.#room.claimMemory(bytes.length)) {
+      this.#claimedMemory += bytes.length
       this.#memory.push(bytes)
       this.#length += bytes.length
       this.#onLength()
@@ -89,10 +109,11 @@ export class Bytes {
   /**
    * Reads from a position on.
    *
-   * @param reader who reads; of a window, what all have read is dropped
-   * @returns how many bytes were read: none where there are none yet
+   * @param reader who has entered; of a window, what all have read is dropped
+   * @returns how many bytes were read: none where there are none yet; `undefined` for a reader that was left behind
    */
-  async read(reader: object, position: number, into: Buffer): Promise<number> {
+  async read(reader: object, position: number, into: Buffer): Promise<number | undefined> {
+    if (!this.#positions.has(reader)) return undefined
     this.#positions.set(reader, position)
     if (position >= this.#length) return 0
     if (this.#file !== undefined && position < this.#inFile) {
@@ -106,9 +127,9 @@ export class Bytes {
       })
     }
     if (this.#window === undefined) return copyFrom(this.#memory, position, into)
-    const count = copyWindow(this.#window, position, into)
+    const count = this.#window.read(position, into)
     this.#positions.set(reader, position + count)
-    this.#trim()
+    this.#window.trim()
     return count
   }
 
@@ -120,14 +141,21 @@ export class Bytes {
   /** Forgets a reader. */
   leave(reader: object): void {
     this.#positions.delete(reader)
-    this.#trim()
+    this.#window?.trim()
   }
 
-  /** Gives up memory and file. */
+  /** Gives up memory and file, and whatever still comes. */
   async dispose(): Promise<void> {
     clearTimeout(this.#timer)
+    this.#isGivenUp = true
+    this.#window?.close()
+    // At once, or others would go for the room that this one gives.
+    this.#room.release(this.#claimedMemory, this.#claimedDisk)
+    this.#claimedMemory = 0
+    this.#claimedDisk = 0
     await this.#writing
     this.#memory = []
+    this.#gathered = []
     this.#window = undefined
     const file = this.#file
     this.#file = undefined
@@ -140,70 +168,53 @@ export class Bytes {
     const pieces = this.#gathered
     this.#gathered = []
     this.#gatheredLength = 0
-    if (pieces.length === 0) return
+    if (pieces.length === 0 || this.#isGivenUp) return
     try {
+      const wanted = lengthOf(pieces) + (this.#file === undefined ? lengthOf(this.#memory) : 0)
+      if (!this.#room.claimDisk(wanted)) {
+        this.#room.onLost()
+        this.#goOnInMemory(pieces)
+        return
+      }
+      this.#claimedDisk += wanted
       if (this.#file === undefined) {
         this.#file = await openFile(this.#path, 'wx+', 0o600)
-        await this.#put(this.#memory)
+        await this.#put(this.#file, this.#memory)
       }
-      await this.#put(pieces)
+      await this.#put(this.#file, pieces)
       this.#memory = []
+      this.#room.release(this.#claimedMemory, 0)
+      this.#claimedMemory = 0
       this.#length = this.#inFile
       this.#onLength()
     } catch (error) {
-      // What the file has holds; the rest lives in memory from here on.
-      this.#onLost(error)
-      this.#window = []
-      const lost = [...(this.#inFile === 0 ? this.#memory : []), ...pieces, ...this.#gathered]
-      this.#memory = []
-      this.#gathered = []
-      this.#gatheredLength = 0
-      this.#length = this.#inFile
-      for (const piece of lost) this.#add(piece)
-      this.#onLength()
+      this.#room.onLost(error)
+      this.#goOnInMemory(pieces)
     }
   }
 
-  async #put(pieces: readonly Buffer[]): Promise<void> {
-    const file = this.#file
-    if (file === undefined || pieces.length === 0) return
-    const wanted = pieces.reduce((sum, piece) => sum + piece.length, 0)
-    let left = [...pieces]
-    let written = 0
-    while (written < wanted) {
-      const count = await new Promise<number>((resolve, reject) => {
-        writev(file, left, this.#inFile + written, (error, bytes) => (error === null ? resolve(bytes) : reject(error)))
-      })
-      written += count
-      left = after(left, count)
-    }
-    this.#inFile += written
-  }
-
-  async #slide(bytes: Buffer): Promise<void> {
-    this.#add(bytes)
+  /** What the file has holds; the rest lives in memory from here on. */
+  #goOnInMemory(pieces: readonly Buffer[]): void {
+    const window = new SlidingWindow(this.#inFile, this.#positions)
+    for (const piece of [...(this.#inFile === 0 ? this.#memory : []), ...pieces, ...this.#gathered]) window.add(piece)
+    this.#memory = []
+    this.#gathered = []
+    this.#gatheredLength = 0
+    this.#window = window
+    this.#length = window.end
     this.#onLength()
-    this.#trim()
-    if (this.#windowLength() > WINDOW) await new Promise<void>((resolve) => (this.#onRoom = resolve))
   }
 
-  #add(bytes: Buffer): void {
-    this.#window?.push({ at: this.#length, bytes })
-    this.#length += bytes.length
+  async #put(file: number, pieces: readonly Buffer[]): Promise<void> {
+    await writeWhole(file, pieces, this.#inFile)
+    this.#inFile += lengthOf(pieces)
   }
 
-  #trim(): void {
-    const first = Math.min(...this.#positions.values(), this.#length)
-    while (this.#window?.[0] !== undefined && this.#window[0].at + this.#window[0].bytes.length <= first)
-      this.#window.shift()
-    if (this.#windowLength() > WINDOW) return
-    this.#onRoom?.()
-    this.#onRoom = undefined
-  }
-
-  #windowLength(): number {
-    const first = this.#window?.[0]
-    return first === undefined ? 0 : this.#length - first.at
+  async #slide(window: SlidingWindow, bytes: Buffer): Promise<void> {
+    window.add(bytes)
+    this.#length = window.end
+    this.#onLength()
+    await window.room()
   }
 }
 
@@ -217,27 +228,4 @@ function copyFrom(pieces: readonly Buffer[], position: number, into: Buffer): nu
     at += piece.length
   }
   return count
-}
-
-function copyWindow(
-  pieces: readonly { readonly at: number; readonly bytes: Buffer }[],
-  position: number,
-  into: Buffer,
-): number {
-  let count = 0
-  for (const { at, bytes } of pieces) {
-    if (count === into.length) break
-    const from = position + count - at
-    if (from >= 0 && from < bytes.length) count += bytes.copy(into, count, from)
-  }
-  return count
-}
-
-function after(pieces: readonly Buffer[], count: number): Buffer[] {
-  let left = count
-  return pieces.flatMap((piece) => {
-    const taken = Math.min(left, piece.length)
-    left -= taken
-    return taken === piece.length ? [] : [piece.subarray(taken)]
-  })
 }

@@ -1,5 +1,6 @@
 import { Writable } from 'node:stream'
 import type { AnswerHead, ServeOutcome } from '../protocol/backend.js'
+import type { Room } from './bytes.js'
 import { Bytes } from './bytes.js'
 
 // When the last reader has left, another may still come: a client that tries again.
@@ -15,6 +16,7 @@ const PART = 524_288
  */
 export class Recording {
   readonly bytes: Bytes
+  readonly #room: Room
   readonly #run: AbortController = new AbortController()
   readonly #readers = new Set<object>()
   #head: AnswerHead = {}
@@ -25,10 +27,11 @@ export class Recording {
 
   /**
    * @param path of a file for it, should it be long
-   * @param onLost called when the file can't be written: it is no longer to be offered
+   * @param room that the shelf has for it
    */
-  constructor(path: string, onLost: (error: unknown) => void) {
-    this.bytes = new Bytes(path, () => this.#wake(), onLost)
+  constructor(path: string, room: Room) {
+    this.#room = room
+    this.bytes = new Bytes(path, () => this.#wake(), room)
   }
 
   /** Aborted when nobody waits for the answer any more. */
@@ -126,7 +129,8 @@ export class Recording {
     for (let position = 0, turn = 0; ;) {
       if (signal.aborted || client.destroyed) return LEFT
       const part = parts[turn % 2 === 0 ? 0 : 1]
-      const count = await this.bytes.read(reader, position, part)
+      const count = await this.#read(reader, position, part)
+      if (count === undefined) return BROKEN
       if (count > 0) {
         position += count
         turn += 1
@@ -139,7 +143,19 @@ export class Recording {
         await sending
         return ended.kind === 'answered' ? ended : BROKEN
       }
-      await this.#change(signal)
+      // More may have come since it was looked for.
+      if (position >= this.bytes.length) await this.#change(signal)
+    }
+  }
+
+  /** @returns `undefined` where no more can be read */
+  async #read(reader: object, position: number, part: Buffer): Promise<number | undefined> {
+    try {
+      return await this.bytes.read(reader, position, part)
+    } catch (error) {
+      // The disk fails, or somebody has cut the file.
+      this.#room.onLost(error)
+      return undefined
     }
   }
 

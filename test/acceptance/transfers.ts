@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { readdirSync, readlinkSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import { request } from 'node:http'
 import { request as secureRequest } from 'node:https'
@@ -93,4 +93,13 @@ export async function within(promised: number, holds: () => boolean): Promise<bo
 /** What pushes have left among a repository's objects. */
 export function leftoversIn(folder: string): string[] {
   return readdirSync(join(folder, 'objects')).filter((name) => name.startsWith('tmp_'))
+}
+
+/** What a process was started as. */
+export function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
+  } catch {
+    return ''
+  }
 }

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import type { Room } from '../../src/shield/bytes.js'
 import { Bytes } from '../../src/shield/bytes.js'
 
 const MIB = 1_048_576
@@ -15,12 +16,19 @@ async function readAll(bytes: Bytes, total: number, part: number): Promise<Buffe
   const pieces: Buffer[] = []
   for (let position = 0; position < total;) {
     const count = await bytes.read(reader, position, into)
+    if (count === undefined) throw new Error('it was left behind')
     pieces.push(Buffer.from(into.subarray(0, count)))
     position += count
     if (count === 0) await new Promise((resolve) => setImmediate(resolve))
   }
   bytes.leave(reader)
   return Buffer.concat(pieces)
+}
+
+/** Room without an end, or with one. */
+function room(onLost: (error?: unknown) => void = () => undefined, memory = true, disk = Infinity): Room {
+  let left = disk
+  return { claimMemory: () => memory, claimDisk: (bytes) => (left -= bytes) >= 0, release: () => undefined, onLost }
 }
 
 function numbered(lengths: readonly number[]): Buffer[] {
@@ -36,14 +44,10 @@ t.test(
     let files = 0
     const lengths = fc.array(fc.integer({ min: 1, max: 400_000 }), { minLength: 1, maxLength: 12 })
     await fc.assert(
-      fc.asyncProperty(lengths, fc.boolean(), async (sizes, isFull) => {
+      fc.asyncProperty(lengths, fc.boolean(), fc.boolean(), fc.nat(4 * MIB), async (sizes, isFull, memory, disk) => {
         // A folder that is not there fails the file, as a full disk does.
         const path = join(folder, isFull ? 'nowhere' : '.', String((files += 1)))
-        const bytes = new Bytes(
-          path,
-          () => undefined,
-          () => undefined,
-        )
+        const bytes = new Bytes(path, () => undefined, room(undefined, memory, disk))
         const pieces = numbered(sizes)
         const whole = Buffer.concat(pieces)
         const reading = [readAll(bytes, whole.length, 65_536), readAll(bytes, whole.length, 524_288)]
@@ -52,7 +56,7 @@ t.test(
         for (const read of await Promise.all(reading)) if (!read.equals(whole)) throw new Error('other bytes came out')
         await bytes.dispose()
       }),
-      { numRuns: 60 },
+      { numRuns: 100 },
     )
   },
 )
@@ -63,7 +67,7 @@ t.test('when the file can’t be written, the window in memory is bounded by its
   const bytes = new Bytes(
     join(t.testdir(), 'nowhere', '1'),
     () => undefined,
-    () => (lost += 1),
+    room(() => (lost += 1)),
   )
   const slow = {}
   bytes.enter(slow)
@@ -85,11 +89,7 @@ t.test('a file goes when it is given up', async (t) => {
   const folder = t.testdir()
   mkdirSync(join(folder, 'cache'))
   const path = join(folder, 'cache', '1')
-  const bytes = new Bytes(
-    path,
-    () => undefined,
-    () => undefined,
-  )
+  const bytes = new Bytes(path, () => undefined, room())
   for (let number = 0; number < 3; number += 1) await bytes.append(Buffer.alloc(MIB))
   await bytes.flush()
   t.equal(bytes.inMemory, undefined)
@@ -98,5 +98,7 @@ t.test('a file goes when it is given up', async (t) => {
 })
 
 async function readAllOnce(bytes: Bytes): Promise<void> {
-  if ((await bytes.read({}, 0, Buffer.alloc(10))) === 0) throw new Error('nothing is there')
+  const reader = {}
+  bytes.enter(reader)
+  if ((await bytes.read(reader, 0, Buffer.alloc(10))) === 0) throw new Error('nothing is there')
 }

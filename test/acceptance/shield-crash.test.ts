@@ -1,0 +1,86 @@
+// A gate that is killed, and gates that share a data folder.
+import { existsSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { GitClient } from './git-client.js'
+import type { GateProcess } from './gitgate-process.js'
+import { GitgateCli } from './gitgate-process.js'
+import { beginClone, cacheFiles, cloneWhole, heldGit } from './shielded-world.js'
+import { largeCommit, processesIn, within } from './transfers.js'
+
+async function served(folder: string, mebibytes: number, env: Readonly<Record<string, string>> = {}) {
+  const cli = new GitgateCli(folder, env)
+  await cli.ask(['user', 'add', 'alice'])
+  await cli.ask(['repo', 'create', 'alice/app'])
+  const secret = await cli.ask(['token', 'create', 'alice', '--name', 'ci', '--scopes', 'write_repository'])
+  const git = new GitClient(cli.folder, 'client')
+  const work = await largeCommit(git, 'large', mebibytes)
+  const disk = join(cli.folder, 'repos', 'alice', 'app.git')
+  await git.run(['push', '-q', disk, 'main'], { cwd: work.folder })
+  const remote = (gate: GateProcess): string => `${gate.url.replace('//', `//alice:${secret}@`)}/alice/app.git`
+  return { cli, git, work, disk, remote, data: join(cli.folder, 'data') }
+}
+
+t.test('kill -9 while clones run: they break, and the next gate begins with nothing', async (t) => {
+  const held = heldGit(t)
+  const { cli, git, work, disk, remote, data } = await served(t.testdir(), 10, { GITGATE_GIT: held.path })
+  const gate = await cli.serve(t)
+  await cloneWhole(git, remote(gate), '--depth', '1')
+  held.hold()
+  const clones = [beginClone(git, remote(gate)), beginClone(git, remote(gate))]
+  t.ok(await within(10_000, () => clones.every((clone) => clone.isReceiving())))
+  const pid = gate.child.pid ?? 0
+  t.ok(await within(1_000, () => cacheFiles(data, pid).length === 2), 'one is kept, one is under way')
+  gate.child.kill('SIGKILL')
+  for (const clone of clones) t.not((await clone.result())[0], 0)
+  held.release()
+  t.ok(await within(2_000, () => processesIn(disk).length === 0), 'git ends when the gate is gone')
+  t.equal(cacheFiles(data, pid).length, 2, 'the files are left')
+
+  // What the next gate must not give to anybody.
+  const id = await git.commit(work.folder, 'next.txt', 'next\n')
+  await git.run(['push', '-q', disk, 'main'], { cwd: work.folder })
+  const next = await cli.serve(t)
+  t.strictSame(readdirSync(join(data, 'cache')), [String(next.child.pid)])
+  t.strictSame(cacheFiles(data, next.child.pid), [])
+  const copy = await cloneWhole(git, remote(next), '--depth', '1')
+  t.equal(await git.ask(['rev-parse', 'HEAD'], { cwd: copy }), id)
+  await next.stop()
+  t.strictSame(readdirSync(join(data, 'cache')), [], 'a gate that ends takes its files with it')
+})
+
+t.test(
+  'two gates on one data folder do not touch each other’s files, and each sees what is pushed to the other',
+  async (t) => {
+    const { cli, git, work, remote, data } = await served(t.testdir(), 3)
+    const first = await cli.serve(t)
+    await cloneWhole(git, remote(first), '--bare')
+    const second = await cli.serve(t)
+    await cloneWhole(git, remote(second), '--bare')
+    for (const gate of [first, second]) t.equal(cacheFiles(data, gate.child.pid).length, 1)
+    for (const [to, from] of [
+      [first, second],
+      [second, first],
+    ] as const) {
+      const id = await git.commit(work.folder, 'next.txt', `${to.url}\n`)
+      await git.run(['push', '-q', remote(to), 'HEAD:main'], { cwd: work.folder })
+      for (const gate of [from, to]) {
+        const copy = await cloneWhole(git, remote(gate), '--bare')
+        t.equal(await git.ask(['rev-parse', 'HEAD'], { cwd: copy }), id)
+      }
+    }
+    await second.stop()
+    t.strictSame(readdirSync(join(data, 'cache')), [String(first.child.pid)])
+    await cloneWhole(git, remote(first), '--bare')
+  },
+)
+
+t.test('what is no gate’s stays in the folder', async (t) => {
+  const { cli, data } = await served(t.testdir(), 1)
+  const gate = await cli.serve(t)
+  const other = join(data, 'cache', 'not-a-gate')
+  writeFileSync(other, '')
+  await gate.stop()
+  await cli.serve(t)
+  t.ok(existsSync(other))
+})

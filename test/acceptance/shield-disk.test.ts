@@ -1,0 +1,122 @@
+// A disk that is full, fails, or is tidied up by others: clones go on whole, and the cache gets out of the way.
+import { spawn } from 'node:child_process'
+import { existsSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import type { Test } from 'tap'
+import { GitClient } from './git-client.js'
+import { GitgateCli } from './gitgate-process.js'
+import {
+  beginClone,
+  cacheBytes,
+  cacheFiles,
+  cacheUses,
+  cloneWhole,
+  heldGit,
+  shieldedWorld,
+  WHOLE,
+} from './shielded-world.js'
+import { largeCommit, within } from './transfers.js'
+
+const PROGRAM = join(import.meta.dirname, '..', '..', '..', 'bin', 'gitgate.js')
+
+/** A gate none of whose files may grow beyond so many KiB: to write more fails, as on a full disk. */
+async function gateWithLimit(t: Test, cli: GitgateCli, limit: number) {
+  const command = `ulimit -f ${limit}; exec env -u NODE_OPTIONS ${process.execPath} ${PROGRAM} serve --port 0`
+  const gate = spawn('bash', ['-c', command], { cwd: cli.folder, env: cli.env })
+  t.teardown(() => gate.kill('SIGKILL'))
+  let said = ''
+  for (const stream of [gate.stdout, gate.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()))
+  await within(20_000, () => said.includes('listens on'))
+  return { url: /listens on (\S+)/.exec(said)?.[1] ?? '', said: () => said, pid: gate.pid ?? 0 }
+}
+
+t.test('on a full disk clones go on whole, alone and shared, and later ones as without a cache', async (t) => {
+  const cli = new GitgateCli(t.testdir())
+  await cli.ask(['user', 'add', 'alice'])
+  await cli.ask(['repo', 'create', 'alice/app'])
+  const secret = await cli.ask(['token', 'create', 'alice', '--name', 'ci', '--scopes', 'write_repository'])
+  const git = new GitClient(cli.folder, 'client')
+  const { folder } = await largeCommit(git, 'large', 30)
+  // Without the network, or the gate's limit would hold for the push as well.
+  await git.run(['push', '-q', join(cli.folder, 'repos', 'alice', 'app.git'), 'main'], { cwd: folder })
+  const size = statSync(join(cli.folder, 'data', 'gitgate.sqlite3')).size
+  // Above what the database grows to, below the pack.
+  const gate = await gateWithLimit(t, cli, Math.ceil(size / 1_024) + 12_000)
+  const remote = `${gate.url.replace('//', `//alice:${secret}@`)}/alice/app.git`
+  const clones = Array.from({ length: 4 }, () => beginClone(git, remote))
+  for (const clone of clones) t.strictSame(await clone.result(), WHOLE)
+  t.match(gate.said(), /it rests for a minute/)
+  await cloneWhole(git, remote)
+  const data = join(cli.folder, 'data')
+  t.ok(await within(1_000, () => cacheFiles(data, gate.pid).length === 0), 'what was begun is gone')
+  const [{ writeFailures }] = (await cli.json('shield', 'stats')) as [{ writeFailures: number }]
+  t.equal(writeFailures, 1)
+})
+
+t.test('a cache folder that is removed while clones run disturbs none', async (t) => {
+  const git = heldGit(t)
+  const { world, remote, clone, data } = await shieldedWorld(t, { flags: { git: git.path }, mebibytes: 10 })
+  git.hold()
+  const clones = [beginClone(world.git, remote), beginClone(world.git, remote)]
+  t.ok(await within(10_000, () => clones.every((one) => one.isReceiving())))
+  rmSync(join(data, 'cache'), { recursive: true })
+  git.release()
+  for (const one of clones) t.strictSame(await one.result(), WHOLE, 'begun before')
+  // Files that are open stay; where one must be made, the cache finds out.
+  await clone()
+  await clone('--depth', '1')
+  await clone('--depth', '1')
+  t.match(world.log, 'it rests for a minute')
+})
+
+t.test('a kept file that is cut breaks the clone that reads it, and no other', async (t) => {
+  const { world, remote, clone, data } = await shieldedWorld(t, { mebibytes: 5 })
+  await clone('--bare')
+  const [name] = cacheFiles(data)
+  truncateSync(join(data, 'cache', String(process.pid), name ?? ''), 2_000_000)
+  const [status] = await beginClone(world.git, remote).result()
+  t.not(status, 0, 'never a short pack for a whole one')
+  await clone('--bare')
+})
+
+t.test('whatever is asked for, the folder stays under its quota', async (t) => {
+  const quota = 8 * 1_048_576
+  const { world, push, clone, data, folder } = await shieldedWorld(t, { mebibytes: 3, flags: { cacheSize: '8M' } })
+  let most = 0
+  const look = setInterval(() => (most = Math.max(most, cacheBytes(data))), 5)
+  t.teardown(() => clearInterval(look))
+  for (let number = 0; number < 6; number += 1) {
+    await world.git.commit(folder, 'more', `${number}\n`)
+    await push('HEAD:main')
+    await Promise.all([
+      clone('--bare'),
+      clone('--bare', '--depth', '1'),
+      clone('--bare', '--single-branch', '--no-tags'),
+    ])
+  }
+  t.ok(most > 0 && most <= quota, `${most} bytes at most`)
+  await clone('--bare')
+  t.equal(cacheUses(world).at(-1), 'hit')
+})
+
+t.test('a pack that is longer than the quota goes to all who share it, and is not kept', async (t) => {
+  const git = heldGit(t)
+  const flags = { git: git.path, cacheSize: '4M' }
+  const { world, remote, clone, data } = await shieldedWorld(t, { mebibytes: 30, flags })
+  git.hold()
+  const clones = Array.from({ length: 4 }, () => beginClone(world.git, remote))
+  t.ok(await within(10_000, () => clones.every((one) => one.isReceiving())))
+  git.release()
+  for (const one of clones) t.strictSame(await one.result(), WHOLE)
+  t.ok(await within(1_000, () => cacheFiles(data).length === 0))
+  await clone('--bare')
+  t.notMatch(world.log, 'it rests')
+})
+
+t.test('where there is no cache, there is no folder for it', async (t) => {
+  const { clone, data, world } = await shieldedWorld(t, { flags: { shield: 'off' } })
+  await clone()
+  t.notOk(existsSync(join(data, 'cache')), readdirSync(data).join(' '))
+  t.strictSame(cacheUses(world), [])
+})

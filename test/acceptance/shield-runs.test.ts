@@ -1,0 +1,91 @@
+// One run of git and many readers: whoever of them leaves, dawdles or dies, the others get all of it or see that it broke.
+import { once } from 'node:events'
+import t from 'tap'
+import type { Test } from 'tap'
+import { beginClone, cacheFiles, heldGit, shieldedWorld, WHOLE } from './shielded-world.js'
+import { beginFetch, commandOf, processesIn, within } from './transfers.js'
+
+/** A repository of 10 MiB whose packs stop in their middle, and how clones of it begin. */
+async function held(t: Test, mebibytes = 10) {
+  const git = heldGit(t)
+  const shielded = await shieldedWorld(t, { flags: { git: git.path }, mebibytes })
+  git.hold()
+  const begin = async (count: number) => {
+    const clones = Array.from({ length: count }, () => beginClone(shielded.world.git, shielded.remote))
+    const areUnderWay = await within(10_000, () => clones.every((clone) => clone.isReceiving()))
+    t.ok(areUnderWay, 'the clones are under way')
+    return clones
+  }
+  return { git, begin, ...shielded }
+}
+
+t.test('a leader that is killed in the middle ends nothing for those who follow', async (t) => {
+  const { git, begin, clone } = await held(t)
+  const [leader] = await begin(1)
+  const followers = await begin(3)
+  const runs = git.runs()
+  await leader?.kill()
+  git.release()
+  for (const follower of followers) t.strictSame(await follower.result(), WHOLE)
+  t.equal(git.runs(), runs, 'no other run was needed')
+  await clone()
+})
+
+t.test('a follower that is killed in the middle ends nothing for the leader', async (t) => {
+  const { git, begin } = await held(t)
+  const [leader] = await begin(1)
+  const [follower] = await begin(1)
+  await follower?.kill()
+  git.release()
+  t.strictSame(await leader?.result(), WHOLE)
+})
+
+t.test('when all have left, git is gone within a second, and so is its file', async (t) => {
+  const { git, begin, clone, data, disk } = await held(t)
+  for (let time = 1; time <= 3; time += 1) {
+    const clones = await begin(2)
+    t.not(processesIn(disk).length, 0)
+    t.ok(await within(1_000, () => cacheFiles(data).length === 1))
+    await Promise.all(clones.map(async (one) => await one.kill()))
+    t.ok(await within(1_500, () => processesIn(disk).length === 0), 'git')
+    t.ok(await within(1_000, () => cacheFiles(data).length === 0), cacheFiles(data).join(' '))
+  }
+  git.release()
+  await clone()
+  t.equal(cacheFiles(data).length, 1, 'and the cache is at work')
+})
+
+t.test('a follower that dawdles holds nobody up, and gets all in the end', async (t) => {
+  const { git, place, world, folder } = await held(t, 30)
+  const oid = await world.git.ask(['rev-parse', 'HEAD'], { cwd: folder })
+  const readers = [await beginFetch(place, oid), await beginFetch(place, oid), await beginFetch(place, oid)]
+  await once(readers[0]!.answer, 'readable')
+  git.release()
+  const all = async ({ answer }: { answer: AsyncIterable<unknown> }): Promise<Buffer> => {
+    const pieces: Buffer[] = []
+    for await (const piece of answer) pieces.push(piece as Buffer)
+    return Buffer.concat(pieces)
+  }
+  // The first one, which started the run, reads nothing until the others are done.
+  const others = await Promise.all(readers.slice(1).map(all))
+  const whole = await all(readers[0]!)
+  t.ok(whole.length > 30 * 1_048_576)
+  for (const other of others) t.ok(other.equals(whole))
+})
+
+for (const [victim, of] of [
+  [/pack-objects/, 'pack-objects'],
+  [/upload-pack/, 'upload-pack'],
+] as const) {
+  t.test(`when ${of} is killed in the middle, all see it, nothing is kept, and the next clone is whole`, async (t) => {
+    const { git, begin, clone, data, disk } = await held(t)
+    const clones = await begin(3)
+    const killed = processesIn(disk).filter((pid) => victim.test(commandOf(pid)))
+    t.not(killed.length, 0)
+    for (const pid of killed.slice(0, 1)) process.kill(pid, 'SIGKILL')
+    git.release()
+    for (const one of clones) t.not((await one.result())[0], 0)
+    t.ok(await within(1_000, () => cacheFiles(data).length === 0), cacheFiles(data).join(' '))
+    await clone()
+  })
+}

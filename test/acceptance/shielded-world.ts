@@ -1,0 +1,141 @@
+import { spawn } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import type { Flags } from '../../src/config.js'
+import type { BackendKind } from '../backends/backend.js'
+import { temporaryFolder } from './temporary-folder.js'
+import { largeCommit } from './transfers.js'
+import type { World } from './world.js'
+import { createWorld } from './world.js'
+
+/** How the last exchanges of upload-pack came about, in the order of their ends. */
+export function cacheUses(world: World, phase: 'advertisement' | 'exchange' = 'exchange'): string[] {
+  return world.log
+    .split('\n')
+    .filter((line) => line.includes('"service":"git-upload-pack"') && line.includes(`"phase":"${phase}"`))
+    .flatMap((line) => (JSON.parse(line) as { cache?: string }).cache ?? [])
+}
+
+/** The files in which a gate keeps answers. @param data its data folder */
+export function cacheFiles(data: string, pid = process.pid): string[] {
+  const folder = join(data, 'cache', String(pid))
+  return existsSync(folder) ? readdirSync(folder).filter((name) => /^\d+$/.test(name)) : []
+}
+
+/** How many bytes those files have, those that go meanwhile left out. */
+export function cacheBytes(data: string, pid = process.pid): number {
+  const sizes = cacheFiles(data, pid).map(
+    (name) => statSync(join(data, 'cache', String(pid), name), { throwIfNoEntry: false })?.size ?? 0,
+  )
+  return sizes.reduce((sum, size) => sum + size, 0)
+}
+
+/** A gate before which nothing stands but its cache, and one repository. @param mebibytes of its one commit, which do not compress */
+export async function shieldedWorld(
+  t: Test,
+  { kind, flags = {}, mebibytes = 0 }: { kind?: BackendKind; flags?: Flags; mebibytes?: number } = {},
+) {
+  const world = await createWorld(t, flags, kind)
+  await world.grant('alice', 'write', 'team/**')
+  const disk = await world.createRepository('team/app')
+  const password = await world.token('alice', 'write_repository')
+  const remote = world.remote('team/app', password)
+  const folder =
+    mebibytes === 0 ? await world.git.init('work') : (await largeCommit(world.git, 'work', mebibytes)).folder
+  const push = async (...args: string[]) => await world.git.run(['push', '-q', remote, ...args], { cwd: folder })
+  await push('HEAD:main')
+  return {
+    world,
+    disk,
+    password,
+    remote,
+    folder,
+    push,
+    data: join(world.folder, 'data'),
+    place: { url: world.url, path: 'team/app', password },
+    /** Clones; what comes is whole, or the test fails. @returns where it is */
+    clone: async (...args: string[]) => await cloneWhole(world.git, remote, ...args),
+    /** Runs git in the repository itself, behind the gate. */
+    direct: async (...args: string[]) => {
+      const said = await world.git.ask(['-c', 'safe.directory=*', '--git-dir', disk, ...args])
+      world.adopt(disk)
+      return said
+    },
+    head: async (copy: string) => await world.git.ask(['rev-parse', 'HEAD'], { cwd: copy }),
+  }
+}
+
+let clones = 0
+
+/** Clones, and has git look at each object that came. @returns where it is */
+export async function cloneWhole(git: World['git'], remote: string, ...args: string[]): Promise<string> {
+  const copy = await git.clone(remote, `copy-${(clones += 1)}`, ...args)
+  await git.run(['fsck', '--full', '--strict'], { cwd: copy })
+  return copy
+}
+
+/** Begins a clone that can be killed, with all that it has started. */
+export function beginClone(git: World['git'], remote: string, ...args: string[]) {
+  const folder = join(git.home, `begun-${(clones += 1)}`)
+  const env = { PATH: process.env['PATH'] ?? '', HOME: git.home, GIT_TERMINAL_PROMPT: '0', GIT_CONFIG_NOSYSTEM: '1' }
+  const child = spawn('git', ['clone', '-q', '--bare', ...args, remote, folder], {
+    env,
+    detached: true,
+    stdio: 'ignore',
+  })
+  const ended = new Promise<number | null>((resolve) => child.on('close', resolve))
+  return {
+    /** Whether some of a pack has come. */
+    isReceiving: () => receivedBy(folder) > 0,
+    kill: async () => {
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+      await ended
+    },
+    ended,
+    /** Its status, and that of a look at each object that came. */
+    result: async (): Promise<readonly [clone: number | null, fsck: number | undefined]> => {
+      const status = await ended
+      if (status !== 0) return [status, undefined]
+      const looked = await git.run(['fsck', '--full', '--strict'], { cwd: folder, status: 'any' })
+      return [status, looked.status]
+    },
+  }
+}
+
+/** Of a clone that went well. */
+export const WHOLE = [0, 0] as const
+
+function receivedBy(folder: string): number {
+  const packs = join(folder, 'objects', 'pack')
+  if (!existsSync(packs)) return 0
+  const sizes = readdirSync(packs).map((name) => statSync(join(packs, name), { throwIfNoEntry: false })?.size ?? 0)
+  return sizes.reduce((sum, size) => sum + size, 0)
+}
+
+// Beyond what is kept in memory, so that a file is begun.
+const HELD_AFTER = 2_000_000
+
+/** Git itself, whose answers of packs can be held up in their middle, to be given to a gate by its path. */
+export function heldGit(t: Test) {
+  const folder = temporaryFolder(t)
+  const [path, mark, runs] = [join(folder, 'git'), join(folder, 'held'), join(folder, 'runs')]
+  const pass = `$n = 0; while (($r = sysread(STDIN, $b, 65536)) > 0) { print $b; $n += $r; while ($n > ${HELD_AFTER} && -e "${mark}") { select(undef, undef, undef, 0.02) } }`
+  // How git ended is how this ends.
+  const script = `#!/bin/bash
+case " $* " in *" --advertise-refs "*) exec git "$@" ;; *" upload-pack "*) ;; *) exec git "$@" ;; esac
+echo run >> ${runs}
+git "$@" | perl -e '$| = 1; ${pass}'
+status=\${PIPESTATUS[0]}
+[ $status -gt 128 ] && [ $status -lt 160 ] && kill -$((status - 128)) $$
+exit $status
+`
+  writeFileSync(path, script, { mode: 0o755 })
+  return {
+    path,
+    hold: () => writeFileSync(mark, ''),
+    release: () => rmSync(mark, { force: true }),
+    /** How often git was asked for lists of refs and packs. */
+    runs: () => (existsSync(runs) ? readFileSync(runs, 'utf8').trim().split('\n').length : 0),
+  }
+}
