@@ -79,7 +79,10 @@ export class Bytes {
   async append(bytes: Buffer): Promise<void> {
     // Nobody reads it, and nobody will.
     if (this.#isGivenUp) return
-    if (this.#window !== undefined) { await this.#slide(this.#window, bytes); return; }
+    if (this.#window !== undefined) {
+      await this.#slide(this.#window, bytes)
+      return
+    }
     if (!this.#isLong && this.#length + bytes.length <= IN_MEMORY && this.#room.claimMemory(bytes.length)) {
       this.#claimedMemory += bytes.length
       this.#memory.push(bytes)

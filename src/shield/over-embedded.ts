@@ -30,14 +30,21 @@ export async function serveOverEmbedded(
   const share = async (body: Buffer, asked: AskedOnce): Promise<ServeOutcome> => {
     const state = await freshness.state(repository)
     if (state === undefined) return await bypass(backend, shelf, request, exchange, body)
-    const basis = asked.kind === 'fetch' ? await basisOf(asked, state, freshness, repository) : state.fingerprint
+    const basisIn = async (now: RepositoryState): Promise<string> =>
+      asked.kind === 'fetch' ? await basisOf(asked, now, freshness, repository) : now.fingerprint
+    const basis = await basisIn(state)
     const shared: Shared = {
       key: keyOf('entry', [basis, asked.key]),
       request,
       body,
       requester: undefined,
       mayKeep: asked.kind !== 'fetch' || !asked.isFleeting,
-      isSame: async () => (await freshness.state(repository))?.fingerprint === state.fingerprint,
+      isSame: async () => {
+        const now = await freshness.state(repository)
+        if (now?.fingerprint === state.fingerprint) return true
+        // A push to other refs, during a pack that takes its time, makes no difference to it.
+        return now !== undefined && (await basisIn(now)) === basis
+      },
       shape: asked.kind === 'fetch' ? asked.shape : asked.kind,
     }
     return await serveShared(backend, shelf, shared, exchange)

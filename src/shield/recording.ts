@@ -104,7 +104,9 @@ export class Recording {
     }
     const ended = this.#end
     if (ended !== undefined && ended.kind !== 'answered') return this.bytes.length === 0 ? ended : BROKEN
-    const length = ended === undefined ? undefined : this.bytes.length
+    // Words of ours must fit into what is streamed: an answer whose length was said can only be cut.
+    const small = ended === undefined ? undefined : this.bytes.inMemory
+    const length = small === undefined ? undefined : this.bytes.length
     const { compressible, cacheControl, contentEncoding } = this.#head
     const isLong = length === undefined || length > WORTH_COMPRESSING
     const client = begin({
@@ -114,7 +116,6 @@ export class Recording {
       ...(compressible === true && isLong ? { compressible } : {}),
       isReused: true,
     })
-    const small = ended === undefined ? undefined : this.bytes.inMemory
     if (small !== undefined) {
       for (const piece of small) client.write(piece)
       return ended ?? BROKEN

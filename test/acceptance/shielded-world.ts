@@ -79,11 +79,11 @@ export async function cloneWhole(git: World['git'], remote: string, ...args: str
 export function beginClone(git: World['git'], remote: string, ...args: string[]) {
   const folder = join(git.home, `begun-${(clones += 1)}`)
   const env = { PATH: process.env['PATH'] ?? '', HOME: git.home, GIT_TERMINAL_PROMPT: '0', GIT_CONFIG_NOSYSTEM: '1' }
-  const child = spawn('git', ['clone', '-q', '--bare', ...args, remote, folder], {
-    env,
-    detached: true,
-    stdio: 'ignore',
-  })
+  // In versions 0 and 1, few objects are otherwise written one by one.
+  const command = ['-c', 'fetch.unpackLimit=1', 'clone', '-q', '--bare', ...args, remote, folder]
+  const child = spawn('git', command, { env, detached: true, stdio: ['ignore', 'ignore', 'pipe'] })
+  let said = ''
+  child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()))
   const ended = new Promise<number | null>((resolve) => child.on('close', resolve))
   return {
     /** Whether some of a pack has come. */
@@ -93,6 +93,8 @@ export function beginClone(git: World['git'], remote: string, ...args: string[])
       await ended
     },
     ended,
+    /** What it has said on its standard error. */
+    said: () => said,
     /** Its status, and that of a look at each object that came. */
     result: async (): Promise<readonly [clone: number | null, fsck: number | undefined]> => {
       const status = await ended

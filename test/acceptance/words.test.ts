@@ -1,41 +1,14 @@
 // What the gate says to people in the middle of Git's own output.
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
-import type { Test } from 'tap'
 import { DAY, utcDate } from '../../src/clock.js'
 import { embedded } from '../backends/embedded.js'
 import { nginx } from '../backends/nginx.js'
 import { requireProgram } from './programs.js'
+import { slowRelay } from './slow-relay.js'
 import { largeCommit, leftoversIn, processesIn, within } from './transfers.js'
 import { createWorld } from './world.js'
-
-/** A port that passes everything on, and the bytes from one side slowly. */
-async function slowRelay(t: Test, target: string, slow: 'client' | 'server'): Promise<string> {
-  const { hostname, port } = new URL(target)
-  const server = createServer((client) => {
-    const upstream = connect(Number(port), hostname)
-    for (const [from, to] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      const isSlow = from === (slow === 'client' ? client : upstream)
-      from.on('error', () => to.destroy()).on('end', () => to.end())
-      from.on('close', () => to.destroy())
-      from.on('data', (chunk: Buffer) => {
-        to.write(chunk)
-        if (!isSlow || chunk.length < 4_096) return
-        from.pause()
-        setTimeout(() => from.resume(), 6)
-      })
-    }
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.teardown(() => server.close())
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-}
 
 for (const kind of [embedded, nginx]) {
   t.test(`notices: ${kind.name}`, { skip: requireProgram(...kind.programs) }, async (t) => {

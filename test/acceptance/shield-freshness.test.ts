@@ -1,0 +1,207 @@
+// As fresh as git's own answer, whatever changes, whoever changes it, and whenever.
+import { cpSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { embedded } from '../backends/embedded.js'
+import { nginx } from '../backends/nginx.js'
+import { requireProgram } from './programs.js'
+import { cacheUses, cloneWhole, heldGit, beginClone, shieldedWorld, WHOLE } from './shielded-world.js'
+import { within } from './transfers.js'
+
+for (const kind of [embedded, nginx]) {
+  t.test(kind.name, { skip: requireProgram(...kind.programs) }, async (t) => {
+    t.setTimeout(240_000)
+
+    await t.test('in a storm of clones and pushes each clone is a state that was, and never an old one', async (t) => {
+      const { world, push, remote, folder, head } = await shieldedWorld(t, { kind, mebibytes: 1 })
+      const history = [await world.git.ask(['rev-parse', 'HEAD'], { cwd: folder })]
+      // Of the pushes that were answered the last.
+      let answered = 0
+      let isOver = false
+      const seen: { readonly id: string; readonly since: number }[] = []
+      const cloning = async (...args: string[]): Promise<void> => {
+        while (!isOver) {
+          const since = answered
+          seen.push({ since, id: await head(await cloneWhole(world.git, remote, '-q', ...args)) })
+        }
+      }
+      const cloners = [cloning('--bare'), cloning('--bare'), cloning('--bare', '--depth', '1'), cloning('--no-tags')]
+      for (let number = 1; number <= 12; number += 1) {
+        const id = await world.git.commit(folder, 'next.txt', `${number}\n`)
+        // Before it is pushed: it may be seen before the push is answered.
+        history.push(id)
+        await push('HEAD:main', `HEAD:refs/heads/side/${number}`)
+        answered = number
+      }
+      isOver = true
+      await Promise.all(cloners)
+      for (const { id, since } of seen) {
+        const at = history.indexOf(id)
+        t.ok(at >= since, `${id.slice(0, 7)} is state ${at}, and state ${since} was answered before`)
+      }
+      t.ok(cacheUses(world).some((use) => use === 'hit' || use === 'joined'))
+    })
+
+    await t.test('repacking and collecting in the middle of a storm breaks no clone', async (t) => {
+      const { world, push, remote, folder, direct } = await shieldedWorld(t, { kind, mebibytes: 1 })
+      for (let number = 1; number <= 5; number += 1) {
+        await world.git.commit(folder, 'next.txt', `${number}\n`)
+        await push('HEAD:main', `HEAD:refs/heads/side/${number}`)
+      }
+      let isOver = false
+      const cloning = async (...args: string[]): Promise<void> => {
+        while (!isOver) await cloneWhole(world.git, remote, '-q', '--bare', ...args)
+      }
+      const cloners = [cloning(), cloning(), cloning('--depth', '2')]
+      for (let number = 0; number < 3; number += 1) {
+        // What is unreachable goes at once: an old pack file is gone, too.
+        await direct('repack', '-a', '-d', '-f', '-q')
+        await direct('pack-refs', '--all')
+        await direct('gc', '-q', '--prune=now')
+      }
+      isOver = true
+      await Promise.all(cloners)
+    })
+
+    await t.test('each change of refs is seen by the next request', async (t) => {
+      const { world, push, remote, direct, clone, head, disk } = await shieldedWorld(t, { kind })
+      const list = async () => await world.git.ask(['ls-remote', '--symref', remote])
+      const truth = async () => await direct('for-each-ref', '--format=%(objectname)%09%(refname)')
+      const isTrue = async (what: string): Promise<void> => {
+        for (let time = 0; time < 2; time += 1) {
+          const told = (await list()).split('\n').filter((line) => /\trefs\//.test(line) && !line.endsWith('^{}'))
+          t.equal(told.join('\n'), await truth(), what)
+        }
+      }
+      await push('HEAD:refs/heads/other', 'HEAD:refs/tags/v1')
+      await isTrue('refs that were made')
+      await direct('pack-refs', '--all')
+      await isTrue('packed')
+      await push(':refs/heads/other')
+      await isTrue('one that was deleted among those that were packed')
+      const commit = await direct('commit-tree', 'main^{tree}', '-p', 'main', '-m', 'behind')
+      await direct('update-ref', 'refs/heads/main', commit)
+      await isTrue('overwritten behind the gate')
+      const tag = async (words: string) =>
+        await direct(
+          '-c',
+          'user.name=b',
+          '-c',
+          'user.email=b@example.com',
+          'tag',
+          '-f',
+          '-a',
+          '-m',
+          words,
+          'v2',
+          'main',
+        )
+      await tag('words')
+      await isTrue('an annotated tag')
+      t.match(await world.git.ask(['cat-file', 'tag', 'v2'], { cwd: await clone() }), /words/)
+      await tag('others')
+      t.match(await world.git.ask(['cat-file', 'tag', 'v2'], { cwd: await clone() }), /others/, 'and moved')
+
+      await direct('branch', 'trunk', commit)
+      await clone()
+      await direct('symbolic-ref', 'HEAD', 'refs/heads/trunk')
+      t.equal(await world.git.ask(['symbolic-ref', 'HEAD'], { cwd: await clone() }), 'refs/heads/trunk')
+      t.match(await list(), /^ref: refs\/heads\/trunk\tHEAD/)
+      await direct('config', 'transfer.hideRefs', 'refs/tags')
+      t.notMatch(await list(), /refs\/tags/, 'hidden by the configuration')
+      await direct('config', '--unset', 'transfer.hideRefs')
+      await isTrue('and no more')
+      await direct('pack-refs', '--all')
+      await isTrue('packed once more')
+      writeFileSync(join(disk, 'refs/heads/trunk'), `${commit}\n`)
+      writeFileSync(join(disk, 'packed-refs'), '')
+      await isTrue('packed refs that somebody has emptied')
+      t.equal(await head(await clone()), commit)
+    })
+
+    await t.test('a repository that is made anew at its place is another one', async (t) => {
+      const { world, remote, disk, clone, head, push, folder } = await shieldedWorld(t, { kind })
+      const old = await head(await clone())
+      for (let time = 1; time <= 3; time += 1) {
+        rmSync(disk, { recursive: true })
+        t.not((await world.git.run(['clone', '-q', remote, `gone-${time}`], { status: 'any' })).status, 0, 'it is gone')
+        await world.createRepository('team/app')
+        t.equal(await world.git.ask(['ls-remote', remote]), '', 'and empty')
+        await world.git.run(['commit', '-q', '--amend', '-m', `Made anew ${time}`], { cwd: folder })
+        await push('HEAD:main')
+        const id = await head(await clone())
+        t.equal(id, await world.git.ask(['rev-parse', 'HEAD'], { cwd: folder }))
+        t.not(id, old)
+      }
+      // One that takes its place in an instant, with the stamps of its files.
+      const other = `${disk}.other`
+      cpSync(disk, other, { recursive: true, preserveTimestamps: true })
+      const inOther = async (...args: string[]) =>
+        await world.git.ask(['-c', 'safe.directory=*', '--git-dir', other, ...args])
+      const commit = await inOther('commit-tree', 'main^{tree}', '-m', 'Other')
+      await inOther('update-ref', 'refs/heads/main', commit)
+      world.adopt(other)
+      t.not(await head(await clone()), commit)
+      renameSync(disk, `${disk}.old`)
+      renameSync(other, disk)
+      t.equal(await head(await clone()), commit)
+    })
+
+    await t.test('changes within one tick of the clock are all seen', async (t) => {
+      const { world, remote, direct, disk } = await shieldedWorld(t, { kind })
+      const one = await direct('rev-parse', 'main')
+      const two = await direct('commit-tree', 'main^{tree}', '-p', 'main', '-m', 'two')
+      for (let time = 0; time < 40; time += 1) {
+        const id = time % 2 === 0 ? two : one
+        // As short after the last answer as can be, in place, with as many bytes.
+        writeFileSync(join(disk, 'refs/heads/main'), `${id}\n`)
+        const lists = Array.from({ length: 2 }, () => world.git.ask(['ls-remote', remote, 'refs/heads/main']))
+        for (const list of await Promise.all(lists)) t.equal(list, `${id}\trefs/heads/main`)
+      }
+    })
+  })
+}
+
+t.test('a change in the middle of a request is seen by one that comes after it', async (t) => {
+  const { world, password, direct, disk } = await shieldedWorld(t)
+  const ids = [await direct('rev-parse', 'main'), await direct('commit-tree', 'main^{tree}', '-p', 'main', '-m', 'two')]
+  const headers = { 'Git-Protocol': 'version=2', 'Content-Type': 'application/x-git-upload-pack-request' }
+  const list = async (): Promise<string> =>
+    (
+      await world.http('/team/app.git/git-upload-pack', {
+        ...{ method: 'POST', password, headers, body: '0014command=ls-refs\n00010000' },
+      })
+    ).body
+  const running: Promise<string>[] = []
+  for (let time = 0; time < 300; time += 1) {
+    const id = ids[time % 2] ?? ''
+    writeFileSync(join(disk, 'refs/heads/main'), `${id}\n`)
+    const answer = list()
+    // The next change comes while it is answered, at another moment of it each time; in the end none is.
+    running.push(answer)
+    if (time % 3 === 0) await new Promise((resolve) => setTimeout(resolve, time % 30))
+    else t.match(await answer, id)
+  }
+  for (const answer of await Promise.all(running)) t.match(answer, / refs\/heads\/main\n0000$/)
+  t.match(await list(), ids[299 % 2])
+})
+
+t.test('a pack outlives a push to another ref that comes while it is made, and none to its own', async (t) => {
+  const git = heldGit(t)
+  const { world, remote, push, folder, clone } = await shieldedWorld(t, { flags: { git: git.path }, mebibytes: 3 })
+  await world.git.commit(folder, 'next.txt', 'next\n')
+  for (const [ref, use] of [
+    ['refs/heads/other', 'hit'],
+    ['refs/heads/main', 'miss'],
+  ] as const) {
+    git.hold()
+    const args = ['--single-branch', '--branch', 'main', '--no-tags']
+    const begun = beginClone(world.git, remote, ...args)
+    t.ok(await within(10_000, begun.isReceiving))
+    await push(`HEAD:${ref}`)
+    git.release()
+    t.strictSame(await begun.result(), WHOLE)
+    await clone('--bare', ...args)
+    t.equal(cacheUses(world).at(-1), use, ref)
+  }
+})

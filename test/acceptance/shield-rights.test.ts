@@ -1,0 +1,129 @@
+// Attack: to get from the cache what one may not have, or may have no more.
+import t from 'tap'
+import { embedded } from '../backends/embedded.js'
+import { nginx } from '../backends/nginx.js'
+import { parseRestrictions } from '../../src/tokens/restriction.js'
+import { requireProgram } from './programs.js'
+import { beginClone, cacheUses, cloneWhole, heldGit, shieldedWorld, WHOLE } from './shielded-world.js'
+import { slowRelay } from './slow-relay.js'
+import { beginFetch, within } from './transfers.js'
+
+for (const kind of [embedded, nginx]) {
+  t.test(kind.name, { skip: requireProgram(...kind.programs) }, async (t) => {
+    t.setTimeout(240_000)
+
+    await t.test('two with different rights, interleaved: each has what they may, then and now', async (t) => {
+      const { world, folder, password } = await shieldedWorld(t, { kind })
+      for (const name of ['one', 'two', 'three']) {
+        await world.createRepository(`team/${name}`)
+        await world.git.run(['push', '-q', world.remote(`team/${name}`, password), 'HEAD:main'], {
+          cwd: folder,
+        })
+      }
+      const mallory = await world.token('mallory', 'read_repository')
+      const repositories = ['team/one', 'team/two', 'team/three'] as const
+      const may = new Set<string>()
+      const tries = async (): Promise<void> => {
+        const looks = repositories.flatMap((path) => [
+          cloneWhole(world.git, world.remote(path, password), '-q').then(() => undefined),
+          (async () => {
+            const begun = beginClone(world.git, world.remote(path, mallory, 'mallory'))
+            const [status, fsck] = await begun.result()
+            if (may.has(path)) t.strictSame([status, fsck], WHOLE, `${path} may be read`)
+            else t.not(status, 0, `${path} may not be read`)
+          })(),
+        ])
+        await Promise.all(looks)
+      }
+      await tries()
+      for (const path of [...repositories, ...repositories]) {
+        if (may.delete(path)) await world.store.grants.remove('mallory', path)
+        else {
+          may.add(path)
+          await world.grant('mallory', 'read', path)
+        }
+        await tries()
+      }
+      t.ok(cacheUses(world).includes('hit'))
+    })
+
+    await t.test('one who may read a repository gets from the cache no object of another', async (t) => {
+      const { world, password, clone } = await shieldedWorld(t, { kind })
+      await world.createRepository('open/app')
+      await world.grant('mallory', 'write', 'open/**')
+      const mallory = await world.token('mallory', 'write_repository')
+      await clone()
+      const id = await world.git.ask(['ls-remote', world.remote('team/app', password), 'refs/heads/main'])
+      const place = { url: world.url, path: 'open/app', password: mallory }
+      const oid = id.slice(0, 40)
+      const { answer } = await beginFetch(place, oid)
+      let said = ''
+      for await (const chunk of answer) said += (chunk as Buffer).toString('latin1')
+      t.notMatch(said, /PACK/)
+      const { answer: refused } = await beginFetch({ ...place, path: 'team/app' }, oid)
+      t.equal(refused.statusCode, 404)
+    })
+
+    await t.test('without credentials only what is public comes, cached or not', async (t) => {
+      const { world, clone } = await shieldedWorld(t, { kind })
+      const anonymous = async () => await beginClone(world.git, world.remote('team/app')).result()
+      await clone()
+      t.not((await anonymous())[0], 0)
+      await world.grant('@anonymous', 'read', 'team/app')
+      t.strictSame(await anonymous(), WHOLE)
+      t.strictSame(await anonymous(), WHOLE)
+      t.equal(cacheUses(world).at(-1), 'hit')
+      await world.store.grants.remove('@anonymous', 'team/app')
+      t.not((await anonymous())[0], 0)
+    })
+
+    await t.test('a token that is limited to repositories gets no others from the cache', async (t) => {
+      const { world, clone } = await shieldedWorld(t, { kind })
+      await clone()
+      const limited = async (pattern: string) => {
+        const restrictions = parseRestrictions([pattern], [])
+        const { secret } = await world.issue('alice', ['read_repository'], { name: pattern, restrictions })
+        return await beginClone(world.git, world.remote('team/app', secret.reveal())).result()
+      }
+      t.not((await limited('team/other'))[0], 0)
+      t.strictSame(await limited('team/app'), WHOLE)
+      const api = await world.token('alice', 'read_user')
+      t.not((await beginClone(world.git, world.remote('team/app', api)).result())[0], 0, 'nor one of another scope')
+    })
+  })
+}
+
+for (const version of ['0', '2']) {
+  for (const use of ['miss', 'joined', 'hit'] as const) {
+    t.test(`who is let in no longer is told so and cut off: ${use}, version ${version}`, async (t) => {
+      const git = heldGit(t)
+      const { world, remote, place } = await shieldedWorld(t, { flags: { git: git.path }, mebibytes: 30 })
+      const config = ['-c', `protocol.version=${version}`]
+      const { token, secret } = await world.issue('alice', ['read_repository'], { name: 'ci' })
+      const relay = new URL(await slowRelay(t, world.url, 'server'))
+      const slow = new URL(world.remote('team/app', secret.reveal()))
+      slow.host = relay.host
+
+      if (use === 'hit') await cloneWhole(world.git, remote, '-q', '--bare', ...config)
+      git.hold()
+      const leader = use === 'joined' ? beginClone(world.git, remote, ...config) : undefined
+      if (leader !== undefined) t.ok(await within(10_000, leader.isReceiving), 'the leader is under way')
+      const cloning = beginClone(world.git, slow.href, ...config)
+      t.ok(await within(10_000, cloning.isReceiving), 'the clone is under way')
+      git.release()
+      await world.store.tokens.revoke(token.id, world.now)
+      t.not(await cloning.ended, 0)
+      t.match(cloning.said(), /remote: token "ci" was revoked/)
+      t.ok(await within(2_000, () => cutLine(world.log)?.['rule'] === 'token revoked'))
+      if (leader !== undefined) t.strictSame(await leader.result(), WHOLE, 'nobody else is cut')
+      const again = await beginFetch({ ...place, password: secret.reveal() }, '1'.repeat(40))
+      t.equal(again.answer.statusCode, 401)
+      t.strictSame(await beginClone(world.git, remote, ...config).result(), WHOLE)
+    })
+  }
+}
+
+function cutLine(log: string): Record<string, unknown> | undefined {
+  const line = log.split('\n').find((one) => one.includes('"decision":"cut"'))
+  return line === undefined ? undefined : (JSON.parse(line) as Record<string, unknown>)
+}

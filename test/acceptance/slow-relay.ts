@@ -1,0 +1,28 @@
+import type { AddressInfo } from 'node:net'
+import { connect, createServer } from 'node:net'
+import type { Test } from 'tap'
+
+/** A port that passes everything on, and the bytes from one side slowly. */
+export async function slowRelay(t: Test, target: string, slow: 'client' | 'server'): Promise<string> {
+  const { hostname, port } = new URL(target)
+  const server = createServer((client) => {
+    const upstream = connect(Number(port), hostname)
+    for (const [from, to] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      const isSlow = from === (slow === 'client' ? client : upstream)
+      from.on('error', () => to.destroy()).on('end', () => to.end())
+      from.on('close', () => to.destroy())
+      from.on('data', (chunk: Buffer) => {
+        to.write(chunk)
+        if (!isSlow || chunk.length < 4_096) return
+        from.pause()
+        setTimeout(() => from.resume(), 6)
+      })
+    }
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => server.close())
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
