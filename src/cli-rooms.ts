@@ -15,6 +15,7 @@ import { readTls } from './listener.js'
 import type { OpenStore } from './store/open.js'
 import { askToClear, readReports } from './shield/desk.js'
 import { examineDatabase, openStore } from './store/open.js'
+import { redactTokens } from './tokens/secret.js'
 import { probeUpstream } from './upstream/probe.js'
 import { isReachable } from './upstream/reach.js'
 
@@ -23,6 +24,7 @@ export const rooms: CliRooms = {
   openStore(config) {
     const store = openStore(config.data, config.keyFile, {
       actor: { ...THE_GATE, via: 'cli', operator: operatorName() },
+      redact: redactTokens,
     })
     // Who starts a gate, or a job, does not do by themselves what it does.
     const own = { ...store, ...store.as(THE_GATE) }

@@ -165,19 +165,20 @@ export type TokenVerdict =
   | {
       readonly kind: 'expired' | 'revoked' | 'impersonation-off' | 'tokens-off' | 'blocked'
       readonly token: PersonalAccessToken
+      readonly account: Account
     }
 
 /** Finds out whose token a secret is, in GitLab's order: expired, then revoked, then all else. */
 export async function identifyToken(secret: Secret, snapshot: Snapshot, now: Date): Promise<TokenVerdict> {
   const found = await snapshot.findToken(digestSecret(secret))
   if (found === undefined) return { kind: 'unknown' }
-  const { token, owner } = found
+  const { token, owner: account } = found
   const settings = await snapshot.settings()
   const state = tokenState(token, now, settings.enforce_pat_expiration)
-  if (state !== 'active') return { kind: state, token }
-  if (settings.disable_personal_access_tokens) return { kind: 'tokens-off', token }
-  if (token.impersonation && !settings.impersonation_enabled) return { kind: 'impersonation-off', token }
-  return owner.state === 'blocked' ? { kind: 'blocked', token } : { kind: 'identified', token, account: owner }
+  if (state !== 'active') return { kind: state, token, account }
+  if (settings.disable_personal_access_tokens) return { kind: 'tokens-off', token, account }
+  if (token.impersonation && !settings.impersonation_enabled) return { kind: 'impersonation-off', token, account }
+  return { kind: account.state === 'blocked' ? 'blocked' : 'identified', token, account }
 }
 
 async function verifyPassword(

@@ -14,7 +14,9 @@ export type Link = ChainHead & { readonly values: ChainedValues }
 
 /** The hash of a row: SHA-256 over the hash of the row before it, a line feed, and its values as JSON. */
 export function linkHash(previous: string, values: ChainedValues): string {
-  return hash('sha256', `${previous}\n${JSON.stringify(values)}`)
+  // JSON knows no infinity, and would take it for nothing.
+  const finite = values.map((value) => (typeof value === 'number' && !Number.isFinite(value) ? String(value) : value))
+  return hash('sha256', `${previous}\n${JSON.stringify(finite)}`)
 }
 
 /** What is wrong with a chain. Rows are named by their number; the first is what counts. */
@@ -35,15 +37,15 @@ export type Flaw =
 /** Follows a chain row by row. */
 export class ChainWalk {
   #last: ChainHead
-  readonly #anchor: ChainHead | undefined
+  readonly #anchors: readonly ChainHead[]
 
   /**
    * @param start what the first row follows
-   * @param anchor a head that was kept elsewhere, which the chain must hold
+   * @param anchors heads that were kept elsewhere, which the chain must hold
    */
-  constructor(start: ChainHead, anchor?: ChainHead) {
+  constructor(start: ChainHead, anchors: readonly ChainHead[] = []) {
     this.#last = start
-    this.#anchor = anchor
+    this.#anchors = anchors
   }
 
   /** The last row that was right. */
@@ -57,14 +59,14 @@ export class ChainWalk {
     if (id < expected) return { kind: 'added', id }
     if (id > expected) return { kind: 'removed', id: expected, to: id - 1 }
     if (given !== linkHash(this.#last.hash, values)) return { kind: 'changed', id }
-    if (id === this.#anchor?.id && given !== this.#anchor.hash) return { kind: 'rewritten', id }
+    if (this.#anchors.some((anchor) => anchor.id === id && anchor.hash !== given)) return { kind: 'rewritten', id }
     this.#last = { id, hash: given }
     return undefined
   }
 
   /** Ends the walk. @param head the chain's, as the gate signed it. @returns what is wrong with its end */
   end(head: ChainHead): Flaw | undefined {
-    const wanted = this.#anchor === undefined ? head.id : Math.max(head.id, this.#anchor.id)
+    const wanted = Math.max(head.id, ...this.#anchors.map(({ id }) => id))
     if (this.#last.id < wanted) return { kind: 'removed', id: this.#last.id + 1, to: wanted }
     if (this.#last.id > head.id) return { kind: 'added', id: head.id + 1 }
     return this.#last.hash === head.hash ? undefined : { kind: 'rewritten', id: head.id }

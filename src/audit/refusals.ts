@@ -2,6 +2,9 @@ import type { AuditEvent } from './event.js'
 
 // More kinds of refusals than this within a minute are somebody who tries addresses or names out.
 const MAX_KINDS = 1_000
+const OTHERS = 'others'
+// They are of many.
+const NOBODY_IN_PARTICULAR = { accountId: null, username: null, tokenId: null, ip: null, repository: null }
 
 /**
  * Keeps refusals that repeat from filling the disk: the first of a kind is told at once, the others as one row that says
@@ -12,10 +15,14 @@ export class Refusals {
 
   /** @returns whether it is the first of its kind */
   isFirst(event: AuditEvent): boolean {
-    const key = this.#kinds.size < MAX_KINDS ? kindOf(event) : 'others'
+    const own = kindOf(event)
+    const isOther = !this.#kinds.has(own) && this.#kinds.size >= MAX_KINDS
+    const key = isOther ? OTHERS : own
     const known = this.#kinds.get(key)
-    this.#kinds.set(key, { event, more: known === undefined ? 0 : known.more + 1 })
-    return known === undefined
+    const kept = isOther ? { ...event, ...NOBODY_IN_PARTICULAR } : event
+    const before = known?.more ?? (isOther ? 0 : -1)
+    this.#kinds.set(key, { event: kept, more: before + 1 })
+    return known === undefined && !isOther
   }
 
   /** Forgets all kinds. @returns what repeated, each once */

@@ -1,5 +1,5 @@
 import type { AuditRow } from './event.js'
-import type { AuditStore } from './trail.js'
+import type { AuditQuery, AuditStore } from './trail.js'
 import type { AddressUse, RepositoryUse } from './usage.js'
 import { usesOfAddresses, usesOfRepositories } from './usage.js'
 
@@ -36,20 +36,28 @@ export async function reportOn(
   since: Date,
 ): Promise<TokenReport> {
   const usage = await store.usage(tokens, since)
-  const moves: RefMove[] = []
-  const changes: AuditRow[] = []
-  for (let after = 0; ;) {
-    const rows = await store.list({ tokens, since, action: 'git.pushed', after, limit: PAGE, oldestFirst: true })
-    moves.push(...rows.flatMap(movesOf))
-    after = rows.at(-1)?.id ?? after
-    if (rows.length < PAGE) break
+  const all = async (query: Partial<AuditQuery>): Promise<AuditRow[]> => {
+    const found: AuditRow[] = []
+    for (let after = 0; ;) {
+      const rows = await store.list({ tokens, since, ...query, after, limit: PAGE, oldestFirst: true })
+      found.push(...rows)
+      after = rows.at(-1)?.id ?? after
+      if (rows.length < PAGE) return found
+    }
   }
-  for (let after = 0; ;) {
-    const rows = await store.list({ tokens, since, via: 'api', after, limit: PAGE, oldestFirst: true })
-    changes.push(...rows.filter(({ tokenId, action }) => tokens.includes(tokenId ?? 0) && action !== 'auth.refused'))
-    after = rows.at(-1)?.id ?? after
-    if (rows.length < PAGE) break
-  }
+  const ended = await all({ action: 'git.pushed' })
+  const known = new Set(ended.map(({ requestId }) => requestId))
+  // Of a push during which the gate died only the beginning was written.
+  const begun = (await all({ action: 'git.push', decision: 'allowed' })).filter(
+    ({ requestId }) => !known.has(requestId),
+  )
+  const moves = [
+    ...ended.flatMap(movesOf),
+    ...begun.flatMap(movesOf).map((move) => ({ ...move, isCertain: false })),
+  ].toSorted((one, other) => one.at.getTime() - other.at.getTime())
+  const changes = (await all({ via: 'api' })).filter(
+    ({ tokenId, action }) => tokens.includes(tokenId ?? 0) && action !== 'auth.refused',
+  )
   return {
     repositories: usesOfRepositories(usage),
     addresses: usesOfAddresses(usage),

@@ -1,5 +1,5 @@
-import Table from 'cli-table3'
 import colors from 'picocolors'
+import stringWidth from 'string-width'
 
 /** Where a command reads and writes; the process's own streams, or a test's. */
 export type Terminal = {
@@ -42,9 +42,16 @@ export class Output {
   table(head: readonly string[], rows: readonly (readonly string[])[], empty: string): void {
     if (rows.length === 0) return this.note(empty)
     const paint = this.#terminal.stdout.isTTY === true ? colors : colors.createColors(false)
-    const table = new Table({ head: head.map((title) => paint.bold(title)), chars: FRAMELESS, style: UNPAINTED })
-    for (const row of rows) table.push([...row])
-    for (const line of table.toString().split('\n')) this.answer(line.trimEnd())
+    const widths = head.map((title, column) =>
+      rows.reduce((width, row) => Math.max(width, stringWidth(row[column] ?? '')), stringWidth(title)),
+    )
+    const line = (cells: readonly string[], style: (cell: string) => string): string =>
+      cells
+        .map((cell, column) => style(cell) + ' '.repeat((widths[column] ?? 0) - stringWidth(cell)))
+        .join(GAP)
+        .trimEnd()
+    this.answer(line(head, paint.bold))
+    for (const row of rows) this.answer(line(row, (cell) => cell))
   }
 
   /** An answer of names and values, one a line. */
@@ -54,21 +61,4 @@ export class Output {
   }
 }
 
-const UNPAINTED = { head: [], border: [], 'padding-left': 0, 'padding-right': 2 }
-const FRAMELESS = {
-  top: '',
-  'top-mid': '',
-  'top-left': '',
-  'top-right': '',
-  bottom: '',
-  'bottom-mid': '',
-  'bottom-left': '',
-  'bottom-right': '',
-  left: '',
-  'left-mid': '',
-  mid: '',
-  'mid-mid': '',
-  right: '',
-  'right-mid': '',
-  middle: '',
-}
+const GAP = '  '

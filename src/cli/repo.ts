@@ -1,8 +1,9 @@
 import type { Command } from 'commander'
 import { GitgateError } from '../errors.js'
-import type { CliContext } from './context.js'
+import type { CliContext, OpenCli } from './context.js'
 import { addCommand, openRepositories, requireRepositoryPath, withStore } from './context.js'
 import { confirmLoss } from './input.js'
+import type { RepositoryChange } from './rooms.js'
 
 type RepoOptions = { repos?: string; json?: true }
 
@@ -24,8 +25,7 @@ export function addRepoCommands(program: Command, context: CliContext): void {
           throw new GitgateError('usage', '--object-format takes sha1 or sha256')
         const repository = requireRepositoryPath(path)
         const repositories = await openRepositories(cli, options.repos)
-        await repositories.create(repository, format)
-        await cli.store.note({ action: 'repository.created', repository })
+        await noted(cli, { action: 'repository.created', repository }, () => repositories.create(repository, format))
         if (options.json === true) {
           cli.output.json({ path: repository, object_format: format })
           return
@@ -43,8 +43,7 @@ export function addRepoCommands(program: Command, context: CliContext): void {
         if (!repositories.has(repository))
           throw new GitgateError('not-found', `there is no repository ${repository} in ${repositories.root}`)
         await confirmLoss(cli.terminal, `Delete ${repository} and all that is in it?`, options.yes === true)
-        await repositories.remove(repository)
-        await cli.store.note({ action: 'repository.deleted', repository })
+        await noted(cli, { action: 'repository.deleted', repository }, () => repositories.remove(repository))
         if (options.json === true) {
           cli.output.json({ path: repository, deleted: true })
           return
@@ -61,8 +60,9 @@ export function addRepoCommands(program: Command, context: CliContext): void {
     withStore(context, async (cli) => {
       const [from, target] = [requireRepositoryPath(path), requireRepositoryPath(to)]
       const repositories = await openRepositories(cli, options.repos)
-      await repositories.rename(from, target)
-      await cli.store.note({ action: 'repository.renamed', repository: target, details: { from } })
+      await noted(cli, { action: 'repository.renamed', repository: target, details: { from } }, () =>
+        repositories.rename(from, target),
+      )
       if (options.json === true) {
         cli.output.json({ path: target, previous_path: from })
         return
@@ -86,4 +86,15 @@ export function addRepoCommands(program: Command, context: CliContext): void {
       )
     }),
   )
+}
+
+/** Does something to repositories that is noted first: what can't be noted is not done. */
+async function noted({ store }: OpenCli, change: RepositoryChange, act: () => Promise<void>): Promise<void> {
+  await store.note(change)
+  try {
+    await act()
+  } catch (error) {
+    await store.note({ ...change, decision: 'failed' })
+    throw error
+  }
 }

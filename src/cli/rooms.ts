@@ -27,7 +27,7 @@ export type CliStore = {
   readonly facts: { readBackend(): Promise<{ readonly upstream: string } | { readonly root: string } | undefined> }
   readonly audit: AuditStore
   /** Tells the audit trail what was done elsewhere than in the store. */
-  note(change: Pick<AuditEvent, 'action' | 'repository'> & Partial<Pick<AuditEvent, 'details'>>): Promise<void>
+  note(change: RepositoryChange): Promise<void>
   /** Writes a whole copy of the database while it is in use. */
   backup(file: string): Promise<void>
   /** Builds a gate over this store. */
@@ -60,6 +60,10 @@ export type CliJob = {
   readonly run: { readonly doneAt: Date | null; readonly triedAt: Date; readonly outcome: string } | undefined
   readonly next: Date
 }
+
+/** What was done to a repository. */
+export type RepositoryChange = Pick<AuditEvent, 'action' | 'repository'> &
+  Partial<Pick<AuditEvent, 'details' | 'decision'>>
 
 /** The repositories of the embedded server, as the commands manage them. */
 export type CliRepositories = {

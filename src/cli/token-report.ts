@@ -14,7 +14,7 @@ import { scopesAllow } from '../tokens/scope.js'
 import { digestSecret } from '../tokens/secret.js'
 import type { PersonalAccessToken } from '../tokens/token.js'
 import type { CliContext, OpenCli } from './context.js'
-import { addCommand, isBeforeUpstream, openRepositories, withStore } from './context.js'
+import { addCommand, isBeforeUpstream, openRepositories, requireId, withStore } from './context.js'
 import { readSecret } from './input.js'
 import { parseSince } from './instant.js'
 import { requireOwner, requireToken, showToken } from './token-show.js'
@@ -46,17 +46,36 @@ export function addTokenReportCommands(group: Command, context: CliContext): voi
     .option('--since <when>', '2026-01-31, 2026-01-31T08:00:00Z, or how long ago: 12h, 30d (since it was made)')
     .action((id: string, options: ReportOptions) =>
       withStore(context, async (cli) => {
-        const token = await requireToken(cli, id)
+        const token = await requireReported(cli, id)
         const since = options.since === undefined ? token.createdAt : parseSince('--since', options.since, cli.clock())
         const report = await reportOn(cli.store.audit, await familyOf(cli, token), since)
         if (options.json === true) cli.output.json(entityOf(token, since, report))
-        else await show(cli, token, since, report)
+        else show(cli, token, since, report)
       }),
     )
 }
 
+/** What a report is about: a token, or what the trail still knows of one that went with its account. */
+type Reported = Pick<PersonalAccessToken, 'id' | 'name' | 'createdAt'> & {
+  readonly userId: number | undefined
+  readonly owner: string
+}
+
+async function requireReported(cli: OpenCli, id: string): Promise<Reported> {
+  const number = requireId(id)
+  const token = await cli.store.tokens.find(number)
+  if (token !== undefined) return { ...token, owner: (await requireOwner(cli, token)).username }
+  const rows = await cli.store.audit.list({ tokens: [number], limit: 1, oldestFirst: true })
+  const [first] = rows
+  if (first === undefined) return await requireToken(cli, id).then((found) => ({ ...found, owner: '?' }))
+  const { name, owner } = first.details ?? {}
+  const text = (value: unknown): string => (typeof value === 'string' ? value.replace(/^user:/, '') : '?')
+  return { id: number, name: text(name), createdAt: first.at, userId: undefined, owner: text(owner) }
+}
+
 /** A token and those that were derived from it. */
-async function familyOf({ store }: OpenCli, { id, userId }: PersonalAccessToken): Promise<number[]> {
+async function familyOf({ store }: OpenCli, { id, userId }: Pick<Reported, 'id' | 'userId'>): Promise<number[]> {
+  if (userId === undefined) return [id]
   const derived = (await store.tokens.list({ userId })).filter(({ parentId }) => parentId === id)
   return [id, ...derived.map((token) => token.id)]
 }
@@ -91,11 +110,10 @@ async function reachOf(cli: OpenCli, token: PersonalAccessToken) {
   }
 }
 
-async function show(cli: OpenCli, token: PersonalAccessToken, since: Date, report: TokenReport): Promise<void> {
+function show(cli: OpenCli, token: Reported, since: Date, report: TokenReport): void {
   const { output } = cli
-  const { username } = await requireOwner(cli, token)
   const { repositories, addresses, moves, changes, refused } = report
-  output.answer(`Token ${token.id} (${token.name}) of ${username} since ${since.toISOString()}`)
+  output.answer(`Token ${token.id} (${token.name}) of ${token.owner} since ${since.toISOString()}`)
   output.answer('')
   output.table(
     ['REPOSITORY', 'FETCHED', 'PUSHED', 'REFUSED', 'BYTES OUT', 'FIRST', 'LAST'],
@@ -145,7 +163,7 @@ function section({ output }: OpenCli, title: string, count: number): void {
   output.answer(`${title}:`)
 }
 
-function entityOf({ id, name }: PersonalAccessToken, since: Date, report: TokenReport) {
+function entityOf({ id, name }: Reported, since: Date, report: TokenReport) {
   return {
     token: { id, name },
     since: since.toISOString(),

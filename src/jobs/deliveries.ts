@@ -14,6 +14,8 @@ export type Delivered = { accepted: number; failed: number; refused: string[] }
 const TAKEN_AT_ONCE = 10
 const LEASE = 10 * MINUTE
 const TRY_FOR = 45 * SECOND
+// So many mails that failed one after the other were not the mails' fault.
+const TAKEN_FOR_DOWN = 3
 
 /** Sends what is due. Two gates share the work: what one has taken, the other leaves. */
 export class Deliveries {
@@ -73,13 +75,15 @@ export class Deliveries {
     const sendMails = async (): Promise<void> => {
       // Where one finds the server down, the others need not wait for the same.
       let down: Attempt | undefined
+      let inARow = 0
       for (const mail of mails) {
         if (isEnding()) {
           await this.#notices.release(mail)
           continue
         }
         const attempt = down ?? (await this.#try(mail))
-        if (attempt.kind === 'failed' && attempt.isDown) down = attempt
+        inARow = attempt.kind === 'failed' ? inARow + 1 : 0
+        if (attempt.kind === 'failed' && (attempt.isDown || inARow === TAKEN_FOR_DOWN)) down = attempt
         await this.#settle(mail, attempt, sum)
       }
     }

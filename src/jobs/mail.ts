@@ -98,7 +98,8 @@ function attemptOf(error: unknown, { credentials }: SmtpServer): Attempt {
   const reason = withoutSecret(messageOf(error), credentials?.password.reveal())
   const isAboutThis = command === 'RCPT TO' || command === 'DATA'
   if (typeof responseCode === 'number' && responseCode >= 500 && isAboutThis) return { kind: 'refused', reason }
-  return { kind: 'failed', reason, isDown: !isAboutThis }
+  // A server that hangs up on one mail may take the next.
+  return { kind: 'failed', reason, isDown: !isAboutThis && !/closed unexpectedly/i.test(reason) }
 }
 
 /** A server might repeat what it was told. */

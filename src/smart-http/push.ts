@@ -72,8 +72,15 @@ async function carryOut(push: Push, decisions: readonly RefDecision[]): Promise<
       head.commands.map((command) => ({ command, reason: taken })),
       taken,
     )
-  } else if (plan.kind === 'run') await runPush(taken, plan)
-  else await passPush(taken)
+    return
+  }
+  try {
+    if (plan.kind === 'run') await runPush(taken, plan)
+    else await passPush(taken)
+  } finally {
+    // Where it ended in another way than by an answer.
+    await push.admitted.trail.ended({ kind: 'broken', reason: 'it was broken off' }, undefined)
+  }
 }
 
 /**

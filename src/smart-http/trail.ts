@@ -26,8 +26,10 @@ export class GitTrail {
   readonly #audit: AuditPort
   readonly #now: () => Date
   #who: Suspect | undefined
-  #isIdentified = false
+  #isRefused = false
   #listsRefs = false
+  /** By which the push was let in; the log's may become that by which a part of it was refused. */
+  #rule: string | undefined
   #commands: readonly PushCommand[] = []
   #push: 'asked' | 'handed-over' | 'done' = 'asked'
 
@@ -42,13 +44,13 @@ export class GitTrail {
 
   /** Notes who makes the request. */
   identified(identity: Identity): void {
-    this.#isIdentified = true
     const account = accountOf(identity)
     if (account !== undefined) this.#who = { account, token: identity.kind === 'token' ? identity.token : undefined }
   }
 
   /** Notes whose credentials were refused. */
   suspects(suspect: Suspect | undefined): void {
+    this.#isRefused = true
     this.#who = suspect
   }
 
@@ -60,6 +62,7 @@ export class GitTrail {
   /** Notes what a push asks for. */
   asks(commands: readonly PushCommand[]): void {
     this.#commands = commands
+    this.#rule = this.#exchange.record.rule
   }
 
   /**
@@ -91,7 +94,7 @@ export class GitTrail {
     report: PushReport | undefined,
     refusals: readonly RefRefusal[] = [],
   ): Promise<void> {
-    if (this.#push !== 'handed-over' || this.#exchange.record.decision === 'cut') return
+    if (this.#push !== 'handed-over') return
     this.#push = 'done'
     const event = this.#event(this.#outcome(outcome, report, refusals))
     // Its beginning is on the disk; what can't be written now is written later.
@@ -110,8 +113,11 @@ export class GitTrail {
     const action = 'git.pushed'
     if (outcome.kind !== 'answered' || report === undefined) {
       const reason = 'reason' in outcome ? outcome.reason : outcome.kind
+      const { decision } = this.#exchange.record
+      const isOver = decision === 'cut' || decision === 'aborted'
       const details = { refs: 'unknown', ...(outcome.kind === 'answered' ? {} : { reason }) }
-      return { action, decision: outcome.kind === 'answered' ? 'allowed' : 'failed', refs: null, details }
+      const ended = isOver ? decision : outcome.kind === 'answered' ? 'allowed' : 'failed'
+      return { action, decision: ended, refs: this.#commands.map(changeOf), details }
     }
     const { unpack } = report
     const accepted = acceptedRefs(report)
@@ -131,22 +137,23 @@ export class GitTrail {
   #end(): void {
     const { record } = this.#exchange
     const isPush = this.#request?.service === 'git-receive-pack' && this.#request.phase === 'exchange'
-    if (isPush && this.#push === 'done') return
+    // One that was handed over is not over with its connection: the Git server may still carry it out.
+    if (isPush && this.#push !== 'asked') return
     const decision = decisionOf(record)
-    const refs = isPush && this.#commands.length > 0 ? this.#commands.map(changeOf) : null
-    const details = this.#push === 'handed-over' ? { refs: 'unknown' } : null
+    const refs = isPush ? this.#commands.map(changeOf) : null
+    // Before a chunked push git asks with a flush alone whether it may.
+    const details = isPush && decision === 'allowed' && refs?.length === 0 ? { probe: true } : null
     const event = this.#event({ action: this.#action(), decision, refs, details })
-    if (decision === 'refused' && refs === null) this.#audit.noteRefusal(event)
+    if (decision === 'refused' && !isPush) this.#audit.noteRefusal(event)
     else this.#audit.note(event)
   }
 
   #action(): AuditEvent['action'] {
-    if (!this.#isIdentified && this.#who !== undefined) return 'auth.refused'
-    if (this.#request === undefined) return 'auth.refused'
+    if (this.#isRefused || this.#request === undefined) return 'auth.refused'
     const { service, phase } = this.#request
     if (phase === 'advertisement' || this.#listsRefs) return 'git.refs'
     if (service === 'git-upload-pack') return 'git.fetch'
-    return this.#push === 'handed-over' ? 'git.pushed' : 'git.push'
+    return 'git.push'
   }
 
   #event({ action, decision, refs, details }: Parts): AuditEvent {
@@ -157,7 +164,7 @@ export class GitTrail {
       at: this.#now(),
       action,
       decision,
-      rule: record.rule ?? record.reason ?? null,
+      rule: (decision === 'allowed' ? this.#rule : undefined) ?? record.rule ?? record.reason ?? null,
       via: 'git',
       operator: null,
       accountId: account?.id ?? null,

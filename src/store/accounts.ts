@@ -100,17 +100,34 @@ export function accountStore(queries: Queries, trail: Trail): AccountStore {
       return rows.map(accountFrom)
     },
 
-    setState: (id, state) => update(id, { state }, state === 'blocked' ? 'user.blocked' : 'user.unblocked'),
+    async setState(id, state) {
+      const account = await one(select().where('accounts.id', '=', id))
+      if (account?.state === state) return
+      await update(id, { state }, state === 'blocked' ? 'user.blocked' : 'user.unblocked')
+    },
 
     setPasswordHash: (id, hash) => update(id, { password_hash: hash.reveal() }, 'user.password_changed'),
 
     remove: (account) =>
       atomically(queries, async (transaction) => {
+        const tokens = await transaction
+          .selectFrom('personal_access_tokens')
+          .select(['id', 'name'])
+          .where('user_id', '=', account.id)
+          .execute()
         await transaction.deleteFrom('accounts').where('id', '=', account.id).execute()
         // A later account of the same name must not inherit them.
-        await transaction.deleteFrom('grants').where('subject', '=', account.username.toLowerCase()).execute()
+        const grants = await transaction
+          .deleteFrom('grants')
+          .where('subject', '=', account.username.toLowerCase())
+          .returning(['role', 'pattern'])
+          .execute()
         await moveSecurityEpoch(transaction)
-        await trail.record(transaction, { action: 'user.deleted', target: `user:${account.username}` })
+        await trail.record(transaction, {
+          action: 'user.deleted',
+          target: `user:${account.username}`,
+          details: { tokens, grants },
+        })
       }),
   }
 }

@@ -59,6 +59,8 @@ function conditions(eb: Events, query: AuditQuery): Expression<SqlBool>[] {
           eb('username', '=', query.user),
           eb('target', '=', `user:${query.user}`),
           eb('impersonator', '=', query.user),
+          // Of a change to a token, whose it is.
+          contains('details', `"owner":"user:${query.user}"`),
         ]),
     query.tokens === undefined
       ? undefined
@@ -87,9 +89,17 @@ function conditions(eb: Events, query: AuditQuery): Expression<SqlBool>[] {
   return wanted.filter((condition) => condition !== undefined)
 }
 
+function contains(column: 'details', text: string): Expression<SqlBool> {
+  return sql<SqlBool>`${sql.ref(column)} LIKE ${`%${escaped(text)}%`} ESCAPE '\\'`
+}
+
+function escaped(text: string): string {
+  return text.replace(/[\\%_]/g, '\\$&')
+}
+
 /** Compares with a pattern of which only `*` means something. */
 function matches(eb: Events, column: 'repository', pattern: string): Expression<SqlBool> {
   if (!pattern.includes('*')) return eb(column, '=', pattern)
-  const escaped = pattern.replace(/[\\%_]/g, '\\$&').replaceAll(/\*+/g, '%')
-  return sql<SqlBool>`${sql.ref(column)} LIKE ${escaped} ESCAPE '\\'`
+  const wild = escaped(pattern).replaceAll(/\*+/g, '%')
+  return sql<SqlBool>`${sql.ref(column)} LIKE ${wild} ESCAPE '\\'`
 }

@@ -15,10 +15,13 @@ const ROWS_AT_ONCE = 50
 export class AuditWriter {
   readonly #sealer: Sealer
   readonly #clock: Clock
+  readonly #redact: (text: string) => string
   // Built once for each number of rows: at every request, to build the text took longer than to write the row (measured).
   readonly #inserts = new Map<number, CompiledQuery>()
 
-  constructor(sealer: Sealer, clock: Clock) {
+  /** @param redact takes secrets out of a text: what a client pasted where none belongs, such as into a ref's name */
+  constructor(sealer: Sealer, clock: Clock, redact: (text: string) => string) {
+    this.#redact = redact
     this.#sealer = sealer
     this.#clock = clock
   }
@@ -29,7 +32,9 @@ export class AuditWriter {
     let last = head ?? (await lastRow(transaction))
     const noted = head === undefined ? [this.#endsChanged()] : []
     const rows = [...noted, ...events].map((event) => {
-      const values = valuesOf(last.id + 1, event)
+      const values = valuesOf(last.id + 1, event).map((value) =>
+        typeof value === 'string' ? this.#redact(value) : value,
+      )
       last = { id: last.id + 1, hash: linkHash(last.hash, values) }
       return [...values, last.hash]
     })

@@ -1,16 +1,18 @@
-import { sql } from 'kysely'
+import type { ExpressionBuilder } from 'kysely'
 import type { ChainHead, Flaw } from '../audit/chain.js'
 import { CHAIN_START, ChainWalk } from '../audit/chain.js'
 import { auditEvent, THE_GATE } from '../audit/event.js'
 import type { AuditStore } from '../audit/trail.js'
 import type { Clock } from '../clock.js'
 import { GitgateError, hasSystemCode } from '../errors.js'
+import type { AuditMark } from './audit-mark.js'
 import { lastRow, readEnd, writeEnd } from './audit-ends.js'
 import { AUDIT_COLUMNS, linkOf } from './audit-row.js'
 import { addUpUsage, searchAudit } from './audit-search.js'
 import type { AuditWriter } from './audit-writer.js'
 import type { Queries } from './database.js'
 import { atomically } from './database.js'
+import type { Schema } from './schema.js'
 import type { Sealer } from './seal.js'
 
 // Read at a time while the trail is verified: a few milliseconds, between which others have their turn.
@@ -20,9 +22,33 @@ const BUSY_PAUSE = 50
 const MAX_TRIES = 100
 
 /** The trail in the database. */
-export function auditStore(queries: Queries, writer: AuditWriter, sealer: Sealer, clock: Clock): AuditStore {
+export function auditStore(
+  queries: Queries,
+  writer: AuditWriter,
+  sealer: Sealer,
+  clock: Clock,
+  mark: AuditMark,
+): AuditStore & { moveMark(): Promise<void> } {
+  /** Whether the trail still holds a place of it, or has pruned it. */
+  const holds = async ({ id, hash }: ChainHead): Promise<boolean> => {
+    const row = await queries.selectFrom('audit_events').select('hash').where('id', '=', id).executeTakeFirst()
+    return row?.hash === hash || ((await readEnd(queries, sealer, 'audit_start'))?.id ?? 0) >= id
+  }
+  const moveMark = async (): Promise<void> => {
+    const head = await readEnd(queries, sealer, 'audit_head')
+    const old = mark.read()
+    if (head === undefined || head.id === 0 || (old !== undefined && old.id >= head.id)) return
+    // One that the trail does not hold tells that it was replaced: it stays, as what tells so.
+    if (old === undefined || (await holds(old))) mark.write(head)
+  }
+
   return {
-    record: (events) => patiently(() => atomically(queries, (transaction) => writer.append(transaction, events))),
+    moveMark,
+
+    async record(events) {
+      await patiently(() => atomically(queries, (transaction) => writer.append(transaction, events)))
+      await moveMark()
+    },
 
     list: (query) => searchAudit(queries, query),
 
@@ -41,7 +67,9 @@ export function auditStore(queries: Queries, writer: AuditWriter, sealer: Sealer
       const first = start ?? CHAIN_START
       if (anchor !== undefined && anchor.id < first.id)
         throw new GitgateError('invalid', `row ${anchor.id} was pruned; the trail begins after row ${first.id}`)
-      const walk = new ChainWalk(first, anchor)
+      const noted = mark.read()
+      const anchors = [anchor, noted].filter((one) => one !== undefined && one.id > first.id) as ChainHead[]
+      const walk = new ChainWalk(first, anchors)
       const { head, flaw: walked } = await walkRows(queries, sealer, walk, onProgress)
       const flaw: Flaw | undefined =
         walked ?? (start === undefined || head === undefined ? { kind: 'ends-changed' } : walk.end(head))
@@ -50,12 +78,24 @@ export function auditStore(queries: Queries, writer: AuditWriter, sealer: Sealer
 
     prune: (before) =>
       atomically(queries, async (transaction) => {
+        const old = (eb: ExpressionBuilder<Schema, 'audit_events'>) => eb('at', '<', before.getTime())
+        const { count } = await transaction
+          .selectFrom('audit_events')
+          .select((eb) => eb.fn.countAll<number>().as('count'))
+          .where(old)
+          .executeTakeFirstOrThrow()
+        const first = await transaction
+          .selectFrom('audit_events')
+          .select('id')
+          .orderBy('id')
+          .limit(1)
+          .executeTakeFirst()
+        // As many rows as are old, from the first on: one whose clock was wrong neither holds up the others nor takes them along.
         const last = await transaction
           .selectFrom('audit_events')
           .select(['id', 'hash'])
-          .where('at', '<', before.getTime())
-          // What comes after an older row stays, should clocks differ.
-          .where('id', '<', oldestKept(transaction, before))
+          .where(old)
+          .where('id', '<', (first?.id ?? 0) + count)
           .orderBy('id', 'desc')
           .limit(1)
           .executeTakeFirst()
@@ -105,7 +145,7 @@ async function walkRows(
       .execute()
     for (const row of rows) {
       const flaw = walk.take(linkOf(row))
-      if (flaw !== undefined) return { head: await readEnd(queries, sealer, 'audit_head'), flaw }
+      if (flaw !== undefined) return { head: await readEnd(queries, sealer, 'audit_head'), flaw: noted ?? flaw }
       if (row.action === 'audit.ends_changed') noted ??= { kind: 'noted', id: row.id }
       after = row.id
     }
@@ -123,14 +163,4 @@ async function walkRows(
 async function hasRowAfter(queries: Queries, id: number): Promise<boolean> {
   const query = queries.selectFrom('audit_events').select('id').where('id', '>', id).limit(1)
   return (await query.executeTakeFirst()) !== undefined
-}
-
-/** The first row that is not from before an instant; a number beyond all where there is none. */
-function oldestKept(queries: Queries, before: Date) {
-  return sql<number>`coalesce((${queries
-    .selectFrom('audit_events')
-    .select('id')
-    .where('at', '>=', before.getTime())
-    .orderBy('id')
-    .limit(1)}), 9007199254740991)`
 }

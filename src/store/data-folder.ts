@@ -18,6 +18,7 @@ import { KEY_BYTES } from './seal.js'
 
 const DATABASE = 'gitgate.sqlite3'
 const KEY = 'key'
+const MARK = 'audit-mark'
 
 /** Where a data folder keeps its database. */
 export function databaseIn(folder: string): string {
@@ -25,7 +26,7 @@ export function databaseIn(folder: string): string {
 }
 
 /** Where the parts of a data folder are. */
-export type DataFolder = { readonly database: string; readonly key: string }
+export type DataFolder = { readonly database: string; readonly key: string; readonly mark: string }
 
 /**
  * Makes the data folder ready: there, readable by its owner alone, and ours.
@@ -45,7 +46,7 @@ export function openDataFolder(path: string, keyFile: string | undefined): DataF
     makeDatabaseFile(database)
     const key = join(path, KEY)
     if (keyFile === undefined && existsSync(key)) chmodSync(key, 0o600)
-    return { database, key: keyFile ?? key }
+    return { database, key: keyFile ?? key, mark: join(path, MARK) }
   } catch (error) {
     if (error instanceof GitgateError) throw error
     throw new GitgateError('store', `the data folder ${path} can't be used: ${messageOf(error)}`, { cause: error })

@@ -10,6 +10,7 @@ import {
   sql,
 } from 'kysely'
 import { LRUCache } from 'lru-cache'
+import { GitgateError, hasSystemCode } from '../errors.js'
 import type { Schema } from './schema.js'
 
 /** The database, or a transaction on it: queries are the same on either. */
@@ -27,9 +28,19 @@ export function queriesOver(database: Database): Kysely<Schema> {
   })
 }
 
-/** Runs changes in one transaction: the one that is under way, or a new one. */
-export function atomically<T>(queries: Queries, changes: (transaction: Queries) => Promise<T>): Promise<T> {
-  return queries.isTransaction ? changes(queries) : queries.transaction().execute(changes)
+/**
+ * Runs changes in one transaction: the one that is under way, or a new one.
+ *
+ * @throws GitgateError `store` where the disk is full; then nothing was changed
+ */
+export async function atomically<T>(queries: Queries, changes: (transaction: Queries) => Promise<T>): Promise<T> {
+  if (queries.isTransaction) return await changes(queries)
+  try {
+    return await queries.transaction().execute(changes)
+  } catch (error) {
+    if (!hasSystemCode(error, 'SQLITE_FULL', 'SQLITE_IOERR_WRITE', 'SQLITE_IOERR_SHMSIZE')) throw error
+    throw new GitgateError('store', 'the disk of the database is full; make room and try again', { cause: error })
+  }
 }
 
 /** Tells every gate to forget what it remembers; part of each change that can alter a decision. */

@@ -12,6 +12,12 @@ export function grantStore(queries: Queries, trail: Trail): GrantStore {
   return {
     put: (grant, now) =>
       atomically(queries, async (transaction) => {
+        const before = await transaction
+          .selectFrom('grants')
+          .select('role')
+          .where('subject', '=', grant.subject)
+          .where('pattern', '=', grant.pattern)
+          .executeTakeFirst()
         const row = await transaction
           .insertInto('grants')
           .values({ ...grant, created_at: now.getTime() })
@@ -19,7 +25,11 @@ export function grantStore(queries: Queries, trail: Trail): GrantStore {
           .returning(COLUMNS)
           .executeTakeFirstOrThrow()
         await moveSecurityEpoch(transaction)
-        await trail.record(transaction, { action: 'grant.set', target: targetOf(row), details: { role: row.role } })
+        await trail.record(transaction, {
+          action: 'grant.set',
+          target: targetOf(row),
+          details: { from: before?.role ?? null, to: row.role },
+        })
         return row
       }),
 

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync } from 'node:fs'
+import { closeSync, existsSync, openSync, unlinkSync } from 'node:fs'
 import SQLite from 'better-sqlite3'
 import type { AccessSource } from '../access/memory.js'
 import type { GrantStore } from '../access/grant.js'
@@ -18,6 +18,7 @@ import type { TokenStore } from '../tokens/token.js'
 import { accessSource } from './access-source.js'
 import { accountStore } from './accounts.js'
 import { auditStore } from './audit.js'
+import { AuditMark } from './audit-mark.js'
 import { AuditWriter } from './audit-writer.js'
 import { databaseIn, openDataFolder, readKey } from './data-folder.js'
 import type { Queries } from './database.js'
@@ -82,6 +83,8 @@ export type Opener = {
   readonly actor?: Actor
   /** @default the machine's */
   readonly clock?: Clock
+  /** Takes secrets out of texts for the audit trail. @default leaves them as they are */
+  readonly redact?: (text: string) => string
 }
 
 /**
@@ -93,7 +96,7 @@ export type Opener = {
 export function openStore(
   dataFolder: string,
   keyFile: string | undefined,
-  { actor = THE_GATE, clock = systemClock }: Opener = {},
+  { actor = THE_GATE, clock = systemClock, redact = (text) => text }: Opener = {},
 ): OpenStore {
   const folder = openDataFolder(dataFolder, keyFile)
   const writer = openDatabase(folder.database)
@@ -101,20 +104,23 @@ export function openStore(
     migrate(writer)
     configure(writer)
     const sealer = new Sealer(readKey(folder.key, hasSealed(writer)))
+    checkKey(writer, sealer, folder.key)
     const reader = openDatabase(folder.database)
     configure(reader)
     const queries = queriesOver(writer)
-    const trail = new AuditWriter(sealer, clock)
+    const trail = new AuditWriter(sealer, clock, redact)
     const storesOf = (whose: Actor): Store => stores(queries, sealer, trailOf(whose, trail, clock))
     const own = storesOf(actor)
+    const audit = auditStore(queries, trail, sealer, clock, new AuditMark(folder.mark, sealer))
     return {
       ...own,
       as: storesOf,
-      audit: auditStore(queries, trail, sealer, clock),
+      audit,
       access: accessSource(reader, own, folder.database),
       beImpatient: () => void writer.pragma(`busy_timeout = ${IMPATIENT_TIMEOUT}`),
       backup: (file) => backup(writer, file),
       async close() {
+        await audit.moveMark()
         reader.close()
         await queries.destroy()
         // Kysely closes the connection only if it was ever used.
@@ -174,12 +180,35 @@ async function backup(database: SQLite.Database, file: string): Promise<void> {
   } catch (cause) {
     throw new GitgateError('conflict', `${file} can't be made: ${messageOf(cause)}`, { cause })
   }
-  await database.backup(file)
+  try {
+    await database.backup(file)
+  } catch (error) {
+    unlinkSync(file)
+    throw asStoreError(file, error)
+  }
 }
 
 function hasSealed(database: SQLite.Database): boolean {
   const tables = ['two_factors', 'webhooks', 'audit_events']
   return tables.some((table) => database.prepare(`SELECT 1 FROM ${table} LIMIT 1`).get() !== undefined)
+}
+
+/**
+ * Refuses a key that is not the one of the database: what is written under it could not be read, and would spoil the trail.
+ *
+ * @throws GitgateError `store`
+ */
+function checkKey(database: SQLite.Database, sealer: Sealer, path: string): void {
+  const [text, purpose] = ['the key of this database', 'key check']
+  database
+    .prepare("INSERT INTO instance_facts (key, value) VALUES ('key_check', ?) ON CONFLICT DO NOTHING")
+    .run(sealer.sign(text, purpose))
+  const kept = database.prepare("SELECT value FROM instance_facts WHERE key = 'key_check'").pluck().get() as string
+  if (sealer.isSigned(text, purpose, kept)) return
+  throw new GitgateError(
+    'store',
+    `${path} is not the key of this database: what is encrypted and signed in it was so under another one; restore that from a backup`,
+  )
 }
 
 function configure(database: SQLite.Database): void {

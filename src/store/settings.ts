@@ -26,6 +26,7 @@ export function settingStore(queries: Queries, trail: Trail): SettingStore {
             .values({ key, value, set_at })
             .onConflict((conflict) => conflict.column('key').doUpdateSet({ value, set_at }))
             .execute()
+          if (old?.value === value) continue
           const details = { from: old?.value ?? null, to: value }
           await trail.record(transaction, { action: 'setting.changed', target: `setting:${key}`, details })
         }

@@ -6,7 +6,7 @@ import type { Queries } from './database.js'
 
 /** A change, as the trail tells it. */
 export type Change = Pick<AuditEvent, 'action'> &
-  Partial<Pick<AuditEvent, 'target' | 'details' | 'repository' | 'rule'>>
+  Partial<Pick<AuditEvent, 'target' | 'details' | 'repository' | 'rule' | 'decision'>>
 
 /** How the stores tell what they change, in the same transaction, and on whose behalf. */
 export type Trail = {

@@ -47,7 +47,11 @@ export function twoFactorStore(queries: Queries, sealer: Sealer, trail: Trail): 
 
     disable: (accountId) =>
       atomically(queries, async (transaction) => {
-        await transaction.deleteFrom('two_factors').where('account_id', '=', accountId).execute()
+        const result = await transaction
+          .deleteFrom('two_factors')
+          .where('account_id', '=', accountId)
+          .executeTakeFirst()
+        if (result.numDeletedRows === 0n) return
         await transaction.deleteFrom('recovery_codes').where('account_id', '=', accountId).execute()
         await moveSecurityEpoch(transaction)
         await trail.record(transaction, {

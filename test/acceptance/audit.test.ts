@@ -110,12 +110,20 @@ t.test('refused credentials are told with whose they were; those that repeat are
   for (let times = 0; times < 5; times += 1) await ask(secret.reveal())
   await ask('wrong password')
   await ask(`ggpat-${'x'.repeat(36)}`)
-  const refused = await rows(world, { action: 'auth' }, 2)
+  const refused = await rows(world, { action: 'auth' }, 3)
   t.match(refused[0], { decision: 'refused', rule: 'token revoked', username: 'alice', tokenId: token.id })
   t.match(refused[1], { rule: 'wrong password', username: 'alice', tokenId: null })
-  t.equal(refused.length, 2)
+  t.match(refused[2], { rule: 'token with a wrong checksum', username: null, tokenId: null })
+  t.equal(refused.length, 3)
   await world.http('/api/v4/user', { headers: { 'Private-Token': secret.reveal() } })
-  t.match((await rows(world, { action: 'auth' }, 3))[2], { via: 'api', rule: 'token revoked', tokenId: token.id })
+  const overApi = { via: 'api', rule: 'token revoked', username: 'alice', tokenId: token.id }
+  t.match((await rows(world, { action: 'auth' }, 4))[3], overApi)
+  const other = await world.token('alice', 'read_api')
+  await world.http('/api/v4/gitgate/audit_events', { headers: { 'Private-Token': other } })
+  t.match((await rows(world, { action: 'auth' }, 5))[4], {
+    rule: 'may not GET /api/v4/gitgate/audit_events',
+    username: 'alice',
+  })
 })
 
 t.test('who acts in another’s name is told: with sudo, and by an impersonation token', async (t) => {
@@ -130,7 +138,7 @@ t.test('who acts in another’s name is told: with sudo, and by an impersonation
     })
   const made = await post(`/users/${alice.id}/impersonation_tokens`, { name: 'help', scopes: ['read_repository'] })
   const { token } = JSON.parse(made.body) as { token: string }
-  const [created] = await rows(world, { action: 'token.created', user: 'root' }, 1)
+  const [created] = await rows(world, { action: 'token.created', user: 'root', via: 'api' }, 1)
   t.match(created, {
     via: 'api',
     username: 'root',
@@ -159,4 +167,20 @@ t.test('reads are written within a second, pushes and changes at once, and all o
   world.advance(DAY)
   await world.set('push_to_create', 'true')
   t.match(await world.store.audit.list({ limit: 1 }), [{ at: world.now, details: { from: 'false', to: 'true' } }])
+})
+
+// Attack: a token is pasted where none belongs, so that whoever reads the trail has it.
+t.test('no row holds a token, wherever a client puts one', async (t) => {
+  const world = await createWorld(t)
+  await world.seedRepository('alice/app')
+  const secret = await world.token('alice', 'write_repository', 'api')
+  const folder = await world.git.clone(world.remote('alice/app', secret), 'app')
+  const flags = ['-c', `http.userAgent=bot/${secret}`]
+  await world.git.run([...flags, 'push', '-q', 'origin', `HEAD:refs/heads/${secret}`], { cwd: folder })
+  await world.issue('alice', ['api'], { name: secret })
+  await rows(world, { action: 'git.pushed' }, 1)
+  const all = JSON.stringify(await world.store.audit.list({ limit: 1_000 }))
+  t.match(all, /refs\/heads\//)
+  t.notOk(all.includes(secret))
+  t.equal((await world.store.audit.verify()).flaw, undefined)
 })

@@ -1,4 +1,4 @@
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { SMTPServer } from 'smtp-server'
 import type { Test } from 'tap'
 import type { Mail } from './mail.js'
@@ -8,6 +8,8 @@ import { readMail } from './mail.js'
 export type Behaviour = {
   /** What it answers to a recipient, where it does not take them. */
   readonly refuse?: (recipient: string) => { code: number; text: string } | undefined
+  /** Whom it can't take a mail for without closing the connection. */
+  readonly hangUpOn?: string
   /** What one signs in with; when it is wrong, the answer repeats what was given. */
   readonly password?: string
 }
@@ -50,6 +52,10 @@ export class MailServer {
         done(refusal === undefined ? null : Object.assign(new Error(refusal.text), { responseCode: refusal.code }))
       },
       onData: (stream, session, done) => {
+        const isBad = session.envelope.rcptTo.some(({ address }) => address === this.#behaviour.hangUpOn)
+        // The server's own list of its connections, which it gives no type.
+        const connections = server.connections as unknown as ReadonlySet<{ readonly _socket: Socket }>
+        if (isBad) for (const { _socket: socket } of connections) socket.destroy()
         const chunks: Buffer[] = []
         stream.on('data', (chunk: Buffer) => chunks.push(chunk))
         stream.on('end', () => {

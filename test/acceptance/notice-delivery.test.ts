@@ -65,6 +65,18 @@ t.test('what a server refuses for now is tried again, what it refuses for good i
   )
 })
 
+// Attack, or accident: one mail at which the server hangs up used to be tried first again and again, before all the others.
+t.test('a mail at which the server hangs up keeps no other from arriving', async (t) => {
+  const { world, server } = await createNoticedWorld(t, { hangUpOn: 'alice@example.com' })
+  for (const person of ['alice', 'mallory', 'root'] as const)
+    await world.issue(person, ['api'], { name: person, expiry: midnightIn(world, 3) })
+  advanceTo(world, HOUR)
+  const mails = await server.waitFor('will expire', 2)
+  t.strictSame(mails.map(({ recipients }) => recipients.join()).toSorted(), ['mallory@example.com', 'root@example.com'])
+  await until(async () => (await world.store.notices.waiting()).count === 2)
+  t.match((await world.store.notices.waiting()).lastError, /closed/i)
+})
+
 t.test('who is blocked, or has turned a kind off, before a mail is sent gets none', async (t) => {
   const { world, server } = await createNoticedWorld(t)
   await server.down()

@@ -174,7 +174,10 @@ export async function createWorld(t: Test, flags: Flags = {}, kind?: BackendKind
       done()
     },
   })
-  const store = openStore(config.data, config.keyFile, { clock: () => clock.now })
+  const store = openStore(config.data, config.keyFile, {
+    clock: () => clock.now,
+    redact: redactTokens,
+  })
   const gate = await createGate(config, { clock: () => clock.now, log: createLog('debug', redactTokens, sink), store })
   const url = await gate.listen()
   t.teardown(async () => {

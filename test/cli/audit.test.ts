@@ -2,6 +2,8 @@ import SQLite from 'better-sqlite3'
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import t from 'tap'
+import { auditEvent, THE_GATE } from '../../src/audit/event.js'
+import { openStore } from '../../src/store/open.js'
 import { GitClient } from '../acceptance/git-client.js'
 import { GitgateCli } from '../acceptance/gitgate-process.js'
 import { within } from '../acceptance/transfers.js'
@@ -29,7 +31,7 @@ t.test('what commands change is in the trail, with who ran them', async (t) => {
   ])
   const one = async (...args: string[]) =>
     ((await cli.json('audit', 'list', ...args)) as { id: number }[]).map(({ id }) => id)
-  t.strictSame(await one('--user', 'ALICE'), [1])
+  t.strictSame(await one('--user', 'ALICE'), [1, 2])
   t.strictSame(await one('--token', '1'), [2])
   t.strictSame(await one('--repo', 'team/*'), [4])
   t.strictSame(await one('--limit', '2'), [3, 4])
@@ -42,6 +44,48 @@ t.test('what commands change is in the trail, with who ran them', async (t) => {
     [['audit', 'list', '--limit', '0'], /--limit takes a number from 1/],
     [['audit', 'list', '--token', 'x'], /is not an ID/],
     [['audit', 'verify', '--head', '4'], /--head takes what gitgate audit head has printed/],
+  ])
+})
+
+// The disk is full, or the database is held by another: what can't be noted must not be done to repositories either.
+t.test('a repository is made, renamed and deleted only where that can be noted', async (t) => {
+  const cli = new GitgateCli(t.testdir())
+  await cli.ask(['repo', 'create', 'team/app'])
+  const database = new SQLite(join(cli.folder, 'data', 'gitgate.sqlite3'))
+  database.exec("CREATE TRIGGER full BEFORE INSERT ON audit_events BEGIN SELECT RAISE(ABORT, 'no room'); END")
+  for (const args of [
+    ['repo', 'create', 'team/new'],
+    ['repo', 'rename', 'team/app', 'team/other'],
+    ['repo', 'delete', 'team/app', '--yes'],
+  ])
+    t.equal((await cli.run(args)).status, 1, args.join(' '))
+  t.strictSame(await cli.json('repo', 'list'), [{ path: 'team/app' }])
+  database.exec('DROP TRIGGER full')
+  database.close()
+  t.equal((await cli.run(['repo', 'create', 'team/app'])).status, 1)
+  t.match(await cli.json('audit', 'list', '--limit', '2'), [
+    { action: 'repository.created', decision: 'allowed' },
+    { action: 'repository.created', decision: 'failed' },
+  ])
+})
+
+t.test('a report knows tokens whose account is gone, and pushes whose end nobody saw', async (t) => {
+  const cli = new GitgateCli(t.testdir())
+  await cli.ask(['user', 'add', 'alice'])
+  await cli.ask(['token', 'create', 'alice', '--name', 'ci', '--scopes', 'write_repository'])
+  const store = openStore(join(cli.folder, 'data'), undefined)
+  const refs = [{ ref: 'refs/heads/main', old: '0'.repeat(40), new: '1'.repeat(40) }]
+  const push = auditEvent(THE_GATE, new Date(), { action: 'git.push', repository: 'alice/app', refs })
+  await store.audit.record([{ ...push, via: 'git', tokenId: 1, requestId: 'r-1' }])
+  await store.close()
+  await cli.ask(['user', 'delete', 'alice', '--yes'])
+  t.match(await cli.json('token', 'report', '1'), {
+    token: { id: 1, name: 'ci' },
+    refs: [{ ref: 'refs/heads/main', certain: false, request_id: 'r-1' }],
+  })
+  t.match(await cli.ask(['token', 'report', '1']), /^Token 1 \(ci\) of alice since .* 111111111111 \(perhaps\)/s)
+  t.match(await cli.json('audit', 'list', '--action', 'user.deleted'), [
+    { details: { tokens: [{ id: 1, name: 'ci' }] } },
   ])
 })
 
@@ -67,6 +111,52 @@ t.test('verify names the row, with and without a head that was kept elsewhere', 
   t.match(JSON.parse(json.stdout), { ok: false, rows: 2, flaw: { kind: 'changed', id: 3 } })
   shell("UPDATE audit_events SET target = 'user:carol' WHERE id = 3")
   t.equal((await cli.run(['audit', 'verify'])).status, 0)
+  // Everything goes, the head with it, or an older head comes back: what is noted beside the database tells.
+  const old = await cli.ask(['audit', 'head'])
+  t.equal(old, head)
+  for (const statement of ['DELETE FROM audit_events', "DELETE FROM instance_facts WHERE key LIKE 'audit%'"])
+    shell(statement)
+  t.match((await cli.run(['audit', 'verify'])).stderr, /rows 1 to 4 were removed/)
+  await cli.ask(['user', 'add', 'eve'])
+  t.match((await cli.run(['audit', 'verify'])).stderr, /rows 2 to 4 were removed/, 'also when it goes on')
+})
+
+// Attack: the last row goes, and the signed head from before it comes back.
+t.test('an older head does not hide that rows are gone', async (t) => {
+  const cli = new GitgateCli(t.testdir())
+  for (const name of ['alice', 'bob']) await cli.ask(['user', 'add', name])
+  const database = new SQLite(join(cli.folder, 'data', 'gitgate.sqlite3'))
+  const head = "SELECT value FROM instance_facts WHERE key = 'audit_head'"
+  const old = database.prepare(head).pluck().get() as string
+  await cli.ask(['user', 'add', 'evil', '--admin'])
+  database.prepare('DELETE FROM audit_events WHERE id = 3').run()
+  database.prepare("UPDATE instance_facts SET value = ? WHERE key = 'audit_head'").run(old)
+  database.close()
+  t.match((await cli.run(['audit', 'verify'])).stderr, /row 3 was removed/)
+})
+
+t.test('a key that is not the one of the database is refused, before anything is written under it', async (t) => {
+  const cli = new GitgateCli(t.testdir())
+  await cli.ask(['user', 'add', 'alice'])
+  const wrong = new GitgateCli(cli.folder, { GITGATE_KEY_FILE: join(cli.folder, 'other-key') })
+  const refused = await wrong.run(['user', 'add', 'bob'])
+  t.equal(refused.status, 1)
+  t.match(refused.stderr, /other-key is (not the key of this database|missing)/)
+  t.match(await cli.ask(['audit', 'verify']), /^1 rows are as they were written/)
+})
+
+t.test('rows that end with the last of them are named, too', async (t) => {
+  const cli = new GitgateCli(t.testdir())
+  for (const name of ['alice', 'bob', 'carol', 'dave']) await cli.ask(['user', 'add', name])
+  const head = await cli.ask(['audit', 'head'])
+  const shell = (statement: string): void => {
+    const database = new SQLite(join(cli.folder, 'data', 'gitgate.sqlite3'))
+    database.exec(statement)
+    database.close()
+  }
+  shell('UPDATE audit_events SET bytes_in = 9e999 WHERE id = 2')
+  t.match((await cli.run(['audit', 'verify'])).stderr, /row 2 is not what was written/)
+  shell('UPDATE audit_events SET bytes_in = NULL WHERE id = 2')
   shell('DELETE FROM audit_events WHERE id = 4')
   t.match((await cli.run(['audit', 'verify'])).stderr, /row 4 was removed/)
   t.match((await cli.run(['audit', 'verify', '--head', head])).stderr, /row 4 was removed/)

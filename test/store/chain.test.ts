@@ -1,5 +1,6 @@
 // Somebody with a shell on the database changes the audit trail; verification names the first row.
 import SQLite from 'better-sqlite3'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { describeFlaw } from '../../src/audit/chain.js'
@@ -74,6 +75,7 @@ t.test('a head that is kept elsewhere shows a trail that was written anew', asyn
   await store.close()
   // The whole database goes, and the key stays: the same number of rows, chained and signed as they should be.
   withShell(folder, "DELETE FROM audit_events; DELETE FROM instance_facts WHERE key = 'audit_head'")
+  rmSync(join(folder, 'audit-mark'))
   const later = openStore(folder, undefined)
   for (let id = 0; id < 12; id += 1) await later.audit.record([auditEvent(THE_GATE, NOON, { action: 'git.fetch' })])
   t.equal((await later.audit.verify()).flaw, undefined, 'nothing in the database tells')
@@ -92,6 +94,18 @@ t.test('a head that does not fit is noted in the trail for ever', async (t) => {
     { id: 9, action: 'audit.ends_changed' },
   ])
   t.strictSame((await store.audit.verify()).flaw, { kind: 'noted', id: 9 })
+  await store.close()
+})
+
+t.test('a row whose clock was wrong holds up no pruning, and takes no others along', async (t) => {
+  const folder = join(t.testdir(), 'data')
+  const store = openStore(folder, undefined)
+  const days = [1_000, 1, 2, 3, 4, -1_000, 50, 51, 52]
+  for (const day of days)
+    await store.audit.record([auditEvent(THE_GATE, new Date(NOON.getTime() + day * DAY), { action: 'git.fetch' })])
+  t.equal(await store.audit.prune(new Date(NOON.getTime() + 10 * DAY)), 5)
+  t.equal((await store.audit.verify()).flaw, undefined)
+  t.match(await store.audit.list({ limit: 10, oldestFirst: true }), [{ id: 6 }, { id: 7 }, { id: 8 }, { id: 9 }, {}])
   await store.close()
 })
 

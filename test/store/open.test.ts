@@ -136,9 +136,7 @@ t.test('a seed can’t be read with another key, nor after it was changed', asyn
   await first.close()
   copyFileSync(key, `${key}.right`)
   writeFileSync(key, Buffer.alloc(32, 1).toString('base64'))
-  const wrong = openStore(folder, undefined)
-  await t.rejects(wrong.twoFactors.find(id), { code: 'store', message: /the key file is not the one/ })
-  await wrong.close()
+  t.throws(() => openStore(folder, undefined), { code: 'store', message: /is not the key of this database/ })
   copyFileSync(`${key}.right`, key)
   for (const sealed of ['', 'v1.', 'v1.AAAA', 'v2.AAAA', `v1.${'A'.repeat(80)}`]) {
     onFile(database, (file) => file.prepare('UPDATE two_factors SET sealed_seed = ?').run(sealed))

@@ -53,10 +53,8 @@ export async function identifyCaller(
   const verdict = await access.identifyToken(secret, exchange.ip)
   if (verdict.kind !== 'identified') {
     exchange.record.rule = RULES[verdict.kind]
-    const token = 'token' in verdict ? verdict.token : undefined
-    const actor = actorOf(exchange, undefined, token)
-    const rule = RULES[verdict.kind]
-    options.recorder.noteRefusal(auditEvent(actor, access.now(), { action: 'auth.refused', decision: 'refused', rule }))
+    const { account, token } = verdict.kind === 'unknown' ? {} : verdict
+    noteRefusal(actorOf(exchange, account, token), RULES[verdict.kind], options)
   }
   switch (verdict.kind) {
     case 'unknown':
@@ -66,7 +64,7 @@ export async function identifyCaller(
     case 'revoked':
       // Whoever still presents it may have stolen it before it was rotated: those that came of it end, too.
       await options
-        .as(actorOf(exchange, undefined, verdict.token))
+        .as(actorOf(exchange, verdict.account, verdict.token))
         .tokens.revokeDescendants(verdict.token.id, access.now())
       throw invalidToken(REVOKED)
     case 'impersonation-off':
@@ -80,22 +78,45 @@ export async function identifyCaller(
       exchange.record.user = account.username
       exchange.record.token_id = token.id
       const sudo = textOf(request, 'sudo') ?? headerOf(request, 'sudo')
-      const acting = sudo === undefined ? account : await sudoAs(sudo, verdict, accounts)
-      if (sudo !== undefined) {
-        exchange.record.user = acting.username
-        exchange.record.sudoer = account.username
+      try {
+        const acting = sudo === undefined ? account : await sudoAs(sudo, verdict, accounts)
+        if (sudo !== undefined) {
+          exchange.record.user = acting.username
+          exchange.record.sudoer = account.username
+        }
+        checkNeeds(request, needs, { account: acting, token }, sudo !== undefined)
+        const impersonator = sudo === undefined ? (token.impersonation ? token.issuedBy : null) : account.username
+        return { account: acting, token, stores: options.as({ ...actorOf(exchange, acting, token), impersonator }) }
+      } catch (error) {
+        // What a token that was stolen is tried for is worth knowing.
+        if (error instanceof ApiError && error.status === 403)
+          noteRefusal(
+            actorOf(exchange, account, token),
+            `may not ${request.method} ${exchange.record.route ?? ''}`,
+            options,
+          )
+        throw error
       }
-      const isEnough =
-        sudo !== undefined || needs.scopes === 'any' || needs.scopes.some((scope) => token.scopes.includes(scope))
-      if (!isEnough) throw insufficientScope([...needs.scopes])
-      if (needs.admin && !acting.admin) throw forbidden()
-      const isReading = request.method === 'GET' || request.method === 'HEAD'
-      if (!isReading && !needs.takesLimited && isLimited(token)) throw forbidden('A limited token can only read')
-      const impersonator = sudo === undefined ? (token.impersonation ? token.issuedBy : null) : account.username
-      const actor = { ...actorOf(exchange, acting, token), impersonator }
-      return { account: acting, token, stores: options.as(actor) }
     }
   }
+}
+
+/** @throws ApiError where the token or the account is not enough for the route */
+function checkNeeds(
+  request: FastifyRequest,
+  needs: RouteNeeds,
+  { account, token }: Pick<Caller, 'account' | 'token'>,
+  isSudo: boolean,
+): void {
+  const isEnough = isSudo || needs.scopes === 'any' || needs.scopes.some((scope) => token.scopes.includes(scope))
+  if (!isEnough) throw insufficientScope([...needs.scopes])
+  if (needs.admin && !account.admin) throw forbidden()
+  const isReading = request.method === 'GET' || request.method === 'HEAD'
+  if (!isReading && !needs.takesLimited && isLimited(token)) throw forbidden('A limited token can only read')
+}
+
+function noteRefusal(actor: Actor, rule: string, { recorder, access }: CallerOptions): void {
+  recorder.noteRefusal(auditEvent(actor, access.now(), { action: 'auth.refused', decision: 'refused', rule }))
 }
 
 /** By which rule a token was refused, for the log and the trail. */
