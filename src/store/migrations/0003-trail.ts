@@ -26,10 +26,8 @@ export const trail = {
       details text,
       hash text NOT NULL
     );
-    CREATE INDEX audit_events_at ON audit_events (at);
-    CREATE INDEX audit_events_username ON audit_events (username) WHERE username IS NOT NULL;
+    -- Each index costs every request microseconds; to read a million rows through takes a tenth of a second.
     CREATE INDEX audit_events_token ON audit_events (token_id) WHERE token_id IS NOT NULL;
-    CREATE INDEX audit_events_repository ON audit_events (repository) WHERE repository IS NOT NULL;
     CREATE INDEX audit_events_target ON audit_events (target) WHERE target IS NOT NULL;
 
     ALTER TABLE accounts ADD COLUMN notices_off text NOT NULL DEFAULT '[]';
