@@ -5,7 +5,7 @@ import { PktLineReader } from '../protocol/pkt-line.js'
 /** What the last list of refs of a repository showed to an account. */
 export type Shown = {
   readonly ids: ReadonlySet<string>
-  /** Of the tags that it showed. */
+  /** Of the tags that it showed. Others may come along with a pack, but who was not shown them makes no refs of them. */
   readonly tags: string
 }
 
@@ -28,6 +28,8 @@ export class ShownRefs {
 
   /** Watches a list pass, and remembers it. @returns what is to see each piece, and what is to be called at its end */
   watch(account: string, repository: string): { readonly push: (piece: Buffer) => void; readonly end: () => void } {
+    // What it shows is as old as its beginning.
+    const start = performance.now()
     const pieces: Buffer[] = []
     let length = 0
     return {
@@ -36,7 +38,8 @@ export class ShownRefs {
         if (length <= MAX_LIST) pieces.push(Buffer.from(piece))
       },
       end: () => {
-        if (length <= MAX_LIST) this.#shown.set(keyOf(account, repository), shownBy(Buffer.concat(pieces)))
+        const shown = length <= MAX_LIST ? shownBy(Buffer.concat(pieces)) : undefined
+        if (shown !== undefined) this.#shown.set(keyOf(account, repository), shown, { start })
       },
     }
   }
@@ -46,14 +49,20 @@ function keyOf(account: string, repository: string): string {
   return `${repository} ${account}`
 }
 
-/** The object ids of an advertisement (version 0 and 1) or of the answer to ls-refs, with those that tags are peeled to. */
-function shownBy(list: Buffer): Shown {
+/**
+ * The object ids of an advertisement (version 0 and 1) or of the answer to ls-refs, with those that tags are peeled to.
+ *
+ * @returns `undefined` for an advertisement of version 2, which shows no refs: it must not make those forgotten that were shown
+ *   to another client of the account just now
+ */
+function shownBy(list: Buffer): Shown | undefined {
   const reader = new PktLineReader()
   reader.add(list)
   const ids = new Set<string>()
   const tags: string[] = []
   for (let packet = reader.next(); typeof packet !== 'string'; packet = reader.next()) {
     const line = packet.data.toString('latin1').trimEnd()
+    if (line === 'version 2') return undefined
     const [, id, name = ''] = /^([0-9a-f]{40}|[0-9a-f]{64}) ([^\0 ]+)/.exec(line) ?? []
     if (id === undefined) continue
     ids.add(id)

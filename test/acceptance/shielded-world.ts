@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Test } from 'tap'
 import type { Flags } from '../../src/config.js'
 import type { BackendKind } from '../backends/backend.js'
@@ -64,6 +64,14 @@ export async function shieldedWorld(
     },
     head: async (copy: string) => await world.git.ask(['rev-parse', 'HEAD'], { cwd: copy }),
   }
+}
+
+/** A gate without a cache over the same repositories. @param disk where that of {@link shieldedWorld} is */
+export async function uncached(t: Test, disk: string) {
+  const world = await createWorld(t, { shield: 'off', repos: dirname(dirname(disk)) })
+  await world.grant('alice', 'write', 'team/**')
+  const password = await world.token('alice', 'write_repository')
+  return { world, password, remote: world.remote('team/app', password) }
 }
 
 let clones = 0

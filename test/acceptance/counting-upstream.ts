@@ -1,0 +1,100 @@
+import { spawn } from 'node:child_process'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { join } from 'node:path'
+import { createGunzip, createGzip } from 'node:zlib'
+import type { Test } from 'tap'
+import type { BackendKind } from '../backends/backend.js'
+import { httpUpstream } from '../upstream/stand-in.js'
+import { temporaryFolder } from './temporary-folder.js'
+import { GitClient } from './git-client.js'
+
+/** What a server was asked. */
+type Asked = { readonly user: string; readonly what: 'advertisement' | 'refs' | 'pack' | 'push' }
+
+/** How a server behaves badly. */
+type Behaviour = 'well' | 'gzip' | 'dies' | 'stops' | 404 | 500
+
+const PACK_DIES_AFTER = 1_500_000
+
+/**
+ * A Git server that shows each user a repository of their own under one path, and notes what it is asked. Git itself answers.
+ */
+export async function countingUpstream(t: Test) {
+  const folder = temporaryFolder(t)
+  const git = new GitClient(folder, 'server')
+  const asked: Asked[] = []
+  const state: { behaviour: Behaviour } = { behaviour: 'well' }
+  const kind: BackendKind = await httpUpstream(t, (request, response) => {
+    void answer(request, response).catch(() => response.destroy())
+  })
+
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const user = String(request.headers['x-forwarded-user'] ?? 'nobody')
+    const { pathname } = new URL(request.url ?? '', 'http://localhost')
+    const isAdvertisement = pathname.endsWith('/info/refs')
+    const body = isAdvertisement ? Buffer.alloc(0) : await bytesOf(request)
+    const what = isAdvertisement ? 'advertisement' : body.includes('command=ls-refs') ? 'refs' : 'pack'
+    asked.push({ user, what })
+    const { behaviour } = state
+    if (typeof behaviour === 'number') {
+      response.writeHead(behaviour).end()
+      return
+    }
+    const args = ['upload-pack', '--stateless-rpc', ...(isAdvertisement ? ['--advertise-refs'] : [])]
+    const settings = ['uploadpack.allowFilter=true', 'safe.directory=*'].flatMap((setting) => ['-c', setting])
+    const child = spawn('git', [...settings, ...args, join(folder, `${user}.git`)], {
+      env: { PATH: process.env['PATH'] ?? '', GIT_PROTOCOL: String(request.headers['git-protocol'] ?? '') },
+    })
+    child.stdin.on('error', () => undefined).end(body)
+    const isPlain = behaviour !== 'gzip'
+    // Its end is that of the connection, so that nobody can tell where it should be.
+    response.useChunkedEncodingByDefault = behaviour !== 'stops'
+    response.writeHead(200, {
+      'Content-Type': `application/x-git-upload-pack-${isAdvertisement ? 'advertisement' : 'result'}`,
+      ...(isPlain ? {} : { 'Content-Encoding': 'gzip' }),
+      ...(behaviour === 'stops' ? { Connection: 'close' } : {}),
+    })
+    const output = isPlain ? response : createGzip()
+    if (output !== response) output.pipe(response)
+    if (isAdvertisement) output.write('001e# service=git-upload-pack\n0000')
+    let length = 0
+    for await (const piece of child.stdout) {
+      length += (piece as Buffer).length
+      output.write(piece)
+      if (length < PACK_DIES_AFTER || what !== 'pack') continue
+      if (behaviour === 'dies') {
+        child.kill()
+        response.destroy()
+        return
+      }
+      if (behaviour === 'stops') {
+        child.kill()
+        break
+      }
+    }
+    output.end()
+  }
+
+  return {
+    kind,
+    folder,
+    git,
+    /** What was asked, by all or by one. */
+    count: (what: Asked['what'], user?: string): number =>
+      asked.filter((one) => one.what === what && (user === undefined || one.user === user)).length,
+    behave: (behaviour: Behaviour): void => void (state.behaviour = behaviour),
+    /** Makes the repository that a user is shown, of what a folder has on some branches. */
+    show: async (user: string, from: string, ...branches: string[]): Promise<void> => {
+      const shown = join(folder, `${user}.git`)
+      await git.run(['init', '-q', '--bare', shown])
+      await git.run(['push', '-q', shown, ...branches], { cwd: from })
+    },
+  }
+}
+
+async function bytesOf(request: IncomingMessage): Promise<Buffer> {
+  const source = request.headers['content-encoding'] === 'gzip' ? request.pipe(createGunzip()) : request
+  const pieces: Buffer[] = []
+  for await (const piece of source) pieces.push(piece as Buffer)
+  return Buffer.concat(pieces)
+}

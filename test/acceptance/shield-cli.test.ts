@@ -1,0 +1,78 @@
+// The cache as an operator sees it: to look into it, to empty it, to do without it.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { GitClient } from './git-client.js'
+import type { GateProcess } from './gitgate-process.js'
+import { GitgateCli } from './gitgate-process.js'
+import { cacheFiles, cloneWhole } from './shielded-world.js'
+import { largeCommit, SLACK, within } from './transfers.js'
+
+type Report = Readonly<Record<string, number>> & { readonly pid: number; readonly at: string }
+
+async function served(folder: string) {
+  const cli = new GitgateCli(folder)
+  await cli.ask(['user', 'add', 'alice'])
+  await cli.ask(['repo', 'create', 'alice/app'])
+  const secret = await cli.ask(['token', 'create', 'alice', '--name', 'ci', '--scopes', 'write_repository'])
+  const git = new GitClient(cli.folder, 'client')
+  const work = await largeCommit(git, 'large', 3)
+  await git.run(['push', '-q', join(cli.folder, 'repos', 'alice', 'app.git'), 'main'], { cwd: work.folder })
+  const clone = async (gate: GateProcess) =>
+    await cloneWhole(git, `${gate.url.replace('//', `//alice:${secret}@`)}/alice/app.git`, '-q', '--bare')
+  const stats = async () => (await cli.json('shield', 'stats')) as Report[]
+  /** Waits until the gates tell something. */
+  const told = async (holds: (reports: Report[]) => boolean): Promise<Report[]> => {
+    const started = performance.now()
+    for (;;) {
+      const reports = await stats()
+      if (holds(reports) || performance.now() - started > 3_000 * SLACK) return reports
+    }
+  }
+  return { cli, clone, stats, told, data: join(cli.folder, 'data') }
+}
+
+t.test('stats tell what each gate keeps, and clear empties them all', async (t) => {
+  const { cli, clone, stats, told, data } = await served(t.testdir())
+  t.strictSame(await stats(), [])
+  t.match(await cli.run(['shield', 'stats']), { status: 0, stderr: /No gate with a cache runs/ })
+  t.strictSame(await cli.json('shield', 'clear'), { gates: 0 })
+
+  const gates = [await cli.serve(t), await cli.serve(t)] as const
+  for (const gate of gates) for (let time = 0; time < 3; time += 1) await clone(gate)
+  const reports = await told((all) => all.length === 2 && all.every(({ hit }) => (hit ?? 0) >= 6))
+  t.strictSame(reports.map(({ pid }) => pid).sort(), gates.map(({ child }) => child.pid).sort())
+  for (const report of reports) {
+    t.match(report, { entries: 3, miss: 3, hit: 6, joined: 0, bypassed: 0, evicted: 0, writeFailures: 0 })
+    t.ok(report['bytes']! > 3 * 1_048_576 && report['bytes']! < report['quota']!)
+  }
+  t.match(await cli.ask(['shield', 'stats']), new RegExp(`^ *PID.*\\n(.*\\n)?.*${gates[0].child.pid} `, 'm'))
+
+  t.strictSame(await cli.json('shield', 'clear'), { gates: 2 })
+  for (const { child } of gates) t.ok(await within(1_500, () => cacheFiles(data, child.pid).length === 0))
+  t.match(await told((all) => all.every(({ entries }) => entries === 0)), [{ entries: 0 }, { entries: 0 }])
+  for (const gate of gates) await clone(gate)
+  t.match(await told((all) => all.every(({ miss }) => miss === 6)), [{ miss: 6 }, { miss: 6 }])
+  await gates[0].stop()
+  t.equal((await stats()).length, 1)
+})
+
+t.test('serve --no-shield answers nothing from a cache, and so does GITGATE_SHIELD=off', async (t) => {
+  const { cli, clone, stats, data } = await served(t.testdir())
+  const without = await cli.serve(t, ['serve', '--port', '0', '--no-shield'])
+  for (let time = 0; time < 2; time += 1) await clone(without)
+  t.notMatch(without.said.stderr + without.said.stdout, /"cache":/)
+  t.strictSame(await stats(), [])
+  t.notOk(existsSync(join(data, 'cache')))
+  await without.stop()
+
+  const off = new GitgateCli(cli.folder, { GITGATE_SHIELD: 'off' })
+  const other = await off.serve(t)
+  await clone(other)
+  t.notOk(existsSync(join(data, 'cache')))
+  await other.stop()
+
+  const shielded = await cli.serve(t)
+  for (let time = 0; time < 2; time += 1) await clone(shielded)
+  t.match(shielded.said.stderr + shielded.said.stdout, /"cache":"hit"/)
+})

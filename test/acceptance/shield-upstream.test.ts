@@ -1,0 +1,168 @@
+// Before a server elsewhere, which may decide by who asks, change at any time, and misbehave.
+import { setTimeout as pause } from 'node:timers/promises'
+import t from 'tap'
+import type { Test } from 'tap'
+import type { Flags } from '../../src/config.js'
+import { countingUpstream } from './counting-upstream.js'
+import { beginClone, cacheFiles, cacheUses, cloneWhole, WHOLE } from './shielded-world.js'
+import { beginFetch, largeCommit, within } from './transfers.js'
+import { createWorld } from './world.js'
+import { join } from 'node:path'
+
+/** Alice and Mallory may read one repository, in which the server shows Alice a branch more. */
+async function before(t: Test, flags: Flags = {}, mebibytes = 3) {
+  const upstream = await countingUpstream(t)
+  const world = await createWorld(t, flags, upstream.kind)
+  const { folder } = await largeCommit(world.git, 'work', mebibytes)
+  await world.git.run(['checkout', '-q', '-b', 'secret'], { cwd: folder })
+  const secret = await world.git.commit(folder, 'secret.txt', 'hidden\n')
+  await upstream.show('alice', folder, 'main', 'secret')
+  for (const user of ['mallory', 'nobody']) await upstream.show(user, folder, 'main')
+  for (const subject of ['alice', 'mallory']) await world.grant(subject, 'read', 'team/app')
+  const tokens = {
+    alice: await world.token('alice', 'read_repository'),
+    mallory: await world.token('mallory', 'read_repository'),
+  }
+  const remote = (user: 'alice' | 'mallory') => world.remote('team/app', tokens[user], user)
+  /** A fetch of one commit, without a list before. */
+  const fetchOf = async (user: 'alice' | 'mallory', oid: string): Promise<string> => {
+    const { answer } = await beginFetch({ url: world.url, path: 'team/app', password: tokens[user] }, oid)
+    let said = ''
+    for await (const piece of answer) said += (piece as Buffer).toString('latin1')
+    return said
+  }
+  const main = await world.git.ask(['rev-parse', 'main'], { cwd: folder })
+  const data = join(world.folder, 'data')
+  return { upstream, world, folder, secret, main, remote, fetchOf, data }
+}
+
+t.test('two accounts share nothing', async (t) => {
+  const { upstream, world, remote } = await before(t)
+  const args = ['--single-branch', '--branch', 'main', '--no-tags', '--bare']
+  for (const user of ['alice', 'mallory', 'alice', 'mallory'] as const)
+    await cloneWhole(world.git, remote(user), ...args)
+  // Whoever may read without credentials is not asked for any.
+  await world.grant('@anonymous', 'read', 'team/app')
+  for (let time = 0; time < 2; time += 1) await cloneWhole(world.git, world.remote('team/app'), ...args)
+  for (const user of ['alice', 'mallory', 'nobody']) t.equal(upstream.count('pack', user), 1, user)
+})
+
+t.test('where the server answers the same to all, they share packs, but never lists', async (t) => {
+  const { upstream, world, remote } = await before(t, { upstreamSameForAll: 'on' })
+  const args = ['--single-branch', '--branch', 'main', '--no-tags', '--bare']
+  for (let time = 1; time <= 2; time += 1) {
+    for (const user of ['alice', 'mallory'] as const) await cloneWhole(world.git, remote(user), ...args)
+    await world.grant('@anonymous', 'read', 'team/app')
+    await cloneWhole(world.git, world.remote('team/app'), ...args)
+    await world.store.grants.remove('@anonymous', 'team/app')
+    t.equal(upstream.count('pack'), 1)
+    for (const user of ['alice', 'mallory', 'nobody']) {
+      t.equal(upstream.count('advertisement', user), time, user)
+      t.equal(upstream.count('refs', user), time, user)
+    }
+  }
+})
+
+for (const sameForAll of ['off', 'on']) {
+  t.test(`what the server has not shown to somebody does not come from the cache: ${sameForAll}`, async (t) => {
+    const { upstream, secret, main, fetchOf, remote, world } = await before(t, { upstreamSameForAll: sameForAll })
+    const list = async (user: 'alice' | 'mallory') => await world.git.ask(['ls-remote', remote(user)])
+    await list('alice')
+    t.match(await fetchOf('alice', secret), /PACK/)
+    t.match(await fetchOf('alice', secret), /PACK/)
+    t.equal(cacheUses(world).at(-1), 'hit')
+    await list('mallory')
+    t.notMatch(await fetchOf('mallory', secret), /PACK/)
+    t.equal(upstream.count('pack', 'mallory'), 1, 'the server itself has refused it')
+    t.match(await fetchOf('mallory', main), /PACK/)
+  })
+}
+
+t.test('a pack comes from the cache while what is wanted was shown seconds ago, and not later', async (t) => {
+  t.setTimeout(60_000)
+  const { upstream, world, main, fetchOf, remote } = await before(t)
+  t.match(await fetchOf('alice', main), /PACK/)
+  t.equal(cacheUses(world).at(-1), 'bypassed', 'it was shown nothing yet')
+  const list = async () => await world.git.run(['ls-remote', remote('alice')])
+  await list()
+  for (const use of ['miss', 'hit']) {
+    t.match(await fetchOf('alice', main), /PACK/)
+    t.equal(cacheUses(world).at(-1), use)
+  }
+  // An advertisement of version 2 shows nothing, and makes nothing forgotten.
+  await world.http('/team/app.git/info/refs?service=git-upload-pack', { headers: { 'Git-Protocol': 'version=2' } })
+  t.match(await fetchOf('alice', main), /PACK/)
+  t.equal(cacheUses(world).at(-1), 'hit')
+  const packs = upstream.count('pack')
+  await pause(11_000)
+  t.match(await fetchOf('alice', main), /PACK/)
+  t.equal(upstream.count('pack'), packs + 1, 'too long ago')
+  await list()
+  t.match(await fetchOf('alice', main), /PACK/)
+  t.equal(cacheUses(world).at(-1), 'hit')
+})
+
+t.test('clones of one account that come one into another still share', async (t) => {
+  const { upstream, world, remote } = await before(t)
+  await Promise.all(Array.from({ length: 8 }, async () => await cloneWhole(world.git, remote('alice'), '-q', '--bare')))
+  t.equal(upstream.count('pack'), 1)
+  t.equal(upstream.count('refs'), 8)
+})
+
+t.test('tags that move at the server are followed', async (t) => {
+  const { upstream, world, folder, remote } = await before(t)
+  const tagged = async (words: string) => {
+    await world.git.run(['tag', '-f', '-a', '-m', words, 'v1', 'main'], { cwd: folder })
+    await world.git.run(['push', '-q', '-f', join(upstream.folder, 'alice.git'), 'v1'], { cwd: folder })
+    for (let time = 0; time < 2; time += 1) {
+      const copy = await cloneWhole(world.git, remote('alice'), '--bare')
+      t.match(await world.git.ask(['cat-file', 'tag', 'v1'], { cwd: copy }), words)
+      // It follows tags, which come along with what they point at.
+      const fetched = await world.git.init(`fetched-${words}-${time}`)
+      await world.git.run(['fetch', '-q', remote('alice'), 'main:got'], { cwd: fetched })
+      await world.git.run(['fsck', '--full', '--strict'], { cwd: fetched })
+    }
+  }
+  await tagged('first')
+  await tagged('second')
+})
+
+t.test('a server that compresses all answers is passed on, whole', async (t) => {
+  const { upstream, world, remote, data } = await before(t)
+  upstream.behave('gzip')
+  for (const version of ['0', '2'])
+    for (let time = 0; time < 2; time += 1)
+      await cloneWhole(world.git, remote('alice'), '--bare', '-c', `protocol.version=${version}`)
+  t.strictSame(cacheFiles(data), [])
+  upstream.behave('well')
+  await cloneWhole(world.git, remote('alice'), '--bare')
+})
+
+for (const behaviour of ['dies', 'stops'] as const) {
+  t.test(
+    `a server that ${behaviour} in the middle: all see it, nothing is kept, the next clone is whole`,
+    async (t) => {
+      const { upstream, world, remote, data } = await before(t)
+      upstream.behave(behaviour)
+      const clones = Array.from({ length: 3 }, () => beginClone(world.git, remote('alice')))
+      for (const clone of clones) t.not((await clone.result())[0], 0)
+      t.ok(await within(1_000, () => cacheFiles(data).length === 0))
+      upstream.behave('well')
+      t.strictSame(await beginClone(world.git, remote('alice')).result(), WHOLE)
+      upstream.behave(behaviour)
+      t.strictSame(await beginClone(world.git, remote('alice')).result(), WHOLE, 'what is kept is whole')
+    },
+  )
+}
+
+t.test('a server that has it no more, or fails, is believed at once', async (t) => {
+  const { upstream, world, remote } = await before(t)
+  await cloneWhole(world.git, remote('alice'), '--bare')
+  for (const status of [404, 500] as const) {
+    upstream.behave(status)
+    t.not((await beginClone(world.git, remote('alice')).result())[0], 0, String(status))
+    upstream.behave('well')
+    await cloneWhole(world.git, remote('alice'), '--bare')
+  }
+  t.equal(upstream.count('pack'), 1)
+})
