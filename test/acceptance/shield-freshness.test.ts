@@ -205,3 +205,28 @@ t.test('a pack outlives a push to another ref that comes while it is made, and n
     t.equal(cacheUses(world).at(-1), use, ref)
   }
 })
+
+// Tags come along with what they point at, so that a pack that was made between two moves of a tag is of neither state.
+t.test('a pack that was made while a tag was elsewhere is not kept for the tag when it is back', async (t) => {
+  const git = heldGit(t)
+  const { world, remote, clone, direct } = await shieldedWorld(t, { flags: { git: git.path } })
+  const tag = async (words: string): Promise<string> => {
+    const named = ['-c', 'user.name=b', '-c', 'user.email=b@example.com']
+    await direct(...named, 'tag', '-f', '-a', '-m', words, 'v1', 'main')
+    return await direct('rev-parse', 'v1')
+  }
+  const args = ['--single-branch', '--branch', 'main']
+  const first = await tag('first')
+  // So that the list of refs is kept.
+  await clone('-q', '--bare', ...args)
+  const runs = git.runs()
+  git.holdAtStart()
+  const begun = beginClone(world.git, remote, ...args, '--depth', '1')
+  t.ok(await within(10_000, () => git.runs() > runs), 'it has its list, and git is about to make its pack')
+  await tag('second')
+  git.release()
+  await begun.ended
+  await direct('update-ref', 'refs/tags/v1', first)
+  const copy = await clone('-q', '--bare', ...args, '--depth', '1')
+  t.equal(await world.git.ask(['rev-parse', 'v1'], { cwd: copy }), first)
+})

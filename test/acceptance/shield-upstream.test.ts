@@ -33,7 +33,7 @@ async function before(t: Test, flags: Flags = {}, mebibytes = 3) {
   }
   const main = await world.git.ask(['rev-parse', 'main'], { cwd: folder })
   const data = join(world.folder, 'data')
-  return { upstream, world, folder, secret, main, remote, fetchOf, data }
+  return { upstream, world, folder, secret, main, tokens, remote, fetchOf, data }
 }
 
 t.test('two accounts share nothing', async (t) => {
@@ -80,7 +80,7 @@ for (const sameForAll of ['off', 'on']) {
 
 t.test('a pack comes from the cache while what is wanted was shown seconds ago, and not later', async (t) => {
   t.setTimeout(60_000)
-  const { upstream, world, main, fetchOf, remote } = await before(t)
+  const { upstream, world, main, fetchOf, remote, tokens } = await before(t)
   t.match(await fetchOf('alice', main), /PACK/)
   t.equal(cacheUses(world).at(-1), 'bypassed', 'it was shown nothing yet')
   const list = async () => await world.git.run(['ls-remote', remote('alice')])
@@ -90,7 +90,10 @@ t.test('a pack comes from the cache while what is wanted was shown seconds ago, 
     t.equal(cacheUses(world).at(-1), use)
   }
   // An advertisement of version 2 shows nothing, and makes nothing forgotten.
-  await world.http('/team/app.git/info/refs?service=git-upload-pack', { headers: { 'Git-Protocol': 'version=2' } })
+  const advertised = await world.http('/team/app.git/info/refs?service=git-upload-pack', {
+    ...{ user: 'alice', password: tokens.alice, headers: { 'Git-Protocol': 'version=2' } },
+  })
+  t.match(advertised.body, /version 2/)
   t.match(await fetchOf('alice', main), /PACK/)
   t.equal(cacheUses(world).at(-1), 'hit')
   const packs = upstream.count('pack')

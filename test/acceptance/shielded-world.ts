@@ -130,11 +130,13 @@ const HELD_AFTER = 2_000_000
 export function heldGit(t: Test) {
   const folder = temporaryFolder(t)
   const [path, mark, runs] = [join(folder, 'git'), join(folder, 'held'), join(folder, 'runs')]
+  const startMark = join(folder, 'held-at-start')
   const pass = `$n = 0; while (($r = sysread(STDIN, $b, 65536)) > 0) { print $b; $n += $r; while ($n > ${HELD_AFTER} && -e "${mark}") { select(undef, undef, undef, 0.02) } }`
   // How git ended is how this ends.
   const script = `#!/bin/bash
 case " $* " in *" --advertise-refs "*) exec git "$@" ;; *" upload-pack "*) ;; *) exec git "$@" ;; esac
 echo run >> ${runs}
+while [ -e ${startMark} ]; do sleep 0.02; done
 git "$@" | perl -e '$| = 1; ${pass}'
 status=\${PIPESTATUS[0]}
 [ $status -gt 128 ] && [ $status -lt 160 ] && kill -$((status - 128)) $$
@@ -144,7 +146,11 @@ exit $status
   return {
     path,
     hold: () => writeFileSync(mark, ''),
-    release: () => rmSync(mark, { force: true }),
+    /** Before git has read anything of the repository; its lists of refs as well. */
+    holdAtStart: () => writeFileSync(startMark, ''),
+    release: () => {
+      for (const file of [mark, startMark]) rmSync(file, { force: true })
+    },
     /** How often git was asked for lists of refs and packs. */
     runs: () => (existsSync(runs) ? readFileSync(runs, 'utf8').trim().split('\n').length : 0),
   }
