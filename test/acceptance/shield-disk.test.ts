@@ -96,7 +96,8 @@ t.test('whatever is asked for, the folder stays under its quota', async (t) => {
     ])
   }
   t.ok(most > 0 && most <= quota, `${most} bytes at most`)
-  await clone('--bare')
+  // Of three at once, one may have found no room.
+  for (let time = 0; time < 2; time += 1) await clone('--bare')
   t.equal(cacheUses(world).at(-1), 'hit')
 })
 
