@@ -25,6 +25,10 @@ const WRITING = [
   'receive.fsck.missingSpaceBeforeDate=ignore',
   'receive.fsck.zeroPaddedFilemode=ignore',
   'receive.advertisePushOptions=true',
+  // Milliseconds to wait for a ref that another push or the packing of refs holds. Git's own 100 and 1,000 are too few on a
+  // machine that has much to do, and a push that fails is the user's to repeat.
+  'core.filesRefLockTimeout=10000',
+  'core.packedRefsTimeout=10000',
 ]
 
 /**

@@ -7,7 +7,8 @@ import { promisify } from 'node:util'
 import t from 'tap'
 import { askGit, gitEnvironment } from '../../src/embedded-git/git-program.js'
 import { RefPacking } from '../../src/embedded-git/ref-packing.js'
-import { createBareRepository } from './bare-repository.js'
+import { serviceArguments } from '../../src/embedded-git/service-arguments.js'
+import { APP, createBareRepository } from './bare-repository.js'
 
 const TIMES = { quiet: 60, rest: 300 }
 const MANY = 301
@@ -96,6 +97,8 @@ t.test('pushes from four sides succeed, each of them, while refs are packed with
   const { git, where, one, two, run } = await createBareRepository(t)
   const push = promisify(execFile)
   const over = new AbortController()
+  // As the gate starts it, with its patience for locks.
+  const receivePack = receivePackCommand(where)
   let packs = 0
   const packing = (async () => {
     for (; !over.signal.aborted; packs++) await askGit(git, ['--git-dir', where, 'pack-refs', '--all'])
@@ -105,7 +108,7 @@ t.test('pushes from four sides succeed, each of them, while refs are packed with
       const id = index % 2 === 0 ? two : one
       const refs = [`+${id}:refs/heads/${name}/same`, `${id}:refs/heads/${name}/${index}`]
       const gone = index > 1 ? [`:refs/heads/${name}/${index - 2}`] : []
-      const args = ['--git-dir', where, 'push', '--atomic', where, ...refs, ...gone]
+      const args = ['--git-dir', where, 'push', `--receive-pack=${receivePack}`, '--atomic', where, ...refs, ...gone]
       await push(git.path, args, { env: gitEnvironment() })
     }
   }
@@ -125,3 +128,10 @@ t.test('pushes from four sides succeed, each of them, while refs are packed with
     [],
   )
 })
+
+/** Git's receive-pack with the settings that the embedded server gives it, for `git push` to start. */
+function receivePackCommand(where: string): string {
+  const request = { repository: APP, service: 'git-receive-pack', phase: 'exchange' } as const
+  const args = serviceArguments(request, where, null, false)
+  return ['git', ...args.slice(0, args.indexOf('receive-pack')), 'receive-pack'].map((word) => `'${word}'`).join(' ')
+}
