@@ -8,6 +8,7 @@ import { Passwords } from './accounts/password.js'
 import { AuditRecorder } from './audit/recorder.js'
 import { AuditFollower } from './audit-log/follower.js'
 import { openTarget } from './audit-log/target.js'
+import { AuditThread } from './audit-thread.js'
 import { clientAddressResolver } from './client-address.js'
 import type { ApiOptions } from './api/rest/options.js'
 import type { Clock } from './clock.js'
@@ -57,7 +58,8 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
   const lastUse = new LastUse(store.tokens, (error) => {
     log.error({ err: error }, 'last use was not written; will try again')
   })
-  const audit = new AuditRecorder(store.audit, (error, lost) => {
+  const auditThread = new AuditThread(config, store.audit)
+  const audit = new AuditRecorder(auditThread, (error, lost) => {
     log.error({ err: error, lost }, 'the audit trail was not written; will try again')
   })
   const follower = followAudit(config, surroundings)
@@ -149,6 +151,7 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
       await lastUse.flush()
       await jobsEnded
       await audit.close()
+      await auditThread.close()
       await follower?.close()
     },
   }

@@ -31,7 +31,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const TYPES_ONLY = ['store']
 const VALUES_FOR_ALL = ['src/audit/chain.ts', 'src/audit/event.ts']
 /** Files that put the rooms together. Nothing but `bin` imports them. */
-const COMPOSITION = ['src/gitgate.ts', 'src/backends.ts', 'src/cli-rooms.ts', 'src/server.ts']
+const COMPOSITION = [
+  'src/gitgate.ts',
+  'src/backends.ts',
+  'src/cli-rooms.ts',
+  'src/server.ts',
+  'src/audit-thread.ts',
+  'src/audit-thread-run.ts',
+]
 /** What would tie a decision to a transport, a driver or the log. */
 const OUTSIDE_DOMAIN = ['node:http', 'node:https', 'node:http2', 'better-sqlite3', 'kysely', 'pino']
 

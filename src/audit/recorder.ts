@@ -9,7 +9,7 @@ const LONGEST_PAUSE = 10_000
 // While the store can't be written: some hundred megabytes of memory.
 const MAX_WAITING = 200_000
 // In one transaction, which holds up others meanwhile.
-const MAX_BATCH = 1_000
+const MAX_BATCH = 500
 
 /**
  * Notes what happens at every request without a write on its way: rows are gathered and written twice a second. What must
