@@ -34,18 +34,9 @@ export class AnswerTracker {
     return this.#phase === 'ended'
   }
 
-  /** Takes the next bytes of the answer. @returns what is to be sent */
-  push(piece: Buffer): Buffer {
-    switch (this.#phase) {
-      case 'ended':
-        return NOTHING
-      case 'opaque':
-        return piece
-      case 'lead':
-        return this.#passLead(piece)
-      case 'bands':
-        return this.#passBands(piece)
-    }
+  /** Takes the next bytes of the answer. @returns what is to be sent, none of it empty and none of it copied but for a few bytes */
+  push(piece: Buffer): readonly Buffer[] {
+    return this.#pass(piece).filter(({ length }) => length > 0)
   }
 
   /**
@@ -54,32 +45,46 @@ export class AnswerTracker {
    * @returns what is to be sent at once: the last words, where no packet is under way; `undefined` when the answer is not at
    *   its multiplexed part, where nothing can be said
    */
-  endWith(lastWords: Buffer): Buffer | undefined {
+  endWith(lastWords: Buffer): readonly Buffer[] | undefined {
     if (this.#phase !== 'bands') return undefined
     this.#lastWords = lastWords
-    return this.#missing > 0 ? NOTHING : this.#end()
+    return this.#missing > 0 ? [] : this.#end()
   }
 
-  #end(): Buffer {
+  #pass(piece: Buffer): Buffer[] {
+    switch (this.#phase) {
+      case 'ended':
+        return []
+      case 'opaque':
+        return [piece]
+      case 'lead':
+        return this.#passLead(piece)
+      case 'bands':
+        return this.#passBands(piece)
+    }
+  }
+
+  #end(): Buffer[] {
     this.#phase = 'ended'
-    return Buffer.concat([this.#takeNotice(), this.#lastWords ?? NOTHING])
+    return [...this.#takeNotice(), this.#lastWords ?? NOTHING]
   }
 
-  #takeNotice(): Buffer {
+  #takeNotice(): Buffer[] {
     const notice = this.#notice
     this.#notice = NOTHING
-    return notice
+    return notice.length === 0 ? [] : [notice]
   }
 
-  #passLead(piece: Buffer): Buffer {
-    this.#leadReader.add(piece)
+  #passLead(piece: Buffer): Buffer[] {
+    // What is not a whole packet yet is kept, and the piece is its writer's again.
+    this.#leadReader.add(Buffer.from(piece))
     const passed: Buffer[] = []
     for (;;) {
       const packet = this.#leadReader.next()
-      if (packet === 'more') return Buffer.concat(passed)
+      if (packet === 'more') return passed
       if (packet === 'malformed') {
         this.#phase = 'opaque'
-        return Buffer.concat([...passed, this.#leadReader.rest])
+        return [...passed, this.#leadReader.rest]
       }
       const isSection = this.#lead === 'packfile-section' && packet.data.toString('latin1') === PACKFILE
       const isBand = this.#lead === 'acknowledgements' && packet.data.length > 0 && (packet.data[0] ?? 0) <= 3
@@ -87,35 +92,47 @@ export class AnswerTracker {
       if (!isBand && !isSection) continue
       this.#phase = 'bands'
       const rest = isBand ? Buffer.concat([packet.bytes, this.#leadReader.rest]) : this.#leadReader.rest
-      return Buffer.concat([...passed, this.#passBands(rest)])
+      return [...passed, ...this.#passBands(rest)]
     }
   }
 
-  #passBands(piece: Buffer): Buffer {
-    const bytes = this.#digits.length === 0 ? piece : Buffer.concat([this.#digits, piece])
+  #passBands(piece: Buffer): Buffer[] {
+    const sent: Buffer[] = []
+    let held = this.#digits
     this.#digits = NOTHING
     let at = 0
-    while (at < bytes.length) {
+    while (at < piece.length) {
       if (this.#missing === 0) {
-        if (this.#lastWords !== undefined) return Buffer.concat([bytes.subarray(0, at), this.#end()])
+        if (this.#lastWords !== undefined) return [...sent, piece.subarray(0, at), ...this.#end()]
+        const wanted = LENGTH_DIGITS - held.length
         // Part of a length is kept: once it was sent, nothing of ours could stand before its packet.
-        if (bytes.length - at < LENGTH_DIGITS) {
-          this.#digits = bytes.subarray(at)
-          break
+        if (piece.length - at < wanted) {
+          this.#digits = Buffer.concat([held, piece.subarray(at)])
+          return this.#withNotice([...sent, piece.subarray(0, at)])
         }
-        const length = packetLength(bytes.subarray(at, at + LENGTH_DIGITS))
+        const length = packetLength(joined(held, piece.subarray(at, at + wanted)))
         if (length === undefined) {
           this.#phase = 'opaque'
-          return Buffer.concat([this.#takeNotice(), bytes])
+          return [...this.#takeNotice(), ...sent, held, piece]
         }
-        this.#missing = Math.max(length, LENGTH_DIGITS)
+        this.#missing = Math.max(length, LENGTH_DIGITS) - held.length
+        sent.push(held)
+        held = NOTHING
       }
-      const step = Math.min(this.#missing, bytes.length - at)
+      const step = Math.min(this.#missing, piece.length - at)
       this.#missing -= step
       at += step
     }
-    const sent = bytes.subarray(0, at)
-    if (this.#lastWords !== undefined && this.#missing === 0) return Buffer.concat([sent, this.#end()])
-    return this.#notice.length === 0 ? sent : Buffer.concat([this.#takeNotice(), sent])
+    const whole = this.#withNotice([...sent, piece])
+    return this.#lastWords !== undefined && this.#missing === 0 ? [...whole, ...this.#end()] : whole
   }
+
+  /** Puts the notice before the first bytes that are sent. */
+  #withNotice(pieces: Buffer[]): Buffer[] {
+    return pieces.every(({ length }) => length === 0) ? pieces : [...this.#takeNotice(), ...pieces]
+  }
+}
+
+function joined(first: Buffer, second: Buffer): Buffer {
+  return first.length === 0 ? second : Buffer.concat([first, second])
 }

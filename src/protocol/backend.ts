@@ -42,7 +42,10 @@ export type Exchange = {
   readonly fastForwardOnly?: boolean
   /** Aborted when the client has left. Whatever the backend runs for this exchange must then end. */
   readonly signal: AbortSignal
-  /** Sends the status 200 and Git's headers; what is written to the result is the answer. To be called once. */
+  /**
+   * Sends the status 200 and Git's headers; what is written to the result is the answer. Bytes that are written belong to their
+   * writer again when the write's callback is called. To be called once.
+   */
   readonly begin: (head?: AnswerHead) => Writable
 }
 
@@ -54,8 +57,6 @@ export type AnswerHead = {
   readonly cacheControl?: string
   /** The front may compress it for a client that can take it. */
   readonly compressible?: boolean
-  /** Bytes that are written belong to the writer again once the write's callback was called. */
-  readonly isReused?: boolean
 }
 
 /** How an exchange ended for the backend. */

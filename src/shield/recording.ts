@@ -114,7 +114,6 @@ export class Recording {
       ...(contentEncoding === undefined ? {} : { contentEncoding }),
       ...(length === undefined ? {} : { contentLength: length }),
       ...(compressible === true && isLong ? { compressible } : {}),
-      isReused: true,
     })
     if (small !== undefined) {
       for (const piece of small) client.write(piece)

@@ -1,5 +1,4 @@
-import type { TransformCallback, Writable } from 'node:stream'
-import { Transform } from 'node:stream'
+import { Writable } from 'node:stream'
 import type { AnswerLead } from '../protocol/answer-tracker.js'
 import { AnswerTracker } from '../protocol/answer-tracker.js'
 import type { AnswerHead } from '../protocol/backend.js'
@@ -22,49 +21,57 @@ export function speaking(served: OpenExchange, lead: AnswerLead, notice: Buffer)
     // Of an answer that is compressed, or whose length was said, nothing can be changed any more.
     const isFixed = head.contentEncoding !== undefined || (contentLength !== undefined && notice.length === 0)
     if (isFixed) return served.git.begin({ ...head, ...(contentLength === undefined ? {} : { contentLength }) })
-    stream = new AnswerStream(new AnswerTracker(lead, notice), head.isReused === true)
-    stream.pipe(served.git.begin(head))
+    stream = new AnswerStream(new AnswerTracker(lead, notice), served.git.begin(head), served.abort)
     return stream
   }
   return {
     git: { ...served.git, begin },
     end: () => (stream === undefined ? served.end() : stream.end()),
     abort: served.abort,
-    endWith(lastWords) {
-      if (stream?.endWith(lastWords) !== true) return false
-      if (stream.readableEnded) served.abort()
-      else stream.once('end', served.abort)
-      return true
-    },
+    endWith: (lastWords) => stream?.endWith(lastWords) === true,
   }
 }
 
-class AnswerStream extends Transform {
+/** An answer on its way to the client, with words of ours between its packets. */
+class AnswerStream extends Writable {
   readonly #tracker: AnswerTracker
-  readonly #copies: boolean
+  readonly #client: Writable
+  readonly #onLastWords: () => void
 
-  /** @param copies whether what is written may change once it was taken */
-  constructor(tracker: AnswerTracker, copies: boolean) {
+  /** @param onLastWords called when the client has taken the last words */
+  constructor(tracker: AnswerTracker, client: Writable, onLastWords: () => void) {
     super()
     this.#tracker = tracker
-    this.#copies = copies
+    this.#client = client
+    this.#onLastWords = onLastWords
   }
 
+  /** @returns false where nothing can be said */
   endWith(lastWords: Buffer): boolean {
     const now = this.#tracker.endWith(lastWords)
     if (now === undefined) return false
-    this.#send(now)
+    this.#send(now, () => undefined)
     return true
   }
 
-  override _transform(piece: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+  override _write(piece: Buffer, _encoding: BufferEncoding, done: () => void): void {
     // What comes after the last words is dropped.
-    if (!this.#tracker.hasEnded) this.#send(this.#tracker.push(this.#copies ? Buffer.from(piece) : piece))
+    if (this.#tracker.hasEnded) done()
+    else this.#send(this.#tracker.push(piece), done)
+  }
+
+  override _final(done: () => void): void {
+    if (!this.#client.writableEnded) this.#client.end()
     done()
   }
 
-  #send(bytes: Buffer): void {
-    if (bytes.length > 0) this.push(bytes)
-    if (this.#tracker.hasEnded) this.push(null)
+  /** Sends pieces as they are. @param done called when they may be changed; that a client has left is told elsewhere */
+  #send(pieces: readonly Buffer[], done: () => void): void {
+    pieces.forEach((piece, index) => {
+      if (index < pieces.length - 1) this.#client.write(piece)
+      else this.#client.write(piece, () => done())
+    })
+    if (this.#tracker.hasEnded) this.#client.once('finish', this.#onLastWords).end()
+    if (pieces.length === 0) done()
   }
 }
