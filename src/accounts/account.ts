@@ -34,7 +34,11 @@ export interface AccountStore {
   /** By username or e-mail address, as people sign in. */
   findByLogin(login: string): Promise<Account | undefined>
   list(): Promise<Account[]>
+  /** Whether there is no account yet. */
+  isEmpty(): Promise<boolean>
+  /** A change ends the account's sessions. */
   setState(id: number, state: Account['state']): Promise<void>
+  /** Ends the account's sessions. */
   setPasswordHash(id: number, hash: Secret): Promise<void>
   /** Deletes the account with all its tokens, and the grants to its name. */
   remove(account: Account): Promise<void>

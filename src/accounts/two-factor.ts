@@ -18,9 +18,16 @@ export type RecoveryCode = { readonly id: number; readonly hash: Secret }
 /** Where second factors are kept. */
 export interface TwoFactorStore {
   find(accountId: number): Promise<TwoFactor | undefined>
-  /** @throws GitgateError `conflict` when it is on already */
-  enable(accountId: number, seed: Secret, recoveryHashes: readonly Secret[], now: Date): Promise<void>
+  /**
+   * Ends the account's sessions.
+   *
+   * @param step the time step of the code that confirmed it, which then counts as used
+   * @throws GitgateError `conflict` when it is on already
+   */
+  enable(accountId: number, seed: Secret, recoveryHashes: readonly Secret[], now: Date, step?: number): Promise<void>
+  /** Ends the account's sessions. */
   disable(accountId: number): Promise<void>
+  replaceRecoveryCodes(accountId: number, recoveryHashes: readonly Secret[]): Promise<void>
   /** Marks a time step as used. @returns false when it, or a later one, was used before */
   takeStep(accountId: number, step: number): Promise<boolean>
   /** Uses up a recovery code. @returns false when another request was first */
@@ -44,12 +51,23 @@ const RECOVERY_GROUP_LENGTH = 4
 
 /** Makes a seed and ten recovery codes for an account. Nothing is on until {@link enableTwoFactor} has stored them. */
 export function enrol(account: Pick<Account, 'username'>, issuer: string): Enrolment {
-  const seed = generateSecret()
-  return {
-    seed: new Secret(seed, 'two-factor seed'),
-    uri: new Secret(generateURI({ issuer, label: account.username, secret: seed }), 'two-factor URI'),
-    recoveryCodes: Array.from({ length: RECOVERY_CODES }, () => new Secret(mintRecoveryCode(), 'recovery code')),
-  }
+  const seed = mintSeed()
+  return { seed, uri: enrolmentUri(seed, account, issuer), recoveryCodes: mintRecoveryCodes() }
+}
+
+/** A new seed: 160 random bits. */
+export function mintSeed(): Secret {
+  return new Secret(generateSecret(), 'two-factor seed')
+}
+
+/** What an authenticator app reads from a QR code to learn a seed. */
+export function enrolmentUri(seed: Secret, account: Pick<Account, 'username'>, issuer: string): Secret {
+  return new Secret(generateURI({ issuer, label: account.username, secret: seed.reveal() }), 'two-factor URI')
+}
+
+/** Ten new recovery codes. */
+export function mintRecoveryCodes(): Secret[] {
+  return Array.from({ length: RECOVERY_CODES }, () => new Secret(mintRecoveryCode(), 'recovery code'))
 }
 
 /**
@@ -68,19 +86,38 @@ export function refuseSecond(account: Account): void {
 /**
  * Turns two-factor authentication on.
  *
+ * @param step the time step of the code that confirmed it, if one did: that code can't be used again
  * @throws GitgateError `conflict` when it is on already
  */
 export async function enableTwoFactor(
   store: TwoFactorStore,
   passwords: Passwords,
   account: Account,
-  enrolment: Enrolment,
+  enrolment: Pick<Enrolment, 'seed' | 'recoveryCodes'>,
   now: Date,
+  step?: number,
 ): Promise<void> {
   refuseSecond(account)
+  const recoveryHashes = await hashAll(passwords, enrolment.recoveryCodes)
+  await store.enable(account.id, enrolment.seed, recoveryHashes, now, step)
+}
+
+/** Replaces the recovery codes of an account by new ones. @returns them, to be shown once */
+export async function renewRecoveryCodes(
+  store: TwoFactorStore,
+  passwords: Passwords,
+  account: Account,
+): Promise<readonly Secret[]> {
+  const codes = mintRecoveryCodes()
+  await store.replaceRecoveryCodes(account.id, await hashAll(passwords, codes))
+  return codes
+}
+
+async function hashAll(passwords: Passwords, codes: readonly Secret[]): Promise<Secret[]> {
   const hashes: Secret[] = []
-  for (const code of enrolment.recoveryCodes) hashes.push(await passwords.hash(code))
-  await store.enable(account.id, enrolment.seed, hashes, now)
+  // One after the other: bcrypt has few places, and others wait for them, too.
+  for (const code of codes) hashes.push(await passwords.hash(code))
+  return hashes
 }
 
 /** What a code given as second factor turned out to be. */

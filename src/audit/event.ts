@@ -1,5 +1,5 @@
 /** By which way something was asked for; `gate`: by nobody, the gate does it by itself. */
-export type Via = 'git' | 'api' | 'cli' | 'gate'
+export type Via = 'git' | 'api' | 'web' | 'cli' | 'gate'
 
 /** Who does something, and from where. */
 export type Actor = {
@@ -40,6 +40,10 @@ export const AUDIT_ACTIONS = [
   'two_factor.enabled',
   'two_factor.disabled',
   'two_factor.recovery_code_used',
+  'two_factor.recovery_codes_replaced',
+  /** Somebody signed in with a browser. */
+  'session.started',
+  'session.ended',
   'token.created',
   'token.derived',
   'token.rotated',

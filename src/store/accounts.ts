@@ -6,6 +6,7 @@ import { Secret } from '../secret.js'
 import type { Queries } from './database.js'
 import { atomically, moveSecurityEpoch } from './database.js'
 import type { Schema } from './schema.js'
+import { endSessions } from './session-end.js'
 import type { Change, Trail } from './trail.js'
 
 /** A row with what is joined to it. */
@@ -46,6 +47,7 @@ export function accountStore(queries: Queries, trail: Trail): AccountStore {
   ) =>
     atomically(queries, async (transaction) => {
       await transaction.updateTable('accounts').set(values).where('id', '=', id).execute()
+      await endSessions(transaction, id)
       await moveSecurityEpoch(transaction)
       await trail.record(transaction, { action, target: await userTarget(transaction, id) })
     })
@@ -91,6 +93,10 @@ export function accountStore(queries: Queries, trail: Trail): AccountStore {
           where.or([where(sql`lower(username)`, '=', folded), where('email_key', '=', folded)]),
         ),
       )
+    },
+
+    async isEmpty() {
+      return (await queries.selectFrom('accounts').select('id').limit(1).executeTakeFirst()) === undefined
     },
 
     async list() {

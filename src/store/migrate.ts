@@ -3,9 +3,10 @@ import { GitgateError } from '../errors.js'
 import { first } from './migrations/0001-first.js'
 import { restrictions } from './migrations/0002-restrictions.js'
 import { trail } from './migrations/0003-trail.js'
+import { sessions } from './migrations/0004-sessions.js'
 
 // In order of their versions; one that was released is never changed again.
-const MIGRATIONS = [first, restrictions, trail] as const
+const MIGRATIONS = [first, restrictions, trail, sessions] as const
 const NEWEST = MIGRATIONS.length
 
 /**

@@ -4,6 +4,7 @@ import type { AccessSource } from '../access/memory.js'
 import type { GrantStore } from '../access/grant.js'
 import type { ProtectionStore } from '../access/protection.js'
 import type { AccountStore } from '../accounts/account.js'
+import type { SessionStore } from '../accounts/session.js'
 import type { TwoFactorStore } from '../accounts/two-factor.js'
 import type { Actor } from '../audit/event.js'
 import { THE_GATE } from '../audit/event.js'
@@ -32,6 +33,7 @@ import { migrate } from './migrate.js'
 import { noticeStore } from './notices.js'
 import { protectionStore } from './protections.js'
 import { Sealer } from './seal.js'
+import { sessionStore } from './sessions.js'
 import { settingStore } from './settings.js'
 import { tokenStore } from './tokens.js'
 import type { Change, Trail } from './trail.js'
@@ -43,6 +45,7 @@ import { webhookStore } from './webhooks.js'
 export type Store = {
   readonly accounts: AccountStore
   readonly twoFactors: TwoFactorStore
+  readonly sessions: SessionStore
   readonly tokens: TokenStore
   readonly grants: GrantStore
   readonly protections: ProtectionStore
@@ -154,6 +157,7 @@ function stores(queries: Queries, sealer: Sealer, trail: Trail): Store {
   return {
     accounts: accountStore(queries, trail),
     twoFactors: twoFactorStore(queries, sealer, trail),
+    sessions: sessionStore(queries, sealer, trail),
     tokens: tokenStore(queries, trail),
     grants: grantStore(queries, trail),
     protections: protectionStore(queries, trail),

@@ -27,6 +27,17 @@ export type Schema = {
     account_id: number
     hash: string
   }
+  readonly sessions: {
+    id: Generated<number>
+    account_id: number
+    digest: string
+    created_at: number
+    last_seen_at: number
+    ip: string
+    user_agent: string | null
+    signed_in_by: 'password' | 'totp' | 'recovery-code' | null
+    sealed_memo: string | null
+  }
   readonly personal_access_tokens: {
     id: Generated<number>
     user_id: number

@@ -4,6 +4,7 @@ import { Secret } from '../secret.js'
 import { userTarget } from './accounts.js'
 import type { Queries } from './database.js'
 import { atomically, moveSecurityEpoch } from './database.js'
+import { endSessions } from './session-end.js'
 import type { Sealer } from './seal.js'
 import type { Trail } from './trail.js'
 
@@ -24,20 +25,18 @@ export function twoFactorStore(queries: Queries, sealer: Sealer, trail: Trail): 
       }
     },
 
-    enable: (accountId, seed, recoveryHashes, now) =>
+    enable: (accountId, seed, recoveryHashes, now, step) =>
       atomically(queries, async (transaction) => {
         const sealed_seed = sealer.seal(seed, purposeOf(accountId))
         const added = await transaction
           .insertInto('two_factors')
-          .values({ account_id: accountId, sealed_seed, last_step: null, enabled_at: now.getTime() })
+          .values({ account_id: accountId, sealed_seed, last_step: step ?? null, enabled_at: now.getTime() })
           .onConflict((conflict) => conflict.column('account_id').doNothing())
           .executeTakeFirst()
         if (added.numInsertedOrUpdatedRows !== 1n)
           throw new GitgateError('conflict', 'two-factor authentication is on already; disable it first to start anew')
-        await transaction
-          .insertInto('recovery_codes')
-          .values(recoveryHashes.map((hash) => ({ account_id: accountId, hash: hash.reveal() })))
-          .execute()
+        await addRecoveryCodes(transaction, accountId, recoveryHashes)
+        await endSessions(transaction, accountId)
         await moveSecurityEpoch(transaction)
         await trail.record(transaction, {
           action: 'two_factor.enabled',
@@ -53,9 +52,20 @@ export function twoFactorStore(queries: Queries, sealer: Sealer, trail: Trail): 
           .executeTakeFirst()
         if (result.numDeletedRows === 0n) return
         await transaction.deleteFrom('recovery_codes').where('account_id', '=', accountId).execute()
+        await endSessions(transaction, accountId)
         await moveSecurityEpoch(transaction)
         await trail.record(transaction, {
           action: 'two_factor.disabled',
+          target: await userTarget(transaction, accountId),
+        })
+      }),
+
+    replaceRecoveryCodes: (accountId, recoveryHashes) =>
+      atomically(queries, async (transaction) => {
+        await transaction.deleteFrom('recovery_codes').where('account_id', '=', accountId).execute()
+        await addRecoveryCodes(transaction, accountId, recoveryHashes)
+        await trail.record(transaction, {
+          action: 'two_factor.recovery_codes_replaced',
           target: await userTarget(transaction, accountId),
         })
       }),
@@ -84,6 +94,11 @@ export function twoFactorStore(queries: Queries, sealer: Sealer, trail: Trail): 
         return true
       }),
   }
+}
+
+async function addRecoveryCodes(transaction: Queries, accountId: number, hashes: readonly Secret[]): Promise<void> {
+  const rows = hashes.map((hash) => ({ account_id: accountId, hash: hash.reveal() }))
+  await transaction.insertInto('recovery_codes').values(rows).execute()
 }
 
 function purposeOf(accountId: number): string {

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Front, HttpExchange } from '../http.js'
+import type { Front, HttpExchange } from './http.js'
 
 /** What answers a request: Fastify's own router. */
 export type Router = { routing(request: IncomingMessage, response: ServerResponse): void }
