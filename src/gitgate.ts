@@ -4,6 +4,7 @@ import { Bans } from './access/ban.js'
 import { LiveExchanges } from './access/live-exchanges.js'
 import { AccessMemory } from './access/memory.js'
 import { TOKENS_PAGE } from './access/refusal.js'
+import { SignIn } from './access/sign-in.js'
 import { Passwords } from './accounts/password.js'
 import { AuditRecorder } from './audit/recorder.js'
 import { AuditFollower } from './audit-log/follower.js'
@@ -27,7 +28,8 @@ import { smartHttp } from './smart-http/front.js'
 import type { OpenStore } from './store/open.js'
 import { LastUse } from './tokens/last-use.js'
 import { readVersion } from './version.js'
-import { OLD_TOKENS_PAGES, oldTokensPage, tokensPage, welcome } from './web/signposts.js'
+import { webFront } from './web/front.js'
+import type { WebOptions } from './web/options.js'
 
 /** What the gate is given from outside. */
 export type Surroundings = {
@@ -86,7 +88,7 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
     pseudonym,
   })
 
-  const api: ApiOptions = {
+  const rooms = {
     ...store,
     recorder: audit,
     access,
@@ -94,11 +96,17 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
     listRepositories,
     baseUrl,
     version: readVersion(),
-    onError: (error) => log.error({ err: error }, 'an API request failed'),
+  }
+  const api: ApiOptions = { ...rooms, onError: (error) => log.error({ err: error }, 'an API request failed') }
+  const web: WebOptions = {
+    ...rooms,
+    signIn: new SignIn({ memory, passwords, clock }),
+    onError: (error) => log.error({ err: error }, 'a page failed'),
   }
   // What a gate for Git alone never needs is not loaded: it takes memory, and a part of a second.
   const rest = onFirstUse(async () => (await import('./api/rest/app.js')).restApi(api))
   const graphql = onFirstUse(async () => (await import('./api/graphql/front.js')).graphqlApi(api))
+  const pages = onFirstUse(async () => (await import('./web/app.js')).webPages(web))
 
   const exactly =
     (...paths: readonly string[]) =>
@@ -114,12 +122,10 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
         check,
       ]),
     },
-    { claims: exactly(TOKENS_PAGE), front: tokensPage },
-    { claims: exactly(...OLD_TOKENS_PAGES), front: oldTokensPage },
-    { claims: exactly('/'), front: welcome(baseUrl) },
     { claims: exactly('/api/graphql'), front: graphql },
     { claims: (path) => path.startsWith('/api/v4/'), front: rest },
     { claims: isGitPath, front: smartHttp({ access, backend, live, audit, baseUrl, realm: config.realm, pseudonym }) },
+    { claims: () => true, front: webFront(pages, baseUrl) },
   ]
   const { server, connections } = createServer({
     routes,

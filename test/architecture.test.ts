@@ -23,7 +23,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   shield: ['protocol'],
   'smart-http': ['protocol', 'access', 'audit'],
   api: ['protocol', 'access', 'policies', 'tokens', 'accounts', 'audit'],
-  web: ['access'],
+  web: ['protocol', 'access', 'policies', 'tokens', 'accounts', 'audit'],
   cli: ['protocol', 'access', 'policies', 'tokens', 'accounts', 'audit', 'notices'],
   jobs: DOMAIN,
 }

@@ -1,6 +1,7 @@
 import type { Account } from '../accounts/account.js'
 import type { Passwords } from '../accounts/password.js'
 import type { Clock } from '../clock.js'
+import { twoFactorDeadline } from '../policies/password-use.js'
 import type { Settings } from '../policies/settings.js'
 import type { Backend } from '../protocol/backend.js'
 import type { RepositoryPath } from '../protocol/repository-path.js'
@@ -206,6 +207,12 @@ export class Access {
   /** The gate's time. */
   now(): Date {
     return this.#options.clock()
+  }
+
+  /** From when on an account must have two-factor authentication on; `undefined` where it need not, or has. */
+  async twoFactorDeadline(account: Account): Promise<Date | undefined> {
+    const snapshot = await this.#options.memory.current()
+    return twoFactorDeadline(account, await snapshot.settings(), await snapshot.twoFactorRequiredSince())
   }
 
   /** The settings in force. */

@@ -27,7 +27,7 @@ export class Bans {
   async isBanned(ip: string, settings: BanSettings): Promise<boolean> {
     const { limiter, isAllowed } = this.#prepare(settings)
     if (!settings.git_basic_auth_enabled || isAllowed(ip)) return false
-    const record = await limiter.get(banKey(ip))
+    const record = await limiter.get(networkOf(ip))
     return record !== null && record.consumedPoints > settings.git_basic_auth_maxretry
   }
 
@@ -40,7 +40,7 @@ export class Bans {
   async admit(ip: string, settings: BanSettings): Promise<(() => void) | undefined> {
     const { limiter, isAllowed } = this.#prepare(settings)
     if (!settings.git_basic_auth_enabled || isAllowed(ip)) return () => undefined
-    const key = banKey(ip)
+    const key = networkOf(ip)
     const failed = (await limiter.get(key))?.consumedPoints ?? 0
     const running = this.#running.get(key) ?? 0
     if (failed + running >= settings.git_basic_auth_maxretry) return undefined
@@ -56,15 +56,15 @@ export class Bans {
   async recordFailure(ip: string, settings: BanSettings): Promise<void> {
     const { limiter, isAllowed } = this.#prepare(settings)
     if (!settings.git_basic_auth_enabled || isAllowed(ip)) return
-    const record = await limiter.penalty(banKey(ip))
+    const record = await limiter.penalty(networkOf(ip))
     if (record.consumedPoints === settings.git_basic_auth_maxretry) {
-      await limiter.block(banKey(ip), settings.git_basic_auth_bantime)
+      await limiter.block(networkOf(ip), settings.git_basic_auth_bantime)
     }
   }
 
   /** Notes a success, which clears the count. */
   async recordSuccess(ip: string, settings: BanSettings): Promise<void> {
-    await this.#prepare(settings).limiter.delete(banKey(ip))
+    await this.#prepare(settings).limiter.delete(networkOf(ip))
   }
 
   /** The limiter for these settings. Changing one of them starts the counts anew. */
@@ -100,8 +100,8 @@ type Ready = {
   readonly isAllowed: (ip: string) => boolean
 }
 
-/** IPv6 addresses count by their /64 network: that is what one subscriber is given, and could walk through. */
-function banKey(ip: string): string {
+/** What guesses are counted by: IPv6 addresses by their /64 network, which one subscriber is given and could walk through. */
+export function networkOf(ip: string): string {
   if (!isIPv6(ip)) return ip
   const [head = '', tail = ''] = ip.split('::')
   const before = head === '' ? [] : head.split(':')

@@ -38,7 +38,17 @@ export function tokenOnlyReason(
 ): TokenOnlyReason | undefined {
   if (!settings.password_authentication_enabled_for_git) return 'passwords-off'
   if (account.twoFactorEnabled) return 'two-factor-enabled'
-  if (!settings.require_two_factor_authentication) return undefined
+  const deadline = twoFactorDeadline(account, settings, requiredSince)
+  return deadline === undefined || now < deadline ? undefined : 'two-factor-required'
+}
+
+/** From when on an account must have two-factor authentication on; `undefined` where it need not, or has. */
+export function twoFactorDeadline(
+  account: Pick<Account, 'createdAt' | 'twoFactorEnabled'>,
+  settings: Settings,
+  requiredSince: Date | undefined,
+): Date | undefined {
+  if (account.twoFactorEnabled || !settings.require_two_factor_authentication) return undefined
   const begun = Math.max(account.createdAt.getTime(), requiredSince?.getTime() ?? 0)
-  return now.getTime() < begun + settings.two_factor_grace_period * DAY ? undefined : 'two-factor-required'
+  return new Date(begun + settings.two_factor_grace_period * DAY)
 }

@@ -45,6 +45,12 @@ const SETTINGS = {
     3_650,
     'days that accounts have to switch two-factor authentication on, once it is required or they are new',
   ),
+  session_expire_delay: wholeNumber(
+    480,
+    1,
+    10_080,
+    'minutes without a request after which a session in the browser ends; after a week each ends',
+  ),
   disable_personal_access_tokens: flag(false, 'refuse all personal access tokens, and make none'),
   impersonation_enabled: flag(true, 'let impersonation tokens work'),
   receive_max_input_size: wholeNumberOrNull(1, 1_000_000, 'MiB that one push may bring at most'),

@@ -23,6 +23,7 @@ const DEFAULTS: Settings = {
   password_authentication_enabled_for_git: true,
   require_two_factor_authentication: false,
   two_factor_grace_period: 0,
+  session_expire_delay: 480,
   disable_personal_access_tokens: false,
   impersonation_enabled: true,
   receive_max_input_size: null,

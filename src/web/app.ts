@@ -1,0 +1,102 @@
+import cookie from '@fastify/cookie'
+import formbody from '@fastify/formbody'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import Fastify from 'fastify'
+import type { IncomingMessage } from 'node:http'
+import type { Front, HttpExchange } from '../http.js'
+import { frontOf } from '../router-front.js'
+import { Assets } from './assets.js'
+import { Cookies, isCsrfToken } from './cookies.js'
+import { answerError, PageError } from './errors.js'
+import type { WebOptions } from './options.js'
+import type { Audience } from './pages.js'
+import { homePages } from './pages/home.js'
+import { signInPages } from './pages/sign-in.js'
+import { SECURITY_HEADERS } from './security-headers.js'
+import { Views } from './views.js'
+import { identifyVisitor } from './visitor.js'
+
+const MAX_BODY = 65_536
+const SIGN_IN = '/users/sign_in'
+const ENROL = '/-/user_settings/two_factor_auth'
+
+/** The pages, as one of the gate's fronts. */
+export async function webPages(options: WebOptions): Promise<Front> {
+  const exchanges = new WeakMap<IncomingMessage, HttpExchange>()
+  const app = Fastify({
+    logger: false,
+    bodyLimit: MAX_BODY,
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1_000 },
+    ajv: { customOptions: { allErrors: true, coerceTypes: 'array', removeAdditional: false } },
+    // A path that can't be decoded is none of ours.
+    frameworkErrors: (_error, _request, reply: FastifyReply) =>
+      void reply.headers(SECURITY_HEADERS).status(404).type('text/plain').send('Not Found'),
+  }).withTypeProvider<TypeBoxTypeProvider>()
+  app.removeAllContentTypeParsers()
+  await app.register(formbody)
+  await app.register(cookie)
+  const assets = new Assets()
+  const cookies = new Cookies(options.baseUrl)
+  const views = new Views(assets, cookies, options)
+
+  app.decorateRequest('exchange')
+  app.decorateRequest('visitor')
+  app.decorateReply('page', function (this: FastifyReply, view: string, data: object = {}, status = 200) {
+    return views.send(this, view, data, status)
+  })
+  app.addHook('onRequest', async (request, reply) => {
+    const exchange = exchanges.get(request.raw)
+    if (exchange === undefined) throw new TypeError('a request came past the gate')
+    request.exchange = exchange
+    exchange.record.route = request.routeOptions.url ?? ''
+    reply.headers(SECURITY_HEADERS)
+    request.visitor = { kind: 'stranger' }
+    request.visitor = await identifyVisitor(request, cookies, options)
+    const elsewhere = request.is404 ? undefined : wayFor(request, options.access.now())
+    if (elsewhere !== undefined) return reply.redirect(elsewhere, 303)
+  })
+  app.addHook('preValidation', (request, _reply, done) => {
+    if (['GET', 'HEAD'].includes(request.method)) {
+      done()
+      return
+    }
+    const secret = cookies.behind(request)
+    const token = (request.body as { csrf_token?: unknown } | undefined)?.csrf_token
+    done(
+      isFromHere(request) && secret !== undefined && isCsrfToken(secret, token)
+        ? undefined
+        : new PageError('form-not-ours'),
+    )
+  })
+  app.setErrorHandler((error, request, reply) => answerError(error, request, reply, options))
+  app.setNotFoundHandler((_request, reply) => reply.page('error', { what: 'not-found' }, 404))
+
+  const pages = app.withTypeProvider<TypeBoxTypeProvider>()
+  assets.serve(pages)
+  for (const add of [homePages, signInPages]) add(pages, { ...options, cookies })
+  await app.ready()
+  return frontOf(app, exchanges)
+}
+
+/** Where to send somebody who may not have the page; `undefined` where they may. @throws PageError */
+function wayFor(request: FastifyRequest, now: Date): string | undefined {
+  const { visitor, method, url } = request
+  const audience: Audience = request.routeOptions.config.audience ?? 'members'
+  if (audience === 'anyone') return undefined
+  if (visitor.kind !== 'member') {
+    const isHome = url === '/'
+    return method === 'GET' && !isHome ? `${SIGN_IN}?return_to=${encodeURIComponent(url)}` : SIGN_IN
+  }
+  const { twoFactorDeadline } = visitor
+  if (audience === 'enrolling') return undefined
+  if (twoFactorDeadline !== undefined && twoFactorDeadline <= now) return ENROL
+  if (audience === 'administrators' && !visitor.account.admin) throw new PageError('not-found')
+  return undefined
+}
+
+// Browsers say where a request comes from (Fetch Metadata). Cookies are out of another site's reach already; this is in
+// case they are not.
+function isFromHere({ headers }: FastifyRequest): boolean {
+  return ['same-origin', 'none', undefined].includes(headers['sec-fetch-site'])
+}

@@ -1,0 +1,2 @@
+/** Under which paths style sheets, scripts and images are. */
+export const ASSETS = '/-/assets/'

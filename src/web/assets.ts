@@ -1,0 +1,56 @@
+import { hash } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
+import { extname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Pages } from './pages.js'
+import { ASSETS } from './asset-paths.js'
+
+/** Where templates and assets are: beside the sources, in a checkout and in the installed package alike. */
+export function webFolder(name: 'views' | 'assets'): string {
+  return fileURLToPath(new URL(`../../../src/web/${name}`, import.meta.url))
+}
+
+const TYPES: Readonly<Record<string, string>> = {
+  '.css': 'text/css; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.svg': 'image/svg+xml',
+}
+const YEAR = 31_536_000
+
+/** Style sheets, scripts and images, held in memory. */
+export class Assets {
+  readonly #paths = new Map<string, string>()
+  readonly #bytes = new Map<string, { readonly type: string; readonly bytes: Buffer }>()
+
+  constructor() {
+    const folder = webFolder('assets')
+    for (const name of readdirSync(folder)) {
+      const type = TYPES[extname(name)]
+      if (type === undefined) continue
+      const bytes = readFileSync(`${folder}/${name}`)
+      // The path changes with the bytes, so what a browser keeps is never out of date.
+      const path = `${ASSETS}${hash('sha256', bytes, 'hex').slice(0, 16)}/${name}`
+      this.#paths.set(name, path)
+      this.#bytes.set(path, { type, bytes })
+    }
+  }
+
+  /** @returns the path of an asset. @throws TypeError for one that is not there */
+  path(name: string): string {
+    const path = this.#paths.get(name)
+    if (path === undefined) throw new TypeError(`there is no asset ${name}`)
+    return path
+  }
+
+  /** Adds the route that answers them. */
+  serve(pages: Pages): void {
+    pages.get(`${ASSETS}:hash/:name`, { config: { audience: 'anyone' } }, (request, reply) => {
+      const found = this.#bytes.get(request.url.split('?', 1)[0] ?? '')
+      if (found === undefined) {
+        reply.callNotFound()
+        return reply
+      }
+      return reply.header('Cache-Control', `public, max-age=${YEAR}, immutable`).type(found.type).send(found.bytes)
+    })
+  }
+}

@@ -1,0 +1,92 @@
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { mintSessionSecret } from '../accounts/session.js'
+import { Secret } from '../secret.js'
+
+/**
+ * The cookies of the pages: one of a session, and one of a visit, for who has not signed in. Over HTTPS they carry the
+ * prefix `__Host-`: no other host, not even a subdomain, and no plain HTTP can set or read them (RFC 6265bis, 4.1.3.2).
+ */
+export class Cookies {
+  readonly #isSecure: () => boolean
+
+  /** @param baseUrl where people reach the gate */
+  constructor(baseUrl: () => string) {
+    this.#isSecure = () => baseUrl().startsWith('https:')
+  }
+
+  /** The secret of the session that a request belongs to. */
+  session(request: FastifyRequest): Secret | undefined {
+    return this.#read(request, 'session')
+  }
+
+  /** The secret that a request's forms are bound to: of the session, or of the visit of somebody who has none. */
+  behind(request: FastifyRequest): Secret | undefined {
+    return request.visitor.kind === 'stranger' ? this.#read(request, 'visit') : this.session(request)
+  }
+
+  /** What the forms of a page must carry. Begins a visit where there is neither session nor visit. */
+  csrfToken(request: FastifyRequest, reply: FastifyReply): string {
+    const known = this.behind(request)
+    const secret = known ?? mintSessionSecret()
+    if (known === undefined) this.#write(reply, 'visit', secret)
+    return csrfToken(secret)
+  }
+
+  /** Hands over a new session; the visit is over. */
+  beginSession(reply: FastifyReply, secret: Secret): void {
+    this.#write(reply, 'session', secret)
+    void reply.clearCookie(this.#name('visit'), this.#options())
+  }
+
+  endSession(reply: FastifyReply): void {
+    void reply.clearCookie(this.#name('session'), this.#options())
+  }
+
+  #read(request: FastifyRequest, what: 'session' | 'visit'): Secret | undefined {
+    const value = request.cookies[this.#name(what)]
+    return value !== undefined && SHAPE.test(value) ? new Secret(value, what) : undefined
+  }
+
+  #write(reply: FastifyReply, what: 'session' | 'visit', secret: Secret): void {
+    void reply.setCookie(this.#name(what), secret.reveal(), this.#options())
+  }
+
+  #name(what: 'session' | 'visit'): string {
+    return `${this.#isSecure() ? '__Host-' : ''}gitgate_${what}`
+  }
+
+  // Lax: a link from a mail still finds who is signed in; a form of another site brings no cookie.
+  #options() {
+    return { path: '/', httpOnly: true, sameSite: 'lax', secure: this.#isSecure() } as const
+  }
+}
+
+const SHAPE = /^[A-Za-z0-9_-]{43}$/
+const MASK_BYTES = 32
+
+/**
+ * What a form must carry to be taken, in the field `csrf_token`: made of the secret in the cookie, which no other site can read. Nothing else is kept,
+ * so it holds over a restart and before each of several gates, and a new session has a new one. Masked anew for each
+ * page, so that compression by a proxy tells nothing about it (BREACH).
+ */
+function csrfToken(secret: Secret): string {
+  const mask = randomBytes(MASK_BYTES)
+  return Buffer.concat([mask, mix(mask, expected(secret))]).toString('base64url')
+}
+
+/** Whether a form's token belongs to the secret in the cookie. */
+export function isCsrfToken(secret: Secret, token: unknown): boolean {
+  if (typeof token !== 'string') return false
+  const bytes = Buffer.from(token, 'base64url')
+  if (bytes.length !== 2 * MASK_BYTES) return false
+  return timingSafeEqual(mix(bytes.subarray(0, MASK_BYTES), bytes.subarray(MASK_BYTES)), expected(secret))
+}
+
+function expected(secret: Secret): Buffer {
+  return createHmac('sha256', secret.reveal()).update('csrf').digest()
+}
+
+function mix(mask: Buffer, bytes: Buffer): Buffer {
+  return Buffer.from(bytes.map((byte, index) => byte ^ (mask[index] ?? 0)))
+}

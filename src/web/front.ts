@@ -1,0 +1,38 @@
+import { TOKENS_PAGE } from '../access/refusal.js'
+import type { Front, HttpExchange } from '../http.js'
+import { sendText } from '../http.js'
+import { ASSETS } from './asset-paths.js'
+import { tokensSignpost, welcome } from './signposts.js'
+
+/** GitLab's older addresses of the tokens page. */
+const OLD_TOKENS_PAGES = ['/profile/personal_access_tokens', '/-/profile/personal_access_tokens']
+
+/**
+ * The pages, for whoever takes HTML. Everybody else (git, curl, a script) gets the way in as plain text, and of all other
+ * addresses that there is nothing.
+ *
+ * @param pages answers browsers
+ */
+export function webFront(pages: Front, baseUrl: () => string): Front {
+  return (exchange) => {
+    if (OLD_TOKENS_PAGES.includes(pathOf(exchange)))
+      return sendText(exchange.response, 301, '', { Location: TOKENS_PAGE })
+    return isForBrowser(exchange) ? pages(exchange) : answerInText(exchange, baseUrl)
+  }
+}
+
+function isForBrowser({ request, target }: HttpExchange): boolean {
+  return target.startsWith(ASSETS) || /\btext\/html\b/i.test(request.headers.accept ?? '')
+}
+
+function pathOf({ target }: HttpExchange): string {
+  return target.split('?', 1)[0] ?? ''
+}
+
+function answerInText(exchange: HttpExchange, baseUrl: () => string): void {
+  const { response } = exchange
+  const path = pathOf(exchange)
+  if (path === '/') sendText(response, 200, welcome(baseUrl()))
+  else if (path === TOKENS_PAGE) sendText(response, 200, tokensSignpost(baseUrl()))
+  else sendText(response, 404, 'Not Found')
+}

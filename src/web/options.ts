@@ -1,0 +1,48 @@
+import type { Access } from '../access/access.js'
+import type { GrantStore } from '../access/grant.js'
+import type { ProtectionStore } from '../access/protection.js'
+import type { SignIn } from '../access/sign-in.js'
+import type { AccountStore } from '../accounts/account.js'
+import type { Passwords } from '../accounts/password.js'
+import type { SessionStore } from '../accounts/session.js'
+import type { TwoFactorStore } from '../accounts/two-factor.js'
+import type { Actor } from '../audit/event.js'
+import type { AuditRecorder } from '../audit/recorder.js'
+import type { AuditStore } from '../audit/trail.js'
+import type { SettingStore } from '../policies/settings.js'
+import type { RepositoryPath } from '../protocol/repository-path.js'
+import type { TokenStore } from '../tokens/token.js'
+import type { Cookies } from './cookies.js'
+
+/** The stores that pages read, and change on somebody's behalf. */
+export type WebStores = {
+  readonly accounts: AccountStore
+  readonly sessions: SessionStore
+  readonly twoFactors: TwoFactorStore
+  readonly tokens: TokenStore
+  readonly grants: GrantStore
+  readonly protections: ProtectionStore
+  readonly settings: SettingStore
+}
+
+/** What the pages are made of. Their own stores are for reading: whatever is changed, somebody has changed it. */
+export type WebOptions = WebStores & {
+  readonly access: Access
+  readonly signIn: SignIn
+  readonly audit: AuditStore
+  /** Told of refused credentials. */
+  readonly recorder: Pick<AuditRecorder, 'noteRefusal'>
+  readonly as: (actor: Actor) => WebStores
+  readonly passwords: Passwords
+  /** The repositories that are there; none where another server keeps them. */
+  readonly listRepositories: () => readonly RepositoryPath[]
+  /** Where people reach this gate, without a slash at its end. */
+  readonly baseUrl: () => string
+  /** gitgate's own version. */
+  readonly version: string
+  /** Told of what went wrong on our side. */
+  readonly onError: (error: unknown) => void
+}
+
+/** What each page is handed. */
+export type PageOptions = WebOptions & { readonly cookies: Cookies }

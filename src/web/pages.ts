@@ -1,0 +1,36 @@
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { HttpExchange } from '../http.js'
+import type { Visitor } from './visitor.js'
+
+/**
+ * For whom a page is.
+ *
+ * - `members`: signed in, with the second factor where one is required (the default)
+ * - `enrolling`: signed in, even while a second factor is still to be set up
+ * - `administrators`: others are told that there is no such page
+ */
+export type Audience = 'anyone' | 'members' | 'enrolling' | 'administrators'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    exchange: HttpExchange
+    visitor: Visitor
+  }
+  interface FastifyReply {
+    /**
+     * Answers with a page.
+     *
+     * @param view the template's name under `views`
+     * @param data what it shows, as `it`
+     */
+    page(view: string, data?: object, status?: number): Promise<FastifyReply>
+  }
+  interface FastifyContextConfig {
+    audience?: Audience
+  }
+}
+
+/** The pages' server with its routes' types. */
+export type Pages = FastifyInstance<Server, IncomingMessage, ServerResponse, FastifyBaseLogger, TypeBoxTypeProvider>

@@ -1,0 +1,132 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
+import type { SignInVerdict } from '../../access/sign-in.js'
+import type { Account } from '../../accounts/account.js'
+import { auditEvent } from '../../audit/event.js'
+import { Secret } from '../../secret.js'
+import { parseLocalPath } from '../local-path.js'
+import { readMemo, updateMemo } from '../memo.js'
+import type { PageOptions } from '../options.js'
+import type { Pages } from '../pages.js'
+import { actorOf, beginSession } from '../visitor.js'
+
+const SIGN_IN = '/users/sign_in'
+const SECOND_FACTOR = '/users/sign_in/two_factor'
+const Query = Type.Object({ return_to: Type.Optional(Type.String()), from: Type.Optional(Type.String()) })
+
+/** Signing in, in one step or two, and out. */
+export function signInPages(pages: Pages, options: PageOptions): void {
+  const { accounts, signIn, recorder, access, cookies } = options
+  const noteRefusal = (request: FastifyRequest, account: Account | undefined, rule: string): void => {
+    request.exchange.record.rule = rule
+    const actor = actorOf(request.exchange, account)
+    recorder.noteRefusal(auditEvent(actor, access.now(), { action: 'auth.refused', decision: 'refused', rule }))
+  }
+
+  pages.get(SIGN_IN, { schema: { querystring: Query }, config: { audience: 'anyone' } }, async (request, reply) => {
+    const returnTo = parseLocalPath(request.query.return_to)
+    if (request.visitor.kind === 'member') return reply.redirect(returnTo ?? '/', 303)
+    if (await accounts.isEmpty()) return reply.page('first-run')
+    return reply.page('sign-in', { returnTo, said: request.query.from === 'sign_out' ? 'signed-out' : undefined })
+  })
+
+  const Credentials = Type.Object({
+    login: Type.String(),
+    password: Type.String(),
+    return_to: Type.Optional(Type.String()),
+  })
+  pages.post(SIGN_IN, { schema: { body: Credentials }, config: { audience: 'anyone' } }, async (request, reply) => {
+    const login = request.body.login.trim()
+    const returnTo = parseLocalPath(request.body.return_to)
+    const verdict = await signIn.checkPassword(
+      login,
+      new Secret(request.body.password, 'password'),
+      request.exchange.ip,
+    )
+    if (verdict.kind !== 'right') {
+      noteRefusal(request, 'account' in verdict ? verdict.account : undefined, RULES[verdict.kind])
+      const status = verdict.kind === 'throttled' ? 429 : verdict.kind === 'busy' ? 503 : 422
+      if (verdict.kind === 'throttled') reply.header('Retry-After', String(verdict.seconds))
+      return reply.page('sign-in', { login, returnTo, problem: problemOf(verdict) }, status)
+    }
+    const { account } = verdict
+    if (account.twoFactorEnabled) {
+      const session = await beginSession(request, reply, account, null, cookies, options)
+      await updateMemo({ session, stores: options }, { returnTo })
+      return reply.redirect(SECOND_FACTOR, 303)
+    }
+    await beginSession(request, reply, account, 'password', cookies, options)
+    return reply.redirect(returnTo ?? '/', 303)
+  })
+
+  pages.get(SECOND_FACTOR, { config: { audience: 'anyone' } }, (request, reply) =>
+    request.visitor.kind === 'half-signed-in' ? reply.page('second-factor') : backToSignIn(request, reply),
+  )
+
+  const Code = Type.Object({ code: Type.String({ maxLength: 100 }) })
+  pages.post(SECOND_FACTOR, { schema: { body: Code }, config: { audience: 'anyone' } }, async (request, reply) => {
+    const { visitor } = request
+    if (visitor.kind !== 'half-signed-in') return backToSignIn(request, reply)
+    const { account, stores } = visitor
+    const verdict = await signIn.checkCode(stores.twoFactors, account, new Secret(request.body.code, 'code'))
+    switch (verdict) {
+      case 'wrong':
+        noteRefusal(request, account, 'wrong second factor')
+        return reply.page(
+          'second-factor',
+          { problem: 'That code is wrong, or was used before. Wait for the next one.' },
+          422,
+        )
+      case 'throttled':
+        noteRefusal(request, account, 'too many second factors')
+        return reply.page('second-factor', { problem: 'Too many codes were tried. Wait a quarter of an hour.' }, 429)
+      case 'totp':
+      case 'recovery-code': {
+        const { returnTo } = await readMemo(visitor)
+        await beginSession(request, reply, account, verdict, cookies, options)
+        return reply.redirect(returnTo ?? '/', 303)
+      }
+    }
+  })
+
+  pages.get('/users/sign_out', { config: { audience: 'enrolling' } }, (_request, reply) => reply.page('sign-out'))
+  pages.post('/users/sign_out', { config: { audience: 'anyone' } }, async (request, reply) => {
+    const { visitor } = request
+    if (visitor.kind !== 'stranger') await visitor.stores.sessions.end(visitor.account.id, visitor.session.id)
+    cookies.endSession(reply)
+    // What the browser keeps of these pages goes, too.
+    return reply.header('Clear-Site-Data', '"cache", "storage"').redirect(`${SIGN_IN}?from=sign_out`, 303)
+  })
+}
+
+function backToSignIn(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  return reply.redirect(request.visitor.kind === 'member' ? '/' : SIGN_IN, 303)
+}
+
+type Refused = Exclude<SignInVerdict, { readonly kind: 'right' }>
+
+/** By which rule somebody was not let in, for the log and the trail. */
+const RULES: Readonly<Record<Refused['kind'], string>> = {
+  wrong: 'wrong password',
+  blocked: 'account blocked',
+  'token-given': 'token in place of a password',
+  throttled: 'too many sign-ins',
+  busy: 'too many password checks',
+}
+
+function problemOf(verdict: Refused): string {
+  switch (verdict.kind) {
+    case 'wrong':
+      return 'The username or the password is wrong.'
+    case 'blocked':
+      return 'This account is blocked. Ask whoever runs this gate.'
+    case 'token-given':
+      return 'That is a token. Git and the API take it as the password; these pages take the password of your account.'
+    case 'throttled': {
+      const minutes = Math.ceil(verdict.seconds / 60)
+      return `Too many wrong passwords. Try again in ${minutes === 1 ? 'a minute' : `${minutes} minutes`}.`
+    }
+    case 'busy':
+      return 'The gate is busy checking passwords. Try again in a moment.'
+  }
+}

@@ -1,0 +1,58 @@
+import { Eta } from 'eta'
+import type { FastifyReply } from 'fastify'
+import { TOKENS_PAGE } from '../access/refusal.js'
+import type { Assets } from './assets.js'
+import { webFolder } from './assets.js'
+import type { Cookies } from './cookies.js'
+import { readMemo, updateMemo } from './memo.js'
+import type { Notice } from './memo.js'
+import type { WebOptions } from './options.js'
+import { calendarDay, dayTag, exactTime, relativeTime, timeTag } from './time.js'
+
+/** Fills in templates. Each finds what its page hands it, and what the layout needs, as `it`. */
+export class Views {
+  readonly #eta = new Eta({ views: webFolder('views'), autoEscape: true, cache: true })
+  readonly #assets: Assets
+  readonly #cookies: Cookies
+  readonly #options: WebOptions
+
+  constructor(assets: Assets, cookies: Cookies, options: WebOptions) {
+    this.#assets = assets
+    this.#cookies = cookies
+    this.#options = options
+  }
+
+  /** Answers with a page. */
+  async send(reply: FastifyReply, view: string, data: object, status: number): Promise<FastifyReply> {
+    const { request } = reply
+    const { visitor } = request
+    const now = this.#options.access.now()
+    const html = this.#eta.render(view, {
+      member: visitor.kind === 'member' ? visitor.account : undefined,
+      twoFactorDeadline: visitor.kind === 'member' ? visitor.twoFactorDeadline : undefined,
+      mustEnrol:
+        visitor.kind === 'member' && visitor.twoFactorDeadline !== undefined && visitor.twoFactorDeadline <= now,
+      notice: await takeNotice(request),
+      path: request.url.split('?', 1)[0],
+      csrfField: `<input type="hidden" name="csrf_token" value="${this.#cookies.csrfToken(request, reply)}">`,
+      baseUrl: this.#options.baseUrl(),
+      tokensPage: TOKENS_PAGE,
+      version: this.#options.version,
+      now,
+      asset: (name: string) => this.#assets.path(name),
+      time: (instant: Date) => timeTag(instant, now),
+      day: dayTag,
+      text: { relative: (instant: Date) => relativeTime(instant, now), exact: exactTime, day: calendarDay },
+      ...data,
+    })
+    return reply.status(status).type('text/html; charset=utf-8').send(html)
+  }
+}
+
+/** What the request before left to say. */
+async function takeNotice({ visitor }: FastifyReply['request']): Promise<Notice | undefined> {
+  if (visitor.kind === 'stranger') return undefined
+  const { notice } = await readMemo(visitor)
+  if (notice !== undefined) await updateMemo(visitor, { notice: undefined })
+  return notice
+}

@@ -1,0 +1,120 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Account } from '../accounts/account.js'
+import type { Session, SignInMethod } from '../accounts/session.js'
+import {
+  isSeenAnew,
+  mintSessionSecret,
+  sessionDigest,
+  sessionEnd,
+  sessionHorizon,
+  type SessionLimits,
+} from '../accounts/session.js'
+import type { Actor } from '../audit/event.js'
+import { THE_GATE } from '../audit/event.js'
+import { MINUTE } from '../clock.js'
+import type { HttpExchange } from '../http.js'
+import type { Cookies } from './cookies.js'
+import type { WebOptions, WebStores } from './options.js'
+
+/** Somebody who is signed in. */
+export type Member = {
+  readonly kind: 'member'
+  readonly account: Account
+  readonly session: Session
+  /** For changes on their behalf. */
+  readonly stores: WebStores
+  /** From when on they need a second factor, and have none yet. */
+  readonly twoFactorDeadline: Date | undefined
+}
+
+/** Somebody whose password was right, and whose second factor is still to come: may do nothing else. */
+export type HalfSignedIn = {
+  readonly kind: 'half-signed-in'
+  readonly account: Account
+  readonly session: Session
+  readonly stores: WebStores
+}
+
+/** Who asks for a page. */
+export type Visitor = { readonly kind: 'stranger' } | HalfSignedIn | Member
+
+/** Finds out whose session a request belongs to. A block, or the end of the session, counts at once. */
+export async function identifyVisitor(
+  request: FastifyRequest,
+  cookies: Cookies,
+  options: WebOptions,
+): Promise<Visitor> {
+  const secret = cookies.session(request)
+  if (secret === undefined) return { kind: 'stranger' }
+  const session = await options.sessions.findByDigest(sessionDigest(secret))
+  const now = options.access.now()
+  if (session === undefined || sessionEnd(session, await sessionLimits(options)) <= now) return { kind: 'stranger' }
+  const account = await options.accounts.find(session.accountId)
+  if (account?.state !== 'active') return { kind: 'stranger' }
+  const stores = options.as(actorOf(request.exchange, account))
+  if (session.signedInBy === null) return { kind: 'half-signed-in', account, session, stores }
+  request.exchange.record.user = account.username
+  const { ip } = request.exchange
+  // That it was seen is no reason to fail: another writer may be at work.
+  if (isSeenAnew(session, ip, now)) await options.sessions.touch(session.id, ip, now).catch(options.onError)
+  return {
+    kind: 'member',
+    account,
+    session,
+    stores,
+    twoFactorDeadline: await options.access.twoFactorDeadline(account),
+  }
+}
+
+/**
+ * Begins a session with a new secret, which a browser that somebody prepared does not know (session fixation); the one
+ * that the request came with, if any, ends.
+ *
+ * @param by how they signed in; `null`: the second factor is still to come
+ */
+export async function beginSession(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  account: Account,
+  by: SignInMethod | null,
+  cookies: Cookies,
+  options: WebOptions,
+): Promise<Session> {
+  const { visitor, exchange } = request
+  const stores = options.as(actorOf(exchange, account))
+  if (visitor.kind !== 'stranger') await stores.sessions.end(visitor.account.id, visitor.session.id)
+  const secret = mintSessionSecret()
+  const { ip, userAgent } = actorOf(exchange, account)
+  const session = await stores.sessions.start(
+    { accountId: account.id, digest: sessionDigest(secret), ip: ip ?? '', userAgent, signedInBy: by },
+    sessionHorizon(await sessionLimits(options), options.access.now()),
+  )
+  cookies.beginSession(reply, secret)
+  return session
+}
+
+/** How long sessions last now. */
+export async function sessionLimits({ access }: Pick<WebOptions, 'access'>): Promise<SessionLimits> {
+  return { idle: (await access.settings()).session_expire_delay * MINUTE }
+}
+
+/** Who is signed in. @throws TypeError on a page that is for strangers, too */
+export function memberOf({ visitor }: FastifyRequest): Member {
+  if (visitor.kind !== 'member') throw new TypeError('only members get here')
+  return visitor
+}
+
+const MAX_USER_AGENT = 255
+
+/** Who does something in a browser. */
+export function actorOf({ ip, requestId, request }: HttpExchange, account: Account | undefined): Actor {
+  return {
+    ...THE_GATE,
+    via: 'web',
+    accountId: account?.id ?? null,
+    username: account?.username ?? null,
+    ip,
+    userAgent: request.headers['user-agent']?.slice(0, MAX_USER_AGENT) ?? null,
+    requestId,
+  }
+}
