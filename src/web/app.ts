@@ -12,7 +12,10 @@ import { answerError, PageError } from './errors.js'
 import type { WebOptions } from './options.js'
 import type { Audience } from './pages.js'
 import { homePages } from './pages/home.js'
+import { passwordPages } from './pages/password.js'
+import { sessionPages } from './pages/sessions.js'
 import { signInPages } from './pages/sign-in.js'
+import { twoFactorPages } from './pages/two-factor.js'
 import { SECURITY_HEADERS } from './security-headers.js'
 import { Views } from './views.js'
 import { identifyVisitor } from './visitor.js'
@@ -74,7 +77,8 @@ export async function webPages(options: WebOptions): Promise<Front> {
 
   const pages = app.withTypeProvider<TypeBoxTypeProvider>()
   assets.serve(pages)
-  for (const add of [homePages, signInPages]) add(pages, { ...options, cookies })
+  for (const add of [homePages, signInPages, passwordPages, twoFactorPages, sessionPages])
+    add(pages, { ...options, cookies })
   await app.ready()
   return frontOf(app, exchanges)
 }

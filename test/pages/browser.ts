@@ -1,4 +1,4 @@
-import AxeBuilder from 'axe-core'
+import axe from 'axe-core'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
@@ -69,7 +69,7 @@ export async function inspectPage(t: Test, page: Page, name: string): Promise<vo
 
 /** What axe-core finds, in short. Works where the page's own scripts are off, too. */
 async function violations(page: Page): Promise<string[]> {
-  await page.evaluate(AxeBuilder.source)
+  await page.evaluate(axe.source)
   return await page.evaluate<string[]>(
     `axe.run(document).then(({ violations }) => violations.flatMap(({ id, nodes }) => nodes.map(({ target, failureSummary }) => id + ' ' + target + ' ' + failureSummary)))`,
   )

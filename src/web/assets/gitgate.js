@@ -17,7 +17,7 @@ for (const button of document.querySelectorAll('[data-copy]')) {
   button.hidden = false
   const label = button.textContent
   button.addEventListener('click', async () => {
-    const text = document.getElementById(button.dataset.copy).textContent.trim()
+    const text = document.getElementById(button.dataset.copy).innerText.trim()
     try {
       await navigator.clipboard.writeText(text)
       button.textContent = 'Copied'

@@ -1,0 +1,29 @@
+import type { FastifyRequest } from 'fastify'
+import { Secret } from '../secret.js'
+import { actorOf, memberOf } from './visitor.js'
+import { auditEvent } from '../audit/event.js'
+import type { PageOptions } from './options.js'
+
+/**
+ * Asks a member for the password once more, before a change that would keep its owner out: a session left open, or a stolen
+ * one, must not be enough for it.
+ *
+ * @returns what is wrong with the field `current_password`, or `undefined`
+ */
+export async function confirmedBy(request: FastifyRequest, options: PageOptions): Promise<string | undefined> {
+  const { signIn, recorder, access } = options
+  const { account } = memberOf(request)
+  const { current_password: given } = request.body as { current_password: string }
+  const verdict = await signIn.confirmPassword(account, new Secret(given, 'password'), request.exchange.ip)
+  if (verdict === 'right') return undefined
+  if (verdict === 'busy') return 'The gate is busy checking passwords. Try again in a moment.'
+  const rule = verdict === 'wrong' ? 'wrong password' : 'too many sign-ins'
+  const event = { action: 'auth.refused', decision: 'refused', rule } as const
+  recorder.noteRefusal(auditEvent(actorOf(request.exchange, account), access.now(), event))
+  return verdict === 'wrong' ? 'This is not your password.' : 'Too many wrong passwords. Try again in ten minutes.'
+}
+
+/** A message of ours as a sentence of its own. */
+export function sentence(message: string): string {
+  return `${message.slice(0, 1).toUpperCase()}${message.slice(1)}.`
+}

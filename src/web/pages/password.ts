@@ -1,0 +1,45 @@
+import { Type } from 'typebox'
+import { checkNewPassword } from '../../accounts/password.js'
+import { GitgateError } from '../../errors.js'
+import { checkNoTokenShape } from '../../policies/password-use.js'
+import { Secret } from '../../secret.js'
+import { confirmedBy, sentence } from '../confirmation.js'
+import { say } from '../memo.js'
+import type { PageOptions } from '../options.js'
+import type { Pages } from '../pages.js'
+import { beginSession, memberOf } from '../visitor.js'
+
+const PATH = '/-/user_settings/password'
+const Change = Type.Object({
+  current_password: Type.String(),
+  password: Type.String(),
+  password_confirmation: Type.String(),
+})
+
+/** Changing one's password. */
+export function passwordPages(pages: Pages, options: PageOptions): void {
+  const { access, passwords, cookies } = options
+
+  pages.get(PATH, (_request, reply) => reply.page('password', { errors: {} }))
+
+  pages.post(PATH, { schema: { body: Change } }, async (request, reply) => {
+    const { account, session, stores } = memberOf(request)
+    const password = new Secret(request.body.password, 'password')
+    const wrong = (errors: object) => reply.page('password', { errors }, 422)
+    const problem = await confirmedBy(request, options)
+    if (problem !== undefined) return wrong({ current_password: problem })
+    try {
+      checkNewPassword(password, account)
+      checkNoTokenShape(password, await access.settings())
+    } catch (error) {
+      if (error instanceof GitgateError) return wrong({ password: sentence(error.message) })
+      throw error
+    }
+    if (request.body.password_confirmation !== request.body.password)
+      return wrong({ password_confirmation: 'This is not the same as above.' })
+    await stores.accounts.setPasswordHash(account.id, await passwords.hash(password))
+    const next = await beginSession(request, reply, account, session.signedInBy, cookies, options)
+    await say({ session: next, stores }, 'Your password is changed. You are signed out everywhere else.')
+    return reply.redirect(PATH, 303)
+  })
+}

@@ -1,0 +1,43 @@
+import { Type } from 'typebox'
+import { sessionEnd } from '../../accounts/session.js'
+import { browserName } from '../browser-name.js'
+import { PageError } from '../errors.js'
+import { say } from '../memo.js'
+import type { PageOptions } from '../options.js'
+import type { Pages } from '../pages.js'
+import { memberOf, sessionLimits } from '../visitor.js'
+
+const PATH = '/-/user_settings/active_sessions'
+const Id = Type.Object({ id: Type.Integer({ minimum: 1 }) })
+
+/** Where one is signed in, and ending it. */
+export function sessionPages(pages: Pages, options: PageOptions): void {
+  const { access, sessions } = options
+
+  pages.get(PATH, async (request, reply) => {
+    const { account, session } = memberOf(request)
+    const limits = await sessionLimits(options)
+    const open = (await sessions.list(account.id)).map((one) => ({
+      ...one,
+      browser: browserName(one.userAgent),
+      end: sessionEnd(one, limits),
+      isThis: one.id === session.id,
+    }))
+    return reply.page('sessions', { sessions: open.filter(({ end }) => end > access.now()) })
+  })
+
+  pages.post(`${PATH}/:id/end`, { schema: { params: Id } }, async (request, reply) => {
+    const member = memberOf(request)
+    // Of another account, it is as if there were none.
+    if (!(await member.stores.sessions.end(member.account.id, request.params.id))) throw new PageError('not-found')
+    await say(member, 'That session is ended.')
+    return reply.redirect(PATH, 303)
+  })
+
+  pages.post(`${PATH}/end_others`, async (request, reply) => {
+    const member = memberOf(request)
+    await member.stores.sessions.endOthers(member.account.id, member.session.id)
+    await say(member, 'You are signed out everywhere else.')
+    return reply.redirect(PATH, 303)
+  })
+}
