@@ -15,6 +15,8 @@ const TYPES: Readonly<Record<string, string>> = {
   '.js': 'text/javascript; charset=utf-8',
   '.svg': 'image/svg+xml',
 }
+/** All style sheets, as one. */
+const STYLES = 'gitgate.css'
 const YEAR = 31_536_000
 
 /** Style sheets, scripts and images, held in memory. */
@@ -24,15 +26,20 @@ export class Assets {
 
   constructor() {
     const folder = webFolder('assets')
-    for (const name of readdirSync(folder)) {
-      const type = TYPES[extname(name)]
-      if (type === undefined) continue
-      const bytes = readFileSync(`${folder}/${name}`)
-      // The path changes with the bytes, so what a browser keeps is never out of date.
-      const path = `${ASSETS}${hash('sha256', bytes, 'hex').slice(0, 16)}/${name}`
-      this.#paths.set(name, path)
-      this.#bytes.set(path, { type, bytes })
-    }
+    const names = readdirSync(folder).sort()
+    const read = (name: string): Buffer => readFileSync(`${folder}/${name}`)
+    for (const name of names) if (!name.endsWith('.css')) this.#add(name, read(name))
+    // In the order of their numbers: what comes later may say more exactly what came before.
+    this.#add(STYLES, Buffer.concat(names.filter((name) => name.endsWith('.css')).map(read)))
+  }
+
+  #add(name: string, bytes: Buffer): void {
+    const type = TYPES[extname(name)]
+    if (type === undefined) throw new TypeError(`${name} is of no type that pages use`)
+    // The path changes with the bytes, so what a browser keeps is never out of date.
+    const path = `${ASSETS}${hash('sha256', bytes, 'hex').slice(0, 16)}/${name}`
+    this.#paths.set(name, path)
+    this.#bytes.set(path, { type, bytes })
   }
 
   /** @returns the path of an asset. @throws TypeError for one that is not there */
