@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import t from 'tap'
 import { GitClient } from './acceptance/git-client.js'
 import { GitgateCli } from './acceptance/gitgate-process.js'
+import { http } from './acceptance/http-client.js'
 import { temporaryFolder } from './acceptance/temporary-folder.js'
 
 const root = join(import.meta.dirname, '..', '..')
@@ -35,5 +36,9 @@ t.test('the tarball of npm pack runs with nothing but its dependencies', async (
   t.match(await cli.ask(['--version']), /^\d+\.\d+\.\d+$/)
   const gate = await cli.serve(t, ['quickstart', '--port', '0'])
   const line = /^git clone (\S+)$/m.exec(gate.said.stdout)?.[1] ?? ''
+  const page = await http(gate.url, '/users/sign_in', { headers: { Accept: 'text/html' } })
+  t.match(page.body, '<h1>Sign in</h1>', 'with the templates of the pages')
+  const style = /href="([^"]+\.css)"/.exec(page.body)?.[1] ?? ''
+  t.equal((await http(gate.url, style)).status, 200, 'and their style sheets')
   t.ok(await new GitClient(folder, 'newcomer').clone(line, 'sample'))
 })

@@ -94,8 +94,7 @@ export function signInPages(pages: Pages, options: PageOptions): void {
     const { visitor } = request
     if (visitor.kind !== 'stranger') await visitor.stores.sessions.end(visitor.account.id, visitor.session.id)
     cookies.endSession(reply)
-    // What the browser keeps of these pages goes, too.
-    return reply.header('Clear-Site-Data', '"cache", "storage"').redirect(`${SIGN_IN}?from=sign_out`, 303)
+    return reply.redirect(`${SIGN_IN}?from=sign_out`, 303)
   })
 }
 
