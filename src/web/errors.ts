@@ -1,5 +1,5 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
-import { GitgateError } from '../errors.js'
+import { GitgateError, hasSystemCode } from '../errors.js'
 import type { WebOptions } from './options.js'
 
 /** Why there is a page of its own instead of what was asked for. */
@@ -58,6 +58,8 @@ function problemOf(error: unknown): PageProblem {
     if (error.code === 'store') return 'unavailable'
     return ['invalid', 'conflict', 'forbidden'].includes(error.code) ? 'refused' : 'failed'
   }
+  // Another program writes for longer than a server may wait.
+  if (hasSystemCode(error, 'SQLITE_BUSY')) return 'unavailable'
   const { validation, statusCode = 500 } = error as Partial<FastifyError>
   if (validation !== undefined) return 'unreadable'
   if (statusCode === 413) return 'too-large'
