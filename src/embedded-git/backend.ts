@@ -136,7 +136,7 @@ function outcomeOf(
  */
 function faultOf(phase: GitRequest['phase'], stderr: string): Fault {
   const isOurs =
-    /not a git repository|unable to|permission denied|no space|ownership|corrupt|cannot|could not|failed to/i
+    /not (?:appear to be )?a git repository|unable to|permission denied|no space|ownership|corrupt|cannot|could not|failed to/i
   return phase === 'exchange' && stderr !== '' && !isOurs.test(stderr) ? 'request' : 'backend'
 }
 

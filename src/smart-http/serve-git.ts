@@ -70,5 +70,5 @@ async function serveAdvertisement(admitted: Admitted): Promise<void> {
       ? await backend.creation.serveUnborn(request, git)
       : await backend.serve(request, git)
   exchange.record.backend_ms = millisecondsSince(started)
-  conclude(outcome, end, admitted)
+  conclude(outcome, { end }, admitted)
 }
