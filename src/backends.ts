@@ -5,6 +5,7 @@ import type { Config, UpstreamConfig } from './config.js'
 import { embeddedGit, emptyRepositoryIn } from './embedded-git/backend.js'
 import { findGit } from './embedded-git/git-program.js'
 import { RepositoryFolder } from './embedded-git/repository-folder.js'
+import { Starter } from './embedded-git/starter.js'
 import { GitgateError, messageOf } from './errors.js'
 import type { Logger } from './log.js'
 import type { ReadinessCheck } from './operations.js'
@@ -78,7 +79,9 @@ export function cacheFolderIn(dataFolder: string): string {
 }
 
 async function openEmbedded(config: Config, { log, access }: BackendNeeds): Promise<OpenBackend> {
-  const git = await findGit(config.git)
+  const program = await findGit(config.git)
+  const starter = await Starter.open((error) => log.warn({ err: error }, 'what starts git has ended; it is begun anew'))
+  const git = { ...program, start: starter.start }
   const folder = new RepositoryFolder(config.repos)
   const removed = await folder.tidy()
   if (removed > 0) log.info({ removed }, 'removed what pushes that were killed had left')
@@ -94,7 +97,7 @@ async function openEmbedded(config: Config, { log, access }: BackendNeeds): Prom
     description: { repositories: folder.root, git: git.version },
     listRepositories: () => folder.list(),
     check: { name: 'repositories', check: () => Promise.resolve(folder.isUsable()) },
-    close: () => undefined,
+    close: () => starter.close(),
   }
 }
 
