@@ -8,6 +8,7 @@ import { RepositoryFolder } from './embedded-git/repository-folder.js'
 import { Starter } from './embedded-git/starter.js'
 import { GitgateError, messageOf } from './errors.js'
 import type { Logger } from './log.js'
+import type { BackendCounts } from './metrics.js'
 import type { ReadinessCheck } from './operations.js'
 import type { Backend } from './protocol/backend.js'
 import type { RepositoryPath } from './protocol/repository-path.js'
@@ -32,8 +33,12 @@ export type OpenBackend = {
   readonly description: Readonly<Record<string, string>>
   readonly listRepositories: () => readonly RepositoryPath[]
   readonly check: ReadinessCheck
+  /** What it has done, and does. */
+  readonly counts: () => BackendCounts
   readonly close: () => void
 }
+
+type Uncounted = Omit<OpenBackend, 'counts'>
 
 /** What a backend is made of beside the configuration. */
 export type BackendNeeds = {
@@ -50,7 +55,12 @@ export async function openBackend(config: Config, needs: BackendNeeds): Promise<
   const open = config.upstream === undefined ? await openEmbedded(config, needs) : openUpstream(config.upstream, needs)
   const { total, perRepository, waiting } = config.queue
   // What comes from the cache needs no turn.
-  const inTurn = { ...open, backend: queued(open.backend, lanesOf(total, perRepository, waiting)) }
+  const lanes = lanesOf(total, perRepository, waiting)
+  const counts = (): BackendCounts => ({
+    runs: { refs: lanes.refs.counts, packs: lanes.packs.counts, pushes: lanes.pushes.counts },
+    cache: undefined,
+  })
+  const inTurn = { ...open, backend: queued(open.backend, lanes), counts }
   return config.shield ? withShield(inTurn, config, needs) : inTurn
 }
 
@@ -65,6 +75,7 @@ function withShield(open: OpenBackend, config: Config, { log }: BackendNeeds): O
   return {
     ...open,
     backend: shielded(open.backend, shelf, config.upstreamSameForAll),
+    counts: () => ({ ...open.counts(), cache: shelf.counts }),
     close: () => {
       desk.close()
       shelf.close()
@@ -78,7 +89,7 @@ export function cacheFolderIn(dataFolder: string): string {
   return join(dataFolder, 'cache')
 }
 
-async function openEmbedded(config: Config, { log, access }: BackendNeeds): Promise<OpenBackend> {
+async function openEmbedded(config: Config, { log, access }: BackendNeeds): Promise<Uncounted> {
   const program = await findGit(config.git)
   const starter = await Starter.open((error) => log.warn({ err: error }, 'what starts git has ended; it is begun anew'))
   const git = { ...program, start: starter.start }
@@ -101,7 +112,7 @@ async function openEmbedded(config: Config, { log, access }: BackendNeeds): Prom
   }
 }
 
-function openUpstream(config: UpstreamConfig, { baseUrl, pseudonym }: BackendNeeds): OpenBackend {
+function openUpstream(config: UpstreamConfig, { baseUrl, pseudonym }: BackendNeeds): Uncounted {
   const { url, authorization, headersTimeout } = config
   const connections = openConnections(url.protocol === 'https:')
   const backend = upstream({
