@@ -40,6 +40,7 @@ export async function embeddedGit({
     const maxInputSize = request.service === 'git-receive-pack' ? await receiveMaxInputSize() : null
     const isAdvertisement = request.phase === 'advertisement'
     return await runGit({
+      start: git.start,
       program: git.path,
       args: serviceArguments(request, repository, maxInputSize, exchange.fastForwardOnly === true),
       env: { ...gitEnvironment(), ...requesterEnvironment(exchange) },

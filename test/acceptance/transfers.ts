@@ -112,3 +112,11 @@ export function commandOf(pid: number): string {
     return ''
   }
 }
+
+/** The processes that a process has started and that live. */
+export function childrenOf(pid: number | undefined): number[] {
+  return readFileSync(`/proc/${pid ?? 0}/task/${pid ?? 0}/children`, 'utf8')
+    .split(' ')
+    .filter(Boolean)
+    .map(Number)
+}
