@@ -94,6 +94,7 @@ export class Access {
   /**
    * Decides whether somebody may do what a Git request asks for.
    *
+   * @param epoch that the identity holds for
    * @returns beside the decision, whether the repository's name is one of ours and may be logged: any other is just a
    *   text from outside, perhaps a secret pasted into an address
    */
@@ -101,9 +102,10 @@ export class Access {
     request: GitRequest,
     identity: Identity,
     backend: Pick<Backend, 'find' | 'creation'>,
+    epoch: number,
   ): Promise<{ readonly decision: Decision; readonly isNameKnown: boolean }> {
     const { memory, ownsGroup } = this.#options
-    const snapshot = await memory.current()
+    const snapshot = await memory.at(epoch)
     const { repository } = request
     const found = await backend.find(repository)
     const isFirstPush = found === 'missing' && abilityOf(request) === 'write'
