@@ -48,7 +48,7 @@ export function addTokenReportCommands(group: Command, context: CliContext): voi
       withStore(context, async (cli) => {
         const token = await requireReported(cli, id)
         const since = options.since === undefined ? token.createdAt : parseSince('--since', options.since, cli.clock())
-        const report = await reportOn(cli.store.audit, await familyOf(cli, token), since)
+        const report = await reportOn(cli.store.audit, await cli.store.tokens.family(token.id), since)
         if (options.json === true) cli.output.json(entityOf(token, since, report))
         else show(cli, token, since, report)
       }),
@@ -56,10 +56,7 @@ export function addTokenReportCommands(group: Command, context: CliContext): voi
 }
 
 /** What a report is about: a token, or what the trail still knows of one that went with its account. */
-type Reported = Pick<PersonalAccessToken, 'id' | 'name' | 'createdAt'> & {
-  readonly userId: number | undefined
-  readonly owner: string
-}
+type Reported = Pick<PersonalAccessToken, 'id' | 'name' | 'createdAt'> & { readonly owner: string }
 
 async function requireReported(cli: OpenCli, id: string): Promise<Reported> {
   const number = requireId(id)
@@ -70,20 +67,13 @@ async function requireReported(cli: OpenCli, id: string): Promise<Reported> {
   if (first === undefined) return await requireToken(cli, id).then((found) => ({ ...found, owner: '?' }))
   const { name, owner } = first.details ?? {}
   const text = (value: unknown): string => (typeof value === 'string' ? value.replace(/^user:/, '') : '?')
-  return { id: number, name: text(name), createdAt: first.at, userId: undefined, owner: text(owner) }
-}
-
-/** A token and those that were derived from it. */
-async function familyOf({ store }: OpenCli, { id, userId }: Pick<Reported, 'id' | 'userId'>): Promise<number[]> {
-  if (userId === undefined) return [id]
-  const derived = (await store.tokens.list({ userId })).filter(({ parentId }) => parentId === id)
-  return [id, ...derived.map((token) => token.id)]
+  return { id: number, name: text(name), createdAt: first.at, owner: text(owner) }
 }
 
 async function adviseOn(cli: OpenCli, token: PersonalAccessToken): Promise<Advice[]> {
   const now = cli.clock()
   const since = new Date(now.getTime() - ADVICE_DAYS * DAY)
-  const { repositories } = await reportOn(cli.store.audit, await familyOf(cli, token), since)
+  const { repositories } = await reportOn(cli.store.audit, await cli.store.tokens.family(token.id), since)
   const observed = {
     reach: await reachOf(cli, token),
     used: {

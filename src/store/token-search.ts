@@ -58,6 +58,7 @@ function conditions(eb: Tokens, query: TokenQuery, now: number, enforceExpiry: b
     query.search === undefined
       ? undefined
       : sql<SqlBool>`instr(unicode_lower(name), ${query.search.toLowerCase()}) > 0`,
+    query.text === undefined ? undefined : mentions(query.text.toLowerCase()),
     query.createdAfter && eb('created_at', '>=', query.createdAfter.getTime()),
     query.createdBefore && eb('created_at', '<=', query.createdBefore.getTime()),
     query.lastUsedAfter && eb('last_used_at', '>=', query.lastUsedAfter.getTime()),
@@ -66,4 +67,15 @@ function conditions(eb: Tokens, query: TokenQuery, now: number, enforceExpiry: b
     query.expiresBefore && eb('expires_at', '<', query.expiresBefore.getTime()),
   ]
   return wanted.filter((condition) => condition !== undefined)
+}
+
+/** Whether a token has a text in what people see of it. */
+function mentions(text: string): Expression<SqlBool> {
+  const inside = (column: 'scopes' | 'repositories' | 'refs', value: string): Expression<SqlBool> =>
+    sql`EXISTS (SELECT 1 FROM json_each(${sql.ref(column)}) WHERE instr(unicode_lower(${sql.raw(value)}), ${text}) > 0)`
+  return sql`(instr(unicode_lower(name), ${text}) > 0
+    OR instr(unicode_lower(coalesce(description, '')), ${text}) > 0
+    OR ${inside('scopes', 'value')}
+    OR ${inside('repositories', 'value')}
+    OR ${inside('refs', "value ->> 'pattern'")})`
 }

@@ -36,6 +36,11 @@ export function tokenStore(queries: Queries, trail: Trail): TokenStore {
       return rows.map(tokenFrom)
     },
 
+    async family(id) {
+      const derived = queries.selectFrom('personal_access_tokens').select('id').where('parent_id', '=', id)
+      return [id, ...(await derived.execute()).map((row) => row.id)]
+    },
+
     search: (query, now, enforceExpiry) => searchTokens(queries, query, now, enforceExpiry),
 
     revoke: (id, now, rule) =>

@@ -70,6 +70,8 @@ export interface TokenStore {
   find(id: number): Promise<PersonalAccessToken | undefined>
   findByDigest(digest: Secret): Promise<PersonalAccessToken | undefined>
   list(filter: TokenFilter): Promise<PersonalAccessToken[]>
+  /** The numbers of a token and of those that were derived from it. */
+  family(id: number): Promise<number[]>
   /** A page of those that a query asks for. @param enforceExpiry the setting `enforce_pat_expiration` */
   search(query: TokenQuery, now: Date, enforceExpiry: boolean): Promise<TokenPage>
   /**

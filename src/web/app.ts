@@ -11,10 +11,13 @@ import { Cookies, isCsrfToken } from './cookies.js'
 import { answerError, PageError } from './errors.js'
 import type { WebOptions } from './options.js'
 import type { Audience } from './pages.js'
+import { endTokenPages } from './pages/end-token.js'
 import { homePages } from './pages/home.js'
+import { newTokenPages } from './pages/new-token.js'
 import { passwordPages } from './pages/password.js'
 import { sessionPages } from './pages/sessions.js'
 import { signInPages } from './pages/sign-in.js'
+import { tokenPages } from './pages/tokens.js'
 import { twoFactorPages } from './pages/two-factor.js'
 import { SECURITY_HEADERS } from './security-headers.js'
 import { Views } from './views.js'
@@ -77,7 +80,8 @@ export async function webPages(options: WebOptions): Promise<Front> {
 
   const pages = app.withTypeProvider<TypeBoxTypeProvider>()
   assets.serve(pages)
-  for (const add of [homePages, signInPages, passwordPages, twoFactorPages, sessionPages])
+  const account = [signInPages, passwordPages, twoFactorPages, sessionPages]
+  for (const add of [homePages, ...account, tokenPages, newTokenPages, endTokenPages])
     add(pages, { ...options, cookies })
   await app.ready()
   return frontOf(app, exchanges)
