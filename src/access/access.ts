@@ -13,7 +13,7 @@ import { commandKind } from '../protocol/push-head.js'
 import type { RefVerb } from '../tokens/restriction.js'
 import { reaches } from '../tokens/restriction.js'
 import type { Spent } from '../tokens/budget.js'
-import { formatSize } from '../tokens/budget.js'
+import { describeExcess } from '../tokens/budget.js'
 import type { PersonalAccessToken, TokenStore } from '../tokens/token.js'
 import type { Authentication, Identity, TokenVerdict } from './authenticate.js'
 import { accountOf, authenticate, identifyToken, reidentify } from './authenticate.js'
@@ -216,11 +216,7 @@ export class Access {
   async spend(identity: Identity, amount: Spent): Promise<string | undefined> {
     if (identity.kind !== 'token') return undefined
     const spending = await this.#options.budgets.spend(identity.token.id, amount)
-    if (spending.kind === 'spent') return undefined
-    const { token, part, limit } = spending
-    return part === 'pushes'
-      ? `token "${token}" has used up its budget of ${limit} ${limit === 1 ? 'push' : 'pushes'}`
-      : `this push goes beyond the budget of token "${token}": ${formatSize(limit)} in all its pushes`
+    return spending.kind === 'spent' ? undefined : describeExcess(spending)
   }
 
   /** What whoever makes a request is to be told beside its answer, or `undefined`. @param baseUrl of this gate */
