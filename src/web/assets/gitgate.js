@@ -15,7 +15,7 @@ for (const menu of document.querySelectorAll('details[data-menu]')) {
 // Buttons that copy: data-copy names the element whose text is meant.
 for (const button of document.querySelectorAll('[data-copy]')) {
   button.hidden = false
-  const label = button.textContent
+  const label = [...button.childNodes]
   button.addEventListener('click', async () => {
     const text = document.getElementById(button.dataset.copy).innerText.trim()
     try {
@@ -24,7 +24,7 @@ for (const button of document.querySelectorAll('[data-copy]')) {
     } catch {
       button.textContent = 'Select it and copy'
     }
-    setTimeout(() => (button.textContent = label), 2_000)
+    setTimeout(() => button.replaceChildren(...label), 2_000)
   })
 }
 
