@@ -40,6 +40,8 @@ export type Exchange = {
    * For a push: of branches, only fast-forwards are to be taken. Only where the backend {@link Backend.checksFastForward}.
    */
   readonly fastForwardOnly?: boolean
+  /** Whether the answer may be given to others who ask the same, and nobody's name is in it. */
+  readonly isShared?: boolean
   /** Aborted when the client has left. Whatever the backend runs for this exchange must then end. */
   readonly signal: AbortSignal
   /**
