@@ -22,7 +22,7 @@ import type { Decision } from './decide.js'
 import { abilityOf, decide } from './decide.js'
 import type { RefDecision } from './decide-ref.js'
 import { decideRef, stricter } from './decide-ref.js'
-import type { Role } from './grant.js'
+import type { Grant, Role } from './grant.js'
 import { standing } from './grant.js'
 import type { AccessMemory } from './memory.js'
 import { expiryNotice } from './notice.js'
@@ -40,6 +40,15 @@ export type AccessOptions = {
   readonly budgets: Pick<TokenStore, 'spend'>
   /** Told of every token that was used. */
   readonly onTokenUse: (token: PersonalAccessToken, ip: string, now: Date) => void
+}
+
+/** What an account reaches. */
+export type Reach = {
+  readonly roleOn: (repository: RepositoryPath) => Role | 'none'
+  /** Those that count for the account. */
+  readonly grants: readonly Grant[]
+  /** Whether it is also admin of the group of its own name. */
+  readonly ownsGroup: boolean
 }
 
 /** The two questions about each request: who is it, and may they. */
@@ -83,12 +92,18 @@ export class Access {
     return verdict
   }
 
-  /** The role that an account has on a repository, narrowed by the limits of a token. */
-  async roleOn(repository: RepositoryPath, account: Account, token: PersonalAccessToken): Promise<Role | 'none'> {
+  /** What an account reaches. @param token whose limits narrow it */
+  async reachOf(account: Account, token?: Pick<PersonalAccessToken, 'restrictions'>): Promise<Reach> {
     const { memory, ownsGroup } = this.#options
-    const snapshot = await memory.current()
-    if (!reaches(token.restrictions, repository)) return 'none'
-    return standing(account, await snapshot.grantsOf(account), repository, ownsGroup).role
+    const grants = await (await memory.current()).grantsOf(account)
+    return {
+      roleOn: (repository) =>
+        token === undefined || reaches(token.restrictions, repository)
+          ? standing(account, grants, repository, ownsGroup).role
+          : 'none',
+      grants: grants.map(({ grant }) => grant),
+      ownsGroup,
+    }
   }
 
   /**

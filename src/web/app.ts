@@ -11,8 +11,9 @@ import { Cookies, isCsrfToken } from './cookies.js'
 import { answerError, PageError } from './errors.js'
 import type { WebOptions } from './options.js'
 import type { Audience } from './pages.js'
-import { homePages } from './pages/home.js'
+
 import { passwordPages } from './pages/password.js'
+import { repositoryPages } from './pages/repositories.js'
 import { sessionPages } from './pages/sessions.js'
 import { signInPages } from './pages/sign-in.js'
 import { twoFactorPages } from './pages/two-factor.js'
@@ -77,7 +78,7 @@ export async function webPages(options: WebOptions): Promise<Front> {
 
   const pages = app.withTypeProvider<TypeBoxTypeProvider>()
   assets.serve(pages)
-  for (const add of [homePages, signInPages, passwordPages, twoFactorPages, sessionPages])
+  for (const add of [repositoryPages, signInPages, passwordPages, twoFactorPages, sessionPages])
     add(pages, { ...options, cookies })
   await app.ready()
   return frontOf(app, exchanges)

@@ -9,8 +9,9 @@ import type { ApiOptions } from './options.js'
  */
 export async function visibleProjects(options: ApiOptions, { account, token }: Caller, minLevel = 0) {
   const projects: ReturnType<typeof projectEntity>[] = []
+  const { roleOn } = await options.access.reachOf(account, token)
   for (const path of options.listRepositories()) {
-    const role = await options.access.roleOn(path, account, token)
+    const role = roleOn(path)
     if (role !== 'none') projects.push(projectEntity(path, role, options.baseUrl()))
   }
   return projects.filter(({ permissions }) => permissions.project_access.access_level >= minLevel)
