@@ -38,3 +38,8 @@ export function groupsOf(path: RepositoryPath): RepositoryPath[] {
   const segments = path.split('/')
   return segments.slice(1).map((_, index) => segments.slice(0, index + 1).join('/') as RepositoryPath)
 }
+
+/** Whether a name is that of a repository, or of a group in which there are some. */
+export function isNameOfGroup(name: string, repositories: readonly RepositoryPath[]): boolean {
+  return repositories.some((path) => path === name || path.startsWith(`${name}/`))
+}

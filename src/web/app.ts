@@ -13,6 +13,7 @@ import type { WebOptions } from './options.js'
 import type { Audience } from './pages.js'
 
 import { passwordPages } from './pages/password.js'
+import { adminPages } from './pages/admin/pages.js'
 import { repositoryPages } from './pages/repositories.js'
 import { sessionPages } from './pages/sessions.js'
 import { signInPages } from './pages/sign-in.js'
@@ -78,7 +79,7 @@ export async function webPages(options: WebOptions): Promise<Front> {
 
   const pages = app.withTypeProvider<TypeBoxTypeProvider>()
   assets.serve(pages)
-  for (const add of [repositoryPages, signInPages, passwordPages, twoFactorPages, sessionPages])
+  for (const add of [repositoryPages, signInPages, passwordPages, twoFactorPages, sessionPages, adminPages])
     add(pages, { ...options, cookies })
   await app.ready()
   return frontOf(app, exchanges)
