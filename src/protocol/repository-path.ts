@@ -1,3 +1,6 @@
+import { GitgateError } from '../errors.js'
+import { printable } from '../printable.js'
+
 declare const brand: unique symbol
 
 /**
@@ -20,6 +23,20 @@ const SEGMENT = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/
 export function parseRepositoryPath(text: string): RepositoryPath | undefined {
   if (text.length > MAX_PATH_BYTES) return undefined
   return text.split('/').every(isRepositorySegment) ? (text as RepositoryPath) : undefined
+}
+
+/**
+ * Reads the path of a repository as it is typed, with or without `.git`.
+ *
+ * @throws GitgateError `invalid`
+ */
+export function requireRepositoryPath(text: string): RepositoryPath {
+  const path = parseRepositoryPath(text.replace(/\.git$/, ''))
+  if (path !== undefined) return path
+  throw new GitgateError(
+    'invalid',
+    `"${printable(text)}" is not the path of a repository; write group/name: letters, digits, _ . - in each part, beginning with a letter, a digit or _`,
+  )
 }
 
 /** Whether one segment may stand in a repository's path. */

@@ -7,7 +7,7 @@ const MAX_PAGE = 1_000_000
 const PagedList = { page: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_PAGE })) }
 
 /** A text that a list is filtered by. */
-const FilterText = Type.Optional(Type.String({ maxLength: 1_000 }))
+export const FilterText = Type.Optional(Type.String({ maxLength: 1_000 }))
 
 /** The parameters of a list that has pages and can be searched. */
 export const SearchedList = { ...PagedList, search: FilterText }

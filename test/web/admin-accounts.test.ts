@@ -1,22 +1,11 @@
 // What administrators do to accounts, and what they can't do to themselves.
-import type { Test } from 'tap'
 import t from 'tap'
-import type { World } from '../acceptance/world.js'
-import { createWorld } from '../acceptance/world.js'
 import { enrol } from '../../src/accounts/two-factor.js'
 import { Secret } from '../../src/secret.js'
 import { FormClient } from '../pages/form-client.js'
+import { administration, PASSWORD } from './administration.js'
 
-const PASSWORD = 'correct horse battery'
 const USERS = '/-/admin/users'
-
-async function administration(t: Test): Promise<{ world: World; root: FormClient }> {
-  const world = await createWorld(t)
-  await world.setPassword('root', PASSWORD)
-  const root = new FormClient(world.url)
-  await root.signIn('root', PASSWORD)
-  return { world, root }
-}
 
 /** The usernames in a list. */
 const namesIn = (body: string): string[] =>

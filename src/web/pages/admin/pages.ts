@@ -3,6 +3,9 @@ import type { PageOptions } from '../../options.js'
 import type { Pages } from '../../pages.js'
 import { accountActs } from './account-acts.js'
 import { accountPages } from './accounts.js'
+import { explainPages } from './explain.js'
+import { grantPages } from './grants.js'
+import { protectionPages } from './protections.js'
 
 /** Where the administration is. */
 const ADMIN = '/-/admin'
@@ -15,7 +18,7 @@ export function adminPages(pages: Pages, options: PageOptions): void {
         route.config = { ...route.config, audience: 'administrators' }
       })
       const area = plain.withTypeProvider<TypeBoxTypeProvider>() as Pages
-      for (const add of [accountPages, accountActs]) add(area, options)
+      for (const add of [accountPages, accountActs, grantPages, protectionPages, explainPages]) add(area, options)
       done()
     },
     { prefix: ADMIN },
