@@ -1,5 +1,6 @@
 import type { Expression, ExpressionBuilder, SqlBool } from 'kysely'
 import { sql } from 'kysely'
+import { DAY } from '../clock.js'
 import type { TokenQuery, TokenSort } from '../tokens/query.js'
 import type { TokenPage } from '../tokens/token.js'
 import type { Queries } from './database.js'
@@ -64,6 +65,15 @@ function conditions(eb: Tokens, query: TokenQuery, now: number, enforceExpiry: b
     query.lastUsedBefore && eb('last_used_at', '<=', query.lastUsedBefore.getTime()),
     query.expiresAfter && eb('expires_at', '>=', query.expiresAfter.getTime()),
     query.expiresBefore && eb('expires_at', '<', query.expiresBefore.getTime()),
+    query.neverExpires === undefined ? undefined : eb('expires_at', query.neverExpires ? 'is' : 'is not', null),
+    query.unusedSince && unused(eb, query.unusedSince.getTime()),
+    query.derived === undefined ? undefined : eb('parent_id', query.derived ? 'is not' : 'is', null),
   ]
   return wanted.filter((condition) => condition !== undefined)
+}
+
+function unused(eb: Tokens, since: number): Expression<SqlBool> {
+  // The last use is written at most once a day, so it may be a day later than it says.
+  const notUsed = eb.or([eb('last_used_at', 'is', null), eb('last_used_at', '<', since - DAY)])
+  return eb.and([eb('created_at', '<', since), notUsed])
 }

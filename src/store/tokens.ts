@@ -7,7 +7,7 @@ import type { AddIp, NewToken, PersonalAccessToken, TokenStore, TokenUse } from 
 import type { Queries } from './database.js'
 import { atomically, moveSecurityEpoch } from './database.js'
 import { inheritAddresses, noteAddress } from './token-addresses.js'
-import { TOKEN_COLUMNS, tokenFrom } from './token-row.js'
+import { BRIEF_COLUMNS, briefTokenFrom, TOKEN_COLUMNS, tokenFrom } from './token-row.js'
 import { searchTokens } from './token-search.js'
 import { tellEnd, tellIssue, tellRotation } from './token-trail.js'
 import type { Trail } from './trail.js'
@@ -30,10 +30,16 @@ export function tokenStore(queries: Queries, trail: Trail): TokenStore {
       return row === undefined ? undefined : tokenFrom(row)
     },
 
-    async list({ userId }) {
-      const query = userId === undefined ? select() : select().where('user_id', '=', userId)
+    async list({ userId, parentId }) {
+      const ofUser = userId === undefined ? select() : select().where('user_id', '=', userId)
+      const query = parentId === undefined ? ofUser : ofUser.where('parent_id', '=', parentId)
       const rows = await query.orderBy('id').execute()
       return rows.map(tokenFrom)
+    },
+
+    async listBriefly() {
+      const rows = await queries.selectFrom('personal_access_tokens').select(BRIEF_COLUMNS).orderBy('id').execute()
+      return rows.map(briefTokenFrom)
     },
 
     search: (query, now, enforceExpiry) => searchTokens(queries, query, now, enforceExpiry),

@@ -62,7 +62,8 @@ export async function webPages(options: WebOptions): Promise<Front> {
     if (elsewhere !== undefined) return reply.redirect(elsewhere, 303)
   })
   app.addHook('preValidation', (request, _reply, done) => {
-    if (['GET', 'HEAD'].includes(request.method)) {
+    // Where nothing is, nothing can be forged; what is hidden from somebody is answered like it.
+    if (request.is404 || ['GET', 'HEAD'].includes(request.method)) {
       done()
       return
     }

@@ -2,6 +2,8 @@
 import type { Page } from 'playwright-core'
 import type { Test } from 'tap'
 import t from 'tap'
+import { DAY } from '../../src/clock.js'
+import { parseRestrictions } from '../../src/tokens/restriction.js'
 import { inspectPage, NO_BROWSER, signIn, startBrowser, visit } from '../pages/browser.js'
 import type { World } from './world.js'
 import { createWorld } from './world.js'
@@ -133,4 +135,101 @@ atTheDesk('grants, protected refs, and what comes of them', async (t, { world, p
   await page.getByRole('link', { name: /^End/ }).click()
   await click('End the protection')
   t.match(await said(), 'is not protected any more.')
+})
+
+atTheDesk('settings, with a look at whom a change concerns', async (t, { world, page, inspect, said, click }) => {
+  await world.issue('alice', ['api'], { name: 'nightly builds' })
+  await world.issue('mallory', ['api'], { name: 'old laptop' })
+  await page.goto('/-/admin/application_settings')
+  await inspect('settings')
+  await page.getByLabel('max_personal_access_token_lifetime').fill('many')
+  await click('Review the change')
+  t.match(await page.textContent('main'), 'It takes a whole number from 1 to 36500')
+  await inspect('settings-wrong')
+  await page.getByLabel('max_personal_access_token_lifetime').fill('90')
+  await page.getByLabel('require_two_factor_authentication').selectOption('on')
+  await page.getByLabel('two_factor_grace_period').fill('14')
+  await click('Review the change')
+  t.match(await page.textContent('main'), '2 tokens live longer than that')
+  await inspect('settings-review')
+  t.equal((await world.store.settings.list()).size, 0)
+  await click('Change it')
+  t.match(await said(), 'max_personal_access_token_lifetime is 90 now')
+})
+
+atTheDesk('the audit trail', async (t, { world, page, inspect, said, click }) => {
+  await world.issue('alice', ['api'], { name: 'nightly builds' })
+  await world.grant('alice', 'write', 'team/**')
+  await page.goto('/-/admin/audit_logs')
+  await inspect('audit')
+  await page.getByLabel('User').fill('alice')
+  await page.getByLabel('Action').selectOption('token.created')
+  await click('Filter')
+  t.equal(await page.locator('tbody tr').count(), 1)
+  await page.locator('tbody a').click()
+  t.match(await page.textContent('main'), 'nightly builds')
+  await inspect('audit-row')
+  await page.goto('/-/admin/audit_logs?since=soon')
+  await inspect('audit-wrong')
+  await page.goto('/-/admin/audit_logs?user=nobody')
+  await inspect('audit-none')
+  await click('Verify the trail')
+  t.match(await said(), 'rows are as they were written')
+})
+
+atTheDesk("everybody's tokens, impersonation tokens, and the overview", async (t, desk) => {
+  const { world, page, inspect, said, click } = desk
+  const inDays = (days: number) => new Date(world.now.getTime() + days * DAY)
+  await page.goto('/')
+  await page.getByRole('link', { name: 'Administration' }).click()
+  t.match(await page.getByRole('heading', { level: 1 }).textContent(), 'Administration')
+  await inspect('overview-none')
+  await page.goto('/-/admin/users/alice')
+  await page.getByRole('link', { name: 'Impersonation tokens' }).click()
+  await inspect('impersonation-none')
+  await page.getByLabel('Name', { exact: true }).fill('support case 4711')
+  await page.getByLabel('read_repository').check()
+  await page.getByLabel('Only these repositories').fill('team/*')
+  await page.getByLabel('Your own password').fill('not it')
+  await click('Make the token')
+  t.match(await page.textContent('main'), 'This is not your password.')
+  await inspect('impersonation-wrong')
+  t.ok(await page.getByLabel('read_repository').isChecked(), 'what was chosen stays')
+  await page.getByLabel('Your own password').fill(PASSWORD)
+  await click('Make the token')
+  t.match(await said(), /is ready\. It is shown this once\.\s*ggpat-\w{36}/)
+  await inspect('impersonation-made')
+  await page.getByRole('link', { name: 'Revoke support case 4711' }).click()
+  await inspect('impersonation-revoke')
+  await click('Revoke the token')
+  t.match(await said(), 'is revoked.')
+
+  await world.issue('alice', ['api', 'write_repository'], {
+    name: 'laptop',
+    description: 'The old one, under the desk',
+  })
+  await world.issue('alice', ['read_repository'], { name: 'ci-linux', expiry: inDays(5) })
+  await world.issue('mallory', ['write_repository'], {
+    name: 'agent',
+    expiry: inDays(200),
+    restrictions: parseRestrictions(['team/app'], ['agent/*']),
+  })
+  for (const name of ['a', 'b', 'c', 'd']) await world.createRepository(`alice/${name}`)
+  await world.store.tokens.recordUses([{ tokenId: 2, at: world.now, ip: '10.0.3.17' }], (_ips, ip) => [ip])
+  world.advance(2 * DAY)
+  await signIn(page, 'root', PASSWORD)
+  await page.goto('/-/admin')
+  await inspect('overview')
+  await page.getByRole('link', { name: 'active tokens' }).click()
+  t.equal(await page.locator('tbody tr:not(.advice)').count(), 3)
+  await inspect('tokens')
+  await page.getByLabel('Only').selectOption('expiring')
+  await click('Filter')
+  t.match(await page.locator('tbody').textContent(), 'ci-linux')
+  await page.getByRole('link', { name: 'Revoke ci-linux of alice' }).click()
+  await inspect('revoke')
+  await click('Revoke the token')
+  t.match(await said(), 'is revoked.')
+  await page.goto('/-/admin/credentials?search=nothing')
+  await inspect('tokens-none')
 })

@@ -12,6 +12,11 @@ for (const menu of document.querySelectorAll('details[data-menu]')) {
   })
 }
 
+// Where one is shows in a bar that is longer than the window.
+for (const here of document.querySelectorAll('nav [aria-current]')) {
+  here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.offsetLeft
+}
+
 // Buttons that copy: data-copy names the element whose text is meant.
 for (const button of document.querySelectorAll('[data-copy]')) {
   button.hidden = false

@@ -3,9 +3,27 @@ import type { PageOptions } from '../../options.js'
 import type { Pages } from '../../pages.js'
 import { accountActs } from './account-acts.js'
 import { accountPages } from './accounts.js'
+import { auditPages } from './audit.js'
+import { credentialPages } from './credentials.js'
 import { explainPages } from './explain.js'
 import { grantPages } from './grants.js'
+import { impersonationPages } from './impersonation.js'
+import { overviewPages } from './overview.js'
 import { protectionPages } from './protections.js'
+import { settingPages } from './settings.js'
+
+const ADDERS = [
+  overviewPages,
+  accountPages,
+  accountActs,
+  impersonationPages,
+  credentialPages,
+  grantPages,
+  protectionPages,
+  explainPages,
+  settingPages,
+  auditPages,
+] as const
 
 /** Where the administration is. */
 const ADMIN = '/-/admin'
@@ -18,7 +36,7 @@ export function adminPages(pages: Pages, options: PageOptions): void {
         route.config = { ...route.config, audience: 'administrators' }
       })
       const area = plain.withTypeProvider<TypeBoxTypeProvider>() as Pages
-      for (const add of [accountPages, accountActs, grantPages, protectionPages, explainPages]) add(area, options)
+      for (const add of ADDERS) add(area, options)
       done()
     },
     { prefix: ADMIN },
