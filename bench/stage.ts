@@ -10,7 +10,6 @@ import { nodeGitServer } from '../test/backends/node-git-server.js'
 import type { Accounting } from './accounting/account.js'
 import { controlGroups } from './accounting/control-groups.js'
 import { processTree } from './accounting/process-tree.js'
-import type { GateVariant } from './peers/gates.js'
 import { prepareGate, serveHas, startGate } from './peers/gates.js'
 import type { Credentials, NginxUrls } from './peers/nginx.js'
 import { startGitHttpBackend, startProxyPass } from './peers/nginx.js'
@@ -107,10 +106,10 @@ export class Stage {
   }
 
   /** Starts a gate beside the others, for one bench. @param folder a name of its own */
-  async startGate(name: PeerName, folder: string, flags: readonly string[], variant?: GateVariant): Promise<Peer> {
+  async startGate(name: PeerName, folder: string, flags: readonly string[]): Promise<Peer> {
     const cpu = this.accounting.open(folder)
     const own = join(this.folder, folder)
-    const url = await cpu.opening(() => startGate(this.#owner, own, this.#prepared, flags, variant))
+    const url = await cpu.opening(() => startGate(this.#owner, own, this.#prepared, flags))
     return { name, url, cpu }
   }
 

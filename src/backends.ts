@@ -5,8 +5,10 @@ import type { Config, UpstreamConfig } from './config.js'
 import { embeddedGit, emptyRepositoryIn } from './embedded-git/backend.js'
 import { findGit } from './embedded-git/git-program.js'
 import { RepositoryFolder } from './embedded-git/repository-folder.js'
+import { Starter } from './embedded-git/starter.js'
 import { GitgateError, messageOf } from './errors.js'
 import type { Logger } from './log.js'
+import type { BackendCounts } from './metrics.js'
 import type { ReadinessCheck } from './operations.js'
 import type { Backend } from './protocol/backend.js'
 import type { RepositoryPath } from './protocol/repository-path.js'
@@ -31,8 +33,12 @@ export type OpenBackend = {
   readonly description: Readonly<Record<string, string>>
   readonly listRepositories: () => readonly RepositoryPath[]
   readonly check: ReadinessCheck
+  /** What it has done, and does. */
+  readonly counts: () => BackendCounts
   readonly close: () => void
 }
+
+type Uncounted = Omit<OpenBackend, 'counts'>
 
 /** What a backend is made of beside the configuration. */
 export type BackendNeeds = {
@@ -49,7 +55,12 @@ export async function openBackend(config: Config, needs: BackendNeeds): Promise<
   const open = config.upstream === undefined ? await openEmbedded(config, needs) : openUpstream(config.upstream, needs)
   const { total, perRepository, waiting } = config.queue
   // What comes from the cache needs no turn.
-  const inTurn = { ...open, backend: queued(open.backend, lanesOf(total, perRepository, waiting)) }
+  const lanes = lanesOf(total, perRepository, waiting)
+  const counts = (): BackendCounts => ({
+    runs: { refs: lanes.refs.counts, packs: lanes.packs.counts, pushes: lanes.pushes.counts },
+    cache: undefined,
+  })
+  const inTurn = { ...open, backend: queued(open.backend, lanes), counts }
   return config.shield ? withShield(inTurn, config, needs) : inTurn
 }
 
@@ -64,6 +75,7 @@ function withShield(open: OpenBackend, config: Config, { log }: BackendNeeds): O
   return {
     ...open,
     backend: shielded(open.backend, shelf, config.upstreamSameForAll),
+    counts: () => ({ ...open.counts(), cache: shelf.counts }),
     close: () => {
       desk.close()
       shelf.close()
@@ -77,8 +89,10 @@ export function cacheFolderIn(dataFolder: string): string {
   return join(dataFolder, 'cache')
 }
 
-async function openEmbedded(config: Config, { log, access }: BackendNeeds): Promise<OpenBackend> {
-  const git = await findGit(config.git)
+async function openEmbedded(config: Config, { log, access }: BackendNeeds): Promise<Uncounted> {
+  const program = await findGit(config.git)
+  const starter = await Starter.open((error) => log.warn({ err: error }, 'what starts git has ended; it is begun anew'))
+  const git = { ...program, start: starter.start }
   const folder = new RepositoryFolder(config.repos)
   const removed = await folder.tidy()
   if (removed > 0) log.info({ removed }, 'removed what pushes that were killed had left')
@@ -94,11 +108,11 @@ async function openEmbedded(config: Config, { log, access }: BackendNeeds): Prom
     description: { repositories: folder.root, git: git.version },
     listRepositories: () => folder.list(),
     check: { name: 'repositories', check: () => Promise.resolve(folder.isUsable()) },
-    close: () => undefined,
+    close: () => starter.close(),
   }
 }
 
-function openUpstream(config: UpstreamConfig, { baseUrl, pseudonym }: BackendNeeds): OpenBackend {
+function openUpstream(config: UpstreamConfig, { baseUrl, pseudonym }: BackendNeeds): Uncounted {
   const { url, authorization, headersTimeout } = config
   const connections = openConnections(url.protocol === 'https:')
   const backend = upstream({

@@ -75,6 +75,12 @@ export const OPTIONS = {
     'addresses and networks whose X-Forwarded-For counts',
     parseAddressList,
   ),
+  metricsAllow: option(
+    'GITGATE_METRICS_ALLOW',
+    '127.0.0.0/8, ::1',
+    'addresses and networks that may read `/-/metrics`',
+    parseAddressList,
+  ),
   realm: option('GITGATE_REALM', 'GitGate', 'realm that clients are challenged with', realm),
   git: option('GITGATE_GIT', undefined, 'absolute path of git (the first one in PATH)', path),
   logLevel: option('GITGATE_LOG_LEVEL', 'info', LOG_LEVELS.join(', '), logLevel),

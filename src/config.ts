@@ -31,6 +31,7 @@ export type Config = {
   readonly smtp: SmtpServer | undefined
   readonly mailFrom: Mailbox | undefined
   readonly trustedProxies: readonly string[]
+  readonly metricsAllow: readonly string[]
   readonly realm: string
   readonly git: string | undefined
   readonly logLevel: LogLevel
@@ -115,6 +116,7 @@ export function loadConfig(flags: Flags, environment: NodeJS.ProcessEnv, file: s
     smtp: read('smtpUrl'),
     mailFrom: read('mailFrom'),
     trustedProxies: read('trustedProxies'),
+    metricsAllow: read('metricsAllow'),
     realm: read('realm'),
     git: read('git'),
     logLevel: read('logLevel'),

@@ -81,7 +81,7 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
       log.error({ err: error }, 'running transfers were not looked at; will try again')
     },
   )
-  const { backend, served, description, listRepositories, check, close } = await openBackend(config, {
+  const { backend, served, description, listRepositories, check, counts, close } = await openBackend(config, {
     log,
     access,
     baseUrl,
@@ -107,6 +107,11 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
   const rest = onFirstUse(async () => (await import('./api/rest/app.js')).restApi(api))
   const graphql = onFirstUse(async () => (await import('./api/graphql/front.js')).graphqlApi(api))
   const pages = onFirstUse(async () => (await import('./web/app.js')).webPages(web))
+  const metrics = onFirstUse(async () => {
+    const { gateMetrics, metricsFront } = await import('./metrics.js')
+    const registry = gateMetrics(counts)
+    return metricsFront(config.metricsAllow, () => registry.metrics())
+  })
 
   const exactly =
     (...paths: readonly string[]) =>
@@ -122,6 +127,7 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
         check,
       ]),
     },
+    { claims: exactly('/-/metrics'), front: metrics },
     { claims: exactly('/api/graphql'), front: graphql },
     { claims: (path) => path.startsWith('/api/v4/'), front: rest },
     { claims: isGitPath, front: smartHttp({ access, backend, live, audit, baseUrl, realm: config.realm, pseudonym }) },

@@ -14,11 +14,8 @@ export async function prepareGate(folder: string): Promise<Credentials> {
   return { username, password }
 }
 
-/** Another executable than that of this checkout, and what it is told. */
-export type GateVariant = { readonly program: string; readonly env: Readonly<Record<string, string>> }
-
 /**
- * Starts a gate as its users do, or a variant of it.
+ * Starts a gate as its users do.
  *
  * @param prepared the folder of {@link prepareGate}; each gate gets a copy of its own
  * @returns its URL
@@ -28,10 +25,9 @@ export async function startGate(
   folder: string,
   prepared: string,
   flags: readonly string[],
-  variant?: GateVariant,
 ): Promise<string> {
   cpSync(prepared, folder, { recursive: true })
-  return (await cliIn(folder, variant).serve(owner, ['serve', '--port', '0', ...flags])).url
+  return (await cliIn(folder).serve(owner, ['serve', '--port', '0', ...flags])).url
 }
 
 /** Whether `gitgate serve` has an option. */
@@ -39,9 +35,9 @@ export async function serveHas(option: string, folder: string): Promise<boolean>
   return (await cliIn(folder).ask(['serve', '--help'])).includes(option)
 }
 
-function cliIn(folder: string, variant?: GateVariant): GitgateCli {
+function cliIn(folder: string): GitgateCli {
   mkdirSync(folder, { recursive: true })
   // Not the whole 30 seconds: a run that was broken off leaves transfers behind.
-  const env = { GITGATE_SHUTDOWN_TIMEOUT: '1', GITGATE_DATA: join(folder, 'data'), ...variant?.env }
-  return new GitgateCli(folder, env, variant?.program)
+  const env = { GITGATE_SHUTDOWN_TIMEOUT: '1', GITGATE_DATA: join(folder, 'data') }
+  return new GitgateCli(folder, env)
 }

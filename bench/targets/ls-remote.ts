@@ -52,7 +52,11 @@ export async function benchLsRemote(stage: Stage, plan: Plan): Promise<Findings>
 }
 
 /** The bytes of `git ls-remote`: two requests, or one where the server does not speak version 2. */
-async function requestsFor({ url }: Peer, path: string, credentials: Credentials): Promise<readonly Buffer[]> {
+export async function requestsFor(
+  { url }: Pick<Peer, 'url'>,
+  path: string,
+  credentials: Credentials,
+): Promise<readonly Buffer[]> {
   const client = new GitOverHttp(url, path, credentials, 1)
   const speaksVersion2 = await client.speaksVersion2()
   client.close()

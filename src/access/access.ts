@@ -10,9 +10,10 @@ import type { GitRequest } from '../protocol/git-request.js'
 import { isRefName } from '../protocol/ref-name.js'
 import type { PushCommand } from '../protocol/push-head.js'
 import { commandKind } from '../protocol/push-head.js'
+import type { RefVerb } from '../tokens/restriction.js'
 import { reaches } from '../tokens/restriction.js'
 import type { Spent } from '../tokens/budget.js'
-import { formatSize } from '../tokens/budget.js'
+import { describeExcess } from '../tokens/budget.js'
 import type { PersonalAccessToken, TokenStore } from '../tokens/token.js'
 import type { Authentication, Identity, TokenVerdict } from './authenticate.js'
 import { accountOf, authenticate, identifyToken, reidentify } from './authenticate.js'
@@ -21,7 +22,7 @@ import { parseAuthorization } from './credential.js'
 import type { Decision } from './decide.js'
 import { abilityOf, decide } from './decide.js'
 import type { RefDecision } from './decide-ref.js'
-import { decideRef, stricter } from './decide-ref.js'
+import { decideRef, explainRef, stricter } from './decide-ref.js'
 import type { Grant, Role } from './grant.js'
 import { standing } from './grant.js'
 import type { AccessMemory } from './memory.js'
@@ -109,6 +110,7 @@ export class Access {
   /**
    * Decides whether somebody may do what a Git request asks for.
    *
+   * @param epoch that the identity holds for
    * @returns beside the decision, whether the repository's name is one of ours and may be logged: any other is just a
    *   text from outside, perhaps a secret pasted into an address
    */
@@ -116,9 +118,10 @@ export class Access {
     request: GitRequest,
     identity: Identity,
     backend: Pick<Backend, 'find' | 'creation'>,
+    epoch: number,
   ): Promise<{ readonly decision: Decision; readonly isNameKnown: boolean }> {
     const { memory, ownsGroup } = this.#options
-    const snapshot = await memory.current()
+    const snapshot = await memory.at(epoch)
     const { repository } = request
     const found = await backend.find(repository)
     const isFirstPush = found === 'missing' && abilityOf(request) === 'write'
@@ -163,6 +166,18 @@ export class Access {
     })
   }
 
+  /** What an account may do to a ref with a token, verb by verb: `null`, or why not. */
+  async explainRef(
+    repository: RepositoryPath,
+    ref: string,
+    account: Account,
+    token: Pick<PersonalAccessToken, 'name' | 'restrictions'>,
+  ): Promise<Readonly<Record<RefVerb, string | null>>> {
+    const protections = await (await this.#options.memory.current()).protections()
+    const role = (await this.reachOf(account, token)).roleOn(repository)
+    return explainRef(ref, { token, role, repository, protections })
+  }
+
   /**
    * Whether an exchange that was allowed in an earlier security epoch still is. Expiry does not count: what was begun in
    * time may be finished.
@@ -201,11 +216,7 @@ export class Access {
   async spend(identity: Identity, amount: Spent): Promise<string | undefined> {
     if (identity.kind !== 'token') return undefined
     const spending = await this.#options.budgets.spend(identity.token.id, amount)
-    if (spending.kind === 'spent') return undefined
-    const { token, part, limit } = spending
-    return part === 'pushes'
-      ? `token "${token}" has used up its budget of ${limit} ${limit === 1 ? 'push' : 'pushes'}`
-      : `this push goes beyond the budget of token "${token}": ${formatSize(limit)} in all its pushes`
+    return spending.kind === 'spent' ? undefined : describeExcess(spending)
   }
 
   /** What whoever makes a request is to be told beside its answer, or `undefined`. @param baseUrl of this gate */

@@ -11,7 +11,7 @@ import { includes } from './grant.js'
 
 /** Where advice is taken from. */
 export type AdviceSources = {
-  readonly tokens: Pick<TokenStore, 'list'>
+  readonly tokens: Pick<TokenStore, 'family'>
   readonly audit: Pick<AuditStore, 'usage'>
   /** All that there are; `undefined` where another server keeps them. */
   readonly repositories: readonly RepositoryPath[] | undefined
@@ -30,7 +30,7 @@ export async function adviseOn(
   { tokens, audit, repositories, knownSince }: AdviceSources,
   now: Date,
 ): Promise<Advice[]> {
-  const family = [token.id, ...(await tokens.list({ parentId: token.id })).map(({ id }) => id)]
+  const family = await tokens.family(token.id)
   const uses = usesOfRepositories(await audit.usage(family, new Date(now.getTime() - ADVICE_DAYS * DAY)))
   const roles = repositories?.map(roleOn)
   const reach = (role: Role): number => roles?.filter((one) => includes(one, role)).length ?? 0

@@ -6,6 +6,7 @@ export type Usage = {
   readonly action: AuditAction
   readonly decision: AuditDecision
   readonly ip: string | null
+  readonly userAgent: string | null
   readonly count: number
   readonly first: Date
   readonly last: Date
@@ -21,6 +22,14 @@ export type RepositoryUse = {
   readonly pushes: number
   readonly refused: number
   readonly bytesOut: number
+  readonly first: Date
+  readonly last: Date
+}
+
+/** What tokens were used with. */
+export type ProgramUse = {
+  readonly program: string
+  readonly requests: number
   readonly first: Date
   readonly last: Date
 }
@@ -44,6 +53,15 @@ export function usesOfRepositories(usage: readonly Usage[]): RepositoryUse[] {
 export function usesOfAddresses(usage: readonly Usage[]): AddressUse[] {
   return grouped(usage, ({ ip }) => ip).map(([ip, parts]) => ({
     ip,
+    requests: parts.reduce((sum, { count }) => sum + count, 0),
+    ...spanOf(parts),
+  }))
+}
+
+/** What they were made with, the last one first. */
+export function usesOfPrograms(usage: readonly Usage[]): ProgramUse[] {
+  return grouped(usage, ({ userAgent }) => userAgent).map(([program, parts]) => ({
+    program,
     requests: parts.reduce((sum, { count }) => sum + count, 0),
     ...spanOf(parts),
   }))

@@ -46,7 +46,7 @@ export function addTokenReportCommands(group: Command, context: CliContext): voi
       withStore(context, async (cli) => {
         const token = await requireReported(cli, id)
         const since = options.since === undefined ? token.createdAt : sinceOption('--since', options.since, cli.clock())
-        const report = await reportOn(cli.store.audit, await familyOf(cli, token), since)
+        const report = await reportOn(cli.store.audit, await cli.store.tokens.family(token.id), since)
         if (options.json === true) cli.output.json(entityOf(token, since, report))
         else show(cli, token, since, report)
       }),
@@ -55,7 +55,6 @@ export function addTokenReportCommands(group: Command, context: CliContext): voi
 
 /** What a report is about: a token, or what the trail still knows of one that went with its account. */
 type Reported = Pick<PersonalAccessToken, 'id' | 'name' | 'createdAt'> & {
-  readonly userId: number | undefined
   readonly owner: string
 }
 
@@ -68,14 +67,7 @@ async function requireReported(cli: OpenCli, id: string): Promise<Reported> {
   if (first === undefined) return await requireToken(cli, id).then((found) => ({ ...found, owner: '?' }))
   const { name, owner } = first.details ?? {}
   const text = (value: unknown): string => (typeof value === 'string' ? value.replace(/^user:/, '') : '?')
-  return { id: number, name: text(name), createdAt: first.at, userId: undefined, owner: text(owner) }
-}
-
-/** A token and those that were derived from it. */
-async function familyOf({ store }: OpenCli, { id, userId }: Pick<Reported, 'id' | 'userId'>): Promise<number[]> {
-  if (userId === undefined) return [id]
-  const derived = await store.tokens.list({ parentId: id })
-  return [id, ...derived.map((token) => token.id)]
+  return { id: number, name: text(name), createdAt: first.at, owner: text(owner) }
 }
 
 async function advised(cli: OpenCli, token: PersonalAccessToken): Promise<Advice[]> {

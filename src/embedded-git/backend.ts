@@ -40,6 +40,7 @@ export async function embeddedGit({
     const maxInputSize = request.service === 'git-receive-pack' ? await receiveMaxInputSize() : null
     const isAdvertisement = request.phase === 'advertisement'
     return await runGit({
+      start: git.start,
       program: git.path,
       args: serviceArguments(request, repository, maxInputSize, exchange.fastForwardOnly === true),
       env: { ...gitEnvironment(), ...requesterEnvironment(exchange) },
@@ -136,7 +137,7 @@ function outcomeOf(
  */
 function faultOf(phase: GitRequest['phase'], stderr: string): Fault {
   const isOurs =
-    /not a git repository|unable to|permission denied|no space|ownership|corrupt|cannot|could not|failed to/i
+    /not (?:appear to be )?a git repository|unable to|permission denied|no space|ownership|corrupt|cannot|could not|failed to/i
   return phase === 'exchange' && stderr !== '' && !isOurs.test(stderr) ? 'request' : 'backend'
 }
 

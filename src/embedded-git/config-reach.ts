@@ -7,9 +7,10 @@ import { hasSystemCode } from '../errors.js'
  * are kept elsewhere. Rather too often than once too seldom: a comment that looks like an include counts.
  *
  * @param folder the bare repository
+ * @param names of its configuration files, those that are there
  */
-export function reachesOutside(folder: string): boolean {
-  return ['config', 'config.worktree'].some((name) => {
+export function reachesOutside(folder: string, names: readonly string[]): boolean {
+  return names.some((name) => {
     const text = readText(join(folder, name))
     // A section may begin anywhere on a line, in any case: `[core] [IncludeIf "…"] path = …`.
     if (/\[\s*include/i.test(text)) return true

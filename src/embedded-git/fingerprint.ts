@@ -59,9 +59,11 @@ async function read(folder: string): Promise<Reading> {
   identity.addText(`${folder}\0${itself.dev}.${itself.ino}.${itself.birthtimeNs}`)
 
   const configuration = new Stamps()
-  for (const name of CONFIGURATION) configuration.add(name, look(name))
+  const found = CONFIGURATION.map((name) => ({ name, stats: look(name) }))
+  for (const { name, stats } of found) configuration.add(name, stats)
   // After their stamps, so that a change in between shows next time.
-  if (reachesOutside(folder)) throw new Uncacheable('a configuration that others are part of')
+  const texts = found.flatMap(({ name, stats }) => (stats !== undefined && name.startsWith('config') ? name : []))
+  if (reachesOutside(folder, texts)) throw new Uncacheable('a configuration that others are part of')
 
   const all = new Stamps()
   all.add('.', itself)

@@ -1,11 +1,17 @@
-import type { ExecFileException } from 'node:child_process'
-import { execFile } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { delimiter, isAbsolute, join } from 'node:path'
 import { GitgateError } from '../errors.js'
+import type { StartGit } from './git-process.js'
+import { readOutput } from './output.js'
+import { startHere } from './start-here.js'
 
 /** The git that is installed on this machine. */
-export type GitProgram = { readonly path: string; readonly version: string }
+export type GitProgram = {
+  readonly path: string
+  readonly version: string
+  /** How it is started. */
+  readonly start: StartGit
+}
 
 /** How objects of a repository are named. */
 export type ObjectFormat = 'sha1' | 'sha256'
@@ -31,7 +37,7 @@ export async function findGit(wanted: string | undefined): Promise<GitProgram> {
   if (major < oldestMajor || (major === oldestMajor && minor < oldestMinor)) {
     throw new GitgateError('git', `${path} is git ${major}.${minor}, and gitgate needs ${OLDEST.join('.')} or newer`)
   }
-  return { path, version: `${major}.${minor}${version[3] ?? ''}` }
+  return { path, version: `${major}.${minor}${version[3] ?? ''}`, start: startHere }
 }
 
 /**
@@ -72,15 +78,9 @@ const OURSELVES = {
  */
 export async function askGit(git: GitProgram, args: readonly string[], input?: string): Promise<string> {
   const env = { ...gitEnvironment(), ...OURSELVES }
-  return await new Promise((resolve, reject) => {
-    const done = (error: ExecFileException | null, stdout: string, stderr: string): void => {
-      if (error === null) resolve(stdout)
-      else reject(new GitgateError('git', `git failed: ${stderr.trim() || error.message}`, { cause: error }))
-    }
-    const child = execFile(git.path, args, { env, cwd: '/' }, done)
-    child.stdin?.on('error', () => undefined)
-    child.stdin?.end(input ?? '')
-  })
+  const { bytes, failure, stderr } = await readOutput(git.start, { program: git.path, args, env }, input)
+  if (failure !== undefined) throw new GitgateError('git', `git failed: ${stderr || failure}`)
+  return bytes.toString('utf8')
 }
 
 /** Makes an empty bare repository whose HEAD is `main`; one that exists already stays as it is. */
@@ -112,7 +112,7 @@ function isExecutable(path: string): boolean {
 
 async function readVersion(path: string): Promise<string> {
   try {
-    return await askGit({ path, version: '' }, ['version'])
+    return await askGit({ path, version: '', start: startHere }, ['version'])
   } catch (cause) {
     throw new GitgateError('git', `${path} can't be run`, { cause })
   }

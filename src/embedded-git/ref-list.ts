@@ -1,7 +1,7 @@
-import { execFile } from 'node:child_process'
 import type { RefList } from '../protocol/backend.js'
 import type { GitProgram } from './git-program.js'
 import { gitEnvironment } from './git-program.js'
+import { readOutput } from './output.js'
 import { inRepository } from './unborn-head.js'
 
 // Some 800,000 refs.
@@ -17,15 +17,10 @@ const LINE = /^([0-9a-f]{40,64}) (refs\/.+)$/gm
  */
 export async function listRefs(git: GitProgram, folder: string): Promise<RefList | undefined> {
   const args = [...inRepository(folder), 'for-each-ref', '--format=%(objectname) %(refname)']
+  const command = { program: git.path, args, env: gitEnvironment() }
+  const { bytes, failure } = await readOutput(git.start, command, undefined, LONGEST_LIST)
   // Latin-1 keeps every byte: names need not be UTF-8, and two of them must not become one.
-  const options = { cwd: '/', env: gitEnvironment(), encoding: 'latin1', maxBuffer: LONGEST_LIST } as const
-  return await new Promise((resolve) => {
-    const child = execFile(git.path, args, options, (error, stdout) => {
-      resolve(error === null ? readList(stdout) : undefined)
-    })
-    child.stdin?.on('error', () => undefined)
-    child.stdin?.end()
-  })
+  return failure === undefined ? readList(bytes.toString('latin1')) : undefined
 }
 
 function readList(text: string): RefList {

@@ -40,6 +40,8 @@ export type Exchange = {
    * For a push: of branches, only fast-forwards are to be taken. Only where the backend {@link Backend.checksFastForward}.
    */
   readonly fastForwardOnly?: boolean
+  /** Told, now and then, that the request waits for its turn: its user may be. Absent where nobody can be. */
+  readonly onWait?: (queue: QueueCounts) => void
   /** Aborted when the client has left. Whatever the backend runs for this exchange must then end. */
   readonly signal: AbortSignal
   /**
@@ -48,6 +50,9 @@ export type Exchange = {
    */
   readonly begin: (head?: AnswerHead) => Writable
 }
+
+/** How many requests for git run, and how many wait for their turn. */
+export type QueueCounts = { readonly running: number; readonly waiting: number }
 
 /** What a backend knows of its answer before the first byte. */
 export type AnswerHead = {

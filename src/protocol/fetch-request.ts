@@ -9,7 +9,19 @@ export type FetchRequest = {
   readonly sideBand: SideBand
   /** Words for people are wanted: git asks for silence with `-q`, and where its output is no terminal. */
   readonly wantsProgress: boolean
+  /**
+   * The packet that its answer begins with, where that is certain before the server has answered: `packfile`, or `NAK`. Not where
+   * the server first acknowledges what the client has, or says where the history is cut.
+   */
+  readonly firstPacket: Buffer | undefined
 }
+
+const FIRST_PACKETS = {
+  'packfile-section': Buffer.from('000dpackfile\n'),
+  acknowledgements: Buffer.from('0008NAK\n'),
+} as const
+// Whatever else is asked for may make the answer begin otherwise.
+const ASKS_AT_ONCE = /^(want [0-9a-f]+|filter .*|thin-pack|no-progress|include-tag|ofs-delta|done)$/
 
 /**
  * Reads the beginning of a request to upload-pack (Git's documentation: gitprotocol-v2, fetch; gitprotocol-pack).
@@ -26,16 +38,48 @@ export function readFetchRequest(bytes: Buffer): FetchRequest | undefined {
   if (line.startsWith('want ')) {
     const words = new Set(line.split(' ').slice(2))
     const sideBand = sideBandOf(words)
-    return sideBand && { lead: 'acknowledgements', sideBand, wantsProgress: !words.has('no-progress') }
+    if (sideBand === undefined) return undefined
+    const isCertain = asksForAllAtOnce(reader)
+    return asked('acknowledgements', sideBand, !words.has('no-progress'), isCertain)
   }
   if (line !== 'command=fetch') return undefined
-  const args = new Set<string>()
-  for (let packet = reader.next(); typeof packet !== 'string' && packet.kind !== 'flush'; packet = reader.next()) {
-    args.add(packet.data.toString('latin1').trimEnd())
+  const lines: string[] = []
+  let packet = reader.next()
+  for (; typeof packet !== 'string' && packet.kind !== 'flush'; packet = reader.next()) {
+    // What stands before the arguments says nothing about the answer.
+    if (packet.kind === 'delimiter') lines.length = 0
+    else lines.push(packet.data.toString('latin1').trimEnd())
   }
+  const args = new Set(lines)
   // All of such an answer is multiplexed, in a way that git itself does not show.
   if (args.has('sideband-all')) return undefined
-  return { lead: 'packfile-section', sideBand: 'side-band-64k', wantsProgress: !args.has('no-progress') }
+  const isCertain =
+    typeof packet !== 'string' &&
+    args.has('done') &&
+    lines.some((line) => line.startsWith('want ')) &&
+    lines.every((line) => ASKS_AT_ONCE.test(line))
+  return asked('packfile-section', 'side-band-64k', !args.has('no-progress'), isCertain)
+}
+
+function asked(
+  lead: FetchRequest['lead'],
+  sideBand: SideBand,
+  wantsProgress: boolean,
+  isCertain: boolean,
+): FetchRequest {
+  return { lead, sideBand, wantsProgress, firstPacket: isCertain ? FIRST_PACKETS[lead] : undefined }
+}
+
+/** Whether nothing but `want` lines, a flush and `done` follow: a clone (Git's documentation: gitprotocol-pack). */
+function asksForAllAtOnce(reader: PktLineReader): boolean {
+  for (;;) {
+    const packet = reader.next()
+    if (typeof packet === 'string') return false
+    if (packet.kind === 'flush') break
+    if (!packet.data.toString('latin1').startsWith('want ')) return false
+  }
+  const last = reader.next()
+  return typeof last !== 'string' && last.data.toString('latin1').trimEnd() === 'done'
 }
 
 /** Whether a request's body asks for refs (protocol v2, ls-refs) rather than for objects. @param start its first bytes */

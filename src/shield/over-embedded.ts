@@ -5,6 +5,7 @@ import type { RepositoryPath } from '../protocol/repository-path.js'
 import { advertisementKey } from './advertisement-key.js'
 import type { Asked } from './asked.js'
 import { keyOf } from './key.js'
+import { protocolVersionOf } from './protocol-version.js'
 import { readAsked } from './read-asked.js'
 import type { Shared } from './shared.js'
 import { bypass, serveShared } from './shared.js'
@@ -12,7 +13,10 @@ import type { Shelf } from './shelf.js'
 
 type AskedFetch = Asked & { readonly kind: 'fetch' }
 /** What is asked for, by whichever request. */
-type AskedOnce = AskedFetch | { readonly kind: 'advertisement' | 'refs'; readonly key: string }
+type AskedOnce =
+  | AskedFetch
+  /** Whether the answer tells of refs; if not, it outlives their changes. */
+  | { readonly kind: 'advertisement' | 'refs'; readonly key: string; readonly tellsRefs: boolean }
 
 /**
  * The cache over the embedded server, where files tell whether anything has changed. Answers are the same for all who may read a
@@ -30,8 +34,10 @@ export async function serveOverEmbedded(
   const share = async (body: Buffer, asked: AskedOnce): Promise<ServeOutcome> => {
     const state = await freshness.state(repository)
     if (state === undefined) return await bypass(backend, shelf, request, exchange, body)
-    const basisIn = async (now: RepositoryState): Promise<string> =>
-      asked.kind === 'fetch' ? await basisOf(asked, now, freshness, repository) : now.fingerprint
+    const basisIn = async (now: RepositoryState): Promise<string> => {
+      if (asked.kind === 'fetch') return await basisOf(asked, now, freshness, repository)
+      return asked.tellsRefs ? now.fingerprint : keyOf('entry', [now.identity, now.configuration])
+    }
     const basis = await basisIn(state)
     const shared: Shared = {
       key: keyOf('entry', [basis, asked.key]),
@@ -54,7 +60,8 @@ export async function serveOverEmbedded(
     const key = advertisementKey(request.service, gitProtocol)
     return key === undefined
       ? await bypass(backend, shelf, request, exchange, undefined)
-      : await share(Buffer.alloc(0), { kind: 'advertisement', key })
+      : // Version 2 advertises only what git and the configuration are capable of.
+        await share(Buffer.alloc(0), { kind: 'advertisement', key, tellsRefs: protocolVersionOf(gitProtocol) !== 2 })
   }
   const read = await readAsked(exchange)
   switch (read.kind) {
@@ -63,7 +70,7 @@ export async function serveOverEmbedded(
     case 'unread':
       return await bypass(backend, shelf, request, exchange, read.body)
     case 'asked':
-      return await share(read.body, read.asked)
+      return await share(read.body, read.asked.kind === 'fetch' ? read.asked : { ...read.asked, tellsRefs: true })
   }
 }
 

@@ -1,3 +1,4 @@
+import type { QueueCounts } from '../protocol/backend.js'
 import type { RepositoryPath } from '../protocol/repository-path.js'
 
 /** How much runs at once, and how much may wait. */
@@ -35,7 +36,7 @@ export class Queue {
   }
 
   /** How many run and wait. */
-  get counts(): { readonly running: number; readonly waiting: number } {
+  get counts(): QueueCounts {
     return { running: this.#total, waiting: this.#waiting }
   }
 

@@ -31,7 +31,9 @@ export function queued(backend: Backend, lanes: Lanes): Backend {
   return {
     ...backend,
     async serve(request, exchange) {
-      const turn = await laneFor(lanes, request, exchange).enter(request.repository, exchange.turn.of, exchange.signal)
+      const lane = laneFor(lanes, request, exchange)
+      const told = tellNowAndThen(() => exchange.onWait?.(lane.counts))
+      const turn = await lane.enter(request.repository, exchange.turn.of, exchange.signal).finally(told)
       switch (turn.kind) {
         case 'left':
           return { kind: 'broken', reason: 'the client left' } satisfies ServeOutcome
@@ -46,6 +48,23 @@ export function queued(backend: Backend, lanes: Lanes): Backend {
       }
     },
   }
+}
+
+// Proxies before the gate take a minute's silence for the end.
+const FIRST_WORDS_AFTER = 1_000
+const LONGEST_SILENCE = 30_000
+
+/** Calls a function after a second, and then less and less often. @returns to be called when it is over */
+function tellNowAndThen(tell: () => void): () => void {
+  let timer: NodeJS.Timeout
+  const later = (milliseconds: number): void => {
+    timer = setTimeout(() => {
+      tell()
+      later(Math.min(2 * milliseconds, LONGEST_SILENCE))
+    }, milliseconds)
+  }
+  later(FIRST_WORDS_AFTER)
+  return () => clearTimeout(timer)
 }
 
 function laneFor({ refs, packs, pushes }: Lanes, { service, phase }: GitRequest, { turn }: Exchange): Queue {

@@ -1,5 +1,5 @@
 import { Writable } from 'node:stream'
-import type { AnswerHead, ServeOutcome } from '../protocol/backend.js'
+import type { AnswerHead, Exchange, QueueCounts, ServeOutcome } from '../protocol/backend.js'
 import type { Room } from './bytes.js'
 import { Bytes } from './bytes.js'
 
@@ -18,7 +18,7 @@ export class Recording {
   readonly bytes: Bytes
   readonly #room: Room
   readonly #run: AbortController = new AbortController()
-  readonly #readers = new Set<object>()
+  readonly #readers = new Map<object, Exchange['onWait']>()
   #head: AnswerHead = {}
   #end: ServeOutcome | undefined
   #waiting: (() => void)[] = []
@@ -54,6 +54,11 @@ export class Recording {
     this.#head = head
   }
 
+  /** Tells its readers that the run waits for its turn. */
+  tellWait(queue: QueueCounts): void {
+    for (const onWait of this.#readers.values()) onWait?.(queue)
+  }
+
   /** What the backend writes its answer to. @param watch sees each piece */
   input(watch: (piece: Buffer) => void): Writable {
     return new Writable({
@@ -80,12 +85,11 @@ export class Recording {
   /**
    * Gives the answer to a client, from its first byte on.
    *
-   * @param begin as of the client's exchange
-   * @param signal aborted when the client leaves
+   * @param exchange the client's
    */
-  async play(begin: (head?: AnswerHead) => Writable, signal: AbortSignal): Promise<ServeOutcome> {
+  async play({ begin, signal, onWait }: Pick<Exchange, 'begin' | 'signal' | 'onWait'>): Promise<ServeOutcome> {
     const reader = {}
-    this.#readers.add(reader)
+    this.#readers.set(reader, onWait)
     this.bytes.enter(reader)
     clearTimeout(this.#abandoning)
     try {

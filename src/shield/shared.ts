@@ -33,12 +33,12 @@ export async function serveShared(
   if (known !== undefined) {
     const use = known.end === undefined ? 'joined' : 'hit'
     shelf.count(use)
-    return told(await known.play(exchange.begin, exchange.signal), use)
+    return told(await known.play(exchange), use)
   }
   if (!shelf.isOpen) return await bypass(backend, shelf, shared.request, exchange, shared.body)
   shelf.count('miss')
   const recording = shelf.begin(shared.key)
-  const playing = recording.play(exchange.begin, exchange.signal)
+  const playing = recording.play(exchange)
   void record(backend, shelf, shared, exchange, recording)
   return told(await playing, 'miss')
 }
@@ -73,6 +73,7 @@ async function record(
     // Compressed, it could be given only to some.
     preferences: plainly(exchange.preferences),
     signal: recording.signal,
+    onWait: (queue) => recording.tellWait(queue),
     begin: (head) => {
       heads.push(head)
       recording.setHead(head)

@@ -1,11 +1,13 @@
 import type { Identity } from '../access/authenticate.js'
 import { accountOf, pushesSomeRefsOnly } from '../access/authenticate.js'
 import type { Refusal } from '../access/refusal.js'
+import { describeRefusal } from '../access/refusal.js'
 import type { HttpExchange } from '../http.js'
 import type { Exchange, Fault, ServeOutcome } from '../protocol/backend.js'
 import type { GitRequest } from '../protocol/git-request.js'
 import type { SmartHttpOptions } from './answers.js'
 import { refuse } from './answers.js'
+import type { OpenExchange } from './exchange.js'
 import type { LastWords } from './last-words.js'
 import type { GitTrail } from './trail.js'
 
@@ -23,10 +25,26 @@ export type Admitted = {
   readonly isStillAllowed: () => Promise<boolean>
 }
 
+/** An answer that can be ended with a text. */
+export type Spoken = {
+  /** Ends the answer with a text for the user. @returns false where it can't */
+  readonly endWith: (text: string) => boolean
+}
+
 /** Ends the answer as the backend's outcome says. */
-export function conclude(outcome: ServeOutcome, end: () => void, admitted: Admitted): void {
+export function conclude(
+  outcome: ServeOutcome,
+  { end, endWith }: Pick<OpenExchange, 'end'> & Partial<Spoken>,
+  admitted: Admitted,
+): void {
   const { request, identity, exchange, options } = admitted
   const { record, response, requestId } = exchange
+  const refuseOrSay = (refusal: Refusal): void => {
+    if (!response.headersSent) return refuse(refusal, exchange, options)
+    // It was told to wait, so the status is sent: what is to be said goes into the answer.
+    record.decision = 'failed'
+    if (endWith?.(describeRefusal(refusal, options.baseUrl()).text) !== true) response.destroy()
+  }
   // It was ended with words of ours already.
   if (record.decision === 'cut' || record.decision === 'refused') return
   switch (outcome.kind) {
@@ -37,8 +55,8 @@ export function conclude(outcome: ServeOutcome, end: () => void, admitted: Admit
       return end()
     case 'missing':
       return accountOf(identity) === undefined
-        ? refuse({ kind: 'credentials-missing' }, exchange, options)
-        : refuse({ kind: 'upstream-missing', repository: request.repository }, exchange, options)
+        ? refuseOrSay({ kind: 'credentials-missing' })
+        : refuseOrSay({ kind: 'upstream-missing', repository: request.repository })
     case 'broken':
       record.reason = outcome.reason
       record.decision = 'failed'
@@ -46,7 +64,7 @@ export function conclude(outcome: ServeOutcome, end: () => void, admitted: Admit
       return
     case 'failed':
       record.reason = outcome.reason
-      return refuse(refusalFor(outcome.fault, requestId), exchange, options)
+      return refuseOrSay(refusalFor(outcome.fault, requestId))
   }
 }
 

@@ -4,8 +4,9 @@ import { asksForRefs, readFetchRequest } from '../protocol/fetch-request.js'
 import { classifyBodyStart } from '../protocol/pkt-line.js'
 import { BAND, encodeBand, encodeProgress } from '../protocol/side-band.js'
 import { refuse } from './answers.js'
+import { announcing } from './announce.js'
 import { speaking } from './answer-stream.js'
-import type { Admitted } from './conclude.js'
+import type { Admitted, Spoken } from './conclude.js'
 import { answerNothing, conclude, requesterOf } from './conclude.js'
 import type { OpenExchange } from './exchange.js'
 import { isGzip, openExchange } from './exchange.js'
@@ -34,20 +35,30 @@ export async function serveFetch(admitted: Admitted): Promise<void> {
   const started = performance.now()
   const outcome = kind === 'flush-only' ? answerNothing(served.git) : await options.backend.serve(request, served.git)
   exchange.record.backend_ms = millisecondsSince(started)
-  conclude(outcome, served.end, admitted)
+  conclude(outcome, served, admitted)
 }
 
-/** Puts a notice into the answer, and last words should it come to that, where the client takes such packets. */
-async function withWords(served: OpenExchange, start: Buffer, admitted: Admitted): Promise<OpenExchange> {
+/**
+ * Puts a notice into the answer, words while it waits, and last words should it come to that, where the client takes such
+ * packets.
+ */
+async function withWords(
+  served: OpenExchange,
+  start: Buffer,
+  admitted: Admitted,
+): Promise<OpenExchange & Partial<Spoken>> {
   const { identity, exchange, options, lastWords } = admitted
   const asked = readFetchRequest(isGzip(exchange.request) ? gunzipStart(start) : start)
   if (asked === undefined) return served
-  const { lead, sideBand, wantsProgress } = asked
+  const { lead, sideBand, wantsProgress, firstPacket } = asked
   const notice = wantsProgress ? await options.access.notice(identity, options.baseUrl()) : undefined
   const packets = notice === undefined ? Buffer.alloc(0) : encodeProgress(notice, sideBand)
   const exchangeWithWords = speaking(served, lead, packets)
-  lastWords.through((text) => exchangeWithWords.endWith(encodeBand(BAND.fatal, Buffer.from(`${text}\n`), sideBand)))
-  return exchangeWithWords
+  const endWith = (text: string): boolean =>
+    exchangeWithWords.endWith(encodeBand(BAND.fatal, Buffer.from(`${text}\n`), sideBand))
+  lastWords.through(endWith)
+  if (firstPacket === undefined) return { ...exchangeWithWords, endWith }
+  return { ...announcing(exchangeWithWords, { firstPacket, sideBand, wantsProgress }), endWith }
 }
 
 /** As much as the first bytes of a compressed body tell; nothing where they are damaged. */

@@ -22,6 +22,11 @@ export type Push = OpenExchange & {
   readonly isBegun: () => boolean
 }
 
+/** Whether words for people are wanted. */
+export function wantsProgress({ head }: Pick<Push, 'head'>): boolean {
+  return !head.capabilities.has('quiet')
+}
+
 /** The exchange that a backend is given: a head of our own encoding, or the very bytes that were parsed, and the pack. */
 export function withHead({ head, pack, git }: Push, bytes: Buffer): Exchange {
   const length = git.contentEncoding === undefined ? git.contentLength : undefined

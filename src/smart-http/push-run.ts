@@ -5,10 +5,11 @@ import type { PushHead } from '../protocol/push-head.js'
 import { encodePushHead, hasPack } from '../protocol/push-head.js'
 import type { PushReport, RefRefusal } from '../protocol/push-report.js'
 import { encodeReport, refusedRef, ReportReader } from '../protocol/push-report.js'
-import { encodeAnswer } from '../protocol/side-band.js'
+import { BAND, encodeAnswer, encodeBand } from '../protocol/side-band.js'
+import { announcing } from './announce.js'
 import { conclude } from './conclude.js'
 import type { Push } from './push-exchange.js'
-import { handOver, withHead } from './push-exchange.js'
+import { handOver, wantsProgress, withHead } from './push-exchange.js'
 import { drain } from './body.js'
 import type { PushPlan, PushRun } from './push-plan.js'
 import { passingTo } from './report-tap.js'
@@ -28,7 +29,9 @@ const EMPTY_PACK = {
  * the backend says passes as it comes.
  */
 export async function runPush(push: Push, plan: PushPlan & { kind: 'run' }): Promise<void> {
-  const { admitted, sideBand, git, end } = push
+  const { admitted, sideBand, end } = push
+  const wants = wantsProgress(push)
+  const { git } = sideBand === undefined ? push : announcing(push, { sideBand, wantsProgress: wants })
   const { record } = admitted.exchange
   if (plan.refusals[0] !== undefined) {
     record.refused_refs = plan.refusals.length
@@ -36,15 +39,21 @@ export async function runPush(push: Push, plan: PushPlan & { kind: 'run' }): Pro
   }
   let answer: Writable | undefined
   const begin = (): Writable => (answer ??= git.begin())
+  const endWith = (text: string): boolean => {
+    if (sideBand === undefined) return false
+    begin().write(encodeBand(BAND.fatal, Buffer.from(`${text}\n`), sideBand))
+    end()
+    return true
+  }
   const reports: PushReport[] = []
   for (const [index, run] of plan.runs.entries()) {
-    const exchange = await exchangeFor(push, run, index)
+    const exchange = await exchangeFor({ ...push, git }, run, index)
     if (exchange === undefined) return
     const { outcome, report } = await runOnce(push, exchange, begin)
     if (report === undefined && index === 0) {
       // Nothing is known of what was done: git must see that the answer has no report.
       await admitted.trail.ended(outcome, undefined)
-      conclude(outcome, end, admitted)
+      conclude(outcome, { end, endWith }, admitted)
       return
     }
     reports.push(report ?? failedReport(run, admitted.exchange.requestId))
@@ -54,7 +63,7 @@ export async function runPush(push: Push, plan: PushPlan & { kind: 'run' }): Pro
   await admitted.trail.ended({ kind: 'answered' }, report, refusals)
   const bytes = encodeReport(report, refusals)
   answered.write(sideBand === undefined ? bytes : encodeAnswer(bytes, sideBand))
-  conclude({ kind: 'answered' }, end, admitted)
+  conclude({ kind: 'answered' }, { end }, admitted)
 }
 
 /** One run's exchange. @returns `undefined` when the client has left, or is not allowed any more */

@@ -4,9 +4,10 @@ import { messageOf } from '../errors.js'
 import type { AnswerHead } from '../protocol/backend.js'
 import type { SideBand } from '../protocol/side-band.js'
 import { BAND, encodeBand, encodeProgress } from '../protocol/side-band.js'
+import { announcing } from './announce.js'
 import { speaking } from './answer-stream.js'
 import { refuse } from './answers.js'
-import type { Admitted } from './conclude.js'
+import type { Admitted, Spoken } from './conclude.js'
 import { answerNothing, conclude, requesterOf } from './conclude.js'
 import type { OpenExchange } from './exchange.js'
 import { openExchange } from './exchange.js'
@@ -14,7 +15,7 @@ import { proveFastForwards } from './fast-forward.js'
 import { decodePush, readPushHead } from './body.js'
 import { takeFromBudget } from './push-budget.js'
 import type { Push } from './push-exchange.js'
-import { endPush, handOver, withHead } from './push-exchange.js'
+import { endPush, handOver, wantsProgress, withHead } from './push-exchange.js'
 import type { PushPlan } from './push-plan.js'
 import { planPush } from './push-plan.js'
 import { refusePush } from './push-refusal.js'
@@ -36,14 +37,14 @@ export async function servePush(admitted: Admitted): Promise<void> {
   const opened = openExchange(exchange, request, requesterOf(identity))
   if (head.commands.length === 0) {
     pack.resume()
-    conclude(answerNothing(opened.git), opened.end, admitted)
+    conclude(answerNothing(opened.git), opened, admitted)
     return
   }
   exchange.record.refs = head.commands.length
   admitted.trail.asks(head.commands)
   // Git's receive-pack knows the wide one alone.
   const sideBand = head.capabilities.has('side-band-64k') ? 'side-band-64k' : undefined
-  const wantsNotice = sideBand !== undefined && !head.capabilities.has('quiet')
+  const wantsNotice = sideBand !== undefined && wantsProgress({ head })
   const notice = wantsNotice ? await options.access.notice(identity, options.baseUrl()) : undefined
   const served = withNotice(opened, notice, sideBand)
   const push: Push = { admitted, head, pack, sideBand, ...served }
@@ -103,17 +104,21 @@ async function admit(push: Push, plan: PushPlan): Promise<Push | string> {
 /** Hands over a push as it is. */
 async function passPush(push: Push): Promise<void> {
   const { admitted, head, sideBand } = push
-  const served = sideBand === undefined ? push : speaking(push, 'none', Buffer.alloc(0))
-  if (sideBand !== undefined && 'endWith' in served) {
-    admitted.lastWords.through((text) => {
-      const words = encodeBand(BAND.fatal, Buffer.from(`${text}\n`), sideBand)
-      return push.isBegun() ? served.endWith(words) : endPush(push, text)
-    })
-  }
-  const tap = tapReport(served.git.begin, sideBand !== undefined)
-  const outcome = await handOver(push, { ...withHead(push, head.bytes), begin: tap.begin })
+  const served = sideBand === undefined ? { ...push, endWith: undefined } : withWords(push, sideBand)
+  const { begin, onWait } = served.git
+  const tap = tapReport(begin, sideBand !== undefined)
+  const told = onWait === undefined ? {} : { onWait }
+  const outcome = await handOver(push, { ...withHead(push, head.bytes), ...told, begin: tap.begin })
   await admitted.trail.ended(outcome, await tap.finish())
-  conclude(outcome, served.end, admitted)
+  conclude(outcome, { end: served.end, ...(served.endWith && { endWith: served.endWith }) }, admitted)
+}
+
+/** Puts words into the answer while the push waits, and last words should it come to that. */
+function withWords(push: Push, sideBand: SideBand): OpenExchange & Spoken {
+  const speaker = speaking(push, 'none', Buffer.alloc(0))
+  const endWith = (text: string): boolean => speaker.endWith(encodeBand(BAND.fatal, Buffer.from(`${text}\n`), sideBand))
+  push.admitted.lastWords.through((text) => (push.isBegun() ? endWith(text) : endPush(push, text)))
+  return { ...announcing<OpenExchange>(speaker, { sideBand, wantsProgress: wantsProgress(push) }), endWith }
 }
 
 /** Lets a notice be the first that a client gets to see. */

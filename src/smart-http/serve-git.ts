@@ -21,7 +21,7 @@ export async function serveGit(request: GitRequest, exchange: HttpExchange, opti
   if (identified === undefined) return
   const { identity, epoch } = identified
 
-  const { decision, isNameKnown } = await access.decide(request, identity, backend)
+  const { decision, isNameKnown } = await access.decide(request, identity, backend, epoch)
   if (isNameKnown) exchange.record.repository = request.repository
   exchange.record.rule = decision.rule
   if (decision.kind === 'refuse') {
@@ -60,8 +60,7 @@ function openBody({ request, exchange, options }: Admitted): boolean {
 }
 
 async function serveAdvertisement(admitted: Admitted): Promise<void> {
-  const { request, identity, creates, exchange, options, isStillAllowed } = admitted
-  if (!(await isStillAllowed())) return
+  const { request, identity, creates, exchange, options } = admitted
   const { git, end } = openExchange(exchange, request, requesterOf(identity))
   const { backend } = options
   const started = performance.now()
@@ -70,5 +69,5 @@ async function serveAdvertisement(admitted: Admitted): Promise<void> {
       ? await backend.creation.serveUnborn(request, git)
       : await backend.serve(request, git)
   exchange.record.backend_ms = millisecondsSince(started)
-  conclude(outcome, end, admitted)
+  conclude(outcome, { end }, admitted)
 }

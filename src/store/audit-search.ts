@@ -30,6 +30,7 @@ export async function addUpUsage(queries: Queries, tokens: readonly number[], si
       'action',
       'decision',
       'ip',
+      'user_agent',
       eb.fn.countAll<number>().as('count'),
       eb.fn.min<number>('at').as('first'),
       eb.fn.max<number>('at').as('last'),
@@ -38,10 +39,11 @@ export async function addUpUsage(queries: Queries, tokens: readonly number[], si
     ])
     .where('token_id', 'in', tokens)
     .where('at', '>=', since.getTime())
-    .groupBy(['repository', 'action', 'decision', 'ip'])
+    .groupBy(['repository', 'action', 'decision', 'ip', 'user_agent'])
     .execute()
-  return rows.map(({ bytes_in, bytes_out, first, last, action, decision, ...row }) => ({
+  return rows.map(({ bytes_in, bytes_out, first, last, action, decision, user_agent, ...row }) => ({
     ...row,
+    userAgent: user_agent,
     action: action as AuditAction,
     decision: decision as AuditDecision,
     first: new Date(first),

@@ -59,6 +59,7 @@ function conditions(eb: Tokens, query: TokenQuery, now: number, enforceExpiry: b
     query.search === undefined
       ? undefined
       : sql<SqlBool>`instr(unicode_lower(name), ${query.search.toLowerCase()}) > 0`,
+    query.text === undefined ? undefined : mentions(query.text.toLowerCase()),
     query.createdAfter && eb('created_at', '>=', query.createdAfter.getTime()),
     query.createdBefore && eb('created_at', '<=', query.createdBefore.getTime()),
     query.lastUsedAfter && eb('last_used_at', '>=', query.lastUsedAfter.getTime()),
@@ -76,4 +77,15 @@ function unused(eb: Tokens, since: number): Expression<SqlBool> {
   // The last use is written at most once a day, so it may be a day later than it says.
   const notUsed = eb.or([eb('last_used_at', 'is', null), eb('last_used_at', '<', since - DAY)])
   return eb.and([eb('created_at', '<', since), notUsed])
+}
+
+/** Whether a token has a text in what people see of it. */
+function mentions(text: string): Expression<SqlBool> {
+  const inside = (column: 'scopes' | 'repositories' | 'refs', value: string): Expression<SqlBool> =>
+    sql`EXISTS (SELECT 1 FROM json_each(${sql.ref(column)}) WHERE instr(unicode_lower(${sql.raw(value)}), ${text}) > 0)`
+  return sql`(instr(unicode_lower(name), ${text}) > 0
+    OR instr(unicode_lower(coalesce(description, '')), ${text}) > 0
+    OR ${inside('scopes', 'value')}
+    OR ${inside('repositories', 'value')}
+    OR ${inside('refs', "value ->> 'pattern'")})`
 }

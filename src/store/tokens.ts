@@ -30,9 +30,8 @@ export function tokenStore(queries: Queries, trail: Trail): TokenStore {
       return row === undefined ? undefined : tokenFrom(row)
     },
 
-    async list({ userId, parentId }) {
-      const ofUser = userId === undefined ? select() : select().where('user_id', '=', userId)
-      const query = parentId === undefined ? ofUser : ofUser.where('parent_id', '=', parentId)
+    async list({ userId }) {
+      const query = userId === undefined ? select() : select().where('user_id', '=', userId)
       const rows = await query.orderBy('id').execute()
       return rows.map(tokenFrom)
     },
@@ -40,6 +39,11 @@ export function tokenStore(queries: Queries, trail: Trail): TokenStore {
     async listBriefly() {
       const rows = await queries.selectFrom('personal_access_tokens').select(BRIEF_COLUMNS).orderBy('id').execute()
       return rows.map(briefTokenFrom)
+    },
+
+    async family(id) {
+      const derived = queries.selectFrom('personal_access_tokens').select('id').where('parent_id', '=', id)
+      return [id, ...(await derived.execute()).map((row) => row.id)]
     },
 
     search: (query, now, enforceExpiry) => searchTokens(queries, query, now, enforceExpiry),

@@ -60,3 +60,10 @@ function parseSize(text: string): number {
   if (digits !== '' && Number.isSafeInteger(bytes)) return bytes
   throw new GitgateError('invalid', `"${printable(text)}" is not a size; write bytes, or 500k, 50M, 2G`)
 }
+
+/** Says that a push went beyond a budget. */
+export function describeExcess({ token, part, limit }: Spending & { readonly kind: 'exhausted' }): string {
+  return part === 'pushes'
+    ? `token "${token}" has used up its budget of ${limit} ${limit === 1 ? 'push' : 'pushes'}`
+    : `this push goes beyond the budget of token "${token}": ${formatSize(limit)} in all its pushes`
+}

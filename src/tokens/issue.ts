@@ -129,15 +129,10 @@ function checkDraft(owner: Account, draft: TokenDraft, rules: IssueRules, now: D
       'personal access tokens are switched off here (setting disable_personal_access_tokens)',
     )
   }
-  checkDisplayName(draft.name, "a token's name")
+  checkTokenName(draft.name)
   const description = draft.description ?? null
-  if (description !== null && (description.length > MAX_DESCRIPTION || hasUnprintable(description))) {
-    throw new GitgateError('invalid', `a description has ${MAX_DESCRIPTION} characters at most, without line breaks`)
-  }
-  if (draft.scopes.length === 0) throw new GitgateError('invalid', 'a token needs at least one scope')
-  if (draft.scopes.includes('sudo') && !owner.admin) {
-    throw new GitgateError('forbidden', `the scope sudo is for administrators, and ${owner.username} is none`)
-  }
+  if (description !== null) checkDescription(description)
+  checkScopes(draft.scopes, owner)
   const expiresAt = resolveExpiry(draft.expiry, rules, now)
   return {
     name: draft.name,
@@ -150,12 +145,35 @@ function checkDraft(owner: Account, draft: TokenDraft, rules: IssueRules, now: D
   }
 }
 
+/** Checks a token's name. @throws GitgateError `invalid` */
+export function checkTokenName(name: string): void {
+  checkDisplayName(name, "a token's name")
+}
+
+/** Checks what a token is said to be for. @throws GitgateError `invalid` */
+export function checkDescription(description: string): void {
+  if (description.length > MAX_DESCRIPTION || hasUnprintable(description))
+    throw new GitgateError('invalid', `a description has ${MAX_DESCRIPTION} characters at most, without line breaks`)
+}
+
+/** Checks the scopes of a token of this owner. @throws GitgateError `invalid` for none, `forbidden` for sudo where it is not for them */
+export function checkScopes(scopes: readonly Scope[], owner: Pick<Account, 'admin' | 'username'>): void {
+  if (scopes.length === 0) throw new GitgateError('invalid', 'a token needs at least one scope')
+  if (scopes.includes('sudo') && !owner.admin)
+    throw new GitgateError('forbidden', `the scope sudo is for administrators, and ${owner.username} is none`)
+}
+
 /** So many days from now: a span is measured from now, a date from the midnight before. */
 export function latestInstant(latestExpiry: Date, now: Date): Date {
   return new Date(latestExpiry.getTime() + (now.getTime() % DAY))
 }
 
-function resolveExpiry(wanted: WantedExpiry, rules: IssueRules, now: Date): Date | null {
+/**
+ * The instant at which a token will be over; `null`: never.
+ *
+ * @throws GitgateError `invalid` where it has passed, `forbidden` where a rule excludes it, with what it allows
+ */
+export function resolveExpiry(wanted: WantedExpiry, rules: IssueRules, now: Date): Date | null {
   if (wanted === undefined && rules.latestExpiry !== null) return rules.latestExpiry
   if (wanted === undefined || wanted === 'never') {
     if (rules.latestExpiry === null && !rules.expiryRequired) return null

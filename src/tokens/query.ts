@@ -20,6 +20,8 @@ export type TokenQuery = {
   readonly revoked?: boolean
   /** A part of the name, in any case of its letters. */
   readonly search?: string
+  /** A part of the name, the description, a scope, or a pattern of the repositories or refs that it is limited to. */
+  readonly text?: string
   readonly createdAfter?: Date
   readonly createdBefore?: Date
   readonly lastUsedAfter?: Date

@@ -58,8 +58,8 @@ export type BriefToken = Pick<
   'id' | 'userId' | 'name' | 'parentId' | 'expiresAt' | 'revokedAt' | 'impersonation' | 'lastUsedAt'
 >
 
-/** Which tokens a list holds: of an account, derived from a token. */
-export type TokenFilter = { readonly userId?: number; readonly parentId?: number }
+/** Which tokens a list holds. */
+export type TokenFilter = { readonly userId?: number }
 
 /** That a token was used: what `last_used_at` and the last addresses are made from. */
 export type TokenUse = { readonly tokenId: number; readonly at: Date; readonly ip: string }
@@ -78,6 +78,8 @@ export interface TokenStore {
   list(filter: TokenFilter): Promise<PersonalAccessToken[]>
   /** All of them, in brief: in a quarter of the time. */
   listBriefly(): Promise<BriefToken[]>
+  /** The numbers of a token and of those that were derived from it. */
+  family(id: number): Promise<number[]>
   /** A page of those that a query asks for. @param enforceExpiry the setting `enforce_pat_expiration` */
   search(query: TokenQuery, now: Date, enforceExpiry: boolean): Promise<TokenPage>
   /**

@@ -11,12 +11,14 @@ import { Cookies, isCsrfToken } from './cookies.js'
 import { answerError, PageError } from './errors.js'
 import type { WebOptions } from './options.js'
 import type { Audience } from './pages.js'
-
+import { endTokenPages } from './pages/end-token.js'
+import { newTokenPages } from './pages/new-token.js'
 import { passwordPages } from './pages/password.js'
 import { adminPages } from './pages/admin/pages.js'
 import { repositoryPages } from './pages/repositories.js'
 import { sessionPages } from './pages/sessions.js'
 import { signInPages } from './pages/sign-in.js'
+import { tokenPages } from './pages/tokens.js'
 import { twoFactorPages } from './pages/two-factor.js'
 import { SECURITY_HEADERS } from './security-headers.js'
 import { Views } from './views.js'
@@ -80,8 +82,9 @@ export async function webPages(options: WebOptions): Promise<Front> {
 
   const pages = app.withTypeProvider<TypeBoxTypeProvider>()
   assets.serve(pages)
-  for (const add of [repositoryPages, signInPages, passwordPages, twoFactorPages, sessionPages, adminPages])
-    add(pages, { ...options, cookies })
+  const account = [signInPages, passwordPages, twoFactorPages, sessionPages]
+  const ownTokens = [tokenPages, newTokenPages, endTokenPages]
+  for (const add of [repositoryPages, ...account, ...ownTokens, adminPages]) add(pages, { ...options, cookies })
   await app.ready()
   return frontOf(app, exchanges)
 }

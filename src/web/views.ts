@@ -37,6 +37,8 @@ export class Views {
       csrfField: `<input type="hidden" name="csrf_token" value="${this.#cookies.csrfToken(request, reply)}">`,
       baseUrl: this.#options.baseUrl(),
       tokensPage: TOKENS_PAGE,
+      // As in GitLab there is no such page while they are switched off. A stranger may stand before a store that failed.
+      hasTokens: visitor.kind === 'member' && !(await this.#options.access.settings()).disable_personal_access_tokens,
       version: this.#options.version,
       now,
       asset: (name: string) => this.#assets.path(name),

@@ -5,7 +5,17 @@ import { GitClient } from './git-client.js'
 import type { GateProcess } from './gitgate-process.js'
 import { GitgateCli } from './gitgate-process.js'
 import { http } from './http-client.js'
-import { beginFetch, beginPush, largeCommit, leftoversIn, processesIn, SLACK, within } from './transfers.js'
+import {
+  beginFetch,
+  beginPush,
+  childrenOf,
+  commandOf,
+  largeCommit,
+  leftoversIn,
+  processesIn,
+  SLACK,
+  within,
+} from './transfers.js'
 import { createWorld } from './world.js'
 
 // A dying client, gate or git leaves no hang, no half push, and no process behind: the embedded server.
@@ -96,9 +106,12 @@ t.test(
       beginPush({ url: current.url, path: 'alice/app', password }, large, 10_000_000)
       t.ok(await within(5_000, () => leftoversIn(disk).length > 0), 'the push is under way')
       const workers = processesIn(disk)
+      const starters = childrenOf(current.child.pid).filter((pid) => commandOf(pid).includes('starter-process'))
+      t.equal(starters.length, 1)
       current.child.kill('SIGKILL')
       if (withGit) for (const pid of workers) process.kill(pid, 'SIGKILL')
       t.ok(await within(2_000, () => processesIn(disk).length === 0), 'git ends by itself when the gate is gone')
+      t.ok(await within(2_000, () => starters.every((pid) => commandOf(pid) === '')), 'and what has started it')
       if (withGit) t.not(leftoversIn(disk).length, 0, 'a killed git leaves its quarantine')
     }
     const again = await cli.serve(t)

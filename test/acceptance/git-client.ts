@@ -12,6 +12,8 @@ export type GitOptions = {
   readonly input?: string | Buffer
   /** The status that is expected; anything else fails the test. @default 0 */
   readonly status?: number | 'any'
+  /** Told what it has written to standard error so far, each time it writes there. */
+  readonly onStderr?: (text: string) => void
 }
 
 /** Git as a person uses it: with a home of its own, never asking anything. */
@@ -42,7 +44,10 @@ export class GitClient {
     let stdout = ''
     let stderr = ''
     child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString('latin1')))
-    child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString('utf8')))
+    child.stderr.on('data', (chunk: Buffer) => {
+      stderr += chunk.toString('utf8')
+      options.onStderr?.(stderr)
+    })
     child.stdin.on('error', () => undefined)
     child.stdin.end(options.input ?? '')
     const status = await new Promise<number>((resolve, reject) => {

@@ -31,10 +31,19 @@ export async function largeCommit(git: GitClient, name: string, mebibytes: numbe
 /** Where a raw request goes. */
 export type Place = { readonly url: string; readonly path: string; readonly password: string }
 
-/** Begins a fetch of one commit and waits for its head. The answer is not read until the caller does. */
-export async function beginFetch(place: Place, oid: string): Promise<{ call: ClientRequest; answer: IncomingMessage }> {
+/**
+ * Begins a fetch of one commit and waits for its head. The answer is not read until the caller does.
+ *
+ * @param more capabilities; with one that nobody knows, the answer does not come from the cache, nor go there
+ */
+export async function beginFetch(
+  place: Place,
+  oid: string,
+  more: readonly string[] = [],
+): Promise<{ call: ClientRequest; answer: IncomingMessage }> {
   const call = beginExchange(place, 'git-upload-pack')
-  call.end(`${packet(`want ${oid} side-band-64k no-progress\n`)}0000${packet('done\n')}`)
+  const capabilities = ['side-band-64k', 'no-progress', ...more].join(' ')
+  call.end(`${packet(`want ${oid} ${capabilities}\n`)}0000${packet('done\n')}`)
   const [answer] = (await once(call, 'response')) as [IncomingMessage]
   return { call, answer }
 }
@@ -102,4 +111,12 @@ export function commandOf(pid: number): string {
   } catch {
     return ''
   }
+}
+
+/** The processes that a process has started and that live. */
+export function childrenOf(pid: number | undefined): number[] {
+  return readFileSync(`/proc/${pid ?? 0}/task/${pid ?? 0}/children`, 'utf8')
+    .split(' ')
+    .filter(Boolean)
+    .map(Number)
 }

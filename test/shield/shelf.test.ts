@@ -54,7 +54,7 @@ function client(isHeld = false) {
   return {
     letGo: () => letGo(),
     leave: () => controller.abort(),
-    read: async (recording: Recording) => await recording.play(() => stream, controller.signal),
+    read: async (recording: Recording) => await recording.play({ begin: () => stream, signal: controller.signal }),
     bytes: () => Buffer.concat(pieces),
   }
 }

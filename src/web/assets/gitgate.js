@@ -48,3 +48,36 @@ window.addEventListener('pageshow', () => {
 
 // What went wrong is where one is taken to.
 document.getElementById('problem')?.focus()
+
+// A form with a preview shows it as one types.
+for (const form of document.querySelectorAll('form[data-preview]')) {
+  const preview = document.getElementById('preview')
+  form.querySelector('[data-without-script]').remove()
+  let asked
+  let pause
+  const refresh = async () => {
+    asked?.abort()
+    asked = new AbortController()
+    try {
+      const answer = await fetch(form.dataset.preview, {
+        method: 'POST',
+        headers: { Accept: 'text/html' },
+        body: new URLSearchParams(new FormData(form)),
+        redirect: 'error',
+        signal: asked.signal,
+      })
+      if (answer.ok) preview.innerHTML = await answer.text()
+    } catch {
+      // Asked again meanwhile, or signed out: the form itself will say so.
+    }
+  }
+  form.addEventListener('input', () => {
+    clearTimeout(pause)
+    pause = setTimeout(refresh, 250)
+  })
+}
+
+// Choosing a filter shows what it finds.
+for (const form of document.querySelectorAll('form[data-filters]')) {
+  for (const select of form.querySelectorAll('select')) select.addEventListener('change', () => form.requestSubmit())
+}

@@ -13,14 +13,13 @@ import type { PageWindow } from '../../pager.js'
 import { pagerOf, windowOf } from '../../pager.js'
 import type { Pages } from '../../pages.js'
 import { FilterText, SearchedList } from '../../queries.js'
+import { EXPIRING, tokenRow } from '../../tokens/rows.js'
 import { memberOf } from '../../visitor.js'
-import { factsOf, shownToken } from './shown-token.js'
+import { factsOf } from './token-facts.js'
 
 const PATH = '/-/admin/credentials'
 // Each row asks the audit trail what its token was used for.
 const PER_PAGE = 20
-/** Tokens that end so soon are worth a look. */
-export const EXPIRING_WITHIN = 14 * DAY
 
 /** Everybody's tokens: what they may, whether they are used so, and ending them. */
 export function credentialPages(pages: Pages, options: PageOptions): void {
@@ -72,7 +71,7 @@ export function credentialPages(pages: Pages, options: PageOptions): void {
       const reach = await access.reachOf(owner, token)
       const sources = { tokens, audit, repositories: reach.ownsGroup ? repositories : undefined, knownSince }
       const advice = await adviseOn(token, reach.roleOn, sources, now)
-      rows.push({ ...shownToken(token, now, enforceExpiry), owner: owner.username, advice: advice.map(shownAdvice) })
+      rows.push({ ...tokenRow(token, now, enforceExpiry), owner: owner.username, advice: advice.map(shownAdvice) })
     }
     return rows
   }
@@ -132,7 +131,7 @@ function shownOnly(show: '' | 'unused' | 'never_expires' | 'expiring', now: Date
     case 'never_expires':
       return { neverExpires: true }
     case 'expiring':
-      return { expiresAfter: now, expiresBefore: new Date(now.getTime() + EXPIRING_WITHIN) }
+      return { expiresAfter: now, expiresBefore: new Date(now.getTime() + EXPIRING) }
   }
 }
 

@@ -17,9 +17,10 @@ import type { PageOptions } from '../../options.js'
 import { pagerOf, windowOf } from '../../pager.js'
 import type { Pages } from '../../pages.js'
 import { PagedList } from '../../queries.js'
+import { tokenRow } from '../../tokens/rows.js'
 import { memberOf } from '../../visitor.js'
 import { NamedAccount, pathOfAccount, requireAccount } from './account-path.js'
-import { factsOf, shownToken } from './shown-token.js'
+import { factsOf } from './token-facts.js'
 
 const PER_PAGE = 20
 
@@ -42,7 +43,7 @@ export function impersonationPages(pages: Pages, options: PageOptions): void {
         account,
         path: tokensPath(account),
         made: await takeOnce<Made>(member, onceOf(account), now),
-        tokens: found.tokens.map((token) => shownToken(token, now, settings.enforce_pat_expiration)),
+        tokens: found.tokens.map((token) => tokenRow(token, now, settings.enforce_pat_expiration)),
         pager: pagerOf(window, found.total, request.url),
         // The scope sudo is for administrators.
         scopes: ALL_SCOPES.filter((scope) => scope !== 'sudo' || account.admin).map((name) => ({

@@ -2,7 +2,7 @@ import { DAY } from '../../../clock.js'
 import type { AuditRow } from '../../../audit/event.js'
 import type { PageOptions } from '../../options.js'
 import type { Pages } from '../../pages.js'
-import { EXPIRING_WITHIN } from './credentials.js'
+import { EXPIRING } from '../../tokens/rows.js'
 
 const NONE = { offset: 0, limit: 0 } as const
 // Each page of the list shows so many; what is told here need not be more exact.
@@ -23,7 +23,7 @@ export function overviewPages(pages: Pages, { accounts, tokens, access, audit }:
       accounts: (await accounts.search(NONE)).total,
       withoutTwoFactor: (await accounts.search({ ...NONE, twoFactorEnabled: false, state: 'active' })).total,
       activeTokens: await active({}),
-      expiring: await active({ expiresAfter: now, expiresBefore: new Date(now.getTime() + EXPIRING_WITHIN) }),
+      expiring: await active({ expiresAfter: now, expiresBefore: new Date(now.getTime() + EXPIRING) }),
       neverExpiring: await active({ neverExpires: true }),
       refused:
         refused.length === MANY_REFUSALS ? `${MANY_REFUSALS}+` : refused.reduce((sum, row) => sum + timesOf(row), 0),

@@ -1,16 +1,6 @@
 import { formatSize } from '../../../tokens/budget.js'
 import { describeRestrictions, isRestricted } from '../../../tokens/restriction.js'
 import type { PersonalAccessToken } from '../../../tokens/token.js'
-import { tokenState } from '../../../tokens/token.js'
-
-/** A token as the rows of administrators' lists show it. */
-export function shownToken(token: PersonalAccessToken, now: Date, enforceExpiry: boolean) {
-  return {
-    ...token,
-    state: tokenState(token, now, enforceExpiry),
-    limits: limitsOf(token),
-  }
-}
 
 /** A token in facts, before something is done to it that can't be undone. */
 export function factsOf(token: PersonalAccessToken, owner: string): readonly (readonly [string, string])[] {

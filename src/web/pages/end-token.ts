@@ -1,0 +1,116 @@
+import type { FastifyReply } from 'fastify'
+import { Type } from 'typebox'
+import { TOKENS_PAGE } from '../../access/refusal.js'
+import { issueRules } from '../../policies/issue-rules.js'
+import { parseSpan } from '../../tokens/expiry.js'
+import { rotateToken } from '../../tokens/issue.js'
+import type { PersonalAccessToken } from '../../tokens/token.js'
+import { GitgateError } from '../../errors.js'
+import { sentence } from '../confirmation.js'
+import { passOnce, say } from '../memo.js'
+import type { PageOptions } from '../options.js'
+import type { Pages } from '../pages.js'
+import { requireOwnToken, requireSwitchedOn, TokenId } from '../tokens/own-token.js'
+import { recentUse } from '../tokens/recent-use.js'
+import type { MadeToken } from '../tokens/reveal.js'
+import { MADE } from '../tokens/reveal.js'
+import { tokenRow } from '../tokens/rows.js'
+import type { ExpiryForm } from '../tokens/wanted-expiry.js'
+import { ExpiryFields, expiryView, wantedExpiry } from '../tokens/wanted-expiry.js'
+import { memberOf } from '../visitor.js'
+
+/** How long an old secret may go on working. */
+const GRACES = ['', '1h', '24h', '7d', '30d'] as const
+
+type RotationForm = ExpiryForm & { readonly grace: (typeof GRACES)[number] }
+
+/** Ending a token: revoking it, or putting another in its place; each asks first, and names what used it. */
+export function endTokenPages(pages: Pages, options: PageOptions): void {
+  const { access } = options
+  const preHandler = requireSwitchedOn(options)
+  const Rotation = Type.Object({ ...ExpiryFields, grace: Type.Enum([...GRACES], { default: '' }) })
+
+  const rowOf = async (token: PersonalAccessToken) => {
+    const { enforce_pat_expiration: enforceExpiry } = await access.settings()
+    return tokenRow(token, access.now(), enforceExpiry)
+  }
+  const showRotation = async (
+    reply: FastifyReply,
+    token: PersonalAccessToken,
+    form?: RotationForm,
+    problem?: string,
+  ) => {
+    const now = access.now()
+    const rules = issueRules(await access.settings(), now)
+    return reply.page(
+      'token-rotate',
+      {
+        token: await rowOf(token),
+        use: await recentUse(token, options),
+        expiry: expiryView(rules, now, form),
+        graces: GRACES,
+        grace: form?.grace ?? '',
+        problems: { expiry: problem },
+      },
+      problem === undefined ? 200 : 422,
+    )
+  }
+  const isOver = async (reply: FastifyReply, request: Parameters<typeof memberOf>[0], name: string) => {
+    await say(memberOf(request), `${name} has ended already, or was rotated.`, 'bad')
+    return reply.redirect(TOKENS_PAGE, 303)
+  }
+
+  pages.get(`${TOKENS_PAGE}/:id/revoke`, { schema: { params: TokenId }, preHandler }, async (request, reply) => {
+    const token = await requireOwnToken(request, request.params.id, options)
+    const row = await rowOf(token)
+    if (!row.canRevoke) return isOver(reply, request, token.name)
+    return reply.page('token-revoke', { token: row, use: await recentUse(token, options) })
+  })
+
+  pages.post(`${TOKENS_PAGE}/:id/revoke`, { schema: { params: TokenId }, preHandler }, async (request, reply) => {
+    const member = memberOf(request)
+    const { id, name } = await requireOwnToken(request, request.params.id, options)
+    const wasActive = await member.stores.tokens.revoke(id, access.now())
+    await say(member, wasActive ? `${name} is revoked: from now on it opens nothing.` : `${name} was revoked before.`)
+    return reply.redirect(TOKENS_PAGE, 303)
+  })
+
+  pages.get(`${TOKENS_PAGE}/:id/rotate`, { schema: { params: TokenId }, preHandler }, async (request, reply) => {
+    const token = await requireOwnToken(request, request.params.id, options)
+    if (!(await rowOf(token)).canRotate) return isOver(reply, request, token.name)
+    return showRotation(reply, token)
+  })
+
+  pages.post(
+    `${TOKENS_PAGE}/:id/rotate`,
+    { schema: { params: TokenId, body: Rotation }, preHandler },
+    async (request, reply) => {
+      const member = memberOf(request)
+      const { body, params } = request
+      const old = await requireOwnToken(request, params.id, options)
+      const now = access.now()
+      const rules = issueRules(await access.settings(), now)
+      const grace = body.grace === '' ? 0 : parseSpan(body.grace)
+      try {
+        const expiry = wantedExpiry(body, now)
+        const { token, secret } = await rotateToken(
+          member.stores.tokens,
+          member.account,
+          old,
+          expiry,
+          rules,
+          now,
+          grace,
+        )
+        const endsAt = Math.min(now.getTime() + grace, old.expiresAt?.getTime() ?? Infinity)
+        const made: MadeToken = { id: token.id, secret: secret.reveal(), replaced: { endsAt } }
+        await passOnce(member, MADE, made, now)
+      } catch (error) {
+        if (!(error instanceof GitgateError)) throw error
+        if (error.code === 'conflict') return isOver(reply, request, old.name)
+        return showRotation(reply, old, body, sentence(error.message))
+      }
+      return reply.redirect(TOKENS_PAGE, 303)
+    },
+  )
+}

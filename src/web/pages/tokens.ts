@@ -1,0 +1,80 @@
+import { Type } from 'typebox'
+import { TOKENS_PAGE } from '../../access/refusal.js'
+import type { TokenQuery } from '../../tokens/query.js'
+import { TOKEN_SORTS } from '../../tokens/query.js'
+import { takeOnce } from '../memo.js'
+import type { PageOptions } from '../options.js'
+import { pagerOf, windowOf } from '../pager.js'
+import type { Pages } from '../pages.js'
+import { SearchedList } from '../queries.js'
+import { requireSwitchedOn } from '../tokens/own-token.js'
+import type { MadeToken } from '../tokens/reveal.js'
+import { MADE, revealOf } from '../tokens/reveal.js'
+import { EXPIRING, tokenRow } from '../tokens/rows.js'
+import type { Member } from '../visitor.js'
+import { memberOf } from '../visitor.js'
+
+const PER_PAGE = 100
+const STATES = ['active', 'expiring', 'inactive', 'all'] as const
+/** What fills in the form, as in GitLab, whose form stands on this page. */
+const PREFILL = ['name', 'description', 'scopes'] as const
+
+/** The account's tokens: a list, and once the secret of one just made. */
+export function tokenPages(pages: Pages, options: PageOptions): void {
+  const { access, tokens } = options
+  const Prefill = Type.Optional(Type.String({ maxLength: 1_000 }))
+  const Query = Type.Object({
+    ...SearchedList,
+    state: Type.Enum([...STATES], { default: 'active' }),
+    sort: Type.Enum([...TOKEN_SORTS], { default: 'expires_asc' }),
+    name: Prefill,
+    description: Prefill,
+    scopes: Prefill,
+  })
+
+  const reveal = async (member: Member) => {
+    const made = await takeOnce<MadeToken>(member, MADE, access.now())
+    const token = made === undefined ? undefined : await tokens.find(made.id)
+    return made === undefined || token === undefined ? undefined : revealOf(token, made, member.account, options)
+  }
+
+  pages.get(
+    TOKENS_PAGE,
+    { schema: { querystring: Query }, preHandler: requireSwitchedOn(options) },
+    async (request, reply) => {
+      const { state, sort, search = '', ...rest } = request.query
+      const prefill = PREFILL.flatMap((name) =>
+        rest[name] === undefined ? [] : [[name, rest[name]] as [string, string]],
+      )
+      if (prefill.length > 0) {
+        return reply.redirect(`${TOKENS_PAGE}/new?${new URLSearchParams(prefill).toString()}`, 303)
+      }
+      const member = memberOf(request)
+      const now = access.now()
+      const { enforce_pat_expiration: enforceExpiry } = await access.settings()
+      const window = windowOf(request.query, PER_PAGE)
+      const text = search.trim()
+      const query: TokenQuery = {
+        userId: member.account.id,
+        // Made by administrators to act as the account; hidden from it, as in the API.
+        impersonation: false,
+        ...(state === 'all' ? {} : { state: state === 'inactive' ? 'inactive' : 'active' }),
+        ...(state === 'expiring' ? { expiresBefore: new Date(now.getTime() + EXPIRING) } : {}),
+        ...(text === '' ? {} : { text }),
+        sort,
+        offset: window.offset,
+        limit: window.limit,
+      }
+      const found = await tokens.search(query, now, enforceExpiry)
+      return reply.page('tokens', {
+        rows: found.tokens.map((token) => tokenRow(token, now, enforceExpiry)),
+        pager: pagerOf(window, found.total, request.url),
+        state,
+        sort,
+        search: text,
+        isFiltered: text !== '' || state !== 'active' || window.page > 1,
+        made: await reveal(member),
+      })
+    },
+  )
+}

@@ -1,0 +1,50 @@
+import type { AddressUse, ProgramUse, RepositoryUse } from '../../audit/usage.js'
+import { usesOfAddresses, usesOfPrograms, usesOfRepositories } from '../../audit/usage.js'
+import { DAY } from '../../clock.js'
+import type { PersonalAccessToken } from '../../tokens/token.js'
+import type { PageOptions } from '../options.js'
+
+const DAYS = 30
+/** As many as one looks through. */
+const SHOWN = 10
+
+/** What used a token lately, and the tokens derived from it: what will stop working with it. */
+export type RecentUse = {
+  readonly days: number
+  readonly requests: number
+  readonly last: Date | undefined
+  readonly repositories: Some<RepositoryUse>
+  readonly addresses: Some<AddressUse>
+  readonly programs: Some<ProgramUse>
+  /** From when on that is known, where the audit trail does not go back so far. */
+  readonly knownSince: Date | undefined
+}
+
+type Some<T> = { readonly shown: readonly T[]; readonly more: number }
+
+/** Reads from the audit trail what used a token within the last 30 days. */
+export async function recentUse(
+  { id, createdAt }: PersonalAccessToken,
+  { access, audit, tokens }: Pick<PageOptions, 'access' | 'audit' | 'tokens'>,
+): Promise<RecentUse> {
+  const since = new Date(access.now().getTime() - DAYS * DAY)
+  const all = await audit.usage(await tokens.family(id), since)
+  // A push is a row when it begins, and one when it has ended.
+  const usage = all.filter(({ action, decision }) => action !== 'git.push' || decision === 'refused')
+  const begin = await audit.begin()
+  const isKnown = begin !== undefined && begin <= (createdAt > since ? createdAt : since)
+  const lasts = usage.map(({ last }) => last.getTime())
+  return {
+    days: DAYS,
+    requests: usage.reduce((sum, { count }) => sum + count, 0),
+    last: lasts.length === 0 ? undefined : new Date(Math.max(...lasts)),
+    repositories: some(usesOfRepositories(usage)),
+    addresses: some(usesOfAddresses(usage)),
+    programs: some(usesOfPrograms(usage)),
+    knownSince: isKnown ? undefined : begin,
+  }
+}
+
+function some<T>(all: readonly T[]): Some<T> {
+  return { shown: all.slice(0, SHOWN), more: Math.max(0, all.length - SHOWN) }
+}

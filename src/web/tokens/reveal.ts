@@ -1,0 +1,46 @@
+import type { Account } from '../../accounts/account.js'
+import type { RepositoryPath } from '../../protocol/repository-path.js'
+import { reaches } from '../../tokens/restriction.js'
+import { scopesAllow } from '../../tokens/scope.js'
+import type { PersonalAccessToken } from '../../tokens/token.js'
+import type { PageOptions } from '../options.js'
+
+/** Under which name a new token goes over a redirect. */
+export const MADE = 'token'
+
+/** What goes over the redirect to the page that shows a new token. */
+export type MadeToken = {
+  readonly id: number
+  readonly secret: string
+  /** The token that it replaced, and until when that one works (milliseconds). */
+  readonly replaced?: { readonly endsAt: number }
+}
+
+/** What the page that shows a token once says beside it: lines to paste, none of which holds the secret. */
+export async function revealOf(
+  token: PersonalAccessToken,
+  made: MadeToken,
+  owner: Account,
+  { access, listRepositories, baseUrl }: Pick<PageOptions, 'access' | 'listRepositories' | 'baseUrl'>,
+) {
+  const url = new URL(baseUrl())
+  const isForGit = scopesAllow(token.scopes, 'read')
+  const { roleOn } = await access.reachOf(owner, token)
+  const example: RepositoryPath | undefined = listRepositories().find((path) => roleOn(path) !== 'none')
+  const literal = token.restrictions.repositories.find((pattern) => !pattern.includes('*'))
+  const repository =
+    example ?? (literal !== undefined && reaches(token.restrictions, literal as RepositoryPath) ? literal : undefined)
+  const withUser = `${url.protocol}//${owner.username}@${url.host}${url.pathname.replace(/\/$/, '')}`
+  return {
+    token,
+    secret: made.secret,
+    endsAt: made.replaced === undefined ? undefined : new Date(made.replaced.endsAt),
+    clone: isForGit ? `git clone ${withUser}/${repository ?? 'GROUP/NAME'}.git` : undefined,
+    isExample: repository === undefined,
+    helper: `git config --global credential.${url.origin}.helper`,
+    approve: `read -rs TOKEN && printf 'protocol=%s\\nhost=%s\\nusername=%s\\npassword=%s\\n\\n' ${url.protocol.slice(0, -1)} ${url.host} ${owner.username} "$TOKEN" | git credential approve`,
+    curl: token.scopes.some((scope) => scope === 'api' || scope === 'read_api')
+      ? `curl --header "PRIVATE-TOKEN: $TOKEN" ${url.origin}${url.pathname.replace(/\/$/, '')}/api/v4/personal_access_tokens/self`
+      : undefined,
+  }
+}

@@ -1,0 +1,48 @@
+import { DAY } from '../../clock.js'
+import { formatSize } from '../../tokens/budget.js'
+import { describeRestrictions } from '../../tokens/restriction.js'
+import type { PersonalAccessToken } from '../../tokens/token.js'
+import { tokenState } from '../../tokens/token.js'
+import { refWords } from './ref-words.js'
+
+/** How soon a token ends that is called expiring, as in GitLab. */
+export const EXPIRING = 14 * DAY
+
+/** What people call the state of a token. */
+type Standing =
+  | 'active'
+  /** Within two weeks. */
+  | 'expiring'
+  /** Rotated; its old secret works for a while. */
+  | 'ending'
+  | 'expired'
+  | 'revoked'
+
+/** A token as the table and the pages about one show it. @param enforceExpiry the setting `enforce_pat_expiration` */
+export function tokenRow(token: PersonalAccessToken, now: Date, enforceExpiry: boolean) {
+  const { restrictions, budget, spent } = token
+  const standing = standingOf(token, now, enforceExpiry)
+  const isUsable = standing !== 'expired' && standing !== 'revoked'
+  return {
+    ...token,
+    standing,
+    repositories: restrictions.repositories,
+    refs: restrictions.refs.map(refWords),
+    within: restrictions.within === null ? undefined : describeRestrictions(restrictions.within),
+    budgets: [
+      ...(budget.pushes === null ? [] : [`${spent.pushes} of ${budget.pushes} pushes`]),
+      ...(budget.bytes === null ? [] : [`${formatSize(spent.bytes)} of ${formatSize(budget.bytes)} pushed`]),
+    ],
+    canRevoke: isUsable,
+    // Its successor is there already; and what was derived lives for one task.
+    canRotate: isUsable && standing !== 'ending' && token.parentId === null,
+  }
+}
+
+function standingOf(token: PersonalAccessToken, now: Date, enforceExpiry: boolean): Standing {
+  const state = tokenState(token, now, enforceExpiry)
+  if (state !== 'active') return state
+  if (token.revokedAt !== null) return 'ending'
+  const isSoonOver = token.expiresAt !== null && token.expiresAt.getTime() < now.getTime() + EXPIRING
+  return enforceExpiry && isSoonOver ? 'expiring' : 'active'
+}

@@ -1,0 +1,135 @@
+// The whole life of a token at a browser: with JavaScript and without.
+import { generateSync } from 'otplib'
+import type { Page } from 'playwright-core'
+import type { Test } from 'tap'
+import t from 'tap'
+import { DAY } from '../../src/clock.js'
+import { inspectPage, NO_BROWSER, signIn, startBrowser, visit } from '../pages/browser.js'
+import type { World } from './world.js'
+import { createWorld } from './world.js'
+
+const PASSWORD = 'correct horse battery'
+const TOKENS = '/-/user_settings/personal_access_tokens'
+
+const heading = (page: Page) => page.getByRole('heading', { level: 1 }).textContent()
+const button = (page: Page, name: string) => page.getByRole('button', { name, exact: true })
+
+let seed = ''
+const code = (world: World): string => generateSync({ secret: seed, epoch: Math.floor(world.now.getTime() / 1_000) })
+
+/** Switches two-factor authentication on, as people do. */
+async function enrol(page: Page, world: World): Promise<void> {
+  await page.goto('/-/user_settings/two_factor_auth')
+  seed = (await page.locator('#seed').textContent())!.replaceAll(' ', '')
+  await page.getByLabel('Code that the app shows now').fill(code(world))
+  await page.getByLabel('Your password').fill(PASSWORD)
+  await button(page, 'Switch it on').click()
+}
+
+/** A day later the session has ended. */
+async function signInAgain(page: Page, world: World): Promise<void> {
+  await signIn(page, 'alice', PASSWORD)
+  await page.getByLabel('Code').fill(code(world))
+  await button(page, 'Go on').click()
+}
+
+/** Waits until so many pushes are in the trail. */
+async function pushesTold(world: World, count: number): Promise<void> {
+  const told = () => world.store.audit.list({ action: 'git.pushed', limit: 100 })
+  for (let tries = 0; tries < 100 && (await told()).length < count; tries++)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+}
+
+async function secretOn(page: Page): Promise<string> {
+  return (await page.locator('#token-secret').textContent())!.trim()
+}
+
+for (const javaScript of [true, false]) {
+  const how = javaScript ? 'with JavaScript' : 'without JavaScript'
+  t.test(`from enrolment to a push, and to its end, ${how}`, { skip: NO_BROWSER }, async (t: Test) => {
+    const world = await createWorld(t)
+    await world.setPassword('alice', PASSWORD)
+    await world.grant('alice', 'write', 'team/*')
+    await world.grant('@all', 'read', 'docs/**')
+    for (const path of ['team/app', 'team/web', 'docs/guide']) await world.seedRepository(path)
+    const { page, mistakes } = await visit(await startBrowser(t), world.url, { javaScript })
+    const inspect = (name: string) => (javaScript ? inspectPage(t, page, name) : undefined)
+    await signIn(page, 'alice', PASSWORD)
+    await enrol(page, world)
+    await page.goto(TOKENS)
+    t.match(await page.textContent('main'), /No active tokens.*Make one/s)
+    await inspect('tokens-none')
+    await page.getByRole('main').getByRole('link', { name: 'New token' }).first().click()
+    t.match(await heading(page), 'New token')
+    await inspect('token-new')
+
+    await page.getByLabel('Name').fill('laptop')
+    await page.getByLabel('Description').fill('On the desk')
+    await page.getByRole('radio', { name: '90 days' }).check()
+    await page.getByRole('checkbox', { name: 'write_repository' }).check()
+    await page.getByLabel('Only these repositories').fill('team/a*\nteam/zzz')
+    await page.getByLabel('Push only to these').fill('agent/*')
+    await page.getByText('Try a push').click()
+    await page.getByLabel('To branch or ref').fill('main')
+    if (javaScript) await page.locator('#preview').getByText('refs/heads/main').waitFor()
+    else await button(page, 'Preview').click()
+    const preview = await page.locator('#preview').innerText()
+    t.match(
+      preview,
+      /1 repository of the 3.*team\/app.*clone, push.*team\/zzz matches none.*agent\/\*.*create and update/s,
+    )
+    t.match(preview, /refs\/heads\/main of team\/app.*create it.*no.*may only push refs\/heads\/agent\/\*/s)
+    t.notMatch(preview, 'team/web')
+    t.equal(await page.getByLabel('Name').inputValue(), 'laptop', 'what was typed stays')
+    await inspect('token-new-filled')
+    await button(page, 'Create token').click()
+
+    t.match(await page.locator('.made').innerText(), /Your token laptop is ready/)
+    await inspect('token-made')
+    const secret = await secretOn(page)
+    const clone = (await page.locator('#token-clone').textContent())!
+    t.equal(clone, `git clone ${world.remote('team/app').replace('//', '//alice@')}`)
+    await page.reload()
+    t.equal(await page.locator('.made').count(), 0, 'it is shown once')
+    t.notMatch(await page.content(), secret)
+    t.match(await page.locator('tbody tr').innerText(), /laptop.*Active.*write_repository.*team\/a\*.*agent\/\*/s)
+    await inspect('tokens')
+
+    const remote = world.remote('team/app', secret)
+    const cwd = await world.git.clone(remote, 'app')
+    const push = (to: string, branch: string) =>
+      world.git.run(['push', to, `HEAD:refs/heads/${branch}`], { cwd, status: 'any' })
+    t.equal((await push(remote, 'agent/one')).status, 0, 'pushed with the secret from the page')
+    t.match((await push(remote, 'other')).stderr, 'may only push', 'its limits hold')
+    await pushesTold(world, 2)
+
+    await page.getByRole('link', { name: 'Rotate laptop' }).click()
+    await inspect('token-rotate')
+    await page.getByRole('radio', { name: 'In a day' }).check()
+    await button(page, 'Rotate the token').click()
+    t.match(await page.locator('.made').innerText(), /The old secret works beside it until/)
+    await inspect('token-rotated')
+    const next = await secretOn(page)
+    t.not(next, secret)
+    const lists = async () => (await world.git.run(['ls-remote', remote], { status: 'any' })).status
+    t.equal(await lists(), 0, 'the old one works for a day')
+    world.advance(DAY)
+    t.not(await lists(), 0)
+    await signInAgain(page, world)
+    const rotated = world.remote('team/app', next)
+    t.equal((await push(rotated, 'agent/two')).status, 0)
+    await pushesTold(world, 3)
+
+    await page.goto(TOKENS)
+    await page.getByRole('link', { name: 'Revoke laptop' }).click()
+    t.match(await page.locator('.use').innerText(), /team\/app.*pushed 1×.*127\.0\.0\.1.*git\//s)
+    await inspect('token-revoke')
+    await button(page, 'Revoke the token').click()
+    t.match(await page.getByRole('status').first().textContent(), 'laptop is revoked')
+    t.match((await push(rotated, 'agent/three')).stderr, 'was revoked')
+    await page.goto(`${TOKENS}?state=inactive`)
+    await inspect('tokens-inactive')
+    t.equal(await page.locator('tbody tr').count(), 2)
+    t.same(mistakes, [])
+  })
+}
