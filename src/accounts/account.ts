@@ -24,6 +24,20 @@ export type Account = {
 /** What is given when an account is added. */
 export type NewAccount = Pick<Account, 'username' | 'name' | 'email' | 'admin' | 'passwordHash'>
 
+/** Which accounts a page of the list holds; what is absent is not looked at. */
+export type AccountQuery = {
+  /** A part of the username, the name or the e-mail address, in any case of its letters. */
+  readonly search?: string
+  readonly state?: Account['state']
+  readonly admin?: boolean
+  readonly twoFactorEnabled?: boolean
+  readonly offset: number
+  readonly limit: number
+}
+
+/** One page of a list, and how long the whole list is. */
+export type AccountPage = { readonly accounts: readonly Account[]; readonly total: number }
+
 /** Where accounts are kept. */
 export interface AccountStore {
   /** @throws GitgateError `conflict` when the username or the e-mail address is taken */
@@ -34,6 +48,8 @@ export interface AccountStore {
   /** By username or e-mail address, as people sign in. */
   findByLogin(login: string): Promise<Account | undefined>
   list(): Promise<Account[]>
+  /** A page of those that a query asks for, by username. */
+  search(query: AccountQuery): Promise<AccountPage>
   /** Whether there is no account yet. */
   isEmpty(): Promise<boolean>
   /** A change ends the account's sessions. */
@@ -65,6 +81,20 @@ export function checkUsername(username: string): void {
     )
   }
   if (isReservedName(username)) throw new GitgateError('invalid', `"${username}" is reserved for gitgate's own URLs`)
+}
+
+/**
+ * Checks that an account does not come into repositories that others have put there: it is admin of the group of its name.
+ *
+ * @param isGroup whether a repository, or a group of them, has that name already
+ * @throws GitgateError `conflict`
+ */
+export function refuseNameOfGroup(username: string, isGroup: boolean): void {
+  if (!isGroup) return
+  throw new GitgateError(
+    'conflict',
+    `${username} is a group of repositories already, and would come to belong to the account; choose another username, or move them first: gitgate repo rename`,
+  )
 }
 
 /**

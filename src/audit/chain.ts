@@ -6,6 +6,17 @@ export type ChainHead = { readonly id: number; readonly hash: string }
 /** Where a chain begins: before the first row. */
 export const CHAIN_START: ChainHead = { id: 0, hash: '0'.repeat(64) }
 
+/** A head as it is kept elsewhere: `12:9f86d0…`. */
+export function formatHead({ id, hash }: ChainHead): string {
+  return `${id}:${hash}`
+}
+
+/** Reads a head as {@link formatHead} wrote it. @returns `undefined` for anything else */
+export function parseHead(text: string): ChainHead | undefined {
+  const [, id, hash] = /^\s*(\d{1,15}):([0-9a-f]{64})\s*$/.exec(text) ?? []
+  return id === undefined || hash === undefined ? undefined : { id: Number(id), hash }
+}
+
 /** The values of a row in the order of its columns, but for the hash. */
 export type ChainedValues = readonly (string | number | null)[]
 

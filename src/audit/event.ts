@@ -74,6 +74,11 @@ export const AUDIT_ACTIONS = [
 
 export type AuditAction = (typeof AUDIT_ACTIONS)[number]
 
+/** Whether a text is an action, or a kind of them: what stands before the dot. */
+export function isActionOrKind(text: string): boolean {
+  return AUDIT_ACTIONS.some((name) => name === text || name.startsWith(`${text}.`))
+}
+
 /** What became of it; `cut`: it was revoked while it ran. */
 export const AUDIT_DECISIONS = ['allowed', 'refused', 'failed', 'aborted', 'cut'] as const
 

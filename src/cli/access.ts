@@ -1,15 +1,12 @@
 import type { Command } from 'commander'
-import { parseGrant, parseSubject, readyGrant, standing, subjectsOf } from '../access/grant.js'
-import type { Pusher } from '../access/decide-ref.js'
-import { explainRef } from '../access/decide-ref.js'
-import { describeProtection, readyProtection } from '../access/protection.js'
+import { ABILITIES, explainAccess, parseRef } from '../access/explain.js'
+import { parseGrant, parseSubject, subjectsOf } from '../access/grant.js'
+import { describeProtection } from '../access/protection.js'
 import { GitgateError } from '../errors.js'
-import { printable } from '../printable.js'
-import { parseRefPattern } from '../protocol/ref-pattern.js'
-import type { RefVerb } from '../tokens/restriction.js'
+import { requireRepositoryPath } from '../protocol/repository-path.js'
 import { REF_VERBS } from '../tokens/restriction.js'
 import type { CliContext } from './context.js'
-import { addCommand, isBeforeUpstream, requireAccount, requireRepositoryPath, withStore } from './context.js'
+import { addCommand, isBeforeUpstream, requireAccount, withStore } from './context.js'
 
 type JsonOption = { json?: true }
 
@@ -80,22 +77,24 @@ export function addAccessCommands(program: Command, context: CliContext): void {
       withStore(context, async (cli) => {
         const path = requireRepositoryPath(repository)
         const account = username === '@anonymous' ? undefined : await requireAccount(cli, username)
-        const grants = (await cli.store.grants.listFor(subjectsOf(account))).map(readyGrant)
-        const { role, rule } = standing(account, grants, path, !(await isBeforeUpstream(cli)))
-        const isBlocked = account?.state === 'blocked'
-        const protections = (await cli.store.protections.list()).map(readyProtection)
-        const about =
-          ref === undefined
-            ? undefined
-            : explain(parseRef(ref), isBlocked, { token: undefined, role, repository: path, protections })
+        const { role, rule, blocked, about } = explainAccess(
+          { account, repository: path, ref: ref === undefined ? undefined : parseRef(ref) },
+          {
+            grants: await cli.store.grants.listFor(subjectsOf(account)),
+            protections: await cli.store.protections.list(),
+            ownsGroup: !(await isBeforeUpstream(cli)),
+          },
+        )
         if (json === true) {
-          cli.output.json({ user: username, repository: path, role, rule, blocked: isBlocked, ...about })
+          const { protectedBy, ...more } = about ?? {}
+          const entity = protectedBy === undefined ? {} : { ...more, protected_by: protectedBy }
+          cli.output.json({ user: username, repository: path, role, rule, blocked, ...entity })
           return
         }
         cli.output.answer(`${username} ${ABILITIES[role]} ${path}: ${rule}`)
-        if (isBlocked) cli.output.answer(`${username} is blocked, so all of it is refused`)
-        for (const protection of about?.protected_by ?? []) cli.output.answer(describeProtection(protection))
-        for (const verb of isBlocked ? [] : REF_VERBS) {
+        if (blocked) cli.output.answer(`${username} is blocked, so all of it is refused`)
+        for (const protection of about?.protectedBy ?? []) cli.output.answer(describeProtection(protection))
+        for (const verb of blocked ? [] : REF_VERBS) {
           const reason = about?.verbs[verb]
           if (about !== undefined) cli.output.answer(`${verb} ${about.ref}: ${reason ?? 'allowed'}`)
         }
@@ -105,28 +104,3 @@ export function addAccessCommands(program: Command, context: CliContext): void {
       }),
     )
 }
-
-const BLOCKED = Object.fromEntries(REF_VERBS.map((verb) => [verb, 'the account is blocked'])) as Record<RefVerb, string>
-
-function explain(ref: string, isBlocked: boolean, pusher: Pusher) {
-  const matching = pusher.protections.filter(({ matches }) => matches(pusher.repository, ref))
-  return {
-    ref,
-    verbs: isBlocked ? BLOCKED : explainRef(ref, pusher),
-    protected_by: matching.map(({ protection }) => protection),
-  }
-}
-
-/** @throws GitgateError `invalid` */
-function parseRef(text: string): string {
-  const ref = parseRefPattern(text)
-  if (!ref.includes('*')) return ref
-  throw new GitgateError('invalid', `"${printable(text)}" is a pattern; --ref takes one ref, such as main`)
-}
-
-const ABILITIES = {
-  none: "can't see",
-  read: 'may clone and fetch',
-  write: 'may clone, fetch and push',
-  admin: 'may clone, fetch, push and create',
-} as const

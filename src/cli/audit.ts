@@ -1,15 +1,16 @@
 import type { Command } from 'commander'
 import type { ChainHead } from '../audit/chain.js'
-import { describeFlaw } from '../audit/chain.js'
+import { describeFlaw, formatHead, parseHead } from '../audit/chain.js'
 import { auditEntity } from '../audit/entity.js'
 import type { AuditRow } from '../audit/event.js'
-import { AUDIT_ACTIONS, AUDIT_DECISIONS } from '../audit/event.js'
+import { AUDIT_ACTIONS, AUDIT_DECISIONS, isActionOrKind } from '../audit/event.js'
+import { actorInWords, subjectInWords } from '../audit/words.js'
 import type { AuditQuery } from '../audit/trail.js'
 import { GitgateError } from '../errors.js'
 import { printable } from '../printable.js'
 import type { CliContext, OpenCli } from './context.js'
 import { addCommand, requireId, withStore } from './context.js'
-import { parseSince } from './instant.js'
+import { sinceOption } from './instant.js'
 
 type ListOptions = {
   user?: string
@@ -70,7 +71,7 @@ export function addAuditCommands(program: Command, context: CliContext): void {
     withStore(context, async ({ store, output }) => {
       const head = await store.audit.head()
       if (json === true) output.json(head)
-      else output.answer(`${head.id}:${head.hash}`)
+      else output.answer(formatHead(head))
     }),
   )
 }
@@ -113,7 +114,7 @@ async function queryOf({ store, clock }: OpenCli, options: ListOptions): Promise
   const decision = AUDIT_DECISIONS.find((word) => word === options.decision)
   if (options.decision !== undefined && decision === undefined)
     throw new GitgateError('usage', `--decision takes one of ${AUDIT_DECISIONS.join(', ')}`)
-  if (action !== undefined && !AUDIT_ACTIONS.some((name) => name === action || name.startsWith(`${action}.`)))
+  if (action !== undefined && !isActionOrKind(action))
     throw new GitgateError('usage', `--action: there is no "${printable(action)}"; gitgate audit list --help names all`)
   const limit = /^\d+$/.test(options.limit) ? Number(options.limit) : 0
   if (limit < 1 || limit > MAX_LIMIT) throw new GitgateError('usage', `--limit takes a number from 1 to ${MAX_LIMIT}`)
@@ -127,13 +128,13 @@ async function queryOf({ store, clock }: OpenCli, options: ListOptions): Promise
     ...(action === undefined ? {} : { action }),
     ...(decision === undefined ? {} : { decision }),
     ...(ip === undefined ? {} : { ip }),
-    ...(since === undefined ? {} : { since: parseSince('--since', since, clock()) }),
-    ...(until === undefined ? {} : { until: parseSince('--until', until, clock()) }),
+    ...(since === undefined ? {} : { since: sinceOption('--since', since, clock()) }),
+    ...(until === undefined ? {} : { until: sinceOption('--until', until, clock()) }),
   }
 }
 
 async function verify({ store, output, terminal }: OpenCli, text: string | undefined, json: true | undefined) {
-  const anchor = text === undefined ? undefined : parseHead(text)
+  const anchor = text === undefined ? undefined : requireHead(text)
   const isWatched = terminal.stderr.isTTY === true
   const { rows, first, head, flaw } = await store.audit.verify(anchor, (count) => {
     if (isWatched) terminal.stderr.write(`\r${count} rows`)
@@ -144,13 +145,12 @@ async function verify({ store, output, terminal }: OpenCli, text: string | undef
     throw new GitgateError('conflict', `the audit trail is not what was written: ${describeFlaw(flaw)}`)
   if (json === true) return
   if (rows === 0) output.answer('The trail is empty.')
-  else
-    output.answer(`${rows} rows are as they were written: ${first.id + 1} to ${head.id}. Head: ${head.id}:${head.hash}`)
+  else output.answer(`${rows} rows are as they were written: ${first.id + 1} to ${head.id}. Head: ${formatHead(head)}`)
 }
 
-function parseHead(text: string): ChainHead {
-  const [, id, hash] = /^\s*(\d{1,15}):([0-9a-f]{64})\s*$/.exec(text) ?? []
-  if (id !== undefined && hash !== undefined) return { id: Number(id), hash }
+function requireHead(text: string): ChainHead {
+  const head = parseHead(text)
+  if (head !== undefined) return head
   throw new GitgateError('usage', '--head takes what gitgate audit head has printed')
 }
 
@@ -158,22 +158,16 @@ const HEAD = ['ID', 'TIME', 'WHO', 'ACTION', 'ON', 'DECISION', 'RULE', 'FROM']
 
 function cellsOf(row: AuditRow): string[] {
   const { id, at, action, decision, rule, ip } = row
-  return [String(id), at.toISOString(), whoOf(row), action, whatOf(row), decision, rule ?? '-', ip ?? '-'].map(
-    printable,
-  )
-}
-
-function whoOf({ via, username, tokenId, impersonator, operator }: AuditRow): string {
-  if (operator !== null) return `${operator} (shell)`
-  if (username === null && tokenId === null) return via === 'gate' ? 'gitgate' : 'nobody'
-  const token = tokenId === null ? '' : ` (token ${tokenId})`
-  return `${username ?? '?'}${impersonator === null ? '' : ` by ${impersonator}`}${token}`
-}
-
-function whatOf({ repository, target, refs }: AuditRow): string {
-  const [first, ...others] = refs ?? []
-  const changes = first === undefined ? '' : ` ${first.ref}${others.length === 0 ? '' : ` and ${others.length} more`}`
-  return `${repository ?? target ?? '-'}${changes}`
+  return [
+    String(id),
+    at.toISOString(),
+    actorInWords(row),
+    action,
+    subjectInWords(row),
+    decision,
+    rule ?? '-',
+    ip ?? '-',
+  ].map(printable)
 }
 
 function columns(names: readonly string[]): string {

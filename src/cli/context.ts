@@ -8,8 +8,6 @@ import { GitgateError } from '../errors.js'
 import type { Settings } from '../policies/settings.js'
 import { resolveSettings } from '../policies/settings.js'
 import { printable } from '../printable.js'
-import type { RepositoryPath } from '../protocol/repository-path.js'
-import { parseRepositoryPath } from '../protocol/repository-path.js'
 import type { Terminal } from './output.js'
 import { Output } from './output.js'
 import type { CliRepositories, CliRooms, CliStore } from './rooms.js'
@@ -121,16 +119,6 @@ export async function requireAccount({ store }: OpenCli, username: string): Prom
   throw new GitgateError(
     'not-found',
     `there is no user "${printable(username)}"; gitgate user list shows all, gitgate user add makes one`,
-  )
-}
-
-/** @throws GitgateError `invalid` */
-export function requireRepositoryPath(text: string): RepositoryPath {
-  const path = parseRepositoryPath(text.replace(/\.git$/, ''))
-  if (path !== undefined) return path
-  throw new GitgateError(
-    'invalid',
-    `"${printable(text)}" is not the path of a repository; write group/name: letters, digits, _ . - in each part, beginning with a letter, a digit or _`,
   )
 }
 

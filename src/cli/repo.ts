@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
 import { GitgateError } from '../errors.js'
+import { requireRepositoryPath } from '../protocol/repository-path.js'
 import type { CliContext, OpenCli } from './context.js'
-import { addCommand, openRepositories, requireRepositoryPath, withStore } from './context.js'
+import { addCommand, openRepositories, withStore } from './context.js'
 import { confirmLoss } from './input.js'
 import type { RepositoryChange } from './rooms.js'
 

@@ -1,9 +1,10 @@
 import type { Command } from 'commander'
 import type { SettingKey, Settings } from '../policies/settings.js'
 import { formatSetting, parseSetting, parseSettingKey, SETTING_KEYS, settingSummary } from '../policies/settings.js'
-import { REVOKED_AFTER, tooLongLived } from '../policies/lifetime.js'
+import { describeEffect, foreseeEffects } from '../policies/effects.js'
+import { REVOKED_AFTER } from '../policies/lifetime.js'
 import { HOUR, utcDate } from '../clock.js'
-import type { PersonalAccessToken } from '../tokens/token.js'
+import type { BriefToken } from '../tokens/token.js'
 import type { CliContext, OpenCli } from './context.js'
 import { addCommand, withStore } from './context.js'
 
@@ -51,12 +52,11 @@ export function addSettingsCommands(program: Command, context: CliContext): void
         const value: Settings[SettingKey] = parseSetting(key, text)
         const settings = await cli.settings()
         const before = formatSetting(settings[key])
-        const affected = tooLongLived(await cli.store.tokens.list({}), { ...settings, [key]: value }, cli.clock())
+        const effects = await foreseeEffects(cli.store, settings, { ...settings, [key]: value }, cli.clock())
+        const affected = effects.flatMap((effect) => (effect.kind === 'tokens-revoked' ? effect.tokens : []))
         if (dryRun === true) {
           await showAffected(cli, affected, json)
-          if (key === 'disable_personal_access_tokens' && value === true) {
-            cli.output.note('Every token would be refused until the setting is off again.')
-          }
+          for (const effect of effects) cli.output.note(`${describeEffect(effect)}.`)
           return
         }
         await cli.store.settings.set(new Map([[key, formatSetting(value)]]), cli.clock())
@@ -65,7 +65,7 @@ export function addSettingsCommands(program: Command, context: CliContext): void
           return
         }
         cli.output.note(`${key} is ${formatSetting(value)} now (it was ${before}).`)
-        if (key === 'max_personal_access_token_lifetime' && affected.length > 0) {
+        if (affected.length > 0) {
           cli.output.note(
             `${affected.length === 1 ? '1 token lives' : `${affected.length} tokens live`} longer and will be revoked in ${REVOKED_AFTER / HOUR} hours; to see: gitgate settings set ${key} ${formatSetting(value)} --dry-run`,
           )
@@ -75,11 +75,7 @@ export function addSettingsCommands(program: Command, context: CliContext): void
 }
 
 /** The tokens that a setting would end. */
-async function showAffected(
-  cli: OpenCli,
-  tokens: readonly PersonalAccessToken[],
-  json: true | undefined,
-): Promise<void> {
+async function showAffected(cli: OpenCli, tokens: readonly BriefToken[], json: true | undefined): Promise<void> {
   const usernames = new Map((await cli.store.accounts.list()).map(({ id, username }) => [id, username]))
   if (json === true) {
     cli.output.json(

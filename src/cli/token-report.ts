@@ -2,21 +2,19 @@ import type { Command } from 'commander'
 import { auditEntity } from '../audit/entity.js'
 import type { TokenReport } from '../audit/report.js'
 import { reportOn } from '../audit/report.js'
+import { adviseOn } from '../access/advise.js'
 import { readyGrant, standing, subjectsOf } from '../access/grant.js'
-import { DAY } from '../clock.js'
 import { GitgateError } from '../errors.js'
 import type { Advice } from '../policies/advice.js'
-import { ADVICE_DAYS, adviceOn } from '../policies/advice.js'
 import { printable } from '../printable.js'
 import { formatSize } from '../tokens/budget.js'
 import { reaches } from '../tokens/restriction.js'
-import { scopesAllow } from '../tokens/scope.js'
 import { digestSecret } from '../tokens/secret.js'
 import type { PersonalAccessToken } from '../tokens/token.js'
 import type { CliContext, OpenCli } from './context.js'
 import { addCommand, isBeforeUpstream, openRepositories, requireId, withStore } from './context.js'
 import { readSecret } from './input.js'
-import { parseSince } from './instant.js'
+import { sinceOption } from './instant.js'
 import { requireOwner, requireToken, showToken } from './token-show.js'
 
 type ReportOptions = { since?: string; json?: true }
@@ -33,7 +31,7 @@ export function addTokenReportCommands(group: Command, context: CliContext): voi
       const token = await cli.store.tokens.findByDigest(digestSecret(await readSecret(cli.terminal, 'token')))
       if (token === undefined)
         throw new GitgateError('not-found', 'no such token was ever made here, or it was deleted with its account')
-      await showToken(cli, token, json, await adviseOn(cli, token))
+      await showToken(cli, token, json, await advised(cli, token))
     }),
   )
 
@@ -47,7 +45,7 @@ export function addTokenReportCommands(group: Command, context: CliContext): voi
     .action((id: string, options: ReportOptions) =>
       withStore(context, async (cli) => {
         const token = await requireReported(cli, id)
-        const since = options.since === undefined ? token.createdAt : parseSince('--since', options.since, cli.clock())
+        const since = options.since === undefined ? token.createdAt : sinceOption('--since', options.since, cli.clock())
         const report = await reportOn(cli.store.audit, await cli.store.tokens.family(token.id), since)
         if (options.json === true) cli.output.json(entityOf(token, since, report))
         else show(cli, token, since, report)
@@ -56,7 +54,9 @@ export function addTokenReportCommands(group: Command, context: CliContext): voi
 }
 
 /** What a report is about: a token, or what the trail still knows of one that went with its account. */
-type Reported = Pick<PersonalAccessToken, 'id' | 'name' | 'createdAt'> & { readonly owner: string }
+type Reported = Pick<PersonalAccessToken, 'id' | 'name' | 'createdAt'> & {
+  readonly owner: string
+}
 
 async function requireReported(cli: OpenCli, id: string): Promise<Reported> {
   const number = requireId(id)
@@ -70,34 +70,21 @@ async function requireReported(cli: OpenCli, id: string): Promise<Reported> {
   return { id: number, name: text(name), createdAt: first.at, owner: text(owner) }
 }
 
-async function adviseOn(cli: OpenCli, token: PersonalAccessToken): Promise<Advice[]> {
+async function advised(cli: OpenCli, token: PersonalAccessToken): Promise<Advice[]> {
+  const { store } = cli
   const now = cli.clock()
-  const since = new Date(now.getTime() - ADVICE_DAYS * DAY)
-  const { repositories } = await reportOn(cli.store.audit, await cli.store.tokens.family(token.id), since)
-  const observed = {
-    reach: await reachOf(cli, token),
-    used: {
-      read: repositories.filter(({ fetches }) => fetches > 0).length,
-      written: repositories.filter(({ pushes }) => pushes > 0).length,
-    },
-    knownSince: (await cli.store.audit.begin()) ?? now,
-  }
-  return adviceOn(token, observed, now)
-}
-
-/** How many repositories a token reaches; another server's are not known. */
-async function reachOf(cli: OpenCli, token: PersonalAccessToken) {
-  if (await isBeforeUpstream(cli)) return undefined
   const owner = await requireOwner(cli, token)
-  const grants = (await cli.store.grants.listFor(subjectsOf(owner))).map(readyGrant)
-  const roles = (await openRepositories(cli, undefined))
-    .list()
-    .filter((path) => reaches(token.restrictions, path))
-    .map((path) => standing(owner, grants, path, true).role)
-  return {
-    read: scopesAllow(token.scopes, 'read') ? roles.filter((role) => role !== 'none').length : 0,
-    write: scopesAllow(token.scopes, 'write') ? roles.filter((role) => role === 'write' || role === 'admin').length : 0,
-  }
+  const grants = (await store.grants.listFor(subjectsOf(owner))).map(readyGrant)
+  return await adviseOn(
+    token,
+    (path) => (reaches(token.restrictions, path) ? standing(owner, grants, path, true).role : 'none'),
+    {
+      ...store,
+      repositories: (await isBeforeUpstream(cli)) ? undefined : (await openRepositories(cli, undefined)).list(),
+      knownSince: (await store.audit.begin()) ?? now,
+    },
+    now,
+  )
 }
 
 function show(cli: OpenCli, token: Reported, since: Date, report: TokenReport): void {

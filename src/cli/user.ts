@@ -1,13 +1,10 @@
 import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
 import type { Account } from '../accounts/account.js'
-import { checkDisplayName, checkEmail, checkUsername } from '../accounts/account.js'
+import { checkDisplayName, checkEmail, checkUsername, refuseNameOfGroup } from '../accounts/account.js'
 import { accountEntity } from '../accounts/entity.js'
-import { checkNewPassword } from '../accounts/password.js'
-import { GitgateError } from '../errors.js'
-import { checkNoTokenShape } from '../policies/password-use.js'
+import { checkPassword } from '../policies/password-use.js'
 import { parseRepositoryPath } from '../protocol/repository-path.js'
-import type { Secret } from '../secret.js'
 import type { CliContext, OpenCli } from './context.js'
 import { addCommand, openRepositories, requireAccount, servedFlags, withStore } from './context.js'
 import { confirmLoss, readNewSecret } from './input.js'
@@ -93,7 +90,7 @@ export function addUserCommands(program: Command, context: CliContext): Command 
       withStore(context, async (cli) => {
         const account = await requireAccount(cli, username)
         const password = await readNewSecret(cli.terminal, 'password')
-        await checkPassword(cli, password, account)
+        checkPassword(password, account, await cli.settings())
         await cli.store.accounts.setPasswordHash(account.id, await cli.passwords.hash(password))
         await showChanged(cli, username, json, `The password of ${account.username} is set.`)
       }),
@@ -129,9 +126,9 @@ async function addAccount(cli: OpenCli, username: string, options: AddOptions): 
   checkDisplayName(name, 'a name')
   const email = options.email ?? null
   if (email !== null) checkEmail(email)
-  await refuseNameOfGroup(cli, username)
+  refuseNameOfGroup(username, await isNameOfGroup(cli, username))
   const password = options.passwordStdin === true ? await readNewSecret(cli.terminal, 'password') : undefined
-  if (password !== undefined) await checkPassword(cli, password, { username, email })
+  if (password !== undefined) checkPassword(password, { username, email }, await cli.settings())
   const passwordHash = password === undefined ? null : await cli.passwords.hash(password)
   return await cli.store.accounts.add(
     { username, name, email, admin: options.admin === true, passwordHash },
@@ -139,27 +136,14 @@ async function addAccount(cli: OpenCli, username: string, options: AddOptions): 
   )
 }
 
-async function checkPassword(
-  cli: OpenCli,
-  password: Secret,
-  account: Pick<Account, 'username' | 'email'>,
-): Promise<void> {
-  checkNewPassword(password, account)
-  checkNoTokenShape(password, await cli.settings())
-}
-
-/** An account owns the group of its name: it must not come into repositories that others have put there. */
-async function refuseNameOfGroup(cli: OpenCli, username: string): Promise<void> {
+/** Whether a repository, or a group of them, has that name already. */
+async function isNameOfGroup(cli: OpenCli, username: string): Promise<boolean> {
   const { upstream, repos } = cli.config(await servedFlags(cli, cli.store))
   // To look must not make the folder.
-  if (upstream !== undefined || !existsSync(repos)) return
+  if (upstream !== undefined || !existsSync(repos)) return false
   const repositories = await openRepositories(cli, undefined)
   const path = parseRepositoryPath(username)
-  if (path === undefined || (!repositories.hasGroup(path) && !repositories.has(path))) return
-  throw new GitgateError(
-    'conflict',
-    `${username} is a group of repositories already, and would come to belong to the account; choose another username, or move them first: gitgate repo rename`,
-  )
+  return path !== undefined && (repositories.hasGroup(path) || repositories.has(path))
 }
 
 function addStateCommand(

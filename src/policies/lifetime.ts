@@ -1,5 +1,5 @@
 import { HOUR } from '../clock.js'
-import type { PersonalAccessToken, TokenStore } from '../tokens/token.js'
+import type { BriefToken, TokenStore } from '../tokens/token.js'
 import { tokenState } from '../tokens/token.js'
 import { latestInstant } from '../tokens/issue.js'
 import { issueRules } from './issue-rules.js'
@@ -10,11 +10,7 @@ import { resolveSettings } from './settings.js'
 export const REVOKED_AFTER = 3 * HOUR
 
 /** The tokens that live longer than the setting `max_personal_access_token_lifetime` lets new ones, and those derived from them. */
-export function tooLongLived(
-  tokens: readonly PersonalAccessToken[],
-  settings: Settings,
-  now: Date,
-): PersonalAccessToken[] {
+export function tooLongLived(tokens: readonly BriefToken[], settings: Settings, now: Date): BriefToken[] {
   const { latestExpiry } = issueRules(settings, now)
   if (latestExpiry === null) return []
   const active = tokens.filter((token) => tokenState(token, now, settings.enforce_pat_expiration) === 'active')
@@ -32,12 +28,12 @@ export async function revokeTooLongLived(
   tokens: TokenStore,
   store: SettingStore,
   now: Date,
-): Promise<readonly PersonalAccessToken[]> {
+): Promise<readonly BriefToken[]> {
   const since = await store.setAt('max_personal_access_token_lifetime')
   if (since === undefined || now.getTime() < since.getTime() + REVOKED_AFTER) return []
   const settings = resolveSettings(await store.list())
   if (settings.max_personal_access_token_lifetime === null) return []
-  const tooLong = tooLongLived(await tokens.list({}), settings, now)
+  const tooLong = tooLongLived(await tokens.listBriefly(), settings, now)
   for (const { id } of tooLong) await tokens.revoke(id, now, 'max_personal_access_token_lifetime')
   return tooLong
 }

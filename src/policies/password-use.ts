@@ -1,16 +1,22 @@
 import { DAY } from '../clock.js'
 import type { Account } from '../accounts/account.js'
+import { checkNewPassword } from '../accounts/password.js'
 import { GitgateError } from '../errors.js'
 import type { Secret } from '../secret.js'
 import { DEFAULT_PREFIX, secretShape } from '../tokens/secret.js'
 import type { Settings } from './settings.js'
 
 /**
- * Checks that a new password would ever be looked at: what begins like a token is taken for one.
+ * Checks a new password, and that it would ever be looked at: what begins like a token is taken for one.
  *
- * @throws GitgateError `invalid`
+ * @throws GitgateError `invalid`, saying which rule is broken
  */
-export function checkNoTokenShape(password: Secret, settings: Settings): void {
+export function checkPassword(
+  password: Secret,
+  account: Pick<Account, 'username' | 'email'>,
+  settings: Settings,
+): void {
+  checkNewPassword(password, account)
   const prefixes = [settings.personal_access_token_prefix, DEFAULT_PREFIX]
   if (secretShape(password, prefixes) === 'other') return
   throw new GitgateError(

@@ -1,3 +1,6 @@
+import { GitgateError } from '../errors.js'
+import { printable } from '../printable.js'
+
 declare const brand: unique symbol
 
 /**
@@ -22,6 +25,20 @@ export function parseRepositoryPath(text: string): RepositoryPath | undefined {
   return text.split('/').every(isRepositorySegment) ? (text as RepositoryPath) : undefined
 }
 
+/**
+ * Reads the path of a repository as it is typed, with or without `.git`.
+ *
+ * @throws GitgateError `invalid`
+ */
+export function requireRepositoryPath(text: string): RepositoryPath {
+  const path = parseRepositoryPath(text.replace(/\.git$/, ''))
+  if (path !== undefined) return path
+  throw new GitgateError(
+    'invalid',
+    `"${printable(text)}" is not the path of a repository; write group/name: letters, digits, _ . - in each part, beginning with a letter, a digit or _`,
+  )
+}
+
 /** Whether one segment may stand in a repository's path. */
 function isRepositorySegment(segment: string): boolean {
   // Only ASCII passes the expression, so characters are bytes.
@@ -37,4 +54,9 @@ function isRepositorySegment(segment: string): boolean {
 export function groupsOf(path: RepositoryPath): RepositoryPath[] {
   const segments = path.split('/')
   return segments.slice(1).map((_, index) => segments.slice(0, index + 1).join('/') as RepositoryPath)
+}
+
+/** Whether a name is that of a repository, or of a group in which there are some. */
+export function isNameOfGroup(name: string, repositories: readonly RepositoryPath[]): boolean {
+  return repositories.some((path) => path === name || path.startsWith(`${name}/`))
 }

@@ -1,6 +1,6 @@
-import type { Selectable } from 'kysely'
+import type { Expression, Selectable, SqlBool } from 'kysely'
 import { sql } from 'kysely'
-import type { Account, AccountStore } from '../accounts/account.js'
+import type { Account, AccountPage, AccountQuery, AccountStore } from '../accounts/account.js'
 import { GitgateError, hasSystemCode } from '../errors.js'
 import { Secret } from '../secret.js'
 import type { Queries } from './database.js'
@@ -8,6 +8,8 @@ import { atomically, moveSecurityEpoch } from './database.js'
 import type { Schema } from './schema.js'
 import { endSessions } from './session-end.js'
 import type { Change, Trail } from './trail.js'
+
+const HAS_TWO_FACTOR = sql<number>`EXISTS (SELECT 1 FROM two_factors WHERE account_id = accounts.id)`
 
 /** A row with what is joined to it. */
 export type AccountRow = Selectable<Schema['accounts']> & { readonly two_factor_enabled: number }
@@ -30,10 +32,7 @@ export function accountFrom(row: AccountRow): Account {
 /** Accounts in the database. */
 export function accountStore(queries: Queries, trail: Trail): AccountStore {
   const select = () =>
-    queries
-      .selectFrom('accounts')
-      .selectAll('accounts')
-      .select(sql<number>`EXISTS (SELECT 1 FROM two_factors WHERE account_id = accounts.id)`.as('two_factor_enabled'))
+    queries.selectFrom('accounts').selectAll('accounts').select(HAS_TWO_FACTOR.as('two_factor_enabled'))
 
   const one = async (query: ReturnType<typeof select>): Promise<Account | undefined> => {
     const row = await query.executeTakeFirst()
@@ -106,6 +105,8 @@ export function accountStore(queries: Queries, trail: Trail): AccountStore {
       return rows.map(accountFrom)
     },
 
+    search: (query) => searchAccounts(queries, query),
+
     async setState(id, state) {
       const account = await one(select().where('accounts.id', '=', id))
       if (account?.state === state) return
@@ -136,6 +137,33 @@ export function accountStore(queries: Queries, trail: Trail): AccountStore {
         })
       }),
   }
+}
+
+async function searchAccounts(queries: Queries, query: AccountQuery): Promise<AccountPage> {
+  const { search, state, admin, twoFactorEnabled } = query
+  const found = queries.selectFrom('accounts').where((eb) => {
+    const wanted: (Expression<SqlBool> | undefined)[] = [
+      search === undefined ? undefined : eb.or(['username', 'name', 'email'].map((column) => holds(column, search))),
+      state && eb('state', '=', state),
+      admin === undefined ? undefined : eb('admin', '=', admin ? 1 : 0),
+      twoFactorEnabled === undefined ? undefined : eb(HAS_TWO_FACTOR, '=', twoFactorEnabled ? 1 : 0),
+    ]
+    return eb.and(wanted.filter((condition) => condition !== undefined))
+  })
+  const { total } = await found.select((eb) => eb.fn.countAll<number>().as('total')).executeTakeFirstOrThrow()
+  const rows = await found
+    .selectAll('accounts')
+    .select(HAS_TWO_FACTOR.as('two_factor_enabled'))
+    .orderBy(sql`lower(username)`)
+    .offset(query.offset)
+    .limit(query.limit)
+    .execute()
+  return { accounts: rows.map(accountFrom), total }
+}
+
+// instr and not LIKE: a search for 100% finds that.
+function holds(column: string, text: string): Expression<SqlBool> {
+  return sql<SqlBool>`instr(unicode_lower(coalesce(${sql.ref(column)}, '')), ${text.toLowerCase()}) > 0`
 }
 
 /** An account as what a change was made to. */

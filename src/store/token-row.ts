@@ -1,7 +1,7 @@
 import type { Selectable } from 'kysely'
 import type { RefRule, Restrictions } from '../tokens/restriction.js'
 import type { Scope } from '../tokens/scope.js'
-import type { PersonalAccessToken } from '../tokens/token.js'
+import type { BriefToken, PersonalAccessToken } from '../tokens/token.js'
 import type { Schema } from './schema.js'
 
 /** A token's row, without its digest: nothing that reads tokens needs it. */
@@ -34,6 +34,32 @@ export function tokenFrom(row: TokenRow): PersonalAccessToken {
     lastUsedIps: JSON.parse(row.last_used_ips) as string[],
     previousId: row.previous_personal_access_token_id,
     issuedBy: row.issued_by,
+  }
+}
+
+/** The columns of a token in brief. */
+export const BRIEF_COLUMNS = [
+  'id',
+  'user_id',
+  'name',
+  'parent_id',
+  'expires_at',
+  'revoked_at',
+  'impersonation',
+  'last_used_at',
+] as const satisfies readonly (keyof TokenRow)[]
+
+/** A token in brief from its row. */
+export function briefTokenFrom(row: Pick<TokenRow, (typeof BRIEF_COLUMNS)[number]>): BriefToken {
+  return {
+    id: row.id,
+    userId: row.user_id,
+    name: row.name,
+    parentId: row.parent_id,
+    expiresAt: instant(row.expires_at),
+    revokedAt: instant(row.revoked_at),
+    impersonation: row.impersonation === 1,
+    lastUsedAt: instant(row.last_used_at),
   }
 }
 

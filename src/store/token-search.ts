@@ -1,5 +1,6 @@
 import type { Expression, ExpressionBuilder, SqlBool } from 'kysely'
 import { sql } from 'kysely'
+import { DAY } from '../clock.js'
 import type { TokenQuery, TokenSort } from '../tokens/query.js'
 import type { TokenPage } from '../tokens/token.js'
 import type { Queries } from './database.js'
@@ -65,12 +66,21 @@ function conditions(eb: Tokens, query: TokenQuery, now: number, enforceExpiry: b
     query.lastUsedBefore && eb('last_used_at', '<=', query.lastUsedBefore.getTime()),
     query.expiresAfter && eb('expires_at', '>=', query.expiresAfter.getTime()),
     query.expiresBefore && eb('expires_at', '<', query.expiresBefore.getTime()),
+    query.neverExpires === undefined ? undefined : eb('expires_at', query.neverExpires ? 'is' : 'is not', null),
+    query.unusedSince && unused(eb, query.unusedSince.getTime()),
+    query.derived === undefined ? undefined : eb('parent_id', query.derived ? 'is not' : 'is', null),
   ]
   return wanted.filter((condition) => condition !== undefined)
 }
 
 // What scopes and patterns of repositories are made of. None of it is what sets them apart in the JSON.
 const WORD = /^[\w.*/-]+$/
+
+function unused(eb: Tokens, since: number): Expression<SqlBool> {
+  // The last use is written at most once a day, so it may be a day later than it says.
+  const notUsed = eb.or([eb('last_used_at', 'is', null), eb('last_used_at', '<', since - DAY)])
+  return eb.and([eb('created_at', '<', since), notUsed])
+}
 
 /** Whether a token has a text, in lower case, in what people see of it. The quick comparisons come first. */
 function mentions(text: string): Expression<SqlBool> {

@@ -7,7 +7,7 @@ import type { AddIp, NewToken, PersonalAccessToken, TokenStore, TokenUse } from 
 import type { Queries } from './database.js'
 import { atomically, moveSecurityEpoch } from './database.js'
 import { inheritAddresses, noteAddress } from './token-addresses.js'
-import { TOKEN_COLUMNS, tokenFrom } from './token-row.js'
+import { BRIEF_COLUMNS, briefTokenFrom, TOKEN_COLUMNS, tokenFrom } from './token-row.js'
 import { searchTokens } from './token-search.js'
 import { tellEnd, tellIssue, tellRotation } from './token-trail.js'
 import type { Trail } from './trail.js'
@@ -34,6 +34,11 @@ export function tokenStore(queries: Queries, trail: Trail): TokenStore {
       const query = userId === undefined ? select() : select().where('user_id', '=', userId)
       const rows = await query.orderBy('id').execute()
       return rows.map(tokenFrom)
+    },
+
+    async listBriefly() {
+      const rows = await queries.selectFrom('personal_access_tokens').select(BRIEF_COLUMNS).orderBy('id').execute()
+      return rows.map(briefTokenFrom)
     },
 
     async family(id) {

@@ -36,6 +36,22 @@ export function parseSpan(text: string): number {
 }
 
 /**
+ * Reads when something begins: a date, an instant, or how long ago, such as `7d`.
+ *
+ * @throws GitgateError `invalid`
+ */
+export function parseSince(text: string, now: Date): Date {
+  if (/^\d{4}-\d{2}-\d{2}(T[\d:.]+Z)?$/.test(text)) {
+    const instant = new Date(text)
+    if (!Number.isNaN(instant.getTime())) return instant
+  } else if (/^\d+[smhd]$/.test(text)) return new Date(now.getTime() - parseSpan(text))
+  throw new GitgateError(
+    'invalid',
+    `"${printable(text)}" is no time; write 2026-01-31, 2026-01-31T08:00:00Z, or how long ago: 12h, 30d`,
+  )
+}
+
+/**
  * Reads a span such as `90s`, `15m`, `12h`, `30d`, or `never`.
  *
  * @throws GitgateError `invalid`

@@ -29,6 +29,11 @@ export type TokenQuery = {
   readonly expiresAfter?: Date
   /** The bound itself does not belong to the range, as in GitLab. */
   readonly expiresBefore?: Date
+  readonly neverExpires?: boolean
+  /** Made before an instant, and not used since. */
+  readonly unusedSince?: Date
+  /** Whether it was derived from another. */
+  readonly derived?: boolean
   /** @default by number, newest first */
   readonly sort?: TokenSort
   readonly offset: number

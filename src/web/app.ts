@@ -12,9 +12,10 @@ import { answerError, PageError } from './errors.js'
 import type { WebOptions } from './options.js'
 import type { Audience } from './pages.js'
 import { endTokenPages } from './pages/end-token.js'
-import { homePages } from './pages/home.js'
 import { newTokenPages } from './pages/new-token.js'
 import { passwordPages } from './pages/password.js'
+import { adminPages } from './pages/admin/pages.js'
+import { repositoryPages } from './pages/repositories.js'
 import { sessionPages } from './pages/sessions.js'
 import { signInPages } from './pages/sign-in.js'
 import { tokenPages } from './pages/tokens.js'
@@ -63,7 +64,8 @@ export async function webPages(options: WebOptions): Promise<Front> {
     if (elsewhere !== undefined) return reply.redirect(elsewhere, 303)
   })
   app.addHook('preValidation', (request, _reply, done) => {
-    if (['GET', 'HEAD'].includes(request.method)) {
+    // Where nothing is, nothing can be forged; what is hidden from somebody is answered like it.
+    if (request.is404 || ['GET', 'HEAD'].includes(request.method)) {
       done()
       return
     }
@@ -81,8 +83,8 @@ export async function webPages(options: WebOptions): Promise<Front> {
   const pages = app.withTypeProvider<TypeBoxTypeProvider>()
   assets.serve(pages)
   const account = [signInPages, passwordPages, twoFactorPages, sessionPages]
-  for (const add of [homePages, ...account, tokenPages, newTokenPages, endTokenPages])
-    add(pages, { ...options, cookies })
+  const ownTokens = [tokenPages, newTokenPages, endTokenPages]
+  for (const add of [repositoryPages, ...account, ...ownTokens, adminPages]) add(pages, { ...options, cookies })
   await app.ready()
   return frontOf(app, exchanges)
 }

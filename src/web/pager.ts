@@ -27,7 +27,7 @@ export function pagerOf({ page, offset, limit }: PageWindow, total: number, url:
 }
 
 /** A local URL with other parameters; `undefined` takes one away. */
-function withParameters(url: string, changes: Readonly<Record<string, string | undefined>>): string {
+export function withParameters(url: string, changes: Readonly<Record<string, string | undefined>>): string {
   const [path = '', query = ''] = url.split('?', 2)
   const parameters = new URLSearchParams(query)
   for (const [name, value] of Object.entries(changes)) {

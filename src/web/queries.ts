@@ -4,10 +4,10 @@ import { Type } from 'typebox'
 const MAX_PAGE = 1_000_000
 
 /** The parameters of a list that has pages. */
-const PagedList = { page: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_PAGE })) }
+export const PagedList = { page: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_PAGE })) }
 
 /** A text that a list is filtered by. */
-const FilterText = Type.Optional(Type.String({ maxLength: 1_000 }))
+export const FilterText = Type.Optional(Type.String({ maxLength: 1_000 }))
 
 /** The parameters of a list that has pages and can be searched. */
 export const SearchedList = { ...PagedList, search: FilterText }

@@ -67,7 +67,7 @@ for (const javaScript of [true, false]) {
     await giveCode(page, codeOf(seed, world))
     t.match(await page.getByRole('alert').textContent(), 'wrong, or was used before', 'the code that confirmed is used')
     await giveCode(page, codes[0]!)
-    t.match(await page.getByRole('heading', { level: 1 }).textContent(), 'Hello, alice', 'a recovery code signs in')
+    t.match(await page.getByRole('heading', { level: 1 }).textContent(), 'Repositories', 'a recovery code signs in')
     await page.goto('/users/sign_out')
     await page.getByRole('main').getByRole('button', { name: 'Sign out' }).click()
     await signIn(page, 'alice', PASSWORD)
@@ -75,7 +75,7 @@ for (const javaScript of [true, false]) {
     t.match(await page.getByRole('alert').textContent(), 'wrong, or was used before', 'but once')
     world.advance(60_000)
     await giveCode(page, codeOf(seed, world))
-    t.match(await page.getByRole('heading', { level: 1 }).textContent(), 'Hello, alice')
+    t.match(await page.getByRole('heading', { level: 1 }).textContent(), 'Repositories')
 
     await page.goto(TWO_FACTOR)
     t.match(await page.textContent('main'), '9 left')

@@ -19,7 +19,7 @@ t.test('signing in and out', { skip: NO_BROWSER }, async (t) => {
     if (javaScript) await inspectPage(t, page, 'sign-in-wrong')
     await page.getByLabel('Password').fill(PASSWORD)
     await page.getByRole('button', { name: 'Sign in', exact: true }).click()
-    t.match(await page.getByRole('heading', { level: 1 }).textContent(), 'Hello, alice')
+    t.match(await page.getByRole('heading', { level: 1 }).textContent(), 'Repositories')
     if (javaScript) await inspectPage(t, page, 'home')
     await page.locator('.menu summary').click()
     if (javaScript) await inspectPage(t, page, 'menu')

@@ -54,6 +54,7 @@ t.test('two workers listen once, both serve, and what is revoked is revoked in b
   const { cli, gate, secret, workers, look } = await served(t)
   t.equal(workers.length, 2)
   t.equal(gate.said.stdout.match(/listens on/g)?.length, 1)
+  t.ok(await within(1_000, () => gate.said.stderr.includes('"msg":"listening"')))
   t.equal(gate.said.stderr.match(/"msg":"listening"/g)?.length, 1)
   t.match(gate.said.stderr, /"workers":"2"/)
   t.strictSame(await look(secret), [200, 200, 200, 200])

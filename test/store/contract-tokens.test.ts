@@ -30,6 +30,9 @@ t.test('a token is kept as it was added, and found by its number and its digest'
   t.strictSame(await store.tokens.list({}), [token, other])
   t.strictSame(await store.tokens.list({ userId: bob.id }), [other])
   t.strictSame(await store.tokens.list({ userId: bob.id + 1 }), [])
+  const briefly = (await store.tokens.listBriefly())[0]!
+  t.match(token, briefly)
+  t.equal(Object.keys(briefly).length, 8)
 })
 
 t.test('a token is revoked once, at the first instant', async (t) => {

@@ -12,19 +12,26 @@ for (const menu of document.querySelectorAll('details[data-menu]')) {
   })
 }
 
+// Where one is shows in a bar that is longer than the window.
+for (const here of document.querySelectorAll('nav [aria-current]')) {
+  here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.offsetLeft
+}
+
 // Buttons that copy: data-copy names the element whose text is meant.
 for (const button of document.querySelectorAll('[data-copy]')) {
   button.hidden = false
-  const label = [...button.childNodes]
+  // What is there for screen readers stands after it, and stays.
+  const label = button.firstChild
+  const words = label.data
   button.addEventListener('click', async () => {
     const text = document.getElementById(button.dataset.copy).innerText.trim()
     try {
       await navigator.clipboard.writeText(text)
-      button.textContent = 'Copied'
+      label.data = 'Copied'
     } catch {
-      button.textContent = 'Select it and copy'
+      label.data = 'Select it and copy'
     }
-    setTimeout(() => button.replaceChildren(...label), 2_000)
+    setTimeout(() => (label.data = words), 2_000)
   })
 }
 

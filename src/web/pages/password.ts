@@ -1,7 +1,6 @@
 import { Type } from 'typebox'
-import { checkNewPassword } from '../../accounts/password.js'
 import { GitgateError } from '../../errors.js'
-import { checkNoTokenShape } from '../../policies/password-use.js'
+import { checkPassword } from '../../policies/password-use.js'
 import { Secret } from '../../secret.js'
 import { confirmedBy, sentence } from '../confirmation.js'
 import { say } from '../memo.js'
@@ -29,8 +28,7 @@ export function passwordPages(pages: Pages, options: PageOptions): void {
     const problem = await confirmedBy(request, options)
     if (problem !== undefined) return wrong({ current_password: problem })
     try {
-      checkNewPassword(password, account)
-      checkNoTokenShape(password, await access.settings())
+      checkPassword(password, account, await access.settings())
     } catch (error) {
       if (error instanceof GitgateError) return wrong({ password: sentence(error.message) })
       throw error

@@ -70,7 +70,10 @@ t.test('administrators add accounts', async (t) => {
     const answer = await root('POST', '/users', body)
     t.same([answer.status, answer.body], [409, { message }])
   }
+  await world.createRepository('team/app')
   for (const [field, body] of [
+    ['username', { username: 'team' }],
+    ['password', { username: 'f', password: 'ggpat-something-long' }],
     ['username', { username: '../x' }],
     ['username', { username: 'api' }],
     ['name', { username: 'f', name: 'a\nb' }],

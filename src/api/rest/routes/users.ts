@@ -1,8 +1,9 @@
 import { Type } from 'typebox'
 import type { Account } from '../../../accounts/account.js'
-import { checkDisplayName, checkEmail, checkUsername } from '../../../accounts/account.js'
-import { checkNewPassword } from '../../../accounts/password.js'
+import { checkDisplayName, checkEmail, checkUsername, refuseNameOfGroup } from '../../../accounts/account.js'
 import { GitgateError } from '../../../errors.js'
+import { checkPassword } from '../../../policies/password-use.js'
+import { isNameOfGroup } from '../../../protocol/repository-path.js'
 import { Secret } from '../../../secret.js'
 import { UserAnswer } from '../answers.js'
 import type { Api } from '../api.js'
@@ -92,10 +93,12 @@ export function userRoutes(api: Api, options: ApiOptions): void {
     async (request, reply) => {
       const { username, name = username, email = null, password, admin: isAdmin = false } = request.body
       field('username', () => checkUsername(username))
+      field('username', () => refuseNameOfGroup(username, isNameOfGroup(username, options.listRepositories())))
       field('name', () => checkDisplayName(name, 'name'))
       if (email !== null) field('email', () => checkEmail(email))
       const secret = password === undefined ? null : new Secret(password, 'password')
-      if (secret !== null) field('password', () => checkNewPassword(secret, { username, email }))
+      const settings = await options.access.settings()
+      if (secret !== null) field('password', () => checkPassword(secret, { username, email }, settings))
       const passwordHash = secret === null ? null : await options.passwords.hash(secret)
       try {
         const account = await request.caller.stores.accounts.add(

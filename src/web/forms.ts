@@ -1,0 +1,31 @@
+import { GitgateError } from '../errors.js'
+import { sentence } from './confirmation.js'
+
+/** What is wrong with the fields of a form, by their names. */
+export type FieldErrors = Readonly<Record<string, string>>
+
+/** Runs the checks of a form's fields. @returns what is wrong; empty where nothing is */
+export function errorsIn(checks: Readonly<Record<string, () => unknown>>): FieldErrors {
+  const errors = Object.entries(checks).flatMap(([name, check]) => {
+    const problem = problemOf(check)
+    return problem === undefined ? [] : [[name, problem] as const]
+  })
+  return Object.fromEntries(errors)
+}
+
+/** A rule that was broken, as a sentence. @throws whatever else was thrown */
+export function problemIn(error: unknown): string {
+  if (error instanceof GitgateError && RULES.includes(error.code)) return sentence(error.message)
+  throw error
+}
+
+const RULES: readonly string[] = ['invalid', 'conflict', 'forbidden', 'not-found']
+
+function problemOf(check: () => unknown): string | undefined {
+  try {
+    check()
+    return undefined
+  } catch (error) {
+    return problemIn(error)
+  }
+}

@@ -1,0 +1,21 @@
+import { Type } from 'typebox'
+import type { Account, AccountStore } from '../../../accounts/account.js'
+import { PageError } from '../../errors.js'
+
+/** The parameters of the pages of one account. */
+export const NamedAccount = Type.Object({ username: Type.String({ maxLength: 1_000 }) })
+
+/** Where an account is administered. */
+export function pathOfAccount({ username }: Pick<Account, 'username'>): string {
+  return `/-/admin/users/${encodeURIComponent(username)}`
+}
+
+/** The account that a path names. @throws PageError `not-found` */
+export async function requireAccount(
+  { accounts }: { readonly accounts: Pick<AccountStore, 'findByUsername'> },
+  { username }: { readonly username: string },
+): Promise<Account> {
+  const account = await accounts.findByUsername(username)
+  if (account === undefined) throw new PageError('not-found')
+  return account
+}

@@ -1,0 +1,114 @@
+import { Type } from 'typebox'
+import type { Account, AccountQuery } from '../../../accounts/account.js'
+import { checkDisplayName, checkEmail, checkUsername, refuseNameOfGroup } from '../../../accounts/account.js'
+import { GitgateError } from '../../../errors.js'
+import { checkPassword } from '../../../policies/password-use.js'
+import { isNameOfGroup } from '../../../protocol/repository-path.js'
+import { Secret } from '../../../secret.js'
+import { confirmedBy } from '../../confirmation.js'
+import { errorsIn, problemIn } from '../../forms.js'
+import { say } from '../../memo.js'
+import type { PageOptions } from '../../options.js'
+import { pagerOf, windowOf } from '../../pager.js'
+import type { Pages } from '../../pages.js'
+import { SearchedList } from '../../queries.js'
+import { memberOf } from '../../visitor.js'
+import { NamedAccount, pathOfAccount, requireAccount } from './account-path.js'
+
+const PER_PAGE = 50
+
+/** Accounts: all of them, one of them, and new ones. */
+export function accountPages(pages: Pages, options: PageOptions): void {
+  const { accounts, tokens, sessions, twoFactors, passwords, access, listRepositories } = options
+
+  const Query = Type.Object({
+    ...SearchedList,
+    state: Type.Optional(Type.Enum(['', 'active', 'blocked'])),
+    two_factor: Type.Optional(Type.Enum(['', 'on', 'off'])),
+    kind: Type.Optional(Type.Enum(['', 'administrators', 'others'])),
+  })
+  pages.get('/users', { schema: { querystring: Query } }, async (request, reply) => {
+    const window = windowOf(request.query, PER_PAGE)
+    const { search = '', state = '', two_factor: twoFactor = '', kind = '' } = request.query
+    const query: AccountQuery = {
+      ...window,
+      ...(search.trim() === '' ? {} : { search: search.trim() }),
+      ...(state === '' ? {} : { state }),
+      ...(twoFactor === '' ? {} : { twoFactorEnabled: twoFactor === 'on' }),
+      ...(kind === '' ? {} : { admin: kind === 'administrators' }),
+    }
+    const found = await accounts.search(query)
+    return reply.page('admin/accounts', {
+      accounts: found.accounts,
+      pager: pagerOf(window, found.total, request.url),
+      filters: { search, state, twoFactor, kind },
+    })
+  })
+
+  const noValues = { username: '', name: '', email: '', admin: false }
+  pages.get('/new_user', (_request, reply) => reply.page('admin/new-account', { values: noValues, errors: {} }))
+
+  const Text = Type.String({ maxLength: 1_000 })
+  const NewAccount = Type.Object({
+    username: Text,
+    name: Text,
+    email: Text,
+    password: Text,
+    admin: Type.Optional(Type.Literal('yes')),
+    current_password: Type.String(),
+  })
+  pages.post('/users', { schema: { body: NewAccount } }, async (request, reply) => {
+    const { password: typed, admin, ...body } = request.body
+    const username = body.username.trim()
+    const name = body.name.trim() === '' ? username : body.name
+    const email = body.email.trim() === '' ? null : body.email.trim()
+    const values = { ...body, admin: admin === 'yes' }
+    const wrong = (errors: object) => reply.page('admin/new-account', { values, errors }, 422)
+    const password = typed === '' ? undefined : new Secret(typed, 'password')
+    const settings = await access.settings()
+    const errors = errorsIn({
+      username: () => {
+        checkUsername(username)
+        refuseNameOfGroup(username, isNameOfGroup(username, listRepositories()))
+      },
+      name: () => checkDisplayName(name, 'a name'),
+      email: () => email !== null && checkEmail(email),
+      password: () => password && checkPassword(password, { username, email }, settings),
+    })
+    if (Object.keys(errors).length > 0) return wrong(errors)
+    const problem = await confirmedBy(request, options)
+    if (problem !== undefined) return wrong({ current_password: problem })
+    const passwordHash = password === undefined ? null : await passwords.hash(password)
+    const member = memberOf(request)
+    try {
+      await member.stores.accounts.add({ username, name, email, admin: values.admin, passwordHash }, access.now())
+    } catch (error) {
+      if (!(error instanceof GitgateError) || error.code !== 'conflict') throw error
+      return wrong({ [error.message.includes('e-mail') ? 'email' : 'username']: problemIn(error) })
+    }
+    await say(member, `The account ${username} is there.`)
+    return reply.redirect(pathOfAccount({ username }), 303)
+  })
+
+  pages.get('/users/:username', { schema: { params: NamedAccount } }, async (request, reply) => {
+    const account = await requireAccount(options, request.params)
+    const { enforce_pat_expiration: enforceExpiry } = await access.settings()
+    const { total } = await tokens.search(
+      { userId: account.id, state: 'active', offset: 0, limit: 0 },
+      access.now(),
+      enforceExpiry,
+    )
+    return reply.page('admin/account', {
+      account,
+      path: pathOfAccount(account),
+      isSelf: isSelf(account, memberOf(request).account),
+      sessions: (await sessions.list(account.id)).length,
+      recoveryCodes: (await twoFactors.find(account.id))?.recoveryCodes.length ?? 0,
+      activeTokens: total,
+    })
+  })
+}
+
+function isSelf(account: Account, member: Account): boolean {
+  return account.id === member.id
+}

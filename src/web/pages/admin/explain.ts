@@ -1,0 +1,67 @@
+import { Type } from 'typebox'
+import type { Explanation } from '../../../access/explain.js'
+import { ABILITIES, explainAccess, parseRef } from '../../../access/explain.js'
+import { subjectsOf } from '../../../access/grant.js'
+import { describeProtection } from '../../../access/protection.js'
+import { GitgateError } from '../../../errors.js'
+import { requireRepositoryPath } from '../../../protocol/repository-path.js'
+import { REF_VERBS } from '../../../tokens/restriction.js'
+import type { FieldErrors } from '../../forms.js'
+import { errorsIn } from '../../forms.js'
+import type { PageOptions } from '../../options.js'
+import type { Pages } from '../../pages.js'
+import { FilterText } from '../../queries.js'
+import { memberOf } from '../../visitor.js'
+
+const ANYBODY = '@anonymous'
+
+/** Explains who may do what, and by which rule. */
+export function explainPages(pages: Pages, options: PageOptions): void {
+  const { accounts, access, grants, protections } = options
+  const Query = Type.Object({ user: FilterText, repository: FilterText, ref: FilterText })
+
+  pages.get('/explain', { schema: { querystring: Query } }, async (request, reply) => {
+    const { user = '', repository = '', ref = '' } = request.query
+    const values = { user: user.trim(), repository: repository.trim(), ref: ref.trim() }
+    const isAsked = values.user !== '' || values.repository !== ''
+    const account = values.user === ANYBODY ? undefined : await accounts.findByUsername(values.user)
+    const errors: FieldErrors = isAsked
+      ? errorsIn({
+          user: () => {
+            if (account !== undefined || values.user === ANYBODY) return
+            throw new GitgateError('not-found', `there is no account "${values.user}"`)
+          },
+          repository: () => requireRepositoryPath(values.repository),
+          ref: () => values.ref !== '' && parseRef(values.ref),
+        })
+      : {}
+    if (!isAsked || Object.keys(errors).length > 0)
+      return reply.page('admin/explain', { values, errors, answer: undefined }, isAsked ? 422 : 200)
+    const explanation = explainAccess(
+      {
+        account,
+        repository: requireRepositoryPath(values.repository),
+        ref: values.ref === '' ? undefined : parseRef(values.ref),
+      },
+      {
+        grants: await grants.listFor(subjectsOf(account)),
+        protections: await protections.list(),
+        ownsGroup: (await access.reachOf(memberOf(request).account)).ownsGroup,
+      },
+    )
+    return reply.page('admin/explain', { values, errors, answer: answerOf(account?.username ?? ANYBODY, explanation) })
+  })
+}
+
+function answerOf(user: string, { role, rule, blocked, about }: Explanation) {
+  return {
+    user,
+    ability: ABILITIES[role],
+    isAllowed: role !== 'none' && !blocked,
+    rule,
+    blocked,
+    ref: about?.ref,
+    protections: about?.protectedBy.map(describeProtection) ?? [],
+    verbs: about === undefined ? [] : REF_VERBS.map((verb) => ({ verb, reason: about.verbs[verb] })),
+  }
+}

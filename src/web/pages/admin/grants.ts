@@ -1,0 +1,93 @@
+import type { FastifyReply } from 'fastify'
+import { Type } from 'typebox'
+import { parseGrant, parseSubject } from '../../../access/grant.js'
+import { GitgateError } from '../../../errors.js'
+import { PageError } from '../../errors.js'
+import { problemIn } from '../../forms.js'
+import { say } from '../../memo.js'
+import type { PageOptions } from '../../options.js'
+import { pagerOf, windowOf } from '../../pager.js'
+import type { Pages } from '../../pages.js'
+import { SearchedList } from '../../queries.js'
+import { memberOf } from '../../visitor.js'
+
+const PATH = '/-/admin/grants'
+const PER_PAGE = 50
+
+/** Grants: who may do what with which repositories. */
+export function grantPages(pages: Pages, { grants, accounts, access }: PageOptions): void {
+  const noValues = { subject: '', role: 'read', pattern: '' }
+  type Asked = { readonly page?: number; readonly search?: string }
+  const show = async (reply: FastifyReply, asked: Asked, values: object, problem?: string) => {
+    const { search = '' } = asked
+    const window = windowOf(asked, PER_PAGE)
+    const all = await grants.list()
+    const found = all.filter(({ subject, pattern }) => isFound([subject, pattern], search))
+    return reply.page(
+      'admin/grants',
+      {
+        grants: found.slice(window.offset, window.offset + window.limit),
+        pager: pagerOf(window, found.length, reply.request.url),
+        isEmpty: all.length === 0,
+        search,
+        values,
+        problem,
+      },
+      problem === undefined ? 200 : 422,
+    )
+  }
+
+  pages.get('/grants', { schema: { querystring: Type.Object(SearchedList) } }, (request, reply) =>
+    show(reply, request.query, noValues),
+  )
+
+  const Text = Type.String({ maxLength: 1_000 })
+  const Body = Type.Object({ subject: Text, role: Text, pattern: Text })
+  pages.post('/grants', { schema: { body: Body } }, async (request, reply) => {
+    const [subject, pattern] = [request.body.subject.trim(), request.body.pattern.trim()]
+    const member = memberOf(request)
+    try {
+      const grant = parseGrant(subject, request.body.role, pattern)
+      if (!grant.subject.startsWith('@') && (await accounts.findByUsername(subject)) === undefined)
+        throw new GitgateError('not-found', `there is no account "${subject}"`)
+      await member.stores.grants.put(grant, access.now())
+    } catch (error) {
+      return show(reply, {}, request.body, problemIn(error))
+    }
+    await say(member, `${subject} may ${request.body.role} ${pattern}.`)
+    return reply.redirect(PATH, 303)
+  })
+
+  const Named = Type.Object({ subject: Text, pattern: Text })
+  pages.get('/grants/remove', { schema: { querystring: Named } }, async (request, reply) => {
+    const { subject, pattern } = request.query
+    const grant = (await grants.list()).find((one) => one.subject === subject && one.pattern === pattern)
+    if (grant === undefined) throw new PageError('not-found')
+    return reply.page('admin/confirm', {
+      place: 'grants',
+      heading: 'Take this grant back?',
+      lead: 'It counts no more from the next request on; transfers that need it are cut off. Other grants that cover the same repositories stay.',
+      facts: [
+        ['Who', subject],
+        ['Role', grant.role],
+        ['Repositories', pattern],
+      ],
+      action: `${PATH}/remove`,
+      hidden: Object.entries(request.query),
+      button: 'Take it back',
+      cancel: PATH,
+    })
+  })
+
+  pages.post('/grants/remove', { schema: { body: Named } }, async (request, reply) => {
+    const member = memberOf(request)
+    const { subject, pattern } = request.body
+    if (!(await member.stores.grants.remove(parseSubject(subject), pattern))) throw new PageError('not-found')
+    await say(member, `${subject} has no grant on ${pattern} any more.`)
+    return reply.redirect(PATH, 303)
+  })
+}
+
+function isFound(texts: readonly string[], search: string): boolean {
+  return texts.some((text) => text.toLowerCase().includes(search.trim().toLowerCase()))
+}

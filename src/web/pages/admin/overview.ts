@@ -1,0 +1,39 @@
+import { DAY } from '../../../clock.js'
+import type { AuditRow } from '../../../audit/event.js'
+import type { PageOptions } from '../../options.js'
+import type { Pages } from '../../pages.js'
+import { EXPIRING } from '../../tokens/rows.js'
+
+const NONE = { offset: 0, limit: 0 } as const
+// Each page of the list shows so many; what is told here need not be more exact.
+const MANY_REFUSALS = 1_000
+
+/** The numbers that matter, each of which leads to its list. */
+export function overviewPages(pages: Pages, { accounts, tokens, access, audit }: PageOptions): void {
+  pages.get('/', async (_request, reply) => {
+    const [now, { enforce_pat_expiration: enforceExpiry }] = [access.now(), await access.settings()]
+    const active = async (query: object) =>
+      (await tokens.search({ ...NONE, state: 'active', ...query }, now, enforceExpiry)).total
+    const refused = await audit.list({
+      action: 'auth.refused',
+      since: new Date(now.getTime() - DAY),
+      limit: MANY_REFUSALS,
+    })
+    const numbers = {
+      accounts: (await accounts.search(NONE)).total,
+      withoutTwoFactor: (await accounts.search({ ...NONE, twoFactorEnabled: false, state: 'active' })).total,
+      activeTokens: await active({}),
+      expiring: await active({ expiresAfter: now, expiresBefore: new Date(now.getTime() + EXPIRING) }),
+      neverExpiring: await active({ neverExpires: true }),
+      refused:
+        refused.length === MANY_REFUSALS ? `${MANY_REFUSALS}+` : refused.reduce((sum, row) => sum + timesOf(row), 0),
+    }
+    return reply.page('admin/overview', { numbers })
+  })
+}
+
+/** A row may stand for others of its kind. */
+function timesOf({ details }: AuditRow): number {
+  const repeated = details?.['repeated']
+  return typeof repeated === 'number' ? repeated : 1
+}

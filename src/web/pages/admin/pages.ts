@@ -1,0 +1,44 @@
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { PageOptions } from '../../options.js'
+import type { Pages } from '../../pages.js'
+import { accountActs } from './account-acts.js'
+import { accountPages } from './accounts.js'
+import { auditPages } from './audit.js'
+import { credentialPages } from './credentials.js'
+import { explainPages } from './explain.js'
+import { grantPages } from './grants.js'
+import { impersonationPages } from './impersonation.js'
+import { overviewPages } from './overview.js'
+import { protectionPages } from './protections.js'
+import { settingPages } from './settings.js'
+
+const ADDERS = [
+  overviewPages,
+  accountPages,
+  accountActs,
+  impersonationPages,
+  credentialPages,
+  grantPages,
+  protectionPages,
+  explainPages,
+  settingPages,
+  auditPages,
+] as const
+
+/** Where the administration is. */
+const ADMIN = '/-/admin'
+
+/** The administration. Whoever is no administrator is told that there are no such pages, whatever the method. */
+export function adminPages(pages: Pages, options: PageOptions): void {
+  void pages.register(
+    (plain, _options, done) => {
+      plain.addHook('onRoute', (route) => {
+        route.config = { ...route.config, audience: 'administrators' }
+      })
+      const area = plain.withTypeProvider<TypeBoxTypeProvider>() as Pages
+      for (const add of ADDERS) add(area, options)
+      done()
+    },
+    { prefix: ADMIN },
+  )
+}

@@ -1,0 +1,69 @@
+import type { FastifyReply } from 'fastify'
+import { Type } from 'typebox'
+import { describeProtection, parseProtection } from '../../../access/protection.js'
+import { PageError } from '../../errors.js'
+import { problemIn } from '../../forms.js'
+import { say } from '../../memo.js'
+import type { PageOptions } from '../../options.js'
+import type { Pages } from '../../pages.js'
+import { memberOf } from '../../visitor.js'
+
+const PATH = '/-/admin/protected_refs'
+
+/** Protected refs: what not everybody who pushes may change. */
+export function protectionPages(pages: Pages, { protections, access }: PageOptions): void {
+  const noValues = { repositories: '', refs: '', push: 'admin', force: 'nobody', delete: 'nobody' }
+  const show = async (reply: FastifyReply, values: object, problem?: string) =>
+    reply.page(
+      'admin/protections',
+      { protections: await protections.list(), values, problem },
+      problem === undefined ? 200 : 422,
+    )
+
+  pages.get('/protected_refs', (_request, reply) => show(reply, noValues))
+
+  const Text = Type.String({ maxLength: 1_000 })
+  const Named = Type.Object({ repositories: Text, refs: Text })
+  const Body = Type.Object({ ...Named.properties, push: Text, force: Text, delete: Text })
+  pages.post('/protected_refs', { schema: { body: Body } }, async (request, reply) => {
+    const member = memberOf(request)
+    const { repositories, refs, ...levels } = request.body
+    try {
+      const protection = parseProtection(repositories.trim(), refs.trim(), levels)
+      await say(member, `${describeProtection(await member.stores.protections.put(protection, access.now()))}.`)
+    } catch (error) {
+      return show(reply, request.body, problemIn(error))
+    }
+    return reply.redirect(PATH, 303)
+  })
+
+  pages.get('/protected_refs/remove', { schema: { querystring: Named } }, async (request, reply) => {
+    const { repositories, refs } = request.query
+    const one = (await protections.list()).find((it) => it.repositories === repositories && it.refs === refs)
+    if (one === undefined) throw new PageError('not-found')
+    return reply.page('admin/confirm', {
+      place: 'protections',
+      heading: 'End this protection?',
+      lead: 'From the next push on, whoever may push to the repositories may do to these refs whatever no other rule forbids.',
+      facts: [
+        ['Repositories', repositories],
+        ['Refs', refs],
+        ['Push', one.push],
+        ['Force', one.force],
+        ['Delete', one.delete],
+      ],
+      action: `${PATH}/remove`,
+      hidden: Object.entries(request.query),
+      button: 'End the protection',
+      cancel: PATH,
+    })
+  })
+
+  pages.post('/protected_refs/remove', { schema: { body: Named } }, async (request, reply) => {
+    const member = memberOf(request)
+    const { repositories, refs } = request.body
+    if (!(await member.stores.protections.remove(repositories, refs))) throw new PageError('not-found')
+    await say(member, `${refs} of ${repositories} is not protected any more.`)
+    return reply.redirect(PATH, 303)
+  })
+}

@@ -1,0 +1,127 @@
+import type { FastifyReply } from 'fastify'
+import { Type } from 'typebox'
+import { describeEffect, foreseeEffects } from '../../../policies/effects.js'
+import type { Effect } from '../../../policies/effects.js'
+import type { SettingKey, Settings } from '../../../policies/settings.js'
+import { formatSetting, parseSetting, SETTING_KEYS, settingSummary } from '../../../policies/settings.js'
+import { sentence } from '../../confirmation.js'
+import type { FieldErrors } from '../../forms.js'
+import { errorsIn } from '../../forms.js'
+import { say } from '../../memo.js'
+import type { PageOptions } from '../../options.js'
+import type { Pages } from '../../pages.js'
+import { memberOf } from '../../visitor.js'
+
+const PATH = '/-/admin/application_settings'
+/** As many of those concerned are named; of more the number is told. */
+const NAMED = 20
+
+/** What a setting is about: a heading of the page. */
+type Section = 'Tokens' | 'Signing in' | 'Git' | 'Bans' | 'Audit trail'
+
+const SECTIONS: Readonly<Record<SettingKey, Section>> = {
+  enforce_pat_expiration: 'Tokens',
+  max_personal_access_token_lifetime: 'Tokens',
+  require_personal_access_token_expiry: 'Tokens',
+  personal_access_token_prefix: 'Tokens',
+  disable_personal_access_tokens: 'Tokens',
+  impersonation_enabled: 'Tokens',
+  password_authentication_enabled_for_git: 'Signing in',
+  require_two_factor_authentication: 'Signing in',
+  two_factor_grace_period: 'Signing in',
+  session_expire_delay: 'Signing in',
+  receive_max_input_size: 'Git',
+  allow_unproven_fast_forwards: 'Git',
+  push_to_create: 'Git',
+  git_basic_auth_enabled: 'Bans',
+  git_basic_auth_maxretry: 'Bans',
+  git_basic_auth_findtime: 'Bans',
+  git_basic_auth_bantime: 'Bans',
+  git_basic_auth_ip_allowlist: 'Bans',
+  audit_retention: 'Audit trail',
+}
+
+type Typed = Partial<Record<SettingKey, string>>
+
+/** The settings: what is in force, and a change of it, which first shows whom it concerns. */
+export function settingPages(pages: Pages, options: PageOptions): void {
+  const { access, accounts } = options
+
+  const show = async (reply: FastifyReply, typed: Typed, errors: FieldErrors) => {
+    const settings = await access.settings()
+    const fields = SETTING_KEYS.map((key) => ({
+      key,
+      section: SECTIONS[key],
+      summary: sentence(settingSummary(key).replace('(null:', '(empty:')),
+      isFlag: typeof settings[key] === 'boolean',
+      isNumber: settings[key] === null || typeof settings[key] === 'number',
+      value: typed[key] ?? valueOf(settings[key]),
+      error: errors[key],
+    }))
+    const sections = [...new Set(Object.values(SECTIONS))].map((name) => ({
+      name,
+      fields: fields.filter(({ section }) => section === name),
+    }))
+    return reply.page('admin/settings', { sections }, Object.keys(errors).length === 0 ? 200 : 422)
+  }
+
+  pages.get('/application_settings', (_request, reply) => show(reply, {}, {}))
+
+  const Value = Type.Optional(Type.String({ maxLength: 10_000 }))
+  const values = Object.fromEntries(SETTING_KEYS.map((key) => [key, Value])) as Record<SettingKey, typeof Value>
+  const Body = Type.Object({ step: Type.Enum(['review', 'apply']), ...values })
+  pages.post('/application_settings', { schema: { body: Body } }, async (request, reply) => {
+    const { step, ...typed } = request.body
+    const given = SETTING_KEYS.flatMap((key) => (typed[key] === undefined ? [] : [[key, typed[key]] as const]))
+    const before = await access.settings()
+    const errors = errorsIn(Object.fromEntries(given.map(([key, text]) => [key, () => parseSetting(key, text)])))
+    if (Object.keys(errors).length > 0) return show(reply, typed, withoutKeys(errors))
+    const changes = given
+      .map(([key, text]) => [key, formatSetting(parseSetting(key, text))] as const)
+      .filter(([key, text]) => text !== formatSetting(before[key]))
+    const member = memberOf(request)
+    if (changes.length === 0) {
+      await say(member, 'That is what is in force already.')
+      return reply.redirect(PATH, 303)
+    }
+    if (step === 'apply') {
+      await member.stores.settings.set(new Map(changes), access.now())
+      const names = changes.map(([key, text]) => `${key} is ${text === '' ? 'empty' : text} now`)
+      await say(member, `${names.join('; ')}.`)
+      return reply.redirect(PATH, 303)
+    }
+    const after = { ...before, ...Object.fromEntries(changes.map(([key, text]) => [key, parseSetting(key, text)])) }
+    const effects = await foreseeEffects(options, before, after, access.now())
+    return reply.page('admin/settings-review', {
+      changes: changes.map(([key, text]) => ({ key, from: valueOf(before[key]), to: valueOf(after[key]), text })),
+      effects: await Promise.all(effects.map((effect) => shownEffect(effect))),
+    })
+  })
+
+  const shownEffect = async (effect: Effect) => {
+    const words = sentence(describeEffect(effect))
+    if ('accounts' in effect) {
+      const named = effect.accounts.slice(0, NAMED).map(({ username }) => ({ username, token: undefined }))
+      return { words, named, more: effect.accounts.length - named.length, isGood: false }
+    }
+    const named = await Promise.all(
+      effect.tokens.slice(0, NAMED).map(async (token) => ({
+        username: (await accounts.find(token.userId))?.username,
+        token,
+      })),
+    )
+    return { words, named, more: effect.tokens.length - named.length, isGood: effect.kind === 'tokens-revived' }
+  }
+}
+
+/** A value as the form has it: nothing stands for no limit. */
+function valueOf(value: Settings[SettingKey]): string {
+  return value === null ? '' : formatSetting(value)
+}
+
+/** The key stands beside the field already. */
+function withoutKeys(errors: FieldErrors): FieldErrors {
+  return Object.fromEntries(
+    Object.entries(errors).map(([key, message]) => [key, message.replace(new RegExp(`^${key}: `, 'i'), 'It ')]),
+  )
+}

@@ -1,0 +1,28 @@
+import { formatSize } from '../../../tokens/budget.js'
+import { describeRestrictions, isRestricted } from '../../../tokens/restriction.js'
+import type { PersonalAccessToken } from '../../../tokens/token.js'
+
+/** A token in facts, before something is done to it that can't be undone. */
+export function factsOf(token: PersonalAccessToken, owner: string): readonly (readonly [string, string])[] {
+  const { description, scopes, expiresAt, lastUsedAt, lastUsedIps, createdAt, issuedBy } = token
+  const limits = limitsOf(token)
+  return [
+    ['Number', String(token.id)],
+    ['Of', owner],
+    ...(description === null ? [] : [['Description', description] as const]),
+    ['Scopes', scopes.join(', ')],
+    ...(limits === undefined ? [] : [['Only', limits] as const]),
+    ['Made', `${createdAt.toISOString()}${issuedBy === null ? '' : `, by ${issuedBy}`}`],
+    ['Expires', expiresAt?.toISOString() ?? 'never'],
+    ['Last used', lastUsedAt === null ? 'never' : `${lastUsedAt.toISOString()}, from ${lastUsedIps.join(', ')}`],
+  ]
+}
+
+function limitsOf({ restrictions, budget }: PersonalAccessToken): string | undefined {
+  const words = [
+    ...(isRestricted(restrictions) ? [describeRestrictions(restrictions)] : []),
+    ...(budget.pushes === null ? [] : [`${budget.pushes} pushes`]),
+    ...(budget.bytes === null ? [] : [`${formatSize(budget.bytes)} of pushes`]),
+  ]
+  return words.length === 0 ? undefined : words.join('; ')
+}

@@ -1,0 +1,55 @@
+import type { FastifyReply } from 'fastify'
+import { Type } from 'typebox'
+import type { Grant, Role } from '../../access/grant.js'
+import type { PageOptions } from '../options.js'
+import { pagerOf, windowOf } from '../pager.js'
+import type { Pages } from '../pages.js'
+import { SearchedList } from '../queries.js'
+import { memberOf } from '../visitor.js'
+
+const PER_PAGE = 50
+
+/** The repositories that one may read, with the lines that clone them: the first page that one sees when signed in. */
+export function repositoryPages(pages: Pages, { access, listRepositories }: PageOptions): void {
+  const Query = Type.Object(SearchedList)
+
+  for (const path of ['/', '/-/repositories'] as const)
+    pages.get(path, { schema: { querystring: Query } }, async (request, reply) => {
+      const { account } = memberOf(request)
+      const { search = '' } = request.query
+      const reach = await access.reachOf(account)
+      if (!reach.ownsGroup) return showPatterns(reply, reach.grants, search)
+      const readable = listRepositories().flatMap((repository) => {
+        const role = reach.roleOn(repository)
+        return role === 'none' ? [] : [{ path: repository, role }]
+      })
+      const found = readable.filter((one) => isFound(one.path, search))
+      const window = windowOf(request.query, PER_PAGE)
+      return reply.page('repositories', {
+        repositories: found.slice(window.offset, window.offset + window.limit),
+        pager: pagerOf(window, found.length, request.url),
+        search,
+        isEmpty: readable.length === 0,
+        canCreate: (await access.settings()).push_to_create,
+      })
+    })
+}
+
+/** Another server can't be asked what it has: what can be told are the patterns that one was granted. */
+function showPatterns(reply: FastifyReply, grants: readonly Grant[], search: string) {
+  const strongest = new Map<string, { pattern: string; role: Role }>()
+  for (const { pattern, role } of grants.toSorted((one, other) => RANK.indexOf(one.role) - RANK.indexOf(other.role)))
+    strongest.set(pattern, { pattern, role })
+  const patterns = [...strongest.values()].toSorted((one, other) => one.pattern.localeCompare(other.pattern, 'en'))
+  return reply.page('repository-patterns', {
+    patterns: patterns.filter(({ pattern }) => isFound(pattern, search)),
+    search,
+    isEmpty: patterns.length === 0,
+  })
+}
+
+const RANK: readonly Role[] = ['read', 'write', 'admin']
+
+function isFound(text: string, search: string): boolean {
+  return text.toLowerCase().includes(search.trim().toLowerCase())
+}

@@ -1,0 +1,108 @@
+// The audit trail in the browser: filters, pages, one row, and whether it is whole.
+import t from 'tap'
+import { formatHead } from '../../src/audit/chain.js'
+import { auditEvent, THE_GATE } from '../../src/audit/event.js'
+import { DAY } from '../../src/clock.js'
+import { administration } from './administration.js'
+
+const PATH = '/-/admin/audit_logs'
+
+/** The numbers of the rows in a list. */
+const rowsIn = (body: string): number[] =>
+  [...body.matchAll(/<a href="\/-\/admin\/audit_logs\/(\d+)">/g)].map(([, id]) => Number(id))
+
+t.test('rows are filtered, and have pages', async (t) => {
+  const { world, root } = await administration(t)
+  const token = await world.issue('alice', ['api'], { name: 'ci' })
+  await world.store.audit.record([
+    auditEvent({ ...THE_GATE, via: 'git', username: 'alice', tokenId: token.token.id, ip: '10.0.3.17' }, world.now, {
+      action: 'git.push',
+      decision: 'refused',
+      rule: 'no grant',
+      repository: 'team/app',
+    }),
+    auditEvent({ ...THE_GATE, via: 'web', ip: '10.9.9.9' }, new Date(world.now.getTime() - 3 * DAY), {
+      action: 'auth.refused',
+      decision: 'refused',
+      rule: 'wrong password',
+    }),
+  ])
+  const { id: last } = await world.store.audit.head()
+  const list = async (query: object) =>
+    rowsIn((await root.get(`${PATH}?${new URLSearchParams({ ...query }).toString()}`)).body)
+  t.strictSame(await list({ user: 'ALICE', action: 'git' }), [last - 1])
+  t.strictSame(await list({ token: String(token.token.id) }), [last - 1, last - 2])
+  t.strictSame(await list({ decision: 'refused', action: '' }), [last, last - 1])
+  t.strictSame(await list({ decision: 'refused', since: '24h' }), [last - 1])
+  t.strictSame(await list({ decision: 'refused', until: '1d' }), [last])
+  t.strictSame(await list({ repository: 'team/*' }), [last - 1])
+  t.strictSame(await list({ ip: '10.9.9.9' }), [last])
+  t.strictSame(await list({ user: 'nobody' }), [])
+  for (const [name, value] of Object.entries({ token: 'x', action: 'git.x', since: 'soon', until: '2026-02-40' })) {
+    const answer = await root.get(`${PATH}?${name}=${value}`)
+    t.equal(answer.status, 422, name)
+    t.match(answer.body, `${name}: `)
+  }
+  for (const query of ['decision=odd', 'before=x', 'after=-1'])
+    t.equal((await root.get(`${PATH}?${query}`)).status, 400)
+
+  const event = auditEvent({ ...THE_GATE, ip: '10.1.1.1' }, world.now, { action: 'git.fetch' })
+  await world.store.audit.record(Array.from({ length: 120 }, () => event))
+  const follow = async (body: string, rel: 'prev' | 'next') =>
+    (await root.get(new RegExp(`href="([^"]+)" rel="${rel}"`).exec(body)![1]!.replaceAll('&amp;', '&'))).body
+  const first = (await root.get(`${PATH}?ip=10.1.1.1`)).body
+  t.equal(rowsIn(first)[0], last + 120)
+  t.notMatch(first, 'rel="prev"')
+  const second = await follow(first, 'next')
+  t.strictSame([rowsIn(second)[0], rowsIn(second).length], [last + 70, 50])
+  const third = await follow(second, 'next')
+  t.strictSame([rowsIn(third)[0], rowsIn(third).length], [last + 20, 20])
+  t.notMatch(third, 'rel="next"')
+  const back = await follow(third, 'prev')
+  t.strictSame(rowsIn(back), rowsIn(second))
+  t.notMatch(await follow(back, 'prev'), 'rel="prev"', 'the newest')
+})
+
+t.test('one row is shown with all that it holds, and nothing of it does anything', async (t) => {
+  const { world, root } = await administration(t)
+  const evil = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
+  await world.store.audit.record([
+    auditEvent(
+      { ...THE_GATE, via: 'git', username: evil, ip: evil, userAgent: evil, requestId: evil, impersonator: evil },
+      world.now,
+      {
+        action: 'git.push',
+        rule: evil,
+        repository: evil,
+        target: evil,
+        details: { [evil]: evil },
+        refs: [{ ref: `refs/heads/${evil}`, old: '0'.repeat(40), new: evil }],
+      },
+    ),
+  ])
+  const { id, hash } = await world.store.audit.head()
+  for (const path of [PATH, `${PATH}/${id}`]) {
+    const { body } = await root.get(path)
+    t.notMatch(body, /<script>|<img/, path)
+    t.match(body, '&lt;script&gt;', path)
+  }
+  t.match((await root.get(`${PATH}/${id}`)).body, hash)
+  t.equal((await root.get(`${PATH}/${id + 1_000}`)).status, 404)
+  t.equal((await root.get(`${PATH}/x`)).status, 400)
+  for (const name of ['user', 'token', 'action', 'repository', 'ip', 'since', 'until'])
+    t.notMatch((await root.get(`${PATH}?${name}=${encodeURIComponent(evil)}`)).body, /<script>|<img/, name)
+})
+
+t.test('whether the trail is whole', async (t) => {
+  const { world, root } = await administration(t)
+  const head = formatHead(await world.store.audit.head())
+  t.match((await root.get(PATH)).body, head)
+  const verify = async (text: string) => {
+    const answer = await root.submit(`${PATH}/verify`, { head: text }, PATH)
+    return answer.status === 303 ? (await root.get(PATH)).body : answer.body
+  }
+  t.match(await verify(''), /\d+ rows are as they were written: 1 to \d+\. Head: \d+:/)
+  t.match(await verify(` ${head} `), 'are as they were written')
+  t.match(await verify(head.replace(/.$/, (last) => (last === '0' ? '1' : '0'))), 'the trail was written anew')
+  t.match(await verify('nonsense'), 'a head is what this page')
+})
