@@ -60,9 +60,14 @@ export type BackendNeeds = {
 export async function openBackend(config: Config, needs: BackendNeeds): Promise<OpenBackend> {
   const open = config.upstream === undefined ? await openEmbedded(config, needs) : openUpstream(config.upstream, needs)
   // What comes from the cache needs no turn.
-  const lanes = needs.worker === undefined ? ownLanes(config) : commonLanes(needs.worker.colleague)
+  const common = needs.worker && commonLanes(needs.worker.colleague)
+  const lanes = common ?? ownLanes(config)
   const counts = (): BackendCounts => ({
-    runs: { refs: lanes.refs.counts, packs: lanes.packs.counts, pushes: lanes.pushes.counts },
+    runs: {
+      refs: common?.refs.own ?? lanes.refs.counts,
+      packs: common?.packs.own ?? lanes.packs.counts,
+      pushes: common?.pushes.own ?? lanes.pushes.counts,
+    },
     cache: undefined,
   })
   const inTurn = { ...open, backend: queued(open.backend, lanes), counts }
@@ -74,7 +79,7 @@ export function ownLanes({ queue: { total, perRepository, waiting } }: Config): 
   return lanesOf(total, perRepository, waiting)
 }
 
-function commonLanes(colleague: Colleague): Lanes {
+function commonLanes(colleague: Colleague) {
   return { refs: colleague.turns('refs'), packs: colleague.turns('packs'), pushes: colleague.turns('pushes') }
 }
 

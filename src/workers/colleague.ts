@@ -1,3 +1,4 @@
+import type { QueueCounts } from '../protocol/backend.js'
 import type { Turn } from '../shield/queue.js'
 import { CountTable } from './counts.js'
 import type { Count, CountRules, FromWorker, Lane, Place, ToWorker } from './messages.js'
@@ -5,7 +6,10 @@ import type { Count, CountRules, FromWorker, Lane, Place, ToWorker } from './mes
 /** What a worker has in place of the queues of a gate that is alone. */
 export type CommonTurns = {
   enter(repository: string, account: string, signal: AbortSignal): Promise<Turn>
-  readonly counts: { readonly running: number; readonly waiting: number }
+  /** Of all workers, as they were a moment ago. */
+  readonly counts: QueueCounts
+  /** Of this one. */
+  readonly own: QueueCounts
 }
 
 type Ask = Extract<FromWorker, { readonly kind: 'enter' | 'count' | 'metrics' | 'join' }>
@@ -16,6 +20,7 @@ export class Colleague {
   readonly #asked = new Map<number, (answer: unknown) => void>()
   readonly #counts = new CountTable()
   #id = 0
+  #queues: Readonly<Record<Lane, QueueCounts>> | undefined
   #measure: (() => Promise<unknown>) | undefined
 
   constructor(tell: (message: FromWorker) => void) {
@@ -31,6 +36,9 @@ export class Colleague {
         break
       case 'counted':
         this.#counts.set(message.count)
+        break
+      case 'queues':
+        this.#queues = message.queues
         break
       case 'measure':
         void this.#measure?.().then((metrics) => this.#tell({ kind: 'measured', id: message.id, metrics }))
@@ -61,8 +69,12 @@ export class Colleague {
   /** Turns among all workers. */
   turns(lane: Lane): CommonTurns {
     const counts = { running: 0, waiting: 0 }
+    const common = (): QueueCounts => this.#queues?.[lane] ?? counts
     return {
-      counts,
+      own: counts,
+      get counts() {
+        return common()
+      },
       enter: async (repository, account, signal) => {
         if (signal.aborted) return { kind: 'left' }
         let id = 0

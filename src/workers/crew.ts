@@ -7,6 +7,8 @@ import type { FromWorker, Place, ToWorker } from './messages.js'
 export type Member = { readonly place: Place; readonly tell: (message: ToWorker) => void }
 
 const MEASURED_WITHIN = 2_000
+// Who waits is told how many do, at first after a second.
+const TELL_EVERY = 500
 
 /** The first process's side of what workers share. */
 export class Crew {
@@ -16,6 +18,7 @@ export class Crew {
   readonly #measuring = new Map<number, (metrics: unknown) => void>()
   readonly #counts = new CommonCounts((count) => this.#tellAll({ kind: 'counted', count }))
   #id = 0
+  #telling: NodeJS.Timeout | undefined
 
   /**
    * @param lanes the turns, for all workers together
@@ -78,7 +81,9 @@ export class Crew {
     const leaving = new AbortController()
     turns?.set(id, () => leaving.abort())
     // It was parsed by the worker.
-    const turn = await this.#lanes[lane].enter(repository as RepositoryPath, account, leaving.signal)
+    const entering = this.#lanes[lane].enter(repository as RepositoryPath, account, leaving.signal)
+    if (this.#lanes[lane].counts.waiting > 0) this.#tellQueues()
+    const turn = await entering
     turns?.delete(id)
     if (turn.kind === 'turn') {
       // It may have left, or died, in the moment in which its turn came.
@@ -90,6 +95,17 @@ export class Crew {
         })
     }
     member.tell({ kind: 'answer', id, answer: leaving.signal.aborted ? 'left' : turn.kind })
+  }
+
+  /** As long as anybody waits. */
+  #tellQueues(): void {
+    this.#telling ??= setInterval(() => {
+      const { refs, packs, pushes } = this.#lanes
+      this.#tellAll({ kind: 'queues', queues: { refs: refs.counts, packs: packs.counts, pushes: pushes.counts } })
+      if (refs.counts.waiting + packs.counts.waiting + pushes.counts.waiting > 0) return
+      clearInterval(this.#telling)
+      this.#telling = undefined
+    }, TELL_EVERY).unref()
   }
 
   async #measure(): Promise<string> {

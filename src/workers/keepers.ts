@@ -5,7 +5,7 @@ import type { Server, Socket } from 'node:net'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { Readable, Writable } from 'node:stream'
-import type { AnswerHead, Backend, Exchange, ServeOutcome } from '../protocol/backend.js'
+import type { AnswerHead, Backend, Exchange, QueueCounts, ServeOutcome } from '../protocol/backend.js'
 import type { GitRequest } from '../protocol/git-request.js'
 import type { RepositoryPath } from '../protocol/repository-path.js'
 import type { Place } from './messages.js'
@@ -15,11 +15,13 @@ import { readFrames, readValue, writeBytes, writeValue } from './frames.js'
 type Question = {
   readonly request: GitRequest
   readonly exchange: Pick<Exchange, 'gitProtocol' | 'preferences' | 'clientAddress' | 'requester' | 'turn'>
+  /** Whether it can be told that it waits. */
+  readonly mayHear: boolean
   /** In base64. */
   readonly body: string
 }
 
-type Told = { readonly head: AnswerHead } | { readonly outcome: ServeOutcome }
+type Told = { readonly waits: QueueCounts } | { readonly head: AnswerHead } | { readonly outcome: ServeOutcome }
 
 /**
  * A backend that has another worker answer what is shared, if that one keeps the repository: so all workers share its cache and
@@ -55,7 +57,8 @@ async function ask(
     await once(socket, 'connect')
     const { gitProtocol, preferences, clientAddress, requester, turn } = exchange
     const told = { gitProtocol, preferences, clientAddress, requester, turn }
-    writeValue(socket, { request, exchange: told, body: body.toString('base64') } satisfies Question)
+    const mayHear = exchange.onWait !== undefined
+    writeValue(socket, { request, exchange: told, mayHear, body: body.toString('base64') } satisfies Question)
     for await (const frame of readFrames(socket)) {
       if (frame.kind === 'bytes') {
         if (output?.write(frame.bytes) === false) await once(output, 'drain', { signal: exchange.signal })
@@ -63,6 +66,10 @@ async function ask(
       }
       const said = frame.value as Told
       if ('outcome' in said) return said.outcome
+      if ('waits' in said) {
+        exchange.onWait?.(said.waits)
+        continue
+      }
       output = exchange.begin(said.head)
     }
   } catch {
@@ -102,7 +109,7 @@ async function answer(backend: Backend, socket: Socket): Promise<void> {
   socket.on('close', () => leaving.abort())
   // Whoever asks keeps the connection open until it has its answer.
   socket.on('end', () => leaving.abort())
-  const { request, exchange, body } = (await readValue(socket)) as Question
+  const { request, exchange, mayHear, body } = (await readValue(socket)) as Question
   const bytes = Buffer.from(body, 'base64')
   let output: Writable | undefined
   const outcome = await backend.serve(request, {
@@ -112,6 +119,7 @@ async function answer(backend: Backend, socket: Socket): Promise<void> {
     body: Readable.from(bytes.length === 0 ? [] : [bytes]),
     contentEncoding: undefined,
     contentLength: bytes.length,
+    ...(mayHear ? { onWait: (waits: QueueCounts) => writeValue(socket, { waits } satisfies Told) } : {}),
     signal: leaving.signal,
     begin: (head = {}) => {
       writeValue(socket, { head } satisfies Told)

@@ -1,3 +1,5 @@
+import type { QueueCounts } from '../protocol/backend.js'
+
 /** What waits apart from each other. */
 export type Lane = 'refs' | 'packs' | 'pushes'
 
@@ -51,3 +53,4 @@ export type ToWorker =
   | { readonly kind: 'answer'; readonly id: number; readonly answer: unknown }
   | { readonly kind: 'counted'; readonly count: Count }
   | { readonly kind: 'measure'; readonly id: number }
+  | { readonly kind: 'queues'; readonly queues: Readonly<Record<Lane, QueueCounts>> }
