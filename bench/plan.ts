@@ -19,6 +19,8 @@ export type Plan = {
   readonly tokens: readonly [few: number, many: number]
   /** Rows of the audit trail. */
   readonly auditRows: number
+  /** Tokens of the account whose pages are asked for. */
+  readonly pageTokens: number
   /** MiB of each transfer while memory is watched. */
   readonly memoryMebibytes: number
   /** Transfers at once while memory is watched. */
@@ -41,6 +43,7 @@ export const FULL: Plan = {
   transferMebibytes: 256,
   tokens: [1_000, 1_000_000],
   auditRows: 1_000_000,
+  pageTokens: 10_000,
   memoryMebibytes: 1_024,
   memoryTransfers: 20,
   loopClones: 50,
@@ -59,6 +62,7 @@ export const QUICK: Plan = {
   transferMebibytes: 32,
   tokens: [1_000, 100_000],
   auditRows: 50_000,
+  pageTokens: 10_000,
   memoryMebibytes: 32,
   memoryTransfers: 20,
   loopClones: 50,

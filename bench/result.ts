@@ -23,7 +23,7 @@ export type Bound = { readonly least: number } | { readonly most: number }
 /** A target, and what was found; judged by the median. */
 export type Verdict = {
   /** Its number in the list of targets, or what it is about. */
-  readonly target: number | 'audit'
+  readonly target: number | 'audit' | 'pages'
   readonly claim: string
   readonly unit: '×' | 'µs' | 'ms' | 'MB' | 'runs'
   readonly bound: Bound

@@ -20,6 +20,7 @@ import { benchConcurrency } from './targets/concurrency.js'
 import { benchEventLoop } from './targets/event-loop.js'
 import { benchLsRemote } from './targets/ls-remote.js'
 import { benchMemory } from './targets/memory.js'
+import { benchPages } from './targets/pages.js'
 import { benchStorm } from './targets/storm.js'
 import { benchToll } from './targets/toll.js'
 import { benchWorkers } from './targets/workers.js'
@@ -35,6 +36,7 @@ const BENCHES: Readonly<Record<string, (stage: Stage, plan: Plan) => Promise<Fin
   bytes: benchBytes,
   authentication: benchAuthentication,
   audit: benchAudit,
+  pages: benchPages,
   memory: benchMemory,
   workers: benchWorkers,
   'event-loop': benchEventLoop,

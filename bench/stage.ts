@@ -134,6 +134,10 @@ export class Stage {
         return this.startGate(name, 'gitgate', this.embedded)
       case 'gitgate --no-shield':
         return this.startGate(name, 'gitgate-no-shield', [...this.embedded, '--no-shield'])
+      case 'gitgate --workers 2':
+        return this.startGate(name, 'gitgate-workers', [...this.embedded, '--workers', '2'])
+      case 'gitgate --workers 2 --no-shield':
+        return this.startGate(name, 'gitgate-workers-no-shield', [...this.embedded, '--workers', '2', '--no-shield'])
       case 'gitgate before nginx': {
         const upstream = await this.#trustingNginx()
         return { ...(await this.startGate(name, 'gitgate-before-nginx', ['--upstream', upstream.url])), upstream }

@@ -1,5 +1,7 @@
 #!/usr/bin/env node
 // The executable: hands the process's ends to the command line, and its signals; nothing else in gitgate exits.
+import cluster from 'node:cluster'
+import { Writable } from 'node:stream'
 import { setFlagsFromString } from 'node:v8'
 
 // Every 64 KiB that pass through the gate are garbage at once. A young generation that stays small is swept before they
@@ -24,7 +26,9 @@ process.stderr.on('error', () => undefined)
 process.umask(0o077)
 
 const { stdin, stdout, stderr, env } = process
-const terminal = { stdin, stdout, stderr, env, signal: ending.signal }
+// Of several processes that serve, the first one speaks.
+const silence = cluster.isWorker ? new Writable({ write: (_piece, _encoding, done) => done() }) : undefined
+const terminal = { stdin, stdout: silence ?? stdout, stderr: silence ?? stderr, env, signal: ending.signal }
 const status = await runCli(process.argv.slice(2), terminal, rooms, systemClock)
 // What a slow reader has not taken yet would be lost with the process.
 for (const stream of [stdout, stderr])

@@ -14,6 +14,7 @@ import type { Backend } from './protocol/backend.js'
 import type { RepositoryPath } from './protocol/repository-path.js'
 import type { ShieldReport } from './shield/desk.js'
 import { Desk, openCacheFolder } from './shield/desk.js'
+import type { Lanes } from './shield/queued.js'
 import { lanesOf, queued } from './shield/queued.js'
 import { Shelf } from './shield/shelf.js'
 import { shielded } from './shield/shielded.js'
@@ -23,6 +24,9 @@ import { openConnections } from './upstream/connections.js'
 import type { Target } from './upstream/forward.js'
 import { createForward } from './upstream/forward.js'
 import { isReachable } from './upstream/reach.js'
+import type { Colleague } from './workers/colleague.js'
+import { answerColleagues, askingKeepers } from './workers/keepers.js'
+import type { Place } from './workers/messages.js'
 
 /** A backend, and what the gate says and asks of it. */
 export type OpenBackend = {
@@ -35,7 +39,7 @@ export type OpenBackend = {
   readonly check: ReadinessCheck
   /** What it has done, and does. */
   readonly counts: () => BackendCounts
-  readonly close: () => void
+  readonly close: () => Promise<void> | void
 }
 
 type Uncounted = Omit<OpenBackend, 'counts'>
@@ -48,38 +52,54 @@ export type BackendNeeds = {
   readonly baseUrl: () => string
   /** The gate's name in `Via`. */
   readonly pseudonym: string
+  /** Where it is one of several processes of a gate. */
+  readonly worker: { readonly colleague: Colleague; readonly place: Place } | undefined
 }
 
 /** Opens the Git server that the configuration wants: the embedded one, or one elsewhere. */
 export async function openBackend(config: Config, needs: BackendNeeds): Promise<OpenBackend> {
   const open = config.upstream === undefined ? await openEmbedded(config, needs) : openUpstream(config.upstream, needs)
-  const { total, perRepository, waiting } = config.queue
   // What comes from the cache needs no turn.
-  const lanes = lanesOf(total, perRepository, waiting)
+  const lanes = needs.worker === undefined ? ownLanes(config) : commonLanes(needs.worker.colleague)
   const counts = (): BackendCounts => ({
     runs: { refs: lanes.refs.counts, packs: lanes.packs.counts, pushes: lanes.pushes.counts },
     cache: undefined,
   })
   const inTurn = { ...open, backend: queued(open.backend, lanes), counts }
-  return config.shield ? withShield(inTurn, config, needs) : inTurn
+  return config.shield ? await withShield(inTurn, config, needs) : inTurn
+}
+
+/** The turns that the configuration allows, for all processes of a gate together. */
+export function ownLanes({ queue: { total, perRepository, waiting } }: Config): Lanes {
+  return lanesOf(total, perRepository, waiting)
+}
+
+function commonLanes(colleague: Colleague): Lanes {
+  return { refs: colleague.turns('refs'), packs: colleague.turns('packs'), pushes: colleague.turns('pushes') }
 }
 
 /** Puts the cache before a backend. */
-function withShield(open: OpenBackend, config: Config, { log }: BackendNeeds): OpenBackend {
+async function withShield(open: OpenBackend, config: Config, { log, worker }: BackendNeeds): Promise<OpenBackend> {
   const root = cacheFolderIn(config.data)
-  const quota = config.cacheSize
+  const quota = Math.floor(config.cacheSize / (worker?.place.count ?? 1))
   const onLost = (error: unknown): void => log.error({ err: error }, 'the cache can not be used; it rests for a minute')
   const shelf = new Shelf({ folder: openCacheFolder(root), quota, onLost })
   const report = (): ShieldReport => ({ pid: process.pid, at: new Date().toISOString(), quota, ...shelf.counts })
   const desk = new Desk(root, report, () => shelf.clear())
+  // What another server has shown to an account is known only to the worker that it was shown by.
+  const place = config.upstream === undefined ? worker?.place : undefined
+  const source = place === undefined ? open.backend : askingKeepers(open.backend, place)
+  const backend = shielded(source, shelf, config.upstreamSameForAll)
+  const stopAnswering = place === undefined ? undefined : await answerColleagues(backend, place)
   return {
     ...open,
-    backend: shielded(open.backend, shelf, config.upstreamSameForAll),
+    backend,
     counts: () => ({ ...open.counts(), cache: shelf.counts }),
-    close: () => {
+    close: async () => {
+      await stopAnswering?.()
       desk.close()
       shelf.close()
-      open.close()
+      await open.close()
     },
   }
 }

@@ -9,7 +9,7 @@ import type { Config } from './config.js'
 import { findGit } from './embedded-git/git-program.js'
 import { RepositoryFolder } from './embedded-git/repository-folder.js'
 import { createSample } from './embedded-git/sample.js'
-import { createGate } from './gitgate.js'
+import { createCrewGate } from './crew-gate.js'
 import { listJobs, runJob, testWebhook } from './jobs/run.js'
 import { readTls } from './listener.js'
 import type { OpenStore } from './store/open.js'
@@ -30,7 +30,7 @@ export const rooms: CliRooms = {
     const own = { ...store, ...store.as(THE_GATE) }
     return {
       ...store,
-      createGate: (config, log) => createGate(config, { clock: systemClock, log, store: own }),
+      createGate: (config, log) => createCrewGate(config, { clock: systemClock, log, store: own }),
       jobs(config) {
         const tokensPage = async (): Promise<string> => `${await baseUrlOf(config, own)}${TOKENS_PAGE}`
         const options = { config, store: own, clock: systemClock, tokensPage }

@@ -49,6 +49,7 @@ export const OPTIONS = {
     'on: the upstream answers the same to everybody, so that all accounts share what the cache keeps',
     onOrOff,
   ),
+  workers: option('GITGATE_WORKERS', '1', 'processes that serve, on one port', wholeNumber(1, 64)),
   shield: option('GITGATE_SHIELD', 'on', 'off: nothing is answered from a cache', onOrOff),
   gitRuns: option('GITGATE_GIT_RUNS', '16', 'runs of git for packs at once; others wait', wholeNumber(1, 10_000)),
   gitRunsPerRepository: option(

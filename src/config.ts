@@ -10,6 +10,8 @@ import type { Secret } from './secret.js'
 export type Config = {
   /** What was given by a flag, a variable or the file, rather than left to its default. */
   readonly given: ReadonlySet<OptionName>
+  /** The flags and the file, as variables for a process that is to be configured likewise. */
+  readonly variables: Readonly<Record<string, string>>
   readonly data: string
   readonly keyFile: string | undefined
   readonly host: string
@@ -32,6 +34,8 @@ export type Config = {
   readonly mailFrom: Mailbox | undefined
   readonly trustedProxies: readonly string[]
   readonly metricsAllow: readonly string[]
+  /** Processes that serve. */
+  readonly workers: number
   readonly realm: string
   readonly git: string | undefined
   readonly logLevel: LogLevel
@@ -97,6 +101,7 @@ export function loadConfig(flags: Flags, environment: NodeJS.ProcessEnv, file: s
   }
   const config: Config = {
     given: chosen,
+    variables: variablesOf(flags, file),
     data: read('data'),
     keyFile: read('keyFile'),
     host: read('host'),
@@ -117,6 +122,7 @@ export function loadConfig(flags: Flags, environment: NodeJS.ProcessEnv, file: s
     mailFrom: read('mailFrom'),
     trustedProxies: read('trustedProxies'),
     metricsAllow: read('metricsAllow'),
+    workers: read('workers'),
     realm: read('realm'),
     git: read('git'),
     logLevel: read('logLevel'),
@@ -130,6 +136,15 @@ export function loadConfig(flags: Flags, environment: NodeJS.ProcessEnv, file: s
   }
   if (mistakes.length > 0) throw new GitgateError('configuration', mistakes.join('; '))
   return config
+}
+
+function variablesOf(flags: Flags, file: string | undefined): Record<string, string> {
+  const variables: Record<string, string> = file === undefined ? {} : { GITGATE_CONFIG: file }
+  for (const name of Object.keys(OPTIONS) as OptionName[]) {
+    const text = flags[name]
+    if (text !== undefined) variables[OPTIONS[name].variable] = text
+  }
+  return variables
 }
 
 type Read = <K extends OptionName>(name: K) => OptionValue<K>

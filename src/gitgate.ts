@@ -3,20 +3,16 @@ import { Access } from './access/access.js'
 import { Bans } from './access/ban.js'
 import { LiveExchanges } from './access/live-exchanges.js'
 import { AccessMemory } from './access/memory.js'
-import { TOKENS_PAGE } from './access/refusal.js'
 import { SignIn } from './access/sign-in.js'
 import { Passwords } from './accounts/password.js'
 import { AuditRecorder } from './audit/recorder.js'
-import { AuditFollower } from './audit-log/follower.js'
-import { openTarget } from './audit-log/target.js'
 import { AuditThread } from './audit-thread.js'
 import { clientAddressResolver } from './client-address.js'
 import type { ApiOptions } from './api/rest/options.js'
 import type { Clock } from './clock.js'
 import type { Config } from './config.js'
 import { openBackend } from './backends.js'
-import type { RunningJobs } from './jobs/start.js'
-import { startJobs } from './jobs/start.js'
+import { dutiesOf } from './duties.js'
 import { listen, readTls, stop } from './listener.js'
 import type { Front } from './http.js'
 import type { Logger } from './log.js'
@@ -30,6 +26,8 @@ import { LastUse } from './tokens/last-use.js'
 import { readVersion } from './version.js'
 import { webFront } from './web/front.js'
 import type { WebOptions } from './web/options.js'
+import type { Colleague } from './workers/colleague.js'
+import type { Place } from './workers/messages.js'
 
 /** What the gate is given from outside. */
 export type Surroundings = {
@@ -37,6 +35,8 @@ export type Surroundings = {
   readonly log: Logger
   /** Open; stays its owner's to close. */
   readonly store: OpenStore
+  /** Where it is one of several processes of a gate. */
+  readonly worker?: { readonly colleague: Colleague; readonly place: Place }
 }
 
 /** A gate, ready to listen. */
@@ -49,12 +49,11 @@ export type Gate = {
 
 /** Builds the rooms in order. */
 export async function createGate(config: Config, surroundings: Surroundings): Promise<Gate> {
-  const { clock, log, store } = surroundings
+  const { clock, log, store, worker } = surroundings
   let url = ''
   let closing = false
   const baseUrl = (): string => config.publicUrl ?? url
-  // By this name in `Via` a gate knows its own requests, should they come back to it.
-  const pseudonym = `gitgate-${randomUUID()}`
+  const pseudonym = worker?.place.pseudonym ?? newPseudonym()
 
   const memory = new AccessMemory(store.access)
   const lastUse = new LastUse(store.tokens, (error) => {
@@ -64,12 +63,11 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
   const audit = new AuditRecorder(auditThread, (error, lost) => {
     log.error({ err: error, lost }, 'the audit trail was not written; will try again')
   })
-  const follower = followAudit(config, surroundings)
   const passwords = new Passwords(clock, { cost: config.bcryptCost })
   const access = new Access({
     memory,
     passwords,
-    bans: new Bans(),
+    bans: new Bans(worker && ((rules) => worker.colleague.failures(rules))),
     clock,
     ownsGroup: config.upstream === undefined,
     budgets: store.tokens,
@@ -86,6 +84,7 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
     access,
     baseUrl,
     pseudonym,
+    worker,
   })
 
   const rooms = {
@@ -107,11 +106,11 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
   const rest = onFirstUse(async () => (await import('./api/rest/app.js')).restApi(api))
   const graphql = onFirstUse(async () => (await import('./api/graphql/front.js')).graphqlApi(api))
   const pages = onFirstUse(async () => (await import('./web/app.js')).webPages(web))
-  const metrics = onFirstUse(async () => {
-    const { gateMetrics, metricsFront } = await import('./metrics.js')
-    const registry = gateMetrics(counts)
-    return metricsFront(config.metricsAllow, () => registry.metrics())
-  })
+  const measures = once(async () => (await import('./metrics.js')).gateMetrics(counts))
+  const ownMetrics = async (): Promise<string> => (await measures()).metrics()
+  // Told before anybody asks: another worker may be asked first.
+  const readMetrics = worker?.colleague.metrics(async () => (await measures()).getMetricsAsJSON()) ?? ownMetrics
+  const metrics = onFirstUse(async () => (await import('./metrics.js')).metricsFront(config.metricsAllow, readMetrics))
 
   const exactly =
     (...paths: readonly string[]) =>
@@ -141,49 +140,49 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
     tls: readTls(config),
   })
 
-  let jobs: RunningJobs | undefined
+  const duties = worker === undefined ? dutiesOf(config, surroundings) : undefined
 
   return {
     async listen() {
       url = await listen(server, config)
+      store.beImpatient(config.workers)
+      const about = { served, description }
+      worker?.colleague.listens(url, about)
       // Only now: a second start that finds the port in use must not change what commands take for served.
-      await store.facts.writeBackend(served)
-      await store.facts.writeBaseUrl(baseUrl())
-      store.beImpatient()
-      await follower?.start()
-      log.info({ url: baseUrl(), ...description }, 'listening')
-      jobs = startJobs({ config, store, clock, log, tokensPage: () => Promise.resolve(`${baseUrl()}${TOKENS_PAGE}`) })
+      await duties?.begin(baseUrl(), about)
       return url
     },
     async close() {
       closing = true
-      const jobsEnded = jobs?.close()
+      const dutiesEnded = duties?.end()
       await stop(server, connections, config.shutdownTimeout, log)
-      close()
+      await close()
       await lastUse.flush()
-      await jobsEnded
       await audit.close()
       await auditThread.close()
-      await follower?.close()
+      await dutiesEnded
+      await duties?.endLast()
     },
   }
 }
 
-/** Tells the audit trail to where it is wanted, too. */
-function followAudit({ auditLog }: Config, { store, log }: Surroundings): AuditFollower | undefined {
-  if (auditLog === undefined) return undefined
-  return new AuditFollower(store.audit, store.facts, openTarget(auditLog), (error) => {
-    log.error({ err: error }, 'the audit trail was not told to GITGATE_AUDIT_LOG; will try again')
-  })
+/** By this name in `Via` a gate knows its own requests, should they come back to it. */
+export function newPseudonym(): string {
+  return `gitgate-${randomUUID()}`
 }
 
 /** A front that is built when it is first asked. */
 function onFirstUse(build: () => Promise<Front>): Front {
-  let front: Promise<Front> | undefined
+  const front = once(build)
   return async (exchange) => {
-    front ??= build()
     await (
-      await front
+      await front()
     )(exchange)
   }
+}
+
+/** Makes something when it is first asked for. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined
+  return () => (made ??= make())
 }

@@ -22,7 +22,8 @@ export async function listen(server: Server, config: Config): Promise<string> {
   return urlOf(server, config)
 }
 
-function listenError(error: Error, host: string, port: number): GitgateError {
+/** Why it can't be listened there, for a person. */
+export function listenError(error: Error, host: string, port: number): GitgateError {
   const where = `${host}:${port}`
   if (hasSystemCode(error, 'EADDRINUSE')) {
     return new GitgateError(

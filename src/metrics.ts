@@ -1,4 +1,4 @@
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import { addressMatcher, plainAddress } from './address-list.js'
 import type { Front } from './http.js'
 import { sendText } from './http.js'
@@ -73,6 +73,11 @@ export function gateMetrics(counts: () => BackendCounts): Registry {
     },
   })
   return registry
+}
+
+/** Makes one text of what several processes have measured: sums, and of the event loop's delays their average. */
+export async function joinMetrics(measured: readonly unknown[]): Promise<string> {
+  return await AggregatorRegistry.aggregate([...measured] as object[]).metrics()
 }
 
 /**

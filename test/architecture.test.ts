@@ -21,6 +21,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   upstream: ['protocol'],
   'embedded-git': ['protocol'],
   shield: ['protocol'],
+  workers: ['protocol', 'shield'],
   'smart-http': ['protocol', 'access', 'audit'],
   api: ['protocol', 'access', 'policies', 'tokens', 'accounts', 'audit'],
   web: ['protocol', 'access', 'policies', 'tokens', 'accounts', 'audit'],
@@ -32,13 +33,15 @@ const TYPES_ONLY = ['store']
 const VALUES_FOR_ALL = ['src/audit/chain.ts', 'src/audit/event.ts']
 /** Files that put the rooms together. Nothing but `bin` imports them. */
 const COMPOSITION = [
-  'src/gitgate.ts',
-  'src/backends.ts',
-  'src/cli-rooms.ts',
-  'src/server.ts',
-  'src/audit-thread.ts',
-  'src/audit-thread-run.ts',
-]
+  'gitgate',
+  'duties',
+  'crew-gate',
+  'backends',
+  'cli-rooms',
+  'server',
+  'audit-thread',
+  'audit-thread-run',
+].map((name) => `src/${name}.ts`)
 /** What would tie a decision to a transport, a driver or the log. */
 const OUTSIDE_DOMAIN = ['node:http', 'node:https', 'node:http2', 'better-sqlite3', 'kysely', 'pino']
 

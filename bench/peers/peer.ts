@@ -4,6 +4,8 @@ import type { CpuAccount } from '../accounting/account.js'
 export type PeerName =
   | 'gitgate'
   | 'gitgate --no-shield'
+  | 'gitgate --workers 2'
+  | 'gitgate --workers 2 --no-shield'
   | 'gitgate before nginx'
   | 'nginx + git http-backend'
   | 'Apache + git http-backend'

@@ -9,7 +9,7 @@ import type { Findings, Series, Verdict } from '../result.js'
 import { inTurns, keepBusy, ratios } from '../rounds.js'
 import type { Stage } from '../stage.js'
 
-const CONNECTIONS = 8
+export const CONNECTIONS = 8
 const BASELINE = 'nginx + git http-backend'
 
 /** Target 1: advertisement and ls-refs of a repository in which nothing changes. */
@@ -23,16 +23,7 @@ export async function benchLsRemote(stage: Stage, plan: Plan): Promise<Findings>
     { recipe: manyRefs(5_000), what: '5,000 refs', least: 50 },
   ]) {
     const { path } = await stage.repository(recipe)
-    const operate = async (peer: Peer): Promise<number> => {
-      const requests = await requestsFor(peer, path, stage.credentials)
-      const connections = Array.from({ length: CONNECTIONS }, () => new Connection(peer.url))
-      const lsRemote = async (client: number): Promise<void> => {
-        for (const request of requests) await connections[client]?.exchange(request)
-      }
-      const count = await keepBusy(CONNECTIONS, plan.rateSeconds, lsRemote)
-      for (const connection of connections) connection.close()
-      return count
-    }
+    const operate = (peer: Peer): Promise<number> => lsRemote(peer, path, stage.credentials, plan.rateSeconds)
     const measurement = { operation: `ls-remote, ${what}`, atOnce: CONNECTIONS, rounds: plan.rounds, operate }
     const measured = await inTurns(peers, measurement, guests, plan.fewRounds)
     series.push(...measured)
@@ -49,6 +40,18 @@ export async function benchLsRemote(stage: Stage, plan: Plan): Promise<Findings>
     )
   }
   return { series, verdicts }
+}
+
+/** Lists refs over connections that stay open. @returns how often, within so many seconds */
+export async function lsRemote(peer: Peer, path: string, credentials: Credentials, seconds: number): Promise<number> {
+  const requests = await requestsFor(peer, path, credentials)
+  const connections = Array.from({ length: CONNECTIONS }, () => new Connection(peer.url))
+  const once = async (client: number): Promise<void> => {
+    for (const request of requests) await connections[client]?.exchange(request)
+  }
+  const count = await keepBusy(CONNECTIONS, seconds, once)
+  for (const connection of connections) connection.close()
+  return count
 }
 
 /** The bytes of `git ls-remote`: two requests, or one where the server does not speak version 2. */

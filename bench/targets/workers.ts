@@ -1,11 +1,52 @@
-import type { Findings } from '../result.js'
+import { rmSync } from 'node:fs'
+import type { Peer, PeerName } from '../peers/peer.js'
+import type { Plan } from '../plan.js'
+import { small } from '../repositories/recipes.js'
+import type { Findings, Series, Verdict } from '../result.js'
+import { inTurns, ratios } from '../rounds.js'
+import type { Stage } from '../stage.js'
+import { CONNECTIONS, lsRemote } from './ls-remote.js'
 
-/** Target 6: there is one process yet. */
-export function benchWorkers(): Promise<Findings> {
-  const claim = 'CPU per request with --workers 2, to that with one'
-  const note = 'there is no --workers yet'
-  return Promise.resolve({
-    series: [],
-    verdicts: [{ target: 6, claim, unit: '×', bound: { most: 1.1 }, values: [], note }],
-  })
+const PAIRS: readonly (readonly [one: PeerName, two: PeerName])[] = [
+  ['gitgate', 'gitgate --workers 2'],
+  ['gitgate --no-shield', 'gitgate --workers 2 --no-shield'],
+]
+
+/** Target 6: what a request costs where two processes serve: answered from the cache, by git, and over a connection of its own. */
+export async function benchWorkers(stage: Stage, plan: Plan): Promise<Findings> {
+  const repository = await stage.repository(small)
+  const series: Series[] = []
+  const verdicts: Verdict[] = []
+  const compare = async (
+    what: string,
+    [one, two]: readonly [PeerName, PeerName],
+    atOnce: number,
+    operate: (peer: Peer) => Promise<number>,
+  ): Promise<void> => {
+    const peers = await stage.peers(one, two)
+    const measured = await inTurns(peers, { operation: what, atOnce, rounds: plan.rounds, operate })
+    series.push(...measured)
+    verdicts.push({
+      target: 6,
+      claim: `CPU per request, ${what}: ${two} to ${one}`,
+      unit: '×',
+      bound: { most: 1.1 },
+      values: ratios(measured, two, one, ({ cpu }) => cpu),
+    })
+  }
+  for (const pair of PAIRS) {
+    await compare('ls-remote over open connections', pair, CONNECTIONS, (peer) =>
+      lsRemote(peer, repository.path, stage.credentials, plan.rateSeconds),
+    )
+  }
+  for (const pair of PAIRS) {
+    await compare('small clone', pair, 1, async (peer) => {
+      for (let i = 0; i < 5; i++)
+        rmSync(await stage.git.clone(stage.remote(peer, repository), 'workers.git', '-q', '--bare'), {
+          recursive: true,
+        })
+      return 5
+    })
+  }
+  return { series, verdicts }
 }

@@ -10,7 +10,6 @@ import type { GitRequest } from '../protocol/git-request.js'
 import { isRefName } from '../protocol/ref-name.js'
 import type { PushCommand } from '../protocol/push-head.js'
 import { commandKind } from '../protocol/push-head.js'
-import type { RefVerb } from '../tokens/restriction.js'
 import { reaches } from '../tokens/restriction.js'
 import type { Spent } from '../tokens/budget.js'
 import { describeExcess } from '../tokens/budget.js'
@@ -22,7 +21,7 @@ import { parseAuthorization } from './credential.js'
 import type { Decision } from './decide.js'
 import { abilityOf, decide } from './decide.js'
 import type { RefDecision } from './decide-ref.js'
-import { decideRef, explainRef, stricter } from './decide-ref.js'
+import { decideRef, stricter } from './decide-ref.js'
 import type { Grant, Role } from './grant.js'
 import { standing } from './grant.js'
 import type { AccessMemory } from './memory.js'
@@ -164,18 +163,6 @@ export class Access {
       const own = decideRef(kind, command.ref, pusher)
       return target === undefined || target === command.ref ? own : stricter(own, decideRef(kind, target, pusher))
     })
-  }
-
-  /** What an account may do to a ref with a token, verb by verb: `null`, or why not. */
-  async explainRef(
-    repository: RepositoryPath,
-    ref: string,
-    account: Account,
-    token: Pick<PersonalAccessToken, 'name' | 'restrictions'>,
-  ): Promise<Readonly<Record<RefVerb, string | null>>> {
-    const protections = await (await this.#options.memory.current()).protections()
-    const role = (await this.reachOf(account, token)).roleOn(repository)
-    return explainRef(ref, { token, role, repository, protections })
   }
 
   /**

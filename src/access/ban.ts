@@ -13,15 +13,32 @@ type BanSettings = Pick<
   | 'git_basic_auth_ip_allowlist'
 >
 
+/** Where failures are counted, by address. */
+export type FailureCounts = {
+  get(key: string): Promise<{ readonly consumedPoints: number } | null>
+  penalty(key: string): Promise<{ readonly consumedPoints: number }>
+  block(key: string, seconds: number): Promise<unknown>
+  delete(key: string): Promise<unknown>
+}
+
+/** Makes such a place. `points` failures are allowed within `duration` seconds. */
+export type CountFailures = (rules: { readonly points: number; readonly duration: number }) => FailureCounts
+
 /**
  * Bans addresses that keep failing to sign in (GitLab's `rack_attack.git_basic_auth`): `maxretry` failures within
  * `findtime` ban for `bantime`; a success clears the count; attempts during a ban don't prolong it. Kept in memory: a
  * restart forgives.
  */
 export class Bans {
+  readonly #countFailures: CountFailures
   #ready: Ready | undefined
   /** Attempts that are being checked, by address. */
   readonly #running = new Map<string, number>()
+
+  /** @param countFailures where they are counted. @default in memory, of this process alone */
+  constructor(countFailures: CountFailures = (rules) => new RateLimiterMemory(rules)) {
+    this.#countFailures = countFailures
+  }
 
   /** Whether an address is banned now. */
   async isBanned(ip: string, settings: BanSettings): Promise<boolean> {
@@ -82,7 +99,7 @@ export class Bans {
         : {
             source: settings,
             rules,
-            limiter: new RateLimiterMemory({
+            limiter: this.#countFailures({
               points: settings.git_basic_auth_maxretry,
               duration: settings.git_basic_auth_findtime,
             }),
@@ -96,7 +113,7 @@ type Ready = {
   /** The settings object last seen: the same one for many requests. */
   readonly source: BanSettings
   readonly rules: string
-  readonly limiter: RateLimiterMemory
+  readonly limiter: FailureCounts
   readonly isAllowed: (ip: string) => boolean
 }
 

@@ -35,6 +35,7 @@ export function addListenOptions(command: Command): Command {
     .option('--public-url <url>', 'where people reach the gate, if not where it listens')
     .option('--tls-cert <file>', 'certificate chain in PEM, for HTTPS')
     .option('--tls-key <file>', 'private key of the certificate')
+    .option('--workers <number>', 'processes that serve (1)')
     .option('--no-shield', 'answer nothing from a cache')
 }
 

@@ -42,6 +42,8 @@ export type Exchange = {
   readonly fastForwardOnly?: boolean
   /** Told, now and then, that the request waits for its turn: its user may be. Absent where nobody can be. */
   readonly onWait?: (queue: QueueCounts) => void
+  /** Whether the answer may be given to others who ask the same, and nobody's name is in it. */
+  readonly isShared?: boolean
   /** Aborted when the client has left. Whatever the backend runs for this exchange must then end. */
   readonly signal: AbortSignal
   /**

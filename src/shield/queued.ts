@@ -3,7 +3,10 @@ import type { GitRequest } from '../protocol/git-request.js'
 import { Queue } from './queue.js'
 
 /** What waits apart: a list of refs must not wait for clones, nor a read for a push whose sender takes its time. */
-export type Lanes = { readonly refs: Queue; readonly packs: Queue; readonly pushes: Queue }
+export type Lanes = { readonly refs: Turns; readonly packs: Turns; readonly pushes: Turns }
+
+/** Where one waits for a turn. */
+export type Turns = Pick<Queue, 'enter' | 'counts'>
 
 // A push mostly waits for its sender, and costs little meanwhile.
 const PUSHES = 4
@@ -67,7 +70,7 @@ function tellNowAndThen(tell: () => void): () => void {
   return () => clearTimeout(timer)
 }
 
-function laneFor({ refs, packs, pushes }: Lanes, { service, phase }: GitRequest, { turn }: Exchange): Queue {
+function laneFor({ refs, packs, pushes }: Lanes, { service, phase }: GitRequest, { turn }: Exchange): Turns {
   if (phase === 'advertisement' || turn.isSmall) return refs
   return service === 'git-receive-pack' ? pushes : packs
 }

@@ -40,7 +40,9 @@ export async function serveShared(
   const recording = shelf.begin(shared.key)
   const playing = recording.play(exchange)
   void record(backend, shelf, shared, exchange, recording)
-  return told(await playing, 'miss')
+  const outcome = await playing
+  // Another worker may have had it.
+  return outcome.kind === 'answered' ? { ...outcome, cache: outcome.cache ?? 'miss' } : outcome
 }
 
 /** Has the backend answer, as if there were no cache. @param body of the request, where it was read */
@@ -70,6 +72,7 @@ async function record(
   const run: Exchange = {
     ...withBody(exchange, shared.body),
     requester: shared.requester,
+    isShared: true,
     // Compressed, it could be given only to some.
     preferences: plainly(exchange.preferences),
     signal: recording.signal,

@@ -67,8 +67,10 @@ export type OpenStore = Store & {
   /**
    * For a server: waits 25 ms for another writer instead of five seconds, because waiting holds up everything. What could
    * not be written is tried again later.
+   *
+   * @param processes that serve: where there are several, each waits a second, since the others write all the time
    */
-  beImpatient(): void
+  beImpatient(processes: number): void
   /** Writes a whole copy of the database while it is in use. @throws GitgateError `conflict` when the file exists */
   backup(file: string): Promise<void>
   /** Closes it; nothing may be asked of it afterwards. */
@@ -78,7 +80,7 @@ export type OpenStore = Store & {
 // Another process holds the write lock for milliseconds; five seconds mean that something is wrong.
 const BUSY_TIMEOUT = 5_000
 const BUSY_STEP = 20
-const IMPATIENT_TIMEOUT = 25
+const IMPATIENT = { alone: 25, amongOthers: 1_000 }
 
 /** Who opens a store, and by which clock. */
 export type Opener = {
@@ -120,7 +122,8 @@ export function openStore(
       as: storesOf,
       audit,
       access: accessSource(reader, own, folder.database),
-      beImpatient: () => void writer.pragma(`busy_timeout = ${IMPATIENT_TIMEOUT}`),
+      beImpatient: (processes) =>
+        void writer.pragma(`busy_timeout = ${IMPATIENT[processes === 1 ? 'alone' : 'amongOthers']}`),
       backup: (file) => backup(writer, file),
       async close() {
         await audit.moveMark()

@@ -1,9 +1,13 @@
 // The whole life of a token at a browser: with JavaScript and without.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
 import { generateSync } from 'otplib'
 import type { Page } from 'playwright-core'
 import type { Test } from 'tap'
 import t from 'tap'
 import { DAY } from '../../src/clock.js'
+import { parseRestrictions } from '../../src/tokens/restriction.js'
 import { inspectPage, NO_BROWSER, signIn, startBrowser, visit } from '../pages/browser.js'
 import type { World } from './world.js'
 import { createWorld } from './world.js'
@@ -33,6 +37,18 @@ async function signInAgain(page: Page, world: World): Promise<void> {
   await button(page, 'Go on').click()
 }
 
+/** Pastes the page's lines into a shell: git remembers the token, and asks for nothing. @returns the clone's folder */
+async function pasteAndClone(t: Test, world: World, lines: readonly string[], secret: string): Promise<string> {
+  const { home } = world.git
+  t.teardown(() => world.git.run(['credential-cache', 'exit'], { status: 'any' }))
+  const env = { HOME: home, PATH: process.env['PATH'] ?? '', GIT_TERMINAL_PROMPT: '0', GIT_CONFIG_NOSYSTEM: '1' }
+  const shell = spawn('bash', ['-c', lines.join(' && ')], { cwd: home, env, stdio: ['pipe', 'ignore', 'ignore'] })
+  shell.stdin.end(`${secret}\n`)
+  const [status] = (await once(shell, 'close')) as [number]
+  t.equal(status, 0, 'the lines of the page clone')
+  return join(home, 'app')
+}
+
 /** Waits until so many pushes are in the trail. */
 async function pushesTold(world: World, count: number): Promise<void> {
   const told = () => world.store.audit.list({ action: 'git.pushed', limit: 100 })
@@ -52,7 +68,7 @@ for (const javaScript of [true, false]) {
     await world.grant('alice', 'write', 'team/*')
     await world.grant('@all', 'read', 'docs/**')
     for (const path of ['team/app', 'team/web', 'docs/guide']) await world.seedRepository(path)
-    const { page, mistakes } = await visit(await startBrowser(t), world.url, { javaScript })
+    const { context, page, mistakes } = await visit(await startBrowser(t), world.url, { javaScript })
     const inspect = (name: string) => (javaScript ? inspectPage(t, page, name) : undefined)
     await signIn(page, 'alice', PASSWORD)
     await enrol(page, world)
@@ -89,6 +105,15 @@ for (const javaScript of [true, false]) {
     const secret = await secretOn(page)
     const clone = (await page.locator('#token-clone').textContent())!
     t.equal(clone, `git clone ${world.remote('team/app').replace('//', '//alice@')}`)
+    if (javaScript) {
+      await context.grantPermissions(['clipboard-read', 'clipboard-write'])
+      await page.getByRole('button', { name: 'Copy', exact: true }).click()
+      await page.getByRole('button', { name: 'Copied' }).waitFor()
+      t.equal(await page.evaluate('navigator.clipboard.readText()'), secret)
+      await page.getByRole('button', { name: 'Copied' }).waitFor({ state: 'detached' })
+    }
+    const text = async (id: string) => (await page.locator(id).textContent())!
+    const lines = [await text('#token-helper'), await text('#token-approve'), clone]
     await page.reload()
     t.equal(await page.locator('.made').count(), 0, 'it is shown once')
     t.notMatch(await page.content(), secret)
@@ -96,7 +121,7 @@ for (const javaScript of [true, false]) {
     await inspect('tokens')
 
     const remote = world.remote('team/app', secret)
-    const cwd = await world.git.clone(remote, 'app')
+    const cwd = await pasteAndClone(t, world, lines, secret)
     const push = (to: string, branch: string) =>
       world.git.run(['push', to, `HEAD:refs/heads/${branch}`], { cwd, status: 'any' })
     t.equal((await push(remote, 'agent/one')).status, 0, 'pushed with the secret from the page')
@@ -133,3 +158,76 @@ for (const javaScript of [true, false]) {
     t.same(mistakes, [])
   })
 }
+
+t.test('the policies, and what is wrong, as people see them', { skip: NO_BROWSER }, async (t) => {
+  const world = await createWorld(t)
+  await world.setPassword('alice', PASSWORD)
+  await world.set('max_personal_access_token_lifetime', '45')
+  const { page, mistakes } = await visit(await startBrowser(t), world.url)
+  await signIn(page, 'alice', PASSWORD)
+  await page.goto(`${TOKENS}?name=builds&scopes=read_repository,nonsense`)
+  t.equal(await page.getByLabel('Name').inputValue(), 'builds')
+  t.ok(await page.getByRole('checkbox', { name: 'read_repository' }).isChecked())
+  t.equal(await page.getByRole('radio', { name: 'Never' }).count(), 0)
+  t.equal(await page.getByLabel('Date,').isVisible(), false)
+  await page.getByRole('radio', { name: 'A date' }).check()
+  // A browser would keep it from being sent; whoever is without one is told why.
+  await page.evaluate(`document.querySelector('form.making').noValidate = true`)
+  await page.getByLabel('Date,').fill('2099-01-01')
+  await page.getByLabel('Only these repositories').fill('team//app')
+  await page.locator('#preview').getByText('is not a pattern').waitFor()
+  await page.getByText('Budgets').click()
+  await page.getByLabel('Size of all pushes').fill('lots')
+  await button(page, 'Create token').click()
+  t.match(await page.getByRole('alert').textContent(), 'The token is not made yet')
+  t.match(await page.locator('#expiry-error').textContent(), 'A token must expire here by')
+  t.match(await page.locator('#repositories-error').textContent(), 'is not a pattern of repositories')
+  t.match(await page.locator('#max_push_bytes-error').textContent(), 'is not a size')
+  await inspectPage(t, page, 'token-new-wrong')
+  t.same(mistakes, [])
+})
+
+t.test('all kinds of tokens in one list, whatever their names hold', { skip: NO_BROWSER }, async (t) => {
+  const world = await createWorld(t)
+  await world.setPassword('alice', PASSWORD)
+  const evil = `"><img src=x onerror="alert(1)"><script>alert(2)</script>${'long'.repeat(30)}`
+  const inDays = (days: number) => new Date(world.now.getTime() + days * DAY)
+  const limits = {
+    restrictions: parseRestrictions(['team/app', 'team/web-*', 'docs/**'], ['agent/*', 'refs/tags/v*:create,delete']),
+    budget: { pushes: 20, bytes: 50 * 1_024 ** 2 },
+  }
+  await world.issue('alice', ['api', 'read_user', 'write_repository'], {
+    name: evil,
+    description: evil,
+    expiry: inDays(400),
+  })
+  await world.issue('alice', ['write_repository'], { name: 'agent', expiry: inDays(2), ...limits })
+  await world.issue('alice', ['read_repository'], { name: 'endless', expiry: 'never' })
+  const { token } = await world.issue('alice', ['read_api'], { name: 'gone', expiry: inDays(30) })
+  await world.store.tokens.revoke(token.id, world.now)
+  const { page, mistakes } = await visit(await startBrowser(t), world.url)
+  page.on('dialog', (dialog) => {
+    t.fail('a script in a name has run')
+    void dialog.dismiss()
+  })
+  await signIn(page, 'alice', PASSWORD)
+  await page.goto(`${TOKENS}?sort=created_asc`)
+  await page.getByLabel('State').selectOption('all')
+  await page.locator('.badge', { hasText: 'Revoked' }).waitFor()
+  t.equal(await page.locator('tbody tr').count(), 4)
+  await inspectPage(t, page, 'tokens-many')
+  await page.getByLabel('Search').fill('web-')
+  await page.keyboard.press('Enter')
+  await page.waitForURL(/search=web-/)
+  t.equal(await page.locator('tbody tr').count(), 1)
+  for (const what of ['Revoke', 'Rotate']) {
+    await page.goto(TOKENS)
+    await page.getByRole('link', { name: `${what} ">` }).click()
+    t.match(await heading(page), '<script>')
+    await inspectPage(t, page, `token-${what.toLowerCase()}-long`)
+  }
+  await button(page, 'Rotate the token').click()
+  t.match(await page.locator('.made h2').textContent(), '<script>')
+  await inspectPage(t, page, 'token-made-long')
+  t.same(mistakes, [])
+})

@@ -20,18 +20,16 @@ for (const here of document.querySelectorAll('nav [aria-current]')) {
 // Buttons that copy: data-copy names the element whose text is meant.
 for (const button of document.querySelectorAll('[data-copy]')) {
   button.hidden = false
-  // What is there for screen readers stands after it, and stays.
-  const label = button.firstChild
-  const words = label.data
+  const label = [...button.childNodes]
   button.addEventListener('click', async () => {
     const text = document.getElementById(button.dataset.copy).innerText.trim()
     try {
       await navigator.clipboard.writeText(text)
-      label.data = 'Copied'
+      button.textContent = 'Copied'
     } catch {
-      label.data = 'Select it and copy'
+      button.textContent = 'Select it and copy'
     }
-    setTimeout(() => (label.data = words), 2_000)
+    setTimeout(() => button.replaceChildren(...label), 2_000)
   })
 }
 

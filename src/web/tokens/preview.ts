@@ -1,11 +1,13 @@
-import type { Access } from '../../access/access.js'
+import { explainRef } from '../../access/decide-ref.js'
+import { readyProtection } from '../../access/protection.js'
 import type { Account } from '../../accounts/account.js'
 import { GitgateError } from '../../errors.js'
+import { printable } from '../../printable.js'
 import type { RepositoryPath } from '../../protocol/repository-path.js'
 import { parseRepositoryPath } from '../../protocol/repository-path.js'
 import { parseRefPattern } from '../../protocol/ref-pattern.js'
 import { isRefName } from '../../protocol/ref-name.js'
-import type { RefVerb, Restrictions } from '../../tokens/restriction.js'
+import type { RefVerb } from '../../tokens/restriction.js'
 import { reaches } from '../../tokens/restriction.js'
 import { scopesAllow } from '../../tokens/scope.js'
 import { sentence } from '../confirmation.js'
@@ -51,7 +53,7 @@ export async function previewOf(
   { draft }: ReadForm,
   form: TokenForm,
   owner: Account,
-  { access, listRepositories }: Pick<PageOptions, 'access' | 'listRepositories'>,
+  { access, listRepositories, protections }: Pick<PageOptions, 'access' | 'listRepositories' | 'protections'>,
 ): Promise<Preview> {
   const { restrictions, scopes } = draft
   const can = abilityOf(scopesAllow(scopes, 'read'), scopesAllow(scopes, 'write'))
@@ -63,6 +65,18 @@ export async function previewOf(
   const matching = reached.filter(({ path }) => reaches(restrictions, path))
   const isIdle = (pattern: string): boolean =>
     !reached.some(({ path }) => reaches({ repositories: [pattern], refs: [], within: null }, path))
+  const tryPush = async (): Promise<Trial> => {
+    const { ref, repository } = readTrial(form, matching[0]?.path)
+    const rules = (await protections.list()).map(readyProtection)
+    if (!reaches(restrictions, repository)) throw new GitgateError('invalid', `the token would not reach ${repository}`)
+    const role = reach.roleOn(repository)
+    return {
+      kind: 'tried',
+      ref,
+      repository,
+      verbs: explainRef(ref, { token: draft, role, repository, protections: rules }),
+    }
+  }
   return {
     can,
     repositories: reach.ownsGroup
@@ -74,35 +88,28 @@ export async function previewOf(
       : undefined,
     idle: reach.ownsGroup ? restrictions.repositories.filter(isIdle) : [],
     refs: restrictions.refs.map(refWords),
-    trial: can === 'write' ? await tryPush(draft, form, owner, matching[0]?.path, access) : undefined,
+    trial: can === 'write' && form.try_ref.trim() !== '' ? await tryPush().catch(asProblem) : undefined,
   }
 }
 
-async function tryPush(
-  draft: { readonly name: string; readonly restrictions: Restrictions },
-  form: TokenForm,
-  owner: Account,
-  first: RepositoryPath | undefined,
-  access: Pick<Access, 'explainRef'>,
-): Promise<Trial | undefined> {
-  const text = form.try_ref.trim()
-  const wanted = form.try_repository.trim()
-  if (text === '') return undefined
-  const repository = wanted === '' ? first : parseRepositoryPath(wanted)
-  if (repository === undefined) {
-    const problem = wanted === '' ? 'Name a repository, too.' : `“${wanted}” is no path of a repository.`
-    return { kind: 'unreadable', problem }
+/** The ref and the repository of a push to try. @throws GitgateError `invalid` */
+function readTrial({ try_ref: ref, try_repository: repository }: TokenForm, first: RepositoryPath | undefined) {
+  const wanted = repository.trim()
+  const path = wanted === '' ? first : parseRepositoryPath(wanted)
+  if (path === undefined) {
+    const problem = wanted === '' ? 'name a repository, too' : `"${printable(wanted)}" is not the path of a repository`
+    throw new GitgateError('invalid', problem)
   }
-  try {
-    const ref = parseRefPattern(text)
-    if (!isRefName(ref)) return { kind: 'unreadable', problem: 'Name one branch or ref, without a *.' }
-    return { kind: 'tried', ref, repository, verbs: await access.explainRef(repository, ref, owner, draft) }
-  } catch (error) {
-    if (!(error instanceof GitgateError)) throw error
-    return { kind: 'unreadable', problem: sentence(error.message) }
-  }
+  const pattern = parseRefPattern(ref.trim())
+  if (!isRefName(pattern)) throw new GitgateError('invalid', 'name one branch or ref, without a *')
+  return { ref: pattern, repository: path }
 }
 
 function abilityOf(canRead: boolean, canWrite: boolean): Ability | 'nothing' {
   return canWrite ? 'write' : canRead ? 'read' : 'nothing'
+}
+
+function asProblem(error: unknown): Trial {
+  if (!(error instanceof GitgateError)) throw error
+  return { kind: 'unreadable', problem: sentence(error.message) }
 }

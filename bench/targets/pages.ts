@@ -1,0 +1,107 @@
+import { join } from 'node:path'
+import { Writable } from 'node:stream'
+import SQLite from 'better-sqlite3'
+import { Passwords } from '../../src/accounts/password.js'
+import { DAY, systemClock } from '../../src/clock.js'
+import { loadConfig } from '../../src/config.js'
+import { createGate } from '../../src/gitgate.js'
+import { createLog } from '../../src/log.js'
+import { issueRules } from '../../src/policies/issue-rules.js'
+import { resolveSettings } from '../../src/policies/settings.js'
+import { Secret } from '../../src/secret.js'
+import type { OpenStore } from '../../src/store/open.js'
+import { openStore } from '../../src/store/open.js'
+import { issueToken } from '../../src/tokens/issue.js'
+import { FormClient } from '../../test/pages/form-client.js'
+import type { Plan } from '../plan.js'
+import type { Findings } from '../result.js'
+import type { Stage } from '../stage.js'
+
+const ALICE = 'alice'
+const PASSWORD = 'correct horse battery'
+const TOKENS = '/-/user_settings/personal_access_tokens'
+
+/**
+ * The pages about tokens, for an account that has very many: how long a browser waits for one, over HTTP, from a gate in this
+ * process with a database on disk. What the client does in the meantime counts as well.
+ */
+export async function benchPages(stage: Stage, plan: Plan): Promise<Findings> {
+  const folder = join(stage.folder, 'pages')
+  const config = loadConfig({ data: folder, repos: join(folder, 'repos'), port: '0', bcryptCost: '4' }, {}, undefined)
+  const store = openStore(folder, undefined)
+  const last = await fill(store, folder, plan.pageTokens)
+  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
+  const log = createLog('silent', (line) => line, nowhere)
+  const gate = await createGate(config, { clock: systemClock, log, store })
+  const client = new FormClient(await gate.listen())
+  await client.signIn(ALICE, PASSWORD)
+  const pages = {
+    'the first page of tokens': TOKENS,
+    'the last page of all tokens, by name': `${TOKENS}?state=all&sort=name_asc&page=${Math.floor(plan.pageTokens / 100)}`,
+    'tokens that are expiring': `${TOKENS}?state=expiring`,
+    'a search that finds one token': `${TOKENS}?state=all&search=token+77+`,
+    'a search by repository': `${TOKENS}?search=team/app7`,
+    'the form of a new token': `${TOKENS}/new`,
+    'the question whether to revoke one': `${TOKENS}/${last}/revoke`,
+  }
+  const verdicts = []
+  for (const [claim, path] of Object.entries(pages)) {
+    const values: number[] = []
+    // The first rounds warm the compiler and the page cache.
+    for (let round = -3; round < plan.rounds; round++) {
+      const started = performance.now()
+      const { status } = await client.get(path)
+      if (status !== 200) throw new Error(`${path} was answered with ${status}`)
+      if (round >= 0) values.push(performance.now() - started)
+    }
+    const tokens = plan.pageTokens.toLocaleString('en')
+    verdicts.push({
+      target: 'pages',
+      claim: `${claim}, of ${tokens}`,
+      unit: 'ms',
+      bound: { most: 50 },
+      values,
+    } as const)
+  }
+  await gate.close()
+  await store.close()
+  return { series: [], verdicts }
+}
+
+/** Gives one account so many tokens, of all kinds. @returns the number of an active one */
+async function fill(store: OpenStore, folder: string, count: number): Promise<number> {
+  const now = systemClock()
+  const passwords = new Passwords(systemClock, { cost: 4 })
+  const passwordHash = await passwords.hash(new Secret(PASSWORD, 'password'))
+  const person = { username: ALICE, name: 'Alice', email: null, admin: false, passwordHash }
+  const account = await store.accounts.add(person, now)
+  const rules = issueRules(resolveSettings(await store.settings.list()), now)
+  const restrictions = { repositories: ['team/app'], refs: [], within: null }
+  const draft = {
+    name: 'token',
+    description: 'For what it is for',
+    scopes: ['read_api', 'write_repository'] as const,
+    expiry: undefined,
+    restrictions,
+  }
+  const { token } = await issueToken(store.tokens, account, draft, rules, now)
+  const database = new SQLite(join(folder, 'gitgate.sqlite3'))
+  const columns = database
+    .prepare<[], { name: string }>("SELECT name FROM pragma_table_info('personal_access_tokens')")
+    .all()
+    .map(({ name }) => name)
+    .filter((name) => !['id', 'token_digest', 'name', 'expires_at', 'revoked_at', 'repositories'].includes(name))
+    .join(', ')
+  // A tenth is revoked; the others end within two years.
+  database
+    .prepare(
+      `WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?)
+       INSERT INTO personal_access_tokens (token_digest, name, expires_at, revoked_at, repositories, ${columns})
+       SELECT substr(hex(randomblob(32)), 1, 43), 'token ' || n || ' of many', ? + (n * 7919 % 730 + 1) * ?,
+         CASE WHEN n % 10 = 0 THEN created_at END, json_array('team/app' || n), ${columns}
+       FROM numbers, personal_access_tokens WHERE id = ?`,
+    )
+    .run(count - 1, now.getTime(), DAY, token.id)
+  database.close()
+  return token.id
+}

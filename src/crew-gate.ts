@@ -1,0 +1,89 @@
+import cluster from 'node:cluster'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
+import { ownLanes } from './backends.js'
+import type { Config } from './config.js'
+import type { Served } from './duties.js'
+import { dutiesOf } from './duties.js'
+import type { ErrorCode } from './errors.js'
+import { GitgateError } from './errors.js'
+import type { Gate, Surroundings } from './gitgate.js'
+import { createGate, newPseudonym } from './gitgate.js'
+import { listenError } from './listener.js'
+import { Colleague } from './workers/colleague.js'
+import { Crew } from './workers/crew.js'
+import type { ToWorker } from './workers/messages.js'
+import { Supervisor } from './workers/supervisor.js'
+
+// What a worker does at its end after its transfers.
+const LAST_STEPS = 10_000
+
+/** A gate of as many processes as the configuration says, or this process's part in one. */
+export async function createCrewGate(config: Config, surroundings: Surroundings): Promise<Gate> {
+  if (cluster.isWorker) return await createWorkersGate(config, surroundings)
+  return config.workers === 1 ? await createGate(config, surroundings) : createSupervisedGate(config, surroundings)
+}
+
+/** The gate of the first process: it serves nobody itself. */
+function createSupervisedGate(config: Config, surroundings: Surroundings): Gate {
+  const { log } = surroundings
+  const duties = dutiesOf(config, surroundings)
+  let supervisor: Supervisor | undefined
+  return {
+    async listen() {
+      const crew = new Crew(ownLanes(config), async (metrics) => (await import('./metrics.js')).joinMetrics(metrics))
+      supervisor = new Supervisor(crew, log, {
+        count: config.workers,
+        // A worker that takes another's place must find the same port.
+        variables: { ...config.variables, GITGATE_PORT: String(config.port || (await freePort(config.host))) },
+        pseudonym: newPseudonym(),
+        endsWithin: config.shutdownTimeout + LAST_STEPS,
+      })
+      const said = await supervisor.start()
+      if (said.kind === 'failed') throw new GitgateError(said.code as ErrorCode, said.message)
+      const { served, description } = said.about as Served
+      const about = { served, description: { ...description, workers: String(config.workers) } }
+      await duties.begin(config.publicUrl ?? said.url, about)
+      return said.url
+    },
+    async close() {
+      const dutiesEnded = duties.end()
+      await supervisor?.end()
+      await dutiesEnded
+      await duties.endLast()
+    },
+  }
+}
+
+async function createWorkersGate(config: Config, surroundings: Surroundings): Promise<Gate> {
+  const colleague = new Colleague((message) => {
+    // When the first process is gone, this one is about to end.
+    process.send?.(message, undefined, undefined, () => undefined)
+  })
+  process.on('message', (message: ToWorker) => colleague.hear(message))
+  const told = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work()
+    } catch (error) {
+      if (error instanceof GitgateError) colleague.fails(error.code, error.message)
+      throw error
+    }
+  }
+  const place = await colleague.join()
+  const gate = await told(() => createGate(config, { ...surroundings, worker: { colleague, place } }))
+  return { listen: () => told(() => gate.listen()), close: () => gate.close() }
+}
+
+async function freePort(host: string): Promise<number> {
+  const server = createServer()
+  try {
+    server.listen(0, host)
+    await once(server, 'listening')
+    return (server.address() as AddressInfo).port
+  } catch (error) {
+    throw listenError(error as Error, host, 0)
+  } finally {
+    server.close()
+  }
+}

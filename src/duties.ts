@@ -1,0 +1,51 @@
+import { TOKENS_PAGE } from './access/refusal.js'
+import { AuditFollower } from './audit-log/follower.js'
+import { openTarget } from './audit-log/target.js'
+import type { Config } from './config.js'
+import type { Surroundings } from './gitgate.js'
+import type { RunningJobs } from './jobs/start.js'
+import { startJobs } from './jobs/start.js'
+import type { ServedBackend } from './store/facts.js'
+
+/** What a gate serves: for commands that work beside it, and for the log. */
+export type Served = { readonly served: ServedBackend; readonly description: Readonly<Record<string, string>> }
+
+/** What a gate does once, however many processes it has: jobs, telling the trail elsewhere, saying what it serves. */
+export type Duties = {
+  /** @param url where people reach the gate, which listens by now */
+  begin(url: string, about: Served): Promise<void>
+  /** Begins no more jobs, and waits for what is under way. */
+  end(): Promise<void>
+  /** When nothing is written to the trail any more. */
+  endLast(): Promise<void>
+}
+
+/** The duties of a gate. */
+export function dutiesOf(config: Config, surroundings: Surroundings): Duties {
+  const { clock, log, store } = surroundings
+  const follower = followAudit(config, surroundings)
+  let jobs: RunningJobs | undefined
+  return {
+    async begin(url, { served, description }) {
+      await store.facts.writeBackend(served)
+      await store.facts.writeBaseUrl(url)
+      await follower?.start()
+      log.info({ url, ...description }, 'listening')
+      jobs = startJobs({ config, store, clock, log, tokensPage: () => Promise.resolve(`${url}${TOKENS_PAGE}`) })
+    },
+    async end() {
+      await jobs?.close()
+    },
+    async endLast() {
+      await follower?.close()
+    },
+  }
+}
+
+/** Tells the audit trail to where it is wanted, too. */
+function followAudit({ auditLog }: Config, { store, log }: Surroundings): AuditFollower | undefined {
+  if (auditLog === undefined) return undefined
+  return new AuditFollower(store.audit, store.facts, openTarget(auditLog), (error) => {
+    log.error({ err: error }, 'the audit trail was not told to GITGATE_AUDIT_LOG; will try again')
+  })
+}

@@ -1,0 +1,183 @@
+// Several processes on one port, which nobody can tell from one.
+import { once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import t from 'tap'
+import { GitClient } from './git-client.js'
+import type { GateProcess } from './gitgate-process.js'
+import { GitgateCli } from './gitgate-process.js'
+import { http } from './http-client.js'
+import { cacheBytes } from './shielded-world.js'
+import { temporaryFolder } from './temporary-folder.js'
+import { beginFetch, childrenOf, commandOf, largeCommit, processesIn, SLACK, within } from './transfers.js'
+
+// Connections go to the workers by turns, and `http` makes a new one for each request.
+const EACH_OF_TWO = 4
+
+async function served(t: Test, { mebibytes = 1, env = {}, flags = [] as string[] } = {}) {
+  const cli = new GitgateCli(temporaryFolder(t), env)
+  await cli.ask(['user', 'add', 'alice'])
+  await cli.ask(['repo', 'create', 'alice/app'])
+  const secret = await cli.ask(['token', 'create', 'alice', '--name', 'ci', '--scopes', 'write_repository'])
+  const git = new GitClient(cli.folder, 'client')
+  const large = await largeCommit(git, 'large', mebibytes)
+  const disk = join(cli.folder, 'repos', 'alice', 'app.git')
+  await git.run(['push', '-q', disk, 'main'], { cwd: large.folder })
+  const gate = await cli.serve(t, ['serve', '--port', '0', '--workers', '2', ...flags])
+  const remote = `${gate.url.replace('//', `//alice:${secret}@`)}/alice/app.git`
+  const workers = workersOf(gate)
+  const look = async (password: string, times = EACH_OF_TWO): Promise<number[]> => {
+    const statuses: number[] = []
+    for (let i = 0; i < times; i++) {
+      const path = '/alice/app.git/info/refs?service=git-upload-pack'
+      statuses.push((await http(gate.url, path, { password, headers: { 'Git-Protocol': 'version=2' } })).status)
+    }
+    return statuses
+  }
+  return { cli, git, large, secret, gate, remote, disk, workers, look }
+}
+
+function workersOf(gate: GateProcess): number[] {
+  return childrenOf(gate.child.pid).filter((pid) => /gitgate\.js serve/.test(commandOf(pid)))
+}
+
+/** How exchanges came about, from the log. */
+function usesIn({ said }: GateProcess): string[] {
+  return said.stderr
+    .split('\n')
+    .filter((line) => line.includes('"phase":"exchange"'))
+    .flatMap((line) => (JSON.parse(line) as { cache?: string }).cache ?? [])
+}
+
+t.test('two workers listen once, both serve, and what is revoked is revoked in both', async (t) => {
+  const { cli, gate, secret, workers, look } = await served(t)
+  t.equal(workers.length, 2)
+  t.equal(gate.said.stdout.match(/listens on/g)?.length, 1)
+  t.equal(gate.said.stderr.match(/"msg":"listening"/g)?.length, 1)
+  t.match(gate.said.stderr, /"workers":"2"/)
+  t.strictSame(await look(secret), [200, 200, 200, 200])
+  await cli.ask(['token', 'revoke', '1'])
+  t.strictSame(await look(secret), [401, 401, 401, 401])
+  t.equal((await http(gate.url, '/-/readiness')).status, 200)
+  t.equal(await gate.stop(), 0)
+  t.ok(workers.every((pid) => commandOf(pid) === ''))
+})
+
+t.test('a transfer that runs in either worker ends when its token is revoked', async (t) => {
+  const { cli, gate, large, secret } = await served(t, { mebibytes: 30 })
+  const place = { url: gate.url, path: 'alice/app', password: secret }
+  const begun = await Promise.all([1, 2, 3, 4].map(() => beginFetch(place, large.oid)))
+  await cli.ask(['token', 'revoke', '1'])
+  t.ok(await within(2_000, () => gate.said.stderr.match(/"decision":"cut"/g)?.length === begun.length))
+  for (const { answer } of begun) answer.on('error', () => undefined).destroy()
+})
+
+t.test('what one worker has made, the other has: git packs once', async (t) => {
+  const { git, gate, remote, large } = await served(t, { mebibytes: 20 })
+  const copies = await Promise.all([1, 2, 3, 4].map((i) => git.clone(remote, `at-once-${i}`, '-q', '--bare')))
+  for (let i = 0; i < EACH_OF_TWO; i++) copies.push(await git.clone(remote, `after-${i}`, '-q', '--bare'))
+  for (const copy of copies) {
+    await git.run(['fsck', '--full', '--strict'], { cwd: copy })
+    t.equal(await git.ask(['rev-parse', 'HEAD'], { cwd: copy }), large.oid)
+  }
+  t.ok(await within(1_000, () => usesIn(gate).length === 2 * copies.length))
+  const uses = usesIn(gate)
+  t.equal(uses.filter((use) => use === 'miss').length, 2, `one list of refs, one pack: ${uses.join()}`)
+  t.notOk(uses.includes('bypassed'))
+})
+
+t.test('what is pushed to one worker is seen through the other', async (t) => {
+  const { git, remote, large } = await served(t)
+  for (let i = 0; i < 6; i++) {
+    const id = await git.commit(large.folder, `file-${i}`, `${i}\n`)
+    await git.run(['push', '-q', remote, 'HEAD:main'], { cwd: large.folder })
+    t.match(await git.ask(['ls-remote', remote, 'refs/heads/main']), id)
+    t.match(await git.ask(['ls-remote', remote, 'refs/heads/main']), id)
+  }
+})
+
+t.test('the limits hold for all workers together', async (t) => {
+  const limits = { GITGATE_GIT_RUNS: '1', GITGATE_GIT_RUNS_PER_REPOSITORY: '1' }
+  const { git, remote, disk } = await served(t, { mebibytes: 5, env: limits, flags: ['--no-shield'] })
+  let most = 0
+  const timer = setInterval(() => {
+    const packing = processesIn(disk).filter((pid) => /upload-pack --strict --stateless-rpc \//.test(commandOf(pid)))
+    most = Math.max(most, packing.length)
+  }, 5)
+  t.teardown(() => clearInterval(timer))
+  await Promise.all([1, 2, 3, 4, 5, 6].map((i) => git.clone(remote, `copy-${i}`, '-q', '--bare')))
+  t.ok(most >= 1)
+  t.ok(most <= 2, `${most} at once: a pack, and a list of refs`)
+})
+
+t.test('who fails with one worker is banned by both, and a new one knows it', async (t) => {
+  const { cli, gate, workers, secret, look } = await served(t)
+  await cli.ask(['settings', 'set', 'git_basic_auth_ip_allowlist', '203.0.113.1'])
+  await cli.ask(['settings', 'set', 'git_basic_auth_maxretry', '3'])
+  t.strictSame(await look('wrong-password', 3), [401, 401, 401])
+  t.strictSame(await look(secret), [403, 403, 403, 403])
+  process.kill(workers[0] ?? 0, 'SIGKILL')
+  t.ok(await within(5_000, () => workersOf(gate).length === 2 && !workersOf(gate).includes(workers[0] ?? 0)))
+  t.ok(await within(5_000, () => childrenOf(workersOf(gate).at(-1)).length > 0))
+  t.strictSame(await look(secret, 8), [403, 403, 403, 403, 403, 403, 403, 403])
+  t.equal(await gate.stop(), 0)
+})
+
+t.test('a worker that is killed takes only its own transfers with it, and is replaced', async (t) => {
+  const { cli, gate, git, large, secret, remote, workers } = await served(t, { mebibytes: 30 })
+  const place = { url: gate.url, path: 'alice/app', password: secret }
+  const data = join(cli.folder, 'data')
+  const begun: IncomingMessage[] = []
+  for (let i = 0; i < EACH_OF_TWO; i++) {
+    const { answer } = await beginFetch(place, large.oid)
+    answer.on('error', () => undefined)
+    t.teardown(() => answer.destroy())
+    begun.push(answer)
+  }
+  // Until then all of them depend on the one that runs git.
+  const isWhole = (pid: number): boolean => cacheBytes(data, pid) > large.pack.length
+  t.ok(await within(5_000, () => workers.every(isWhole)), 'both workers have the pack')
+  process.kill(workers[1] ?? 0, 'SIGKILL')
+  const ends = begun.map(async (answer) => {
+    if (!answer.destroyed) await new Promise((resolve) => answer.on('close', resolve).resume())
+    return answer.complete
+  })
+  const completed = await Promise.all(ends)
+  t.equal(completed.filter(Boolean).length, 2, completed.join())
+  t.ok(await within(2_000, () => /another takes its place/.test(gate.said.stderr)))
+  t.ok(await within(5_000, () => workersOf(gate).length === 2))
+  for (let i = 0; i < EACH_OF_TWO; i++) t.match(await git.ask(['ls-remote', remote]), large.oid)
+})
+
+t.test('SIGTERM lets the transfers of all workers finish', async (t) => {
+  const { gate, large, secret } = await served(t, { mebibytes: 20 })
+  const place = { url: gate.url, path: 'alice/app', password: secret }
+  const begun = await Promise.all([1, 2, 3, 4].map(() => beginFetch(place, large.oid)))
+  const stopping = gate.stop()
+  const ends = begun.map(async ({ answer }) => {
+    answer.resume()
+    await once(answer, 'close')
+    return answer.complete
+  })
+  t.strictSame(await Promise.all(ends), [true, true, true, true])
+  t.equal(await stopping, 0)
+})
+
+t.test('when the first process is killed, nothing of it is left', async (t) => {
+  const { gate, workers, disk, cli } = await served(t)
+  const all = [...workers, ...workers.flatMap(childrenOf)]
+  t.equal(all.length, 4, 'two workers, and what starts git for each')
+  gate.child.kill('SIGKILL')
+  t.ok(await within(2_000, () => all.every((pid) => commandOf(pid) === '') && processesIn(disk).length === 0))
+  t.equal((await http((await cli.serve(t)).url, '/-/readiness')).status, 200)
+})
+
+t.test('a port that is in use is said once', async (t) => {
+  const { gate, cli } = await served(t)
+  const started = performance.now()
+  const { status, stderr } = await cli.run(['serve', '--port', new URL(gate.url).port, '--workers', '2'])
+  t.equal(status, 1)
+  t.match(stderr, /^[^\n]*is in use; is gitgate running already\?[^\n]*\n$/)
+  t.ok(performance.now() - started < 5_000 * SLACK)
+})

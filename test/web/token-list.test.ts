@@ -1,0 +1,87 @@
+// The list of tokens, their rotation, and the preview before another server.
+import t from 'tap'
+import type { BackendKind } from '../backends/backend.js'
+import { create, open, signedIn, TOKENS } from './token-forms.js'
+import { DAY } from '../../src/clock.js'
+
+t.test('the list: states, search, order, pages', async (t) => {
+  const { world, alice } = await open(t)
+  const names = async (query = '') => {
+    const { body } = await alice.get(`${TOKENS}${query}`)
+    return [...body.matchAll(/data-label="Token"><span><strong>([^<]+)</g)].map(([, name]) => name)
+  }
+  const inDays = (days: number) => new Date(world.now.getTime() + days * DAY)
+  await world.issue('alice', ['read_user'], { name: 'endless', expiry: 'never' })
+  await world.issue('alice', ['api'], { name: 'Soon', expiry: inDays(3), description: 'For 100% of it' })
+  const restrictions = { repositories: ['team/app'], refs: [], within: null }
+  await world.issue('alice', ['read_repository'], { name: 'later', expiry: inDays(60), restrictions })
+  const gone = await world.issue('alice', ['api'], { name: 'gone' })
+  await world.store.tokens.revoke(gone.token.id, world.now)
+  await world.issue('alice', ['api'], { name: 'past', expiry: inDays(1) })
+  world.advance(DAY)
+  const again = await signedIn(world, 'alice')
+  for (const [name, value] of again.cookies) alice.cookies.set(name, value)
+
+  t.same(await names(), ['Soon', 'later', 'endless'], 'active ones, the next to end first')
+  t.same(await names('?state=expiring'), ['Soon'])
+  t.same(await names('?state=inactive&sort=name_asc'), ['gone', 'past'])
+  t.same(await names('?state=all&sort=created_desc'), ['past', 'gone', 'later', 'Soon', 'endless'])
+  for (const [search, found] of Object.entries({ SOON: 'Soon', '100%': 'Soon', user: 'endless', 'team/a': 'later' }))
+    t.same(await names(`?search=${encodeURIComponent(search)}`), [found], search)
+  t.same(await names('?search=%5B'), [], 'the form in which lists are kept is not what people see')
+  t.match((await alice.get(`${TOKENS}?search=nothing`)).body, 'No token is like that')
+  t.equal((await alice.get(`${TOKENS}?state=strange`)).status, 400)
+
+  for (let i = 0; i < 98; i++) await world.issue('alice', ['api'], { name: `n${i}` })
+  t.equal((await names()).length, 100)
+  t.same(await names('?page=2'), ['n97'])
+  t.match((await alice.get(`${TOKENS}?sort=name_asc`)).body, /1.{1,3}100 of 101.*sort=name_asc&amp;page=2/s)
+})
+
+t.test('rotation: the policies, grace, and what has none', async (t) => {
+  const { world, alice } = await open(t)
+  const { token } = await world.issue('alice', ['api'], {
+    name: 'old',
+    expiry: new Date(world.now.getTime() + 90 * DAY),
+  })
+  const rotate = `${TOKENS}/${token.id}/rotate`
+  await world.set('max_personal_access_token_lifetime', '20')
+  const refused = await alice.submit(rotate, { expiry: '21d' })
+  t.equal(refused.status, 422)
+  t.match(refused.body, 'A token must expire here by')
+  t.equal((await alice.submit(rotate, { expiry: '7d', grace: '2y' })).status, 400, 'only what is offered')
+  t.equal((await alice.submit(rotate, { expiry: '7d', grace: '24h' })).status, 303)
+  t.match((await alice.get(TOKENS)).body, /Your token.*old.*is ready.*The old secret works beside it until.*Rotated/s)
+  const second = await alice.get(rotate)
+  t.equal(second.headers['location'], TOKENS)
+  t.match((await alice.get(TOKENS)).body, 'old has ended already, or was rotated.')
+  t.equal((await alice.submit(rotate, { expiry: '7d' }, TOKENS)).status, 303)
+  t.match((await alice.get(TOKENS)).body, 'role="alert">old has ended already')
+  t.equal((await world.store.tokens.list({})).length, 2, 'no third one')
+})
+
+t.test('before another server a preview says what it can not know', async (t) => {
+  const elsewhere: BackendKind = {
+    name: 'nothing',
+    programs: [],
+    cannot: {},
+    start: async () => ({ url: 'http://127.0.0.1:9', createRepository: async () => '', adopt: () => undefined }),
+  }
+  const { world, alice } = await open(t, elsewhere)
+  await world.grant('alice', 'write', 'team/*')
+  const preview = async (fields: Readonly<Record<string, string>>) =>
+    (await alice.submit(`${TOKENS}/preview`, { scopes: 'write_repository', ...fields }, `${TOKENS}/new`)).body
+  t.match(await preview({ repositories: 'team/app' }), 'another server keeps them')
+  t.match(await preview({ repositories: '/etc' }), 'is not a pattern of repositories')
+  t.match(await preview({ try_ref: 'main' }), 'Name a repository, too.')
+  t.match(await preview({ try_ref: 'main', try_repository: 'team/app' }), /refs\/heads\/main.*>yes</s)
+  t.match(await preview({ try_ref: 'main', try_repository: 'other/app' }), 'the account may not push to the repository')
+  t.match(
+    await preview({ repositories: 'team/*', try_ref: 'main', try_repository: 'other/app' }),
+    'The token would not reach other/app.',
+  )
+  await create(alice, { repositories: 'team/app' })
+  t.match((await alice.get(TOKENS)).body, /git clone http:\/\/alice@[^/]+\/team\/app\.git/)
+  await create(alice, { repositories: 'team/*' })
+  t.match((await alice.get(TOKENS)).body, /git clone http:\/\/alice@[^/]+\/GROUP\/NAME\.git/)
+})
