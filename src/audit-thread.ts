@@ -51,6 +51,7 @@ export class AuditThread implements Pick<AuditStore, 'record'> {
     if (thread === undefined) return
     const ended = new Promise((resolve) => thread.once('exit', resolve))
     const tooLong = setTimeout(() => void thread.terminate(), LONGEST_END)
+    thread.ref()
     thread.postMessage('end')
     await ended
     clearTimeout(tooLong)
@@ -61,7 +62,10 @@ export class AuditThread implements Pick<AuditStore, 'record'> {
     return new Promise((resolve, reject) => {
       this.#jobs.set(id, { resolve, reject })
       // As one text: cloning a thousand objects takes several times as long.
-      this.#running().postMessage({ id, events: JSON.stringify(events) } satisfies Batch)
+      const thread = this.#running()
+      // What is being written keeps the process alive.
+      thread.ref()
+      thread.postMessage({ id, events: JSON.stringify(events) } satisfies Batch)
     })
   }
 
@@ -70,12 +74,11 @@ export class AuditThread implements Pick<AuditStore, 'record'> {
     const thread = new Worker(new URL('./audit-thread-run.js', import.meta.url), {
       workerData: { data: this.#place.data, keyFile: this.#place.keyFile } satisfies TrailPlace,
     })
-    // It keeps no process alive that has nothing else to do; a clean end waits for it.
-    thread.unref()
     let reason = 'the thread that writes the audit trail has ended'
     thread.on('message', ({ id, failure }: TrailReply) => {
       const job = this.#jobs.get(id)
       this.#jobs.delete(id)
+      if (this.#jobs.size === 0) thread.unref()
       if (failure === undefined) job?.resolve()
       else job?.reject(new GitgateError('store', failure))
     })
