@@ -13,3 +13,8 @@ export const DAY = 24 * HOUR
 export function utcDate(instant: Date): string {
   return instant.toISOString().slice(0, 10)
 }
+
+/** An instant for people who must know it exactly: `2026-11-24 05:31:07 UTC`. */
+export function utcTime(instant: Date): string {
+  return `${instant.toISOString().slice(0, 19).replace('T', ' ')} UTC`
+}

@@ -87,6 +87,13 @@ export type AuditDecision = (typeof AUDIT_DECISIONS)[number]
 /** What a push asks for one ref: object ids in hexadecimal, zeros for none. */
 export type RefChange = { readonly ref: string; readonly old: string; readonly new: string }
 
+const MAX_USER_AGENT = 255
+
+/** What a client calls itself, as far as the trail keeps it. @param header `User-Agent` */
+export function keptUserAgent(header: string | undefined): string | null {
+  return header?.slice(0, MAX_USER_AGENT) ?? null
+}
+
 /** Something that happened, as the trail keeps it. */
 export type AuditEvent = Actor & {
   readonly at: Date

@@ -1,3 +1,4 @@
+import { utcTime } from '../clock.js'
 import type { Account, AccountStore } from '../accounts/account.js'
 import type { BriefToken, TokenStore } from '../tokens/token.js'
 import { tokenState } from '../tokens/token.js'
@@ -110,13 +111,13 @@ function effectsOnAccounts(
 export function describeEffect(effect: Effect): string {
   switch (effect.kind) {
     case 'tokens-revoked':
-      return `${counted(effect.tokens.length, 'token lives', 'tokens live')} longer than that and will be revoked for good at ${effect.at.toISOString()}`
+      return `${counted(effect.tokens.length, 'token lives', 'tokens live')} longer than that and will be revoked for good at ${utcTime(effect.at)}`
     case 'tokens-refused':
       return `${counted(effect.tokens.length, 'token', 'tokens')} would be refused from the next request on`
     case 'tokens-revived':
       return `${counted(effect.tokens.length, 'token', 'tokens')} would work again`
     case 'second-factor-needed':
-      return `${counted(effect.accounts.length, 'account has', 'accounts have')} no second factor and would need one, the first from ${effect.from.toISOString()} on`
+      return `${counted(effect.accounts.length, 'account has', 'accounts have')} no second factor and would need one, the first from ${utcTime(effect.from)} on`
     case 'passwords-refused':
       return `Git would take the password of ${counted(effect.accounts.length, 'account', 'accounts')} no more, only a token`
   }

@@ -1,6 +1,7 @@
 import type { Identity, Suspect } from '../access/authenticate.js'
 import { accountOf } from '../access/authenticate.js'
 import type { AuditDecision, AuditEvent, RefChange } from '../audit/event.js'
+import { keptUserAgent } from '../audit/event.js'
 import type { AuditRecorder } from '../audit/recorder.js'
 import type { HttpExchange, RequestRecord } from '../http.js'
 import type { ServeOutcome } from '../protocol/backend.js'
@@ -13,8 +14,6 @@ import { refusedRef } from '../protocol/push-report.js'
 export type AuditPort = Pick<AuditRecorder, 'note' | 'noteRefusal' | 'write'>
 
 type Parts = Pick<AuditEvent, 'action' | 'decision' | 'refs' | 'details'>
-
-const MAX_USER_AGENT = 255
 
 /**
  * What the audit trail says of one Git request: a row when it has ended, and for a push that is handed over two, one before
@@ -172,7 +171,7 @@ export class GitTrail {
       tokenId: token?.id ?? null,
       impersonator: token?.impersonation === true ? token.issuedBy : null,
       ip,
-      userAgent: request.headers['user-agent']?.slice(0, MAX_USER_AGENT) ?? null,
+      userAgent: keptUserAgent(request.headers['user-agent']),
       requestId,
       repository: record.repository ?? null,
       service: this.#request?.service ?? null,

@@ -1,4 +1,4 @@
-import { DAY, HOUR, MINUTE, SECOND } from '../clock.js'
+import { DAY, HOUR, MINUTE, SECOND, utcTime } from '../clock.js'
 
 const UNITS = [
   ['year', 365 * DAY],
@@ -24,11 +24,6 @@ export function relativeTime(instant: Date, now: Date): string {
   return relative.format(Math.round(difference / length), unit)
 }
 
-/** `2026-11-24 05:31:07 UTC`. */
-export function exactTime(instant: Date): string {
-  return `${instant.toISOString().slice(0, 19).replace('T', ' ')} UTC`
-}
-
 /** `24 Nov 2026`. */
 export function calendarDay(instant: Date): string {
   return calendar.format(instant)
@@ -45,5 +40,5 @@ export function dayTag(instant: Date): string {
 }
 
 function tag(instant: Date, text: string): string {
-  return `<time datetime="${instant.toISOString()}" title="${exactTime(instant)}">${text}</time>`
+  return `<time datetime="${instant.toISOString()}" title="${utcTime(instant)}">${text}</time>`
 }

@@ -7,7 +7,8 @@ import type { Cookies } from './cookies.js'
 import { readMemo, updateMemo } from './memo.js'
 import type { Notice } from './memo.js'
 import type { WebOptions } from './options.js'
-import { calendarDay, dayTag, exactTime, relativeTime, timeTag } from './time.js'
+import { utcTime } from '../clock.js'
+import { calendarDay, dayTag, relativeTime, timeTag } from './time.js'
 
 /** Fills in templates. Each finds what its page hands it, and what the layout needs, as `it`. */
 export class Views {
@@ -44,7 +45,7 @@ export class Views {
       asset: (name: string) => this.#assets.path(name),
       time: (instant: Date) => timeTag(instant, now),
       day: dayTag,
-      text: { relative: (instant: Date) => relativeTime(instant, now), exact: exactTime, day: calendarDay },
+      text: { relative: (instant: Date) => relativeTime(instant, now), exact: utcTime, day: calendarDay },
       ...data,
     })
     return reply.status(status).type('text/html; charset=utf-8').send(html)

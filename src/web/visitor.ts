@@ -10,7 +10,7 @@ import {
   type SessionLimits,
 } from '../accounts/session.js'
 import type { Actor } from '../audit/event.js'
-import { THE_GATE } from '../audit/event.js'
+import { keptUserAgent, THE_GATE } from '../audit/event.js'
 import { MINUTE } from '../clock.js'
 import type { HttpExchange } from '../http.js'
 import type { Cookies } from './cookies.js'
@@ -104,8 +104,6 @@ export function memberOf({ visitor }: FastifyRequest): Member {
   return visitor
 }
 
-const MAX_USER_AGENT = 255
-
 /** Who does something in a browser. */
 export function actorOf({ ip, requestId, request }: HttpExchange, account: Account | undefined): Actor {
   return {
@@ -114,7 +112,7 @@ export function actorOf({ ip, requestId, request }: HttpExchange, account: Accou
     accountId: account?.id ?? null,
     username: account?.username ?? null,
     ip,
-    userAgent: request.headers['user-agent']?.slice(0, MAX_USER_AGENT) ?? null,
+    userAgent: keptUserAgent(request.headers['user-agent']),
     requestId,
   }
 }

@@ -14,6 +14,10 @@ import { createWorld } from './world.js'
 // Who is let in no longer is cut off in the middle, within two seconds, whoever else's process revoked it.
 
 const PROMISED = 2_000
+// What ends the answer where the client takes it in time.
+const LAST_WORDS = /\x03(token "test" was revoked|access has ended: [a-z ]+)\n$/
+// By words, where what was sent by then fits into what the kernel holds, as on a busy machine; else by a reset.
+const CUT_OFF = /^(ECONNRESET|last words)$/
 
 /** What another process does to the store, such as the command line. */
 async function elsewhere(
@@ -51,7 +55,8 @@ function readSlowly(answer: IncomingMessage) {
       let isEnded = answer.readableEnded
       answer.on('end', () => (isEnded = true))
       await within(10_000, () => error !== undefined || isEnded)
-      return bytes < 20 * 1_048_576 ? error : `${error ?? 'no error'} after ${bytes} bytes`
+      const ending = LAST_WORDS.test(said) ? 'last words' : error
+      return bytes < 20 * 1_048_576 ? ending : `${ending ?? 'no error'} after ${bytes} bytes`
     },
   }
 }
@@ -89,7 +94,7 @@ t.test('a running clone ends when its token, its account or its grant does', asy
     await reader.begun()
     await elsewhere(world, change)
     t.ok(await cutWithinPromise(world, rule), `${name}: the log says so in time`)
-    t.equal(await reader.end(), 'ECONNRESET', 'by a reset, so that nothing more is delivered')
+    t.match(await reader.end(), CUT_OFF, 'so that nothing more is delivered')
     t.ok(await within(1_000, () => processesIn(disk).length === 0), 'its git is gone')
   }
 })
@@ -137,7 +142,7 @@ t.test('through an upstream, its request goes, too', async (t) => {
   const reader = readSlowly(answer)
   await elsewhere(world, (store) => store.tokens.revoke(token.id, world.now))
   t.ok(await within(PROMISED, () => closed))
-  t.equal(await reader.end(), undefined, 'who has read all gets a normal end')
+  t.equal(await reader.end(), 'last words', 'who has read all gets a normal end')
   t.match(reader.said(), /^0005\x01.*001e\x03token "test" was revoked\n$/s)
 })
 
@@ -147,7 +152,7 @@ t.test('before nginx', { skip: requireProgram(...nginx.programs) }, async (t) =>
   const reader = readSlowly(answer)
   await elsewhere(world, (store) => store.tokens.revoke(token.id, world.now))
   t.ok(await cutWithinPromise(world, 'token revoked'))
-  t.equal(await reader.end(), 'ECONNRESET')
+  t.match(await reader.end(), CUT_OFF)
   t.ok(await within(2_000, () => processesIn(disk).length === 0))
 })
 
@@ -163,5 +168,5 @@ t.test('over HTTPS', { skip: requireProgram('openssl') }, async (t) => {
   const reader = readSlowly(answer)
   await elsewhere(world, (store) => store.tokens.revoke(token.id, world.now))
   t.ok(await cutWithinPromise(world, 'token revoked'))
-  t.equal(await reader.end(), 'ECONNRESET')
+  t.match(await reader.end(), CUT_OFF)
 })

@@ -1,8 +1,8 @@
 import t from 'tap'
-import { DAY, HOUR, MINUTE, SECOND } from '../../src/clock.js'
+import { DAY, HOUR, MINUTE, SECOND, utcTime } from '../../src/clock.js'
 import { browserName } from '../../src/web/browser-name.js'
 import { parseLocalPath } from '../../src/web/local-path.js'
-import { calendarDay, exactTime, relativeTime, timeTag } from '../../src/web/time.js'
+import { calendarDay, relativeTime, timeTag } from '../../src/web/time.js'
 
 const NOON = new Date('2026-11-24T12:00:00Z')
 
@@ -22,7 +22,7 @@ t.test('instants as people say them', async (t) => {
   }
   for (const [words, distance] of Object.entries(table))
     t.equal(relativeTime(new Date(NOON.getTime() + distance), NOON), words)
-  t.equal(exactTime(NOON), '2026-11-24 12:00:00 UTC')
+  t.equal(utcTime(NOON), '2026-11-24 12:00:00 UTC')
   t.equal(calendarDay(NOON), '24 Nov 2026')
   t.equal(
     timeTag(NOON, NOON),

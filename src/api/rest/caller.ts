@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import type { Account } from '../../accounts/account.js'
 import type { TokenVerdict } from '../../access/authenticate.js'
 import type { Actor } from '../../audit/event.js'
-import { auditEvent, THE_GATE } from '../../audit/event.js'
+import { auditEvent, keptUserAgent, THE_GATE } from '../../audit/event.js'
 import type { HttpExchange } from '../../http.js'
 import { Secret } from '../../secret.js'
 import type { Scope } from '../../tokens/scope.js'
@@ -129,8 +129,6 @@ const RULES: Readonly<Record<Exclude<TokenVerdict['kind'], 'identified'>, string
   blocked: 'account blocked',
 }
 
-const MAX_USER_AGENT = 255
-
 function actorOf(
   { ip, requestId, request }: HttpExchange,
   account: Account | undefined,
@@ -143,7 +141,7 @@ function actorOf(
     username: account?.username ?? null,
     tokenId: token?.id ?? null,
     ip,
-    userAgent: request.headers['user-agent']?.slice(0, MAX_USER_AGENT) ?? null,
+    userAgent: keptUserAgent(request.headers['user-agent']),
     requestId,
   }
 }

@@ -1,3 +1,4 @@
+import { utcTime } from '../../../clock.js'
 import { formatSize } from '../../../tokens/budget.js'
 import { describeRestrictions, isRestricted } from '../../../tokens/restriction.js'
 import type { PersonalAccessToken } from '../../../tokens/token.js'
@@ -12,9 +13,9 @@ export function factsOf(token: PersonalAccessToken, owner: string): readonly (re
     ...(description === null ? [] : [['Description', description] as const]),
     ['Scopes', scopes.join(', ')],
     ...(limits === undefined ? [] : [['Only', limits] as const]),
-    ['Made', `${createdAt.toISOString()}${issuedBy === null ? '' : `, by ${issuedBy}`}`],
-    ['Expires', expiresAt?.toISOString() ?? 'never'],
-    ['Last used', lastUsedAt === null ? 'never' : `${lastUsedAt.toISOString()}, from ${lastUsedIps.join(', ')}`],
+    ['Made', `${utcTime(createdAt)}${issuedBy === null ? '' : `, by ${issuedBy}`}`],
+    ['Expires', expiresAt === null ? 'never' : utcTime(expiresAt)],
+    ['Last used', lastUsedAt === null ? 'never' : `${utcTime(lastUsedAt)}, from ${lastUsedIps.join(', ')}`],
   ]
 }
 
