@@ -38,7 +38,7 @@ class AnswerStream extends Writable {
   readonly #client: Writable
   readonly #onLastWords: () => void
 
-  /** @param onLastWords called when the client has taken the last words */
+  /** @param onLastWords called when the client has taken the last words, or has left without them */
   constructor(tracker: AnswerTracker, client: Writable, onLastWords: () => void) {
     super()
     this.#tracker = tracker
@@ -71,7 +71,8 @@ class AnswerStream extends Writable {
       if (index < pieces.length - 1) this.#client.write(piece)
       else this.#client.write(piece, () => done())
     })
-    if (this.#tracker.hasEnded) this.#client.once('finish', this.#onLastWords).end()
+    // Of a response whose connection is reset after its end there is no `finish`.
+    if (this.#tracker.hasEnded) this.#client.once('close', this.#onLastWords).end()
     if (pieces.length === 0) done()
   }
 }
