@@ -123,32 +123,55 @@ export class Recording {
       for (const piece of small) client.write(piece)
       return ended ?? BROKEN
     }
-    return await this.#stream(reader, client, signal)
+    const position = await this.#sendMemory(client, signal)
+    return await this.#stream(reader, position, client, signal)
+  }
+
+  /**
+   * Sends what is in memory while it grows; its pieces never change, so none is copied.
+   *
+   * @returns how much was sent when it was all, or when the rest was to be found elsewhere
+   */
+  async #sendMemory(client: Writable, signal: AbortSignal): Promise<number> {
+    let [position, count] = [0, 0]
+    for (let pieces = this.bytes.inMemory; pieces !== undefined; pieces = this.bytes.inMemory) {
+      if (signal.aborted || client.destroyed) return position
+      const fresh = pieces.slice(count)
+      const last = fresh.pop()
+      if (last !== undefined) {
+        count = pieces.length
+        for (const piece of fresh) client.write(piece)
+        position = this.bytes.length
+        await sent(client, last, signal)
+      } else if (this.#end === undefined) await this.#change(signal)
+      else return position
+    }
+    return position
   }
 
   /** Two parts take turns: while one is being sent, the next is read. */
-  async #stream(reader: object, client: Writable, signal: AbortSignal): Promise<ServeOutcome> {
-    const parts = [Buffer.allocUnsafeSlow(PART), Buffer.allocUnsafeSlow(PART)] as const
+  async #stream(reader: object, start: number, client: Writable, signal: AbortSignal): Promise<ServeOutcome> {
+    let parts: readonly [Buffer, Buffer] | undefined
     let sending: Promise<void> = Promise.resolve()
-    for (let position = 0, turn = 0; ;) {
+    for (let position = start, turn = 0; ;) {
       if (signal.aborted || client.destroyed) return LEFT
-      const part = parts[turn % 2 === 0 ? 0 : 1]
-      const count = await this.#read(reader, position, part)
-      if (count === undefined) return BROKEN
-      if (count > 0) {
-        position += count
-        turn += 1
-        await sending
-        sending = sent(client, part.subarray(0, count), signal)
-        continue
-      }
-      const ended = this.#end
-      if (ended !== undefined && position >= this.bytes.length) {
+      if (position >= this.bytes.length) {
+        const ended = this.#end
+        if (ended === undefined) {
+          await this.#change(signal)
+          continue
+        }
         await sending
         return ended.kind === 'answered' ? ended : BROKEN
       }
-      // More may have come since it was looked for.
-      if (position >= this.bytes.length) await this.#change(signal)
+      parts ??= [Buffer.allocUnsafeSlow(PART), Buffer.allocUnsafeSlow(PART)]
+      const part = parts[turn % 2 === 0 ? 0 : 1]
+      const count = await this.#read(reader, position, part)
+      if (count === undefined) return BROKEN
+      position += count
+      turn += 1
+      await sending
+      sending = sent(client, part.subarray(0, count), signal)
     }
   }
 

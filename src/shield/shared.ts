@@ -103,7 +103,7 @@ async function record(
 }
 
 /** An exchange with a body that was read. */
-export function withBody(exchange: Exchange, body: Buffer): Exchange {
+function withBody(exchange: Exchange, body: Buffer): Exchange {
   return { ...exchange, body: Readable.from([body]), contentEncoding: undefined, contentLength: body.length }
 }
 

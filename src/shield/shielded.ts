@@ -1,4 +1,5 @@
 import type { Backend } from '../protocol/backend.js'
+import { Gatherings } from './gatherings.js'
 import { serveOverEmbedded } from './over-embedded.js'
 import { serveOverUpstream } from './over-upstream.js'
 import type { Shelf } from './shelf.js'
@@ -12,7 +13,7 @@ import { ShownRefs } from './shown.js'
  */
 export function shielded(backend: Backend, shelf: Shelf, isSameForAll: boolean): Backend {
   const { freshness } = backend
-  const upstream = { backend, shelf, shown: new ShownRefs(), isSameForAll }
+  const upstream = { backend, shelf, shown: new ShownRefs(), gatherings: new Gatherings(), isSameForAll }
   return {
     ...backend,
     async serve(request, exchange) {

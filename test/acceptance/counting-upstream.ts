@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { createGunzip, createGzip } from 'node:zlib'
 import type { Test } from 'tap'
 import type { BackendKind } from '../backends/backend.js'
@@ -24,6 +25,7 @@ export async function countingUpstream(t: Test) {
   const git = new GitClient(folder, 'server')
   const asked: Asked[] = []
   const state: { behaviour: Behaviour } = { behaviour: 'well' }
+  const held = new Map<Asked['what'], (made: Buffer) => Promise<Buffer>>()
   const kind: BackendKind = await httpUpstream(t, (request, response) => {
     void answer(request, response).catch(() => response.destroy())
   })
@@ -32,7 +34,7 @@ export async function countingUpstream(t: Test) {
     const user = String(request.headers['x-forwarded-user'] ?? 'nobody')
     const { pathname } = new URL(request.url ?? '', 'http://localhost')
     const isAdvertisement = pathname.endsWith('/info/refs')
-    const body = isAdvertisement ? Buffer.alloc(0) : await bytesOf(request)
+    const body = isAdvertisement ? Buffer.alloc(0) : await bodyOf(request)
     const what = isAdvertisement ? 'advertisement' : body.includes('command=ls-refs') ? 'refs' : 'pack'
     asked.push({ user, what })
     const { behaviour } = state
@@ -57,6 +59,12 @@ export async function countingUpstream(t: Test) {
     const output = isPlain ? response : createGzip()
     if (output !== response) output.pipe(response)
     if (isAdvertisement) output.write('001e# service=git-upload-pack\n0000')
+    const hold = held.get(what)
+    if (hold !== undefined) {
+      held.delete(what)
+      output.end(await hold(await bytesOf(child.stdout)))
+      return
+    }
     let length = 0
     for await (const piece of child.stdout) {
       length += (piece as Buffer).length
@@ -83,6 +91,17 @@ export async function countingUpstream(t: Test) {
     count: (what: Asked['what'], user?: string): number =>
       asked.filter((one) => one.what === what && (user === undefined || one.user === user)).length,
     behave: (behaviour: Behaviour): void => void (state.behaviour = behaviour),
+    /** Holds back the next answer. @returns when it is made, and what lets it go */
+    hold: (what: Asked['what']) => {
+      const [made, isMade] = promised()
+      const [released, release] = promised()
+      held.set(what, async (answer) => {
+        isMade()
+        await released
+        return answer
+      })
+      return { made, release }
+    },
     /** Makes the repository that a user is shown, of what a folder has on some branches. */
     show: async (user: string, from: string, ...branches: string[]): Promise<void> => {
       const shown = join(folder, `${user}.git`)
@@ -92,8 +111,17 @@ export async function countingUpstream(t: Test) {
   }
 }
 
-async function bytesOf(request: IncomingMessage): Promise<Buffer> {
-  const source = request.headers['content-encoding'] === 'gzip' ? request.pipe(createGunzip()) : request
+function promised(): [promise: Promise<void>, resolve: () => void] {
+  let resolve = (): void => undefined
+  const promise = new Promise<void>((done) => (resolve = done))
+  return [promise, resolve]
+}
+
+function bodyOf(request: IncomingMessage): Promise<Buffer> {
+  return bytesOf(request.headers['content-encoding'] === 'gzip' ? request.pipe(createGunzip()) : request)
+}
+
+async function bytesOf(source: Readable): Promise<Buffer> {
   const pieces: Buffer[] = []
   for await (const piece of source) pieces.push(piece as Buffer)
   return Buffer.concat(pieces)

@@ -109,8 +109,28 @@ t.test('clones of one account that come one into another still share', async (t)
   const { upstream, world, remote } = await before(t)
   await Promise.all(Array.from({ length: 8 }, async () => await cloneWhole(world.git, remote('alice'), '-q', '--bare')))
   t.equal(upstream.count('pack'), 1)
-  t.equal(upstream.count('refs'), 8)
 })
+
+for (const version of ['0', '2']) {
+  t.test(`who asks for a list while one is made gets the next one, with others: version ${version}`, async (t) => {
+    const { upstream, world, folder, remote } = await before(t)
+    const list = async (user: 'alice' | 'mallory' = 'alice') =>
+      await world.git.ask(['-c', `protocol.version=${version}`, 'ls-remote', remote(user), 'main'])
+    const what = version === '0' ? 'advertisement' : 'refs'
+    const { made, release } = upstream.hold(what)
+    const first = list()
+    await made
+    await world.git.run(['checkout', '-q', 'main'], { cwd: folder })
+    const moved = await world.git.commit(folder, 'later.txt', 'later\n')
+    await world.git.run(['push', '-q', join(upstream.folder, 'alice.git'), 'main'], { cwd: folder })
+    const others = [list(), list(), list()]
+    t.notMatch(await list('mallory'), moved, 'another account has a list of its own, and waits for nobody')
+    release()
+    t.notMatch(await first, moved)
+    for (const other of await Promise.all(others)) t.match(other, moved)
+    t.ok(upstream.count(what, 'alice') < 4, 'fewer than have asked')
+  })
+}
 
 t.test('tags that move at the server are followed', async (t) => {
   const { upstream, world, folder, remote } = await before(t)
