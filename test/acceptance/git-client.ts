@@ -19,10 +19,15 @@ export type GitOptions = {
 /** Git as a person uses it: with a home of its own, never asking anything. */
 export class GitClient {
   readonly home: string
+  readonly #command: readonly [program: string, ...args: string[]]
 
-  /** @param folder where its home and its clones are made */
-  constructor(folder: string, name: string) {
+  /**
+   * @param folder where its home and its clones are made
+   * @param command how git is started
+   */
+  constructor(folder: string, name: string, command: readonly [string, ...string[]] = ['git']) {
     this.home = join(folder, name)
+    this.#command = command
     mkdirSync(this.home, { recursive: true })
     const config = `[user]\n\tname = ${name}\n\temail = ${name}@example.com\n[init]\n\tdefaultBranch = main\n[advice]\n\tdetachedHead = false\n`
     writeFileSync(join(this.home, '.gitconfig'), config)
@@ -30,7 +35,8 @@ export class GitClient {
 
   /** Runs git. Asynchronously, because the gate lives in the same process. */
   async run(args: readonly string[], options: GitOptions = {}): Promise<GitResult> {
-    const child = spawn('git', args, {
+    const [program, ...first] = this.#command
+    const child = spawn(program, [...first, ...args], {
       cwd: options.cwd ?? this.home,
       env: {
         PATH: process.env['PATH'] ?? '',
