@@ -5,6 +5,7 @@ import type { RepositoryPath } from '../protocol/repository-path.js'
 import type { Reading } from './fingerprint.js'
 import { readRepository } from './fingerprint.js'
 import type { GitProgram } from './git-program.js'
+import { readRefFiles } from './ref-files.js'
 import { listRefs } from './ref-list.js'
 import type { RefPacking } from './ref-packing.js'
 import type { RepositoryFolder } from './repository-folder.js'
@@ -73,7 +74,8 @@ export class EmbeddedFreshness implements Freshness {
   }
 
   async #list(repository: RepositoryPath, fingerprint: string): Promise<RefList | undefined> {
-    const list = await listRefs(this.#git, this.#folder.locate(repository))
+    const folder = this.#folder.locate(repository)
+    const list = readRefFiles(folder) ?? (await listRefs(this.#git, folder))
     // It needs not be settled: it is the same, and that one was.
     const after = list === undefined ? undefined : await this.#read(repository)
     if (list === undefined || after?.state.fingerprint !== fingerprint) return undefined

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { readRefFiles } from '../../src/embedded-git/ref-files.js'
 import type { BareRepository } from './bare-repository.js'
 import { createBareRepository } from './bare-repository.js'
 
@@ -57,4 +58,26 @@ t.test('two moments with the same fingerprint have the same HEAD and the same re
     { numRuns: 25 },
   )
   t.ok(differences > 50, `${differences} states`)
+})
+
+t.test('what is read from the files of refs is what git lists, or nothing', async (t) => {
+  // After a symbolic one git is asked for ever.
+  const usual = step.filter(({ kind }) => kind !== 'symbolic')
+  let read = 0
+  await fc.assert(
+    fc.asyncProperty(fc.array(usual, { minLength: 5, maxLength: 30 }), async (steps) => {
+      const repository = await createBareRepository(t)
+      for (const one of steps) {
+        take(repository, one)
+        const found = readRefFiles(repository.where)
+        if (found === undefined) continue
+        read++
+        const lines = [...found.ids].map(([name, id]) => `${id} ${name}\n`).join('')
+        if (lines !== repository.run('for-each-ref', '--format=%(objectname) %(refname)')) return false
+      }
+      return true
+    }),
+    { numRuns: 15 },
+  )
+  t.ok(read > 50, 'it is no empty promise')
 })
