@@ -31,6 +31,8 @@ export type Verdict = {
   readonly values: readonly number[]
   /** What else one must know. */
   readonly note?: string
+  /** Why, where it is not reached: what was tried, and what the profile shows. */
+  readonly why?: string
 }
 
 /** A line of the plot: how often a second, by clients at once. */

@@ -36,9 +36,11 @@ export function markdown(report: Report): string {
 
 function verdictTable(verdicts: readonly Verdict[]): string[] {
   if (verdicts.length === 0) return []
-  const notes = verdicts.flatMap(({ target, claim, note }) =>
-    note === undefined ? [] : [`- Target ${target}, ${claim}: ${note}.`],
-  )
+  const notes = verdicts.flatMap((verdict) => {
+    const { target, claim, note, why } = verdict
+    const said = [note, isReached(verdict) === false ? why : undefined].filter((text) => text !== undefined)
+    return said.length === 0 ? [] : [`- Target ${target}, ${claim}: ${said.join('. ')}.`]
+  })
   return [
     '| target | what | wanted | min | median | max | rounds | reached |',
     '| --- | --- | --- | --- | --- | --- | --- | --- |',
