@@ -5,6 +5,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import Fastify from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import type { Front, HttpExchange } from '../http.js'
+import { parseRepositoryPath } from '../protocol/repository-path.js'
 import { frontOf } from '../router-front.js'
 import { Assets } from './assets.js'
 import { Cookies, isCsrfToken } from './cookies.js'
@@ -78,7 +79,12 @@ export async function webPages(options: WebOptions): Promise<Front> {
     )
   })
   app.setErrorHandler((error, request, reply) => answerError(error, request, reply, options))
-  app.setNotFoundHandler((_request, reply) => reply.page('error', { what: 'not-found' }, 404))
+  app.setNotFoundHandler(({ url }, reply) => {
+    // What git is given, people open in a browser, too. It tells nothing about whether there is such a repository.
+    const isForGit = url.endsWith('.git') && parseRepositoryPath(url.slice(1, -'.git'.length)) !== undefined
+    const clone = isForGit ? `${options.baseUrl()}${url}` : undefined
+    return reply.page('error', { what: 'not-found', clone }, 404)
+  })
 
   const pages = app.withTypeProvider<TypeBoxTypeProvider>()
   assets.serve(pages)

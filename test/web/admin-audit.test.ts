@@ -104,5 +104,5 @@ t.test('whether the trail is whole', async (t) => {
   t.match(await verify(''), /\d+ rows are as they were written: 1 to \d+\. Head: \d+:/)
   t.match(await verify(` ${head} `), 'are as they were written')
   t.match(await verify(head.replace(/.$/, (last) => (last === '0' ? '1' : '0'))), 'the trail was written anew')
-  t.match(await verify('nonsense'), 'a head is what this page')
+  t.match(await verify('nonsense'), 'A head is what this page')
 })

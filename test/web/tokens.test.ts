@@ -172,3 +172,12 @@ t.test('names are text, whatever they hold', async (t) => {
   const part = await alice.submit(`${TOKENS}/preview/part`, tried, `${TOKENS}/new`)
   t.notMatch(part.body, /<script>|<img/)
 })
+
+t.test('what is too long is named, whether typed or in an address', async (t) => {
+  const { alice } = await open(t)
+  const long = await create(alice, { repositories: 'team/app\n'.repeat(2_000) })
+  t.equal(long.status, 400)
+  t.match(long.body, 'The field &quot;repositories&quot; holds 10,000 characters at most. Go back and shorten it.')
+  const search = await alice.get(`${TOKENS}?search=${'x'.repeat(1_001)}`)
+  t.match(search.body, 'The field &quot;search&quot; holds 1,000 characters at most.')
+})
