@@ -101,8 +101,9 @@ function wayFor(request: FastifyRequest, now: Date): string | undefined {
   const audience: Audience = request.routeOptions.config.audience ?? 'members'
   if (audience === 'anyone') return undefined
   if (visitor.kind !== 'member') {
-    const isHome = url === '/'
-    return method === 'GET' && !isHome ? `${SIGN_IN}?return_to=${encodeURIComponent(url)}` : SIGN_IN
+    // Whoever signs in goes to where they wanted to; not to signing out.
+    const isNowhere = url === '/' || url.startsWith('/users/')
+    return method === 'GET' && !isNowhere ? `${SIGN_IN}?return_to=${encodeURIComponent(url)}` : SIGN_IN
   }
   const { twoFactorDeadline } = visitor
   if (audience === 'enrolling') return undefined
