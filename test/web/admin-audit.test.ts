@@ -38,6 +38,7 @@ t.test('rows are filtered, and have pages', async (t) => {
   t.strictSame(await list({ repository: 'team/*' }), [last - 1])
   t.strictSame(await list({ ip: '10.9.9.9' }), [last])
   t.strictSame(await list({ user: 'nobody' }), [])
+  t.match((await root.get(`${PATH}?ip=10.9.9.9`)).body, /3 days ago<\/time><small>\S+ \S+ UTC<\/small>/, 'and exactly')
   for (const [name, value] of Object.entries({ token: 'x', action: 'git.x', since: 'soon', until: '2026-02-40' })) {
     const answer = await root.get(`${PATH}?${name}=${value}`)
     t.equal(answer.status, 422, name)
