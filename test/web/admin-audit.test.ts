@@ -44,6 +44,7 @@ t.test('rows are filtered, and have pages', async (t) => {
     t.equal(answer.status, 422, name)
     t.match(answer.body, `${name}: `)
   }
+  t.equal((await root.get(`${PATH}?since=2026-02-31`)).status, 422, 'no such day')
   for (const query of ['decision=odd', 'before=x', 'after=-1'])
     t.equal((await root.get(`${PATH}?${query}`)).status, 400)
 
@@ -105,5 +106,5 @@ t.test('whether the trail is whole', async (t) => {
   t.match(await verify(''), /\d+ rows are as they were written: 1 to \d+\. Head: \d+:/)
   t.match(await verify(` ${head} `), 'are as they were written')
   t.match(await verify(head.replace(/.$/, (last) => (last === '0' ? '1' : '0'))), 'the trail was written anew')
-  t.match(await verify('nonsense'), 'A head is what this page')
+  t.match(await verify('nonsense'), 'role="alert">A head is what this page')
 })
