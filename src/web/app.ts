@@ -79,7 +79,11 @@ export async function webPages(options: WebOptions): Promise<Front> {
     )
   })
   app.setErrorHandler((error, request, reply) => answerError(error, request, reply, options))
-  app.setNotFoundHandler(({ url }, reply) => {
+  app.setNotFoundHandler(({ url, method }, reply) => {
+    // A form that was not taken leaves its address in the browser, which opens it again later: it leads to the form's page.
+    const path = url.split('?', 1)[0] ?? url
+    if (method === 'GET' && app.hasRoute({ method: 'POST', url: path }))
+      return reply.redirect(path.slice(0, path.lastIndexOf('/')), 303)
     // What git is given, people open in a browser, too. It tells nothing about whether there is such a repository.
     const isForGit = url.endsWith('.git') && parseRepositoryPath(url.slice(1, -'.git'.length)) !== undefined
     const clone = isForGit ? `${options.baseUrl()}${url}` : undefined
