@@ -81,8 +81,10 @@ function refusedByProtection(
         : verb === 'force'
           ? [protection.push, protection.force]
           : [protection.push]
-    const level = levels.find((level) => level === 'nobody' || !includes(role, level))
-    if (level === undefined) continue
+    const inTheWay = levels.filter((level) => level === 'nobody' || !includes(role, level))
+    if (inTheWay.length === 0) continue
+    // The strictest of them is told: who gets past another would be stopped by it.
+    const level = (['nobody', 'admin'] as const).find((level) => inTheWay.includes(level)) ?? 'write'
     const who = level === 'nobody' ? 'nobody' : `only ${level === 'admin' ? 'an admin' : 'a writer'}`
     return `${shortened(protection.refs, 60)} is protected: ${who} may ${worded(verb, ref)} (rule ${protection.id})`
   }

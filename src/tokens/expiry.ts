@@ -43,7 +43,8 @@ export function parseSpan(text: string): number {
 export function parseSince(text: string, now: Date): Date {
   if (/^\d{4}-\d{2}-\d{2}(T[\d:.]+Z)?$/.test(text)) {
     const instant = new Date(text)
-    if (!Number.isNaN(instant.getTime())) return instant
+    // JavaScript takes 31 February for 3 March.
+    if (!Number.isNaN(instant.getTime()) && instant.toISOString().startsWith(text.slice(0, 10))) return instant
   } else if (/^\d+[smhd]$/.test(text)) return new Date(now.getTime() - parseSpan(text))
   throw new GitgateError(
     'invalid',

@@ -5,6 +5,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import Fastify from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import type { Front, HttpExchange } from '../http.js'
+import { parseRepositoryPath } from '../protocol/repository-path.js'
 import { frontOf } from '../router-front.js'
 import { Assets } from './assets.js'
 import { Cookies, isCsrfToken } from './cookies.js'
@@ -78,7 +79,16 @@ export async function webPages(options: WebOptions): Promise<Front> {
     )
   })
   app.setErrorHandler((error, request, reply) => answerError(error, request, reply, options))
-  app.setNotFoundHandler((_request, reply) => reply.page('error', { what: 'not-found' }, 404))
+  app.setNotFoundHandler(({ url, method }, reply) => {
+    // A form that was not taken leaves its address in the browser, which opens it again later: it leads to the form's page.
+    const path = url.split('?', 1)[0] ?? url
+    if (method === 'GET' && app.hasRoute({ method: 'POST', url: path }))
+      return reply.redirect(path.slice(0, path.lastIndexOf('/')), 303)
+    // What git is given, people open in a browser, too. It tells nothing about whether there is such a repository.
+    const isForGit = url.endsWith('.git') && parseRepositoryPath(url.slice(1, -'.git'.length)) !== undefined
+    const clone = isForGit ? `${options.baseUrl()}${url}` : undefined
+    return reply.page('error', { what: 'not-found', clone }, 404)
+  })
 
   const pages = app.withTypeProvider<TypeBoxTypeProvider>()
   assets.serve(pages)
@@ -95,8 +105,9 @@ function wayFor(request: FastifyRequest, now: Date): string | undefined {
   const audience: Audience = request.routeOptions.config.audience ?? 'members'
   if (audience === 'anyone') return undefined
   if (visitor.kind !== 'member') {
-    const isHome = url === '/'
-    return method === 'GET' && !isHome ? `${SIGN_IN}?return_to=${encodeURIComponent(url)}` : SIGN_IN
+    // Whoever signs in goes to where they wanted to; not to signing out.
+    const isNowhere = url === '/' || url.startsWith('/users/')
+    return method === 'GET' && !isNowhere ? `${SIGN_IN}?return_to=${encodeURIComponent(url)}` : SIGN_IN
   }
   const { twoFactorDeadline } = visitor
   if (audience === 'enrolling') return undefined

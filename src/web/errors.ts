@@ -1,5 +1,6 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { GitgateError, hasSystemCode } from '../errors.js'
+import { sentence } from './confirmation.js'
 import type { WebOptions } from './options.js'
 
 /** Why there is a page of its own instead of what was asked for. */
@@ -44,11 +45,20 @@ export async function answerError(
   const problem = problemOf(error)
   const isOurs = problem === 'failed' || problem === 'unavailable'
   if (isOurs) onError(error)
-  const said = error instanceof GitgateError && !isOurs ? error.message : undefined
+  const said = isOurs ? undefined : wordsOf(error)
   if (problem === 'unavailable') reply.header('Retry-After', '5')
   // The store may be what failed: then the session can't be asked for what it has to say either.
   if (isOurs) request.visitor = { kind: 'stranger' }
   return await reply.page('error', { what: problem, said, requestId: request.exchange.requestId }, STATUS[problem])
+}
+
+/** What the page says about it beyond its heading, where there is something to say. */
+function wordsOf(error: unknown): string | undefined {
+  if (error instanceof GitgateError) return sentence(error.message)
+  const tooLong = (error as Partial<FastifyError>).validation?.find(({ keyword }) => keyword === 'maxLength')
+  if (tooLong === undefined) return undefined
+  const limit = Number(tooLong.params['limit']).toLocaleString('en')
+  return `The field "${tooLong.instancePath.slice(1)}" holds ${limit} characters at most. Go back and shorten it.`
 }
 
 function problemOf(error: unknown): PageProblem {

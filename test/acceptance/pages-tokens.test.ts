@@ -87,8 +87,10 @@ for (const javaScript of [true, false]) {
     await page.getByLabel('Push only to these').fill('agent/*')
     await page.getByText('Try a push').click()
     await page.getByLabel('To branch or ref').fill('main')
-    if (javaScript) await page.locator('#preview').getByText('refs/heads/main').waitFor()
-    else await button(page, 'Preview').click()
+    // Enter where a push is tried must not make the token.
+    await page.keyboard.press('Enter')
+    await page.locator('#preview').getByText('refs/heads/main').waitFor()
+    t.match(page.url(), javaScript ? /\/new$/ : /\/preview#preview-title$/, 'the preview is where one looks')
     const preview = await page.locator('#preview').innerText()
     t.match(
       preview,

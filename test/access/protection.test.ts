@@ -38,6 +38,9 @@ t.test('a protection says who may do what, by their role', async (t) => {
   t.equal(decide(TAG, tags)[1], 'no: refs/tags/* is protected: only an admin may move it (force) (rule 7)')
   const closed = { role: 'admin', protections: [protection('refs/tags/* nobody write write')] } as const
   t.equal(decide(TAG, closed)[1], 'no: refs/tags/* is protected: nobody may move it (force) (rule 7)')
+  // Two levels are in the way: to be an admin would not help.
+  const both = { role: 'write', protections: [protection('refs/tags/* admin nobody write')] } as const
+  t.equal(decide(TAG, both)[1], 'no: refs/tags/* is protected: nobody may move it (force) (rule 7)')
   t.strictSame(decide('refs/heads/main2', { protections: [protection('main nobody nobody nobody')] }), [
     'yes',
     'yes',

@@ -38,11 +38,13 @@ t.test('rows are filtered, and have pages', async (t) => {
   t.strictSame(await list({ repository: 'team/*' }), [last - 1])
   t.strictSame(await list({ ip: '10.9.9.9' }), [last])
   t.strictSame(await list({ user: 'nobody' }), [])
+  t.match((await root.get(`${PATH}?ip=10.9.9.9`)).body, /3 days ago<\/time><small>\S+ \S+ UTC<\/small>/, 'and exactly')
   for (const [name, value] of Object.entries({ token: 'x', action: 'git.x', since: 'soon', until: '2026-02-40' })) {
     const answer = await root.get(`${PATH}?${name}=${value}`)
     t.equal(answer.status, 422, name)
     t.match(answer.body, `${name}: `)
   }
+  t.equal((await root.get(`${PATH}?since=2026-02-31`)).status, 422, 'no such day')
   for (const query of ['decision=odd', 'before=x', 'after=-1'])
     t.equal((await root.get(`${PATH}?${query}`)).status, 400)
 
@@ -104,5 +106,5 @@ t.test('whether the trail is whole', async (t) => {
   t.match(await verify(''), /\d+ rows are as they were written: 1 to \d+\. Head: \d+:/)
   t.match(await verify(` ${head} `), 'are as they were written')
   t.match(await verify(head.replace(/.$/, (last) => (last === '0' ? '1' : '0'))), 'the trail was written anew')
-  t.match(await verify('nonsense'), 'a head is what this page')
+  t.match(await verify('nonsense'), 'role="alert">A head is what this page')
 })

@@ -16,10 +16,12 @@ t.test('a change is reviewed, then made', async (t) => {
   t.match(review.body, /token 1, <q>for ever<\/q>, of <a href="\/-\/admin\/users\/alice">/)
   t.notMatch(review.body, '<q>short')
   t.match(review.body, 'name="push_to_create" value="false"')
+  t.match(review.body, /<code>push_to_create<\/code>.*>on<.*>off</s, 'in the words of the form')
+  t.match(review.body, /max_personal_access_token_lifetime<\/code>.*>no limit<.*>30</s)
   t.equal((await world.store.settings.list()).size, 0, 'nothing is changed yet')
 
   t.equal((await root.submit(PATH, { step: 'apply', ...change })).headers['location'], PATH)
-  t.match((await root.get(PATH)).body, 'max_personal_access_token_lifetime is 30 now; push_to_create is false now.')
+  t.match((await root.get(PATH)).body, 'max_personal_access_token_lifetime is 30 now; push_to_create is off now.')
   t.strictSame(Object.fromEntries(await world.store.settings.list()), {
     max_personal_access_token_lifetime: '30',
     push_to_create: 'false',
@@ -64,6 +66,7 @@ t.test('what can not be read is told beside its field, and nothing is changed', 
   const { world, root } = await administration(t)
   const bad = {
     session_expire_delay: '0',
+    audit_retention: 'long',
     git_basic_auth_ip_allowlist: '"><script>alert(1)</script>',
     personal_access_token_prefix: '<b>',
     push_to_create: 'false',
@@ -72,6 +75,9 @@ t.test('what can not be read is told beside its field, and nothing is changed', 
     const { status, body } = await root.submit(PATH, { step, ...bad })
     t.equal(status, 422)
     t.match(body, 'It takes a whole number from 1 to 10080.')
+    t.match(body, /It takes a whole number.{1,40}, or nothing for no limit\./)
+    t.match(body, 'id="git_basic_auth_ip_allowlist-error">&quot;&quot;&gt;&lt;script', 'a sentence of its own')
+    t.match(body, /role="alert".*Nothing is changed: see what is said in red\./, 'the field may be far down')
     t.match(body, 'It can contain only letters of the Base64 alphabet')
     t.match(body, 'value="&quot;&gt;&lt;script&gt;', 'what was typed stays')
     t.notMatch(body, '<script>alert')

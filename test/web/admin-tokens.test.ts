@@ -66,6 +66,12 @@ t.test('it is told what a token could do without', async (t) => {
   t.match(body, 'wider than used: may write 4 repositories, used 1')
   t.match(body, 'may write, pushed nothing')
   t.match(body, '10.0.0.1')
+  const [, path = ''] = /href="(\/-\/admin\/credentials\/\d+\/revoke)"/.exec(body) ?? []
+  t.match(
+    (await root.get(path)).body,
+    /What used it in the last 30 days.*alice\/a.*fetched 1/s,
+    'told before it is revoked',
+  )
 })
 
 t.test('an impersonation token is made, shown once, and revoked', async (t) => {

@@ -37,6 +37,26 @@ t.test('one sees what one may read, and how to clone it', async (t) => {
   t.strictSame(pathsIn((await alice.get('/?search=team')).body), ['team/app'], 'a grant that is gone counts no more')
 })
 
+t.test(
+  'the address of a clone, opened in a browser, says what it is for, and not whether there is such a repository',
+  async (t) => {
+    const world = await createWorld(t)
+    await world.setPassword('alice', PASSWORD)
+    await world.createRepository('secret/plans')
+    const alice = new FormClient(world.url)
+    await alice.signIn('alice', PASSWORD)
+    for (const path of ['/secret/plans.git', '/secret/nothing.git', '/one.git']) {
+      for (const who of [alice, new FormClient(world.url)]) {
+        const { status, body } = await who.get(path)
+        t.equal(status, 404)
+        t.match(body, `git clone ${world.url}${path}<`)
+      }
+    }
+    for (const path of ['/secret/plans', '/a/..git', '/.git', '/a//b.git', '/a.lock.git', '/%3Cb%3E.git'])
+      t.notMatch((await alice.get(path)).body, 'git clone', path)
+  },
+)
+
 t.test('a long list has pages', async (t) => {
   const world = await createWorld(t)
   await world.setPassword('alice', PASSWORD)

@@ -129,6 +129,27 @@ t.test('a password alone opens nothing where a second factor is on', async (t) =
   t.equal(throttled.status, 429, 'and guesses are counted')
 })
 
+t.test('a password that stays the same is not taken for a new one', async (t) => {
+  const world = await createWorld(t)
+  await world.setPassword('alice', PASSWORD)
+  const client = new FormClient(world.url)
+  await client.signIn('alice', PASSWORD)
+  const same = { password: PASSWORD, password_confirmation: PASSWORD }
+  const answer = await client.submit('/-/user_settings/password', { current_password: PASSWORD, ...same })
+  t.equal(answer.status, 422)
+  t.match(answer.body, 'This is the password that you have. Choose another.')
+  const guessed = await client.submit('/-/user_settings/password', { current_password: 'x'.repeat(9), ...same })
+  t.notMatch(guessed.body, 'the password that you have', 'told only to who knows it')
+})
+
+t.test('who was signed out meanwhile signs in, and is not asked to sign out', async (t) => {
+  const world = await createWorld(t)
+  await world.setPassword('alice', PASSWORD)
+  const client = new FormClient(world.url)
+  t.equal((await client.get('/users/sign_out')).headers['location'], '/users/sign_in')
+  t.equal((await client.get('/-/admin')).headers['location'], '/users/sign_in?return_to=%2F-%2Fadmin')
+})
+
 t.test('where a second factor is required, there is nothing but to set it up', async (t) => {
   const world = await open(t)
   await world.set('require_two_factor_authentication', 'true')

@@ -172,3 +172,23 @@ t.test('names are text, whatever they hold', async (t) => {
   const part = await alice.submit(`${TOKENS}/preview/part`, tried, `${TOKENS}/new`)
   t.notMatch(part.body, /<script>|<img/)
 })
+
+t.test('what is too long is named, whether typed or in an address', async (t) => {
+  const { alice } = await open(t)
+  const long = await create(alice, { repositories: 'team/app\n'.repeat(2_000) })
+  t.equal(long.status, 400)
+  t.match(long.body, 'The field &quot;repositories&quot; holds 10,000 characters at most. Go back and shorten it.')
+  const search = await alice.get(`${TOKENS}?search=${'x'.repeat(1_001)}`)
+  t.match(search.body, 'The field &quot;search&quot; holds 1,000 characters at most.')
+})
+
+t.test('the address that a form was sent to leads to its page when it is opened again', async (t) => {
+  const { alice } = await open(t)
+  for (const [path, page] of [
+    [`${TOKENS}/preview?a=b`, TOKENS],
+    ['/-/user_settings/two_factor_auth/disable', '/-/user_settings/two_factor_auth'],
+    ['/-/user_settings/active_sessions/end_others', '/-/user_settings/active_sessions'],
+  ] as const)
+    t.equal((await alice.get(path)).headers['location'], page, path)
+  t.equal((await alice.get(`${TOKENS}/nothing`)).status, 404)
+})

@@ -75,6 +75,12 @@ for (const form of document.querySelectorAll('form[data-preview]')) {
     clearTimeout(pause)
     pause = setTimeout(refresh, 250)
   })
+  // Enter in what is only tried must not send the form.
+  form.addEventListener('keydown', (event) => {
+    if (event.key !== 'Enter' || !event.target.name?.startsWith('try_')) return
+    event.preventDefault()
+    refresh()
+  })
 }
 
 // Choosing a filter shows what it finds.

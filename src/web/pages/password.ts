@@ -35,6 +35,9 @@ export function passwordPages(pages: Pages, options: PageOptions): void {
     }
     if (request.body.password_confirmation !== request.body.password)
       return wrong({ password_confirmation: 'This is not the same as above.' })
+    // Whoever changes it because others know it must not believe that it is changed. The current one was right: see above.
+    if (request.body.password === request.body.current_password)
+      return wrong({ password: 'This is the password that you have. Choose another.' })
     await stores.accounts.setPasswordHash(account.id, await passwords.hash(password))
     const next = await beginSession(request, reply, account, session.signedInBy, cookies, options)
     await say({ session: next, stores }, 'Your password is changed. You are signed out everywhere else.')

@@ -84,7 +84,10 @@ export function auditPages(pages: Pages, { audit, accounts, access }: PageOption
     const member = memberOf(request)
     const text = request.body.head.trim()
     const anchor = text === '' ? undefined : parseHead(text)
-    if (text !== '' && anchor === undefined) throw new GitgateError('invalid', NO_HEAD)
+    if (text !== '' && anchor === undefined) {
+      await say(member, NO_HEAD, 'bad')
+      return reply.redirect(PATH, 303)
+    }
     const { rows, first, head, flaw } = await audit.verify(anchor)
     if (flaw === undefined) {
       const words = rows === 0 ? 'The trail is empty.' : `${rows} rows are as they were written: ${first.id + 1} to`
@@ -110,7 +113,7 @@ export function auditPages(pages: Pages, { audit, accounts, access }: PageOption
 }
 
 const NO_HEAD =
-  'a head is what this page, or gitgate audit head, has shown: a number, a colon and 64 hexadecimal digits'
+  'A head is what this page, or gitgate audit head, has shown: a number, a colon and 64 hexadecimal digits.'
 const FILTERS = ['user', 'token', 'action', 'repository', 'ip', 'since', 'until'] as const
 
 type Filters = Readonly<Record<(typeof FILTERS)[number], string>>

@@ -13,6 +13,7 @@ import type { PageWindow } from '../../pager.js'
 import { pagerOf, windowOf } from '../../pager.js'
 import type { Pages } from '../../pages.js'
 import { FilterText, SearchedList } from '../../queries.js'
+import { recentUse } from '../../tokens/recent-use.js'
 import { EXPIRING, tokenRow } from '../../tokens/rows.js'
 import { memberOf } from '../../visitor.js'
 import { factsOf } from './token-facts.js'
@@ -102,6 +103,8 @@ export function credentialPages(pages: Pages, options: PageOptions): void {
       hidden: [],
       button: 'Revoke the token',
       cancel: PATH,
+      token,
+      use: await recentUse(token, options),
     })
   })
 

@@ -62,7 +62,8 @@ export function settingPages(pages: Pages, options: PageOptions): void {
       name,
       fields: fields.filter(({ section }) => section === name),
     }))
-    return reply.page('admin/settings', { sections }, Object.keys(errors).length === 0 ? 200 : 422)
+    const isWrong = Object.keys(errors).length > 0
+    return reply.page('admin/settings', { sections, isWrong }, isWrong ? 422 : 200)
   }
 
   pages.get('/application_settings', (_request, reply) => show(reply, {}, {}))
@@ -86,14 +87,14 @@ export function settingPages(pages: Pages, options: PageOptions): void {
     }
     if (step === 'apply') {
       await member.stores.settings.set(new Map(changes), access.now())
-      const names = changes.map(([key, text]) => `${key} is ${text === '' ? 'empty' : text} now`)
+      const names = changes.map(([key, text]) => `${key} is ${inWords(parseSetting(key, text))} now`)
       await say(member, `${names.join('; ')}.`)
       return reply.redirect(PATH, 303)
     }
     const after = { ...before, ...Object.fromEntries(changes.map(([key, text]) => [key, parseSetting(key, text)])) }
     const effects = await foreseeEffects(options, before, after, access.now())
     return reply.page('admin/settings-review', {
-      changes: changes.map(([key, text]) => ({ key, from: valueOf(before[key]), to: valueOf(after[key]), text })),
+      changes: changes.map(([key, text]) => ({ key, from: inWords(before[key]), to: inWords(after[key]), text })),
       effects: await Promise.all(effects.map((effect) => shownEffect(effect))),
     })
   })
@@ -119,9 +120,19 @@ function valueOf(value: Settings[SettingKey]): string {
   return value === null ? '' : formatSetting(value)
 }
 
-/** The key stands beside the field already. */
+/** A value as the form's choices and hints call it. */
+function inWords(value: Settings[SettingKey]): string {
+  if (typeof value === 'boolean') return value ? 'on' : 'off'
+  if (value === null) return 'no limit'
+  return formatSetting(value) || 'empty'
+}
+
+/** The key stands beside the field already, and in the form nothing stands for `null`. */
 function withoutKeys(errors: FieldErrors): FieldErrors {
   return Object.fromEntries(
-    Object.entries(errors).map(([key, message]) => [key, message.replace(new RegExp(`^${key}: `, 'i'), 'It ')]),
+    Object.entries(errors).map(([key, message]) => {
+      const said = message.replace(new RegExp(`^${key}: `, 'i'), '').replace('or null for', 'or nothing for')
+      return [key, /^[a-z]/.test(said) ? `It ${said}` : said]
+    }),
   )
 }
