@@ -3,7 +3,9 @@ import type { RepositoryPath } from '../../protocol/repository-path.js'
 import { reaches } from '../../tokens/restriction.js'
 import { scopesAllow } from '../../tokens/scope.js'
 import type { PersonalAccessToken } from '../../tokens/token.js'
+import { takeOnce } from '../memo.js'
 import type { PageOptions } from '../options.js'
+import type { Member } from '../visitor.js'
 
 /** Under which name a new token goes over a redirect. */
 export const MADE = 'token'
@@ -16,8 +18,15 @@ export type MadeToken = {
   readonly replaced?: { readonly endsAt: number }
 }
 
-/** What the page that shows a token once says beside it: lines to paste, none of which holds the secret. */
-export async function revealOf(
+/** Takes the token that was just made, if any, to show it once. @param once under which name it went over the redirect */
+export async function takeReveal(visit: Member, once: string, owner: Account, options: PageOptions) {
+  const made = await takeOnce<MadeToken>(visit, once, options.access.now())
+  const token = made && (await options.tokens.find(made.id))
+  return made && token && revealOf(token, made, owner, options)
+}
+
+// Lines to paste, none of which holds the secret.
+async function revealOf(
   token: PersonalAccessToken,
   made: MadeToken,
   owner: Account,
