@@ -2,6 +2,7 @@
 import t from 'tap'
 import { auditEvent, THE_GATE } from '../../src/audit/event.js'
 import { DAY } from '../../src/clock.js'
+import { parseRestrictions } from '../../src/tokens/restriction.js'
 import { FormClient } from '../pages/form-client.js'
 import { administration, PASSWORD } from './administration.js'
 
@@ -67,6 +68,23 @@ t.test('it is told what a token could do without', async (t) => {
   t.match(body, 'wider than used: may write 4 repositories, used 1')
   t.match(body, 'may write, pushed nothing')
   t.match(body, '10.0.0.1')
+  const list = async (query = '') => namesIn((await root.get(`${PATH}?show=wider${query}`)).body)
+  t.strictSame(await list(), ['wide'])
+  t.strictSame(await list('&user=mallory'), [])
+  for (let number = 0; number < 25; number += 1) {
+    const { token } = await world.issue('alice', ['api'], { name: `t${number}` })
+    await world.store.tokens.recordUses([{ tokenId: token.id, at: world.now, ip: '10.0.0.1' }], (_ips, ip) => [ip])
+  }
+  await world.issue('alice', ['api'], { name: 'limited', restrictions: parseRestrictions(['alice/a'], []) })
+  t.strictSame(await list(), ['wide'], 'what was made a moment ago had no time to be used')
+  world.advance(2 * DAY)
+  await root.signIn('root', PASSWORD)
+  t.equal((await list()).length, 20)
+  t.equal((await list('&page=2')).length, 6)
+  t.match((await root.get(`${PATH}?show=wider&page=2`)).body, /21.{1,3}26 of 26/)
+  t.strictSame(await list('&search=t24'), ['t24'])
+  await root.submit(`${PATH}/${token.id}/revoke`, {})
+  t.equal((await list('&page=2')).length, 5, 'what was revoked is gone at once')
 })
 
 t.test('an impersonation token is made, shown once, and revoked', async (t) => {

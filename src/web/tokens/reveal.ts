@@ -1,3 +1,4 @@
+import { ReachSets } from '../../access/reach-sets.js'
 import type { Account } from '../../accounts/account.js'
 import type { RepositoryPath } from '../../protocol/repository-path.js'
 import { reaches } from '../../tokens/restriction.js'
@@ -34,8 +35,9 @@ async function revealOf(
 ) {
   const url = new URL(baseUrl())
   const isForGit = scopesAllow(token.scopes, 'read')
-  const { roleOn } = await access.reachOf(owner, token)
-  const example: RepositoryPath | undefined = listRepositories().find((path) => roleOn(path) !== 'none')
+  const { grants } = await access.reachOf(owner)
+  const [first] = new ReachSets(await listRepositories(), grants).list(owner.username, token.restrictions)
+  const example: RepositoryPath | undefined = first?.path
   const literal = token.restrictions.repositories.find((pattern) => !pattern.includes('*'))
   const repository =
     example ?? (literal !== undefined && reaches(token.restrictions, literal as RepositoryPath) ? literal : undefined)
