@@ -38,6 +38,8 @@ export type WebOptions = WebStores & {
   readonly listRepositories: () => Promise<readonly RepositoryPath[]>
   /** Where people reach this gate, without a slash at its end. */
   readonly baseUrl: () => string
+  /** Whether browsers that came by HTTPS are told to come by nothing else (`Strict-Transport-Security`). */
+  readonly hsts: boolean
   /** gitgate's own version. */
   readonly version: string
   /** Told of what went wrong on our side. */
