@@ -5,6 +5,7 @@ import type { Config, UpstreamConfig } from './config.js'
 import { embeddedGit, emptyRepositoryIn } from './embedded-git/backend.js'
 import { findGit } from './embedded-git/git-program.js'
 import { RepositoryFolder } from './embedded-git/repository-folder.js'
+import { RepositoryListing } from './embedded-git/repository-listing.js'
 import { Starter } from './embedded-git/starter.js'
 import { GitgateError, messageOf } from './errors.js'
 import type { Logger } from './log.js'
@@ -35,7 +36,7 @@ export type OpenBackend = {
   readonly served: ServedBackend
   /** For the log. */
   readonly description: Readonly<Record<string, string>>
-  readonly listRepositories: () => readonly RepositoryPath[]
+  readonly listRepositories: () => Promise<readonly RepositoryPath[]>
   readonly check: ReadinessCheck
   /** What it has done, and does. */
   readonly counts: () => BackendCounts
@@ -119,6 +120,7 @@ async function openEmbedded(config: Config, { log, access }: BackendNeeds): Prom
   const starter = await Starter.open((error) => log.warn({ err: error }, 'what starts git has ended; it is begun anew'))
   const git = { ...program, start: starter.start }
   const folder = new RepositoryFolder(config.repos)
+  const listing = new RepositoryListing(folder.root)
   const removed = await folder.tidy()
   if (removed > 0) log.info({ removed }, 'removed what pushes that were killed had left')
   const backend = await embeddedGit({
@@ -131,7 +133,7 @@ async function openEmbedded(config: Config, { log, access }: BackendNeeds): Prom
     backend,
     served: { root: folder.root },
     description: { repositories: folder.root, git: git.version },
-    listRepositories: () => folder.list(),
+    listRepositories: () => listing.list(),
     check: { name: 'repositories', check: () => Promise.resolve(folder.isUsable()) },
     close: () => starter.close(),
   }
@@ -150,7 +152,7 @@ function openUpstream(config: UpstreamConfig, { baseUrl, pseudonym }: BackendNee
     backend,
     served: { upstream: url.href },
     description: { upstream: url.href },
-    listRepositories: () => [],
+    listRepositories: () => Promise.resolve([]),
     check: { name: 'upstream', check: () => isReachable(url) },
     close: () => connections.close(),
   }

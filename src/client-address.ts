@@ -22,6 +22,23 @@ export function clientAddressResolver(trustedProxies: readonly string[]) {
   }
 }
 
+/**
+ * Tells whether a client came by HTTPS: over the gate's own TLS, or as a trusted proxy says in `X-Forwarded-Proto`; of several, the
+ * last one, which the proxy itself has written.
+ *
+ * @param trustedProxies addresses and networks
+ */
+export function httpsDetector(trustedProxies: readonly string[]) {
+  const isTrusted = addressMatcher(trustedProxies)
+  return (
+    socket: { readonly encrypted?: boolean; readonly remoteAddress?: string | undefined },
+    forwardedProto: string | undefined,
+  ): boolean =>
+    socket.encrypted === true ||
+    (forwardedProto?.split(',').at(-1)?.trim().toLowerCase() === 'https' &&
+      isTrusted(plainAddress(socket.remoteAddress ?? '')))
+}
+
 /** The address of a hop, without the port that some proxies add, in its usual spelling. */
 function hopAddress(hop: string): string | undefined {
   const [, v6, v4] = /^\[(.+)\](?::\d+)?$|^(\d+\.\d+\.\d+\.\d+):\d+$/.exec(hop) ?? []

@@ -29,6 +29,8 @@ export type Config = {
   readonly cacheSize: number
   readonly publicUrl: string | undefined
   readonly tls: { readonly cert: string; readonly key: string } | undefined
+  /** Whether browsers that came by HTTPS are told to come by nothing else. */
+  readonly hsts: boolean
   /** The mail server; without one, mails wait. */
   readonly smtp: SmtpServer | undefined
   readonly mailFrom: Mailbox | undefined
@@ -118,6 +120,7 @@ export function loadConfig(flags: Flags, environment: NodeJS.ProcessEnv, file: s
     cacheSize: read('cacheSize'),
     publicUrl: read('publicUrl'),
     tls: pairOf(read('tlsCert'), read('tlsKey'), mistakes),
+    hsts: read('hsts'),
     smtp: read('smtpUrl'),
     mailFrom: read('mailFrom'),
     trustedProxies: read('trustedProxies'),

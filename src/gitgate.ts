@@ -7,7 +7,7 @@ import { SignIn } from './access/sign-in.js'
 import { Passwords } from './accounts/password.js'
 import { AuditRecorder } from './audit/recorder.js'
 import { AuditThread } from './audit-thread.js'
-import { clientAddressResolver } from './client-address.js'
+import { clientAddressResolver, httpsDetector } from './client-address.js'
 import type { ApiOptions } from './api/rest/options.js'
 import type { Clock } from './clock.js'
 import type { Config } from './config.js'
@@ -100,6 +100,7 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
   const web: WebOptions = {
     ...rooms,
     signIn: new SignIn({ memory, passwords, clock }),
+    hsts: config.hsts,
     onError: (error) => log.error({ err: error }, 'a page failed'),
   }
   // What a gate for Git alone never needs is not loaded: it takes memory, and a part of a second.
@@ -136,6 +137,7 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
     routes,
     log,
     clientAddress: clientAddressResolver(config.trustedProxies),
+    isHttps: httpsDetector(config.trustedProxies),
     idleTimeout: config.idleTimeout,
     tls: readTls(config),
   })

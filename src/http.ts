@@ -35,6 +35,8 @@ export type HttpExchange = {
   readonly requestId: string
   /** The client's address: the socket's, or what a trusted proxy says. */
   readonly ip: string
+  /** Whether the client reached the gate over HTTPS: by the gate's own TLS, or as a trusted proxy says. */
+  readonly isHttps: boolean
   /** The client waits for `100 Continue` before it sends its body. */
   readonly expectsContinue: boolean
   /** What the log will say. */

@@ -20,6 +20,8 @@ export type ServerOptions = {
   readonly log: Logger
   /** The client's address, from the socket's and from what trusted proxies say. */
   readonly clientAddress: (socketAddress: string, forwardedFor: string | undefined) => string
+  /** Whether a client came by HTTPS, from the socket and from what trusted proxies say. */
+  readonly isHttps: (socket: Socket, forwardedProto: string | undefined) => boolean
   /** Milliseconds after which a connection without traffic is cut; a transfer may take as long as it moves. */
   readonly idleTimeout: number
   /** Certificate and key in PEM, for HTTPS. */
@@ -145,6 +147,7 @@ async function answer(
     target,
     requestId,
     ip,
+    isHttps: options.isHttps(socket, [request.headers['x-forwarded-proto']].flat().join(',')),
     expectsContinue,
     record,
     traffic,

@@ -24,6 +24,7 @@ import type { RefDecision } from './decide-ref.js'
 import { decideRef, stricter } from './decide-ref.js'
 import type { Grant, Role } from './grant.js'
 import { standing } from './grant.js'
+import { ReachMemory } from './reach-memory.js'
 import type { AccessMemory } from './memory.js'
 import { expiryNotice } from './notice.js'
 import { TOKENS_PAGE } from './refusal.js'
@@ -54,9 +55,12 @@ export type Reach = {
 /** The two questions about each request: who is it, and may they. */
 export class Access {
   readonly #options: AccessOptions
+  /** What everybody reaches. */
+  readonly reach: ReachMemory
 
   constructor(options: AccessOptions) {
     this.#options = options
+    this.reach = new ReachMemory(options.memory)
   }
 
   /**

@@ -19,6 +19,9 @@ export type Grant = {
   readonly pattern: string
 }
 
+/** One page of a list, and how long the whole list is. */
+export type GrantPage = { readonly grants: readonly Grant[]; readonly total: number }
+
 /** Where grants are kept. */
 export interface GrantStore {
   /** Adds a grant, or changes the role of the one with the same subject and pattern. */
@@ -26,6 +29,9 @@ export interface GrantStore {
   /** @returns false when there was none */
   remove(subject: Subject, pattern: string): Promise<boolean>
   list(): Promise<Grant[]>
+  /** Some of those whose subject or pattern holds a text, in any case of its letters; by pattern. */
+  search(text: string, window: { readonly offset: number; readonly limit: number }): Promise<GrantPage>
+  find(subject: Subject, pattern: string): Promise<Grant | undefined>
   /** Those for any of the subjects; usernames count the same in either case. */
   listFor(subjects: readonly Subject[]): Promise<Grant[]>
 }

@@ -116,7 +116,7 @@ export async function renewRecoveryCodes(
 async function hashAll(passwords: Passwords, codes: readonly Secret[]): Promise<Secret[]> {
   const hashes: Secret[] = []
   // One after the other: bcrypt has few places, and others wait for them, too.
-  for (const code of codes) hashes.push(await passwords.hash(code))
+  for (const code of codes) hashes.push(await passwords.hashRandom(code))
   return hashes
 }
 

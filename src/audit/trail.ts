@@ -1,6 +1,6 @@
 import type { ChainHead, Flaw } from './chain.js'
 import type { AuditDecision, AuditEvent, AuditRow, Via } from './event.js'
-import type { Usage } from './usage.js'
+import type { RecentUsage, UsedRepositories, Usage } from './usage.js'
 
 /** Which rows of the trail are wanted; what is not given does not matter. */
 export type AuditQuery = {
@@ -43,6 +43,14 @@ export interface AuditStore {
   list(query: AuditQuery): Promise<AuditRow[]>
   /** What tokens did since an instant, added up. */
   usage(tokens: readonly number[], since: Date): Promise<Usage[]>
+  /**
+   * The same of their last rows only, so that it takes no longer for a busy token.
+   *
+   * @param most how many rows are added up at most; those of the first tokens first
+   */
+  recentUsage(tokens: readonly number[], since: Date, most: number): Promise<RecentUsage>
+  /** How many different repositories a token, with those derived from it, was used with since an instant. */
+  usedRepositories(token: number, since: Date): Promise<UsedRepositories>
   /** When the trail begins; `undefined` where it is empty. */
   begin(): Promise<Date | undefined>
   /** The end of the chain. */

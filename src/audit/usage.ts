@@ -14,6 +14,16 @@ export type Usage = {
   readonly bytesOut: number
 }
 
+/** What tokens did of late. */
+export type RecentUsage = {
+  readonly usage: readonly Usage[]
+  /** The oldest row that was counted, where there are older ones that were not; `undefined`: all were. */
+  readonly countedSince: Date | undefined
+}
+
+/** How many different repositories were fetched from, and pushed to. */
+export type UsedRepositories = { readonly read: number; readonly written: number }
+
 /** What tokens did with one repository. */
 export type RepositoryUse = {
   readonly repository: string
@@ -71,9 +81,15 @@ function grouped(usage: readonly Usage[], keyOf: (part: Usage) => string | null)
   const groups = new Map<string, Usage[]>()
   for (const part of usage) {
     const key = keyOf(part)
-    if (key !== null) groups.set(key, [...(groups.get(key) ?? []), part])
+    if (key === null) continue
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, [part])
+    else group.push(part)
   }
-  return [...groups].toSorted(([, one], [, other]) => spanOf(other).last.getTime() - spanOf(one).last.getTime())
+  return [...groups]
+    .map(([key, parts]) => ({ key, parts, last: spanOf(parts).last.getTime() }))
+    .toSorted((one, other) => other.last - one.last)
+    .map(({ key, parts }) => [key, parts])
 }
 
 function countOf(parts: readonly Usage[], action: AuditAction, decision: AuditDecision): number {
@@ -83,8 +99,10 @@ function countOf(parts: readonly Usage[], action: AuditAction, decision: AuditDe
 }
 
 function spanOf(parts: readonly Usage[]): { readonly first: Date; readonly last: Date } {
-  return {
-    first: new Date(Math.min(...parts.map(({ first }) => first.getTime()))),
-    last: new Date(Math.max(...parts.map(({ last }) => last.getTime()))),
+  let [from, to] = [Infinity, -Infinity]
+  for (const { first, last } of parts) {
+    from = Math.min(from, first.getTime())
+    to = Math.max(to, last.getTime())
   }
+  return { first: new Date(from), last: new Date(to) }
 }

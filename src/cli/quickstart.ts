@@ -91,5 +91,7 @@ function showFirstClone({ output }: OpenCli, url: string, token: Secret, json: t
   output.answer(`Made an administrator (${ADMINISTRATOR}), a repository, and a token for ${TOKEN_DAYS} days. Clone it:`)
   output.answer(`\ngit clone ${clone.href}\n`)
   output.answer('The token is shown this once. The clone can push, too.')
-  output.answer(`To sign in at ${url} in a browser, set a password: gitgate user passwd ${ADMINISTRATOR}`)
+  output.answer(
+    `In the browser: ${url}/. To sign in as ${ADMINISTRATOR}, set a password first: gitgate user passwd ${ADMINISTRATOR}`,
+  )
 }

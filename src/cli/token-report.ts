@@ -3,12 +3,12 @@ import { auditEntity } from '../audit/entity.js'
 import type { TokenReport } from '../audit/report.js'
 import { reportOn } from '../audit/report.js'
 import { adviseOn } from '../access/advise.js'
-import { readyGrant, standing, subjectsOf } from '../access/grant.js'
+import { subjectsOf } from '../access/grant.js'
+import { ReachSets } from '../access/reach-sets.js'
 import { GitgateError } from '../errors.js'
 import type { Advice } from '../policies/advice.js'
 import { printable } from '../printable.js'
 import { formatSize } from '../tokens/budget.js'
-import { reaches } from '../tokens/restriction.js'
 import { digestSecret } from '../tokens/secret.js'
 import type { PersonalAccessToken } from '../tokens/token.js'
 import type { CliContext, OpenCli } from './context.js'
@@ -74,17 +74,13 @@ async function advised(cli: OpenCli, token: PersonalAccessToken): Promise<Advice
   const { store } = cli
   const now = cli.clock()
   const owner = await requireOwner(cli, token)
-  const grants = (await store.grants.listFor(subjectsOf(owner))).map(readyGrant)
-  return await adviseOn(
-    token,
-    (path) => (reaches(token.restrictions, path) ? standing(owner, grants, path, true).role : 'none'),
-    {
-      ...store,
-      repositories: (await isBeforeUpstream(cli)) ? undefined : (await openRepositories(cli, undefined)).list(),
-      knownSince: (await store.audit.begin()) ?? now,
-    },
-    now,
-  )
+  const reach = (await isBeforeUpstream(cli))
+    ? undefined
+    : new ReachSets(
+        (await openRepositories(cli, undefined)).list(),
+        await store.grants.listFor(subjectsOf(owner)),
+      ).count(owner.username, token.restrictions)
+  return await adviseOn(token, { audit: store.audit, reach, knownSince: (await store.audit.begin()) ?? now }, now)
 }
 
 function show(cli: OpenCli, token: Reported, since: Date, report: TokenReport): void {

@@ -182,7 +182,8 @@ export class RepositoryFolder {
   }
 }
 
-function foldersIn(folder: string): string[] {
+/** The folders in a folder, but hidden ones. */
+export function foldersIn(folder: string): string[] {
   try {
     const entries = readdirSync(folder, { withFileTypes: true })
     return entries.filter((entry) => entry.isDirectory() && !entry.name.startsWith('.')).map(({ name }) => name)
@@ -193,7 +194,8 @@ function foldersIn(folder: string): string[] {
   }
 }
 
-function isRepository(folder: string): boolean {
+/** Whether a folder is a bare repository. */
+export function isRepository(folder: string): boolean {
   return (
     lstatOf(folder)?.isDirectory() === true &&
     lstatOf(join(folder, 'HEAD'))?.isFile() === true &&
@@ -202,8 +204,8 @@ function isRepository(folder: string): boolean {
   )
 }
 
-/** Synchronous: a handful of calls at 5 µs each, a tenth of what the thread pool's detour costs. */
-function lstatOf(path: string): Stats | undefined {
+/** What lies at a path, itself, if anything. Synchronous: a handful of calls at 5 µs each, a tenth of what the thread pool's detour costs. */
+export function lstatOf(path: string): Stats | undefined {
   try {
     return lstatSync(path, { throwIfNoEntry: false })
   } catch (error) {

@@ -1,6 +1,9 @@
 import { printable } from '../printable.js'
+import { accountWords } from './account-letter.js'
+import { doer } from './doer.js'
 import { daysInWords, daysLeft, endInWords, inWords } from './moments.js'
-import type { By, News, Notice, NoticedToken } from './notice.js'
+import type { News, Notice, NoticedToken, NoticeKind } from './notice.js'
+import { ACCOUNT_NOTICE_KINDS } from './notice.js'
 
 /** A mail before it is text or HTML. */
 export type Letter = {
@@ -13,7 +16,8 @@ export type Letter = {
   readonly more: string | undefined
   /** What to do. */
   readonly advice: string
-  readonly tokensPage: string
+  /** Where to see to it. */
+  readonly link: { readonly label: string; readonly url: string }
   /** Why one gets it, and how to get it no more. */
   readonly closing: string
 }
@@ -30,12 +34,28 @@ export function writeLetter({ recipient, news }: Notice, now: Date, tokensPage: 
   return {
     ...wordsOf(news, now),
     greeting: `Hello ${recipient.name},`,
-    tokensPage,
-    closing: `You get this mail because you own ${news.kind === 'expiring' || news.kind === 'expired' ? 'access tokens' : 'this access token'} as ${recipient.username}. An administrator can turn it off for you: gitgate user notices ${recipient.username} --off ${news.kind}`,
+    ...placeOf(news, tokensPage),
+    closing: `You get this mail because ${reasonFor(news)} ${recipient.username}. An administrator can turn it off for you: gitgate user notices ${recipient.username} --off ${news.kind}`,
   }
 }
 
-type Words = Omit<Letter, 'greeting' | 'tokensPage' | 'closing'>
+function reasonFor({ kind }: News): string {
+  if (isAboutAccount(kind)) return 'your account here is'
+  return kind === 'expiring' || kind === 'expired' ? 'you own access tokens as' : 'you own this access token as'
+}
+
+function placeOf({ kind }: News, tokensPage: string): Pick<Letter, 'link'> {
+  const link = isAboutAccount(kind)
+    ? { label: 'Your sessions', url: new URL('active_sessions', tokensPage).href }
+    : { label: 'Your tokens', url: tokensPage }
+  return { link }
+}
+
+function isAboutAccount(kind: NoticeKind): boolean {
+  return ACCOUNT_NOTICE_KINDS.some((one) => one === kind)
+}
+
+type Words = Omit<Letter, 'greeting' | 'link' | 'closing'>
 
 const NOT_YOU = 'If you do not know of this, revoke the token and tell your administrator.'
 
@@ -69,6 +89,11 @@ function wordsOf(news: News, now: Date): Words {
         more: undefined,
         advice: NOT_YOU,
       }
+    case 'password-changed':
+    case 'two-factor-enabled':
+    case 'two-factor-disabled':
+    case 'recovery-codes-renewed':
+      return { ...accountWords(news), tokens: [], more: undefined }
     case 'new-address':
       return {
         subject: `Access token ${quoted(news.token)} was used from a new address`,
@@ -136,19 +161,6 @@ function expired({ tokens, more }: { tokens: readonly NoticedToken[]; more: numb
  */
 function quoted({ name }: NoticedToken): string {
   return `'${printable(name)}'`
-}
-
-function doer(by: By): string {
-  switch (by.kind) {
-    case 'owner':
-      return by.ip === null ? 'yourself' : `yourself, from ${by.ip}`
-    case 'account':
-      return by.name
-    case 'operator':
-      return `${by.name}, on the command line of the server`
-    case 'gate':
-      return 'gitgate itself'
-  }
 }
 
 function why(rule: string | null): (readonly [string, string])[] {

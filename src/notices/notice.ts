@@ -2,8 +2,26 @@ import { GitgateError } from '../errors.js'
 import { printable } from '../printable.js'
 import type { Scope } from '../tokens/scope.js'
 
-/** What owners of tokens are told about; each can be turned off for an account. */
-export const NOTICE_KINDS = ['expiring', 'expired', 'created', 'revoked', 'rotated', 'new-address'] as const
+/** What changes of how an account is signed in to are told about. */
+export const ACCOUNT_NOTICE_KINDS = [
+  'password-changed',
+  'two-factor-enabled',
+  'two-factor-disabled',
+  'recovery-codes-renewed',
+] as const
+
+/** What people are told about; each can be turned off for an account. */
+export const NOTICE_KINDS = [
+  'expiring',
+  'expired',
+  'created',
+  'revoked',
+  'rotated',
+  'new-address',
+  ...ACCOUNT_NOTICE_KINDS,
+] as const
+
+export type AccountNoticeKind = (typeof ACCOUNT_NOTICE_KINDS)[number]
 
 export type NoticeKind = (typeof NOTICE_KINDS)[number]
 
@@ -28,6 +46,9 @@ export type By =
 /** An address that a token was used from for the first time. */
 export type NewAddress = { readonly ip: string; readonly at: Date }
 
+/** That something was changed about how an account is signed in to. */
+export type AccountNews = { readonly kind: AccountNoticeKind; readonly by: By; readonly at: Date }
+
 /** What a notice tells, by its kind. */
 export type News =
   | { readonly kind: 'expiring' | 'expired'; readonly tokens: readonly NoticedToken[]; readonly more: number }
@@ -42,6 +63,7 @@ export type News =
       readonly by: By
       readonly endsAt: Date
     }
+  | AccountNews
   | {
       readonly kind: 'new-address'
       readonly token: NoticedToken
@@ -59,7 +81,7 @@ export type Recipient = {
   readonly off: readonly NoticeKind[]
 }
 
-/** Something that the owner of a token is told, once. */
+/** Something that a person is told, once. */
 export type Notice = {
   readonly id: number
   readonly createdAt: Date
@@ -79,6 +101,11 @@ export function tokensOf(news: News): readonly NoticedToken[] {
       return [news.token]
     case 'rotated':
       return [news.token, news.successor]
+    case 'password-changed':
+    case 'two-factor-enabled':
+    case 'two-factor-disabled':
+    case 'recovery-codes-renewed':
+      return []
   }
 }
 

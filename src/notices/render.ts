@@ -10,7 +10,7 @@ export async function renderLetter(letter: Letter): Promise<RenderedLetter> {
   return { text: textOf(letter), html: new Eta({ autoEscape: true }).renderString(HTML, letter) }
 }
 
-function textOf({ greeting, opening, tokens, more, advice, tokensPage, closing }: Letter): string {
+function textOf({ greeting, opening, tokens, more, advice, link, closing }: Letter): string {
   const paragraphs = [
     greeting,
     opening,
@@ -19,7 +19,7 @@ function textOf({ greeting, opening, tokens, more, advice, tokensPage, closing }
     ),
     ...(more === undefined ? [] : [`  ${more}`]),
     advice,
-    `Your tokens: ${tokensPage}`,
+    `${link.label}: ${link.url}`,
     // The line by which mail programs know that a signature follows (RFC 3676).
     `-- \n${closing}`,
   ]
@@ -50,7 +50,7 @@ const HTML = `<!doctype html>
 <p style="margin: 0 0 16px;"><%= it.more %></p>
 <% } %>
 <p style="margin: 16px 0;"><%= it.advice %></p>
-<p style="margin: 0;"><a href="<%= it.tokensPage %>" style="color: #0550ae;">Your tokens</a></p>
+<p style="margin: 0;"><a href="<%= it.link.url %>" style="color: #0550ae;"><%= it.link.label %></a></p>
 </div>
 <p style="max-width: 600px; margin: 16px auto 0; color: #57606a; font-size: 13px;"><%= it.closing %></p>
 </body>

@@ -115,6 +115,10 @@ function detailsOf(news: News): object {
     case 'expired':
       return { more: news.more }
     case 'created':
+    case 'password-changed':
+    case 'two-factor-enabled':
+    case 'two-factor-disabled':
+    case 'recovery-codes-renewed':
       return { by: byBody(news.by) }
     case 'revoked':
       return { by: byBody(news.by), rule: news.rule }

@@ -29,8 +29,11 @@ export type Advice =
     }
   | { readonly kind: 'never-writes'; readonly days: number }
 
+/** A token, as far as advice is about it. */
+export type Advised = Pick<PersonalAccessToken, 'scopes' | 'createdAt' | 'expiresAt' | 'revokedAt' | 'lastUsedAt'>
+
 /** Gives advice about a token that is active; none about others. */
-export function adviceOn(token: PersonalAccessToken, observed: Observed, now: Date): Advice[] {
+export function adviceOn(token: Advised, observed: Observed, now: Date): Advice[] {
   if (tokenState(token, now, true) !== 'active') return []
   const since = Math.max(now.getTime() - ADVICE_DAYS * DAY, token.createdAt.getTime(), observed.knownSince.getTime())
   const days = Math.floor((now.getTime() - since) / DAY)

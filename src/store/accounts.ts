@@ -3,6 +3,7 @@ import { sql } from 'kysely'
 import type { Account, AccountPage, AccountQuery, AccountStore } from '../accounts/account.js'
 import { GitgateError, hasSystemCode } from '../errors.js'
 import { Secret } from '../secret.js'
+import { noticeAccountChange } from './account-notices.js'
 import type { Queries } from './database.js'
 import { atomically, moveSecurityEpoch } from './database.js'
 import type { Schema } from './schema.js'
@@ -49,6 +50,7 @@ export function accountStore(queries: Queries, trail: Trail): AccountStore {
       await endSessions(transaction, id)
       await moveSecurityEpoch(transaction)
       await trail.record(transaction, { action, target: await userTarget(transaction, id) })
+      if (values.password_hash !== undefined) await noticeAccountChange(transaction, id, 'password-changed', trail)
     })
 
   return {

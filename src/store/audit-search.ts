@@ -1,8 +1,7 @@
 import type { Expression, ExpressionBuilder, SqlBool } from 'kysely'
 import { sql } from 'kysely'
-import type { AuditAction, AuditDecision, AuditRow } from '../audit/event.js'
+import type { AuditRow } from '../audit/event.js'
 import type { AuditQuery } from '../audit/trail.js'
-import type { Usage } from '../audit/usage.js'
 import { AUDIT_COLUMNS, auditRowFrom } from './audit-row.js'
 import type { Queries } from './database.js'
 import type { Schema } from './schema.js'
@@ -19,38 +18,6 @@ export async function searchAudit(queries: Queries, query: AuditQuery): Promise<
     .limit(query.limit)
     .execute()
   return rows.map(auditRowFrom)
-}
-
-/** Adds up what tokens did with Git since an instant. */
-export async function addUpUsage(queries: Queries, tokens: readonly number[], since: Date): Promise<Usage[]> {
-  const rows = await queries
-    .selectFrom('audit_events')
-    .select((eb) => [
-      'repository',
-      'action',
-      'decision',
-      'ip',
-      'user_agent',
-      eb.fn.countAll<number>().as('count'),
-      eb.fn.min<number>('at').as('first'),
-      eb.fn.max<number>('at').as('last'),
-      eb.fn.sum<number | null>('bytes_in').as('bytes_in'),
-      eb.fn.sum<number | null>('bytes_out').as('bytes_out'),
-    ])
-    .where('token_id', 'in', tokens)
-    .where('at', '>=', since.getTime())
-    .groupBy(['repository', 'action', 'decision', 'ip', 'user_agent'])
-    .execute()
-  return rows.map(({ bytes_in, bytes_out, first, last, action, decision, user_agent, ...row }) => ({
-    ...row,
-    userAgent: user_agent,
-    action: action as AuditAction,
-    decision: decision as AuditDecision,
-    first: new Date(first),
-    last: new Date(last),
-    bytesIn: bytes_in ?? 0,
-    bytesOut: bytes_out ?? 0,
-  }))
 }
 
 function conditions(eb: Events, query: AuditQuery): Expression<SqlBool>[] {

@@ -1,4 +1,5 @@
 import type { ExpressionBuilder } from 'kysely'
+import { sql } from 'kysely'
 import type { ChainHead, Flaw } from '../audit/chain.js'
 import { CHAIN_START, ChainWalk } from '../audit/chain.js'
 import { auditEvent, THE_GATE } from '../audit/event.js'
@@ -8,12 +9,14 @@ import { GitgateError, hasSystemCode } from '../errors.js'
 import type { AuditMark } from './audit-mark.js'
 import { lastRow, readEnd, writeEnd } from './audit-ends.js'
 import { AUDIT_COLUMNS, linkOf } from './audit-row.js'
-import { addUpUsage, searchAudit } from './audit-search.js'
+import { addUpRecentUsage, addUpUsage } from './audit-usage.js'
+import { searchAudit } from './audit-search.js'
 import type { AuditWriter } from './audit-writer.js'
 import type { Queries } from './database.js'
 import { atomically } from './database.js'
 import type { Schema } from './schema.js'
 import type { Sealer } from './seal.js'
+import { countUsedRepositories } from './token-uses.js'
 
 // Read at a time while the trail is verified: a few milliseconds, between which others have their turn.
 const PAGE = 1_000
@@ -53,6 +56,10 @@ export function auditStore(
     list: (query) => searchAudit(queries, query),
 
     usage: (tokens, since) => addUpUsage(queries, tokens, since),
+
+    recentUsage: (tokens, since, most) => addUpRecentUsage(queries, tokens, since, most),
+
+    usedRepositories: (token, since) => countUsedRepositories(queries, token, since),
 
     async begin() {
       const query = queries.selectFrom('audit_events').select('at').orderBy('id').limit(1)
@@ -104,6 +111,10 @@ export function auditStore(
           .deleteFrom('audit_events')
           .where('id', '<=', last.id)
           .executeTakeFirst()
+        await transaction
+          .deleteFrom('token_uses')
+          .where(sql`max(coalesce(fetched_at, 0), coalesce(pushed_at, 0))`, '<', before.getTime())
+          .execute()
         await writeEnd(transaction, sealer, 'audit_start', last)
         const details = { rows: Number(numDeletedRows), before: before.toISOString() }
         const event = auditEvent(THE_GATE, clock(), { action: 'audit.pruned', target: `audit:${last.id}`, details })

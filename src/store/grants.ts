@@ -1,3 +1,5 @@
+import type { SqlBool } from 'kysely'
+import { sql } from 'kysely'
 import type { GrantStore } from '../access/grant.js'
 import type { Queries } from './database.js'
 import { atomically, moveSecurityEpoch } from './database.js'
@@ -47,6 +49,18 @@ export function grantStore(queries: Queries, trail: Trail): GrantStore {
       }),
 
     list: () => select().orderBy('pattern').orderBy('subject').execute(),
+
+    async search(text, { offset, limit }) {
+      // instr and not LIKE: a search for a_b finds that. A line break stands in neither.
+      const isFound = sql<SqlBool>`instr(lower(subject || char(10) || pattern), ${text.toLowerCase()}) > 0`
+      const query = text === '' ? queries.selectFrom('grants') : queries.selectFrom('grants').where(isFound)
+      const { total } = await query.select((eb) => eb.fn.countAll<number>().as('total')).executeTakeFirstOrThrow()
+      const page = query.select(COLUMNS).orderBy('pattern').orderBy('subject').offset(offset).limit(limit)
+      return { grants: await page.execute(), total }
+    },
+
+    find: (subject, pattern) =>
+      select().where('subject', '=', subject).where('pattern', '=', pattern).executeTakeFirst(),
 
     listFor: (subjects) =>
       select()

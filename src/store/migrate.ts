@@ -4,9 +4,10 @@ import { first } from './migrations/0001-first.js'
 import { restrictions } from './migrations/0002-restrictions.js'
 import { trail } from './migrations/0003-trail.js'
 import { sessions } from './migrations/0004-sessions.js'
+import { tokenUses } from './migrations/0005-token-uses.js'
 
 // In order of their versions; one that was released is never changed again.
-const MIGRATIONS = [first, restrictions, trail, sessions] as const
+const MIGRATIONS = [first, restrictions, trail, sessions, tokenUses] as const
 const NEWEST = MIGRATIONS.length
 
 /**

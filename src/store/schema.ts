@@ -123,6 +123,13 @@ export type Schema = {
     details: string | null
     hash: string
   }
+  /** The repositories that tokens were used with. A trigger on `audit_events` adds to it. */
+  readonly token_uses: {
+    token_id: number
+    repository: string
+    fetched_at: number | null
+    pushed_at: number | null
+  }
   readonly webhooks: {
     id: Generated<number>
     /** Whose notices it is sent; `null`: everybody's. */

@@ -1,4 +1,5 @@
 import type { Selectable } from 'kysely'
+import type { UsedToken } from '../tokens/query.js'
 import type { RefRule, Restrictions } from '../tokens/restriction.js'
 import type { Scope } from '../tokens/scope.js'
 import type { BriefToken, PersonalAccessToken } from '../tokens/token.js'
@@ -9,6 +10,36 @@ export type TokenRow = Omit<
   Selectable<Schema['personal_access_tokens']>,
   'token_digest' | 'expiring_noticed_at' | 'expired_noticed_at' | 'address_noticed_at'
 >
+
+/** What a token may and how long it lives, from its row. */
+export function limitsFrom(
+  row: Pick<
+    TokenRow,
+    | 'id'
+    | 'user_id'
+    | 'scopes'
+    | 'repositories'
+    | 'within_limits'
+    | 'created_at'
+    | 'expires_at'
+    | 'revoked_at'
+    | 'last_used_at'
+  >,
+): Omit<UsedToken, 'used'> {
+  return {
+    id: row.id,
+    userId: row.user_id,
+    scopes: JSON.parse(row.scopes) as Scope[],
+    restrictions: {
+      repositories: JSON.parse(row.repositories) as string[],
+      within: row.within_limits === null ? null : (JSON.parse(row.within_limits) as Restrictions),
+    },
+    createdAt: new Date(row.created_at),
+    expiresAt: instant(row.expires_at),
+    revokedAt: instant(row.revoked_at),
+    lastUsedAt: instant(row.last_used_at),
+  }
+}
 
 /** A token from its row. */
 export function tokenFrom(row: TokenRow): PersonalAccessToken {

@@ -16,9 +16,7 @@ export async function searchTokens(
   now: Date,
   enforceExpiry: boolean,
 ): Promise<TokenPage> {
-  const filtered = queries
-    .selectFrom('personal_access_tokens')
-    .where((eb) => eb.and(conditions(eb, query, now.getTime(), enforceExpiry)))
+  const filtered = tokensLike(queries, query, now, enforceExpiry)
   const { total } = await filtered.select((eb) => eb.fn.countAll<number>().as('total')).executeTakeFirstOrThrow()
   const [column, direction] = ORDERS[query.sort ?? 'created_desc']
   const rows = await filtered
@@ -33,6 +31,15 @@ export async function searchTokens(
   return { tokens: rows.map(tokenFrom), total }
 }
 
+/** The tokens that a query asks for, whatever its page. */
+export function tokensLike(queries: Queries, query: Filter, now: Date, enforceExpiry: boolean) {
+  return queries
+    .selectFrom('personal_access_tokens')
+    .where((eb) => eb.and(conditions(eb, query, now.getTime(), enforceExpiry)))
+}
+
+type Filter = Omit<TokenQuery, 'offset' | 'limit'>
+
 const ORDERS: Readonly<Record<TokenSort, [column: 'id' | 'expires_at' | 'last_used_at' | 'name', 'asc' | 'desc']>> = {
   created_asc: ['id', 'asc'],
   created_desc: ['id', 'desc'],
@@ -44,13 +51,14 @@ const ORDERS: Readonly<Record<TokenSort, [column: 'id' | 'expires_at' | 'last_us
   name_desc: ['name', 'desc'],
 }
 
-function conditions(eb: Tokens, query: TokenQuery, now: number, enforceExpiry: boolean): Expression<SqlBool>[] {
+function conditions(eb: Tokens, query: Filter, now: number, enforceExpiry: boolean): Expression<SqlBool>[] {
   const revoked = eb.and([eb('revoked_at', 'is not', null), eb('revoked_at', '<=', now)])
   const expired = enforceExpiry
     ? eb.and([eb('expires_at', 'is not', null), eb('expires_at', '<=', now)])
     : eb.lit(false)
   const inactive = eb.or([revoked, expired])
   const wanted: (Expression<SqlBool> | undefined)[] = [
+    query.ids === undefined ? undefined : eb('id', 'in', query.ids),
     query.userId === undefined ? undefined : eb('user_id', '=', query.userId),
     query.impersonation === undefined ? undefined : eb('impersonation', '=', query.impersonation ? 1 : 0),
     query.state === undefined ? undefined : query.state === 'inactive' ? inactive : eb.not(inactive),

@@ -9,6 +9,7 @@ import { atomically, moveSecurityEpoch } from './database.js'
 import { inheritAddresses, noteAddress } from './token-addresses.js'
 import { BRIEF_COLUMNS, briefTokenFrom, TOKEN_COLUMNS, tokenFrom } from './token-row.js'
 import { searchTokens } from './token-search.js'
+import { listUsedTokens } from './token-uses.js'
 import { tellEnd, tellIssue, tellRotation } from './token-trail.js'
 import type { Trail } from './trail.js'
 
@@ -47,6 +48,8 @@ export function tokenStore(queries: Queries, trail: Trail): TokenStore {
     },
 
     search: (query, now, enforceExpiry) => searchTokens(queries, query, now, enforceExpiry),
+
+    listUsed: (query, since, now, enforceExpiry) => listUsedTokens(queries, query, since, now, enforceExpiry),
 
     revoke: (id, now, rule) =>
       atomically(queries, async (transaction) => {

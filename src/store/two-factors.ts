@@ -1,6 +1,7 @@
 import type { TwoFactorStore } from '../accounts/two-factor.js'
 import { GitgateError } from '../errors.js'
 import { Secret } from '../secret.js'
+import { noticeAccountChange } from './account-notices.js'
 import { userTarget } from './accounts.js'
 import type { Queries } from './database.js'
 import { atomically, moveSecurityEpoch } from './database.js'
@@ -42,6 +43,7 @@ export function twoFactorStore(queries: Queries, sealer: Sealer, trail: Trail): 
           action: 'two_factor.enabled',
           target: await userTarget(transaction, accountId),
         })
+        await noticeAccountChange(transaction, accountId, 'two-factor-enabled', trail)
       }),
 
     disable: (accountId) =>
@@ -58,6 +60,7 @@ export function twoFactorStore(queries: Queries, sealer: Sealer, trail: Trail): 
           action: 'two_factor.disabled',
           target: await userTarget(transaction, accountId),
         })
+        await noticeAccountChange(transaction, accountId, 'two-factor-disabled', trail)
       }),
 
     replaceRecoveryCodes: (accountId, recoveryHashes) =>
@@ -68,6 +71,7 @@ export function twoFactorStore(queries: Queries, sealer: Sealer, trail: Trail): 
           action: 'two_factor.recovery_codes_replaced',
           target: await userTarget(transaction, accountId),
         })
+        await noticeAccountChange(transaction, accountId, 'recovery-codes-renewed', trail)
       }),
 
     async takeStep(accountId, step) {

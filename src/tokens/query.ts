@@ -1,3 +1,6 @@
+import type { RepositoryLimits } from './restriction.js'
+import type { PersonalAccessToken } from './token.js'
+
 /** The orders of GitLab's list of tokens. */
 export const TOKEN_SORTS = [
   'created_asc',
@@ -12,8 +15,19 @@ export const TOKEN_SORTS = [
 
 export type TokenSort = (typeof TOKEN_SORTS)[number]
 
+/** A token in view of whether it is used as widely as it may be. */
+export type UsedToken = Pick<
+  PersonalAccessToken,
+  'id' | 'userId' | 'scopes' | 'createdAt' | 'expiresAt' | 'revokedAt' | 'lastUsedAt'
+> & {
+  readonly restrictions: RepositoryLimits
+  /** How many different repositories were used. */
+  readonly used: { readonly read: number; readonly written: number }
+}
+
 /** Which tokens a page of the list holds; what is absent is not looked at. Bounds belong to the range unless said. */
 export type TokenQuery = {
+  readonly ids?: readonly number[]
   readonly userId?: number
   readonly impersonation?: boolean
   readonly state?: 'active' | 'inactive'

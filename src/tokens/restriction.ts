@@ -26,6 +26,9 @@ export type Restrictions = {
   readonly within: Restrictions | null
 }
 
+/** Of limits, which repositories they leave. */
+export type RepositoryLimits = Pick<Restrictions, 'repositories'> & { readonly within: RepositoryLimits | null }
+
 /** Those of a token that is limited by nothing but its scopes. */
 export const UNRESTRICTED: Restrictions = { repositories: [], refs: [], within: null }
 

@@ -1,6 +1,6 @@
 import type { Secret } from '../secret.js'
 import type { Budget, Spending, Spent } from './budget.js'
-import type { TokenQuery } from './query.js'
+import type { TokenQuery, UsedToken } from './query.js'
 import type { Restrictions } from './restriction.js'
 import { isRestricted } from './restriction.js'
 import type { Scope } from './scope.js'
@@ -82,6 +82,13 @@ export interface TokenStore {
   family(id: number): Promise<number[]>
   /** A page of those that a query asks for. @param enforceExpiry the setting `enforce_pat_expiration` */
   search(query: TokenQuery, now: Date, enforceExpiry: boolean): Promise<TokenPage>
+  /** Those that a query asks for, with how much they were used since an instant, newest first; none that were derived. */
+  listUsed(
+    query: Omit<TokenQuery, 'offset' | 'limit'>,
+    since: Date,
+    now: Date,
+    enforceExpiry: boolean,
+  ): Promise<UsedToken[]>
   /**
    * Revokes a token and all that were derived from it.
    *

@@ -21,7 +21,7 @@ import { sessionPages } from './pages/sessions.js'
 import { signInPages } from './pages/sign-in.js'
 import { tokenPages } from './pages/tokens.js'
 import { twoFactorPages } from './pages/two-factor.js'
-import { SECURITY_HEADERS } from './security-headers.js'
+import { SECURITY_HEADERS, strictTransport } from './security-headers.js'
 import { Views } from './views.js'
 import { identifyVisitor } from './visitor.js'
 
@@ -58,7 +58,7 @@ export async function webPages(options: WebOptions): Promise<Front> {
     if (exchange === undefined) throw new TypeError('a request came past the gate')
     request.exchange = exchange
     exchange.record.route = request.routeOptions.url ?? ''
-    reply.headers(SECURITY_HEADERS)
+    reply.headers({ ...SECURITY_HEADERS, ...strictTransport(exchange, options) })
     request.visitor = { kind: 'stranger' }
     request.visitor = await identifyVisitor(request, cookies, options)
     const elsewhere = request.is404 ? undefined : wayFor(request, options.access.now())

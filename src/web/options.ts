@@ -35,9 +35,11 @@ export type WebOptions = WebStores & {
   readonly as: (actor: Actor) => WebStores
   readonly passwords: Passwords
   /** The repositories that are there; none where another server keeps them. */
-  readonly listRepositories: () => readonly RepositoryPath[]
+  readonly listRepositories: () => Promise<readonly RepositoryPath[]>
   /** Where people reach this gate, without a slash at its end. */
   readonly baseUrl: () => string
+  /** Whether browsers that came by HTTPS are told to come by nothing else (`Strict-Transport-Security`). */
+  readonly hsts: boolean
   /** gitgate's own version. */
   readonly version: string
   /** Told of what went wrong on our side. */

@@ -13,6 +13,7 @@ const PASSWORD = 'correct horse battery'
 type Desk = {
   readonly world: World
   readonly page: Page
+  readonly javaScript: boolean
   /** Looks at the page as it is, once. */
   readonly inspect: (name: string) => Promise<void>
   /** What the page says was done. */
@@ -32,6 +33,7 @@ function atTheDesk(name: string, run: (t: Test, desk: Desk) => Promise<void>): v
       await run(t, {
         world,
         page,
+        javaScript,
         inspect: async (name) => (javaScript ? inspectPage(t, page, `admin-${name}`) : undefined),
         said: () => page.getByRole('status').textContent(),
         click: (button) => page.getByRole('button', { name: button, exact: true }).click(),
@@ -178,7 +180,7 @@ atTheDesk('the audit trail', async (t, { world, page, inspect, said, click }) =>
 })
 
 atTheDesk("everybody's tokens, impersonation tokens, and the overview", async (t, desk) => {
-  const { world, page, inspect, said, click } = desk
+  const { world, page, javaScript, inspect, said, click } = desk
   const inDays = (days: number) => new Date(world.now.getTime() + days * DAY)
   await page.goto('/')
   await page.getByRole('link', { name: 'Administration' }).click()
@@ -187,17 +189,23 @@ atTheDesk("everybody's tokens, impersonation tokens, and the overview", async (t
   await page.goto('/-/admin/users/alice')
   await page.getByRole('link', { name: 'Impersonation tokens' }).click()
   await inspect('impersonation-none')
+  for (const name of ['alice/notes', 'team/app', 'team/web']) await world.createRepository(name)
+  await world.grant('alice', 'write', 'team/*')
+  await page.getByRole('link', { name: 'New token' }).click()
   await page.getByLabel('Name', { exact: true }).fill('support case 4711')
-  await page.getByLabel('read_repository').check()
+  await page.getByLabel('60 days').check({ force: true })
+  await page.getByLabel('write_repository').check()
   await page.getByLabel('Only these repositories').fill('team/*')
+  if (!javaScript) await click('Preview')
+  await page.getByText('2 repositories of the 3 that alice reaches now').waitFor()
   await page.getByLabel('Your own password').fill('not it')
-  await click('Make the token')
+  await click('Create token')
   t.match(await page.textContent('main'), 'This is not your password.')
   await inspect('impersonation-wrong')
-  t.ok(await page.getByLabel('read_repository').isChecked(), 'what was chosen stays')
+  t.ok(await page.getByLabel('write_repository').isChecked(), 'what was chosen stays')
   await page.getByLabel('Your own password').fill(PASSWORD)
-  await click('Make the token')
-  t.match(await said(), /is ready\. It is shown this once\.\s*ggpat-\w{36}/)
+  await click('Create token')
+  t.match(await page.textContent('.reveal'), /support case 4711.* is ready, to act as alice.*ggpat-\w{36}.*git clone/s)
   await inspect('impersonation-made')
   await page.getByRole('link', { name: 'Revoke support case 4711' }).click()
   await inspect('impersonation-revoke')

@@ -14,7 +14,10 @@ t.test('the first run prints one line that clones, and the clone can push', asyn
   const line = /^git clone (\S+)$/m.exec(gate.said.stdout)
   t.match(line?.[1], /^http:\/\/admin:ggpat-[0-9A-Za-z]{36}@127\.0\.0\.1:\d+\/admin\/sample\.git$/)
 
-  t.match(gate.said.stdout, /in a browser, set a password: gitgate user passwd admin/)
+  t.match(
+    gate.said.stdout,
+    `In the browser: ${gate.url}/. To sign in as admin, set a password first: gitgate user passwd admin`,
+  )
 
   const git = new GitClient(folder, 'newcomer')
   const clone = await git.clone(line![1]!, 'sample')

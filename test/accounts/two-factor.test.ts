@@ -136,6 +136,20 @@ t.test('each of the ten recovery codes is good once', async (t) => {
   }
 })
 
+t.test('the hashes of recovery codes cost less than those of passwords, and older ones are good', async (t) => {
+  const store = openTemporaryStore(t)
+  const alice = await addAccount(store, 'alice')
+  const passwords = new Passwords(() => NOON, { cost: 10 })
+  const { seed, recoveryCodes } = enrol(alice, 'gitgate')
+  await enableTwoFactor(store.twoFactors, passwords, alice, { seed, recoveryCodes }, NOON)
+  const kept = (await store.twoFactors.find(alice.id))!.recoveryCodes
+  for (const { hash } of kept) t.match(hash.reveal(), /^\$2b\$08\$/)
+  const older = await Promise.all(recoveryCodes.slice(0, 2).map((code) => passwords.hash(code)))
+  t.match(older[0]!.reveal(), /^\$2b\$10\$/)
+  await store.twoFactors.replaceRecoveryCodes(alice.id, older)
+  t.equal(await verifySecondFactor(store.twoFactors, passwords, alice, recoveryCodes[1]!, NOON), 'recovery-code')
+})
+
 t.test('a recovery code may be typed in capitals, with blanks, or without its dashes', async (t) => {
   const { verify, recoveryCodes } = await enabledWorld(t)
   const [first, second, third] = recoveryCodes.map((code) => code.reveal())

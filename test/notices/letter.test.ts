@@ -4,7 +4,7 @@ import type { Delivery } from '../../src/notices/delivery.js'
 import { retryAfter, unwantedBecause } from '../../src/notices/delivery.js'
 import { writeLetter } from '../../src/notices/letter.js'
 import type { News, NoticedToken, Recipient } from '../../src/notices/notice.js'
-import { parseNoticeKinds } from '../../src/notices/notice.js'
+import { ACCOUNT_NOTICE_KINDS, parseNoticeKinds } from '../../src/notices/notice.js'
 import { renderLetter } from '../../src/notices/render.js'
 
 const NOW = new Date('2026-06-15T01:00:00.000Z')
@@ -63,6 +63,31 @@ t.test('every kind has a subject that says it, and tokens that are named', async
   }
   t.match(letter(subjects[1]![0]).more, 'and 5 more')
   t.match(letter(subjects[4]![0]).opening, 'by deploy, on the command line of the server')
+})
+
+t.test('changes of how one signs in say what, when, by whom and from where, and what to do', async (t) => {
+  const by = { kind: 'owner', ip: '192.0.2.7' } as const
+  const subjects = {
+    'password-changed': 'Your password was changed',
+    'two-factor-enabled': 'Two-factor authentication was switched on',
+    'two-factor-disabled': 'Two-factor authentication was switched off',
+    'recovery-codes-renewed': 'Your recovery codes were made anew',
+  } as const
+  t.strictSame(Object.keys(subjects), [...ACCOUNT_NOTICE_KINDS])
+  for (const kind of ACCOUNT_NOTICE_KINDS) {
+    const written = letter({ kind, by, at: NOW })
+    t.equal(written.subject, subjects[kind])
+    const { text, html } = await renderLetter(written)
+    for (const part of [text, html]) {
+      for (const word of ['on 2026-06-15 at 01:00 UTC, by yourself, from 192.0.2.7.', 'If not, ', 'administrator'])
+        t.match(part, word)
+      t.match(part, 'https://git.example.com/active_sessions')
+      t.match(part, `gitgate user notices alice --off ${kind}`)
+      t.notMatch(part, /undefined|null|\[object|access token as/)
+    }
+  }
+  const reset = letter({ kind: 'two-factor-disabled', by: { kind: 'account', name: 'root' }, at: NOW })
+  t.match(reset.opening, 'switched off on 2026-06-15 at 01:00 UTC, by root.')
 })
 
 t.test('what is in names is text in the HTML, and a long name is cut in the subject', async (t) => {

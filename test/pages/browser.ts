@@ -24,11 +24,23 @@ export async function startBrowser(t: Test): Promise<Browser> {
 export type Visit = { readonly context: BrowserContext; readonly page: Page; readonly mistakes: readonly string[] }
 
 /** How a browser is set up. */
-export type VisitOptions = { readonly javaScript?: boolean }
+export type VisitOptions = {
+  readonly javaScript?: boolean
+  /** The certificate is one that nobody has signed. */
+  readonly selfSigned?: boolean
+}
 
 /** Opens a browser with no cookies. Whatever the content security policy forbids, or a script throws, is in `mistakes`. */
-export async function visit(browser: Browser, url: string, { javaScript = true }: VisitOptions = {}): Promise<Visit> {
-  const context = await browser.newContext({ baseURL: url, javaScriptEnabled: javaScript })
+export async function visit(
+  browser: Browser,
+  url: string,
+  { javaScript = true, selfSigned = false }: VisitOptions = {},
+): Promise<Visit> {
+  const context = await browser.newContext({
+    baseURL: url,
+    javaScriptEnabled: javaScript,
+    ignoreHTTPSErrors: selfSigned,
+  })
   const page = await context.newPage()
   const mistakes: string[] = []
   page.on('pageerror', (error) => mistakes.push(error.message))

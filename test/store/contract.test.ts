@@ -117,6 +117,12 @@ t.test('there is one grant for a subject and a pattern, whose role the last word
   t.strictSame(await grants.list(), [everybody, again], 'listed by their patterns')
   t.strictSame(await grants.listFor(['alice', '@anonymous']), [again])
   t.strictSame(await grants.listFor(['ALICE']), [again], 'usernames count in any case')
+  const all = { offset: 0, limit: 10 }
+  t.strictSame(await grants.search('', { offset: 1, limit: 1 }), { grants: [again], total: 2 })
+  t.strictSame(await grants.search('TEAM/', all), { grants: [again], total: 1 })
+  t.strictSame(await grants.search('_', all), { grants: [], total: 0 }, 'a text, not a pattern')
+  t.strictSame(await grants.find('alice', 'team/*'), again)
+  t.equal(await grants.find('alice', 'docs/*'), undefined)
   t.strictSame(await grants.listFor([]), [])
   t.equal(await grants.remove('alice', 'team/**'), false)
   t.equal(await grants.remove('alice', 'team/*'), true)

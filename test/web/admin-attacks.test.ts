@@ -11,6 +11,7 @@ const READ = [
   '/-/admin/users/alice',
   '/-/admin/users/alice/password',
   '/-/admin/users/alice/impersonation_tokens',
+  '/-/admin/users/alice/impersonation_tokens/new',
   '/-/admin/credentials',
   '/-/admin/grants',
   '/-/admin/protected_refs',
@@ -24,6 +25,8 @@ const CHANGE = [
   ...ACTS,
   '/-/admin/users/alice/password',
   '/-/admin/users/alice/impersonation_tokens',
+  '/-/admin/users/alice/impersonation_tokens/preview',
+  '/-/admin/users/alice/impersonation_tokens/preview/part',
   '/-/admin/users/alice/impersonation_tokens/2/revoke',
   '/-/admin/credentials/1/revoke',
   '/-/admin/grants',
@@ -118,7 +121,7 @@ t.test('names are shown as they are, and do nothing', async (t) => {
     `/?${named({ search: EVIL })}`,
     `/-/admin/users/${eve.username}`,
     ...['block', 'delete', 'password'].map((act) => `/-/admin/users/eve/${act}`),
-    '/-/admin/users/alice/impersonation_tokens',
+    `/-/admin/users/alice/impersonation_tokens/new?${named({ name: EVIL, description: EVIL })}`,
     `/-/admin/users/alice/impersonation_tokens/${agent.token.id}/revoke`,
     `/-/admin/credentials/${own.token.id}/revoke`,
     `/-/admin/grants/remove?${named({ subject: EVIL, pattern: EVIL })}`,
@@ -138,7 +141,9 @@ t.test('names are shown as they are, and do nothing', async (t) => {
     '/-/admin/users/alice/impersonation_tokens': {
       name: EVIL,
       description: EVIL,
-      expires_at: EVIL,
+      scopes: EVIL,
+      expiry: EVIL,
+      expires_on: EVIL,
       repositories: EVIL,
       refs: EVIL,
     },
@@ -149,12 +154,10 @@ t.test('names are shown as they are, and do nothing', async (t) => {
     t.notMatch(body, /<script>|<img/, path)
     t.match(body, '&lt;script&gt;', path)
   }
-  await root.submit('/-/admin/users/alice/impersonation_tokens', {
-    name: EVIL,
-    scopes: 'api',
-    current_password: PASSWORD,
-  })
-  const { body } = await root.get('/-/admin/users/alice/impersonation_tokens')
-  t.match(body, 'It is shown this once.')
+  const list = '/-/admin/users/alice/impersonation_tokens'
+  const wanted = { name: EVIL, scopes: 'api', current_password: PASSWORD }
+  await root.submit(list, wanted, `${list}/new`)
+  const { body } = await root.get(list)
+  t.match(body, 'it is shown this once')
   t.notMatch(body, /<script>|<img/, 'the name of a token that was just made')
 })

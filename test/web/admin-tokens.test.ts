@@ -2,6 +2,8 @@
 import t from 'tap'
 import { auditEvent, THE_GATE } from '../../src/audit/event.js'
 import { DAY } from '../../src/clock.js'
+import { parseRestrictions } from '../../src/tokens/restriction.js'
+import { FormClient } from '../pages/form-client.js'
 import { administration, PASSWORD } from './administration.js'
 
 const PATH = '/-/admin/credentials'
@@ -72,35 +74,70 @@ t.test('it is told what a token could do without', async (t) => {
     /What used it in the last 30 days.*alice\/a.*fetched 1/s,
     'told before it is revoked',
   )
+  const list = async (query = '') => namesIn((await root.get(`${PATH}?show=wider${query}`)).body)
+  t.strictSame(await list(), ['wide'])
+  t.strictSame(await list('&user=mallory'), [])
+  for (let number = 0; number < 25; number += 1) {
+    const { token } = await world.issue('alice', ['api'], { name: `t${number}` })
+    await world.store.tokens.recordUses([{ tokenId: token.id, at: world.now, ip: '10.0.0.1' }], (_ips, ip) => [ip])
+  }
+  await world.issue('alice', ['api'], { name: 'limited', restrictions: parseRestrictions(['alice/a'], []) })
+  t.strictSame(await list(), ['wide'], 'what was made a moment ago had no time to be used')
+  world.advance(2 * DAY)
+  await root.signIn('root', PASSWORD)
+  t.equal((await list()).length, 20)
+  t.equal((await list('&page=2')).length, 6)
+  t.match((await root.get(`${PATH}?show=wider&page=2`)).body, /21.{1,3}26 of 26/)
+  t.strictSame(await list('&search=t24'), ['t24'])
+  await root.submit(`${PATH}/${token.id}/revoke`, {})
+  t.equal((await list('&page=2')).length, 5, 'what was revoked is gone at once')
 })
 
 t.test('an impersonation token is made, shown once, and revoked', async (t) => {
   const { world, root } = await administration(t)
   const path = '/-/admin/users/alice/impersonation_tokens'
-  const plain = { name: 'agent', scopes: 'write_repository', current_password: PASSWORD }
+  const form = `${path}/new`
+  const plain = { name: 'agent', scopes: 'write_repository', expiry: '90d', current_password: PASSWORD }
   const refused: Record<string, Record<string, string>> = {
     'This is not your password.': { current_password: 'not it' },
     'can&#39;t be blank': { name: ' ' },
-    'is not a date': { expires_at: '2026-02-30' },
-    'has begun already': { expires_at: '2020-01-01' },
+    'is not a date': { expiry: 'date', expires_on: '2026-02-30' },
+    'has begun already': { expiry: 'date', expires_on: '2020-01-01' },
     'is not a pattern of repositories': { repositories: '../x' },
     'is not a pattern of refs': { refs: 'a..b' },
     'is for administrators': { scopes: 'sudo' },
+    'is not a scope': { scopes: 'everything' },
+    'is not a number of pushes': { max_pushes: '-1' },
   }
   for (const [words, fields] of Object.entries(refused)) {
-    const answer = await root.submit(path, { ...plain, ...fields })
+    const answer = await root.submit(path, { ...plain, ...fields }, form)
     t.equal(answer.status, 422, words)
     t.match(answer.body, words)
+    t.notMatch(answer.body, PASSWORD)
   }
-  t.match((await root.submit(path, { name: 'x', current_password: PASSWORD })).body, 'A token needs at least one scope')
-  t.equal((await root.submit(path, { ...plain, scopes: 'everything' })).status, 400)
+  t.match(
+    (await root.submit(path, { name: 'x', current_password: PASSWORD }, form)).body,
+    'A token needs at least one scope',
+  )
   t.strictSame(await world.store.tokens.list({}), [])
+  await world.set('max_personal_access_token_lifetime', '45')
+  t.match((await root.get(form)).body, 'Here a token lives 45 days at most')
+  t.match((await root.submit(path, plain, form)).body, 'A token must expire here by')
+  await world.set('max_personal_access_token_lifetime', 'null')
+  await world.set('disable_personal_access_tokens', 'true')
+  t.match((await root.submit(path, plain, form)).body, 'Personal access tokens are switched off here')
+  await world.set('disable_personal_access_tokens', 'false')
 
-  const made = await root.submit(path, { ...plain, repositories: 'alice/* team/app', refs: 'agent/*:create,update' })
+  const limits = { repositories: 'alice/*\nteam/app', refs: 'agent/*:create,update', max_pushes: '20' }
+  const made = await root.submit(path, { ...plain, ...limits }, form)
   t.equal(made.headers['location'], path)
+  const other = new FormClient(world.url)
+  await other.signIn('root', PASSWORD)
+  t.notMatch((await other.get(path)).body, 'ggpat-', 'to the session that made it')
+  t.notMatch((await root.get('/-/admin/users/mallory/impersonation_tokens')).body, 'ggpat-')
   const shown = (await root.get(path)).body
   const [secret = ''] = /ggpat-\w{36}/.exec(shown) ?? []
-  t.match(shown, 'It is shown this once.')
+  t.match(shown, /it is shown this once.*git clone http:\/\/alice@.*credential/s)
   t.notMatch((await root.get(path)).body, 'ggpat-', 'once')
   t.notMatch(world.log, secret)
   const [token] = await world.store.tokens.list({})
@@ -109,6 +146,8 @@ t.test('an impersonation token is made, shown once, and revoked', async (t) => {
     impersonation: true,
     issuedBy: 'root',
     restrictions: { repositories: ['alice/*', 'team/app'] },
+    budget: { pushes: 20 },
+    expiresAt: new Date(world.now.getTime() + 90 * DAY),
   })
   const caller = await world.http('/api/v4/personal_access_tokens/self', { headers: { 'PRIVATE-TOKEN': secret } })
   t.equal(caller.status, 200, 'it works')
@@ -125,6 +164,25 @@ t.test('an impersonation token is made, shown once, and revoked', async (t) => {
   t.ok((await world.store.tokens.find(token!.id))?.revokedAt)
   await world.set('impersonation_enabled', 'false')
   t.match((await root.get(path)).body, 'such tokens are refused')
+})
+
+t.test('the preview of an impersonation token is of what its account reaches', async (t) => {
+  const { world, root } = await administration(t)
+  const path = '/-/admin/users/alice/impersonation_tokens'
+  for (const repository of ['alice/own', 'root/hidden', 'team/app', 'team/other'])
+    await world.createRepository(repository)
+  await world.grant('alice', 'read', 'team/*')
+  const fields = { name: 'x', scopes: 'write_repository', repositories: 'team/*', refs: 'agent/*', try_ref: 'main' }
+  for (const where of ['/preview', '/preview/part']) {
+    const { status, body } = await root.submit(path + where, fields, `${path}/new`)
+    t.equal(status, 200)
+    t.match(body, /<strong>2 repositories<\/strong> of the 3 that alice reaches now.*team\/app.*team\/other/s)
+    t.match(body, /A push to .*refs\/heads\/main.* of .*team\/app/s)
+    t.notMatch(body, 'root/hidden')
+  }
+  t.match((await root.get(`${path}/new`)).body, /Empty: all that alice reaches\..*that alice may push to\./s)
+  t.equal((await root.get('/-/admin/users/nobody/impersonation_tokens/new')).status, 404)
+  t.strictSame(await world.store.tokens.list({}), [])
 })
 
 t.test('the overview counts, and each number leads to its list', async (t) => {

@@ -32,7 +32,7 @@ export type ApiOptions = {
   readonly as: (actor: Actor) => ApiStores
   readonly passwords: Passwords
   /** The repositories that are there; none where another server keeps them. */
-  readonly listRepositories: () => readonly RepositoryPath[]
+  readonly listRepositories: () => Promise<readonly RepositoryPath[]>
   /** Where people reach this gate, without a slash at its end. */
   readonly baseUrl: () => string
   /** gitgate's own version. */

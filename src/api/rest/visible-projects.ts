@@ -1,3 +1,4 @@
+import { ReachSets } from '../../access/reach-sets.js'
 import type { Caller } from './caller.js'
 import { projectEntity } from './entities.js'
 import type { ApiOptions } from './options.js'
@@ -9,10 +10,9 @@ import type { ApiOptions } from './options.js'
  */
 export async function visibleProjects(options: ApiOptions, { account, token }: Caller, minLevel = 0) {
   const projects: ReturnType<typeof projectEntity>[] = []
-  const { roleOn } = await options.access.reachOf(account, token)
-  for (const path of options.listRepositories()) {
-    const role = roleOn(path)
-    if (role !== 'none') projects.push(projectEntity(path, role, options.baseUrl()))
-  }
+  const { grants } = await options.access.reachOf(account)
+  const sets = new ReachSets(await options.listRepositories(), grants)
+  for (const { path, role } of sets.list(account.username, token.restrictions))
+    projects.push(projectEntity(path, role, options.baseUrl()))
   return projects.filter(({ permissions }) => permissions.project_access.access_level >= minLevel)
 }

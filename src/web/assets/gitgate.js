@@ -58,11 +58,13 @@ for (const form of document.querySelectorAll('form[data-preview]')) {
   const refresh = async () => {
     asked?.abort()
     asked = new AbortController()
+    const fields = new FormData(form)
+    fields.delete('current_password')
     try {
       const answer = await fetch(form.dataset.preview, {
         method: 'POST',
         headers: { Accept: 'text/html' },
-        body: new URLSearchParams(new FormData(form)),
+        body: new URLSearchParams(fields),
         redirect: 'error',
         signal: asked.signal,
       })

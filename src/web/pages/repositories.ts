@@ -1,6 +1,7 @@
 import type { FastifyReply } from 'fastify'
 import { Type } from 'typebox'
 import type { Grant, Role } from '../../access/grant.js'
+import { ReachSets } from '../../access/reach-sets.js'
 import type { PageOptions } from '../options.js'
 import { pagerOf, windowOf } from '../pager.js'
 import type { Pages } from '../pages.js'
@@ -19,11 +20,8 @@ export function repositoryPages(pages: Pages, { access, listRepositories }: Page
       const { search = '' } = request.query
       const reach = await access.reachOf(account)
       if (!reach.ownsGroup) return showPatterns(reply, reach.grants, search)
-      const readable = listRepositories().flatMap((repository) => {
-        const role = reach.roleOn(repository)
-        return role === 'none' ? [] : [{ path: repository, role }]
-      })
-      const found = readable.filter((one) => isFound(one.path, search))
+      const readable = new ReachSets(await listRepositories(), reach.grants).list(account.username)
+      const found = search === '' ? readable : readable.filter((one) => isFound(one.path, search))
       const window = windowOf(request.query, PER_PAGE)
       return reply.page('repositories', {
         repositories: found.slice(window.offset, window.offset + window.limit),

@@ -2,16 +2,13 @@ import { Type } from 'typebox'
 import { TOKENS_PAGE } from '../../access/refusal.js'
 import type { TokenQuery } from '../../tokens/query.js'
 import { TOKEN_SORTS } from '../../tokens/query.js'
-import { takeOnce } from '../memo.js'
 import type { PageOptions } from '../options.js'
 import { pagerOf, windowOf } from '../pager.js'
 import type { Pages } from '../pages.js'
 import { SearchedList } from '../queries.js'
 import { requireSwitchedOn } from '../tokens/own-token.js'
-import type { MadeToken } from '../tokens/reveal.js'
-import { MADE, revealOf } from '../tokens/reveal.js'
+import { MADE, takeReveal } from '../tokens/reveal.js'
 import { EXPIRING, tokenRow } from '../tokens/rows.js'
-import type { Member } from '../visitor.js'
 import { memberOf } from '../visitor.js'
 
 const PER_PAGE = 100
@@ -31,12 +28,6 @@ export function tokenPages(pages: Pages, options: PageOptions): void {
     description: Prefill,
     scopes: Prefill,
   })
-
-  const reveal = async (member: Member) => {
-    const made = await takeOnce<MadeToken>(member, MADE, access.now())
-    const token = made === undefined ? undefined : await tokens.find(made.id)
-    return made === undefined || token === undefined ? undefined : revealOf(token, made, member.account, options)
-  }
 
   pages.get(
     TOKENS_PAGE,
@@ -73,7 +64,7 @@ export function tokenPages(pages: Pages, options: PageOptions): void {
         sort,
         search: text,
         isFiltered: text !== '' || state !== 'active' || window.page > 1,
-        made: await reveal(member),
+        made: await takeReveal(member, MADE, member.account, options),
       })
     },
   )

@@ -1,5 +1,6 @@
 import { explainRef } from '../../access/decide-ref.js'
 import { readyProtection } from '../../access/protection.js'
+import { ReachSets } from '../../access/reach-sets.js'
 import type { Account } from '../../accounts/account.js'
 import { GitgateError } from '../../errors.js'
 import { printable } from '../../printable.js'
@@ -58,13 +59,10 @@ export async function previewOf(
   const { restrictions, scopes } = draft
   const can = abilityOf(scopesAllow(scopes, 'read'), scopesAllow(scopes, 'write'))
   const reach = await access.reachOf(owner)
-  const reached = listRepositories().flatMap((path) => {
-    const role = reach.roleOn(path)
-    return role === 'none' ? [] : [{ path, can: abilityOf(true, role !== 'read' && can === 'write') }]
-  })
-  const matching = reached.filter(({ path }) => reaches(restrictions, path))
+  const sets = new ReachSets(await listRepositories(), reach.grants)
+  const matching = sets.list(owner.username, restrictions)
   const isIdle = (pattern: string): boolean =>
-    !reached.some(({ path }) => reaches({ repositories: [pattern], refs: [], within: null }, path))
+    sets.count(owner.username, { repositories: [pattern], within: null }).read === 0
   const tryPush = async (): Promise<Trial> => {
     const { ref, repository } = readTrial(form, matching[0]?.path)
     const rules = (await protections.list()).map(readyProtection)
@@ -81,9 +79,11 @@ export async function previewOf(
     can,
     repositories: reach.ownsGroup
       ? {
-          shown: matching.slice(0, SHOWN) as { path: RepositoryPath; can: Ability }[],
+          shown: matching
+            .slice(0, SHOWN)
+            .map(({ path, role }) => ({ path, can: role !== 'read' && can === 'write' ? 'write' : 'read' })),
           total: matching.length,
-          of: reached.length,
+          of: sets.count(owner.username).read,
         }
       : undefined,
     idle: reach.ownsGroup ? restrictions.repositories.filter(isIdle) : [],

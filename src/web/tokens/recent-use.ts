@@ -5,6 +5,8 @@ import type { PersonalAccessToken } from '../../tokens/token.js'
 import type { PageOptions } from '../options.js'
 
 const DAYS = 30
+// To add up half a million rows takes seconds, and nobody looks through so many.
+const MOST_ROWS = 2_000
 /** As many as one looks through. */
 const SHOWN = 10
 
@@ -18,6 +20,8 @@ export type RecentUse = {
   readonly programs: Some<ProgramUse>
   /** From when on that is known, where the audit trail does not go back so far. */
   readonly knownSince: Date | undefined
+  /** From when on it was counted, where it was used too often for all of it. */
+  readonly countedSince: Date | undefined
 }
 
 type Some<T> = { readonly shown: readonly T[]; readonly more: number }
@@ -28,20 +32,20 @@ export async function recentUse(
   { access, audit, tokens }: Pick<PageOptions, 'access' | 'audit' | 'tokens'>,
 ): Promise<RecentUse> {
   const since = new Date(access.now().getTime() - DAYS * DAY)
-  const all = await audit.usage(await tokens.family(id), since)
+  const { usage: all, countedSince } = await audit.recentUsage(await tokens.family(id), since, MOST_ROWS)
   // A push is a row when it begins, and one when it has ended.
   const usage = all.filter(({ action, decision }) => action !== 'git.push' || decision === 'refused')
   const begin = await audit.begin()
   const isKnown = begin !== undefined && begin <= (createdAt > since ? createdAt : since)
-  const lasts = usage.map(({ last }) => last.getTime())
   return {
     days: DAYS,
     requests: usage.reduce((sum, { count }) => sum + count, 0),
-    last: lasts.length === 0 ? undefined : new Date(Math.max(...lasts)),
+    last: usage.reduce<Date | undefined>((last, use) => (last && last > use.last ? last : use.last), undefined),
     repositories: some(usesOfRepositories(usage)),
     addresses: some(usesOfAddresses(usage)),
     programs: some(usesOfPrograms(usage)),
     knownSince: isKnown ? undefined : begin,
+    countedSince,
   }
 }
 

@@ -1,9 +1,12 @@
+import { ReachSets } from '../../access/reach-sets.js'
 import type { Account } from '../../accounts/account.js'
 import type { RepositoryPath } from '../../protocol/repository-path.js'
 import { reaches } from '../../tokens/restriction.js'
 import { scopesAllow } from '../../tokens/scope.js'
 import type { PersonalAccessToken } from '../../tokens/token.js'
+import { takeOnce } from '../memo.js'
 import type { PageOptions } from '../options.js'
+import type { Member } from '../visitor.js'
 
 /** Under which name a new token goes over a redirect. */
 export const MADE = 'token'
@@ -16,8 +19,15 @@ export type MadeToken = {
   readonly replaced?: { readonly endsAt: number }
 }
 
-/** What the page that shows a token once says beside it: lines to paste, none of which holds the secret. */
-export async function revealOf(
+/** Takes the token that was just made, if any, to show it once. @param once under which name it went over the redirect */
+export async function takeReveal(visit: Member, once: string, owner: Account, options: PageOptions) {
+  const made = await takeOnce<MadeToken>(visit, once, options.access.now())
+  const token = made && (await options.tokens.find(made.id))
+  return made && token && revealOf(token, made, owner, options)
+}
+
+// Lines to paste, none of which holds the secret.
+async function revealOf(
   token: PersonalAccessToken,
   made: MadeToken,
   owner: Account,
@@ -25,8 +35,9 @@ export async function revealOf(
 ) {
   const url = new URL(baseUrl())
   const isForGit = scopesAllow(token.scopes, 'read')
-  const { roleOn } = await access.reachOf(owner, token)
-  const example: RepositoryPath | undefined = listRepositories().find((path) => roleOn(path) !== 'none')
+  const { grants } = await access.reachOf(owner)
+  const [first] = new ReachSets(await listRepositories(), grants).list(owner.username, token.restrictions)
+  const example: RepositoryPath | undefined = first?.path
   const literal = token.restrictions.repositories.find((pattern) => !pattern.includes('*'))
   const repository =
     example ?? (literal !== undefined && reaches(token.restrictions, literal as RepositoryPath) ? literal : undefined)

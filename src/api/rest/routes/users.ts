@@ -93,7 +93,8 @@ export function userRoutes(api: Api, options: ApiOptions): void {
     async (request, reply) => {
       const { username, name = username, email = null, password, admin: isAdmin = false } = request.body
       field('username', () => checkUsername(username))
-      field('username', () => refuseNameOfGroup(username, isNameOfGroup(username, options.listRepositories())))
+      const repositories = await options.listRepositories()
+      field('username', () => refuseNameOfGroup(username, isNameOfGroup(username, repositories)))
       field('name', () => checkDisplayName(name, 'name'))
       if (email !== null) field('email', () => checkEmail(email))
       const secret = password === undefined ? null : new Secret(password, 'password')

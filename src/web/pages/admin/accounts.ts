@@ -66,10 +66,11 @@ export function accountPages(pages: Pages, options: PageOptions): void {
     const wrong = (errors: object) => reply.page('admin/new-account', { values, errors }, 422)
     const password = typed === '' ? undefined : new Secret(typed, 'password')
     const settings = await access.settings()
+    const repositories = await listRepositories()
     const errors = errorsIn({
       username: () => {
         checkUsername(username)
-        refuseNameOfGroup(username, isNameOfGroup(username, listRepositories()))
+        refuseNameOfGroup(username, isNameOfGroup(username, repositories))
       },
       name: () => checkDisplayName(name, 'a name'),
       email: () => email !== null && checkEmail(email),

@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { adviseOn } from '../../../access/advise.js'
+import { adviseOn, widerThanUsed } from '../../../access/advise.js'
 import type { Account } from '../../../accounts/account.js'
 import { DAY } from '../../../clock.js'
 import type { Advice } from '../../../policies/advice.js'
@@ -21,17 +21,18 @@ import { factsOf } from './token-facts.js'
 const PATH = '/-/admin/credentials'
 // Each row asks the audit trail what its token was used for.
 const PER_PAGE = 20
+const WIDER_FOR = 10_000
 
 /** Everybody's tokens: what they may, whether they are used so, and ending them. */
 export function credentialPages(pages: Pages, options: PageOptions): void {
-  const { tokens, accounts, access, audit, listRepositories } = options
+  const { tokens, accounts, access, audit, grants, listRepositories } = options
 
   const Query = Type.Object({
     ...SearchedList,
     user: FilterText,
     state: Type.Optional(Type.Enum(['active', 'inactive', 'all'])),
     kind: Type.Optional(Type.Enum(['', 'personal', 'impersonation', 'derived'])),
-    show: Type.Optional(Type.Enum(['', 'unused', 'never_expires', 'expiring'])),
+    show: Type.Optional(Type.Enum(['', 'unused', 'never_expires', 'expiring', 'wider'])),
   })
   type Filters = ReturnType<typeof filtersOf>
   const filtersOf = (query: Type.Static<typeof Query>) => ({
@@ -47,21 +48,38 @@ export function credentialPages(pages: Pages, options: PageOptions): void {
     if (filters.user !== '' && owner === undefined) return { tokens: [], total: 0 }
     const { enforce_pat_expiration: enforceExpiry } = await access.settings()
     const now = access.now()
-    const query: TokenQuery = {
-      ...window,
+    const query = {
       ...(owner === undefined ? {} : { userId: owner.id }),
       ...(filters.search === '' ? {} : { search: filters.search }),
       ...(filters.state === 'all' ? {} : { state: filters.state }),
       ...KINDS[filters.kind],
       ...shownOnly(filters.show, now),
     }
-    return await tokens.search(query, now, enforceExpiry)
+    if (filters.show !== 'wider') return await tokens.search({ ...query, ...window }, now, enforceExpiry)
+    const ids = await findWider(filters, query, enforceExpiry)
+    const page = { ids: ids.slice(window.offset, window.offset + window.limit), offset: 0, limit: window.limit }
+    return { ...(await tokens.search(page, now, enforceExpiry)), total: ids.length }
   }
 
-  const rowsOf = async (found: readonly PersonalAccessToken[]) => {
+  // A filter that no query of the store can answer: which repositories there are, only the disk knows. It takes a tenth of a
+  // second with 10,000 tokens, so who looks through its pages, or comes back from one, has it once.
+  let wider:
+    { readonly key: string; readonly sets: unknown; readonly until: number; readonly ids: number[] } | undefined
+  const findWider = async (filters: Filters, query: Omit<TokenQuery, 'offset' | 'limit'>, enforceExpiry: boolean) => {
+    const [now, key] = [access.now(), JSON.stringify([filters, enforceExpiry])]
+    const sets = await access.reach.of(await listRepositories(), grants)
+    if (wider?.key === key && wider.sets === sets && wider.until > now.getTime()) return wider.ids
+    const used = await tokens.listUsed(query, new Date(now.getTime() - ADVICE_DAYS * DAY), now, enforceExpiry)
+    const nameOf = new Map((await accounts.list()).map(({ id, username }) => [id, username]))
+    const ids = widerThanUsed(used, sets, nameOf, (await audit.begin()) ?? now, now)
+    wider = { key, sets, until: now.getTime() + WIDER_FOR, ids }
+    return ids
+  }
+
+  const rowsOf = async (found: readonly PersonalAccessToken[], knowsReach: boolean) => {
     const [now, { enforce_pat_expiration: enforceExpiry }] = [access.now(), await access.settings()]
     const knownSince = (await audit.begin()) ?? now
-    const repositories = listRepositories()
+    const sets = await access.reach.of(await listRepositories(), grants)
     const owners = new Map<number, Account | undefined>()
     for (const { userId } of found) if (!owners.has(userId)) owners.set(userId, await accounts.find(userId))
     const rows = []
@@ -69,9 +87,8 @@ export function credentialPages(pages: Pages, options: PageOptions): void {
       const owner = owners.get(token.userId)
       // It was deleted a moment ago, and its tokens with it.
       if (owner === undefined) continue
-      const reach = await access.reachOf(owner, token)
-      const sources = { tokens, audit, repositories: reach.ownsGroup ? repositories : undefined, knownSince }
-      const advice = await adviseOn(token, reach.roleOn, sources, now)
+      const reach = knowsReach ? sets.count(owner.username, token.restrictions) : undefined
+      const advice = await adviseOn(token, { audit, reach, knownSince }, now)
       rows.push({ ...tokenRow(token, now, enforceExpiry), owner: owner.username, advice: advice.map(shownAdvice) })
     }
     return rows
@@ -79,13 +96,16 @@ export function credentialPages(pages: Pages, options: PageOptions): void {
 
   pages.get('/credentials', { schema: { querystring: Query } }, async (request, reply) => {
     const filters = filtersOf(request.query)
+    const { ownsGroup } = await access.reachOf(memberOf(request).account)
     const window = windowOf(request.query, PER_PAGE)
     const found = await search(filters, window)
     return reply.page('admin/credentials', {
-      tokens: await rowsOf(found.tokens),
+      tokens: await rowsOf(found.tokens, ownsGroup),
       pager: pagerOf(window, found.total, request.url),
       filters,
       days: ADVICE_DAYS,
+      // Which repositories another server has is not known.
+      knowsReach: ownsGroup,
     })
   })
 
@@ -125,9 +145,10 @@ const KINDS = {
   derived: { derived: true },
 } as const
 
-function shownOnly(show: '' | 'unused' | 'never_expires' | 'expiring', now: Date): Partial<TokenQuery> {
+function shownOnly(show: '' | 'unused' | 'never_expires' | 'expiring' | 'wider', now: Date): Partial<TokenQuery> {
   switch (show) {
     case '':
+    case 'wider':
       return {}
     case 'unused':
       return { unusedSince: new Date(now.getTime() - ADVICE_DAYS * DAY) }

@@ -21,14 +21,13 @@ export function grantPages(pages: Pages, { grants, accounts, access }: PageOptio
   const show = async (reply: FastifyReply, asked: Asked, values: object, problem?: string) => {
     const { search = '' } = asked
     const window = windowOf(asked, PER_PAGE)
-    const all = await grants.list()
-    const found = all.filter(({ subject, pattern }) => isFound([subject, pattern], search))
+    const found = await grants.search(search.trim(), window)
     return reply.page(
       'admin/grants',
       {
-        grants: found.slice(window.offset, window.offset + window.limit),
-        pager: pagerOf(window, found.length, reply.request.url),
-        isEmpty: all.length === 0,
+        grants: found.grants,
+        pager: pagerOf(window, found.total, reply.request.url),
+        isEmpty: search === '' && found.total === 0,
         search,
         values,
         problem,
@@ -61,7 +60,7 @@ export function grantPages(pages: Pages, { grants, accounts, access }: PageOptio
   const Named = Type.Object({ subject: Text, pattern: Text })
   pages.get('/grants/remove', { schema: { querystring: Named } }, async (request, reply) => {
     const { subject, pattern } = request.query
-    const grant = (await grants.list()).find((one) => one.subject === subject && one.pattern === pattern)
+    const grant = await grants.find(subject, pattern)
     if (grant === undefined) throw new PageError('not-found')
     return reply.page('admin/confirm', {
       place: 'grants',
@@ -86,8 +85,4 @@ export function grantPages(pages: Pages, { grants, accounts, access }: PageOptio
     await say(member, `${subject} has no grant on ${pattern} any more.`)
     return reply.redirect(PATH, 303)
   })
-}
-
-function isFound(texts: readonly string[], search: string): boolean {
-  return texts.some((text) => text.toLowerCase().includes(search.trim().toLowerCase()))
 }

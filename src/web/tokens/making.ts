@@ -1,0 +1,139 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { TObject } from 'typebox'
+import { Type } from 'typebox'
+import type { Account } from '../../accounts/account.js'
+import { GitgateError } from '../../errors.js'
+import { issueRules } from '../../policies/issue-rules.js'
+import { issueToken } from '../../tokens/issue.js'
+import { ALL_SCOPES, scopeSummary } from '../../tokens/scope.js'
+import { confirmedBy, sentence } from '../confirmation.js'
+import { passOnce } from '../memo.js'
+import type { PageOptions } from '../options.js'
+import type { Pages } from '../pages.js'
+import { memberOf } from '../visitor.js'
+import { previewOf } from './preview.js'
+import type { MadeToken } from './reveal.js'
+import type { FormProblems, TokenForm } from './token-form.js'
+import { EMPTY_FORM, knownScopes, readTokenForm, TokenFields } from './token-form.js'
+import { expiryView } from './wanted-expiry.js'
+
+/** Whose tokens a form makes. */
+export type Making = {
+  /** The route of the list: what was made is shown there, once; the form stands under it. */
+  readonly route: string
+  readonly params?: TObject
+  /** Whether an administrator makes them, to act as their owner: such ones are made with one's own password only. */
+  readonly impersonation: boolean
+  /** @throws PageError */
+  readonly ownerOf: (request: FastifyRequest) => Promise<Account>
+  /** Where the list of an account's tokens is. */
+  readonly listOf: (owner: Account) => string
+  /** Under which name a new token goes over the redirect. */
+  readonly onceOf: (owner: Account) => string
+  readonly view: string
+  readonly preHandler?: () => Promise<void>
+}
+
+type Shown = {
+  readonly status?: number
+  readonly isPreview?: boolean
+  readonly failure?: string
+  readonly password?: string
+}
+
+/** Adds the pages that make a token: its form, what it would match, and the token itself. */
+export function addMaking(pages: Pages, making: Making, options: PageOptions): void {
+  const { access } = options
+  const { route, impersonation, ownerOf, listOf, onceOf, view } = making
+  const [params, preHandler] = [making.params ?? Type.Object({}), making.preHandler ?? []]
+  const Filled = Type.String({ default: '', maxLength: 1_000 })
+  const Prefill = Type.Object({ name: Filled, description: Filled, scopes: Filled })
+
+  const read = async (owner: Account, form: TokenForm) => {
+    const now = access.now()
+    const rules = issueRules(await access.settings(), now)
+    const { draft, problems } = readTokenForm(form, owner, rules, now)
+    return { draft: { ...draft, impersonation }, problems, rules, now }
+  }
+  const show = async (
+    reply: FastifyReply,
+    owner: Account,
+    form: TokenForm,
+    problems: FormProblems,
+    { status = 200, ...shown }: Shown = {},
+  ) => {
+    const { draft, problems: unreadable, rules, now } = await read(owner, form)
+    return reply.page(
+      view,
+      {
+        form,
+        problems,
+        // Before anything was sent, too: what can't be read must not look like no limit.
+        unreadable,
+        owner,
+        list: listOf(owner),
+        who: wordsFor(making, owner),
+        asksPassword: impersonation,
+        scopes: ALL_SCOPES.filter((scope) => scope !== 'sudo' || owner.admin).map((name) => ({
+          name,
+          summary: scopeSummary(name),
+        })),
+        expiry: expiryView(rules, now, form),
+        preview: await previewOf({ draft, problems: unreadable }, form, owner, options),
+        ...shown,
+      },
+      status,
+    )
+  }
+
+  pages.get(`${route}/new`, { schema: { params, querystring: Prefill }, preHandler }, async (request, reply) => {
+    const { name, description, scopes } = request.query
+    return show(reply, await ownerOf(request), { ...EMPTY_FORM, name, description, scopes: knownScopes(scopes) }, {})
+  })
+
+  // What would match, beside the form as it was sent; and that part alone, for the page's script.
+  const schema = { params, body: TokenFields }
+  pages.post(`${route}/preview`, { schema, preHandler }, async (request, reply) => {
+    const owner = await ownerOf(request)
+    // What is still to be filled in is no mistake yet.
+    const { repositories, refs } = (await read(owner, request.body)).problems
+    const problems = { ...(repositories && { repositories }), ...(refs && { refs }) }
+    return show(reply, owner, request.body, problems, { isPreview: true })
+  })
+  pages.post(`${route}/preview/part`, { schema, preHandler }, async (request, reply) => {
+    const owner = await ownerOf(request)
+    const { draft, problems } = await read(owner, request.body)
+    const preview = await previewOf({ draft, problems }, request.body, owner, options)
+    return reply.page('parts/token-preview', { preview, problems, who: wordsFor(making, owner) })
+  })
+
+  const Body = Type.Object({
+    ...TokenFields.properties,
+    current_password: Type.String({ default: '', maxLength: 10_000 }),
+  })
+  pages.post(route, { schema: { params, body: Body }, preHandler }, async (request, reply) => {
+    const owner = await ownerOf(request)
+    const form = { ...request.body, current_password: undefined }
+    const { draft, problems, rules, now } = await read(owner, form)
+    if (Object.keys(problems).length > 0) return show(reply, owner, form, problems, { status: 422 })
+    const password = impersonation ? await confirmedBy(request, options) : undefined
+    if (password !== undefined) return show(reply, owner, form, {}, { status: 422, password })
+    try {
+      const { token, secret } = await issueToken(memberOf(request).stores.tokens, owner, draft, rules, now)
+      const made: MadeToken = { id: token.id, secret: secret.reveal() }
+      await passOnce(memberOf(request), onceOf(owner), made, now)
+    } catch (error) {
+      // All that is wrong with the form was found before; this is a rule against any token at all.
+      if (!(error instanceof GitgateError) || error.code !== 'forbidden') throw error
+      return show(reply, owner, form, {}, { status: 422, failure: sentence(error.message) })
+    }
+    return reply.redirect(listOf(owner), 303)
+  })
+}
+
+/** How the form speaks of the owner: to whoever fills it in, or about somebody else. */
+function wordsFor({ impersonation }: Making, { username }: Account) {
+  return impersonation
+    ? { reaches: `${username} reaches`, may: `${username} may`, is: `${username} is` }
+    : { reaches: 'you reach', may: 'you may', is: 'you are' }
+}
