@@ -14,37 +14,99 @@ import { openStore } from '../../src/store/open.js'
 import { issueToken } from '../../src/tokens/issue.js'
 import { FormClient } from '../../test/pages/form-client.js'
 import type { Plan } from '../plan.js'
-import type { Findings } from '../result.js'
+import type { Findings, Verdict } from '../result.js'
 import type { Stage } from '../stage.js'
+import { fillGate } from './pages-world.js'
 
-const ALICE = 'alice'
 const PASSWORD = 'correct horse battery'
 const TOKENS = '/-/user_settings/personal_access_tokens'
+const ADMIN = '/-/admin'
+
+/** Pages by what they show. */
+type Pages = Readonly<Record<string, string>>
 
 /**
- * The pages about tokens, for an account that has very many: how long a browser waits for one, over HTTP, from a gate in this
- * process with a database on disk. What the client does in the meantime counts as well.
+ * The pages, over HTTP, from a gate in this process with a database on disk: those about tokens for an account that has very
+ * many, and those of an installation where there is much of everything. How long a browser waits for one; what the client does
+ * in the meantime counts as well.
  */
 export async function benchPages(stage: Stage, plan: Plan): Promise<Findings> {
-  const folder = join(stage.folder, 'pages')
+  const tokens = plan.pageTokens.toLocaleString('en')
+  const ofOne = await withGate(join(stage.folder, 'pages'), async ({ store, folder, passwordHash, visit }) => {
+    const last = await fill(store, folder, plan.pageTokens, passwordHash)
+    return await visit('alice', `of ${tokens}`, plan, {
+      'the first page of tokens': TOKENS,
+      'the last page of all tokens, by name': `${TOKENS}?state=all&sort=name_asc&page=${Math.floor(plan.pageTokens / 100)}`,
+      'tokens that are expiring': `${TOKENS}?state=expiring`,
+      'a search that finds one token': `${TOKENS}?state=all&search=token+77+`,
+      'a search by repository': `${TOKENS}?search=team/app7`,
+      'the form of a new token': `${TOKENS}/new`,
+      'the question whether to revoke one': `${TOKENS}/${last}/revoke`,
+    })
+  })
+  const ofMany = await withGate(join(stage.folder, 'pages-of-many'), async ({ store, folder, passwordHash, visit }) => {
+    const { busy, user } = await fillGate(store, folder, plan, passwordHash)
+    const rows = plan.auditRows.toLocaleString('en')
+    const all = `${tokens} tokens and repositories, ${rows} rows`
+    const own = await visit('alice', all, plan, {
+      repositories: '/',
+      'repositories, the last page': `/?page=${Math.floor(plan.pageTokens / 100)}`,
+      'repositories, a search': '/?search=project-77',
+      'whether to revoke the busiest token': `${TOKENS}/${busy}/revoke`,
+      'a new token, with preview': `${TOKENS}/new`,
+    })
+    const administration = await visit('root', all, plan, {
+      overview: ADMIN,
+      'accounts, a late page': `${ADMIN}/users?page=20`,
+      'accounts, a search': `${ADMIN}/users?search=user&two_factor=off`,
+      'an account': `${ADMIN}/users/${user}`,
+      "everybody's tokens": `${ADMIN}/credentials`,
+      "everybody's tokens, the last page": `${ADMIN}/credentials?page=${Math.floor(plan.pageTokens / 100)}`,
+      'tokens that never expire': `${ADMIN}/credentials?search=99&show=never_expires`,
+      'tokens that are unused': `${ADMIN}/credentials?show=unused`,
+      'tokens wider than used': `${ADMIN}/credentials?show=wider`,
+      grants: `${ADMIN}/grants`,
+      'grants, a search': `${ADMIN}/grants?search=archive-77`,
+      'the explain box': `${ADMIN}/explain?user=${user}&repository=team-6/app&ref=main`,
+      settings: `${ADMIN}/application_settings`,
+      'the audit trail': `${ADMIN}/audit_logs`,
+      'the audit trail of one user': `${ADMIN}/audit_logs?user=${user}`,
+    })
+    return [...own, ...administration]
+  })
+  return { series: [], verdicts: [...ofOne, ...ofMany] }
+}
+
+type Opened = {
+  readonly store: OpenStore
+  readonly folder: string
+  /** Of the password that everybody has. */
+  readonly passwordHash: Secret
+  readonly visit: (login: string, of: string, plan: Plan, pages: Pages) => Promise<Verdict[]>
+}
+
+/** Opens a gate on an empty folder, and closes it again. */
+async function withGate(folder: string, run: (opened: Opened) => Promise<Verdict[]>): Promise<Verdict[]> {
   const config = loadConfig({ data: folder, repos: join(folder, 'repos'), port: '0', bcryptCost: '4' }, {}, undefined)
   const store = openStore(folder, undefined)
-  const last = await fill(store, folder, plan.pageTokens)
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
   const log = createLog('silent', (line) => line, nowhere)
   const gate = await createGate(config, { clock: systemClock, log, store })
-  const client = new FormClient(await gate.listen())
-  await client.signIn(ALICE, PASSWORD)
-  const pages = {
-    'the first page of tokens': TOKENS,
-    'the last page of all tokens, by name': `${TOKENS}?state=all&sort=name_asc&page=${Math.floor(plan.pageTokens / 100)}`,
-    'tokens that are expiring': `${TOKENS}?state=expiring`,
-    'a search that finds one token': `${TOKENS}?state=all&search=token+77+`,
-    'a search by repository': `${TOKENS}?search=team/app7`,
-    'the form of a new token': `${TOKENS}/new`,
-    'the question whether to revoke one': `${TOKENS}/${last}/revoke`,
+  const passwords = new Passwords(systemClock, { cost: 4 })
+  const passwordHash = await passwords.hash(new Secret(PASSWORD, 'password'))
+  try {
+    const url = await gate.listen()
+    return await run({ store, folder, passwordHash, visit: (...visit) => visitPages(url, ...visit) })
+  } finally {
+    await gate.close()
+    await store.close()
   }
-  const verdicts = []
+}
+
+async function visitPages(url: string, login: string, of: string, plan: Plan, pages: Pages): Promise<Verdict[]> {
+  const client = new FormClient(url)
+  await client.signIn(login, PASSWORD)
+  const verdicts: Verdict[] = []
   for (const [claim, path] of Object.entries(pages)) {
     const values: number[] = []
     // The first rounds warm the compiler and the page cache.
@@ -54,26 +116,15 @@ export async function benchPages(stage: Stage, plan: Plan): Promise<Findings> {
       if (status !== 200) throw new Error(`${path} was answered with ${status}`)
       if (round >= 0) values.push(performance.now() - started)
     }
-    const tokens = plan.pageTokens.toLocaleString('en')
-    verdicts.push({
-      target: 'pages',
-      claim: `${claim}, of ${tokens}`,
-      unit: 'ms',
-      bound: { most: 50 },
-      values,
-    } as const)
+    verdicts.push({ target: 'pages', claim: `${claim}, ${of}`, unit: 'ms', bound: { most: 50 }, values })
   }
-  await gate.close()
-  await store.close()
-  return { series: [], verdicts }
+  return verdicts
 }
 
 /** Gives one account so many tokens, of all kinds. @returns the number of an active one */
-async function fill(store: OpenStore, folder: string, count: number): Promise<number> {
+async function fill(store: OpenStore, folder: string, count: number, passwordHash: Secret): Promise<number> {
   const now = systemClock()
-  const passwords = new Passwords(systemClock, { cost: 4 })
-  const passwordHash = await passwords.hash(new Secret(PASSWORD, 'password'))
-  const person = { username: ALICE, name: 'Alice', email: null, admin: false, passwordHash }
+  const person = { username: 'alice', name: 'Alice', email: null, admin: false, passwordHash }
   const account = await store.accounts.add(person, now)
   const rules = issueRules(resolveSettings(await store.settings.list()), now)
   const restrictions = { repositories: ['team/app'], refs: [], within: null }
