@@ -17,6 +17,9 @@ const KINDS = [
   { name: 'clone --filter=blob:none', flags: ['--filter=blob:none'], cold: 7 },
 ] as const
 
+const WHY =
+  'what is left is sending: of a warm clone the gate reads the kept answer and writes it to the socket, in parts of 512 KiB, and the kernel copies it; the baseline computes packs faster here than where the target comes from. Tried and kept: answers are read into two buffers that take turns, never copied, and sent with their length'
+
 /** Target 2: many clones of the same commit by real gits. A commit is new to the server in a cold storm only. */
 export async function benchStorm(stage: Stage, plan: Plan): Promise<Findings> {
   const [baseline, ...gates] = await stage.peers(BASELINE, ...stage.gates)
@@ -61,6 +64,7 @@ export async function benchStorm(stage: Stage, plan: Plan): Promise<Findings> {
       unit: '×',
       bound: { least: kind.cold },
       values: less('cold'),
+      why: WHY,
     })
     if ('warm' in kind)
       verdicts.push({
@@ -69,6 +73,7 @@ export async function benchStorm(stage: Stage, plan: Plan): Promise<Findings> {
         unit: '×',
         bound: { least: kind.warm },
         values: less('warm'),
+        why: WHY,
       })
   }
   return { series, verdicts }

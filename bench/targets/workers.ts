@@ -12,6 +12,9 @@ const PAIRS: readonly (readonly [one: PeerName, two: PeerName])[] = [
   ['gitgate --no-shield', 'gitgate --workers 2 --no-shield'],
 ]
 
+const WHY =
+  'what requests that arrive together share (one look at the files, one batch of audit rows, one write of the log) is shared by half as many where two processes take them, and each is woken for fewer. Tried: answers that another worker has are asked for once and kept; more of that would need the processes to wait for each other'
+
 /** Target 6: what a request costs where two processes serve: answered from the cache, by git, and over a connection of its own. */
 export async function benchWorkers(stage: Stage, plan: Plan): Promise<Findings> {
   const repository = await stage.repository(small)
@@ -32,6 +35,7 @@ export async function benchWorkers(stage: Stage, plan: Plan): Promise<Findings> 
       unit: '×',
       bound: { most: 1.1 },
       values: ratios(measured, two, one, ({ cpu }) => cpu),
+      why: WHY,
     })
   }
   for (const pair of PAIRS) {
