@@ -47,7 +47,8 @@ function conditions(eb: Events, query: AuditQuery): Expression<SqlBool>[] {
       : query.action.includes('.')
         ? eb('action', '=', query.action)
         : eb('action', 'like', `${query.action}.%`),
-    query.decision && eb('decision', '=', query.decision),
+    // Not as a parameter: the index of those that were refused is for this very condition.
+    query.decision && sql<SqlBool>`decision = ${sql.lit(query.decision)}`,
     query.via && eb('via', '=', query.via),
     query.ip === undefined ? undefined : eb('ip', '=', query.ip),
     query.since && eb('at', '>=', query.since.getTime()),

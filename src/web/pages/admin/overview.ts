@@ -16,6 +16,8 @@ export function overviewPages(pages: Pages, { accounts, tokens, access, audit }:
       (await tokens.search({ ...NONE, state: 'active', ...query }, now, enforceExpiry)).total
     const refused = await audit.list({
       action: 'auth.refused',
+      // There is an index of those.
+      decision: 'refused',
       since: new Date(now.getTime() - DAY),
       limit: MANY_REFUSALS,
     })
