@@ -18,7 +18,7 @@ const KINDS = [
 ] as const
 
 const WHY =
-  'what is left is sending: of a warm clone the gate reads the kept answer and writes it to the socket, in parts of 512 KiB, and the kernel copies it; the baseline computes packs faster here than where the target comes from. Tried and kept: answers are read into two buffers that take turns, never copied, and sent with their length'
+  "what is left of a warm clone is moving bytes: a profile of 24 clones has a quarter of the gate's CPU in reading the kept answer (512 KiB at a time, copied by the kernel), a seventh in writing it to sockets, a tenth in the collector, and the rest spread; each clone adds its four small requests and their connections, which is most of a shallow one. Tried and kept: answers are read into two buffers that take turns and never copied in between; short ones are sent as they lie in memory"
 
 /** Target 2: many clones of the same commit by real gits. A commit is new to the server in a cold storm only. */
 export async function benchStorm(stage: Stage, plan: Plan): Promise<Findings> {
