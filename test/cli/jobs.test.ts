@@ -71,8 +71,10 @@ t.test('jobs list shows when each runs, ran, and what came of it', async (t) => 
 t.test('what an account is told is shown and turned off and on', async (t) => {
   const cli = new GitgateCli(t.testdir())
   await cli.ask(['user', 'add', 'alice'])
-  const all = { user: 'alice', expiring: true, expired: true, created: true, revoked: true, rotated: true }
-  t.strictSame(await cli.json('user', 'notices', 'alice'), { ...all, 'new-address': true })
+  const ofTokens = ['expiring', 'expired', 'created', 'revoked', 'rotated', 'new-address']
+  const ofAccounts = ['password-changed', 'two-factor-enabled', 'two-factor-disabled', 'recovery-codes-renewed']
+  const all = Object.fromEntries([...ofTokens, ...ofAccounts].map((kind) => [kind, true]))
+  t.strictSame(await cli.json('user', 'notices', 'alice'), { user: 'alice', ...all })
   t.match(await cli.json('user', 'notices', 'alice', '--off', 'created,new-address'), {
     created: false,
     'new-address': false,
