@@ -49,7 +49,7 @@ t.test('a database from before knows what its trail tells', async (t) => {
   await before.audit.record([used(token.id, 1, 'git.fetch', 'a'), used(token.id, 2, 'git.pushed', 'a')])
   await before.close()
   const database = new Database(join(folder, 'gitgate.sqlite3'))
-  database.exec('DROP TRIGGER audit_events_token_use; DROP TABLE token_uses')
+  database.exec('DROP TRIGGER audit_events_token_use; DROP TABLE token_uses; DROP INDEX audit_events_refused')
   database.pragma('user_version = 4')
   database.close()
   const store = openStore(folder, undefined)
