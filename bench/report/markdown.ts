@@ -39,7 +39,7 @@ function verdictTable(verdicts: readonly Verdict[]): string[] {
   const notes = verdicts.flatMap((verdict) => {
     const { target, claim, note, why } = verdict
     const said = [note, isReached(verdict) === false ? why : undefined].filter((text) => text !== undefined)
-    return said.length === 0 ? [] : [`- Target ${target}, ${claim}: ${said.join('. ')}.`]
+    return said.length === 0 ? [] : [`- Target ${target}, ${claim}: ${said.join('; ')}.`]
   })
   return [
     '| target | what | wanted | min | median | max | rounds | reached |',

@@ -6,12 +6,12 @@ import { addCommand, requireAccount, withStore } from './context.js'
 
 type Options = { on?: string; off?: string; json?: true }
 
-/** `gitgate user notices`: what an account is told about its tokens. */
+/** `gitgate user notices`: what an account is told about. */
 export function addNoticesCommand(user: Command, context: CliContext): void {
   addCommand(
     user,
     'notices <name>',
-    'show what an account is told about its tokens, or turn kinds of notices off and on',
+    'show what an account is told about, or turn kinds of notices off and on',
     'gitgate user notices alice --off created,new-address',
   )
     .option('--off <kinds>', `do not tell of these: ${NOTICE_KINDS.join(', ')}`)

@@ -39,18 +39,18 @@ export async function serveOverEmbedded(
       return asked.tellsRefs ? now.fingerprint : keyOf('entry', [now.identity, now.configuration])
     }
     const basis = await basisIn(state)
+    const isSame = async (): Promise<boolean> => {
+      const now = await freshness.state(repository)
+      if (now?.fingerprint === state.fingerprint) return true
+      // A push to other refs, during a pack that takes its time, makes no difference to it.
+      return now !== undefined && (await basisIn(now)) === basis
+    }
     const shared: Shared = {
       key: keyOf('entry', [basis, asked.key]),
       request,
       body,
       requester: undefined,
-      mayKeep: asked.kind !== 'fetch' || !asked.isFleeting,
-      isSame: async () => {
-        const now = await freshness.state(repository)
-        if (now?.fingerprint === state.fingerprint) return true
-        // A push to other refs, during a pack that takes its time, makes no difference to it.
-        return now !== undefined && (await basisIn(now)) === basis
-      },
+      keepIf: asked.kind === 'fetch' && asked.isFleeting ? undefined : isSame,
       shape: asked.kind === 'fetch' ? asked.shape : asked.kind,
     }
     return await serveShared(backend, shelf, shared, exchange)

@@ -58,12 +58,11 @@ export async function serveOverUpstream(
   const key = keyOf('entry', [repository, scope, asked.dependsOn.tags ? seen.tags : '', asked.key])
   const shared = {
     key,
-    // Of the objects that it was shown the account may have packs for as long as it is shown them.
-    isSame: () => Promise.resolve(true),
     request,
     body,
     requester: exchange.requester,
-    mayKeep: !asked.isFleeting,
+    // Of the objects that it was shown the account may have packs for as long as it is shown them.
+    keepIf: asked.isFleeting ? undefined : () => Promise.resolve(true),
     shape: asked.shape,
   }
   return await serveShared(backend, shelf, shared, exchange)
@@ -96,14 +95,10 @@ async function list(
   const { sharedAs, end } = part
   try {
     if (sharedAs === undefined) return await alone()
-    const once: Backend = {
-      ...watching,
-      // Those that read it slowly keep nobody from asking again.
-      serve: async (...run) => await watching.serve(...run).finally(end),
-    }
-    const isSame = (): Promise<boolean> => Promise.resolve(false)
-    const shared = { key: sharedAs, request, body, requester: exchange.requester, mayKeep: false, isSame, shape }
-    return await serveShared(once, shelf, shared, exchange)
+    // It ends with the server's answer: those that read it slowly keep nobody from asking again.
+    const ending: Backend = { ...watching, serve: async (...run) => await watching.serve(...run).finally(end) }
+    const shared = { key: sharedAs, request, body, requester: exchange.requester, keepIf: undefined, shape }
+    return await serveShared(ending, shelf, shared, exchange)
   } finally {
     end()
   }

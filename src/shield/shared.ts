@@ -14,10 +14,8 @@ export type Shared = {
   readonly body: Buffer
   /** Who is told to the backend as asking: where answers are shared between accounts, nobody. */
   readonly requester: Exchange['requester']
-  /** Whether the answer may be kept once it is whole. */
-  readonly mayKeep: boolean
-  /** Whether what the answer depends on is as it was when the request came. */
-  readonly isSame: () => Promise<boolean>
+  /** Whether what the answer depends on is as it was when the request came, so that it may be kept; `undefined`: it may never. */
+  readonly keepIf: (() => Promise<boolean>) | undefined
   /** How its answer is built when it is whole. */
   readonly shape: AnswerShape
 }
@@ -93,12 +91,12 @@ async function record(
   const isPlain = heads.every((head) => head?.contentEncoding === undefined)
   const isDone =
     outcome.kind === 'answered' && outcome.failure === undefined && isPlain && tracker.wholeness === 'whole'
-  const mayKeep = isDone && shared.mayKeep
+  const keepIf = isDone ? shared.keepIf : undefined
   // Before its readers are let go: nobody else is to find it.
-  if (!mayKeep) shelf.drop(shared.key, recording)
+  if (keepIf === undefined) shelf.drop(shared.key, recording)
   await recording.finish(outcome)
-  if (!mayKeep) return
-  if (await shared.isSame()) shelf.keep(shared.key, recording)
+  if (keepIf === undefined) return
+  if (await keepIf()) shelf.keep(shared.key, recording)
   else shelf.drop(shared.key, recording)
 }
 
