@@ -18,7 +18,6 @@ const WORD = 16
 const PREFIX = 'gitgate-'
 // A socket's path has 107 bytes at most; six letters and the socket's own name come behind this.
 const LONGEST_PREFIX = 90
-const SAYS_WITHIN = 5_000
 
 /**
  * A Unix socket on which each connection says by a random word which one it is. Its folder is open to our user alone, and who does
@@ -67,12 +66,11 @@ export class GreetedSockets {
   #greet(socket: Socket): void {
     // What becomes of it shows by its end.
     socket.on('error', () => undefined)
-    const timer = setTimeout(() => socket.destroy(), SAYS_WITHIN)
+    // One that says nothing is kept: by the clock, a machine that slept would take one that has spoken for it.
     const read = (): void => {
       const bytes = socket.read(WORD) as Buffer | null
       // It has ended, or there is less of it yet.
       if (bytes?.length !== WORD) return
-      clearTimeout(timer)
       socket.off('readable', read)
       const word = bytes.toString('base64')
       const take = this.#expected.get(word)
@@ -81,6 +79,5 @@ export class GreetedSockets {
       else take(socket)
     }
     socket.on('readable', read)
-    socket.once('close', () => clearTimeout(timer))
   }
 }

@@ -15,6 +15,7 @@ import { GitClient } from './git-client.js'
 import { GitgateCli } from './gitgate-process.js'
 import { requireProgram } from './programs.js'
 import { createWorld } from './world.js'
+import { temporaryFolder } from './temporary-folder.js'
 
 for (const kind of [embedded, nginx]) {
   t.test(`budgets: ${kind.name}`, { skip: requireProgram(...kind.programs) }, async (t) => {
@@ -149,7 +150,7 @@ t.test('of a compressed push the bytes are counted that it unpacks to, and never
 })
 
 t.test('gitgate credential gives git a token for each operation', async (t) => {
-  const cli = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(temporaryFolder(t))
   await cli.ask(['user', 'add', 'alice'])
   const parent = await cli.ask([
     'token',

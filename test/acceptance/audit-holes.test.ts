@@ -12,6 +12,7 @@ import { GitClient } from './git-client.js'
 import { GitgateCli } from './gitgate-process.js'
 import { http } from './http-client.js'
 import { within } from './transfers.js'
+import { temporaryFolder } from './temporary-folder.js'
 
 type Row = {
   id: number
@@ -24,7 +25,7 @@ type Row = {
 
 /** A gate in its own process with a repository, a token, and a clone that is a commit ahead. */
 async function served(t: Test, env: Readonly<Record<string, string>> = {}) {
-  const cli = new GitgateCli(t.testdir(), env)
+  const cli = new GitgateCli(temporaryFolder(t), env)
   await cli.ask(['user', 'add', 'alice'])
   await cli.ask(['repo', 'create', 'alice/app'])
   const secret = await cli.ask(['token', 'create', 'alice', '--name', 'ci', '--scopes', 'write_repository'])
@@ -133,7 +134,7 @@ t.test('a push that can not be recorded is refused in git’s own output, and le
 t.test(
   'the trail is told to a file as it happens, whoever writes it, and after a stop goes on where it was',
   async (t) => {
-    const folder = t.testdir()
+    const folder = temporaryFolder(t)
     const file = join(folder, 'audit.jsonl')
     const cli = new GitgateCli(folder, { GITGATE_AUDIT_LOG: file })
     await cli.ask(['user', 'add', 'early'])
@@ -166,7 +167,7 @@ t.test('the trail is told to syslog, by UDP and by TCP, and waits while nobody l
   await new Promise<void>((resolve) => udp.bind(0, '127.0.0.1', resolve))
   let datagrams = ''
   udp.on('message', (message) => (datagrams += `${message.toString()}\n`))
-  const cli = new GitgateCli(t.testdir(), { GITGATE_AUDIT_LOG: `syslog://127.0.0.1:${udp.address().port}` })
+  const cli = new GitgateCli(temporaryFolder(t), { GITGATE_AUDIT_LOG: `syslog://127.0.0.1:${udp.address().port}` })
   const gate = await cli.serve(t)
   await cli.ask(['user', 'add', 'alice'])
   await within(10_000, () => datagrams.includes('user:alice'))

@@ -12,6 +12,7 @@ import { requireProgram } from './programs.js'
 import { largeCommit } from './transfers.js'
 import type { World } from './world.js'
 import { createWorld } from './world.js'
+import { temporaryFolder } from './temporary-folder.js'
 
 // gitgate behind the proxies of docs/deploy/front, configured as they ship: TLS, streaming, no limits, the right address.
 
@@ -73,7 +74,7 @@ const fronts: Readonly<Record<string, Front>> = {
 for (const [name, front] of Object.entries(fronts)) {
   t.test(`behind ${name}`, { skip: requireProgram(...front.programs) }, async (t) => {
     t.setTimeout(120_000)
-    const certificates = makeCertificates(t.testdir())
+    const certificates = makeCertificates(temporaryFolder(t))
     const world = await createWorld(t, { trustedProxies: '127.0.0.1', publicUrl: 'https://git.example.com' })
     const port = await front.start(t, world, certificates)
     const password = await world.token('alice', 'write_repository')

@@ -17,6 +17,7 @@ import {
   within,
 } from './transfers.js'
 import { createWorld } from './world.js'
+import { temporaryFolder } from './temporary-folder.js'
 
 // A dying client, gate or git leaves no hang, no half push, and no process behind: the embedded server.
 
@@ -67,7 +68,7 @@ async function startGate(t: Parameters<GitgateCli['serve']>[0], folder: string, 
 }
 
 t.test('SIGTERM: no new requests, running transfers finish, status 0', async (t) => {
-  const { git, gate, large, password, remote, disk } = await startGate(t, t.testdir(), 20)
+  const { git, gate, large, password, remote, disk } = await startGate(t, temporaryFolder(t), 20)
   await git.run(['push', '-q', remote(gate), 'main'], { cwd: large.folder })
   const { answer } = await beginFetch({ url: gate.url, path: 'alice/app', password }, large.oid)
   await once(answer, 'readable')
@@ -82,7 +83,7 @@ t.test('SIGTERM: no new requests, running transfers finish, status 0', async (t)
 })
 
 t.test('SIGTERM: a transfer that does not end is cut after the configured time', async (t) => {
-  const { git, gate, large, password, remote, disk } = await startGate(t, t.testdir(), 20, {
+  const { git, gate, large, password, remote, disk } = await startGate(t, temporaryFolder(t), 20, {
     GITGATE_SHUTDOWN_TIMEOUT: '1',
   })
   await git.run(['push', '-q', remote(gate), 'main'], { cwd: large.folder })
@@ -98,7 +99,7 @@ t.test('SIGTERM: a transfer that does not end is cut after the configured time',
 t.test(
   'kill -9 in mid-push: the store is sound, the ref is where it was, nothing is left after the next start',
   async (t) => {
-    const { cli, git, gate, large, password, remote, disk } = await startGate(t, t.testdir(), 20)
+    const { cli, git, gate, large, password, remote, disk } = await startGate(t, temporaryFolder(t), 20)
     const before = await git.commit(large.folder, 'small.txt', 'small\n')
     await git.run(['push', '-q', remote(gate), 'main'], { cwd: large.folder })
     for (const withGit of [false, true]) {

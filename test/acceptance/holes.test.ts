@@ -11,6 +11,7 @@ import { GitgateCli } from './gitgate-process.js'
 import { basic, http, raw } from './http-client.js'
 import { SLACK, within } from './transfers.js'
 import { createWorld } from './world.js'
+import { temporaryFolder } from './temporary-folder.js'
 
 // Holes that were found by trying to break the gate, each with the attack.
 
@@ -19,7 +20,7 @@ const PULL = '/alice/app.git/info/refs?service=git-upload-pack'
 // Attack: another program opens and closes the database. A gate that holds no lock on it (closing any descriptor of a file
 // drops them all) then loses its log of changes, and sees no revocation any more.
 t.test('the gate keeps its lock on the database', async (t) => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const stores = [openStore(folder, undefined), openStore(folder, undefined)]
   t.teardown(async () => {
     for (const store of stores) await store.close()
@@ -35,7 +36,7 @@ t.test('the gate keeps its lock on the database', async (t) => {
 
 // Attack: a restore replaces the database under a running gate, which would go on with the old file.
 t.test('a database that was replaced is noticed', async (t) => {
-  const cli = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(temporaryFolder(t))
   await cli.ask(['user', 'add', 'alice'])
   const gate = await cli.serve(t)
   const data = join(cli.folder, 'data')
@@ -51,7 +52,7 @@ t.test('a database that was replaced is noticed', async (t) => {
 
 // Attack: a program that holds the database's write lock would hold up every answer.
 t.test('a held write lock holds up nobody', async (t) => {
-  const cli = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(temporaryFolder(t))
   await cli.ask(['user', 'add', 'alice'])
   const token = await cli.ask(['token', 'create', 'alice', '--name', 'n', '--scopes', 'api'])
   const gate = await cli.serve(t)
@@ -76,7 +77,7 @@ t.test('a held write lock holds up nobody', async (t) => {
 
 // Attack: the disk of the log is full. The gate used to die, or to hang for ever at its end.
 t.test('a log that can not be written ends nothing', async (t) => {
-  const cli = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(temporaryFolder(t))
   await cli.ask(['user', 'add', 'alice'])
   const program = join(import.meta.dirname, '..', '..', '..', 'bin', 'gitgate.js')
   const full = openSync('/dev/full', 'w')
@@ -97,7 +98,7 @@ t.test('a log that can not be written ends nothing', async (t) => {
 
 // Attack: SIGTERM while somebody is connected and says nothing, or half a request line.
 t.test('silent connections do not hold up the end', async (t) => {
-  const cli = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(temporaryFolder(t))
   const gate = await cli.serve(t)
   const { port } = new URL(gate.url)
   for (const bytes of ['', 'GET /a']) {
@@ -187,7 +188,7 @@ t.test('old histories with harmless faults can be pushed', async (t) => {
 })
 
 t.test('a backup is whole while the gate runs, and for its owner alone', async (t) => {
-  const cli = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(temporaryFolder(t))
   await cli.ask(['user', 'add', 'alice'])
   await cli.serve(t)
   await cli.ask(['user', 'add', 'bob'])
@@ -201,7 +202,7 @@ t.test('a backup is whole while the gate runs, and for its owner alone', async (
 })
 
 t.test('a key that is lost is not silently replaced', async (t) => {
-  const cli = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(temporaryFolder(t))
   await cli.ask(['user', 'add', 'alice'])
   await cli.ask(['user', '2fa', 'enable', 'alice'])
   t.match((await cli.run(['user', '2fa', 'enable', 'alice'])).stdout, /^$/, 'nothing is shown that would not count')

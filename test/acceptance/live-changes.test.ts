@@ -4,6 +4,7 @@ import t from 'tap'
 import { SLACK } from './transfers.js'
 import { GitgateCli } from './gitgate-process.js'
 import { http } from './http-client.js'
+import { temporaryFolder } from './temporary-folder.js'
 
 // What the command line changes is in force on a running gate's next request, not after a while.
 
@@ -11,7 +12,7 @@ const PUSH = '/team/app.git/info/refs?service=git-receive-pack'
 const PULL = '/team/app.git/info/refs?service=git-upload-pack'
 
 t.test('revocation, blocks, grants, passwords, two-factor and settings', async (t) => {
-  const cli = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(temporaryFolder(t))
   await cli.ask(['user', 'add', 'alice', '--password-stdin'], 'correct horse battery')
   await cli.ask(['repo', 'create', 'team/app'])
   const first = await cli.ask(['token', 'create', 'alice', '--name', 'first', '--scopes', 'write_repository'])
@@ -55,7 +56,7 @@ t.test('revocation, blocks, grants, passwords, two-factor and settings', async (
 })
 
 t.test('the last use is seen by the command line within a second', async (t) => {
-  const cli = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(temporaryFolder(t))
   await cli.ask(['user', 'add', 'alice'])
   const token = await cli.ask(['token', 'create', 'alice', '--name', 'n', '--scopes', 'api'])
   const gate = await cli.serve(t)
@@ -72,7 +73,7 @@ t.test(
   'a data folder of another user is refused',
   { skip: process.getuid?.() === 0 ? false : 'needs root' },
   async (t) => {
-    const folder = t.testdir()
+    const folder = temporaryFolder(t)
     mkdirSync(join(folder, 'data'))
     writeFileSync(join(folder, 'data', 'gitgate.sqlite3'), '')
     chownSync(join(folder, 'data'), 12345, 12345)

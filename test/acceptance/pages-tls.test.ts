@@ -7,6 +7,7 @@ import { NO_BROWSER, signIn, startBrowser, visit } from '../pages/browser.js'
 import { GitgateCli } from './gitgate-process.js'
 import { requireProgram } from './programs.js'
 import { createWorld } from './world.js'
+import { temporaryFolder } from './temporary-folder.js'
 
 const PASSWORD = 'correct horse battery'
 const STRICT = 'max-age=15552000'
@@ -23,7 +24,7 @@ t.test(
   'signing in over TLS: the cookie is of this host alone, and the browser is told to stay with HTTPS',
   { skip: NO_BROWSER || requireProgram('openssl') },
   async (t) => {
-    const folder = t.testdir()
+    const folder = temporaryFolder(t)
     const cli = new GitgateCli(folder)
     await cli.ask(['user', 'add', 'alice', '--password-stdin'], PASSWORD)
     const gate = await cli.serve(t, ['serve', '--port', '0', ...selfSigned(folder)])

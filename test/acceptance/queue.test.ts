@@ -5,6 +5,7 @@ import t from 'tap'
 import { GitClient } from './git-client.js'
 import { GitgateCli } from './gitgate-process.js'
 import { largeCommit } from './transfers.js'
+import { temporaryFolder } from './temporary-folder.js'
 
 /** How many processes of upload-pack serve a repository. */
 function runsOn(disk: string): number {
@@ -20,7 +21,7 @@ function runsOn(disk: string): number {
 
 t.test('clones wait for their turn, and none of them fails', async (t) => {
   t.setTimeout(120_000)
-  const cli = new GitgateCli(t.testdir(), { GITGATE_GIT_RUNS: '2', GITGATE_GIT_WAITING: '20' })
+  const cli = new GitgateCli(temporaryFolder(t), { GITGATE_GIT_RUNS: '2', GITGATE_GIT_WAITING: '20' })
   await cli.ask(['user', 'add', 'alice'])
   await cli.ask(['user', 'add', 'bob'])
   await cli.ask(['access', 'grant', 'bob', 'read', 'alice/**'])
@@ -46,7 +47,7 @@ t.test('clones wait for their turn, and none of them fails', async (t) => {
 })
 
 t.test('who finds no room to wait is told so, and to try again', async (t) => {
-  const cli = new GitgateCli(t.testdir(), { GITGATE_GIT_RUNS: '1', GITGATE_GIT_WAITING: '0' })
+  const cli = new GitgateCli(temporaryFolder(t), { GITGATE_GIT_RUNS: '1', GITGATE_GIT_WAITING: '0' })
   await cli.ask(['user', 'add', 'alice'])
   await cli.ask(['repo', 'create', 'alice/app'])
   const secret = await cli.ask(['token', 'create', 'alice', '--name', 'ci', '--scopes', 'write_repository'])

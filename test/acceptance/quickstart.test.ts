@@ -6,9 +6,10 @@ import t from 'tap'
 import { GitClient } from './git-client.js'
 import { GitgateCli } from './gitgate-process.js'
 import { http } from './http-client.js'
+import { temporaryFolder } from './temporary-folder.js'
 
 t.test('the first run prints one line that clones, and the clone can push', async (t) => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const cli = new GitgateCli(folder)
   const gate = await cli.serve(t, ['quickstart', '--port', '0'])
   const line = /^git clone (\S+)$/m.exec(gate.said.stdout)
@@ -79,7 +80,7 @@ t.test('the first run prints one line that clones, and the clone can push', asyn
 })
 
 t.test('a first run whose port is taken makes nothing that is lost', async (t) => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const cli = new GitgateCli(folder)
   const taken = createServer().listen(0, '127.0.0.1')
   await new Promise((done) => taken.on('listening', done))
@@ -139,7 +140,7 @@ t.test('bad surroundings: one line each, no stack, status 1', async (t) => {
     ['an address that is not ours', () => ['serve', '--host', '192.0.2.1', '--port', '0'], /can't be listened on/],
   ]
   for (const [name, prepare, expected] of cases) {
-    const folder = t.testdir()
+    const folder = temporaryFolder(t)
     const { status, stdout, stderr } = await new GitgateCli(folder).run(prepare(folder))
     t.equal(status, 1, name)
     t.equal(stdout, '', name)
@@ -147,6 +148,9 @@ t.test('bad surroundings: one line each, no stack, status 1', async (t) => {
     t.equal(stderr.trim().split('\n').length, 1, name)
     t.notMatch(stderr, /\n\s+at /, name)
   }
-  const unknown = await new GitgateCli(t.testdir(), { GITGATE_DATABASE_URL: 'postgres://x' }).run(['user', 'list'])
+  const unknown = await new GitgateCli(temporaryFolder(t), { GITGATE_DATABASE_URL: 'postgres://x' }).run([
+    'user',
+    'list',
+  ])
   t.match(unknown.stderr, /GITGATE_DATABASE_URL is not known to this version/)
 })

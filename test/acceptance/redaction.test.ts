@@ -2,11 +2,12 @@ import t from 'tap'
 import { GitClient } from './git-client.js'
 import { GitgateCli } from './gitgate-process.js'
 import { basic, http, raw } from './http-client.js'
+import { temporaryFolder } from './temporary-folder.js'
 
 // The log of a gate must not hold what it was given, wherever a client puts it: raw, in base64, percent-encoded.
 
 t.test('no secret and no digest appears in what the process writes', async (t) => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const cli = new GitgateCli(folder, { GITGATE_LOG_LEVEL: 'trace' })
   await cli.ask(['user', 'add', 'alice', '--password-stdin'], 'päss:wörd & more%20\n')
   const token = await cli.ask(['token', 'create', 'alice', '--name', 'n', '--scopes', 'write_repository'])

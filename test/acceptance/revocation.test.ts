@@ -10,6 +10,7 @@ import { requireProgram } from './programs.js'
 import { beginFetch, beginPush, largeCommit, leftoversIn, processesIn, SLACK, within } from './transfers.js'
 import type { World } from './world.js'
 import { createWorld } from './world.js'
+import { temporaryFolder } from './temporary-folder.js'
 
 // Who is let in no longer is cut off in the middle, within two seconds, whoever else's process revoked it.
 
@@ -157,7 +158,7 @@ t.test('before nginx', { skip: requireProgram(...nginx.programs) }, async (t) =>
 })
 
 t.test('over HTTPS', { skip: requireProgram('openssl') }, async (t) => {
-  const { cert, key } = makeCertificates(t.testdir())
+  const { cert, key } = makeCertificates(temporaryFolder(t))
   const world = await createWorld(t, { tlsCert: cert, tlsKey: key })
   const large = await largeCommit(world.git, 'large', 30)
   const { token, secret } = await world.issue('alice', ['write_repository'])

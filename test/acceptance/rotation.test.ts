@@ -7,11 +7,12 @@ import { GitgateCli } from './gitgate-process.js'
 import { http } from './http-client.js'
 import { within } from './transfers.js'
 import { createWorld } from './world.js'
+import { temporaryFolder } from './temporary-folder.js'
 
 const SELF = '/api/v4/personal_access_tokens/self'
 
 t.test('rotate --grace keeps the old secret alive beside the new one, and says who uses it', async (t) => {
-  const cli = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(temporaryFolder(t))
   await cli.ask(['user', 'add', 'alice'])
   const old = await cli.ask(['token', 'create', 'alice', '--name', 'ci', '--scopes', 'api'])
   const gate = await cli.serve(t)
@@ -42,7 +43,7 @@ t.test('when the time is over, the old secret is', async (t) => {
 })
 
 t.test('a lifetime limit lists whom it ends beforehand, and ends them hours later', async (t) => {
-  const cli = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(temporaryFolder(t))
   await cli.ask(['user', 'add', 'alice'])
   const token = (...flags: string[]) =>
     cli.ask(['token', 'create', 'alice', '--name', 'ci', '--scopes', 'api', ...flags])
@@ -74,7 +75,7 @@ t.test('a lifetime limit lists whom it ends beforehand, and ends them hours late
 })
 
 t.test('an impersonation token made on the command line works, until impersonation is off', async (t) => {
-  const cli = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(temporaryFolder(t))
   await cli.ask(['user', 'add', 'alice'])
   const flags = ['--name', 'support', '--scopes', 'api', '--impersonation']
   const secret = await cli.ask(['token', 'create', 'alice', ...flags])

@@ -7,6 +7,7 @@ import type { GateProcess } from './gitgate-process.js'
 import { GitgateCli } from './gitgate-process.js'
 import { cacheFiles, cloneWhole } from './shielded-world.js'
 import { largeCommit, SLACK, within } from './transfers.js'
+import { temporaryFolder } from './temporary-folder.js'
 
 type Report = Readonly<Record<string, number>> & { readonly pid: number; readonly at: string }
 
@@ -33,7 +34,7 @@ async function served(folder: string) {
 }
 
 t.test('stats tell what each gate keeps, and clear empties them all', async (t) => {
-  const { cli, clone, stats, told, data } = await served(t.testdir())
+  const { cli, clone, stats, told, data } = await served(temporaryFolder(t))
   t.strictSame(await stats(), [])
   t.match(await cli.run(['shield', 'stats']), { status: 0, stderr: /No gate with a cache runs/ })
   t.strictSame(await cli.json('shield', 'clear'), { gates: 0 })
@@ -58,7 +59,7 @@ t.test('stats tell what each gate keeps, and clear empties them all', async (t) 
 })
 
 t.test('serve --no-shield answers nothing from a cache, and so does GITGATE_SHIELD=off', async (t) => {
-  const { cli, clone, stats, data } = await served(t.testdir())
+  const { cli, clone, stats, data } = await served(temporaryFolder(t))
   const without = await cli.serve(t, ['serve', '--port', '0', '--no-shield'])
   for (let time = 0; time < 2; time += 1) await clone(without)
   t.notMatch(without.said.stderr + without.said.stdout, /"cache":/)

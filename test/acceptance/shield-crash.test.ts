@@ -7,6 +7,7 @@ import type { GateProcess } from './gitgate-process.js'
 import { GitgateCli } from './gitgate-process.js'
 import { beginClone, cacheFiles, cloneWhole, heldGit } from './shielded-world.js'
 import { largeCommit, processesIn, within } from './transfers.js'
+import { temporaryFolder } from './temporary-folder.js'
 
 async function served(folder: string, mebibytes: number, env: Readonly<Record<string, string>> = {}) {
   const cli = new GitgateCli(folder, env)
@@ -23,7 +24,7 @@ async function served(folder: string, mebibytes: number, env: Readonly<Record<st
 
 t.test('kill -9 while clones run: they break, and the next gate begins with nothing', async (t) => {
   const held = heldGit(t)
-  const { cli, git, work, disk, remote, data } = await served(t.testdir(), 10, { GITGATE_GIT: held.path })
+  const { cli, git, work, disk, remote, data } = await served(temporaryFolder(t), 10, { GITGATE_GIT: held.path })
   const gate = await cli.serve(t)
   await cloneWhole(git, remote(gate), '--depth', '1')
   held.hold()
@@ -52,7 +53,7 @@ t.test('kill -9 while clones run: they break, and the next gate begins with noth
 t.test(
   'two gates on one data folder do not touch each other’s files, and each sees what is pushed to the other',
   async (t) => {
-    const { cli, git, work, remote, data } = await served(t.testdir(), 3)
+    const { cli, git, work, remote, data } = await served(temporaryFolder(t), 3)
     const first = await cli.serve(t)
     await cloneWhole(git, remote(first), '--bare')
     const second = await cli.serve(t)
@@ -76,7 +77,7 @@ t.test(
 )
 
 t.test('what is no gate’s stays in the folder', async (t) => {
-  const { cli, data } = await served(t.testdir(), 1)
+  const { cli, data } = await served(temporaryFolder(t), 1)
   const gate = await cli.serve(t)
   const other = join(data, 'cache', 'not-a-gate')
   writeFileSync(other, '')

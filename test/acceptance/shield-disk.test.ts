@@ -17,6 +17,7 @@ import {
   WHOLE,
 } from './shielded-world.js'
 import { largeCommit, within } from './transfers.js'
+import { temporaryFolder } from './temporary-folder.js'
 
 const PROGRAM = join(import.meta.dirname, '..', '..', '..', 'bin', 'gitgate.js')
 
@@ -32,7 +33,7 @@ async function gateWithLimit(t: Test, cli: GitgateCli, limit: number) {
 }
 
 t.test('on a full disk clones go on whole, alone and shared, and later ones as without a cache', async (t) => {
-  const cli = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(temporaryFolder(t))
   await cli.ask(['user', 'add', 'alice'])
   await cli.ask(['repo', 'create', 'alice/app'])
   const secret = await cli.ask(['token', 'create', 'alice', '--name', 'ci', '--scopes', 'write_repository'])

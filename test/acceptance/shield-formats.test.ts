@@ -11,6 +11,7 @@ import { nginx } from '../backends/nginx.js'
 import type { BackendKind } from '../backends/backend.js'
 import { requireProgram } from './programs.js'
 import { cacheUses, cloneWhole, shieldedWorld, uncached } from './shielded-world.js'
+import { temporaryFolder } from './temporary-folder.js'
 
 /** Ten commits on two branches with tags, a day apart. */
 async function history(t: Test, kind?: BackendKind) {
@@ -159,7 +160,7 @@ t.test('isomorphic-git clones, cold and warm, beside git', async (t) => {
   const onAuth = () => ({ username: 'alice', password })
   for (const options of [{}, { depth: 2 }, { singleBranch: true }]) {
     for (let time = 0; time < 2; time += 1) {
-      const dir = t.testdir()
+      const dir = temporaryFolder(t)
       await git.clone({ fs, http, dir, url: world.remote('team/app'), onAuth, ...options })
       t.equal(await git.resolveRef({ fs, dir, ref: 'HEAD' }), await head(await cloneWhole(world.git, remote, '-q')))
       await world.git.run(['fsck', '--full', '--strict'], { cwd: dir })

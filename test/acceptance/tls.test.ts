@@ -4,9 +4,10 @@ import { makeCertificates } from './certificates.js'
 import { GitClient } from './git-client.js'
 import { GitgateCli } from './gitgate-process.js'
 import { requireProgram } from './programs.js'
+import { temporaryFolder } from './temporary-folder.js'
 
 t.test('clone and push over HTTPS, with a certificate of an own CA', { skip: requireProgram('openssl') }, async (t) => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const cli = new GitgateCli(folder)
   const { ca, cert, key } = makeCertificates(folder)
   await cli.ask(['user', 'add', 'alice'])
@@ -34,7 +35,7 @@ t.test(
   'files that are no certificate, or no key of it, are refused in one line',
   { skip: requireProgram('openssl') },
   async (t) => {
-    const folder = t.testdir()
+    const folder = temporaryFolder(t)
     const cli = new GitgateCli(folder)
     const { ca, cert, key } = makeCertificates(folder)
     const other = join(folder, 'ca.key')

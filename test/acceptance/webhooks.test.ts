@@ -11,6 +11,7 @@ import { newToken } from '../store/new-token.js'
 import { GitgateCli } from './gitgate-process.js'
 import { advanceTo, advanceToNoon, createNoticedWorld, midnightIn, until, whileItLooks } from './noticed-world.js'
 import { createWorld } from './world.js'
+import { temporaryFolder } from './temporary-folder.js'
 
 type Post = { readonly headers: IncomingHttpHeaders; readonly body: string; readonly path: string }
 
@@ -106,7 +107,7 @@ t.test('what a webhook does not accept is posted again, later each time; a redir
 
 t.test('administrators set webhooks on the command line', async (t) => {
   const { url, posts, statuses } = await startReceiver(t)
-  const cli = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(temporaryFolder(t))
   await cli.ask(['user', 'add', 'bot'])
   const secret = await cli.ask(['webhook', 'add', url, '--user', 'bot'])
   t.match(secret, /^[\w-]{43}$/)

@@ -4,11 +4,12 @@ import { join } from 'node:path'
 import t from 'tap'
 import { GitgateCli } from '../acceptance/gitgate-process.js'
 import { expectMistakes } from './mistakes.js'
+import { temporaryFolder } from '../acceptance/temporary-folder.js'
 
 // The contract of the command line (docs/cli.md), by running it as a process: access, repositories, settings, help.
 
 t.test('grants and repositories', async (t) => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const cli = new GitgateCli(folder)
   await cli.ask(['user', 'add', 'alice'])
   t.match(await cli.json('access', 'grant', 'Alice', 'write', 'team/**'), {
@@ -60,7 +61,7 @@ t.test('grants and repositories', async (t) => {
 })
 
 t.test('settings', async (t) => {
-  const cli = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(temporaryFolder(t))
   t.match(await cli.json('settings', 'list'), {
     enforce_pat_expiration: true,
     max_personal_access_token_lifetime: null,
@@ -82,7 +83,7 @@ t.test('settings', async (t) => {
 })
 
 t.test('help, version, and mistakes on the command line', async (t) => {
-  const cli = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(temporaryFolder(t))
   t.match(await cli.ask(['--version']), /^\d+\.\d+\.\d+$/)
   t.match(await cli.ask(['--help']), /quickstart.*serve.*user.*token.*access.*repo.*settings/s)
   for (const command of [

@@ -2,11 +2,12 @@ import { generateSync } from 'otplib'
 import t from 'tap'
 import { GitgateCli } from '../acceptance/gitgate-process.js'
 import { expectMistakes } from './mistakes.js'
+import { temporaryFolder } from '../acceptance/temporary-folder.js'
 
 // The contract of the command line (docs/cli.md), by running it as a process: accounts and tokens.
 
 t.test('users', async (t) => {
-  const cli = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(temporaryFolder(t))
   t.match((await cli.run(['user', 'list'])).stderr, /No accounts yet. Add one: gitgate user add NAME/)
   const added = await cli.run(
     ['user', 'add', 'alice', '--email', 'a@example.com', '--name', 'Alice A.', '--password-stdin'],
@@ -54,7 +55,7 @@ t.test('users', async (t) => {
 })
 
 t.test('two-factor', async (t) => {
-  const cli = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(temporaryFolder(t))
   await cli.ask(['user', 'add', 'alice'])
   t.equal(await cli.ask(['user', '2fa', 'status', 'alice']), 'off')
   const text = await cli.ask(['user', '2fa', 'enable', 'alice'])
@@ -82,7 +83,7 @@ t.test('two-factor', async (t) => {
 })
 
 t.test('tokens', async (t) => {
-  const cli = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(temporaryFolder(t))
   await cli.ask(['user', 'add', 'alice'])
   const created = (await cli.json(
     'token',
@@ -154,7 +155,7 @@ t.test('tokens', async (t) => {
 })
 
 t.test('policies bind new tokens', async (t) => {
-  const cli = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(temporaryFolder(t))
   await cli.ask(['user', 'add', 'alice'])
   const create = ['token', 'create', 'alice', '--name', 'n', '--scopes', 'api']
   await cli.ask(['settings', 'set', 'max_personal_access_token_lifetime', '30'])

@@ -8,11 +8,12 @@ import { GitClient } from '../acceptance/git-client.js'
 import { GitgateCli } from '../acceptance/gitgate-process.js'
 import { within } from '../acceptance/transfers.js'
 import { expectMistakes } from './mistakes.js'
+import { temporaryFolder } from '../acceptance/temporary-folder.js'
 
 // The contract of the command line (docs/cli.md), by running it as a process: the audit trail.
 
 t.test('what commands change is in the trail, with who ran them', async (t) => {
-  const cli = new GitgateCli(t.testdir(), { SUDO_USER: 'carol' })
+  const cli = new GitgateCli(temporaryFolder(t), { SUDO_USER: 'carol' })
   t.match((await cli.run(['audit', 'list'])).stderr, /^No rows\./)
   t.equal(await cli.ask(['audit', 'verify']), 'The trail is empty.')
   await cli.ask(['user', 'add', 'alice'])
@@ -49,7 +50,7 @@ t.test('what commands change is in the trail, with who ran them', async (t) => {
 
 // The disk is full, or the database is held by another: what can't be noted must not be done to repositories either.
 t.test('a repository is made, renamed and deleted only where that can be noted', async (t) => {
-  const cli = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(temporaryFolder(t))
   await cli.ask(['repo', 'create', 'team/app'])
   const database = new SQLite(join(cli.folder, 'data', 'gitgate.sqlite3'))
   database.exec("CREATE TRIGGER full BEFORE INSERT ON audit_events BEGIN SELECT RAISE(ABORT, 'no room'); END")
@@ -70,7 +71,7 @@ t.test('a repository is made, renamed and deleted only where that can be noted',
 })
 
 t.test('a report knows tokens whose account is gone, and pushes whose end nobody saw', async (t) => {
-  const cli = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(temporaryFolder(t))
   await cli.ask(['user', 'add', 'alice'])
   await cli.ask(['token', 'create', 'alice', '--name', 'ci', '--scopes', 'write_repository'])
   const store = openStore(join(cli.folder, 'data'), undefined)
@@ -91,7 +92,7 @@ t.test('a report knows tokens whose account is gone, and pushes whose end nobody
 
 // Attack: somebody with a shell on the database wipes out their traces.
 t.test('verify names the row, with and without a head that was kept elsewhere', async (t) => {
-  const cli = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(temporaryFolder(t))
   for (const name of ['alice', 'bob', 'carol', 'dave']) await cli.ask(['user', 'add', name])
   const shell = (statement: string): void => {
     const database = new SQLite(join(cli.folder, 'data', 'gitgate.sqlite3'))
@@ -123,7 +124,7 @@ t.test('verify names the row, with and without a head that was kept elsewhere', 
 
 // Attack: the last row goes, and the signed head from before it comes back.
 t.test('an older head does not hide that rows are gone', async (t) => {
-  const cli = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(temporaryFolder(t))
   for (const name of ['alice', 'bob']) await cli.ask(['user', 'add', name])
   const database = new SQLite(join(cli.folder, 'data', 'gitgate.sqlite3'))
   const head = "SELECT value FROM instance_facts WHERE key = 'audit_head'"
@@ -136,7 +137,7 @@ t.test('an older head does not hide that rows are gone', async (t) => {
 })
 
 t.test('a key that is not the one of the database is refused, before anything is written under it', async (t) => {
-  const cli = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(temporaryFolder(t))
   await cli.ask(['user', 'add', 'alice'])
   const wrong = new GitgateCli(cli.folder, { GITGATE_KEY_FILE: join(cli.folder, 'other-key') })
   const refused = await wrong.run(['user', 'add', 'bob'])
@@ -146,7 +147,7 @@ t.test('a key that is not the one of the database is refused, before anything is
 })
 
 t.test('rows that end with the last of them are named, too', async (t) => {
-  const cli = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(temporaryFolder(t))
   for (const name of ['alice', 'bob', 'carol', 'dave']) await cli.ask(['user', 'add', name])
   const head = await cli.ask(['audit', 'head'])
   const shell = (statement: string): void => {
@@ -163,7 +164,7 @@ t.test('rows that end with the last of them are named, too', async (t) => {
 })
 
 t.test('--follow shows what happens from now on, until it is stopped', async (t) => {
-  const cli = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(temporaryFolder(t))
   await cli.ask(['user', 'add', 'alice'])
   const program = join(import.meta.dirname, '..', '..', '..', 'bin', 'gitgate.js')
   const follower = spawn(
@@ -193,7 +194,7 @@ t.test('--follow shows what happens from now on, until it is stopped', async (t)
 })
 
 t.test('a report tells what a leaked token means, and inspect what could be better about it', async (t) => {
-  const cli = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(temporaryFolder(t))
   await cli.ask(['user', 'add', 'alice', '--admin'])
   for (let number = 1; number <= 4; number += 1) await cli.ask(['repo', 'create', `alice/app-${number}`])
   const secret = await cli.ask(['token', 'create', 'alice', '--name', 'ci', '--scopes', 'write_repository,api'])

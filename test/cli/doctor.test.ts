@@ -7,6 +7,7 @@ import { GitgateCli } from '../acceptance/gitgate-process.js'
 import { requireProgram } from '../acceptance/programs.js'
 import { freePort } from '../backends/backend.js'
 import { httpUpstream } from '../upstream/stand-in.js'
+import { temporaryFolder } from '../acceptance/temporary-folder.js'
 
 type Finding = { check: string; status: string; message: string; remedy: string | null }
 
@@ -20,7 +21,7 @@ async function consult(cli: GitgateCli, ...args: string[]) {
 }
 
 t.test('a gate that is well', async (t) => {
-  const cli = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(temporaryFolder(t))
   t.match(await consult(cli), { status: 0, by: { data: { status: 'warning', message: /is not there yet/ } } })
   await cli.ask(['user', 'add', 'alice'])
   await cli.ask(['repo', 'create', 'team/app'])
@@ -36,7 +37,7 @@ t.test('a gate that is well', async (t) => {
 })
 
 t.test('what is wrong with data, repositories and configuration', async (t) => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const cli = new GitgateCli(folder)
   await cli.ask(['user', 'add', 'alice'])
   chmodSync(join(folder, 'data', 'gitgate.sqlite3'), 0o644)
@@ -64,7 +65,7 @@ t.test('what is wrong with data, repositories and configuration', async (t) => {
 })
 
 t.test('a clock that was set back, and a certificate', { skip: requireProgram('openssl') }, async (t) => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const { cert, key } = makeCertificates(folder)
   const cli = new GitgateCli(folder, { GITGATE_TLS_CERT: cert, GITGATE_TLS_KEY: key })
   await cli.ask(['user', 'add', 'alice'])
@@ -80,7 +81,7 @@ t.test('a clock that was set back, and a certificate', { skip: requireProgram('o
 
 t.test('the server behind the gate, and who gets in past it', async (t) => {
   const cli = (url: string) =>
-    new GitgateCli(t.testdir(), { GITGATE_UPSTREAM: url, GITGATE_UPSTREAM_AUTHORIZATION: 'Basic c2VjcmV0' })
+    new GitgateCli(temporaryFolder(t), { GITGATE_UPSTREAM: url, GITGATE_UPSTREAM_AUTHORIZATION: 'Basic c2VjcmV0' })
   type Answer = (response: ServerResponse, credential: string | undefined) => void
   let answer: Answer = (response) => void response.writeHead(200).end()
   const upstream = await httpUpstream(t, (request, response) => answer(response, request.headers.authorization))

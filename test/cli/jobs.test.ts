@@ -2,12 +2,13 @@ import t from 'tap'
 import { GitgateCli } from '../acceptance/gitgate-process.js'
 import { MailServer } from '../acceptance/mail-server.js'
 import { expectMistakes } from './mistakes.js'
+import { temporaryFolder } from '../acceptance/temporary-folder.js'
 
 // The contract of the command line (docs/cli.md), by running it as a process: jobs, and what accounts are told.
 
 t.test('jobs run is done when the mail server has accepted the mails', async (t) => {
   const server = await MailServer.start(t)
-  const bare = new GitgateCli(t.testdir())
+  const bare = new GitgateCli(temporaryFolder(t))
   const cli = new GitgateCli(bare.folder, { GITGATE_SMTP_URL: server.url, GITGATE_MAIL_FROM: 'gate@example.com' })
   await cli.ask(['user', 'add', 'alice', '--email', 'alice@example.com'])
   await cli.ask(['user', 'notices', 'alice', '--off', 'created'])
@@ -38,7 +39,7 @@ t.test('jobs run is done when the mail server has accepted the mails', async (t)
 t.test('jobs run beside a gate that takes the mails first is done when they were accepted, too', async (t) => {
   const server = await MailServer.start(t)
   const env = { GITGATE_SMTP_URL: server.url, GITGATE_PUBLIC_URL: 'https://git.example.com' }
-  const cli = new GitgateCli(t.testdir(), env)
+  const cli = new GitgateCli(temporaryFolder(t), env)
   await cli.serve(t)
   await cli.ask(['user', 'add', 'alice', '--email', 'alice@example.com'])
   for (const name of ['a', 'b'])
@@ -49,7 +50,7 @@ t.test('jobs run beside a gate that takes the mails first is done when they were
 })
 
 t.test('jobs list shows when each runs, ran, and what came of it', async (t) => {
-  const cli = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(temporaryFolder(t))
   await cli.ask(['jobs', 'run', 'lifetime-revocation'])
   await cli.ask(['settings', 'set', 'audit_retention', '90'])
   await cli.ask(['jobs', 'run', 'audit-retention'])
@@ -69,7 +70,7 @@ t.test('jobs list shows when each runs, ran, and what came of it', async (t) => 
 })
 
 t.test('what an account is told is shown and turned off and on', async (t) => {
-  const cli = new GitgateCli(t.testdir())
+  const cli = new GitgateCli(temporaryFolder(t))
   await cli.ask(['user', 'add', 'alice'])
   const ofTokens = ['expiring', 'expired', 'created', 'revoked', 'rotated', 'new-address']
   const ofAccounts = ['password-changed', 'two-factor-enabled', 'two-factor-disabled', 'recovery-codes-renewed']
