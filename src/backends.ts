@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Access } from './access/access.js'
 import type { Config, UpstreamConfig } from './config.js'
 import { embeddedGit, emptyRepositoryIn } from './embedded-git/backend.js'
@@ -14,7 +13,7 @@ import type { ReadinessCheck } from './operations.js'
 import type { Backend } from './protocol/backend.js'
 import type { RepositoryPath } from './protocol/repository-path.js'
 import type { ShieldReport } from './shield/desk.js'
-import { Desk, openCacheFolder } from './shield/desk.js'
+import { cacheFolderIn, Desk, openCacheFolder } from './shield/desk.js'
 import type { Lanes } from './shield/queued.js'
 import { lanesOf, queued } from './shield/queued.js'
 import { Shelf } from './shield/shelf.js'
@@ -108,11 +107,6 @@ async function withShield(open: OpenBackend, config: Config, { log, worker }: Ba
       await open.close()
     },
   }
-}
-
-/** Where a data folder has room for the caches of its gates. */
-export function cacheFolderIn(dataFolder: string): string {
-  return join(dataFolder, 'cache')
 }
 
 async function openEmbedded(config: Config, { log, access }: BackendNeeds): Promise<Uncounted> {

@@ -2,24 +2,23 @@ import { X509Certificate } from 'node:crypto'
 import { userInfo } from 'node:os'
 import { TOKENS_PAGE } from './access/refusal.js'
 import { THE_GATE } from './audit/event.js'
-import { cacheFolderIn, targetOf } from './backends.js'
 import type { CliRooms } from './cli/rooms.js'
 import { systemClock } from './clock.js'
 import type { Config } from './config.js'
 import { findGit } from './embedded-git/git-program.js'
 import { RepositoryFolder } from './embedded-git/repository-folder.js'
 import { createSample } from './embedded-git/sample.js'
-import { createCrewGate } from './crew-gate.js'
-import { listJobs, runJob, testWebhook } from './jobs/run.js'
 import { readTls } from './listener.js'
 import type { OpenStore } from './store/open.js'
-import { askToClear, readReports } from './shield/desk.js'
+import { askToClear, cacheFolderIn, readReports } from './shield/desk.js'
 import { examineDatabase, openStore } from './store/open.js'
 import { redactTokens } from './tokens/secret.js'
-import { probeUpstream } from './upstream/probe.js'
 import { isReachable } from './upstream/reach.js'
 
-/** What the command line is handed: every adapter, behind the interfaces that it declares. */
+/**
+ * What the command line is handed: every adapter, behind the interfaces that it declares. What most commands do without is
+ * loaded when it is asked for, since a helper of git's that takes half a second is felt at each fetch.
+ */
 export const rooms: CliRooms = {
   openStore(config) {
     const store = openStore(config.data, config.keyFile, {
@@ -30,8 +29,13 @@ export const rooms: CliRooms = {
     const own = { ...store, ...store.as(THE_GATE) }
     return {
       ...store,
-      createGate: (config, log) => createCrewGate(config, { clock: systemClock, log, store: own }),
-      jobs(config) {
+      async createGate(config) {
+        const [{ createCrewGate }, { createLog }] = await Promise.all([import('./crew-gate.js'), import('./log.js')])
+        const log = createLog(config.logLevel, redactTokens)
+        return await createCrewGate(config, { clock: systemClock, log, store: own })
+      },
+      async jobs(config) {
+        const { listJobs, runJob, testWebhook } = await import('./jobs/run.js')
         const tokensPage = async (): Promise<string> => `${await baseUrlOf(config, own)}${TOKENS_PAGE}`
         const options = { config, store: own, clock: systemClock, tokensPage }
         return {
@@ -69,13 +73,14 @@ export const rooms: CliRooms = {
       return pair === undefined ? undefined : new Date(new X509Certificate(pair.cert).validTo)
     },
     reachable: ({ url }) => isReachable(url),
-    pastTheGate: (upstream, repository, service, as) =>
-      probeUpstream(
-        targetOf(upstream),
-        repository,
-        service,
-        as === 'the gate' ? upstream : as === 'somebody' ? { user: as } : {},
-      ),
+    async pastTheGate(upstream, repository, service, as) {
+      const [{ targetOf }, { probeUpstream }] = await Promise.all([
+        import('./backends.js'),
+        import('./upstream/probe.js'),
+      ])
+      const credential = as === 'the gate' ? upstream : as === 'somebody' ? { user: as } : {}
+      return await probeUpstream(targetOf(upstream), repository, service, credential)
+    },
   },
 }
 

@@ -1,10 +1,13 @@
 import { resolve } from 'node:path'
 import { parseAddressList } from './address-list.js'
 import { GitgateError } from './errors.js'
-import type { LogLevel } from './log.js'
-import { LOG_LEVELS } from './log.js'
 import { parseMailbox, parseSmtpServer } from './mail-server.js'
 import { Secret } from './secret.js'
+
+/** How much is logged. */
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+
+export type LogLevel = (typeof LOG_LEVELS)[number]
 
 /** One way to configure: a variable, a default, a rule. The flag of the same name, if there is one, goes before it. */
 type Option<T, F extends string | undefined> = {

@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs'
-import type { OptionName, OptionValue } from './config-options.js'
+import type { LogLevel, OptionName, OptionValue } from './config-options.js'
 import { OPTIONS } from './config-options.js'
 import { GitgateError, messageOf } from './errors.js'
-import type { LogLevel } from './log.js'
 import type { Mailbox, SmtpServer } from './mail-server.js'
 import type { Secret } from './secret.js'
 

@@ -1,13 +1,9 @@
 import type { DestinationStream, Logger } from 'pino'
 import { pino } from 'pino'
+import type { LogLevel } from './config-options.js'
 import { LogSink } from './log-sink.js'
 
 export type { Logger } from 'pino'
-
-/** How much is logged. */
-export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
-
-export type LogLevel = (typeof LOG_LEVELS)[number]
 
 const STANDARD_ERROR = 2
 

@@ -1,4 +1,3 @@
-import { confirm, isCancel, password } from '@clack/prompts'
 import { GitgateError } from '../errors.js'
 import { Secret } from '../secret.js'
 import type { Terminal } from './output.js'
@@ -48,11 +47,13 @@ export async function readNewSecret(terminal: Terminal, label: string): Promise<
  */
 export async function confirmLoss(terminal: Terminal, question: string, isConfirmed: boolean): Promise<void> {
   if (isConfirmed || !isInteractive(terminal)) return
+  const { confirm } = await import('@clack/prompts')
   const answer = await confirm({ message: question, initialValue: false, output: process.stderr })
   if (answer !== true) throw new GitgateError('usage', 'nothing was changed')
 }
 
 async function askSecret(label: string): Promise<string> {
+  const { isCancel, password } = await import('@clack/prompts')
   const answer = await password({ message: label, output: process.stderr })
   if (isCancel(answer)) throw new GitgateError('usage', 'nothing was changed')
   return answer

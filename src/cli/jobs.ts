@@ -12,7 +12,7 @@ export function addJobsCommands(program: Command, context: CliContext): void {
     ({ json }: JsonOption) =>
       withStore(context, async (cli) => {
         const { store, output } = cli
-        const jobs = await store.jobs(cli.config()).list()
+        const jobs = await (await store.jobs(cli.config())).list()
         const { count, lastError } = await store.notices.waiting()
         if (json === true) {
           output.json(
@@ -57,7 +57,7 @@ export function addJobsCommands(program: Command, context: CliContext): void {
   ).action((name: string, { json }: JsonOption) =>
     withStore(context, async (cli) => {
       const { store, output } = cli
-      const outcome = await store.jobs(cli.config()).run(name)
+      const outcome = await (await store.jobs(cli.config())).run(name)
       if (json === true) output.json({ name, outcome })
       else output.note(`${name}: ${outcome}.`)
     }),

@@ -5,7 +5,6 @@ import type { TwoFactorStore } from '../accounts/two-factor.js'
 import type { AuditEvent } from '../audit/event.js'
 import type { AuditStore } from '../audit/trail.js'
 import type { Config, UpstreamConfig } from '../config.js'
-import type { Logger } from '../log.js'
 import type { NoticeStore } from '../notices/delivery.js'
 import type { WebhookStore } from '../notices/webhook.js'
 import type { SettingStore } from '../policies/settings.js'
@@ -31,9 +30,9 @@ export type CliStore = {
   /** Writes a whole copy of the database while it is in use. */
   backup(file: string): Promise<void>
   /** Builds a gate over this store. */
-  createGate(config: Config, log: Logger): Promise<CliGate>
+  createGate(config: Config): Promise<CliGate>
   /** The jobs over this store. */
-  jobs(config: Config): CliJobs
+  jobs(config: Config): Promise<CliJobs>
   close(): Promise<void>
 }
 

@@ -1,9 +1,7 @@
 import { isIP } from 'node:net'
 import type { Command } from 'commander'
 import type { Config, Flags } from '../config.js'
-import { createLog } from '../log.js'
 import { addressMatcher } from '../address-list.js'
-import { redactTokens } from '../tokens/secret.js'
 import type { CliContext, OpenCli } from './context.js'
 import { addCommand, withStore } from './context.js'
 
@@ -50,7 +48,7 @@ export async function serve(
   onListening: (url: string) => Promise<void>,
 ): Promise<void> {
   const config = cli.config(configurationOf(flags))
-  const gate = await cli.store.createGate(config, createLog(config.logLevel, redactTokens))
+  const gate = await cli.store.createGate(config)
   try {
     const url = await gate.listen()
     warnOfPlainHttp(cli, config)

@@ -1,5 +1,4 @@
 import type { Command } from 'commander'
-import { toString as qrCode } from 'qrcode'
 import type { Enrolment } from '../accounts/two-factor.js'
 import { enableTwoFactor, enrol, refuseSecond, matchTotp, verifySecondFactor } from '../accounts/two-factor.js'
 import { GitgateError } from '../errors.js'
@@ -96,8 +95,10 @@ async function showEnrolment({ output, terminal }: OpenCli, enrolment: Enrolment
     ['Secret', enrolment.seed.reveal()],
     ['URI', enrolment.uri.reveal()],
   ])
-  if (terminal.stdout.isTTY === true)
+  if (terminal.stdout.isTTY === true) {
+    const { toString: qrCode } = await import('qrcode')
     output.answer(await qrCode(enrolment.uri.reveal(), { type: 'terminal', small: true }))
+  }
   output.answer('Recovery codes, each good for once. Keep them away from the telephone:')
   for (const code of enrolment.recoveryCodes) output.answer(`  ${code.reveal()}`)
 }

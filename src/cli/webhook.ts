@@ -73,7 +73,8 @@ export function addWebhookCommands(program: Command, context: CliContext): void 
       const id = requireWebhookId(text)
       const webhook = await store.webhooks.find(id)
       if (webhook === undefined) throw noWebhook(id)
-      await store.jobs(cli.config()).testWebhook(webhook)
+      const jobs = await store.jobs(cli.config())
+      await jobs.testWebhook(webhook)
       if (json === true) output.json({ id, accepted: true })
       else output.note(`Webhook ${id} has accepted a test event.`)
     }),

@@ -51,6 +51,11 @@ export class Desk {
   }
 }
 
+/** Where a data folder has room for the caches of its gates. */
+export function cacheFolderIn(dataFolder: string): string {
+  return join(dataFolder, 'cache')
+}
+
 /** Where the gate of a process keeps its files. What gates have left that are gone is removed: a crash leaves nothing that is served later. */
 export function openCacheFolder(root: string): string {
   mkdirSync(root, { recursive: true, mode: 0o700 })
