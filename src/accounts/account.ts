@@ -24,6 +24,9 @@ export type Account = {
 /** What is given when an account is added. */
 export type NewAccount = Pick<Account, 'username' | 'name' | 'email' | 'admin' | 'passwordHash'>
 
+/** What an account can be given later; what is absent stays as it is. */
+export type AccountChange = Partial<Pick<Account, 'name' | 'email' | 'admin'>>
+
 /** Which accounts a page of the list holds; what is absent is not looked at. */
 export type AccountQuery = {
   /** A part of the username, the name or the e-mail address, in any case of its letters. */
@@ -52,6 +55,12 @@ export interface AccountStore {
   search(query: AccountQuery): Promise<AccountPage>
   /** Whether there is no account yet. */
   isEmpty(): Promise<boolean>
+  /**
+   * Changes what is given. Who becomes an administrator, or is one no more, is signed out.
+   *
+   * @throws GitgateError `conflict` when the e-mail address is taken
+   */
+  change(id: number, change: AccountChange): Promise<void>
   /** A change ends the account's sessions. */
   setState(id: number, state: Account['state']): Promise<void>
   /** Ends the account's sessions. */
@@ -107,6 +116,16 @@ export function checkDisplayName(name: string, what: string): void {
   if (name.trim() === '') throw new GitgateError('invalid', `${what} can't be blank`)
   if (name.length > MAX_NAME) throw new GitgateError('invalid', `${what} has ${MAX_NAME} characters at most`)
   if (hasUnprintable(name)) throw new GitgateError('invalid', `${what} can't hold control characters or line breaks`)
+}
+
+/**
+ * Checks what an account is to be given.
+ *
+ * @throws GitgateError `invalid`, saying which rule is broken
+ */
+export function checkAccountChange({ name, email = null }: AccountChange): void {
+  if (name !== undefined) checkDisplayName(name, 'a name')
+  if (email !== null) checkEmail(email)
 }
 
 /**

@@ -32,6 +32,7 @@ export const THE_GATE: Actor = {
 /** Everything that the trail tells about; what stands before the dot is what it is about. */
 export const AUDIT_ACTIONS = [
   'user.added',
+  'user.changed',
   'user.blocked',
   'user.unblocked',
   'user.password_changed',

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
-import type { Account } from '../accounts/account.js'
-import { checkDisplayName, checkEmail, checkUsername, refuseNameOfGroup } from '../accounts/account.js'
+import type { Account, AccountChange } from '../accounts/account.js'
+import { checkAccountChange, checkUsername, refuseNameOfGroup } from '../accounts/account.js'
 import { accountEntity } from '../accounts/entity.js'
+import { GitgateError } from '../errors.js'
 import { checkPassword } from '../policies/password-use.js'
 import { parseRepositoryPath } from '../protocol/repository-path.js'
 import type { CliContext, OpenCli } from './context.js'
@@ -33,6 +34,25 @@ export function addUserCommands(program: Command, context: CliContext): Command 
         cli.output.note(
           `Added ${account.username}. Make a token: gitgate token create ${account.username} --name NAME --scopes write_repository`,
         )
+      }),
+    )
+
+  addCommand(
+    group,
+    'edit <name>',
+    'change an account; the username stays',
+    'gitgate user edit alice --email alice@example.com',
+  )
+    .option('--email <address>', 'e-mail address, for notices')
+    .option('--no-email', 'take the address away: no notices by mail')
+    .option('--name <name>', 'what people call them')
+    .option('--admin', 'may administer this gate')
+    .option('--no-admin', 'may do so no more')
+    .action((username: string, { json, ...options }: EditOptions) =>
+      withStore(context, async (cli) => {
+        const account = await requireAccount(cli, username)
+        await cli.store.accounts.change(account.id, changeOf(options))
+        await showChanged(cli, username, json, `${account.username} is changed.`)
       }),
     )
 
@@ -120,12 +140,22 @@ export function addUserCommands(program: Command, context: CliContext): Command 
 
 type AddOptions = { email?: string; name?: string; admin?: true; passwordStdin?: true; json?: true }
 
+type EditOptions = { email?: string | false; name?: string; admin?: boolean; json?: true }
+
+/** @throws GitgateError `usage` where nothing is to be changed, `invalid` for what can't be */
+function changeOf({ email, ...options }: Omit<EditOptions, 'json'>): AccountChange {
+  const change = email === undefined ? options : { ...options, email: email === false ? null : email }
+  if (Object.keys(change).length === 0)
+    throw new GitgateError('usage', 'say what to change: --email, --no-email, --name, --admin or --no-admin')
+  checkAccountChange(change)
+  return change
+}
+
 async function addAccount(cli: OpenCli, username: string, options: AddOptions): Promise<Account> {
   checkUsername(username)
   const name = options.name ?? username
-  checkDisplayName(name, 'a name')
   const email = options.email ?? null
-  if (email !== null) checkEmail(email)
+  checkAccountChange({ name, email })
   refuseNameOfGroup(username, await isNameOfGroup(cli, username))
   const password = options.passwordStdin === true ? await readNewSecret(cli.terminal, 'password') : undefined
   if (password !== undefined) checkPassword(password, { username, email }, await cli.settings())

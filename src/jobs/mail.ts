@@ -6,6 +6,7 @@ import { messageOf } from '../errors.js'
 import type { Mailbox, SmtpServer } from '../mail-server.js'
 import type { Delivery } from '../notices/delivery.js'
 import { writeLetter } from '../notices/letter.js'
+import { addressFor } from '../notices/notice.js'
 import { renderLetter } from '../notices/render.js'
 import type { JobsOptions } from './options.js'
 
@@ -46,7 +47,7 @@ function createMailer(server: SmtpServer, from: Mailbox | undefined): Mailer {
         await transport.sendMail({
           from: sender,
           // An object, and not a text that is parsed: whatever a name holds, it stays a name.
-          to: { name: notice.recipient.name, address: notice.recipient.email ?? '' },
+          to: { name: notice.recipient.name, address: addressFor(notice) ?? '' },
           subject: letter.subject,
           text,
           html,

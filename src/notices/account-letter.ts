@@ -23,6 +23,12 @@ const WORDS: Readonly<Record<AccountNoticeKind, Readonly<Record<'subject' | 'wha
     after: 'Whoever was signed in elsewhere is signed out; tokens work on.',
     unknown: 'somebody else may have the password now: tell your administrator at once, who can set another',
   },
+  'email-changed': {
+    subject: 'Your e-mail address was changed',
+    what: 'The e-mail address of your account was changed',
+    after: 'Notices go to another address, or to none, from now on; this one is the last that comes here.',
+    unknown: 'somebody may want you not to hear of what they do: tell your administrator at once, who can put it right',
+  },
   'two-factor-enabled': {
     subject: 'Two-factor authentication was switched on',
     what: 'Two-factor authentication of your account was switched on',

@@ -1,6 +1,7 @@
 import { DAY, HOUR, MINUTE } from '../clock.js'
 import type { Secret } from '../secret.js'
 import type { Notice, NoticeKind } from './notice.js'
+import { addressFor } from './notice.js'
 
 /** By which way a notice travels. */
 export type Way =
@@ -82,9 +83,10 @@ export function retryAfter(attempts: number): number {
 }
 
 /** Why a notice is not wanted any more; `undefined` where it is. */
-export function unwantedBecause({ notice: { recipient, news }, way }: Delivery): string | undefined {
+export function unwantedBecause({ notice, way }: Delivery): string | undefined {
+  const { recipient, news } = notice
   if (recipient.state === 'blocked') return 'the account was blocked'
   if (recipient.off.includes(news.kind)) return 'the account has turned these notices off'
-  if (way.kind === 'mail' && recipient.email === null) return 'the account has no e-mail address any more'
+  if (way.kind === 'mail' && addressFor(notice) === null) return 'the account has no e-mail address any more'
   return undefined
 }

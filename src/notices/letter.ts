@@ -90,6 +90,7 @@ function wordsOf(news: News, now: Date): Words {
         advice: NOT_YOU,
       }
     case 'password-changed':
+    case 'email-changed':
     case 'two-factor-enabled':
     case 'two-factor-disabled':
     case 'recovery-codes-renewed':

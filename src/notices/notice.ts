@@ -5,6 +5,7 @@ import type { Scope } from '../tokens/scope.js'
 /** What changes of how an account is signed in to are told about. */
 export const ACCOUNT_NOTICE_KINDS = [
   'password-changed',
+  'email-changed',
   'two-factor-enabled',
   'two-factor-disabled',
   'recovery-codes-renewed',
@@ -47,7 +48,11 @@ export type By =
 export type NewAddress = { readonly ip: string; readonly at: Date }
 
 /** That something was changed about how an account is signed in to. */
-export type AccountNews = { readonly kind: AccountNoticeKind; readonly by: By; readonly at: Date }
+export type AccountNews = { readonly by: By; readonly at: Date } & (
+  | { readonly kind: Exclude<AccountNoticeKind, 'email-changed'> }
+  /** `was` is the address before. */
+  | { readonly kind: 'email-changed'; readonly was: string }
+)
 
 /** What a notice tells, by its kind. */
 export type News =
@@ -89,6 +94,11 @@ export type Notice = {
   readonly news: News
 }
 
+/** Where a mail of it goes: that the address was changed, to the one before, whose owner may not know of it. */
+export function addressFor({ news, recipient }: Notice): string | null {
+  return news.kind === 'email-changed' ? news.was : recipient.email
+}
+
 /** The tokens that a notice is about. */
 export function tokensOf(news: News): readonly NoticedToken[] {
   switch (news.kind) {
@@ -102,6 +112,7 @@ export function tokensOf(news: News): readonly NoticedToken[] {
     case 'rotated':
       return [news.token, news.successor]
     case 'password-changed':
+    case 'email-changed':
     case 'two-factor-enabled':
     case 'two-factor-disabled':
     case 'recovery-codes-renewed':

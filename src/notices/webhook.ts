@@ -116,6 +116,7 @@ function detailsOf(news: News): object {
       return { more: news.more }
     case 'created':
     case 'password-changed':
+    case 'email-changed':
     case 'two-factor-enabled':
     case 'two-factor-disabled':
     case 'recovery-codes-renewed':

@@ -1,6 +1,6 @@
 import type { Expression, Selectable, SqlBool } from 'kysely'
 import { sql } from 'kysely'
-import type { Account, AccountPage, AccountQuery, AccountStore } from '../accounts/account.js'
+import type { Account, AccountChange, AccountPage, AccountQuery, AccountStore } from '../accounts/account.js'
 import { GitgateError, hasSystemCode } from '../errors.js'
 import { Secret } from '../secret.js'
 import { noticeAccountChange } from './account-notices.js'
@@ -50,7 +50,8 @@ export function accountStore(queries: Queries, trail: Trail): AccountStore {
       await endSessions(transaction, id)
       await moveSecurityEpoch(transaction)
       await trail.record(transaction, { action, target: await userTarget(transaction, id) })
-      if (values.password_hash !== undefined) await noticeAccountChange(transaction, id, 'password-changed', trail)
+      if (values.password_hash !== undefined)
+        await noticeAccountChange(transaction, id, { kind: 'password-changed' }, trail)
     })
 
   return {
@@ -59,28 +60,21 @@ export function accountStore(queries: Queries, trail: Trail): AccountStore {
         username: account.username,
         name: account.name,
         email: account.email,
-        email_key: account.email?.toLowerCase() ?? null,
+        email_key: keyOf(account.email),
         admin: account.admin ? (1 as const) : (0 as const),
         state: 'active' as const,
         password_hash: account.passwordHash?.reveal() ?? null,
         created_at: now.getTime(),
       }
-      try {
-        const added = await atomically(queries, async (transaction) => {
-          const inserted = await transaction.insertInto('accounts').values(row).returningAll().executeTakeFirstOrThrow()
+      return await alone(account, () =>
+        atomically(queries, async (transaction) => {
+          const added = await transaction.insertInto('accounts').values(row).returningAll().executeTakeFirstOrThrow()
           await moveSecurityEpoch(transaction)
           const details = { name: account.name, email: account.email, admin: account.admin }
           await trail.record(transaction, { action: 'user.added', target: `user:${account.username}`, details })
-          return inserted
-        })
-        return accountFrom({ ...added, two_factor_enabled: 0 })
-      } catch (error) {
-        if (!hasSystemCode(error, 'SQLITE_CONSTRAINT_UNIQUE')) throw error
-        const which = String(error).includes('email')
-          ? `the e-mail address ${account.email ?? ''}`
-          : `the username ${account.username}`
-        throw new GitgateError('conflict', `${which} is taken`)
-      }
+          return accountFrom({ ...added, two_factor_enabled: 0 })
+        }),
+      )
     },
 
     find: (id) => one(select().where('accounts.id', '=', id)),
@@ -108,6 +102,9 @@ export function accountStore(queries: Queries, trail: Trail): AccountStore {
     },
 
     search: (query) => searchAccounts(queries, query),
+
+    change: (id, change) =>
+      alone(change, () => atomically(queries, (transaction) => changeAccount(transaction, id, change, trail))),
 
     async setState(id, state) {
       const account = await one(select().where('accounts.id', '=', id))
@@ -138,6 +135,48 @@ export function accountStore(queries: Queries, trail: Trail): AccountStore {
           details: { tokens, grants },
         })
       }),
+  }
+}
+
+async function changeAccount(transaction: Queries, id: number, change: AccountChange, trail: Trail): Promise<void> {
+  const row = await transaction.selectFrom('accounts').selectAll().where('id', '=', id).executeTakeFirst()
+  if (row === undefined) return
+  const was = { name: row.name, email: row.email, admin: row.admin === 1 }
+  const now = { ...was, ...change }
+  const changed = (['name', 'email', 'admin'] as const).filter((key) => now[key] !== was[key])
+  if (changed.length === 0) return
+  // While the address is still there to be told at.
+  if (changed.includes('email') && was.email !== null)
+    await noticeAccountChange(transaction, id, { kind: 'email-changed', was: was.email }, trail)
+  const values = {
+    name: now.name,
+    email: now.email,
+    email_key: keyOf(now.email),
+    admin: now.admin ? (1 as const) : (0 as const),
+  }
+  await transaction.updateTable('accounts').set(values).where('id', '=', id).execute()
+  if (changed.includes('admin')) await endSessions(transaction, id)
+  await moveSecurityEpoch(transaction)
+  const details = Object.fromEntries(changed.map((key) => [key, { from: was[key], to: now[key] }]))
+  await trail.record(transaction, { action: 'user.changed', target: `user:${row.username}`, details })
+}
+
+// By it an address is unique, and found, whatever the case of its letters.
+function keyOf(email: string | null): string | null {
+  return email?.toLowerCase() ?? null
+}
+
+/** Writes an account. @throws GitgateError `conflict` where another has its username or e-mail address */
+async function alone<T>(
+  { username = '', email }: Partial<Pick<Account, 'username' | 'email'>>,
+  write: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await write()
+  } catch (error) {
+    if (!hasSystemCode(error, 'SQLITE_CONSTRAINT_UNIQUE')) throw error
+    const which = String(error).includes('email') ? `the e-mail address ${email ?? ''}` : `the username ${username}`
+    throw new GitgateError('conflict', `${which} is taken`)
   }
 }
 

@@ -47,6 +47,12 @@ t.test('a changed password, and a second factor that comes and goes, are told to
   t.match(off?.text, /switched off on .* UTC, by root\. .*change your password/s)
 
   const { id } = await world.account('alice')
+  await world.store.accounts.change(id, { email: 'alice@home.example' })
+  const [gone] = await waitForNumber(1, 'Your e-mail address was changed')
+  t.match(gone?.text, /by gitgate itself\. .*tell your administrator at once/s)
+  await world.store.accounts.change(id, { email: null })
+  t.same((await server.waitFor('Your e-mail address was changed', 2))[1]?.recipients, ['alice@home.example'])
+  await world.store.accounts.change(id, { email: 'alice@example.com' })
   await world.store.notices.setKindsOff(id, ['password-changed'])
   t.same((await world.store.notices.waiting()).count, 0)
   await world.setPassword('alice', PASSWORD)

@@ -60,6 +60,14 @@ atTheDesk('accounts', async (t, { world, page, inspect, said, click }) => {
   t.match(await said(), 'The account bob is there.')
   await inspect('account')
 
+  await page.getByRole('link', { name: 'Edit' }).click()
+  await inspect('edit-account')
+  await page.getByLabel('E-mail address').fill('bob@example.com')
+  await page.getByLabel('Administrator').check()
+  await page.getByLabel('Your own password').fill(PASSWORD)
+  await click('Save the account')
+  t.match(await said(), 'The account bob is changed.')
+
   await page.getByRole('link', { name: 'Set the password' }).click()
   await inspect('set-password')
   await page.getByLabel('New password').fill('another horse battery')

@@ -33,6 +33,10 @@ t.test('users', async (t) => {
   t.match(await cli.json('user', 'block', 'alice'), { state: 'blocked' })
   t.match(await cli.json('user', 'unblock', 'alice'), { state: 'active' })
   t.equal((await cli.run(['user', 'passwd', 'root'], 'another long one')).status, 0)
+  t.match((await cli.run(['user', 'edit', 'alice', '--no-email'])).stderr, 'alice is changed.')
+  const edited = { name: 'A.', email: 'a@example.com', is_admin: true }
+  t.match(await cli.json('user', 'edit', 'alice', '--name', 'A.', '--email', 'a@example.com', '--admin'), edited)
+  t.match(await cli.json('user', 'edit', 'alice', '--no-admin'), { ...edited, is_admin: false })
 
   await expectMistakes(t, cli, [
     [['user', 'add', 'alice'], /the username alice is taken/],
@@ -49,6 +53,9 @@ t.test('users', async (t) => {
     [['user', 'add', 'bob', '--password-stdin'], /no password on standard input/],
     [['user', 'show', 'nobody'], /there is no user "nobody"; gitgate user list shows all/],
     [['user', 'delete', 'nobody'], /there is no user/],
+    [['user', 'edit', 'alice'], /say what to change: --email/],
+    [['user', 'edit', 'root', '--email', 'A@example.com'], /the e-mail address A@example.com is taken/],
+    [['user', 'edit', 'root', '--name', ' '], /a name can't be blank/],
   ])
   t.match(await cli.json('user', 'delete', 'alice'), { username: 'alice' })
   t.equal((await cli.run(['user', 'show', 'alice'])).status, 1)

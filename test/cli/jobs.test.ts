@@ -73,7 +73,13 @@ t.test('what an account is told is shown and turned off and on', async (t) => {
   const cli = new GitgateCli(temporaryFolder(t))
   await cli.ask(['user', 'add', 'alice'])
   const ofTokens = ['expiring', 'expired', 'created', 'revoked', 'rotated', 'new-address']
-  const ofAccounts = ['password-changed', 'two-factor-enabled', 'two-factor-disabled', 'recovery-codes-renewed']
+  const ofAccounts = [
+    'password-changed',
+    'email-changed',
+    'two-factor-enabled',
+    'two-factor-disabled',
+    'recovery-codes-renewed',
+  ]
   const all = Object.fromEntries([...ofTokens, ...ofAccounts].map((kind) => [kind, true]))
   t.strictSame(await cli.json('user', 'notices', 'alice'), { user: 'alice', ...all })
   t.match(await cli.json('user', 'notices', 'alice', '--off', 'created,new-address'), {

@@ -69,13 +69,15 @@ t.test('changes of how one signs in say what, when, by whom and from where, and 
   const by = { kind: 'owner', ip: '192.0.2.7' } as const
   const subjects = {
     'password-changed': 'Your password was changed',
+    'email-changed': 'Your e-mail address was changed',
     'two-factor-enabled': 'Two-factor authentication was switched on',
     'two-factor-disabled': 'Two-factor authentication was switched off',
     'recovery-codes-renewed': 'Your recovery codes were made anew',
   } as const
   t.strictSame(Object.keys(subjects), [...ACCOUNT_NOTICE_KINDS])
   for (const kind of ACCOUNT_NOTICE_KINDS) {
-    const written = letter({ kind, by, at: NOW })
+    const happening = kind === 'email-changed' ? { kind, was: 'alice@example.com' } : { kind }
+    const written = letter({ ...happening, by, at: NOW })
     t.equal(written.subject, subjects[kind])
     const { text, html } = await renderLetter(written)
     for (const part of [text, html]) {

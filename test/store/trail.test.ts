@@ -48,6 +48,8 @@ t.test('every mutation is a row that names who made it, and what it was made to'
   } as const
   const expected: readonly (readonly [string[], () => Promise<unknown>])[] = [
     [['user.added user:alice'], () => addAccount({ accounts }, 'alice', { passwordHash: secret('a-hash') })],
+    [['user.changed user:alice'], () => accounts.change(1, { name: 'Alice A.', email: 'a@example.com' })],
+    [[], () => accounts.change(1, { name: 'Alice A.' })],
     [['user.password_changed user:alice'], () => accounts.setPasswordHash(1, secret('a-hash'))],
     [['user.blocked user:alice'], () => accounts.setState(1, 'blocked')],
     [['user.unblocked user:alice'], () => accounts.setState(1, 'active')],

@@ -67,6 +67,44 @@ t.test('an account is made, with the rules of the command line', async (t) => {
   t.match(row, { via: 'web', username: 'root', target: 'user:bob', ip: '127.0.0.1' })
 })
 
+t.test('an account gets another name and address, and becomes an administrator', async (t) => {
+  const { world, root } = await administration(t)
+  await world.setPassword('alice', PASSWORD)
+  const alice = new FormClient(world.url)
+  await alice.signIn('alice', PASSWORD)
+  const path = `${USERS}/alice`
+  const edit = (fields: object) =>
+    root.submit(`${path}/edit`, { name: 'Alice', email: 'alice@example.com', current_password: PASSWORD, ...fields })
+  const refused = {
+    'is not an e-mail address': { email: 'nowhere' },
+    'is taken': { email: 'ROOT@example.com' },
+    'control characters': { name: 'a\nb' },
+    'This is not your password.': { current_password: 'not it' },
+  }
+  const { id } = await world.account('root')
+  await world.store.accounts.change(id, { email: 'root@example.com' })
+  for (const [words, fields] of Object.entries(refused)) {
+    const answer = await edit(fields)
+    t.equal(answer.status, 422, words)
+    t.match(answer.body, words)
+  }
+  t.equal((await edit({ name: 'Alice A.' })).headers['location'], path)
+  t.match((await root.get(path)).body, /The account alice is changed.*Alice A\./s)
+  t.equal((await alice.get('/')).status, 200, 'a name signs nobody out')
+  t.equal((await edit({ name: '', email: '', admin: 'yes' })).status, 303)
+  t.match(await world.account('alice'), { name: 'alice', email: null, admin: true })
+  t.equal((await alice.get('/')).status, 303, 'rights are taken up by signing in')
+  const [row] = await world.store.audit.list({ action: 'user.changed', limit: 1 })
+  t.match(row, { via: 'web', username: 'root', target: 'user:alice', details: { admin: { from: false, to: true } } })
+  t.equal((await edit({})).status, 303)
+  t.match(await world.account('alice'), { admin: false, email: 'alice@example.com' })
+
+  const self = { name: 'root', email: '', current_password: PASSWORD }
+  t.notMatch((await root.get(`${USERS}/root/edit`)).body, 'name="admin"')
+  t.equal((await root.submit(`${USERS}/root/edit`, self)).status, 303)
+  t.match(await world.account('root'), { admin: true, email: null }, 'nobody ends their own administration')
+})
+
 t.test('an account is blocked, unblocked, given a password, and deleted', async (t) => {
   const { world, root } = await administration(t)
   await world.setPassword('alice', PASSWORD)

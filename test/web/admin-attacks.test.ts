@@ -9,6 +9,7 @@ const READ = [
   '/-/admin/users',
   '/-/admin/new_user',
   '/-/admin/users/alice',
+  '/-/admin/users/alice/edit',
   '/-/admin/users/alice/password',
   '/-/admin/users/alice/impersonation_tokens',
   '/-/admin/users/alice/impersonation_tokens/new',
@@ -23,6 +24,7 @@ const ACTS = ['block', 'unblock', 'reset_two_factor', 'delete'].map((act) => `/-
 const CHANGE = [
   '/-/admin/users',
   ...ACTS,
+  '/-/admin/users/alice/edit',
   '/-/admin/users/alice/password',
   '/-/admin/users/alice/impersonation_tokens',
   '/-/admin/users/alice/impersonation_tokens/preview',
@@ -120,7 +122,7 @@ t.test('names are shown as they are, and do nothing', async (t) => {
     '/',
     `/?${named({ search: EVIL })}`,
     `/-/admin/users/${eve.username}`,
-    ...['block', 'delete', 'password'].map((act) => `/-/admin/users/eve/${act}`),
+    ...['block', 'delete', 'edit', 'password'].map((act) => `/-/admin/users/eve/${act}`),
     `/-/admin/users/alice/impersonation_tokens/new?${named({ name: EVIL, description: EVIL })}`,
     `/-/admin/users/alice/impersonation_tokens/${agent.token.id}/revoke`,
     `/-/admin/credentials/${own.token.id}/revoke`,
@@ -136,6 +138,7 @@ t.test('names are shown as they are, and do nothing', async (t) => {
   }
   const forms: Record<string, Record<string, string>> = {
     '/-/admin/users': { username: EVIL, name: EVIL, email: EVIL, password: EVIL },
+    '/-/admin/users/alice/edit': { name: EVIL, email: EVIL },
     '/-/admin/grants': { subject: EVIL, role: EVIL, pattern: EVIL },
     '/-/admin/protected_refs': { repositories: EVIL, refs: EVIL, push: EVIL, force: EVIL, delete: EVIL },
     '/-/admin/users/alice/impersonation_tokens': {

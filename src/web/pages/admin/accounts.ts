@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { Account, AccountQuery } from '../../../accounts/account.js'
-import { checkDisplayName, checkEmail, checkUsername, refuseNameOfGroup } from '../../../accounts/account.js'
+import { checkAccountChange, checkUsername, refuseNameOfGroup } from '../../../accounts/account.js'
 import { GitgateError } from '../../../errors.js'
 import { checkPassword } from '../../../policies/password-use.js'
 import { isNameOfGroup } from '../../../protocol/repository-path.js'
@@ -72,8 +72,8 @@ export function accountPages(pages: Pages, options: PageOptions): void {
         checkUsername(username)
         refuseNameOfGroup(username, isNameOfGroup(username, repositories))
       },
-      name: () => checkDisplayName(name, 'a name'),
-      email: () => email !== null && checkEmail(email),
+      name: () => checkAccountChange({ name }),
+      email: () => checkAccountChange({ email }),
       password: () => password && checkPassword(password, { username, email }, settings),
     })
     if (Object.keys(errors).length > 0) return wrong(errors)

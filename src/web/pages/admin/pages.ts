@@ -2,6 +2,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { PageOptions } from '../../options.js'
 import type { Pages } from '../../pages.js'
 import { accountActs } from './account-acts.js'
+import { accountEditPages } from './account-edit.js'
 import { accountPages } from './accounts.js'
 import { auditPages } from './audit.js'
 import { credentialPages } from './credentials.js'
@@ -15,6 +16,7 @@ import { settingPages } from './settings.js'
 const ADDERS = [
   overviewPages,
   accountPages,
+  accountEditPages,
   accountActs,
   impersonationPages,
   credentialPages,
