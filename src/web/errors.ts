@@ -35,6 +35,17 @@ export class PageError extends Error {
   }
 }
 
+/** Answers with the way to another page. */
+export class Elsewhere extends Error {
+  readonly path: string
+
+  /** @param path where what was asked for is instead */
+  constructor(path: string) {
+    super(path)
+    this.path = path
+  }
+}
+
 /** Answers what was thrown with a page that helps. */
 export async function answerError(
   error: unknown,
@@ -42,6 +53,7 @@ export async function answerError(
   reply: FastifyReply,
   { onError }: Pick<WebOptions, 'onError'>,
 ): Promise<FastifyReply> {
+  if (error instanceof Elsewhere) return reply.redirect(error.path, 303)
   const problem = problemOf(error)
   const isOurs = problem === 'failed' || problem === 'unavailable'
   if (isOurs) onError(error)

@@ -15,7 +15,8 @@ type Memo = {
   readonly returnTo?: string | undefined
 }
 
-type Visit = Pick<Member | HalfSignedIn, 'session' | 'stores'>
+/** Whose session remembers. */
+export type Visit = Pick<Member | HalfSignedIn, 'session' | 'stores'> & Partial<Pick<Member, 'isHead'>>
 
 /** What the session remembers. */
 export async function readMemo({ session, stores }: Visit): Promise<Memo> {
@@ -25,6 +26,7 @@ export async function readMemo({ session, stores }: Visit): Promise<Memo> {
 
 /** Has the session remember something more, or forget it (`undefined`). */
 export async function updateMemo(visit: Visit, change: Memo): Promise<void> {
+  if (visit.isHead) return
   // What is forgotten does not get into the JSON.
   const text = JSON.stringify({ ...(await readMemo(visit)), ...change })
   await visit.stores.sessions.writeMemo(visit.session.id, text === '{}' ? undefined : new Secret(text, 'memo'))

@@ -1,3 +1,5 @@
+import { Elsewhere } from './errors.js'
+
 /** Which entries of a list a page shows. */
 export type PageWindow = { readonly page: number; readonly offset: number; readonly limit: number }
 
@@ -15,8 +17,15 @@ export function windowOf({ page = 1 }: { readonly page?: number | undefined }, l
   return { page, offset: (page - 1) * limit, limit }
 }
 
-/** The ways from one page of a list to the others. @param url of the request, whose filters stay */
+/**
+ * The ways from one page of a list to the others.
+ *
+ * @param url of the request, whose filters stay
+ * @throws Elsewhere beyond the last page, which entries that went have perhaps made the last
+ */
 export function pagerOf({ page, offset, limit }: PageWindow, total: number, url: string): Pager {
+  const last = Math.max(1, Math.ceil(total / limit))
+  if (page > last) throw new Elsewhere(withParameters(url, { page: last === 1 ? undefined : String(last) }))
   return {
     from: Math.min(offset + 1, total),
     to: Math.min(offset + limit, total),

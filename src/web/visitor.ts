@@ -23,6 +23,8 @@ export type Member = {
   readonly session: Session
   /** For changes on their behalf. */
   readonly stores: WebStores
+  /** Whether they are sent no page, so that nothing that is shown once is used up. */
+  readonly isHead: boolean
   /** From when on they need a second factor, and have none yet. */
   readonly twoFactorDeadline: Date | undefined
 }
@@ -33,6 +35,7 @@ export type HalfSignedIn = {
   readonly account: Account
   readonly session: Session
   readonly stores: WebStores
+  readonly isHead: boolean
 }
 
 /** Who asks for a page. */
@@ -52,7 +55,8 @@ export async function identifyVisitor(
   const account = await options.accounts.find(session.accountId)
   if (account?.state !== 'active') return { kind: 'stranger' }
   const stores = options.as(actorOf(request.exchange, account))
-  if (session.signedInBy === null) return { kind: 'half-signed-in', account, session, stores }
+  const isHead = request.method === 'HEAD'
+  if (session.signedInBy === null) return { kind: 'half-signed-in', account, session, stores, isHead }
   request.exchange.record.user = account.username
   const { ip } = request.exchange
   // That it was seen is no reason to fail: another writer may be at work.
@@ -62,6 +66,7 @@ export async function identifyVisitor(
     account,
     session,
     stores,
+    isHead,
     twoFactorDeadline: await options.access.twoFactorDeadline(account),
   }
 }

@@ -92,14 +92,10 @@ t.test('a push that can not be recorded is refused in git’s own output, and le
   const database = join(cli.folder, 'data', 'gitgate.sqlite3')
   // No file may grow beyond what the database has now, so that to write the next pages fails as on a full disk.
   const limit = Math.ceil(Number(execFileSync('stat', ['-c', '%s', database]).toString()) / 1_024) + 64
-  const gate = spawn(
-    'bash',
-    ['-c', `ulimit -f ${limit}; exec env -u NODE_OPTIONS ${process.execPath} ${program} serve --port 0`],
-    {
-      cwd: cli.folder,
-      env: cli.env,
-    },
-  )
+  const gate = spawn('bash', ['-c', `ulimit -f ${limit}; exec ${process.execPath} ${program} serve --port 0`], {
+    cwd: cli.folder,
+    env: cli.env,
+  })
   t.teardown(() => gate.kill('SIGKILL'))
   let said = ''
   for (const stream of [gate.stdout, gate.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()))

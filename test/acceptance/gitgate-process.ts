@@ -73,10 +73,7 @@ export class GitgateCli {
   }
 
   #spawn(args: readonly string[]): ChildProcess {
-    // Tap makes each Node.js that a test starts load a part of itself, which costs tens of megabytes and a tenth of a second;
-    // env takes the wish for it away, and becomes the program.
-    const command = ['-u', 'NODE_OPTIONS', process.execPath, this.#program, ...args]
-    return spawn('env', command, { cwd: this.folder, env: this.env })
+    return spawn(process.execPath, [this.#program, ...args], { cwd: this.folder, env: this.env })
   }
 }
 

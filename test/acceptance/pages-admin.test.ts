@@ -63,7 +63,6 @@ atTheDesk('accounts', async (t, { world, page, inspect, said, click }) => {
   await page.getByRole('link', { name: 'Edit' }).click()
   await inspect('edit-account')
   await page.getByLabel('E-mail address').fill('bob@example.com')
-  await page.getByLabel('Administrator').check()
   await page.getByLabel('Your own password').fill(PASSWORD)
   await click('Save the account')
   t.match(await said(), 'The account bob is changed.')

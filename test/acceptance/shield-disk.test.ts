@@ -23,7 +23,7 @@ const PROGRAM = join(import.meta.dirname, '..', '..', '..', 'bin', 'gitgate.js')
 
 /** A gate none of whose files may grow beyond so many KiB: to write more fails, as on a full disk. */
 async function gateWithLimit(t: Test, cli: GitgateCli, limit: number) {
-  const command = `ulimit -f ${limit}; exec env -u NODE_OPTIONS ${process.execPath} ${PROGRAM} serve --port 0`
+  const command = `ulimit -f ${limit}; exec ${process.execPath} ${PROGRAM} serve --port 0`
   const gate = spawn('bash', ['-c', command], { cwd: cli.folder, env: cli.env })
   t.teardown(() => gate.kill('SIGKILL'))
   let said = ''

@@ -167,14 +167,8 @@ t.test('--follow shows what happens from now on, until it is stopped', async (t)
   const cli = new GitgateCli(temporaryFolder(t))
   await cli.ask(['user', 'add', 'alice'])
   const program = join(import.meta.dirname, '..', '..', '..', 'bin', 'gitgate.js')
-  const follower = spawn(
-    'env',
-    ['-u', 'NODE_OPTIONS', process.execPath, program, 'audit', 'list', '--follow', '--json'],
-    {
-      cwd: cli.folder,
-      env: cli.env,
-    },
-  )
+  const args = [program, 'audit', 'list', '--follow', '--json']
+  const follower = spawn(process.execPath, args, { cwd: cli.folder, env: cli.env })
   let said = ''
   follower.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()))
   const ended = new Promise<number | null>((resolve) => follower.on('close', resolve))

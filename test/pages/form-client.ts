@@ -15,6 +15,11 @@ export class FormClient {
     return this.#keep(await http(this.#url, path, { headers: { ...this.#headers(), ...headers } }))
   }
 
+  /** Asks for the headers of a page. */
+  async head(path: string): Promise<HttpAnswer> {
+    return await http(this.#url, path, { method: 'HEAD', headers: this.#headers() })
+  }
+
   /** Sends a form as it is given. */
   async send(
     path: string,

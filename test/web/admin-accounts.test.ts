@@ -31,6 +31,9 @@ t.test('the list is searched and filtered in the store, and has pages', async (t
   t.equal((await list('page=1')).length, 50)
   t.strictSame(await list('page=2'), ['u57', 'u58', 'u59'])
   t.match((await root.get(`${USERS}?state=active`)).body, 'state=active&amp;page=2')
+  const beyond = async (query: string) => (await root.get(`${USERS}?${query}`)).headers['location']
+  t.equal(await beyond('state=active&page=99'), `${USERS}?state=active&page=2`)
+  t.equal(await beyond('search=nobody&page=2'), `${USERS}?search=nobody`)
 })
 
 t.test('an account is made, with the rules of the command line', async (t) => {

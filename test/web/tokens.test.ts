@@ -37,6 +37,7 @@ t.test('a token is made with all that was typed, and its secret is shown once', 
     issuedBy: 'alice',
   })
   t.equal(token!.expiresAt!.getTime(), world.now.getTime() + 90 * DAY)
+  t.notMatch((await alice.head(TOKENS)).body, SECRET, 'who looks at headers uses nothing up')
   const shown = await alice.get(TOKENS)
   const secret = SECRET.exec(shown.body)![1]!
   t.match(shown.body, /team\/\*.*agent\/\*.*refs\/tags\/v\*.*\(create and delete\).*0 of 20 pushes.*0 of 50M pushed/s)

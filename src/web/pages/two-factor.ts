@@ -12,6 +12,7 @@ import {
 } from '../../accounts/two-factor.js'
 import { Secret } from '../../secret.js'
 import { confirmedBy } from '../confirmation.js'
+import type { Visit } from '../memo.js'
 import { passOnce, readMemo, say, takeOnce, updateMemo } from '../memo.js'
 import type { PageOptions } from '../options.js'
 import type { Pages } from '../pages.js'
@@ -40,11 +41,7 @@ export function twoFactorPages(pages: Pages, options: PageOptions): void {
     const left = (await twoFactors.find(account.id))?.recoveryCodes.length ?? 0
     return reply.page('two-factor-on', { left, errors }, status)
   }
-  const showCodes = async (
-    request: FastifyRequest,
-    reply: FastifyReply,
-    member: Pick<Member, 'session' | 'stores'>,
-  ) => {
+  const showCodes = async (request: FastifyRequest, reply: FastifyReply, member: Visit) => {
     const codes = (await takeOnce<string[]>(member, 'recovery codes', access.now())) ?? []
     if (codes.length === 0) return reply.redirect(PATH, 303)
     const text = `Recovery codes of ${memberOf(request).account.username} at ${baseUrl()}, each good for once:\n\n${codes.join('\n')}\n`
@@ -54,7 +51,7 @@ export function twoFactorPages(pages: Pages, options: PageOptions): void {
     })
   }
 
-  const passCodes = (visit: Pick<Member, 'session' | 'stores'>, codes: readonly Secret[]) =>
+  const passCodes = (visit: Visit, codes: readonly Secret[]) =>
     passOnce(
       visit,
       'recovery codes',
