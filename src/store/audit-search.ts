@@ -2,6 +2,8 @@ import type { Expression, ExpressionBuilder, SqlBool } from 'kysely'
 import { sql } from 'kysely'
 import type { AuditRow } from '../audit/event.js'
 import type { AuditQuery } from '../audit/trail.js'
+import type { RowRange } from './audit-names.js'
+import { rangesAbout } from './audit-names.js'
 import { AUDIT_COLUMNS, auditRowFrom } from './audit-row.js'
 import type { Queries } from './database.js'
 import type { Schema } from './schema.js'
@@ -10,12 +12,30 @@ type Events = ExpressionBuilder<Schema, 'audit_events'>
 
 /** Finds rows of the trail. */
 export async function searchAudit(queries: Queries, query: AuditQuery): Promise<AuditRow[]> {
+  if (query.user === undefined) return await searchIn(queries, query, undefined, query.limit)
+  const ranges = await rangesAbout(queries, query.user)
+  if (query.oldestFirst === true) ranges.reverse()
+  const found: AuditRow[] = []
+  for (const range of ranges) {
+    if (found.length >= query.limit) break
+    found.push(...(await searchIn(queries, query, range, query.limit - found.length)))
+  }
+  return found
+}
+
+/** @param range in which rows are looked at; `undefined`: all */
+async function searchIn(
+  queries: Queries,
+  query: AuditQuery,
+  range: RowRange | undefined,
+  limit: number,
+): Promise<AuditRow[]> {
   const rows = await queries
     .selectFrom('audit_events')
     .select(AUDIT_COLUMNS)
-    .where((eb) => eb.and(conditions(eb, query)))
+    .where((eb) => eb.and([...conditions(eb, query), ...(range === undefined ? [] : [eb.between('id', ...range)])]))
     .orderBy('id', query.oldestFirst === true ? 'asc' : 'desc')
-    .limit(query.limit)
+    .limit(limit)
     .execute()
   return rows.map(auditRowFrom)
 }

@@ -7,6 +7,7 @@ import type { AuditStore } from '../audit/trail.js'
 import type { Clock } from '../clock.js'
 import { GitgateError, hasSystemCode } from '../errors.js'
 import type { AuditMark } from './audit-mark.js'
+import { dropNamesBefore } from './audit-names.js'
 import { lastRow, readEnd, writeEnd } from './audit-ends.js'
 import { AUDIT_COLUMNS, linkOf } from './audit-row.js'
 import { addUpRecentUsage, addUpUsage } from './audit-usage.js'
@@ -115,6 +116,7 @@ export function auditStore(
           .deleteFrom('token_uses')
           .where(sql`max(coalesce(fetched_at, 0), coalesce(pushed_at, 0))`, '<', before.getTime())
           .execute()
+        await dropNamesBefore(transaction, last.id + 1)
         await writeEnd(transaction, sealer, 'audit_start', last)
         const details = { rows: Number(numDeletedRows), before: before.toISOString() }
         const event = auditEvent(THE_GATE, clock(), { action: 'audit.pruned', target: `audit:${last.id}`, details })

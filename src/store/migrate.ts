@@ -5,9 +5,10 @@ import { restrictions } from './migrations/0002-restrictions.js'
 import { trail } from './migrations/0003-trail.js'
 import { sessions } from './migrations/0004-sessions.js'
 import { tokenUses } from './migrations/0005-token-uses.js'
+import { auditNames } from './migrations/0006-audit-names.js'
 
 // In order of their versions; one that was released is never changed again.
-const MIGRATIONS = [first, restrictions, trail, sessions, tokenUses] as const
+const MIGRATIONS = [first, restrictions, trail, sessions, tokenUses, auditNames] as const
 const NEWEST = MIGRATIONS.length
 
 /**

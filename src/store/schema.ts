@@ -130,6 +130,11 @@ export type Schema = {
     fetched_at: number | null
     pushed_at: number | null
   }
+  /** Which accounts the rows of `audit_events` are about, by blocks of rows. Triggers on it add to it. */
+  readonly audit_names: {
+    block: number
+    name: string
+  }
   readonly webhooks: {
     id: Generated<number>
     /** Whose notices it is sent; `null`: everybody's. */

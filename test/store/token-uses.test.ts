@@ -50,10 +50,13 @@ t.test('a database from before knows what its trail tells', async (t) => {
   await before.close()
   const database = new Database(join(folder, 'gitgate.sqlite3'))
   database.exec('DROP TRIGGER audit_events_token_use; DROP TABLE token_uses; DROP INDEX audit_events_refused')
+  for (const name of ['username', 'impersonator', 'target', 'owner']) database.exec(`DROP TRIGGER audit_names_${name}`)
+  database.exec('DROP TABLE audit_names')
   database.pragma('user_version = 4')
   database.close()
   const store = openStore(folder, undefined)
   t.strictSame(await store.audit.usedRepositories(token.id, at(0)), { read: 1, written: 1 })
+  t.match(await store.audit.list({ user: 'alice', limit: 9 }), [{ action: 'token.created' }, { action: 'user.added' }])
   await store.close()
 })
 

@@ -137,14 +137,17 @@ function shownRow(row: AuditRow) {
 }
 
 function showRow(reply: FastifyReply, row: AuditRow) {
-  const { via, ip, userAgent, requestId, repository, service, target, bytesIn, bytesOut, hash } = row
-  const facts: readonly (readonly [string, string | number | null])[] = [
+  const { via, username, tokenId, ip, userAgent, requestId, repository, service, target, bytesIn, bytesOut, hash } = row
+  // By some of them the trail can be filtered.
+  const facts: readonly (readonly [name: string, value: string | number | null, filter?: keyof Filters])[] = [
+    ['User', username, 'user'],
+    ['Token', tokenId, 'token'],
     ['By way of', via],
     ['Rule', row.rule],
-    ['Address', ip],
+    ['Address', ip, 'ip'],
     ['User agent', userAgent],
     ['Request', requestId],
-    ['Repository', repository],
+    ['Repository', repository, 'repository'],
     ['Service', service],
     ['Done to', target],
     ['Bytes in', bytesIn],
@@ -154,7 +157,12 @@ function showRow(reply: FastifyReply, row: AuditRow) {
   ]
   return reply.page('admin/audit-row', {
     row: shownRow(row),
-    facts: facts.filter(([, value]) => value !== null),
+    facts: facts
+      .filter(([, value]) => value !== null)
+      .map(([name, value, filter]) => {
+        const others = filter && withParameters(PATH, { [filter]: String(value) })
+        return { name, value, others }
+      }),
     refs: row.refs ?? [],
   })
 }
