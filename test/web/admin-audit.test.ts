@@ -95,6 +95,23 @@ t.test('one row is shown with all that it holds, and nothing of it does anything
     t.notMatch((await root.get(`${PATH}?${name}=${encodeURIComponent(evil)}`)).body, /<script>|<img/, name)
 })
 
+t.test('a row leads to others like it', async (t) => {
+  const { world, root } = await administration(t)
+  const actor = { ...THE_GATE, via: 'git', username: 'alice', tokenId: 7, ip: '192.0.2.1' } as const
+  await world.store.audit.record([
+    auditEvent(actor, world.now, { action: 'git.fetch', repository: 'team/app' }),
+    auditEvent(actor, world.now, { action: 'user.blocked', target: 'user:bob' }),
+    auditEvent(actor, world.now, { action: 'token.revoked', target: 'token:9' }),
+  ])
+  const { id } = await world.store.audit.head()
+  const links = async (row: number) =>
+    [...(await root.get(`${PATH}/${row}`)).body.matchAll(/audit_logs\?([^"]+)"/g)].map(([, query]) => query)
+  const same = ['user=alice', 'token=7', 'ip=192.0.2.1']
+  t.strictSame(await links(id - 2), [...same, 'repository=team%2Fapp'])
+  t.strictSame(await links(id - 1), [...same, 'user=bob'])
+  t.strictSame(await links(id), [...same, 'token=9'])
+})
+
 t.test('whether the trail is whole', async (t) => {
   const { world, root } = await administration(t)
   const head = formatHead(await world.store.audit.head())

@@ -139,28 +139,30 @@ function shownRow(row: AuditRow) {
 function showRow(reply: FastifyReply, row: AuditRow) {
   const { via, username, tokenId, ip, userAgent, requestId, repository, service, target, bytesIn, bytesOut, hash } = row
   // By some of them the trail can be filtered.
-  const facts: readonly (readonly [name: string, value: string | number | null, filter?: keyof Filters])[] = [
-    ['User', username, 'user'],
-    ['Token', tokenId, 'token'],
-    ['By way of', via],
-    ['Rule', row.rule],
-    ['Address', ip, 'ip'],
-    ['User agent', userAgent],
-    ['Request', requestId],
-    ['Repository', repository, 'repository'],
-    ['Service', service],
-    ['Done to', target],
-    ['Bytes in', bytesIn],
-    ['Bytes out', bytesOut],
-    ['Details', row.details === null ? null : JSON.stringify(row.details, null, 2)],
-    ['Hash', hash],
-  ]
+  const facts: readonly (readonly [name: string, value: string | number | null, filter?: keyof Filters | undefined])[] =
+    [
+      ['User', username, 'user'],
+      ['Token', tokenId, 'token'],
+      ['By way of', via],
+      ['Rule', row.rule],
+      ['Address', ip, 'ip'],
+      ['User agent', userAgent],
+      ['Request', requestId],
+      ['Repository', repository, 'repository'],
+      ['Service', service],
+      ['Done to', target, (['user', 'token'] as const).find((kind) => target?.startsWith(`${kind}:`))],
+      ['Bytes in', bytesIn],
+      ['Bytes out', bytesOut],
+      ['Details', row.details === null ? null : JSON.stringify(row.details, null, 2)],
+      ['Hash', hash],
+    ]
   return reply.page('admin/audit-row', {
     row: shownRow(row),
     facts: facts
       .filter(([, value]) => value !== null)
       .map(([name, value, filter]) => {
-        const others = filter && withParameters(PATH, { [filter]: String(value) })
+        // Of a target, such as `user:alice`, what is behind its kind.
+        const others = filter && withParameters(PATH, { [filter]: String(value).replace(`${filter}:`, '') })
         return { name, value, others }
       }),
     refs: row.refs ?? [],
