@@ -116,7 +116,7 @@ async function visitPages(url: string, login: string, of: string, plan: Plan, pa
       if (status !== 200) throw new Error(`${path} was answered with ${status}`)
       if (round >= 0) values.push(performance.now() - started)
     }
-    const why = 'of a busy token the last 2,000 rows are added up: to keep their sums would cost each request more'
+    const why = 'of a busy token the last 1,000 rows are added up: to keep their sums would cost each request more'
     verdicts.push({ target: 'pages', claim: `${claim}, ${of}`, unit: 'ms', bound: { most: 50 }, values, why })
   }
   return verdicts

@@ -6,7 +6,7 @@ import type { PageOptions } from '../options.js'
 
 const DAYS = 30
 // To add up half a million rows takes seconds, and nobody looks through so many.
-const MOST_ROWS = 2_000
+const MOST_ROWS = 1_000
 /** As many as one looks through. */
 const SHOWN = 10
 
