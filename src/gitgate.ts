@@ -101,6 +101,7 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
     ...rooms,
     signIn: new SignIn({ memory, passwords, clock }),
     hsts: config.hsts,
+    sendsMail: config.smtp !== undefined,
     onError: (error) => log.error({ err: error }, 'a page failed'),
   }
   // What a gate for Git alone never needs is not loaded: it takes memory, and a part of a second.

@@ -72,6 +72,8 @@ export interface AccountStore {
 const USERNAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/
 const MAX_USERNAME = 64
 const MAX_NAME = 255
+// Neither white nor one of Unicode's characters that show nothing; the braille blank is none of those, and shows nothing.
+const VISIBLE = /[^\s\p{Default_Ignorable_Code_Point}\u2800]/u
 // Not RFC 5322: only what keeps an address on one line and with one @. Whether it receives mail, mail will tell.
 const EMAIL = /^[^\s@<>",;:\\]+@[^\s@<>",;:\\]+$/
 
@@ -102,7 +104,7 @@ export function refuseNameOfGroup(username: string, isGroup: boolean): void {
   if (!isGroup) return
   throw new GitgateError(
     'conflict',
-    `${username} is a group of repositories already, and would come to belong to the account; choose another username, or move them first: gitgate repo rename`,
+    `the name ${username} is a group of repositories already, which would come to belong to the account; choose another username, or move them first: gitgate repo rename`,
   )
 }
 
@@ -113,7 +115,7 @@ export function refuseNameOfGroup(username: string, isGroup: boolean): void {
  * @throws GitgateError `invalid` when it is empty, longer than 255 characters, or holds characters that don't print
  */
 export function checkDisplayName(name: string, what: string): void {
-  if (name.trim() === '') throw new GitgateError('invalid', `${what} can't be blank`)
+  if (!VISIBLE.test(name)) throw new GitgateError('invalid', `${what} can't be blank`)
   if (name.length > MAX_NAME) throw new GitgateError('invalid', `${what} has ${MAX_NAME} characters at most`)
   if (hasUnprintable(name)) throw new GitgateError('invalid', `${what} can't hold control characters or line breaks`)
 }

@@ -48,11 +48,13 @@ export type By =
 export type NewAddress = { readonly ip: string; readonly at: Date }
 
 /** That something was changed about how an account is signed in to. */
-export type AccountNews = { readonly by: By; readonly at: Date } & (
-  | { readonly kind: Exclude<AccountNoticeKind, 'email-changed'> }
-  /** `was` is the address before. */
-  | { readonly kind: 'email-changed'; readonly was: string }
-)
+export type AccountNews = {
+  readonly kind: AccountNoticeKind
+  readonly by: By
+  readonly at: Date
+  /** The address of the account at that time: whoever changes it afterwards, or just that, keeps nothing from its owner. */
+  readonly to: string | null
+}
 
 /** What a notice tells, by its kind. */
 export type News =
@@ -94,9 +96,9 @@ export type Notice = {
   readonly news: News
 }
 
-/** Where a mail of it goes: that the address was changed, to the one before, whose owner may not know of it. */
+/** Where a mail of it goes. */
 export function addressFor({ news, recipient }: Notice): string | null {
-  return news.kind === 'email-changed' ? news.was : recipient.email
+  return 'to' in news ? news.to : recipient.email
 }
 
 /** The tokens that a notice is about. */

@@ -1,4 +1,5 @@
-import { utcTime } from '../clock.js'
+import type { AuditStore } from '../audit/trail.js'
+import { DAY, MINUTE, utcTime } from '../clock.js'
 import type { Account, AccountStore } from '../accounts/account.js'
 import type { BriefToken, TokenStore } from '../tokens/token.js'
 import { tokenState } from '../tokens/token.js'
@@ -18,6 +19,10 @@ export type Effect =
   | { readonly kind: 'second-factor-needed'; readonly accounts: readonly Account[]; readonly from: Date }
   /** Git takes their password no more. */
   | { readonly kind: 'passwords-refused'; readonly accounts: readonly Account[] }
+  /** What the audit trail has from before is deleted for good when it is pruned next. */
+  | { readonly kind: 'trail-pruned'; readonly before: Date }
+  /** Whoever did nothing in the browser since then is signed out. */
+  | { readonly kind: 'sessions-ended'; readonly idleSince: Date }
 
 const ABOUT_TOKENS: readonly SettingKey[] = [
   'enforce_pat_expiration',
@@ -36,11 +41,12 @@ export type EffectSources = {
   readonly tokens: Pick<TokenStore, 'listBriefly'>
   readonly accounts: Pick<AccountStore, 'list'>
   readonly settings: Pick<SettingStore, 'setAt'>
+  readonly audit: Pick<AuditStore, 'begin'>
 }
 
 /** What a change of settings would do to those that are there, were it in force from now on. */
 export async function foreseeEffects(
-  { tokens, accounts, settings }: EffectSources,
+  { tokens, accounts, settings, audit }: EffectSources,
   before: Settings,
   after: Settings,
   now: Date,
@@ -57,8 +63,26 @@ export async function foreseeEffects(
           await settings.setAt('require_two_factor_authentication'),
         )
       : []),
+    ...effectsOnTrail(await audit.begin(), before, after, now),
+    ...effectsOnSessions(before, after, now),
   ]
-  return effects.filter((effect) => ('tokens' in effect ? effect.tokens : effect.accounts).length > 0)
+  return effects.filter((effect) => whomOf(effect)?.length !== 0)
+}
+
+/** Whom an effect is about, where that is known by name. */
+function whomOf(effect: Effect): readonly (BriefToken | Account)[] | undefined {
+  return 'tokens' in effect ? effect.tokens : 'accounts' in effect ? effect.accounts : undefined
+}
+
+function effectsOnTrail(begin: Date | undefined, before: Settings, after: Settings, now: Date): Effect[] {
+  const keptFrom = ({ audit_retention: days }: Settings): number => (days === null ? 0 : now.getTime() - days * DAY)
+  const isLost = begin !== undefined && begin.getTime() < keptFrom(after) && keptFrom(before) < keptFrom(after)
+  return isLost ? [{ kind: 'trail-pruned', before: new Date(keptFrom(after)) }] : []
+}
+
+function effectsOnSessions(before: Settings, after: Settings, now: Date): Effect[] {
+  if (after.session_expire_delay >= before.session_expire_delay) return []
+  return [{ kind: 'sessions-ended', idleSince: new Date(now.getTime() - after.session_expire_delay * MINUTE) }]
 }
 
 function effectsOnTokens(tokens: readonly BriefToken[], before: Settings, after: Settings, now: Date): Effect[] {
@@ -120,6 +144,10 @@ export function describeEffect(effect: Effect): string {
       return `${counted(effect.accounts.length, 'account has', 'accounts have')} no second factor and would need one, the first from ${utcTime(effect.from)} on`
     case 'passwords-refused':
       return `Git would take the password of ${counted(effect.accounts.length, 'account', 'accounts')} no more, only a token`
+    case 'trail-pruned':
+      return `the rows of the audit trail from before ${utcTime(effect.before)} will be deleted for good within a day`
+    case 'sessions-ended':
+      return `whoever has done nothing in the browser since ${utcTime(effect.idleSince)} is signed out`
   }
 }
 

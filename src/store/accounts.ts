@@ -50,8 +50,7 @@ export function accountStore(queries: Queries, trail: Trail): AccountStore {
       await endSessions(transaction, id)
       await moveSecurityEpoch(transaction)
       await trail.record(transaction, { action, target: await userTarget(transaction, id) })
-      if (values.password_hash !== undefined)
-        await noticeAccountChange(transaction, id, { kind: 'password-changed' }, trail)
+      if (values.password_hash !== undefined) await noticeAccountChange(transaction, id, 'password-changed', trail)
     })
 
   return {
@@ -146,8 +145,8 @@ async function changeAccount(transaction: Queries, id: number, change: AccountCh
   const changed = (['name', 'email', 'admin'] as const).filter((key) => now[key] !== was[key])
   if (changed.length === 0) return
   // While the address is still there to be told at.
-  if (changed.includes('email') && was.email !== null)
-    await noticeAccountChange(transaction, id, { kind: 'email-changed', was: was.email }, trail)
+  if (keyOf(now.email) !== row.email_key && was.email !== null)
+    await noticeAccountChange(transaction, id, 'email-changed', trail)
   const values = {
     name: now.name,
     email: now.email,

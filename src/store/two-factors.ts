@@ -43,7 +43,7 @@ export function twoFactorStore(queries: Queries, sealer: Sealer, trail: Trail): 
           action: 'two_factor.enabled',
           target: await userTarget(transaction, accountId),
         })
-        await noticeAccountChange(transaction, accountId, { kind: 'two-factor-enabled' }, trail)
+        await noticeAccountChange(transaction, accountId, 'two-factor-enabled', trail)
       }),
 
     disable: (accountId) =>
@@ -60,7 +60,7 @@ export function twoFactorStore(queries: Queries, sealer: Sealer, trail: Trail): 
           action: 'two_factor.disabled',
           target: await userTarget(transaction, accountId),
         })
-        await noticeAccountChange(transaction, accountId, { kind: 'two-factor-disabled' }, trail)
+        await noticeAccountChange(transaction, accountId, 'two-factor-disabled', trail)
       }),
 
     replaceRecoveryCodes: (accountId, recoveryHashes) =>
@@ -71,7 +71,7 @@ export function twoFactorStore(queries: Queries, sealer: Sealer, trail: Trail): 
           action: 'two_factor.recovery_codes_replaced',
           target: await userTarget(transaction, accountId),
         })
-        await noticeAccountChange(transaction, accountId, { kind: 'recovery-codes-renewed' }, trail)
+        await noticeAccountChange(transaction, accountId, 'recovery-codes-renewed', trail)
       }),
 
     async takeStep(accountId, step) {

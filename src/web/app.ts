@@ -15,12 +15,13 @@ import type { Audience } from './pages.js'
 import { endTokenPages } from './pages/end-token.js'
 import { newTokenPages } from './pages/new-token.js'
 import { passwordPages } from './pages/password.js'
-import { adminPages } from './pages/admin/pages.js'
+import { ADMIN, adminPages } from './pages/admin/pages.js'
 import { repositoryPages } from './pages/repositories.js'
 import { sessionPages } from './pages/sessions.js'
 import { signInPages } from './pages/sign-in.js'
 import { tokenPages } from './pages/tokens.js'
 import { twoFactorPages } from './pages/two-factor.js'
+import { RouteTable } from './route-table.js'
 import { SECURITY_HEADERS, strictTransport } from './security-headers.js'
 import { Views } from './views.js'
 import { identifyVisitor } from './visitor.js'
@@ -41,6 +42,7 @@ export async function webPages(options: WebOptions): Promise<Front> {
     frameworkErrors: (_error, _request, reply: FastifyReply) =>
       void reply.headers(SECURITY_HEADERS).status(404).type('text/plain').send('Not Found'),
   }).withTypeProvider<TypeBoxTypeProvider>()
+  const routes = new RouteTable(app)
   app.removeAllContentTypeParsers()
   await app.register(formbody)
   await app.register(cookie)
@@ -79,11 +81,11 @@ export async function webPages(options: WebOptions): Promise<Front> {
     )
   })
   app.setErrorHandler((error, request, reply) => answerError(error, request, reply, options))
-  app.setNotFoundHandler(({ url, method }, reply) => {
+  app.setNotFoundHandler(({ url, method, visitor }, reply) => {
     // A form that was not taken leaves its address in the browser, which opens it again later: it leads to the form's page.
     const path = url.split('?', 1)[0] ?? url
-    if (method === 'GET' && app.hasRoute({ method: 'POST', url: path }))
-      return reply.redirect(path.slice(0, path.lastIndexOf('/')), 303)
+    const isHidden = path.startsWith(`${ADMIN}/`) && !(visitor.kind === 'member' && visitor.account.admin)
+    if (method === 'GET' && !isHidden && routes.has('POST', path)) return reply.redirect(routes.pageAbove(path), 303)
     // What git is given, people open in a browser, too. It tells nothing about whether there is such a repository.
     const isForGit = url.endsWith('.git') && parseRepositoryPath(url.slice(1, -'.git'.length)) !== undefined
     const clone = isForGit ? `${options.baseUrl()}${url}` : undefined

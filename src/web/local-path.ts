@@ -8,5 +8,6 @@ export function parseLocalPath(text: unknown): string | undefined {
   if (typeof text !== 'string' || text.length > 2_000 || !/^\/(?![/\\])[\x21-\x5b\x5d-\x7e]*$/.test(text))
     return undefined
   const url = new URL(text, 'http://gate.invalid')
-  return url.host === 'gate.invalid' ? `${url.pathname}${url.search}` : undefined
+  // Dots go only now: `/.//host` has become `//host`.
+  return url.host === 'gate.invalid' && !url.pathname.startsWith('//') ? `${url.pathname}${url.search}` : undefined
 }

@@ -40,6 +40,8 @@ export type WebOptions = WebStores & {
   readonly baseUrl: () => string
   /** Whether browsers that came by HTTPS are told to come by nothing else (`Strict-Transport-Security`). */
   readonly hsts: boolean
+  /** Whether notices go by mail, to whoever has an address. */
+  readonly sendsMail: boolean
   /** gitgate's own version. */
   readonly version: string
   /** Told of what went wrong on our side. */

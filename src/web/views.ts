@@ -46,6 +46,7 @@ export class Views {
       time: (instant: Date) => timeTag(instant, now),
       day: dayTag,
       text: { relative: (instant: Date) => relativeTime(instant, now), exact: utcTime, day: calendarDay },
+      isWrong: status === 422,
       ...data,
     })
     return reply.status(status).type('text/html; charset=utf-8').send(html)

@@ -11,6 +11,10 @@ export const NO_BROWSER = requireProgram('chromium')
 
 const SCREENSHOTS = join(import.meta.dirname, '..', '..', 'screenshots')
 const WIDTHS = [360, 1440] as const
+// Where tables are at their tightest, or have just become cards.
+const BETWEEN = [740, 860, 940] as const
+// The page, and each box whose contents would be cut off.
+const BEYOND = `Math.max(...[document.documentElement, ...document.querySelectorAll('.table')].map((box) => box.scrollWidth - box.clientWidth))`
 const SCHEMES = ['light', 'dark'] as const
 
 /** Starts Debian's Chromium; it ends with the test. */
@@ -74,8 +78,10 @@ export async function inspectPage(t: Test, page: Page, name: string): Promise<vo
       t.same(await violations(page), [], `${name} at ${width} px, ${colorScheme}: axe finds nothing`)
       await page.screenshot({ path: join(SCREENSHOTS, `${name}-${width}-${colorScheme}.png`), fullPage: true })
     }
-    const beyond = await page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth')
-    t.equal(beyond, 0, `${name} at ${width} px: nothing is wider than the window`)
+  }
+  for (const width of [WIDTHS[0], ...BETWEEN, WIDTHS[1]]) {
+    await page.setViewportSize({ width, height: 900 })
+    t.equal(await page.evaluate(BEYOND), 0, `${name} at ${width} px: nothing is wider than the window, or cut off`)
   }
 }
 

@@ -76,8 +76,12 @@ t.test('an account gets another name and address, and becomes an administrator',
   const alice = new FormClient(world.url)
   await alice.signIn('alice', PASSWORD)
   const path = `${USERS}/alice`
-  const edit = (fields: object) =>
-    root.submit(`${path}/edit`, { name: 'Alice', email: 'alice@example.com', current_password: PASSWORD, ...fields })
+  const edit = async (fields: object) => {
+    const { name, email, admin } = await world.account('alice')
+    const shown = { name, email: email ?? '', admin: admin ? 'yes' : '' }
+    const was = { was_name: shown.name, was_email: shown.email, was_admin: shown.admin }
+    return await root.submit(`${path}/edit`, { ...shown, ...was, current_password: PASSWORD, ...fields })
+  }
   const refused = {
     'is not an e-mail address': { email: 'nowhere' },
     'is taken': { email: 'ROOT@example.com' },
@@ -99,10 +103,18 @@ t.test('an account gets another name and address, and becomes an administrator',
   t.equal((await alice.get('/')).status, 303, 'rights are taken up by signing in')
   const [row] = await world.store.audit.list({ action: 'user.changed', limit: 1 })
   t.match(row, { via: 'web', username: 'root', target: 'user:alice', details: { admin: { from: false, to: true } } })
-  t.equal((await edit({})).status, 303)
+  t.equal((await edit({ admin: '', email: 'alice@example.com' })).status, 303)
   t.match(await world.account('alice'), { admin: false, email: 'alice@example.com' })
+  await edit({})
+  t.match((await root.get(path)).body, 'That is how the account was already.')
+  t.equal(
+    (await edit({ name: 'Al', admin: 'yes', was_admin: 'yes', was_email: 'a@b.example', email: 'a@b.example' })).status,
+    303,
+  )
+  t.match(await world.account('alice'), { name: 'Al', admin: false, email: 'alice@example.com' }, 'a form that is old')
 
-  const self = { name: 'root', email: '', current_password: PASSWORD }
+  const was = { was_name: 'root', was_email: 'root@example.com', was_admin: 'yes' }
+  const self = { ...was, name: 'root', email: '', current_password: PASSWORD }
   t.notMatch((await root.get(`${USERS}/root/edit`)).body, 'name="admin"')
   t.equal((await root.submit(`${USERS}/root/edit`, self)).status, 303)
   t.match(await world.account('root'), { admin: true, email: null }, 'nobody ends their own administration')

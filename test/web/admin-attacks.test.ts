@@ -138,7 +138,7 @@ t.test('names are shown as they are, and do nothing', async (t) => {
   }
   const forms: Record<string, Record<string, string>> = {
     '/-/admin/users': { username: EVIL, name: EVIL, email: EVIL, password: EVIL },
-    '/-/admin/users/alice/edit': { name: EVIL, email: EVIL },
+    '/-/admin/users/alice/edit': { name: EVIL, email: EVIL, was_name: '', was_email: '' },
     '/-/admin/grants': { subject: EVIL, role: EVIL, pattern: EVIL },
     '/-/admin/protected_refs': { repositories: EVIL, refs: EVIL, push: EVIL, force: EVIL, delete: EVIL },
     '/-/admin/users/alice/impersonation_tokens': {

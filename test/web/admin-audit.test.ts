@@ -90,7 +90,8 @@ t.test('one row is shown with all that it holds, and nothing of it does anything
   }
   t.match((await root.get(`${PATH}/${id}`)).body, hash)
   t.equal((await root.get(`${PATH}/${id + 1_000}`)).status, 404)
-  t.equal((await root.get(`${PATH}/x`)).status, 400)
+  t.equal((await root.get(`${PATH}/x`)).status, 404)
+  t.equal((await root.get(`${PATH}/verify`)).headers['location'], PATH)
   for (const name of ['user', 'token', 'action', 'repository', 'ip', 'since', 'until'])
     t.notMatch((await root.get(`${PATH}?${name}=${encodeURIComponent(evil)}`)).body, /<script>|<img/, name)
 })

@@ -22,7 +22,11 @@ t.test('a grant is set, changed, searched for, and taken back', async (t) => {
     t.match(answer.body, words)
   }
   t.equal((await set('Alice', 'write', 'team/*')).headers['location'], GRANTS)
-  await set('alice', 'read', 'team/*')
+  const asked = await set('alice', 'read', 'team/*')
+  t.match(asked.body, /Put it in place of the other\?.*Role now<\/dt><dd>write.*Role then<\/dt><dd>read/s)
+  t.match(await world.store.grants.list(), [{ role: 'write' }], 'a role is not lost by the way')
+  const replaced = { subject: 'alice', role: 'read', pattern: 'team/*', replace: 'yes' }
+  t.equal((await root.submit(GRANTS, replaced)).headers['location'], GRANTS)
   await set('@all', 'read', 'docs/**')
   t.match(await world.store.grants.list(), [
     { subject: '@all', role: 'read', pattern: 'docs/**' },
@@ -57,6 +61,11 @@ t.test('refs are protected, and no more', async (t) => {
   t.match((await root.submit(PROTECTIONS, { ...plain, refs: 'a b' })).body, 'is not a pattern of refs')
   await root.submit(PROTECTIONS, plain)
   t.match(await world.store.protections.list(), [{ ...plain, refs: 'refs/heads/main' }])
+  const looser = { ...plain, push: 'write' }
+  t.match((await root.submit(PROTECTIONS, looser)).body, /push: admin; .*push: write; /s)
+  t.match(await world.store.protections.list(), [{ push: 'admin' }])
+  await root.submit(PROTECTIONS, { ...looser, refs: 'refs/heads/main', replace: 'yes' })
+  t.match(await world.store.protections.list(), [{ push: 'write' }])
   const named = { repositories: 'team/**', refs: 'refs/heads/main' }
   t.match(
     (await root.get(`${PROTECTIONS}/remove?${new URLSearchParams(named).toString()}`)).body,
@@ -84,7 +93,12 @@ t.test('it is explained who may do what, and by which rule', async (t) => {
   t.match(main, /rule 1.*no<\/span>\s*<strong>update<\/strong>.*only an admin may push to it/s)
   t.match(await ask('alice', 'team/app', 'topic'), /yes<\/span>\s*<strong>force<\/strong>/)
   await world.store.accounts.setState((await world.account('alice')).id, 'blocked')
-  t.match(await ask('alice', 'team/app'), 'the account is blocked')
+  t.match(
+    await ask('alice', 'team/app'),
+    /alice is blocked, and may do nothing with team\/app.*without the block it may clone, fetch and push/s,
+  )
+  t.match(await ask('alice', 'team/app', 'topic'), 'the account is blocked')
+  t.match(await ask('root', 'docs/nope'), 'there is no such repository yet')
   t.match(await ask('nobody', 'team/app'), 'There is no account')
   t.match(await ask('root', '../x'), 'is not the path of a repository')
   t.match(await ask('root', 'team/app', 'v*'), 'is a pattern; what is asked for is one ref')

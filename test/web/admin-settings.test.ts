@@ -59,7 +59,10 @@ t.test('who is concerned is told', async (t) => {
   t.match(atOnce, 'Git would take the password of 2 accounts no more')
   t.notMatch(atOnce, '>mallory<', 'who is blocked loses nothing')
   t.match(await review({ password_authentication_enabled_for_git: 'off' }), 'the password of 2 accounts no more')
-  t.match(await review({ git_basic_auth_maxretry: '5' }), 'Nobody that is there')
+  t.match(await review({ git_basic_auth_maxretry: '5' }), 'No token is refused or revoked')
+  t.match(await review({ session_expire_delay: '5' }), 'Whoever has done nothing in the browser since')
+  t.match(await review({ audit_retention: '1' }), /rows of the audit trail from before .* will be deleted for good/)
+  t.notMatch(await review({ audit_retention: '300' }), 'deleted for good')
 })
 
 t.test('what can not be read is told beside its field, and nothing is changed', async (t) => {
@@ -77,7 +80,7 @@ t.test('what can not be read is told beside its field, and nothing is changed', 
     t.match(body, 'It takes a whole number from 1 to 10080.')
     t.match(body, /It takes a whole number.{1,40}, or nothing for no limit\./)
     t.match(body, 'id="git_basic_auth_ip_allowlist-error">&quot;&quot;&gt;&lt;script', 'a sentence of its own')
-    t.match(body, /role="alert".*Nothing is changed: see what is said in red\./, 'the field may be far down')
+    t.match(body, /role="alert".*Nothing is changed: what is wrong is said where it is\./, 'the field may be far down')
     t.match(body, 'It can contain only letters of the Base64 alphabet')
     t.match(body, 'value="&quot;&gt;&lt;script&gt;', 'what was typed stays')
     t.notMatch(body, '<script>alert')

@@ -85,3 +85,21 @@ t.test('before another server a preview says what it can not know', async (t) =>
   await create(alice, { repositories: 'team/*' })
   t.match((await alice.get(TOKENS)).body, /git clone http:\/\/alice@[^/]+\/GROUP\/NAME\.git/)
 })
+
+t.test('what the settings do to an expiry is said where it stands', async (t) => {
+  const { world, alice } = await open(t)
+  await world.issue('alice', ['api'], { name: 'long', expiry: new Date(world.now.getTime() + 60 * DAY) })
+  const set = (key: 'max_personal_access_token_lifetime' | 'enforce_pat_expiration', value: string) =>
+    world.store.settings.set(new Map([[key, value]]), world.now)
+  const list = async () => (await alice.get(TOKENS)).body
+  t.notMatch(await list(), /longer than is allowed|not enforced/)
+  t.notMatch((await alice.get(`${TOKENS}/new`)).body, 'A mail tells you', 'the gate has no mail server')
+  await set('max_personal_access_token_lifetime', '10')
+  t.match(await list(), 'lives longer than is allowed now: revoked within three hours')
+  await set('max_personal_access_token_lifetime', 'null')
+  await set('enforce_pat_expiration', 'false')
+  t.match(await list(), 'works on: expiry is not enforced here')
+  t.match((await alice.get(`${TOKENS}/new`)).body, 'expiry is not enforced here: tokens work on after it')
+  t.equal((await create(alice, { expiry: '30d' })).status, 303)
+  t.match(await list(), 'It works until it is revoked')
+})

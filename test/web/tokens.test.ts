@@ -189,6 +189,7 @@ t.test('the address that a form was sent to leads to its page when it is opened 
     [`${TOKENS}/preview?a=b`, TOKENS],
     ['/-/user_settings/two_factor_auth/disable', '/-/user_settings/two_factor_auth'],
     ['/-/user_settings/active_sessions/end_others', '/-/user_settings/active_sessions'],
+    ['/-/user_settings/active_sessions/5/end', '/-/user_settings/active_sessions'],
   ] as const)
     t.equal((await alice.get(path)).headers['location'], page, path)
   t.equal((await alice.get(`${TOKENS}/nothing`)).status, 404)

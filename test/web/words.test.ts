@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import t from 'tap'
 import { DAY, HOUR, MINUTE, SECOND, utcTime } from '../../src/clock.js'
 import { browserName } from '../../src/web/browser-name.js'
@@ -52,6 +53,10 @@ t.test('paths of this gate, and nothing else', async (t) => {
     '',
     '//x',
     '/\\x',
+    '/.//x',
+    '/a/..//x',
+    '/%2e//x',
+    '/a/%2E%2e//x/y',
     '/a\\b',
     '/\t/x',
     'https://x',
@@ -63,4 +68,27 @@ t.test('paths of this gate, and nothing else', async (t) => {
     `/${'a'.repeat(2_000)}`,
   ])
     t.equal(parseLocalPath(other), undefined, JSON.stringify(other))
+  const piece = fc.constantFrom(
+    '/',
+    '.',
+    '..',
+    '%2e',
+    '%2F',
+    '%5c',
+    '\\',
+    '@',
+    ':',
+    '?',
+    '#',
+    'x',
+    'evil.example',
+    'https:',
+  )
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 8 }), (pieces) => {
+      const path = parseLocalPath(`/${pieces.join('')}`)
+      const base = 'https://git.example.com'
+      return path === undefined || new URL(path, base).origin === base
+    }),
+  )
 })

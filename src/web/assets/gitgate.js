@@ -46,8 +46,9 @@ window.addEventListener('pageshow', () => {
   for (const form of document.querySelectorAll('form[data-sent]')) delete form.dataset.sent
 })
 
-// What went wrong is where one is taken to.
-document.getElementById('problem')?.focus()
+// What went wrong is where one is taken to, with the words that go with it.
+const wrong = document.getElementById('problem') ?? document.querySelector('[aria-invalid=true]')
+wrong?.focus()
 
 // A form with a preview shows it as one types.
 for (const form of document.querySelectorAll('form[data-preview]')) {

@@ -1,5 +1,6 @@
 import type { FastifyReply } from 'fastify'
 import { Type } from 'typebox'
+import type { Account } from '../../accounts/account.js'
 import { TOKENS_PAGE } from '../../access/refusal.js'
 import { issueRules } from '../../policies/issue-rules.js'
 import { parseSpan } from '../../tokens/expiry.js'
@@ -16,7 +17,7 @@ import type { MadeToken } from '../tokens/reveal.js'
 import { MADE } from '../tokens/reveal.js'
 import { tokenRow } from '../tokens/rows.js'
 import type { ExpiryForm } from '../tokens/wanted-expiry.js'
-import { ExpiryFields, expiryView, wantedExpiry } from '../tokens/wanted-expiry.js'
+import { ExpiryFields, expiryView, expiryWords, wantedExpiry } from '../tokens/wanted-expiry.js'
 import { memberOf } from '../visitor.js'
 
 /** How long an old secret may go on working. */
@@ -37,6 +38,7 @@ export function endTokenPages(pages: Pages, options: PageOptions): void {
   const showRotation = async (
     reply: FastifyReply,
     token: PersonalAccessToken,
+    owner: Account,
     form?: RotationForm,
     problem?: string,
   ) => {
@@ -47,7 +49,7 @@ export function endTokenPages(pages: Pages, options: PageOptions): void {
       {
         token: await rowOf(token),
         use: await recentUse(token, options),
-        expiry: expiryView(rules, now, form),
+        expiry: { ...expiryView(rules, now, form), ...(await expiryWords(options, owner)) },
         graces: GRACES,
         grace: form?.grace ?? '',
         problems: { expiry: problem },
@@ -78,7 +80,7 @@ export function endTokenPages(pages: Pages, options: PageOptions): void {
   pages.get(`${TOKENS_PAGE}/:id/rotate`, { schema: { params: TokenId }, preHandler }, async (request, reply) => {
     const token = await requireOwnToken(request, request.params.id, options)
     if (!(await rowOf(token)).canRotate) return isOver(reply, request, token.name)
-    return showRotation(reply, token)
+    return showRotation(reply, token, memberOf(request).account)
   })
 
   pages.post(
@@ -92,7 +94,7 @@ export function endTokenPages(pages: Pages, options: PageOptions): void {
       const rules = issueRules(await access.settings(), now)
       const grace = body.grace === '' ? 0 : parseSpan(body.grace)
       try {
-        const expiry = wantedExpiry(body, now)
+        const expiry = wantedExpiry(body, rules, now)
         const { token, secret } = await rotateToken(
           member.stores.tokens,
           member.account,
@@ -108,7 +110,7 @@ export function endTokenPages(pages: Pages, options: PageOptions): void {
       } catch (error) {
         if (!(error instanceof GitgateError)) throw error
         if (error.code === 'conflict') return isOver(reply, request, old.name)
-        return showRotation(reply, old, body, sentence(error.message))
+        return showRotation(reply, old, member.account, body, sentence(error.message))
       }
       return reply.redirect(TOKENS_PAGE, 303)
     },

@@ -8,7 +8,7 @@ import type { Pages } from '../pages.js'
 import { SearchedList } from '../queries.js'
 import { requireSwitchedOn } from '../tokens/own-token.js'
 import { MADE, takeReveal } from '../tokens/reveal.js'
-import { EXPIRING, tokenRow } from '../tokens/rows.js'
+import { EXPIRING, tokenRows } from '../tokens/rows.js'
 import { memberOf } from '../visitor.js'
 
 const PER_PAGE = 100
@@ -42,7 +42,7 @@ export function tokenPages(pages: Pages, options: PageOptions): void {
       }
       const member = memberOf(request)
       const now = access.now()
-      const { enforce_pat_expiration: enforceExpiry } = await access.settings()
+      const settings = await access.settings()
       const window = windowOf(request.query, PER_PAGE)
       const text = search.trim()
       const query: TokenQuery = {
@@ -56,9 +56,9 @@ export function tokenPages(pages: Pages, options: PageOptions): void {
         offset: window.offset,
         limit: window.limit,
       }
-      const found = await tokens.search(query, now, enforceExpiry)
+      const found = await tokens.search(query, now, settings.enforce_pat_expiration)
       return reply.page('tokens', {
-        rows: found.tokens.map((token) => tokenRow(token, now, enforceExpiry)),
+        rows: tokenRows(found.tokens, now, settings),
         pager: pagerOf(window, found.total, request.url),
         state,
         sort,

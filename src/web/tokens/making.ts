@@ -15,7 +15,7 @@ import { previewOf } from './preview.js'
 import type { MadeToken } from './reveal.js'
 import type { FormProblems, TokenForm } from './token-form.js'
 import { EMPTY_FORM, knownScopes, readTokenForm, TokenFields } from './token-form.js'
-import { expiryView } from './wanted-expiry.js'
+import { expiryView, expiryWords } from './wanted-expiry.js'
 
 /** Whose tokens a form makes. */
 export type Making = {
@@ -78,7 +78,7 @@ export function addMaking(pages: Pages, making: Making, options: PageOptions): v
           name,
           summary: scopeSummary(name),
         })),
-        expiry: expiryView(rules, now, form),
+        expiry: { ...expiryView(rules, now, form), ...(await expiryWords(options, owner)) },
         preview: await previewOf({ draft, problems: unreadable }, form, owner, options),
         ...shown,
       },

@@ -34,6 +34,7 @@ async function revealOf(
   { access, listRepositories, baseUrl }: Pick<PageOptions, 'access' | 'listRepositories' | 'baseUrl'>,
 ) {
   const url = new URL(baseUrl())
+  const { enforce_pat_expiration: enforceExpiry } = await access.settings()
   const isForGit = scopesAllow(token.scopes, 'read')
   const { grants } = await access.reachOf(owner)
   const [first] = new ReachSets(await listRepositories(), grants).list(owner.username, token.restrictions)
@@ -44,6 +45,7 @@ async function revealOf(
   const withUser = `${url.protocol}//${owner.username}@${url.host}${url.pathname.replace(/\/$/, '')}`
   return {
     token,
+    enforceExpiry,
     secret: made.secret,
     endsAt: made.replaced === undefined ? undefined : new Date(made.replaced.endsAt),
     clone: isForGit ? `git clone ${withUser}/${repository ?? 'GROUP/NAME'}.git` : undefined,

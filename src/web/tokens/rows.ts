@@ -1,4 +1,6 @@
 import { DAY } from '../../clock.js'
+import { tooLongLived } from '../../policies/lifetime.js'
+import type { Settings } from '../../policies/settings.js'
 import { formatSize } from '../../tokens/budget.js'
 import { describeRestrictions } from '../../tokens/restriction.js'
 import type { PersonalAccessToken } from '../../tokens/token.js'
@@ -18,7 +20,17 @@ type Standing =
   | 'expired'
   | 'revoked'
 
-/** A token as the table and the pages about one show it. @param enforceExpiry the setting `enforce_pat_expiration` */
+/** Tokens as tables show them. */
+export function tokenRows(tokens: readonly PersonalAccessToken[], now: Date, settings: Settings) {
+  const tooLong = new Set(tooLongLived(tokens, settings, now).map(({ id }) => id))
+  return tokens.map((token) => ({
+    ...tokenRow(token, now, settings.enforce_pat_expiration),
+    // Tokens from before a limit, for the three hours until they are revoked.
+    isTooLong: tooLong.has(token.id),
+  }))
+}
+
+/** A token as the pages about one show it. @param enforceExpiry the setting `enforce_pat_expiration` */
 export function tokenRow(token: PersonalAccessToken, now: Date, enforceExpiry: boolean) {
   const { restrictions, budget, spent } = token
   const standing = standingOf(token, now, enforceExpiry)
@@ -26,6 +38,7 @@ export function tokenRow(token: PersonalAccessToken, now: Date, enforceExpiry: b
   return {
     ...token,
     standing,
+    enforceExpiry,
     repositories: restrictions.repositories,
     refs: restrictions.refs.map(refWords),
     within: restrictions.within === null ? undefined : describeRestrictions(restrictions.within),

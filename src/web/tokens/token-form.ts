@@ -77,7 +77,7 @@ export function readTokenForm(form: TokenForm, owner: Account, rules: IssueRules
   const expiry = read(
     'expiry',
     () => {
-      const wanted = wantedExpiry(form, now)
+      const wanted = wantedExpiry(form, rules, now)
       resolveExpiry(wanted, rules, now)
       return wanted
     },

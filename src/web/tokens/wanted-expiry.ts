@@ -1,9 +1,11 @@
 import { Type } from 'typebox'
+import type { Account } from '../../accounts/account.js'
 import { DAY, utcDate } from '../../clock.js'
 import { expiryChoices, lifetimeLimit } from '../../policies/expiry-choices.js'
 import type { WantedExpiry } from '../../tokens/expiry.js'
 import { parseExpiryDate, parseExpirySpan } from '../../tokens/expiry.js'
 import type { IssueRules } from '../../tokens/issue.js'
+import type { PageOptions } from '../options.js'
 
 /** What the fields of an expiry hold: one of the lifetimes offered, or `date`. */
 export const ExpiryFields = {
@@ -14,16 +16,38 @@ export const ExpiryFields = {
 /** The fields of an expiry, as they were typed. */
 export type ExpiryForm = { readonly expiry: string; readonly expires_on: string }
 
-/** Reads what was chosen. @throws GitgateError `invalid` */
-export function wantedExpiry({ expiry, expires_on: date }: ExpiryForm, now: Date): WantedExpiry {
+/** Reads what was chosen: where nothing was sent, what the form begins with. @throws GitgateError `invalid` */
+export function wantedExpiry({ expiry, expires_on: date }: ExpiryForm, rules: IssueRules, now: Date): WantedExpiry {
   if (expiry === 'date') return parseExpiryDate(date.trim())
-  return expiry === '' ? undefined : parseExpirySpan(expiry, now)
+  const span = expiry === '' ? defaultSpan(rules, now) : expiry
+  return span === undefined ? undefined : parseExpirySpan(span, now)
+}
+
+function defaultSpan(rules: IssueRules, now: Date): string | undefined {
+  return expiryChoices(rules, now).find(({ isDefault }) => isDefault)?.span
+}
+
+/** What the fields of an expiry show of how it counts. */
+export type ExpiryWords = {
+  /** Whether tokens end by it (setting `enforce_pat_expiration`). */
+  readonly isEnforced: boolean
+  /** Whether their owner is told before they do. */
+  readonly isTold: boolean
+}
+
+/** What is said of the expiry of an account's tokens. */
+export async function expiryWords(
+  { access, sendsMail }: Pick<PageOptions, 'access' | 'sendsMail'>,
+  { email }: Account,
+): Promise<ExpiryWords> {
+  const { enforce_pat_expiration: isEnforced } = await access.settings()
+  return { isEnforced, isTold: isEnforced && sendsMail && email !== null }
 }
 
 /** What the fields of an expiry show. @param form what was typed before, if anything */
 export function expiryView(rules: IssueRules, now: Date, form: ExpiryForm = { expiry: '', expires_on: '' }) {
   const choices = expiryChoices(rules, now)
-  const chosen = form.expiry === '' ? choices.find(({ isDefault }) => isDefault)?.span : form.expiry
+  const chosen = form.expiry === '' ? defaultSpan(rules, now) : form.expiry
   return {
     choices: choices.map(({ span, days, isLongest }) => ({
       span,

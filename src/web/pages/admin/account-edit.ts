@@ -1,7 +1,9 @@
 import { Type } from 'typebox'
+import type { Account, AccountChange } from '../../../accounts/account.js'
 import { checkAccountChange } from '../../../accounts/account.js'
 import { GitgateError } from '../../../errors.js'
 import { confirmedBy } from '../../confirmation.js'
+import type { FieldErrors } from '../../forms.js'
 import { errorsIn, problemIn } from '../../forms.js'
 import { say } from '../../memo.js'
 import type { PageOptions } from '../../options.js'
@@ -9,49 +11,78 @@ import type { Pages } from '../../pages.js'
 import { memberOf } from '../../visitor.js'
 import { NamedAccount, pathOfAccount, requireAccount } from './account-path.js'
 
+/** The fields as they are sent. */
+type Values = { readonly name: string; readonly email: string; readonly admin: '' | 'yes' }
+
 /** An account's name, its address, and whether it administers: all that can be given it later. */
 export function accountEditPages(pages: Pages, options: PageOptions): void {
   const params = NamedAccount
 
   pages.get('/users/:username/edit', { schema: { params } }, async (request, reply) => {
     const account = await requireAccount(options, request.params)
-    const isSelf = account.id === memberOf(request).account.id
-    const values = { name: account.name, email: account.email ?? '', admin: account.admin }
-    return reply.page('admin/edit-account', { account, path: pathOfAccount(account), isSelf, values, errors: {} })
+    const values = valuesOf(account)
+    return reply.page('admin/edit-account', {
+      ...placeOf(account, memberOf(request).account),
+      values,
+      was: values,
+      errors: {},
+    })
   })
 
   const Text = Type.String({ maxLength: 1_000 })
+  const Yes = Type.Enum(['', 'yes'], { default: '' })
   const Body = Type.Object({
     name: Text,
     email: Text,
-    admin: Type.Optional(Type.Literal('yes')),
+    admin: Yes,
+    was_name: Text,
+    was_email: Text,
+    was_admin: Yes,
     current_password: Type.String(),
   })
   pages.post('/users/:username/edit', { schema: { params, body: Body } }, async (request, reply) => {
     const member = memberOf(request)
     const account = await requireAccount(options, request.params)
-    const path = pathOfAccount(account)
-    const isSelf = account.id === member.account.id
-    const name = request.body.name.trim() === '' ? account.username : request.body.name
-    const email = request.body.email.trim() === '' ? null : request.body.email.trim()
+    const { name, email, admin, was_name, was_email, was_admin } = request.body
+    const was: Values = { name: was_name, email: was_email, admin: was_admin }
+    const place = placeOf(account, member.account)
     // That somebody administers at all is nobody's to end by mistake.
-    const admin = isSelf ? account.admin : request.body.admin === 'yes'
-    const wrong = (errors: object) =>
-      reply.page('admin/edit-account', { account, path, isSelf, values: { ...request.body, admin }, errors }, 422)
+    const values: Values = { name, email, admin: place.isSelf ? was.admin : admin }
+    const wrong = (errors: FieldErrors) => reply.page('admin/edit-account', { ...place, values, was, errors }, 422)
+    const change = changeOf(values, was, account)
     const errors = errorsIn({
-      name: () => checkAccountChange({ name }),
-      email: () => checkAccountChange({ email }),
+      name: () => change.name !== undefined && checkAccountChange({ name: change.name }),
+      email: () => change.email !== undefined && checkAccountChange({ email: change.email }),
     })
     if (Object.keys(errors).length > 0) return wrong(errors)
     const problem = await confirmedBy(request, options)
     if (problem !== undefined) return wrong({ current_password: problem })
     try {
-      await member.stores.accounts.change(account.id, { name, email, admin })
+      await member.stores.accounts.change(account.id, change)
     } catch (error) {
       if (!(error instanceof GitgateError) || error.code !== 'conflict') throw error
       return wrong({ email: problemIn(error) })
     }
-    await say(member, `The account ${account.username} is changed.`)
-    return reply.redirect(path, 303)
+    const isChange = Object.keys(change).length > 0
+    await say(member, isChange ? `The account ${account.username} is changed.` : 'That is how the account was already.')
+    return reply.redirect(place.path, 303)
   })
+}
+
+function valuesOf({ name, email, admin }: Account): Values {
+  return { name, email: email ?? '', admin: admin ? 'yes' : '' }
+}
+
+function placeOf(account: Account, member: Account) {
+  return { account, path: pathOfAccount(account), isSelf: account.id === member.id }
+}
+
+/** What was changed in the form: what somebody else has changed since it was opened stays. */
+function changeOf(values: Values, was: Values, { username }: Account): AccountChange {
+  const [name, email] = [values.name.trim(), values.email.trim()]
+  return {
+    ...(values.name === was.name ? {} : { name: name === '' ? username : values.name }),
+    ...(values.email === was.email ? {} : { email: email === '' ? null : email }),
+    ...(values.admin === was.admin ? {} : { admin: values.admin === 'yes' }),
+  }
 }

@@ -72,7 +72,7 @@ export function auditPages(pages: Pages, { audit, accounts, access }: PageOption
     )
   })
 
-  pages.get('/audit_logs/:id', { schema: { params: Type.Object({ id: RowId }) } }, async (request, reply) => {
+  pages.get('/audit_logs/:id(\\d+)', { schema: { params: Type.Object({ id: RowId }) } }, async (request, reply) => {
     const { id } = request.params
     const [row] = await audit.list({ after: id - 1, oldestFirst: true, limit: 1 })
     if (row?.id !== id) throw new PageError('not-found')

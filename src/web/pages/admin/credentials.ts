@@ -14,7 +14,7 @@ import { pagerOf, windowOf } from '../../pager.js'
 import type { Pages } from '../../pages.js'
 import { FilterText, SearchedList } from '../../queries.js'
 import { recentUse } from '../../tokens/recent-use.js'
-import { EXPIRING, tokenRow } from '../../tokens/rows.js'
+import { EXPIRING, tokenRows } from '../../tokens/rows.js'
 import { memberOf } from '../../visitor.js'
 import { factsOf } from './token-facts.js'
 
@@ -77,19 +77,19 @@ export function credentialPages(pages: Pages, options: PageOptions): void {
   }
 
   const rowsOf = async (found: readonly PersonalAccessToken[], knowsReach: boolean) => {
-    const [now, { enforce_pat_expiration: enforceExpiry }] = [access.now(), await access.settings()]
+    const [now, settings] = [access.now(), await access.settings()]
     const knownSince = (await audit.begin()) ?? now
     const sets = await access.reach.of(await listRepositories(), grants)
     const owners = new Map<number, Account | undefined>()
     for (const { userId } of found) if (!owners.has(userId)) owners.set(userId, await accounts.find(userId))
     const rows = []
-    for (const token of found) {
+    for (const token of tokenRows(found, now, settings)) {
       const owner = owners.get(token.userId)
       // It was deleted a moment ago, and its tokens with it.
       if (owner === undefined) continue
       const reach = knowsReach ? sets.count(owner.username, token.restrictions) : undefined
       const advice = await adviseOn(token, { audit, reach, knownSince }, now)
-      rows.push({ ...tokenRow(token, now, enforceExpiry), owner: owner.username, advice: advice.map(shownAdvice) })
+      rows.push({ ...token, owner: owner.username, advice: advice.map(shownAdvice) })
     }
     return rows
   }

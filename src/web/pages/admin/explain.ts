@@ -17,7 +17,7 @@ const ANYBODY = '@anonymous'
 
 /** Explains who may do what, and by which rule. */
 export function explainPages(pages: Pages, options: PageOptions): void {
-  const { accounts, access, grants, protections } = options
+  const { accounts, access, grants, protections, listRepositories } = options
   const Query = Type.Object({ user: FilterText, repository: FilterText, ref: FilterText })
 
   pages.get('/explain', { schema: { querystring: Query } }, async (request, reply) => {
@@ -37,31 +37,41 @@ export function explainPages(pages: Pages, options: PageOptions): void {
       : {}
     if (!isAsked || Object.keys(errors).length > 0)
       return reply.page('admin/explain', { values, errors, answer: undefined }, isAsked ? 422 : 200)
+    const { ownsGroup } = await access.reachOf(memberOf(request).account)
+    const repositoryPath = requireRepositoryPath(values.repository)
     const explanation = explainAccess(
       {
         account,
-        repository: requireRepositoryPath(values.repository),
+        repository: repositoryPath,
         ref: values.ref === '' ? undefined : parseRef(values.ref),
       },
       {
         grants: await grants.listFor(subjectsOf(account)),
         protections: await protections.list(),
-        ownsGroup: (await access.reachOf(memberOf(request).account)).ownsGroup,
+        ownsGroup,
       },
     )
-    return reply.page('admin/explain', { values, errors, answer: answerOf(account?.username ?? ANYBODY, explanation) })
+    const isThere = ownsGroup ? (await listRepositories()).includes(repositoryPath) : undefined
+    const answer = { ...answerOf(account?.username ?? ANYBODY, explanation), isThere }
+    return reply.page('admin/explain', { values, errors, answer })
   })
 }
 
 function answerOf(user: string, { role, rule, blocked, about }: Explanation) {
   return {
     user,
-    ability: ABILITIES[role],
+    ability: blocked ? 'is blocked, and may do nothing with' : ABILITIES[role],
+    otherwise: blocked ? ABILITIES[role] : undefined,
     isAllowed: role !== 'none' && !blocked,
     rule,
-    blocked,
     ref: about?.ref,
     protections: about?.protectedBy.map(describeProtection) ?? [],
-    verbs: about === undefined ? [] : REF_VERBS.map((verb) => ({ verb, reason: about.verbs[verb] })),
+    verbs:
+      about === undefined
+        ? []
+        : REF_VERBS.map((verb) => ({
+            verb,
+            reason: blocked ? 'the account is blocked' : about.verbs[verb],
+          })),
   }
 }

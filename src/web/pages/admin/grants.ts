@@ -1,5 +1,6 @@
 import type { FastifyReply } from 'fastify'
 import { Type } from 'typebox'
+import type { Grant } from '../../../access/grant.js'
 import { parseGrant, parseSubject } from '../../../access/grant.js'
 import { GitgateError } from '../../../errors.js'
 import { PageError } from '../../errors.js'
@@ -41,7 +42,7 @@ export function grantPages(pages: Pages, { grants, accounts, access }: PageOptio
   )
 
   const Text = Type.String({ maxLength: 1_000 })
-  const Body = Type.Object({ subject: Text, role: Text, pattern: Text })
+  const Body = Type.Object({ subject: Text, role: Text, pattern: Text, replace: Type.Optional(Type.Literal('yes')) })
   pages.post('/grants', { schema: { body: Body } }, async (request, reply) => {
     const [subject, pattern] = [request.body.subject.trim(), request.body.pattern.trim()]
     const member = memberOf(request)
@@ -49,6 +50,9 @@ export function grantPages(pages: Pages, { grants, accounts, access }: PageOptio
       const grant = parseGrant(subject, request.body.role, pattern)
       if (!grant.subject.startsWith('@') && (await accounts.findByUsername(subject)) === undefined)
         throw new GitgateError('not-found', `there is no account "${subject}"`)
+      const before = await grants.find(grant.subject, grant.pattern)
+      if (before !== undefined && before.role !== grant.role && request.body.replace === undefined)
+        return await askToReplace(reply, { ...grant, subject }, before.role)
       await member.stores.grants.put(grant, access.now())
     } catch (error) {
       return show(reply, {}, request.body, problemIn(error))
@@ -56,6 +60,23 @@ export function grantPages(pages: Pages, { grants, accounts, access }: PageOptio
     await say(member, `${subject} may ${request.body.role} ${pattern}.`)
     return reply.redirect(PATH, 303)
   })
+
+  const askToReplace = (reply: FastifyReply, grant: Pick<Grant, 'subject' | 'role' | 'pattern'>, now: string) =>
+    reply.page('admin/confirm', {
+      place: 'grants',
+      heading: 'Put it in place of the other?',
+      lead: 'There is a grant for the same repositories already. The new one takes its place, from the next request on.',
+      facts: [
+        ['Who', grant.subject],
+        ['Repositories', grant.pattern],
+        ['Role now', now],
+        ['Role then', grant.role],
+      ],
+      action: PATH,
+      hidden: Object.entries({ ...grant, replace: 'yes' }),
+      button: 'Replace it',
+      cancel: PATH,
+    })
 
   const Named = Type.Object({ subject: Text, pattern: Text })
   pages.get('/grants/remove', { schema: { querystring: Named } }, async (request, reply) => {

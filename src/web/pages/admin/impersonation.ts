@@ -10,7 +10,7 @@ import type { Pages } from '../../pages.js'
 import { PagedList } from '../../queries.js'
 import { addMaking } from '../../tokens/making.js'
 import { takeReveal } from '../../tokens/reveal.js'
-import { tokenRow } from '../../tokens/rows.js'
+import { tokenRows } from '../../tokens/rows.js'
 import { memberOf } from '../../visitor.js'
 import { NamedAccount, pathOfAccount, requireAccount } from './account-path.js'
 import { factsOf } from './token-facts.js'
@@ -33,7 +33,7 @@ export function impersonationPages(pages: Pages, options: PageOptions): void {
       account,
       path: tokensPath(account),
       made: await takeReveal(memberOf(request), onceOf(account), account, options),
-      tokens: found.tokens.map((token) => tokenRow(token, now, settings.enforce_pat_expiration)),
+      tokens: tokenRows(found.tokens, now, settings),
       pager: pagerOf(window, found.total, request.url),
       isOff: !settings.impersonation_enabled,
     })

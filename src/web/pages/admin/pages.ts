@@ -28,7 +28,7 @@ const ADDERS = [
 ] as const
 
 /** Where the administration is. */
-const ADMIN = '/-/admin'
+export const ADMIN = '/-/admin'
 
 /** The administration. Whoever is no administrator is told that there are no such pages, whatever the method. */
 export function adminPages(pages: Pages, options: PageOptions): void {

@@ -1,5 +1,6 @@
 import type { FastifyReply } from 'fastify'
 import { Type } from 'typebox'
+import type { Protection } from '../../../access/protection.js'
 import { describeProtection, parseProtection } from '../../../access/protection.js'
 import { PageError } from '../../errors.js'
 import { problemIn } from '../../forms.js'
@@ -9,6 +10,8 @@ import type { Pages } from '../../pages.js'
 import { memberOf } from '../../visitor.js'
 
 const PATH = '/-/admin/protected_refs'
+
+type Rule = Omit<Protection, 'id'>
 
 /** Protected refs: what not everybody who pushes may change. */
 export function protectionPages(pages: Pages, { protections, access }: PageOptions): void {
@@ -20,16 +23,39 @@ export function protectionPages(pages: Pages, { protections, access }: PageOptio
       problem === undefined ? 200 : 422,
     )
 
+  const find = async ({ repositories, refs }: Pick<Rule, 'repositories' | 'refs'>): Promise<Protection | undefined> =>
+    (await protections.list()).find((it) => it.repositories === repositories && it.refs === refs)
+  const askToReplace = (reply: FastifyReply, rule: Rule, before: Rule) =>
+    reply.page('admin/confirm', {
+      place: 'protections',
+      heading: 'Put it in place of the other?',
+      lead: 'These refs of these repositories are protected already. The new rule takes the place of that one, from the next push on.',
+      facts: [
+        ['Repositories', rule.repositories],
+        ['Refs', rule.refs],
+        ['Now', levelsOf(before)],
+        ['Then', levelsOf(rule)],
+      ],
+      action: PATH,
+      hidden: Object.entries({ ...rule, replace: 'yes' }),
+      button: 'Replace it',
+      cancel: PATH,
+    })
+
   pages.get('/protected_refs', (_request, reply) => show(reply, noValues))
 
   const Text = Type.String({ maxLength: 1_000 })
   const Named = Type.Object({ repositories: Text, refs: Text })
-  const Body = Type.Object({ ...Named.properties, push: Text, force: Text, delete: Text })
+  const Levels = { push: Text, force: Text, delete: Text }
+  const Body = Type.Object({ ...Named.properties, ...Levels, replace: Type.Optional(Type.Literal('yes')) })
   pages.post('/protected_refs', { schema: { body: Body } }, async (request, reply) => {
     const member = memberOf(request)
-    const { repositories, refs, ...levels } = request.body
+    const { repositories, refs, replace, ...levels } = request.body
     try {
       const protection = parseProtection(repositories.trim(), refs.trim(), levels)
+      const before = await find(protection)
+      if (before !== undefined && levelsOf(before) !== levelsOf(protection) && replace === undefined)
+        return await askToReplace(reply, protection, before)
       await say(member, `${describeProtection(await member.stores.protections.put(protection, access.now()))}.`)
     } catch (error) {
       return show(reply, request.body, problemIn(error))
@@ -39,7 +65,7 @@ export function protectionPages(pages: Pages, { protections, access }: PageOptio
 
   pages.get('/protected_refs/remove', { schema: { querystring: Named } }, async (request, reply) => {
     const { repositories, refs } = request.query
-    const one = (await protections.list()).find((it) => it.repositories === repositories && it.refs === refs)
+    const one = await find({ repositories, refs })
     if (one === undefined) throw new PageError('not-found')
     return reply.page('admin/confirm', {
       place: 'protections',
@@ -66,4 +92,8 @@ export function protectionPages(pages: Pages, { protections, access }: PageOptio
     await say(member, `${refs} of ${repositories} is not protected any more.`)
     return reply.redirect(PATH, 303)
   })
+}
+
+function levelsOf(rule: Rule): string {
+  return `push: ${rule.push}; force: ${rule.force}; delete: ${rule.delete}`
 }

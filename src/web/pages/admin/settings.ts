@@ -101,6 +101,7 @@ export function settingPages(pages: Pages, options: PageOptions): void {
 
   const shownEffect = async (effect: Effect) => {
     const words = sentence(describeEffect(effect))
+    if (!('accounts' in effect || 'tokens' in effect)) return { words, named: [], more: 0, isGood: false }
     if ('accounts' in effect) {
       const named = effect.accounts.slice(0, NAMED).map(({ username }) => ({ username, token: undefined }))
       return { words, named, more: effect.accounts.length - named.length, isGood: false }
