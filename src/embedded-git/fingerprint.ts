@@ -1,5 +1,3 @@
-import type { Hash } from 'node:crypto'
-import { createHash } from 'node:crypto'
 import type { BigIntStats } from 'node:fs'
 import { lstatSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,6 +6,7 @@ import type { RepositoryState } from '../protocol/backend.js'
 import { reachesOutside } from './config-reach.js'
 import { hasTrustedStamps } from './file-system.js'
 import type { LastChange } from './settling.js'
+import { Stamps, Uncacheable } from './stamps.js'
 
 /** A repository's state as its files show it, settled or not. */
 export type Reading = {
@@ -23,7 +22,6 @@ const REFERENCES = ['HEAD', 'packed-refs', 'reftable/tables.list']
 const FOLDERS = ['info', 'objects/info', 'reftable']
 // A few milliseconds; others on this thread wait no longer, however many refs there are.
 const STATS_AT_A_STRETCH = 256
-const SECOND = 1_000_000_000n
 
 /**
  * Reads what an answer of a repository depends on, by dev, inode, size, mtime and ctime of each file.
@@ -108,35 +106,3 @@ async function addLooseRefs(
     }
   }
 }
-
-/** Stamps of files, summed up. */
-class Stamps {
-  readonly #hash: Hash = createHash('sha256')
-  newest = 0n
-  inWholeSeconds = true
-
-  add(name: string, stats: BigIntStats | undefined): void {
-    if (stats === undefined) {
-      this.addText(name)
-      return
-    }
-    // What a link leads to may change without it. Git makes none, and RepositoryFolder follows none.
-    if (stats.isSymbolicLink()) throw new Uncacheable('a symbolic link')
-    const { dev, ino, size, mtimeNs, ctimeNs } = stats
-    if (ctimeNs > this.newest) this.newest = ctimeNs
-    if (ctimeNs % SECOND !== 0n) this.inWholeSeconds = false
-    this.addText(`${name}\0${dev}.${ino}.${size}.${mtimeNs}.${ctimeNs}`)
-  }
-
-  addText(text: string): void {
-    // No name holds the byte, so nothing can be read two ways.
-    this.#hash.update(`${text}\0\0`)
-  }
-
-  digest(): string {
-    return this.#hash.digest('base64url')
-  }
-}
-
-/** Why nothing of a repository may be kept; never leaves this file. */
-class Uncacheable extends Error {}

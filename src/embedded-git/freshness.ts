@@ -6,9 +6,11 @@ import type { Reading } from './fingerprint.js'
 import { readRepository } from './fingerprint.js'
 import type { GitProgram } from './git-program.js'
 import { readRefFiles } from './ref-files.js'
+import { readObjects } from './object-store.js'
 import { listRefs } from './ref-list.js'
 import type { RefPacking } from './ref-packing.js'
 import type { RepositoryFolder } from './repository-folder.js'
+import type { LastChange } from './settling.js'
 import { settling } from './settling.js'
 import { SharedRuns } from './shared-runs.js'
 
@@ -39,22 +41,17 @@ export class EmbeddedFreshness implements Freshness {
   }
 
   async state(repository: RepositoryPath): Promise<RepositoryState | undefined> {
-    for (let reading = 0; reading < READINGS; reading++) {
+    const settled = await whenSettled(async () => {
       const found = await this.#read(repository)
-      if (found === undefined) return undefined
-      this.#packing.seen(this.#folder.locate(repository), found.looseRefs)
-      const when = settling(found.lastChange)
-      switch (when.kind) {
-        case 'settled':
-          return found.state
-        case 'soon':
-          await pause(when.milliseconds)
-          break
-        case 'unsettled':
-          return undefined
-      }
-    }
-    return undefined
+      if (found !== undefined) this.#packing.seen(this.#folder.locate(repository), found.looseRefs)
+      return found
+    })
+    return settled?.state
+  }
+
+  async objects(repository: RepositoryPath): Promise<string | undefined> {
+    const settled = await whenSettled(() => Promise.resolve(readObjects(this.#folder.locate(repository))))
+    return settled?.stamp
   }
 
   changed(repository: RepositoryPath): void {
@@ -93,4 +90,25 @@ export class EmbeddedFreshness implements Freshness {
       return { ...reading, state: { ...state, fingerprint: `${state.fingerprint}.${pushes}` } }
     })
   }
+}
+
+/** Reads until what was read can't have changed since without a trace. @returns `undefined` where that takes too long */
+async function whenSettled<T extends { readonly lastChange: LastChange }>(
+  read: () => Promise<T | undefined>,
+): Promise<T | undefined> {
+  for (let reading = 0; reading < READINGS; reading++) {
+    const found = await read()
+    if (found === undefined) return undefined
+    const when = settling(found.lastChange)
+    switch (when.kind) {
+      case 'settled':
+        return found
+      case 'soon':
+        await pause(when.milliseconds)
+        break
+      case 'unsettled':
+        return undefined
+    }
+  }
+  return undefined
 }

@@ -146,6 +146,13 @@ export interface Freshness {
   changed(repository: RepositoryPath): void
 
   /**
+   * Which objects there are, read after this call and settled: once one has come or gone, it is another text.
+   *
+   * @returns `undefined` where that can't be told
+   */
+  objects(repository: RepositoryPath): Promise<string | undefined>
+
+  /**
    * All refs of a repository in that state, from memory where they are known.
    *
    * @param state what {@link state} has said

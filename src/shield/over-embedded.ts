@@ -34,14 +34,14 @@ export async function serveOverEmbedded(
   const share = async (body: Buffer, asked: AskedOnce): Promise<ServeOutcome> => {
     const state = await freshness.state(repository)
     if (state === undefined) return await bypass(backend, shelf, request, exchange, body)
-    const basisIn = async (now: RepositoryState): Promise<string> => {
+    const basisIn = async (now: RepositoryState): Promise<string | undefined> => {
       if (asked.kind === 'fetch') return await basisOf(asked, now, freshness, repository)
       return asked.tellsRefs ? now.fingerprint : keyOf('entry', [now.identity, now.configuration])
     }
     const basis = await basisIn(state)
+    if (basis === undefined) return await bypass(backend, shelf, request, exchange, body)
     const isSame = async (): Promise<boolean> => {
       const now = await freshness.state(repository)
-      if (now?.fingerprint === state.fingerprint) return true
       // A push to other refs, during a pack that takes its time, makes no difference to it.
       return now !== undefined && (await basisIn(now)) === basis
     }
@@ -76,16 +76,23 @@ export async function serveOverEmbedded(
 
 /**
  * What the answer to a fetch depends on. Where it wants tips, only on the objects that they reach, so that it outlives pushes to
- * other refs; where it wants anything else, on what makes that reachable.
+ * other refs; where it wants anything else, on what makes that reachable, and on whether it is there at all: what nothing
+ * refers to any more can be pruned, by whoever must get rid of it.
+ *
+ * @returns `undefined` where that can't be told
  */
 async function basisOf(
   { wants, dependsOn }: AskedFetch,
   state: RepositoryState,
   freshness: Freshness,
   repository: RepositoryPath,
-): Promise<string> {
+): Promise<string | undefined> {
   const refs = await freshness.refs(repository, state)
-  if (refs === undefined || dependsOn.allRefs || !wants.every((want) => refs.tips.has(want))) return state.fingerprint
+  if (refs === undefined || !wants.every((want) => refs.tips.has(want))) {
+    const objects = await freshness.objects(repository)
+    return objects && keyOf('entry', [state.fingerprint, objects])
+  }
+  if (dependsOn.allRefs) return state.fingerprint
   return keyOf('entry', [state.identity, state.configuration, dependsOn.tags ? hashOfTags(refs) : ''])
 }
 

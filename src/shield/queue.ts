@@ -9,14 +9,14 @@ export type QueueLimits = {
   readonly perRepository: number
   /** Of them, for one account: what runs can take hours, so that nobody may have all. */
   readonly perAccount: number
-  /** Requests that may wait, of all accounts. */
+  /** Requests that may wait, of all accounts. Beyond it, whoever has most of them gives a place to who has fewer. */
   readonly waiting: number
 }
 
 /** What a request got: its turn, which it must end; or that too many wait; or that its client has left. */
 export type Turn = { readonly kind: 'turn'; readonly end: () => void } | { readonly kind: 'crowded' | 'left' }
 
-type Waiting = { readonly repository: RepositoryPath; readonly begin: () => void }
+type Waiting = { readonly repository: RepositoryPath; readonly begin: () => void; readonly refuse: () => void }
 
 /**
  * Lets only so many runs of git go at once, in all and on one repository. The others wait, since git does not try again what is
@@ -48,14 +48,19 @@ export class Queue {
    */
   async enter(repository: RepositoryPath, account: string, signal: AbortSignal): Promise<Turn> {
     if (signal.aborted) return { kind: 'left' }
-    if (this.#waiting === 0 && this.#hasRoomFor(repository, account)) return this.#begin(repository, account)
-    if (this.#waiting >= this.#limits.waiting) return { kind: 'crowded' }
+    // Those that wait have no room, or they would have begun: nobody is overtaken.
+    if (this.#hasRoomFor(repository, account)) return this.#begin(repository, account)
+    if (this.#waiting >= this.#limits.waiting && !this.#makePlaceFor(account)) return { kind: 'crowded' }
     return await new Promise((resolve) => {
       const waiting: Waiting = {
         repository,
         begin: () => {
           signal.removeEventListener('abort', left)
           resolve(this.#begin(repository, account))
+        },
+        refuse: () => {
+          signal.removeEventListener('abort', left)
+          resolve({ kind: 'crowded' })
         },
       }
       const left = (): void => {
@@ -65,8 +70,18 @@ export class Queue {
       signal.addEventListener('abort', left, { once: true })
       this.#waiting += 1
       this.#accounts.set(account, [...(this.#accounts.get(account) ?? []), waiting])
-      this.#next()
     })
+  }
+
+  /** Takes the place of the last that came of whoever has most waiting, if that is more than the account will have. */
+  #makePlaceFor(account: string): boolean {
+    const own = (this.#accounts.get(account)?.length ?? 0) + 1
+    const [most, list] = [...this.#accounts].sort(([, one], [, other]) => other.length - one.length)[0] ?? []
+    const last = list?.at(-1)
+    if (most === undefined || list === undefined || last === undefined || list.length <= own) return false
+    this.#remove(most, last)
+    last.refuse()
+    return true
   }
 
   #begin(repository: RepositoryPath, account: string): Turn {

@@ -100,9 +100,12 @@ export class Shelf {
     else void recording.bytes.dispose()
   }
 
-  /** Drops all that is kept. */
+  /** Drops all that is kept. What runs goes on for those that read it, is found by nobody else, and is not kept. */
   clear(): void {
-    for (const [key, recording] of this.#entries) if (this.#kept.has(recording)) this.drop(key, recording)
+    for (const [key, recording] of this.#entries) {
+      if (this.#kept.has(recording)) this.drop(key, recording)
+      else this.#forget(key, recording)
+    }
   }
 
   /** Counts how an answer came about. */

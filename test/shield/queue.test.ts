@@ -90,6 +90,27 @@ t.test('who leaves gets no turn, and takes none from others; beyond a bound nobo
   t.strictSame(queue.counts, { running: 1, waiting: 0 })
 })
 
+t.test(
+  'whoever fills the waiting room keeps nobody out: neither from a turn that is free, nor from waiting',
+  async (t) => {
+    const { queue, ask, end, got } = asking({ total: 2, perAccount: 1, waiting: 2 })
+    await ask('m1', 'mallory')
+    const [m2, m3] = [ask('m2', 'mallory'), ask('m3', 'mallory')]
+    t.strictSame(await ask('m4', 'mallory'), { kind: 'crowded' })
+    await ask('b1', 'bob')
+    t.strictSame(got, ['m1', 'b1'], 'a turn is free')
+    void ask('a1', 'alice')
+    t.strictSame(await m3, { kind: 'crowded' }, 'the last that came of who has most')
+    t.strictSame(await ask('c1', 'carol'), { kind: 'crowded' }, 'nobody has more than another now')
+    t.strictSame(queue.counts, { running: 2, waiting: 2 })
+    await end('b1')
+    t.strictSame(got, ['m1', 'b1', 'a1'])
+    await end('m1')
+    t.equal((await m2).kind, 'turn')
+    t.strictSame(await asking({ total: 0, waiting: 0 }).ask('a'), { kind: 'crowded' })
+  },
+)
+
 t.test('whatever comes and goes, no limit is passed, and all that wait get their turn in the end', async () => {
   const request = fc.record({
     account: fc.constantFrom('alice', 'bob', 'carol'),

@@ -73,6 +73,23 @@ t.test('what is evicted goes from the disk, and the folder stays under its quota
   t.not(shelf.find('key 19'), undefined)
 })
 
+t.test('what is cleared is found no more, nor is what ran meanwhile, which its readers get whole', async (t) => {
+  const { shelf, files, record } = openShelf(t, 10 * MIB)
+  await record('kept', randomBytes(MIB))
+  const bytes = randomBytes(MIB)
+  let isCleared = false
+  const clear = (): void => {
+    if (!isCleared) shelf.clear()
+    isCleared = true
+  }
+  const running = await record('running', bytes, clear)
+  t.equal(shelf.find('kept'), undefined)
+  t.equal(shelf.find('running'), undefined)
+  t.equal(running.end?.kind, 'answered')
+  t.match(shelf.counts, { entries: 0, bytes: 0 })
+  t.strictSame(files(), [])
+})
+
 t.test('what was used last stays', async (t) => {
   const { shelf, record } = openShelf(t, 8 * MIB)
   await record('old', Buffer.alloc(3 * MIB))
