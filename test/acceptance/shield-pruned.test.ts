@@ -2,16 +2,16 @@
 import t from 'tap'
 import { cacheUses, shieldedWorld } from './shielded-world.js'
 
-for (const repack of [false, true]) {
+for (const isPacked of [false, true]) {
   t.test(
-    `what nothing refers to is answered until it is pruned from ${repack ? 'a pack' : 'its own file'}`,
+    `what nothing refers to is answered until it is pruned from ${isPacked ? 'a pack' : 'its own file'}`,
     async (t) => {
       const { world, push, remote, folder, direct } = await shieldedWorld(t)
+      if (isPacked) await direct('config', 'receive.unpackLimit', '1')
       await world.git.run(['checkout', '-q', '-b', 'secret'], { cwd: folder })
       const secret = await world.git.commit(folder, 'key.txt', 'SECRET-KEY\n')
       await push('HEAD:refs/heads/secret')
       await direct('update-ref', '-d', 'refs/heads/secret')
-      if (repack) await direct('-c', 'repack.updateServerInfo=false', 'repack', '-a', '-d', '-k', '-q')
       await direct('pack-refs', '--all')
       const fetch = async (name: string) => {
         const copy = await world.git.init(name)
@@ -21,7 +21,7 @@ for (const repack of [false, true]) {
       t.equal((await fetch('second')).status, 0)
       t.equal(cacheUses(world).at(-1), 'hit')
 
-      if (repack) await direct('-c', 'repack.updateServerInfo=false', 'repack', '-a', '-d', '-q')
+      if (isPacked) await direct('-c', 'repack.updateServerInfo=false', 'repack', '-a', '-d', '-q')
       else await direct('prune', '--expire=now')
       const refused = await fetch('third')
       t.not(refused.status, 0)
