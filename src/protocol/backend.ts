@@ -34,13 +34,12 @@ export type Exchange = {
   readonly clientAddress: string
   /** Absent for an anonymous reader. */
   readonly requester: Requester | undefined
-  /** Whose turn it takes where requests have to wait: an account's, or an address's. Small ones don't wait for large ones. */
-  readonly turn: { readonly of: string; readonly isSmall: boolean }
+  readonly turn: TurnClaim
   /**
    * For a push: of branches, only fast-forwards are to be taken. Only where the backend {@link Backend.checksFastForward}.
    */
   readonly fastForwardOnly?: boolean
-  /** Told, now and then, that the request waits for its turn: its user may be. Absent where nobody can be. */
+  /** Told, now and then, that the request waits for its turn. */
   readonly onWait?: (queue: QueueCounts) => void
   /** Whether the answer may be given to others who ask the same, and nobody's name is in it. */
   readonly isShared?: boolean
@@ -51,6 +50,16 @@ export type Exchange = {
    * writer again when the write's callback is called. To be called once.
    */
   readonly begin: (head?: AnswerHead) => Writable
+}
+
+/** Whose turn a request takes where requests have to wait. */
+export type TurnClaim = {
+  /** An account, or an address. */
+  readonly of: string
+  /** Small ones don't wait for large ones. */
+  readonly isSmall: boolean
+  /** Has a function called with all others that come to wait for the same answer: whoever's turn is first, it is made in. */
+  readonly others?: (join: (account: string) => void) => void
 }
 
 /** How many requests for git run, and how many wait for their turn. */

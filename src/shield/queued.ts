@@ -1,5 +1,7 @@
 import type { Backend, Exchange, ServeOutcome } from '../protocol/backend.js'
 import type { GitRequest } from '../protocol/git-request.js'
+import type { RepositoryPath } from '../protocol/repository-path.js'
+import type { Turn } from './queue.js'
 import { Queue } from './queue.js'
 
 /** What waits apart: a list of refs must not wait for clones, nor a read for a push whose sender takes its time. */
@@ -36,7 +38,7 @@ export function queued(backend: Backend, lanes: Lanes): Backend {
     async serve(request, exchange) {
       const lane = laneFor(lanes, request, exchange)
       const told = tellNowAndThen(() => exchange.onWait?.(lane.counts))
-      const turn = await lane.enter(request.repository, exchange.turn.of, exchange.signal).finally(told)
+      const turn = await takeTurn(lane, request.repository, exchange).finally(told)
       switch (turn.kind) {
         case 'left':
           return { kind: 'broken', reason: 'the client left' } satisfies ServeOutcome
@@ -51,6 +53,40 @@ export function queued(backend: Backend, lanes: Lanes): Backend {
       }
     },
   }
+}
+
+/** Waits for the first turn that any of those has who wait for the answer: light users wait behind no heavy one. */
+async function takeTurn(lane: Turns, repository: RepositoryPath, { turn, signal }: Exchange): Promise<Turn> {
+  const leaving = new AbortController()
+  const leave = (): void => leaving.abort()
+  if (signal.aborted) leave()
+  signal.addEventListener('abort', leave, { once: true })
+  return await new Promise<Turn>((resolve, reject) => {
+    const asked = new Set<string>()
+    let open = 0
+    let taken: Turn | undefined
+    const isOver = (): boolean => taken !== undefined
+    const ask = async (account: string): Promise<void> => {
+      if (isOver() || asked.has(account)) return
+      asked.add(account)
+      open += 1
+      const got = await lane.enter(repository, account, leaving.signal)
+      open -= 1
+      if (isOver()) {
+        if (got.kind === 'turn') got.end()
+        return
+      }
+      // Another may still get one.
+      if (got.kind === 'crowded' && open > 0) return
+      taken = got
+      signal.removeEventListener('abort', leave)
+      leave()
+      resolve(got)
+    }
+    const start = (account: string): void => void ask(account).catch(reject)
+    start(turn.of)
+    turn.others?.(start)
+  })
 }
 
 // Proxies before the gate take a minute's silence for the end.

@@ -9,6 +9,10 @@ const ABANDONED_AFTER = 500
 const WORTH_COMPRESSING = 1_400
 // What a reader takes at once; two of them are under way.
 const PART = 524_288
+const FIRST_WORDS_AFTER = 1_000
+
+/** A client that is given an answer. */
+type Player = Pick<Exchange, 'begin' | 'signal' | 'onWait' | 'turn'>
 
 /**
  * One run of the backend and its answer, which any number of readers take at their own speeds: while it grows, and afterwards.
@@ -24,6 +28,9 @@ export class Recording {
   #waiting: (() => void)[] = []
   #abandoning: NodeJS.Timeout | undefined
   #onIdle: (() => void) | undefined
+  #onJoin: ((account: string) => void) | undefined
+  /** While it waits for its turn. */
+  #queue: QueueCounts | undefined
 
   /**
    * @param path of a file for it, should it be long
@@ -56,6 +63,7 @@ export class Recording {
 
   /** Tells its readers that the run waits for its turn. */
   tellWait(queue: QueueCounts): void {
+    this.#queue = queue
     for (const onWait of this.#readers.values()) onWait?.(queue)
   }
 
@@ -77,6 +85,11 @@ export class Recording {
     this.#wake()
   }
 
+  /** Has a function called with each account that comes to read it. */
+  whenJoined(join: (account: string) => void): void {
+    this.#onJoin = join
+  }
+
   /** Has a function called when the last reader has left. */
   whenIdle(done: () => void): void {
     this.#onIdle = done
@@ -87,18 +100,26 @@ export class Recording {
    *
    * @param exchange the client's
    */
-  async play({ begin, signal, onWait }: Pick<Exchange, 'begin' | 'signal' | 'onWait'>): Promise<ServeOutcome> {
+  async play({ begin, signal, onWait, turn }: Player): Promise<ServeOutcome> {
     const reader = {}
     this.#readers.set(reader, onWait)
     this.bytes.enter(reader)
     clearTimeout(this.#abandoning)
+    this.#onJoin?.(turn.of)
+    const words = setTimeout(() => this.#tellLate(onWait), FIRST_WORDS_AFTER)
     try {
       return await this.#play(reader, begin, signal)
     } finally {
+      clearTimeout(words)
       this.bytes.leave(reader)
       this.#readers.delete(reader)
       if (this.#readers.size === 0) this.#idle()
     }
+  }
+
+  /** Who comes while it waits is not told before its next word otherwise, which may be half a minute away. */
+  #tellLate(onWait: Exchange['onWait']): void {
+    if (this.#queue !== undefined && this.bytes.length === 0 && this.#end === undefined) onWait?.(this.#queue)
   }
 
   async #play(reader: object, begin: (head?: AnswerHead) => Writable, signal: AbortSignal): Promise<ServeOutcome> {

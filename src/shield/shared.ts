@@ -71,6 +71,7 @@ async function record(
     ...withBody(exchange, shared.body),
     requester: shared.requester,
     isShared: true,
+    turn: { ...exchange.turn, others: (join) => recording.whenJoined(join) },
     // Compressed, it could be given only to some.
     preferences: plainly(exchange.preferences),
     signal: recording.signal,

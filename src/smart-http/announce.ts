@@ -27,6 +27,7 @@ export function announcing<T extends OpenExchange>(served: T, start: AnswerStart
   let announced: Writable | undefined
   let isBegun = false
   const onWait = (queue: QueueCounts): void => {
+    served.git.onWait?.(queue)
     // The second run of a push has its turn to await after the answer of the first.
     if (isBegun) return
     if (announced === undefined) {

@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
 import { createGzip } from 'node:zlib'
 import type { Refusal } from '../access/refusal.js'
@@ -8,6 +9,8 @@ import type { GitRequest } from '../protocol/git-request.js'
 
 // `version=2`, perhaps with other keys after a colon (Git's documentation: protocol-v2, GIT_PROTOCOL).
 const GIT_PROTOCOL = /^[a-z0-9.=:_-]{1,255}$/i
+// While it waits for its turn a client is told so, or something is done in its place, every 30 s at the latest.
+const WAITING_TIMEOUT = 90_000
 // Advertisements are mostly hexadecimal: the cheapest level halves them, and dearer ones gain little.
 const GZIP_LEVEL = 1
 
@@ -62,11 +65,17 @@ export function openExchange(
       requester,
       turn: { of: requester?.username ?? ip, isSmall: phase === 'advertisement' },
       signal: client.signal,
+      onWait: () => keepOpen(request.socket),
       begin,
     },
     end: () => answer?.end(),
     abort: () => client.abort(),
   }
+}
+
+/** It is we who have a client wait: that counts as no silence of its own. */
+function keepOpen(socket: Socket): void {
+  if (socket.timeout !== undefined) socket.setTimeout(Math.max(socket.timeout, WAITING_TIMEOUT))
 }
 
 /** What is wrong with the headers of an exchange's body, if anything. */

@@ -81,15 +81,23 @@ t.test('of two that wait for one run, both are told, and get the same', async (t
     await world.git.run(['fsck', '--full', '--strict'], { cwd: join(world.git.home, name) })
 })
 
-t.test('who wants silence waits in silence, and gets a whole clone', async (t) => {
-  const { world, secret, large, place } = await narrowWorld(t)
-  const { call } = await beginFetch(place, large.oid, ['unknown-to-all'])
-  const timer = setTimeout(() => call.destroy(), 2_500)
-  t.teardown(() => clearTimeout(timer))
-  const { stderr } = await world.git.run(['clone', '-q', world.remote('team/app', secret), 'quiet'])
-  t.equal(stderr, '')
-  await world.git.run(['fsck', '--full', '--strict'], { cwd: join(world.git.home, 'quiet') })
-})
+t.test(
+  'who wants silence waits in silence, for longer than a client may be silent, and gets a whole clone',
+  async (t) => {
+    const { world, secret, large, place } = await narrowWorld(t, undefined, { idleTimeout: '2' })
+    const { call, answer } = await beginFetch(place, large.oid, ['unknown-to-all'])
+    // So that it is never silent itself.
+  const reading = setInterval(() => void answer.read(65_536), 250)
+    const timer = setTimeout(() => call.destroy(), 5_000)
+    t.teardown(() => {
+      clearTimeout(timer)
+      clearInterval(reading)
+    })
+    const { stderr } = await world.git.run(['clone', '-q', world.remote('team/app', secret), 'quiet'])
+    t.equal(stderr, '')
+    await world.git.run(['fsck', '--full', '--strict'], { cwd: join(world.git.home, 'quiet') })
+  },
+)
 
 t.test('a token that is revoked while it waits is told so', async (t) => {
   const { world, large, place } = await narrowWorld(t)

@@ -54,7 +54,8 @@ function client(isHeld = false) {
   return {
     letGo: () => letGo(),
     leave: () => controller.abort(),
-    read: async (recording: Recording) => await recording.play({ begin: () => stream, signal: controller.signal }),
+    read: async (recording: Recording) =>
+      await recording.play({ turn: { of: 'alice', isSmall: false }, begin: () => stream, signal: controller.signal }),
     bytes: () => Buffer.concat(pieces),
   }
 }
