@@ -1,4 +1,3 @@
-import type { AuditStore } from '../audit/trail.js'
 import { DAY, MINUTE, utcTime } from '../clock.js'
 import type { Account, AccountStore } from '../accounts/account.js'
 import type { BriefToken, TokenStore } from '../tokens/token.js'
@@ -41,7 +40,8 @@ export type EffectSources = {
   readonly tokens: Pick<TokenStore, 'listBriefly'>
   readonly accounts: Pick<AccountStore, 'list'>
   readonly settings: Pick<SettingStore, 'setAt'>
-  readonly audit: Pick<AuditStore, 'begin'>
+  /** When the audit trail begins; `undefined` where it is empty. */
+  readonly audit: { begin(): Promise<Date | undefined> }
 }
 
 /** What a change of settings would do to those that are there, were it in force from now on. */

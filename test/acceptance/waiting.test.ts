@@ -87,7 +87,7 @@ t.test(
     const { world, secret, large, place } = await narrowWorld(t, undefined, { idleTimeout: '2' })
     const { call, answer } = await beginFetch(place, large.oid, ['unknown-to-all'])
     // So that it is never silent itself.
-  const reading = setInterval(() => void answer.read(65_536), 250)
+    const reading = setInterval(() => void answer.read(65_536), 250)
     const timer = setTimeout(() => call.destroy(), 5_000)
     t.teardown(() => {
       clearTimeout(timer)
