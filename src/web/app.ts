@@ -28,6 +28,7 @@ import { identifyVisitor } from './visitor.js'
 
 const MAX_BODY = 65_536
 const SIGN_IN = '/users/sign_in'
+const SIGN_OUT = '/users/sign_out'
 const ENROL = '/-/user_settings/two_factor_auth'
 
 /** The pages, as one of the gate's fronts. */
@@ -63,10 +64,10 @@ export async function webPages(options: WebOptions): Promise<Front> {
     reply.headers({ ...SECURITY_HEADERS, ...strictTransport(exchange, options) })
     request.visitor = { kind: 'stranger' }
     request.visitor = await identifyVisitor(request, cookies, options)
-    const elsewhere = request.is404 ? undefined : wayFor(request, options.access.now())
+    const elsewhere = request.is404 ? undefined : wayFor(request, routes, options.access.now())
     if (elsewhere !== undefined) return reply.redirect(elsewhere, 303)
   })
-  app.addHook('preValidation', (request, _reply, done) => {
+  app.addHook('preValidation', (request, reply, done) => {
     // Where nothing is, nothing can be forged; what is hidden from somebody is answered like it.
     if (request.is404 || ['GET', 'HEAD'].includes(request.method)) {
       done()
@@ -74,11 +75,13 @@ export async function webPages(options: WebOptions): Promise<Front> {
     }
     const secret = cookies.behind(request)
     const token = (request.body as { csrf_token?: unknown } | undefined)?.csrf_token
-    done(
-      isFromHere(request) && secret !== undefined && isCsrfToken(secret, token)
-        ? undefined
-        : new PageError('form-not-ours'),
-    )
+    if (isFromHere(request) && secret !== undefined && isCsrfToken(secret, token)) {
+      done()
+      return
+    }
+    const settled = wayOfTheSettled(request)
+    if (settled === undefined) done(new PageError('form-not-ours'))
+    else void reply.redirect(settled, 303)
   })
   app.setErrorHandler((error, request, reply) => answerError(error, request, reply, options))
   app.setNotFoundHandler(({ url, method, visitor }, reply) => {
@@ -102,20 +105,30 @@ export async function webPages(options: WebOptions): Promise<Front> {
 }
 
 /** Where to send somebody who may not have the page; `undefined` where they may. @throws PageError */
-function wayFor(request: FastifyRequest, now: Date): string | undefined {
+function wayFor(request: FastifyRequest, routes: RouteTable, now: Date): string | undefined {
   const { visitor, method, url } = request
   const audience: Audience = request.routeOptions.config.audience ?? 'members'
   if (audience === 'anyone') return undefined
   if (visitor.kind !== 'member') {
     // Whoever signs in goes to where they wanted to; not to signing out.
-    const isNowhere = url === '/' || url.startsWith('/users/')
-    return method === 'GET' && !isNowhere ? `${SIGN_IN}?return_to=${encodeURIComponent(url)}` : SIGN_IN
+    if (url === '/' || url.startsWith('/users/')) return SIGN_IN
+    if (method === 'GET') return `${SIGN_IN}?${new URLSearchParams({ return_to: url }).toString()}`
+    // What was sent is lost; the page that it was written on is not.
+    const path = url.split('?', 1)[0] ?? url
+    const page = routes.has('GET', path) ? path : routes.pageAbove(path)
+    return `${SIGN_IN}?${new URLSearchParams({ from: 'ended', return_to: page }).toString()}`
   }
   const { twoFactorDeadline } = visitor
   if (audience === 'enrolling') return undefined
   if (twoFactorDeadline !== undefined && twoFactorDeadline <= now) return ENROL
   if (audience === 'administrators' && !visitor.account.admin) throw new PageError('not-found')
   return undefined
+}
+
+/** Where somebody wanted to be who has signed in or out in another window meanwhile, so that this one's form is none of theirs. */
+function wayOfTheSettled({ visitor, url }: FastifyRequest): string | undefined {
+  if (url === SIGN_IN && visitor.kind === 'member') return '/'
+  return url === SIGN_OUT && visitor.kind === 'stranger' ? SIGN_IN : undefined
 }
 
 // Browsers say where a request comes from (Fetch Metadata). Cookies are out of another site's reach already; this is in

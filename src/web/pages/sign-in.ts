@@ -27,7 +27,7 @@ export function signInPages(pages: Pages, options: PageOptions): void {
     const returnTo = parseLocalPath(request.query.return_to)
     if (request.visitor.kind === 'member') return reply.redirect(returnTo ?? '/', 303)
     if (await accounts.isEmpty()) return reply.page('first-run')
-    return reply.page('sign-in', { returnTo, said: request.query.from === 'sign_out' ? 'signed-out' : undefined })
+    return reply.page('sign-in', { returnTo, from: request.query.from })
   })
 
   const Credentials = Type.Object({
