@@ -78,6 +78,10 @@ for (const form of document.querySelectorAll('form[data-preview]')) {
     clearTimeout(pause)
     pause = setTimeout(refresh, 250)
   })
+  // Whoever comes back finds the fields as they left them, and the preview as it was at first.
+  window.addEventListener('pageshow', () => {
+    if (performance.getEntriesByType('navigation')[0]?.type === 'back_forward') refresh()
+  })
   // Enter in what is only tried must not send the form.
   form.addEventListener('keydown', (event) => {
     if (event.key !== 'Enter' || !event.target.name?.startsWith('try_')) return
