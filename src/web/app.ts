@@ -79,7 +79,7 @@ export async function webPages(options: WebOptions): Promise<Front> {
       done()
       return
     }
-    const settled = wayOfTheSettled(request)
+    const settled = isFromHere(request) ? wayOfTheSettled(request) : undefined
     if (settled === undefined) done(new PageError('form-not-ours'))
     else void reply.redirect(settled, 303)
   })
