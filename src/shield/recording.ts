@@ -106,7 +106,7 @@ export class Recording {
     this.bytes.enter(reader)
     clearTimeout(this.#abandoning)
     this.#onJoin?.(turn.of)
-    const words = setTimeout(() => this.#tellLate(onWait), FIRST_WORDS_AFTER)
+    const words = this.#end === undefined ? setTimeout(() => this.#tellLate(onWait), FIRST_WORDS_AFTER) : undefined
     try {
       return await this.#play(reader, begin, signal)
     } finally {
