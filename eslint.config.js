@@ -39,7 +39,7 @@ export default tseslint.config(
   },
   {
     // Tap removes its folders before it ends what a test has started, which still writes there.
-    files: ['test/acceptance/**/*.ts', 'test/cli/**/*.ts'],
+    files: ['test/{acceptance,cli,security}/**/*.ts'],
     rules: {
       'no-restricted-syntax': [
         'error',

@@ -11,7 +11,7 @@ const root = join(import.meta.dirname, '..')
 const tests = join(root, 'build', 'test')
 const named = process.argv.slice(2).map((file) => resolve(file))
 // These measure, so nothing else may run beside them.
-const ALONE = [join(tests, 'acceptance', 'large.test.js')]
+const ALONE = [join(tests, 'acceptance', 'large-repositories.test.js')]
 
 const run = (command, args) =>
   new Promise((done) => {

@@ -9,7 +9,7 @@ import { HOUR, MINUTE } from '../../src/clock.js'
 import { mintWebhookSecret } from '../../src/notices/webhook.js'
 import { newToken } from '../store/new-token.js'
 import { GitgateCli } from './gitgate-process.js'
-import { advanceTo, advanceToNoon, createNoticedWorld, midnightIn, until, whileItLooks } from './noticed-world.js'
+import { advanceTo, advanceToNoon, createNoticedWorld, midnightIn, until, whileItLooks } from './notification-world.js'
 import { createWorld } from './world.js'
 import { temporaryFolder } from './temporary-folder.js'
 

@@ -8,7 +8,7 @@ import { GitClient } from './git-client.js'
 import type { GateProcess } from './gitgate-process.js'
 import { GitgateCli } from './gitgate-process.js'
 import { http } from './http-client.js'
-import { cacheBytes } from './shielded-world.js'
+import { cacheBytes } from './cache-world.js'
 import { temporaryFolder } from './temporary-folder.js'
 import { beginFetch, childrenOf, commandOf, largeCommit, processesIn, SLACK, within } from './transfers.js'
 

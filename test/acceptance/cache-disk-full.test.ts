@@ -15,7 +15,7 @@ import {
   heldGit,
   shieldedWorld,
   WHOLE,
-} from './shielded-world.js'
+} from './cache-world.js'
 import { largeCommit, within } from './transfers.js'
 import { temporaryFolder } from './temporary-folder.js'
 

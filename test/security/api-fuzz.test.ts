@@ -3,10 +3,10 @@ import fc from 'fast-check'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { HttpAnswer, HttpOptions } from '../http-client.js'
-import type { World } from '../world.js'
-import { createWorld } from '../world.js'
-import { callsWith } from './calls.js'
+import type { HttpAnswer, HttpOptions } from '../acceptance/http-client.js'
+import type { World } from '../acceptance/world.js'
+import { createWorld } from '../acceptance/world.js'
+import { callsWith } from '../acceptance/api/calls.js'
 
 type Parameter = { readonly name: string; readonly in: 'path' | 'query' }
 type Operation = {

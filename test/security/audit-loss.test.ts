@@ -8,11 +8,11 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
-import { GitClient } from './git-client.js'
-import { GitgateCli } from './gitgate-process.js'
-import { http } from './http-client.js'
-import { within } from './transfers.js'
-import { temporaryFolder } from './temporary-folder.js'
+import { GitClient } from '../acceptance/git-client.js'
+import { GitgateCli } from '../acceptance/gitgate-process.js'
+import { http } from '../acceptance/http-client.js'
+import { within } from '../acceptance/transfers.js'
+import { temporaryFolder } from '../acceptance/temporary-folder.js'
 
 type Row = {
   id: number

@@ -5,7 +5,7 @@ import t from 'tap'
 import { embedded } from '../backends/embedded.js'
 import { nginx } from '../backends/nginx.js'
 import { requireProgram } from './programs.js'
-import { cacheUses, cloneWhole, heldGit, beginClone, shieldedWorld, WHOLE } from './shielded-world.js'
+import { cacheUses, cloneWhole, heldGit, beginClone, shieldedWorld, WHOLE } from './cache-world.js'
 import { within } from './transfers.js'
 
 for (const kind of [embedded, nginx]) {

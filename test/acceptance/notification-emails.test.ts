@@ -5,7 +5,7 @@ import { issueRules } from '../../src/policies/issue-rules.js'
 import { resolveSettings } from '../../src/policies/settings.js'
 import { rotateToken } from '../../src/tokens/issue.js'
 import { newToken } from '../store/new-token.js'
-import { advanceTo, createNoticedWorld, midnightIn, until, whileItLooks } from './noticed-world.js'
+import { advanceTo, createNoticedWorld, midnightIn, until, whileItLooks } from './notification-world.js'
 
 const PAGE = '/-/user_settings/personal_access_tokens'
 

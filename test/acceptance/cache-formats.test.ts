@@ -10,7 +10,7 @@ import { embedded } from '../backends/embedded.js'
 import { nginx } from '../backends/nginx.js'
 import type { BackendKind } from '../backends/backend.js'
 import { requireProgram } from './programs.js'
-import { cacheUses, cloneWhole, shieldedWorld, uncached } from './shielded-world.js'
+import { cacheUses, cloneWhole, shieldedWorld, uncached } from './cache-world.js'
 import { temporaryFolder } from './temporary-folder.js'
 
 /** Ten commits on two branches with tags, a day apart. */

@@ -2,7 +2,7 @@
 import { generateSync } from 'otplib'
 import t from 'tap'
 import { FormClient } from '../pages/form-client.js'
-import { createNoticedWorld, whileItLooks } from './noticed-world.js'
+import { createNoticedWorld, whileItLooks } from './notification-world.js'
 
 const PASSWORD = 'correct horse battery'
 const NEXT = 'another horse battery'

@@ -7,11 +7,11 @@ import { gzipSync } from 'node:zlib'
 import SQLite from 'better-sqlite3'
 import t from 'tap'
 import { openStore } from '../../src/store/open.js'
-import { GitgateCli } from './gitgate-process.js'
-import { basic, http, raw } from './http-client.js'
-import { SLACK, within } from './transfers.js'
-import { createWorld } from './world.js'
-import { temporaryFolder } from './temporary-folder.js'
+import { GitgateCli } from '../acceptance/gitgate-process.js'
+import { basic, http, raw } from '../acceptance/http-client.js'
+import { SLACK, within } from '../acceptance/transfers.js'
+import { createWorld } from '../acceptance/world.js'
+import { temporaryFolder } from '../acceptance/temporary-folder.js'
 
 // Holes that were found by trying to break the gate, each with the attack.
 

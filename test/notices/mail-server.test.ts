@@ -1,7 +1,7 @@
 import { inspect } from 'node:util'
 import t from 'tap'
-import { loadConfig } from '../src/config.js'
-import { parseMailbox, parseSmtpServer } from '../src/mail-server.js'
+import { loadConfig } from '../../src/config.js'
+import { parseMailbox, parseSmtpServer } from '../../src/mail-server.js'
 
 t.test('the URL of a mail server says where it is, and how to sign in', async (t) => {
   t.match(parseSmtpServer('smtp://mail.example.com'), { host: 'mail.example.com', port: 587, implicitTls: false })

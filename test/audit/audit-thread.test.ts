@@ -1,13 +1,13 @@
 // Rows of requests are written by a thread of their own while there are many, beside everything else that is written.
 import { join } from 'node:path'
 import t from 'tap'
-import { auditEvent, THE_GATE } from '../src/audit/event.js'
-import type { AuditEvent } from '../src/audit/event.js'
-import { AuditRecorder } from '../src/audit/recorder.js'
-import { AuditThread } from '../src/audit-thread.js'
-import { openStore } from '../src/store/open.js'
-import { redactTokens } from '../src/tokens/secret.js'
-import { NOON } from './store/temporary-store.js'
+import { auditEvent, THE_GATE } from '../../src/audit/event.js'
+import type { AuditEvent } from '../../src/audit/event.js'
+import { AuditRecorder } from '../../src/audit/recorder.js'
+import { AuditThread } from '../../src/audit-thread.js'
+import { openStore } from '../../src/store/open.js'
+import { redactTokens } from '../../src/tokens/secret.js'
+import { NOON } from '../store/temporary-store.js'
 
 const MANY = 500
 const event = (requestId: string): AuditEvent => ({ ...auditEvent(THE_GATE, NOON, { action: 'git.fetch' }), requestId })

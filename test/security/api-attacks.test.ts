@@ -1,8 +1,8 @@
 // Ways to more than one has, that were found.
 import t from 'tap'
-import { HOUR } from '../../../src/clock.js'
-import { parseRestrictions } from '../../../src/tokens/restriction.js'
-import { createWorld } from '../world.js'
+import { HOUR } from '../../src/clock.js'
+import { parseRestrictions } from '../../src/tokens/restriction.js'
+import { createWorld } from '../acceptance/world.js'
 
 const CREATE =
   'mutation { personalAccessTokenCreate(input: { name: "p", scopes: ["write_repository"] }) { token errors } }'

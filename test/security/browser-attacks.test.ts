@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import { inspectPage, NO_BROWSER, signIn, startBrowser, visit } from '../pages/browser.js'
 import { FormClient } from '../pages/form-client.js'
-import { createWorld } from './world.js'
+import { createWorld } from '../acceptance/world.js'
 
 const PASSWORD = 'correct horse battery'
 const SETTLED = 50

@@ -1,8 +1,8 @@
 import t from 'tap'
-import { GitClient } from './git-client.js'
-import { GitgateCli } from './gitgate-process.js'
-import { basic, http, raw } from './http-client.js'
-import { temporaryFolder } from './temporary-folder.js'
+import { GitClient } from '../acceptance/git-client.js'
+import { GitgateCli } from '../acceptance/gitgate-process.js'
+import { basic, http, raw } from '../acceptance/http-client.js'
+import { temporaryFolder } from '../acceptance/temporary-folder.js'
 
 // The log of a gate must not hold what it was given, wherever a client puts it: raw, in base64, percent-encoded.
 

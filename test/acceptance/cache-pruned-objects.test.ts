@@ -1,6 +1,6 @@
 // What was got rid of is gone from the cache, too: a secret that was pushed by mistake, then pruned.
 import t from 'tap'
-import { cacheUses, shieldedWorld } from './shielded-world.js'
+import { cacheUses, shieldedWorld } from './cache-world.js'
 
 for (const isPacked of [false, true]) {
   t.test(

@@ -3,10 +3,10 @@ import t from 'tap'
 import { embedded } from '../backends/embedded.js'
 import { nginx } from '../backends/nginx.js'
 import { parseRestrictions } from '../../src/tokens/restriction.js'
-import { requireProgram } from './programs.js'
-import { beginClone, cacheUses, cloneWhole, heldGit, shieldedWorld, WHOLE } from './shielded-world.js'
-import { slowRelay } from './slow-relay.js'
-import { beginFetch, within } from './transfers.js'
+import { requireProgram } from '../acceptance/programs.js'
+import { beginClone, cacheUses, cloneWhole, heldGit, shieldedWorld, WHOLE } from '../acceptance/cache-world.js'
+import { slowRelay } from '../acceptance/slow-relay.js'
+import { beginFetch, within } from '../acceptance/transfers.js'
 
 for (const kind of [embedded, nginx]) {
   t.test(kind.name, { skip: requireProgram(...kind.programs) }, async (t) => {

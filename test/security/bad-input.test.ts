@@ -4,9 +4,9 @@ import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import t from 'tap'
 import type { Test } from 'tap'
-import { basic, http, raw } from './http-client.js'
-import type { World } from './world.js'
-import { createWorld } from './world.js'
+import { basic, http, raw } from '../acceptance/http-client.js'
+import type { World } from '../acceptance/world.js'
+import { createWorld } from '../acceptance/world.js'
 
 // Each gets a clear answer, and the gate goes on serving.
 

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import t from 'tap'
 import { PktLineReader } from '../../src/protocol/pkt-line.js'
 import type { HttpOptions } from './http-client.js'
-import { cacheUses, shieldedWorld, uncached } from './shielded-world.js'
+import { cacheUses, shieldedWorld, uncached } from './cache-world.js'
 import type { World } from './world.js'
 
 const packet = (text: string): string => (text.length + 4).toString(16).padStart(4, '0') + text

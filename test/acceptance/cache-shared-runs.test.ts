@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import t from 'tap'
 import type { Test } from 'tap'
-import { beginClone, cacheFiles, heldGit, shieldedWorld, WHOLE } from './shielded-world.js'
+import { beginClone, cacheFiles, heldGit, shieldedWorld, WHOLE } from './cache-world.js'
 import { beginFetch, commandOf, processesIn, within } from './transfers.js'
 
 /** A repository of 10 MiB whose packs stop in their middle, and how clones of it begin. */

@@ -4,9 +4,9 @@ import { connect } from 'node:net'
 import t from 'tap'
 import type { Test } from 'tap'
 import { tcpUpstream } from '../upstream/stand-in.js'
-import { basic, http, raw } from './http-client.js'
-import { beginFetch, largeCommit, processesIn, SLACK, within } from './transfers.js'
-import { createWorld } from './world.js'
+import { basic, http, raw } from '../acceptance/http-client.js'
+import { beginFetch, largeCommit, processesIn, SLACK, within } from '../acceptance/transfers.js'
+import { createWorld } from '../acceptance/world.js'
 
 // Holes in the middle of transfers that were found by fault injection, each with the attack.
 

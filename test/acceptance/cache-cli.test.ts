@@ -5,7 +5,7 @@ import t from 'tap'
 import { GitClient } from './git-client.js'
 import type { GateProcess } from './gitgate-process.js'
 import { GitgateCli } from './gitgate-process.js'
-import { cacheFiles, cloneWhole } from './shielded-world.js'
+import { cacheFiles, cloneWhole } from './cache-world.js'
 import { largeCommit, SLACK, within } from './transfers.js'
 import { temporaryFolder } from './temporary-folder.js'
 

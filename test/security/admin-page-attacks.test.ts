@@ -2,7 +2,7 @@
 import t from 'tap'
 import { createWorld } from '../acceptance/world.js'
 import { FormClient } from '../pages/form-client.js'
-import { administration, PASSWORD } from './administration.js'
+import { administration, PASSWORD } from '../web/administration.js'
 
 const READ = [
   '/-/admin',

@@ -8,8 +8,8 @@ import t from 'tap'
 import { parseRestrictions } from '../../src/tokens/restriction.js'
 import { embedded } from '../backends/embedded.js'
 import { nginx } from '../backends/nginx.js'
-import { requireProgram } from './programs.js'
-import { populate } from './pushes.js'
+import { requireProgram } from '../acceptance/programs.js'
+import { populate } from '../acceptance/pushes.js'
 
 for (const kind of [embedded, nginx]) {
   t.test(kind.name, { skip: requireProgram(...kind.programs) }, async (t) => {
