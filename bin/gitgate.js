@@ -13,7 +13,7 @@ setFlagsFromString('--heap-growing-percent=100')
 
 const { systemClock } = await import('../build/src/clock.js')
 const { runCli } = await import('../build/src/cli/program.js')
-const { rooms } = await import('../build/src/cli-rooms.js')
+const { createRooms } = await import('../build/src/cli-rooms.js')
 
 const ending = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM']) {
@@ -31,7 +31,7 @@ const { stdin, stdout, stderr, env } = process
 // Of several processes that serve, the first one speaks.
 const silence = cluster.isWorker ? new Writable({ write: (_piece, _encoding, done) => done() }) : undefined
 const terminal = { stdin, stdout: silence ?? stdout, stderr: silence ?? stderr, env, signal: ending.signal }
-const status = await runCli(process.argv.slice(2), terminal, rooms, systemClock)
+const status = await runCli(process.argv.slice(2), terminal, createRooms(), systemClock)
 // What a slow reader has not taken yet would be lost with the process.
 for (const stream of [stdout, stderr])
   if (stream.writableLength > 0) await new Promise((done) => stream.write('', done))

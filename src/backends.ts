@@ -7,6 +7,7 @@ import { RepositoryFolder } from './embedded-git/repository-folder.js'
 import { RepositoryListing } from './embedded-git/repository-listing.js'
 import { Starter } from './embedded-git/starter.js'
 import { GitgateError, messageOf } from './errors.js'
+import type { Intervals } from './intervals.js'
 import type { Logger } from './log.js'
 import type { BackendCounts } from './metrics.js'
 import type { ReadinessCheck } from './operations.js'
@@ -52,6 +53,7 @@ export type BackendNeeds = {
   readonly baseUrl: () => string
   /** The gate's name in `Via`. */
   readonly pseudonym: string
+  readonly intervals: Intervals
   /** Where it is one of several processes of a gate. */
   readonly worker: { readonly colleague: Colleague; readonly place: Place } | undefined
 }
@@ -70,7 +72,7 @@ export async function openBackend(config: Config, needs: BackendNeeds): Promise<
     },
     cache: undefined,
   })
-  const inTurn = { ...open, backend: queued(open.backend, lanes), counts }
+  const inTurn = { ...open, backend: queued(open.backend, lanes, needs.intervals.firstProgressMs), counts }
   return config.shield ? await withShield(inTurn, config, needs) : inTurn
 }
 
@@ -84,17 +86,21 @@ function commonLanes(colleague: Colleague) {
 }
 
 /** Puts the cache before a backend. */
-async function withShield(open: OpenBackend, config: Config, { log, worker }: BackendNeeds): Promise<OpenBackend> {
+async function withShield(
+  open: OpenBackend,
+  config: Config,
+  { log, worker, intervals }: BackendNeeds,
+): Promise<OpenBackend> {
   const root = cacheFolderIn(config.data)
   const quota = Math.floor(config.cacheSize / (worker?.place.count ?? 1))
   const onLost = (error: unknown): void => log.error({ err: error }, 'the cache can not be used; it rests for a minute')
-  const shelf = new Shelf({ folder: openCacheFolder(root), quota, onLost })
+  const shelf = new Shelf({ folder: openCacheFolder(root), quota, onLost, firstProgressMs: intervals.firstProgressMs })
   const report = (): ShieldReport => ({ pid: process.pid, at: new Date().toISOString(), quota, ...shelf.counts })
   const desk = new Desk(root, report, () => shelf.clear())
   // What another server has shown to an account is known only to the worker that it was shown by.
   const place = config.upstream === undefined ? worker?.place : undefined
   const source = place === undefined ? open.backend : askingKeepers(open.backend, place)
-  const backend = shielded(source, shelf, config.upstreamSameForAll)
+  const backend = shielded(source, shelf, config.upstreamSameForAll, intervals.shownRefsMs)
   const stopAnswering = place === undefined ? undefined : await answerColleagues(backend, place)
   return {
     ...open,

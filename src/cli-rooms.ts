@@ -2,12 +2,15 @@ import { X509Certificate } from 'node:crypto'
 import { userInfo } from 'node:os'
 import { TOKENS_PAGE } from './access/refusal.js'
 import { THE_GATE } from './audit/event.js'
+import type { DestinationStream } from 'pino'
 import type { CliRooms } from './cli/rooms.js'
+import type { Clock } from './clock.js'
 import { systemClock } from './clock.js'
 import type { Config } from './config.js'
 import { findGit } from './embedded-git/git-program.js'
 import { RepositoryFolder } from './embedded-git/repository-folder.js'
 import { createSample } from './embedded-git/sample.js'
+import type { Intervals } from './intervals.js'
 import { readTls } from './listener.js'
 import type { OpenStore } from './store/open.js'
 import { askToClear, cacheFolderIn, readReports } from './shield/desk.js'
@@ -15,78 +18,97 @@ import { examineDatabase, openStore } from './store/open.js'
 import { redactTokens } from './tokens/secret.js'
 import { isReachable } from './upstream/reach.js'
 
-/**
- * What the command line is handed: every adapter, behind the interfaces that it declares. What most commands do without is
- * loaded when it is asked for, since a helper of git's that takes half a second is felt at each fetch.
- */
-export const rooms: CliRooms = {
-  openStore(config) {
-    const store = openStore(config.data, config.keyFile, {
-      actor: { ...THE_GATE, via: 'cli', operator: operatorName() },
-      redact: redactTokens,
-    })
-    // Who starts a gate, or a job, does not do by themselves what it does.
-    const own = { ...store, ...store.as(THE_GATE) }
-    return {
-      ...store,
-      async createGate(config) {
-        const [{ createCrewGate }, { createLog }] = await Promise.all([import('./crew-gate.js'), import('./log.js')])
-        const log = createLog(config.logLevel, redactTokens)
-        return await createCrewGate(config, { clock: systemClock, log, store: own })
-      },
-      async jobs(config) {
-        const { listJobs, runJob, testWebhook } = await import('./jobs/run.js')
-        const tokensPage = async (): Promise<string> => `${await baseUrlOf(config, own)}${TOKENS_PAGE}`
-        const options = { config, store: own, clock: systemClock, tokensPage }
-        return {
-          list: () => listJobs(options),
-          run: (name) => runJob(name, options),
-          testWebhook: (webhook) => testWebhook(webhook, systemClock()),
-        }
-      },
-    }
-  },
+/** What the command line's dependencies take from the process. */
+export type ProcessParts = {
+  /** @default the machine's */
+  readonly clock?: Clock
+  /** Where sudo says who called it. @default the process's */
+  readonly env?: NodeJS.ProcessEnv
+  /** Where a gate's log goes. @default the standard error output */
+  readonly logDestination?: DestinationStream
+  /** How often a gate looks, and how long it waits. */
+  readonly intervals?: Intervals
+  /** Whether what was committed survives a power cut. @default true */
+  readonly durable?: boolean
+}
 
-  async openRepositories(root, config) {
-    const git = await findGit(config.git)
-    const folder = new RepositoryFolder(root)
-    return {
-      root: folder.root,
-      has: (path) => folder.has(path),
-      hasGroup: (path) => folder.hasGroup(path),
-      list: () => folder.list(),
-      create: (path, format) => folder.create(git, path, format),
-      createSample: (path, readme) => createSample(git, folder, path, readme),
-      remove: (path) => folder.remove(path),
-      rename: (path, to) => folder.rename(path, to),
-    }
-  },
-  shield: {
-    reports: ({ data }) => readReports(cacheFolderIn(data)),
-    clear: ({ data }) => askToClear(cacheFolderIn(data)),
-  },
-  examine: {
-    git: (config) => findGit(config.git),
-    database: (config) => examineDatabase(config.data),
-    certificate(config) {
-      const pair = readTls(config)
-      return pair === undefined ? undefined : new Date(new X509Certificate(pair.cert).validTo)
+/**
+ * Makes what the command line is handed: every adapter, behind the interfaces that it declares. What most commands do
+ * without is loaded when it is asked for, since a helper of git's that takes half a second is felt at each fetch.
+ */
+export function createRooms(parts: ProcessParts = {}): CliRooms {
+  const { clock = systemClock, env = process.env, logDestination, durable, intervals } = parts
+  return {
+    openStore(config) {
+      const store = openStore(config.data, config.keyFile, {
+        actor: { ...THE_GATE, via: 'cli', operator: operatorName(env) },
+        clock,
+        redact: redactTokens,
+        ...(durable === undefined ? {} : { durable }),
+      })
+      // Who starts a gate, or a job, does not do by themselves what it does.
+      const own = { ...store, ...store.as(THE_GATE) }
+      return {
+        ...store,
+        async createGate(config) {
+          const [{ createCrewGate }, { createLog }] = await Promise.all([import('./crew-gate.js'), import('./log.js')])
+          const log = createLog(config.logLevel, redactTokens, logDestination)
+          return await createCrewGate(config, { clock, log, store: own, ...(intervals && { intervals }) })
+        },
+        async jobs(config) {
+          const { listJobs, runJob, testWebhook } = await import('./jobs/run.js')
+          const tokensPage = async (): Promise<string> => `${await baseUrlOf(config, own)}${TOKENS_PAGE}`
+          const options = { config, store: own, clock, tokensPage }
+          return {
+            list: () => listJobs(options),
+            run: (name) => runJob(name, options),
+            testWebhook: (webhook) => testWebhook(webhook, clock()),
+          }
+        },
+      }
     },
-    reachable: ({ url }) => isReachable(url),
-    async pastTheGate(upstream, repository, service, as) {
-      const [{ targetOf }, { probeUpstream }] = await Promise.all([
-        import('./backends.js'),
-        import('./upstream/probe.js'),
-      ])
-      const credential = as === 'the gate' ? upstream : as === 'somebody' ? { user: as } : {}
-      return await probeUpstream(targetOf(upstream), repository, service, credential)
+
+    async openRepositories(root, config) {
+      const git = await findGit(config.git)
+      const folder = new RepositoryFolder(root)
+      return {
+        root: folder.root,
+        has: (path) => folder.has(path),
+        hasGroup: (path) => folder.hasGroup(path),
+        list: () => folder.list(),
+        create: (path, format) => folder.create(git, path, format),
+        createSample: (path, readme) => createSample(git, folder, path, readme),
+        remove: (path) => folder.remove(path),
+        rename: (path, to) => folder.rename(path, to),
+      }
     },
-  },
+    shield: {
+      reports: ({ data }) => readReports(cacheFolderIn(data)),
+      clear: ({ data }) => askToClear(cacheFolderIn(data)),
+    },
+    examine: {
+      git: (config) => findGit(config.git),
+      database: (config) => examineDatabase(config.data),
+      certificate(config) {
+        const pair = readTls(config)
+        return pair === undefined ? undefined : new Date(new X509Certificate(pair.cert).validTo)
+      },
+      reachable: ({ url }) => isReachable(url),
+      async pastTheGate(upstream, repository, service, as) {
+        const [{ targetOf }, { probeUpstream }] = await Promise.all([
+          import('./backends.js'),
+          import('./upstream/probe.js'),
+        ])
+        const credential = as === 'the gate' ? upstream : as === 'somebody' ? { user: as } : {}
+        return await probeUpstream(targetOf(upstream), repository, service, credential)
+      },
+    },
+  }
 }
 
 /** The operating system's user, and who became it with sudo. */
-function operatorName(): string {
-  const sudoer = process.env['SUDO_USER']
+function operatorName(env: NodeJS.ProcessEnv): string {
+  const sudoer = env['SUDO_USER']
   return sudoer === undefined ? userName() : `${userName()} (${sudoer})`
 }
 

@@ -3,6 +3,7 @@ import { AuditFollower } from './audit-log/follower.js'
 import { openTarget } from './audit-log/target.js'
 import type { Config } from './config.js'
 import type { Surroundings } from './gitgate.js'
+import { DEFAULT_INTERVALS } from './intervals.js'
 import type { RunningJobs } from './jobs/start.js'
 import { startJobs } from './jobs/start.js'
 import type { ServedBackend } from './store/facts.js'
@@ -22,7 +23,7 @@ export type Duties = {
 
 /** The duties of a gate. */
 export function dutiesOf(config: Config, surroundings: Surroundings): Duties {
-  const { clock, log, store } = surroundings
+  const { clock, log, store, intervals = DEFAULT_INTERVALS } = surroundings
   const follower = followAudit(config, surroundings)
   let jobs: RunningJobs | undefined
   return {
@@ -31,7 +32,8 @@ export function dutiesOf(config: Config, surroundings: Surroundings): Duties {
       await store.facts.writeBaseUrl(url)
       await follower?.start()
       log.info({ url, ...description }, 'listening')
-      jobs = startJobs({ config, store, clock, log, tokensPage: () => Promise.resolve(`${url}${TOKENS_PAGE}`) })
+      const tokensPage = (): Promise<string> => Promise.resolve(`${url}${TOKENS_PAGE}`)
+      jobs = startJobs({ config, store, clock, log, tokensPage }, intervals.jobPollMs)
     },
     async end() {
       await jobs?.close()

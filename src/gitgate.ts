@@ -13,6 +13,8 @@ import type { Clock } from './clock.js'
 import type { Config } from './config.js'
 import { openBackend } from './backends.js'
 import { dutiesOf } from './duties.js'
+import type { Intervals } from './intervals.js'
+import { DEFAULT_INTERVALS } from './intervals.js'
 import { listen, readTls, stop } from './listener.js'
 import type { Front } from './http.js'
 import type { Logger } from './log.js'
@@ -35,6 +37,8 @@ export type Surroundings = {
   readonly log: Logger
   /** Open; stays its owner's to close. */
   readonly store: OpenStore
+  /** @default those of a gate that serves people */
+  readonly intervals?: Intervals
   /** Where it is one of several processes of a gate. */
   readonly worker?: { readonly colleague: Colleague; readonly place: Place }
 }
@@ -49,20 +53,28 @@ export type Gate = {
 
 /** Builds the rooms in order. */
 export async function createGate(config: Config, surroundings: Surroundings): Promise<Gate> {
-  const { clock, log, store, worker } = surroundings
+  const { clock, log, store, worker, intervals = DEFAULT_INTERVALS } = surroundings
   let url = ''
   let closing = false
   const baseUrl = (): string => config.publicUrl ?? url
   const pseudonym = worker?.place.pseudonym ?? newPseudonym()
 
   const memory = new AccessMemory(store.access)
-  const lastUse = new LastUse(store.tokens, (error) => {
-    log.error({ err: error }, 'last use was not written; will try again')
-  })
+  const lastUse = new LastUse(
+    store.tokens,
+    (error) => {
+      log.error({ err: error }, 'last use was not written; will try again')
+    },
+    intervals.flushMs,
+  )
   const auditThread = new AuditThread(config, store.audit)
-  const audit = new AuditRecorder(auditThread, (error, lost) => {
-    log.error({ err: error, lost }, 'the audit trail was not written; will try again')
-  })
+  const audit = new AuditRecorder(
+    auditThread,
+    (error, lost) => {
+      log.error({ err: error, lost }, 'the audit trail was not written; will try again')
+    },
+    intervals.flushMs,
+  )
   const passwords = new Passwords(clock, { cost: config.bcryptCost })
   const access = new Access({
     memory,
@@ -78,12 +90,14 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
     (error) => {
       log.error({ err: error }, 'running transfers were not looked at; will try again')
     },
+    intervals.epochPollMs,
   )
   const { backend, served, description, listRepositories, check, counts, close } = await openBackend(config, {
     log,
     access,
     baseUrl,
     pseudonym,
+    intervals,
     worker,
   })
 

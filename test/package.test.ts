@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import t from 'tap'
 import { GitClient } from './acceptance/git-client.js'
-import { GitgateCli } from './acceptance/gitgate-process.js'
+import { GitgateCli } from './acceptance/gitgate-cli.js'
 import { http } from './acceptance/http-client.js'
 import { temporaryFolder } from './acceptance/temporary-folder.js'
 
@@ -32,9 +32,9 @@ t.test('the tarball of npm pack runs with nothing but its dependencies', async (
     symlinkSync(join(root, 'node_modules', name), join(modules, name))
   }
 
-  const cli = new GitgateCli(folder, {}, join(modules, 'gitgate', 'bin', 'gitgate.js'))
-  t.match(await cli.ask(['--version']), /^\d+\.\d+\.\d+$/)
-  const gate = await cli.serve(t, ['quickstart', '--port', '0'])
+  const cli = new GitgateCli(folder, {}, { program: join(modules, 'gitgate', 'bin', 'gitgate.js') })
+  t.match((await cli.runProcess(['--version'])).stdout.trim(), /^\d+\.\d+\.\d+$/)
+  const gate = await cli.serveProcess(t, ['quickstart', '--port', '0'])
   const line = /^git clone (\S+)$/m.exec(gate.said.stdout)?.[1] ?? ''
   const page = await http(gate.url, '/users/sign_in', { headers: { Accept: 'text/html' } })
   t.match(page.body, '<h1>Sign in</h1>', 'with the templates of the pages')

@@ -1,7 +1,7 @@
 import { cpSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Owner } from '../../test/backends/backend.js'
-import { GitgateCli } from '../../test/acceptance/gitgate-process.js'
+import { GitgateCli } from '../../test/acceptance/gitgate-cli.js'
 import type { Credentials } from './nginx.js'
 
 /** Makes the data of a gate with one account that may write everywhere. @returns its token, as Basic credentials */
@@ -27,7 +27,7 @@ export async function startGate(
   flags: readonly string[],
 ): Promise<string> {
   cpSync(prepared, folder, { recursive: true })
-  return (await cliIn(folder).serve(owner, ['serve', '--port', '0', ...flags])).url
+  return (await cliIn(folder).serveProcess(owner, ['serve', '--port', '0', ...flags])).url
 }
 
 /** Whether `gitgate serve` has an option. */

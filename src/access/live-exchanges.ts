@@ -6,9 +6,6 @@ export type LiveExchange = {
   readonly cut: (reason: string) => void
 }
 
-// With the look at the rows and the end of git, well within the two seconds that are promised.
-const LOOK_EVERY = 500
-
 /**
  * The exchanges that are running, so that what is revoked ends those that it let in: the security epoch is watched while
  * there are any, and when it has moved each is decided anew.
@@ -17,13 +14,16 @@ export class LiveExchanges {
   readonly #readEpoch: () => Promise<number>
   readonly #onError: (error: unknown) => void
   readonly #running = new Map<LiveExchange, { epoch: number }>()
+  readonly #pollMs: number
   #timer: NodeJS.Timeout | undefined
 
   /**
    * @param readEpoch the security epoch
    * @param onError is told when a look failed; the next one comes all the same
+   * @param pollMs milliseconds between two looks
    */
-  constructor(readEpoch: () => Promise<number>, onError: (error: unknown) => void) {
+  constructor(readEpoch: () => Promise<number>, onError: (error: unknown) => void, pollMs: number) {
+    this.#pollMs = pollMs
     this.#readEpoch = readEpoch
     this.#onError = onError
   }
@@ -36,7 +36,7 @@ export class LiveExchanges {
    */
   watch(exchange: LiveExchange, epoch: number): () => void {
     this.#running.set(exchange, { epoch })
-    this.#timer ??= setInterval(() => void this.#look(), LOOK_EVERY).unref()
+    this.#timer ??= setInterval(() => void this.#look(), this.#pollMs).unref()
     return () => {
       this.#running.delete(exchange)
       if (this.#running.size > 0) return

@@ -3,8 +3,6 @@ import type { AuditEvent } from './event.js'
 import { Refusals } from './refusals.js'
 import type { AuditStore } from './trail.js'
 
-// A crash loses what was not written yet: at most this much of a second, and what the writing takes.
-const FLUSH_AFTER = 500
 const LONGEST_PAUSE = 10_000
 // While the store can't be written: some hundred megabytes of memory.
 const MAX_WAITING = 200_000
@@ -12,10 +10,11 @@ const MAX_WAITING = 200_000
 const MAX_BATCH = 500
 
 /**
- * Notes what happens at every request without a write on its way: rows are gathered and written twice a second. What must
+ * Notes what happens at every request without a write on its way: rows are gathered, and written together after a moment. What must
  * not be lost does not come this way: changes are recorded with the change, pushes before they are handed over.
  */
 export class AuditRecorder {
+  readonly #flushMs: number
   readonly #store: Pick<AuditStore, 'record'>
   readonly #onError: (error: unknown, lost: number) => void
   readonly #refusals = new Refusals()
@@ -23,15 +22,20 @@ export class AuditRecorder {
   #writing: Promise<void> = Promise.resolve()
   #timer: NodeJS.Timeout | undefined
   #minute: NodeJS.Timeout | undefined
-  #pause = FLUSH_AFTER
+  #pause: number
 
-  /** @param onError is told when a write failed; the rows are kept for the next one, as long as there is room */
-  constructor(store: Pick<AuditStore, 'record'>, onError: (error: unknown, lost: number) => void) {
+  /**
+   * @param onError is told when a write failed; the rows are kept for the next one, as long as there is room
+   * @param flushMs milliseconds until what waits is written
+   */
+  constructor(store: Pick<AuditStore, 'record'>, onError: (error: unknown, lost: number) => void, flushMs: number) {
+    this.#flushMs = flushMs
+    this.#pause = flushMs
     this.#store = store
     this.#onError = onError
   }
 
-  /** Notes an event, to be written within half a second. */
+  /** Notes an event, to be written in a moment. */
   note(event: AuditEvent): void {
     this.#waiting.push(event)
     this.#schedule()
@@ -79,7 +83,7 @@ export class AuditRecorder {
       const batch = this.#waiting.splice(0, MAX_BATCH)
       try {
         await this.#store.record(batch)
-        this.#pause = FLUSH_AFTER
+        this.#pause = this.#flushMs
       } catch (error) {
         this.#keep(batch, error)
         return

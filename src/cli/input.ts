@@ -7,7 +7,7 @@ const MAX_BYTES = 65_536
 
 /** Whether a person sits in front of both ends. */
 export function isInteractive({ stdin, stderr }: Terminal): boolean {
-  return stdin.isTTY && stderr.isTTY === true
+  return stdin.isTTY === true && stderr.isTTY === true
 }
 
 /**
@@ -74,7 +74,7 @@ async function readUntil(stdin: Terminal['stdin'], end: RegExp): Promise<string>
   const chunks: Buffer[] = []
   let length = 0
   for await (const chunk of stdin) {
-    const bytes = Buffer.from(chunk as Buffer | string)
+    const bytes = Buffer.from(chunk)
     chunks.push(bytes)
     length += bytes.length
     if (length > MAX_BYTES) throw new GitgateError('usage', 'standard input is too long')

@@ -3,7 +3,7 @@ import stringWidth from 'string-width'
 
 /** Where a command reads and writes; the process's own streams, or a test's. */
 export type Terminal = {
-  readonly stdin: NodeJS.ReadStream
+  readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean }
   readonly stdout: NodeJS.WritableStream & { readonly isTTY?: boolean }
   readonly stderr: NodeJS.WritableStream & { readonly isTTY?: boolean }
   readonly env: NodeJS.ProcessEnv

@@ -1,4 +1,4 @@
-import { MINUTE, SECOND } from '../clock.js'
+import { MINUTE } from '../clock.js'
 
 /** Something that is done again and again until it is stopped. */
 export type Repeated = {
@@ -6,22 +6,22 @@ export type Repeated = {
   stop(): Promise<void>
 }
 
-const EVERY = SECOND
 const LONGEST_PAUSE = MINUTE
 
 /**
- * Does something now and each second after it ended; after a failure less often, up to once a minute.
+ * Does something now and again some time after it ended; after a failure less often, up to once a minute.
  *
+ * @param intervalMs between an end and the next start
  * @param onError is told of each failure
  */
-export function repeat(work: () => Promise<void>, onError: (error: unknown) => void): Repeated {
+export function repeat(intervalMs: number, work: () => Promise<void>, onError: (error: unknown) => void): Repeated {
   let isStopped = false
-  let pause = EVERY
+  let pause = intervalMs
   let timer: NodeJS.Timeout | undefined
   const once = async (): Promise<void> => {
     try {
       await work()
-      pause = EVERY
+      pause = intervalMs
     } catch (error) {
       pause = Math.min(pause * 2, LONGEST_PAUSE)
       onError(error)

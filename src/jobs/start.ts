@@ -16,8 +16,12 @@ const GRACE = 5 * SECOND
 // Mails that have waited too long are looked for so often.
 const LOOK_FOR_OLD_EVERY = 10 * MINUTE
 
-/** Runs jobs by their schedule, and sends the notices that are due, until it is closed. */
-export function startJobs(options: JobsOptions): RunningJobs {
+/**
+ * Runs jobs by their schedule, and sends the notices that are due, until it is closed.
+ *
+ * @param pollMs milliseconds between two looks for what is due
+ */
+export function startJobs(options: JobsOptions, pollMs: number): RunningJobs {
   const { log } = options
   const cutting = new AbortController()
   let isClosed = false
@@ -26,10 +30,12 @@ export function startJobs(options: JobsOptions): RunningJobs {
   const deliveries = new Deliveries(options, mailerOf(options), cutting.signal)
   let lookForOldAt = -Infinity
   const looking = repeat(
+    pollMs,
     () => scheduler.look(isEnding),
     (error) => log?.error({ err: error }, 'jobs were not looked at; will try again'),
   )
   const delivering = repeat(
+    pollMs,
     async () => {
       const now = options.clock().getTime()
       if (lookForOldAt === -Infinity) await warnOfWaitingMails(options)

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ShelfCounts } from './shelf.js'
 
@@ -44,7 +44,10 @@ export class Desk {
     if (same === this.#reported) return
     this.#reported = same
     try {
-      writeFileSync(join(this.#root, String(report.pid), REPORT), text, { mode: 0o600 })
+      const path = join(this.#root, String(report.pid), REPORT)
+      // A command that reads it finds the old one or the new one, never half of one.
+      writeFileSync(`${path}.draft`, text, { mode: 0o600 })
+      renameSync(`${path}.draft`, path)
     } catch {
       // A full disk: the figures are old, and the cache works on.
     }

@@ -32,12 +32,12 @@ export function lanesOf(total: number, perRepository: number, waiting: number): 
 }
 
 /** A backend of which only so much runs at once; what is more waits for its turn. */
-export function queued(backend: Backend, lanes: Lanes): Backend {
+export function queued(backend: Backend, lanes: Lanes, firstProgressMs: number): Backend {
   return {
     ...backend,
     async serve(request, exchange) {
       const lane = laneFor(lanes, request, exchange)
-      const told = tellNowAndThen(() => exchange.onWait?.(lane.counts))
+      const told = tellNowAndThen(firstProgressMs, () => exchange.onWait?.(lane.counts))
       const turn = await takeTurn(lane, request.repository, exchange).finally(told)
       switch (turn.kind) {
         case 'left':
@@ -90,11 +90,10 @@ async function takeTurn(lane: Turns, repository: RepositoryPath, { turn, signal 
 }
 
 // Proxies before the gate take a minute's silence for the end.
-const FIRST_WORDS_AFTER = 1_000
 const LONGEST_SILENCE = 30_000
 
-/** Calls a function after a second, and then less and less often. @returns to be called when it is over */
-function tellNowAndThen(tell: () => void): () => void {
+/** Calls a function after some time, and then less and less often. @returns to be called when it is over */
+function tellNowAndThen(firstMs: number, tell: () => void): () => void {
   let timer: NodeJS.Timeout
   const later = (milliseconds: number): void => {
     timer = setTimeout(() => {
@@ -102,7 +101,7 @@ function tellNowAndThen(tell: () => void): () => void {
       later(Math.min(2 * milliseconds, LONGEST_SILENCE))
     }, milliseconds)
   }
-  later(FIRST_WORDS_AFTER)
+  later(firstMs)
   return () => clearTimeout(timer)
 }
 

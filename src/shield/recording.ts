@@ -9,7 +9,6 @@ const ABANDONED_AFTER = 500
 const WORTH_COMPRESSING = 1_400
 // What a reader takes at once; two of them are under way.
 const PART = 524_288
-const FIRST_WORDS_AFTER = 1_000
 
 /** A client that is given an answer. */
 type Player = Pick<Exchange, 'begin' | 'signal' | 'onWait' | 'turn'>
@@ -21,6 +20,7 @@ type Player = Pick<Exchange, 'begin' | 'signal' | 'onWait' | 'turn'>
 export class Recording {
   readonly bytes: Bytes
   readonly #room: Room
+  readonly #firstProgressMs: number
   readonly #run: AbortController = new AbortController()
   readonly #readers = new Map<object, Exchange['onWait']>()
   #head: AnswerHead = {}
@@ -35,8 +35,10 @@ export class Recording {
   /**
    * @param path of a file for it, should it be long
    * @param room that the shelf has for it
+   * @param firstProgressMs milliseconds until a client that waits for it reads so
    */
-  constructor(path: string, room: Room) {
+  constructor(path: string, room: Room, firstProgressMs: number) {
+    this.#firstProgressMs = firstProgressMs
     this.#room = room
     this.bytes = new Bytes(path, () => this.#wake(), room)
   }
@@ -106,7 +108,7 @@ export class Recording {
     this.bytes.enter(reader)
     clearTimeout(this.#abandoning)
     this.#onJoin?.(turn.of)
-    const words = this.#end === undefined ? setTimeout(() => this.#tellLate(onWait), FIRST_WORDS_AFTER) : undefined
+    const words = this.#end === undefined ? setTimeout(() => this.#tellLate(onWait), this.#firstProgressMs) : undefined
     try {
       return await this.#play(reader, begin, signal)
     } finally {

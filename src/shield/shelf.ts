@@ -26,6 +26,8 @@ export type ShelfOptions = {
   readonly onLost: (error: unknown) => void
   /** Milliseconds for which nothing is recorded then. @default 60_000 */
   readonly restsFor?: number
+  /** Milliseconds until a client that waits for an answer reads so. */
+  readonly firstProgressMs: number
 }
 
 /** Answers by their keys: those that run, and those that are kept until others need the room. */
@@ -67,20 +69,24 @@ export class Shelf {
   begin(key: string): Recording {
     this.#openFolder()
     const path = join(this.#options.folder, String((this.#files += 1)))
-    const recording: Recording = new Recording(path, {
-      claimMemory: (bytes) => this.#claimMemory(bytes),
-      claimDisk: (bytes) => this.#claimDisk(bytes),
-      release: (inMemory, onDisk) => {
-        this.#inMemory -= inMemory
-        this.#onDisk -= onDisk
+    const recording: Recording = new Recording(
+      path,
+      {
+        claimMemory: (bytes) => this.#claimMemory(bytes),
+        claimDisk: (bytes) => this.#claimDisk(bytes),
+        release: (inMemory, onDisk) => {
+          this.#inMemory -= inMemory
+          this.#onDisk -= onDisk
+        },
+        onLost: (error) => {
+          if (error !== undefined) this.#rest(error)
+          // One that runs is given up at its end.
+          if (recording.end === undefined) this.#forget(key, recording)
+          else this.drop(key, recording)
+        },
       },
-      onLost: (error) => {
-        if (error !== undefined) this.#rest(error)
-        // One that runs is given up at its end.
-        if (recording.end === undefined) this.#forget(key, recording)
-        else this.drop(key, recording)
-      },
-    })
+      this.#options.firstProgressMs,
+    )
     this.#entries.set(key, recording)
     return recording
   }

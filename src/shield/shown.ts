@@ -9,8 +9,6 @@ export type Shown = {
   readonly tags: string
 }
 
-// A client asks for objects at once after it has listed the refs.
-const GOOD_FOR = 10_000
 const REMEMBERED = 1_000
 // A list that is longer is not remembered.
 const MAX_LIST = 8 * 1_048_576
@@ -20,7 +18,12 @@ const MAX_LIST = 8 * 1_048_576
  * has just shown somebody may be given to them from the cache.
  */
 export class ShownRefs {
-  readonly #shown = new LRUCache<string, Shown & { readonly digest: string }>({ max: REMEMBERED, ttl: GOOD_FOR })
+  readonly #shown: LRUCache<string, Shown & { readonly digest: string }>
+
+  /** @param goodForMs milliseconds for which a list vouches for what it showed */
+  constructor(goodForMs: number) {
+    this.#shown = new LRUCache({ max: REMEMBERED, ttl: goodForMs })
+  }
 
   find(account: string, repository: string): Shown | undefined {
     return this.#shown.get(keyOf(account, repository))

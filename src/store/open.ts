@@ -90,6 +90,8 @@ export type Opener = {
   readonly clock?: Clock
   /** Takes secrets out of texts for the audit trail. @default leaves them as they are */
   readonly redact?: (text: string) => string
+  /** Whether what was committed survives a power cut: each commit then waits for the disk. @default true */
+  readonly durable?: boolean
 }
 
 /**
@@ -101,17 +103,17 @@ export type Opener = {
 export function openStore(
   dataFolder: string,
   keyFile: string | undefined,
-  { actor = THE_GATE, clock = systemClock, redact = (text) => text }: Opener = {},
+  { actor = THE_GATE, clock = systemClock, redact = (text) => text, durable = true }: Opener = {},
 ): OpenStore {
   const folder = openDataFolder(dataFolder, keyFile)
   const writer = openDatabase(folder.database)
   try {
     migrate(writer)
-    configure(writer)
+    configure(writer, durable)
     const sealer = new Sealer(readKey(folder.key, hasSealed(writer)))
     checkKey(writer, sealer, folder.key)
     const reader = openDatabase(folder.database)
-    configure(reader)
+    configure(reader, durable)
     const queries = queriesOver(writer)
     const trail = new AuditWriter(sealer, clock, redact)
     const storesOf = (whose: Actor): Store => stores(queries, sealer, trailOf(whose, trail, clock))
@@ -218,12 +220,12 @@ function checkKey(database: SQLite.Database, sealer: Sealer, path: string): void
   )
 }
 
-function configure(database: SQLite.Database): void {
+function configure(database: SQLite.Database, durable: boolean): void {
   // SQLite's own lower() knows ASCII only.
   database.function('unicode_lower', { deterministic: true }, (text) => String(text).toLowerCase())
   enterWal(database)
   // WAL with NORMAL may lose the last commits when the machine loses power; what was answered must not be lost.
-  database.pragma('synchronous = FULL')
+  database.pragma(`synchronous = ${durable ? 'FULL' : 'OFF'}`)
   database.pragma('foreign_keys = ON')
 }
 

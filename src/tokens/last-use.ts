@@ -5,15 +5,15 @@ import type { PersonalAccessToken, TokenStore, TokenUse } from './token.js'
 /** How many addresses are kept with a token. */
 const KEPT_IPS = 5
 
-const FLUSH_AFTER = 500
 const LONGEST_PAUSE = 30_000
 const REMEMBERED_TOKENS = 10_000
 
 /**
- * Notes that tokens are used, without a write on the way of a request: what is worth keeping goes to the store half a
- * second later. `last_used_at` moves at most once in 24 hours; an address is written when it is new to the token.
+ * Notes that tokens are used, without a write on the way of a request: what is worth keeping goes to the store a moment
+ * later. `last_used_at` moves at most once in 24 hours; an address is written when it is new to the token.
  */
 export class LastUse {
+  readonly #flushMs: number
   readonly #store: Pick<TokenStore, 'recordUses'>
   readonly #onError: (error: unknown) => void
   /** What the store knows by now, or will with the next flush. */
@@ -21,10 +21,15 @@ export class LastUse {
   #pending: TokenUse[] = []
   #writing: Promise<void> = Promise.resolve()
   #timer: NodeJS.Timeout | undefined
-  #pause = FLUSH_AFTER
+  #pause: number
 
-  /** @param onError is told when a write failed; the uses are kept for the next one */
-  constructor(store: Pick<TokenStore, 'recordUses'>, onError: (error: unknown) => void) {
+  /**
+   * @param onError is told when a write failed; the uses are kept for the next one
+   * @param flushMs milliseconds until what waits is written
+   */
+  constructor(store: Pick<TokenStore, 'recordUses'>, onError: (error: unknown) => void, flushMs: number) {
+    this.#flushMs = flushMs
+    this.#pause = flushMs
     this.#store = store
     this.#onError = onError
   }
@@ -53,7 +58,7 @@ export class LastUse {
     this.#pending = []
     try {
       await this.#store.recordUses(uses, withIp)
-      this.#pause = FLUSH_AFTER
+      this.#pause = this.#flushMs
     } catch (error) {
       this.#pending = [...uses, ...this.#pending].slice(-REMEMBERED_TOKENS)
       this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE)

@@ -2,7 +2,8 @@
 import { generateSync } from 'otplib'
 import t from 'tap'
 import { FormClient } from '../pages/form-client.js'
-import { createNoticedWorld, whileItLooks } from './notification-world.js'
+import { createNoticedWorld } from './notification-world.js'
+import { until } from './until.js'
 
 const PASSWORD = 'correct horse battery'
 const NEXT = 'another horse battery'
@@ -56,19 +57,15 @@ t.test('a changed password, and a second factor that comes and goes, are told to
   await world.store.notices.setKindsOff(id, ['password-changed'])
   t.same((await world.store.notices.waiting()).count, 0)
   await world.setPassword('alice', PASSWORD)
-  await whileItLooks()
+  await world.nextLooks()
   t.equal(ofAlice('Your password was changed').length, 2, 'who does not want to know is not told')
 
   function ofAlice(subject: string) {
     return server.about(subject).filter(({ recipients }) => recipients.includes('alice@example.com'))
   }
   async function waitForNumber(count: number, subject: string) {
-    for (let waited = 0; ofAlice(subject).length < count && waited < 100; waited += 1) await pause()
+    await until(() => ofAlice(subject).length >= count)
     t.equal(ofAlice(subject).length, count, subject)
     return ofAlice(subject)
   }
 })
-
-function pause(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 100))
-}

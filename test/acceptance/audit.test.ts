@@ -1,5 +1,6 @@
 // Who did what with which token: every Git request, every push before and after, every refusal that is worth knowing.
 import t from 'tap'
+import { within } from './until.js'
 import { DAY } from '../../src/clock.js'
 import type { AuditRow } from '../../src/audit/event.js'
 import type { AuditQuery } from '../../src/audit/trail.js'
@@ -13,8 +14,7 @@ import { createWorld } from './world.js'
 /** Waits until so many rows are there: those of reads are gathered for half a second. */
 async function rows(world: World, query: Partial<AuditQuery>, count: number): Promise<AuditRow[]> {
   const list = () => world.store.audit.list({ limit: 1_000, oldestFirst: true, ...query })
-  for (let tries = 0; tries < 200 && (await list()).length < count; tries += 1)
-    await new Promise((resolve) => setTimeout(resolve, 25))
+  await within(5_000, async () => (await list()).length >= count)
   return await list()
 }
 

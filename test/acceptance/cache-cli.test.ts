@@ -3,10 +3,11 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { GitClient } from './git-client.js'
-import type { GateProcess } from './gitgate-process.js'
-import { GitgateCli } from './gitgate-process.js'
+import type { GateProcess } from './gitgate-cli.js'
+import { GitgateCli } from './gitgate-cli.js'
 import { cacheFiles, cloneWhole } from './cache-world.js'
-import { largeCommit, SLACK, within } from './transfers.js'
+import { largeCommit } from './transfers.js'
+import { within } from './until.js'
 import { temporaryFolder } from './temporary-folder.js'
 
 type Report = Readonly<Record<string, number>> & { readonly pid: number; readonly at: string }
@@ -24,11 +25,9 @@ async function served(folder: string) {
   const stats = async () => (await cli.json('shield', 'stats')) as Report[]
   /** Waits until the gates tell something. */
   const told = async (holds: (reports: Report[]) => boolean): Promise<Report[]> => {
-    const started = performance.now()
-    for (;;) {
-      const reports = await stats()
-      if (holds(reports) || performance.now() - started > 3_000 * SLACK) return reports
-    }
+    let reports: Report[] = []
+    await within(3_000, async () => holds((reports = await stats())))
+    return reports
   }
   return { cli, clone, stats, told, data: join(cli.folder, 'data') }
 }
@@ -39,7 +38,7 @@ t.test('stats tell what each gate keeps, and clear empties them all', async (t) 
   t.match(await cli.run(['shield', 'stats']), { status: 0, stderr: /No gate with a cache runs/ })
   t.strictSame(await cli.json('shield', 'clear'), { gates: 0 })
 
-  const gates = [await cli.serve(t), await cli.serve(t)] as const
+  const gates = [await cli.serveProcess(t), await cli.serveProcess(t)] as const
   for (const gate of gates) for (let time = 0; time < 3; time += 1) await clone(gate)
   const reports = await told((all) => all.length === 2 && all.every(({ hit }) => (hit ?? 0) >= 6))
   t.strictSame(reports.map(({ pid }) => pid).sort(), gates.map(({ child }) => child.pid).sort())
@@ -60,7 +59,7 @@ t.test('stats tell what each gate keeps, and clear empties them all', async (t) 
 
 t.test('serve --no-shield answers nothing from a cache, and so does GITGATE_SHIELD=off', async (t) => {
   const { cli, clone, stats, data } = await served(temporaryFolder(t))
-  const without = await cli.serve(t, ['serve', '--port', '0', '--no-shield'])
+  const without = await cli.serveProcess(t, ['serve', '--port', '0', '--no-shield'])
   for (let time = 0; time < 2; time += 1) await clone(without)
   t.notMatch(without.said.stderr + without.said.stdout, /"cache":/)
   t.strictSame(await stats(), [])
@@ -68,12 +67,12 @@ t.test('serve --no-shield answers nothing from a cache, and so does GITGATE_SHIE
   await without.stop()
 
   const off = new GitgateCli(cli.folder, { GITGATE_SHIELD: 'off' })
-  const other = await off.serve(t)
+  const other = await off.serveProcess(t)
   await clone(other)
   t.notOk(existsSync(join(data, 'cache')))
   await other.stop()
 
-  const shielded = await cli.serve(t)
+  const shielded = await cli.serveProcess(t)
   for (let time = 0; time < 2; time += 1) await clone(shielded)
   t.match(shielded.said.stderr + shielded.said.stdout, /"cache":"hit"/)
 })

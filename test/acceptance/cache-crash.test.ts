@@ -3,10 +3,11 @@ import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { GitClient } from './git-client.js'
-import type { GateProcess } from './gitgate-process.js'
-import { GitgateCli } from './gitgate-process.js'
+import type { GateProcess } from './gitgate-cli.js'
+import { GitgateCli } from './gitgate-cli.js'
 import { beginClone, cacheFiles, cloneWhole, heldGit } from './cache-world.js'
-import { largeCommit, processesIn, within } from './transfers.js'
+import { largeCommit, processesIn } from './transfers.js'
+import { within } from './until.js'
 import { temporaryFolder } from './temporary-folder.js'
 
 async function served(folder: string, mebibytes: number, env: Readonly<Record<string, string>> = {}) {
@@ -25,7 +26,7 @@ async function served(folder: string, mebibytes: number, env: Readonly<Record<st
 t.test('kill -9 while clones run: they break, and the next gate begins with nothing', async (t) => {
   const held = heldGit(t)
   const { cli, git, work, disk, remote, data } = await served(temporaryFolder(t), 10, { GITGATE_GIT: held.path })
-  const gate = await cli.serve(t)
+  const gate = await cli.serveProcess(t)
   await cloneWhole(git, remote(gate), '--depth', '1')
   held.hold()
   const clones = [beginClone(git, remote(gate)), beginClone(git, remote(gate))]
@@ -41,7 +42,7 @@ t.test('kill -9 while clones run: they break, and the next gate begins with noth
   // What the next gate must not give to anybody.
   const id = await git.commit(work.folder, 'next.txt', 'next\n')
   await git.run(['push', '-q', disk, 'main'], { cwd: work.folder })
-  const next = await cli.serve(t)
+  const next = await cli.serveProcess(t)
   t.strictSame(readdirSync(join(data, 'cache')), [String(next.child.pid)])
   t.strictSame(cacheFiles(data, next.child.pid), [])
   const copy = await cloneWhole(git, remote(next), '--depth', '1')
@@ -54,9 +55,9 @@ t.test(
   'two gates on one data folder do not touch each other’s files, and each sees what is pushed to the other',
   async (t) => {
     const { cli, git, work, remote, data } = await served(temporaryFolder(t), 3)
-    const first = await cli.serve(t)
+    const first = await cli.serveProcess(t)
     await cloneWhole(git, remote(first), '--bare')
-    const second = await cli.serve(t)
+    const second = await cli.serveProcess(t)
     await cloneWhole(git, remote(second), '--bare')
     for (const gate of [first, second]) t.equal(cacheFiles(data, gate.child.pid).length, 1)
     for (const [to, from] of [
@@ -78,10 +79,10 @@ t.test(
 
 t.test('what is no gate’s stays in the folder', async (t) => {
   const { cli, data } = await served(temporaryFolder(t), 1)
-  const gate = await cli.serve(t)
+  const gate = await cli.serveProcess(t)
   const other = join(data, 'cache', 'not-a-gate')
   writeFileSync(other, '')
   await gate.stop()
-  await cli.serve(t)
+  await cli.serveProcess(t)
   t.ok(existsSync(other))
 })

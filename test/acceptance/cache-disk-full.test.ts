@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
 import { GitClient } from './git-client.js'
-import { GitgateCli } from './gitgate-process.js'
+import { GitgateCli } from './gitgate-cli.js'
 import {
   beginClone,
   cacheBytes,
@@ -16,7 +16,8 @@ import {
   shieldedWorld,
   WHOLE,
 } from './cache-world.js'
-import { largeCommit, within } from './transfers.js'
+import { largeCommit } from './transfers.js'
+import { within } from './until.js'
 import { temporaryFolder } from './temporary-folder.js'
 
 const PROGRAM = join(import.meta.dirname, '..', '..', '..', 'bin', 'gitgate.js')

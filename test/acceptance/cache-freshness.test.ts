@@ -6,7 +6,7 @@ import { embedded } from '../backends/embedded.js'
 import { nginx } from '../backends/nginx.js'
 import { requireProgram } from './programs.js'
 import { cacheUses, cloneWhole, heldGit, beginClone, shieldedWorld, WHOLE } from './cache-world.js'
-import { within } from './transfers.js'
+import { within } from './until.js'
 
 for (const kind of [embedded, nginx]) {
   t.test(kind.name, { skip: requireProgram(...kind.programs) }, async (t) => {

@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import t from 'tap'
 import type { Test } from 'tap'
 import { beginClone, cacheFiles, heldGit, shieldedWorld, WHOLE } from './cache-world.js'
-import { beginFetch, commandOf, processesIn, within } from './transfers.js'
+import { beginFetch, commandOf, processesIn } from './transfers.js'
+import { within } from './until.js'
 
 /** A repository of 10 MiB whose packs stop in their middle, and how clones of it begin. */
 async function held(t: Test, mebibytes = 10) {

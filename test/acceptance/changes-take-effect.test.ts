@@ -1,8 +1,8 @@
 import { chownSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { SLACK } from './transfers.js'
-import { GitgateCli } from './gitgate-process.js'
+import { SLACK } from './until.js'
+import { GitgateCli } from './gitgate-cli.js'
 import { http } from './http-client.js'
 import { temporaryFolder } from './temporary-folder.js'
 
@@ -16,7 +16,7 @@ t.test('revocation, blocks, grants, passwords, two-factor and settings', async (
   await cli.ask(['user', 'add', 'alice', '--password-stdin'], 'correct horse battery')
   await cli.ask(['repo', 'create', 'team/app'])
   const first = await cli.ask(['token', 'create', 'alice', '--name', 'first', '--scopes', 'write_repository'])
-  const gate = await cli.serve(t)
+  const gate = await cli.serveProcess(t)
   const status = async (password: string, path = PUSH) =>
     (await http(gate.url, path, { user: 'alice', password })).status
 
@@ -59,7 +59,7 @@ t.test('the last use is seen by the command line within a second', async (t) => 
   const cli = new GitgateCli(temporaryFolder(t))
   await cli.ask(['user', 'add', 'alice'])
   const token = await cli.ask(['token', 'create', 'alice', '--name', 'n', '--scopes', 'api'])
-  const gate = await cli.serve(t)
+  const gate = await cli.serveProcess(t)
   await http(gate.url, '/alice/none.git/info/refs?service=git-upload-pack', { password: token })
   const used = Date.now()
   let shown: { last_used_at: string | null; last_used_ips: string[] }

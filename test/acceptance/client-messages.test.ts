@@ -7,7 +7,8 @@ import { embedded } from '../backends/embedded.js'
 import { nginx } from '../backends/nginx.js'
 import { requireProgram } from './programs.js'
 import { slowRelay } from './slow-relay.js'
-import { largeCommit, leftoversIn, processesIn, within } from './transfers.js'
+import { largeCommit, leftoversIn, processesIn } from './transfers.js'
+import { within } from './until.js'
 import { createWorld } from './world.js'
 
 for (const kind of [embedded, nginx]) {

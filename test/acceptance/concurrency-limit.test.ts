@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { GitClient } from './git-client.js'
-import { GitgateCli } from './gitgate-process.js'
+import { GitgateCli } from './gitgate-cli.js'
 import { largeCommit } from './transfers.js'
 import { temporaryFolder } from './temporary-folder.js'
 

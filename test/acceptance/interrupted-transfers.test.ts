@@ -2,20 +2,11 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import t from 'tap'
 import { GitClient } from './git-client.js'
-import type { GateProcess } from './gitgate-process.js'
-import { GitgateCli } from './gitgate-process.js'
+import type { GateProcess } from './gitgate-cli.js'
+import { GitgateCli } from './gitgate-cli.js'
 import { http } from './http-client.js'
-import {
-  beginFetch,
-  beginPush,
-  childrenOf,
-  commandOf,
-  largeCommit,
-  leftoversIn,
-  processesIn,
-  SLACK,
-  within,
-} from './transfers.js'
+import { beginFetch, beginPush, childrenOf, commandOf, largeCommit, leftoversIn, processesIn } from './transfers.js'
+import { SLACK, within } from './until.js'
 import { createWorld } from './world.js'
 import { temporaryFolder } from './temporary-folder.js'
 
@@ -61,7 +52,7 @@ async function startGate(t: Parameters<GitgateCli['serve']>[0], folder: string, 
   const git = new GitClient(folder, 'client')
   await cli.ask(['user', 'add', 'alice'])
   const password = await cli.ask(['token', 'create', 'alice', '--name', 'n', '--scopes', 'write_repository'])
-  const gate = await cli.serve(t)
+  const gate = await cli.serveProcess(t)
   const large = await largeCommit(git, 'large', mebibytes)
   const remote = (gate: GateProcess) => `${gate.url.replace('//', `//alice:${password}@`)}/alice/app.git`
   return { cli, git, gate, large, password, remote, disk: join(folder, 'repos', 'alice', 'app.git') }
@@ -103,7 +94,7 @@ t.test(
     const before = await git.commit(large.folder, 'small.txt', 'small\n')
     await git.run(['push', '-q', remote(gate), 'main'], { cwd: large.folder })
     for (const withGit of [false, true]) {
-      const current = withGit ? await cli.serve(t) : gate
+      const current = withGit ? await cli.serveProcess(t) : gate
       beginPush({ url: current.url, path: 'alice/app', password }, large, 10_000_000)
       t.ok(await within(5_000, () => leftoversIn(disk).length > 0), 'the push is under way')
       const workers = processesIn(disk)
@@ -115,7 +106,7 @@ t.test(
       t.ok(await within(2_000, () => starters.every((pid) => commandOf(pid) === '')), 'and what has started it')
       if (withGit) t.not(leftoversIn(disk).length, 0, 'a killed git leaves its quarantine')
     }
-    const again = await cli.serve(t)
+    const again = await cli.serveProcess(t)
     t.strictSame(leftoversIn(disk), [])
     t.match(again.said.stderr, /removed what pushes that were killed had left/)
     t.match(await git.ask(['ls-remote', remote(again), 'refs/heads/main']), before)

@@ -5,7 +5,7 @@ import t from 'tap'
 import { embedded } from '../backends/embedded.js'
 import { nginx } from '../backends/nginx.js'
 import { GitClient } from './git-client.js'
-import { GitgateCli } from './gitgate-process.js'
+import { GitgateCli } from './gitgate-cli.js'
 import { requireProgram } from './programs.js'
 import { temporaryFolder } from './temporary-folder.js'
 
@@ -25,7 +25,7 @@ for (const kind of [embedded, nginx]) {
       await cli.ask(['user', 'add', 'alice'])
       await cli.ask(['access', 'grant', 'alice', 'write', 'alice/*'])
       const token = await cli.ask(['token', 'create', 'alice', '--name', 'n', '--scopes', 'write_repository'])
-      const gate = await cli.serve(t)
+      const gate = await cli.serveProcess(t)
       const git = new GitClient(folder, 'client')
       const remote = `${gate.url.replace('//', `//alice:${token}@`)}/alice/large.git`
 

@@ -3,6 +3,7 @@ import { SMTPServer } from 'smtp-server'
 import type { Test } from 'tap'
 import type { Mail } from './mail.js'
 import { readMail } from './mail.js'
+import { within } from './until.js'
 
 /** How a mail server behaves. */
 export type Behaviour = {
@@ -83,12 +84,9 @@ export class MailServer {
 
   /** Waits until there are so many of them, and returns them. */
   async waitFor(subject: string, count = 1): Promise<Mail[]> {
-    for (let waited = 0; this.about(subject).length < count; waited += 50) {
-      if (waited > 20_000) {
-        const subjects = this.mails.map((mail) => mail.subject).join('; ')
-        throw new Error(`no ${count} mails about "${subject}"; there are: ${subjects}`)
-      }
-      await new Promise((resolve) => setTimeout(resolve, 50))
+    if (!(await within(5_000, () => this.about(subject).length >= count))) {
+      const subjects = this.mails.map((mail) => mail.subject).join('; ')
+      throw new Error(`no ${count} mails about "${subject}"; there are: ${subjects}`)
     }
     return this.about(subject)
   }

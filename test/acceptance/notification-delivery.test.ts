@@ -4,9 +4,10 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { DAY, HOUR, MINUTE } from '../../src/clock.js'
 import { openStore } from '../../src/store/open.js'
-import { GitgateCli } from './gitgate-process.js'
+import { GitgateCli } from './gitgate-cli.js'
 import { MailServer } from './mail-server.js'
-import { advanceTo, createNoticedWorld, midnightIn, until, whileItLooks } from './notification-world.js'
+import { advanceTo, createNoticedWorld, midnightIn } from './notification-world.js'
+import { until } from './until.js'
 import { newToken } from '../store/new-token.js'
 import { temporaryFolder } from './temporary-folder.js'
 import { createWorld } from './world.js'
@@ -21,14 +22,14 @@ t.test('a mail server that is down is tried again, and no mail is lost or sent t
   await until(async () => (await waiting()).count === 6 && (await waiting()).lastError !== null)
   t.match((await waiting()).lastError, /ECONNREFUSED/)
   world.advance(MINUTE)
-  await whileItLooks()
+  await world.nextLooks()
   await server.up()
-  await whileItLooks()
+  await world.nextLooks()
   t.equal(server.mails.length, 0, 'the second try comes later than the first did')
   world.advance(HOUR)
   await until(async () => (await waiting()).count === 0)
   world.advance(DAY)
-  await whileItLooks()
+  await world.nextLooks()
   t.equal(server.about('will expire').length, 3)
   t.equal(server.about('was created').length, 3)
   t.equal(new Set(server.mails.map(({ headers }) => headers.get('message-id'))).size, 6)
@@ -58,7 +59,7 @@ t.test('what a server refuses for now is tried again, what it refuses for good i
   codes.clear()
   world.advance(MINUTE)
   await server.waitFor('created', 2)
-  await whileItLooks()
+  await world.nextLooks()
   t.strictSame(
     server.mails.flatMap(({ recipients }) => recipients),
     ['root@example.com', 'alice@example.com'],
@@ -114,10 +115,11 @@ async function createDataFolder(t: Test, owners: number): Promise<{ cli: Gitgate
 
 t.test('several gates on one data folder send each mail once', async (t) => {
   const { cli, server } = await createDataFolder(t, 25)
-  await Promise.all([cli.serve(t), cli.serve(t), cli.serve(t)])
+  const gates = await Promise.all([cli.serveProcess(t), cli.serveProcess(t), cli.serveProcess(t)])
   await server.waitFor('will expire', 25)
   await server.waitFor('was created', 25)
-  await whileItLooks()
+  // What a gate still sends, it has sent when it has ended.
+  for (const gate of gates) t.equal(await gate.stop(), 0)
   t.equal(server.mails.length, 50)
   t.equal(new Set(server.mails.map(({ recipients, subject }) => `${recipients.join()} ${subject}`)).size, 50)
 })
@@ -130,19 +132,19 @@ t.test('a run that was missed while no gate was up is made up; one that was done
     await store.close()
   }
   await write('expiry-notice', new Date())
-  const first = await cli.serve(t)
+  const first = await cli.serveProcess(t)
   await server.waitFor('was created')
-  await whileItLooks()
-  t.equal(server.about('will expire').length, 0, 'the run of today is done')
+  // Jobs are looked at before deliveries, and what is under way is finished.
   t.equal(await first.stop(), 0)
+  t.equal(server.about('will expire').length, 0, 'the run of today is done')
   await write('expiry-notice', new Date(Date.now() - 2 * DAY))
-  await cli.serve(t)
+  await cli.serveProcess(t)
   await server.waitFor('will expire')
 })
 
 t.test('a gate that is killed in the middle has lost no mail', async (t) => {
   const { cli, server } = await createDataFolder(t, 40)
-  const gate = await cli.serve(t)
+  const gate = await cli.serveProcess(t)
   await server.waitFor('ci', 5)
   gate.child.kill('SIGKILL')
   await until(() => gate.child.signalCode !== null)
@@ -180,7 +182,7 @@ t.test('without a mail server mails wait, a week at most', async (t) => {
   const world = await createWorld(t)
   await world.issue('alice', ['api'])
   world.advance(7 * DAY)
-  await whileItLooks()
+  await world.nextLooks()
   t.equal((await world.store.notices.waiting()).mails, 1)
   world.advance(10 * MINUTE)
   await until(async () => (await world.store.notices.waiting()).count === 0)

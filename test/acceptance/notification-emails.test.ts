@@ -5,7 +5,8 @@ import { issueRules } from '../../src/policies/issue-rules.js'
 import { resolveSettings } from '../../src/policies/settings.js'
 import { rotateToken } from '../../src/tokens/issue.js'
 import { newToken } from '../store/new-token.js'
-import { advanceTo, createNoticedWorld, midnightIn, until, whileItLooks } from './notification-world.js'
+import { advanceTo, createNoticedWorld, midnightIn } from './notification-world.js'
+import { until } from './until.js'
 
 const PAGE = '/-/user_settings/personal_access_tokens'
 
@@ -22,7 +23,7 @@ t.test('at 01:00 UTC, who owns tokens that expire in under seven days gets one m
   await world.issue('alice', ['api'], { name: 'hidden', expiry: midnightIn(world, 2), impersonation: true })
 
   advanceTo(world, HOUR - SECOND)
-  await whileItLooks()
+  await world.nextLooks()
   t.strictSame(server.about('will expire'), [], 'not before')
   world.advance(SECOND)
   const [mail, ...others] = await server.waitFor('will expire')
@@ -43,7 +44,7 @@ t.test('at 01:00 UTC, who owns tokens that expire in under seven days gets one m
   for (const word of ['far', 'revoked', 'hidden', 'other']) t.notMatch(mail!.text, `* ${word}`)
 
   world.advance(DAY)
-  await whileItLooks()
+  await world.nextLooks()
   t.equal(server.about('will expire').length, 1, 'each token is told once')
   t.notMatch(world.log, /"level":"error"/)
 })
@@ -97,7 +98,7 @@ t.test('a token that was made, rotated or revoked is told to its owner, each onc
   const [revoked] = await server.waitFor('revoked')
   t.match(revoked!.text, 'A personal access token of yours was revoked by root.')
   await world.store.tokens.revoke(next.id, world.now)
-  await whileItLooks()
+  await world.nextLooks()
   t.strictSame(
     server.mails.map(({ subject }) => subject),
     ['created', 'rotated', 'revoked'].map((word) => `Access token 'ci' was ${word}`),
@@ -124,7 +125,7 @@ t.test('each kind can be turned off for an account, and blocked accounts get non
   const { token } = await world.issue('root', ['api'], { name: 'blocked' })
   await world.store.tokens.revoke(token.id, world.now)
   advanceTo(world, HOUR)
-  await whileItLooks()
+  await world.nextLooks()
   t.equal(server.mails.length, 1)
   await world.store.notices.setKindsOff(alice.id, ['created'])
   world.advance(DAY)
@@ -145,7 +146,7 @@ t.test('the first use from a new address is told, at most once an hour for each 
   t.match(mail!.text, 'Address: 192.0.2.1, first on ')
   for (const digit of [2, 3, 2, 1]) await use(`192.0.2.${digit}`)
   await until(async () => (await known()) === 3)
-  await whileItLooks()
+  await world.nextLooks()
   t.equal(server.about('new address').length, 1)
   world.advance(HOUR)
   const [, second] = await server.waitFor('new address', 2)
@@ -164,7 +165,7 @@ t.test('the first use from a new address is told, at most once an hour for each 
   world.advance(2 * HOUR)
   await use('192.0.2.3', rotated.secret.reveal())
   await until(async () => ((await world.store.tokens.find(rotated.token.id))?.lastUsedAt ?? null) !== null)
-  await whileItLooks()
+  await world.nextLooks()
   t.equal(server.about('new address').length, 2, 'a new secret knows the addresses of the old one')
 })
 

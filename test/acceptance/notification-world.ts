@@ -3,6 +3,7 @@ import { DAY, HOUR, MINUTE } from '../../src/clock.js'
 import type { Flags } from '../../src/config.js'
 import type { Behaviour } from './mail-server.js'
 import { MailServer } from './mail-server.js'
+import { until } from './until.js'
 import type { World } from './world.js'
 import { createWorld } from './world.js'
 
@@ -37,17 +38,4 @@ export function advanceTo(world: World, milliseconds: number): void {
 /** Some days from a gate's today, at midnight UTC. */
 export function midnightIn(world: World, days: number): Date {
   return new Date((Math.floor(world.now.getTime() / DAY) + days) * DAY)
-}
-
-/** Waits until something is so. */
-export async function until(isSo: () => Promise<boolean> | boolean): Promise<void> {
-  for (let waited = 0; !(await isSo()); waited += 50) {
-    if (waited > 20_000) throw new Error(`it never came so: ${isSo.toString()}`)
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
-}
-
-/** Time for the gate to do what it must not do: it looks each second. */
-export async function whileItLooks(): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, 2_200))
 }

@@ -6,6 +6,7 @@ import { generateSync } from 'otplib'
 import type { Page } from 'playwright-core'
 import type { Test } from 'tap'
 import t from 'tap'
+import { until } from './until.js'
 import { DAY } from '../../src/clock.js'
 import { parseRestrictions } from '../../src/tokens/restriction.js'
 import { inspectPage, NO_BROWSER, signIn, startBrowser, visit } from '../pages/browser.js'
@@ -52,8 +53,7 @@ async function pasteAndClone(t: Test, world: World, lines: readonly string[], se
 /** Waits until so many pushes are in the trail. */
 async function pushesTold(world: World, count: number): Promise<void> {
   const told = () => world.store.audit.list({ action: 'git.pushed', limit: 100 })
-  for (let tries = 0; tries < 100 && (await told()).length < count; tries++)
-    await new Promise((resolve) => setTimeout(resolve, 50))
+  await until(async () => (await told()).length >= count)
 }
 
 async function secretOn(page: Page): Promise<string> {

@@ -9,7 +9,8 @@ import type { BackendKind } from '../backends/backend.js'
 import type { Flags } from '../../src/config.js'
 import type { GitResult } from './git-client.js'
 import { requireProgram } from './programs.js'
-import { beginFetch, beginPush, largeCommit } from './transfers.js'
+import { beginFetch, beginPush, commandOf, largeCommit, processesIn } from './transfers.js'
+import { until } from './until.js'
 import type { World } from './world.js'
 import { createWorld } from './world.js'
 
@@ -131,7 +132,9 @@ t.test('a push is told, and done when its turn comes', async (t) => {
   const { world, secret, large, place } = await narrowWorld(t)
   // Two at once of an account, of the four that one run for packs allows.
   const busy = [beginPush(place, large, 1_000), beginPush(place, large, 1_000)]
-  await new Promise((resolve) => setTimeout(resolve, 500))
+  await until(
+    () => processesIn(world.onDisk('team/app')).filter((pid) => /receive-pack/.test(commandOf(pid))).length === 2,
+  )
   await world.git.commit(large.folder, 'more.txt', 'more')
   const end = (): void => busy.forEach((call) => call.destroy())
   const said = /^remote: Waiting for a turn: git works on 2 requests, and 1 request waits\.\s*$/m

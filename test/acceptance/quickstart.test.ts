@@ -4,14 +4,14 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import { GitClient } from './git-client.js'
-import { GitgateCli } from './gitgate-process.js'
+import { GitgateCli } from './gitgate-cli.js'
 import { http } from './http-client.js'
 import { temporaryFolder } from './temporary-folder.js'
 
 t.test('the first run prints one line that clones, and the clone can push', async (t) => {
   const folder = temporaryFolder(t)
   const cli = new GitgateCli(folder)
-  const gate = await cli.serve(t, ['quickstart', '--port', '0'])
+  const gate = await cli.serveProcess(t, ['quickstart', '--port', '0'])
   const line = /^git clone (\S+)$/m.exec(gate.said.stdout)
   t.match(line?.[1], /^http:\/\/admin:ggpat-[0-9A-Za-z]{36}@127\.0\.0\.1:\d+\/admin\/sample\.git$/)
 
@@ -65,7 +65,7 @@ t.test('the first run prints one line that clones, and the clone can push', asyn
 
   await t.test('a second start says that the port is in use, and leaves the first alone', async (t) => {
     const port = new URL(gate.url).port
-    const second = await cli.run(['quickstart', '--port', port])
+    const second = await cli.runProcess(['quickstart', '--port', port])
     t.equal(second.status, 1)
     t.match(second.stderr, /gitgate: 127\.0\.0\.1:\d+ is in use; .*--port/)
     t.equal((await http(gate.url, '/-/health')).status, 200)
@@ -73,7 +73,7 @@ t.test('the first run prints one line that clones, and the clone can push', asyn
 
   await t.test('it ends with status 0, and the next run just serves', async (t) => {
     t.equal(await gate.stop(), 0)
-    const again = await cli.serve(t, ['quickstart', '--port', '0'])
+    const again = await cli.serveProcess(t, ['quickstart', '--port', '0'])
     t.notMatch(again.said.stdout, /git clone/)
     t.match(again.said.stderr, /Set up already/)
   })
@@ -87,7 +87,7 @@ t.test('a first run whose port is taken makes nothing that is lost', async (t) =
   t.teardown(() => taken.close())
   const { port } = taken.address() as AddressInfo
   t.equal((await cli.run(['quickstart', '--port', String(port)])).status, 1)
-  const gate = await cli.serve(t, ['quickstart', '--port', '0'])
+  const gate = await cli.serveProcess(t, ['quickstart', '--port', '0'])
   t.match(gate.said.stdout, /^git clone http:\/\/admin:/m, 'the token is still shown once')
 })
 

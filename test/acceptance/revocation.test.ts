@@ -7,7 +7,9 @@ import { nginx } from '../backends/nginx.js'
 import { httpUpstream } from '../upstream/stand-in.js'
 import { makeCertificates } from './certificates.js'
 import { requireProgram } from './programs.js'
-import { beginFetch, beginPush, largeCommit, leftoversIn, processesIn, SLACK, within } from './transfers.js'
+import { TEST_INTERVALS } from './gitgate-cli.js'
+import { beginFetch, beginPush, largeCommit, leftoversIn, processesIn } from './transfers.js'
+import { SLACK, within } from './until.js'
 import type { World } from './world.js'
 import { createWorld } from './world.js'
 import { temporaryFolder } from './temporary-folder.js'
@@ -119,7 +121,8 @@ t.test('other changes cut nobody off', async (t) => {
   const { answer } = await beginFetch(place, large.oid)
   await elsewhere(world, (store) => store.settings.set(new Map([['git_basic_auth_maxretry', '5']]), world.now))
   await elsewhere(world, (store) => store.grants.put({ subject: 'mallory', role: 'read', pattern: '**' }, world.now))
-  await new Promise((resolve) => setTimeout(resolve, 1_000))
+  // Several looks at the epoch.
+  await new Promise((resolve) => setTimeout(resolve, 6 * TEST_INTERVALS.epochPollMs))
   let length = 0
   for await (const chunk of answer) length += (chunk as Buffer).length
   t.ok(length > large.pack.length)

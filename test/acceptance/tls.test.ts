@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { makeCertificates } from './certificates.js'
 import { GitClient } from './git-client.js'
-import { GitgateCli } from './gitgate-process.js'
+import { GitgateCli } from './gitgate-cli.js'
 import { requireProgram } from './programs.js'
 import { temporaryFolder } from './temporary-folder.js'
 

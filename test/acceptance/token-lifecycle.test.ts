@@ -1,6 +1,7 @@
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { until } from './until.js'
 import type { Test } from 'tap'
 import { enableTwoFactor, enrol } from '../../src/accounts/two-factor.js'
 import { Passwords } from '../../src/accounts/password.js'
@@ -194,8 +195,7 @@ t.test('the last use is written within a second, at most once a day, with the la
   const use = () => world.http(PULL, { password: secret.reveal() })
   const lastUse = async () => (await world.store.tokens.find(token.id))!.lastUsedAt
   const settled = async (expected: Date) => {
-    for (let i = 0; i < 1_000 && (await lastUse())?.getTime() !== expected.getTime(); i++)
-      await new Promise((done) => setTimeout(done, 10))
+    await until(async () => (await lastUse())?.getTime() === expected.getTime())
     t.same(await lastUse(), expected)
   }
   t.equal(await lastUse(), null)

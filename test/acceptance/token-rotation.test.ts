@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import t from 'tap'
 import { HOUR, utcDate, DAY } from '../../src/clock.js'
 import { openStore } from '../../src/store/open.js'
-import { GitgateCli } from './gitgate-process.js'
+import { GitgateCli } from './gitgate-cli.js'
 import { http } from './http-client.js'
-import { within } from './transfers.js'
+import { until, within } from './until.js'
 import { createWorld } from './world.js'
 import { temporaryFolder } from './temporary-folder.js'
 
@@ -18,7 +18,7 @@ t.test('rotate --grace keeps the old secret alive beside the new one, and says w
   const gate = await cli.serve(t)
   const status = async (token: string) => (await http(gate.url, SELF, { headers: { 'PRIVATE-TOKEN': token } })).status
   t.equal(await status(old), 200)
-  for (let i = 0; i < 100 && !(await cli.ask(['token', 'show', '1'])).includes('127.0.0.1'); i++);
+  await until(async () => (await cli.ask(['token', 'show', '1'])).includes('127.0.0.1'))
   const { stdout, stderr } = await cli.run(['token', 'rotate', '1', '--grace', '24h'])
   t.match(stderr, /The old secret works until \d{4}-.*Z\. It was used last at .*, from 127\.0\.0\.1\./)
   t.equal(await status(stdout.trim()), 200)

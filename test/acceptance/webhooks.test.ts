@@ -8,8 +8,9 @@ import type { Test } from 'tap'
 import { HOUR, MINUTE } from '../../src/clock.js'
 import { mintWebhookSecret } from '../../src/notices/webhook.js'
 import { newToken } from '../store/new-token.js'
-import { GitgateCli } from './gitgate-process.js'
-import { advanceTo, advanceToNoon, createNoticedWorld, midnightIn, until, whileItLooks } from './notification-world.js'
+import { GitgateCli } from './gitgate-cli.js'
+import { advanceTo, advanceToNoon, createNoticedWorld, midnightIn } from './notification-world.js'
+import { until } from './until.js'
 import { createWorld } from './world.js'
 import { temporaryFolder } from './temporary-folder.js'
 
@@ -89,7 +90,7 @@ t.test('what a webhook does not accept is posted again, later each time; a redir
   world.advance(MINUTE)
   await until(async () => /answered 302/.test((await world.store.notices.waiting()).lastError ?? ''))
   world.advance(MINUTE)
-  await whileItLooks()
+  await world.nextLooks()
   t.equal(posts.length, 2)
   world.advance(MINUTE)
   await until(async () => (await world.store.notices.waiting()).count === 0)

@@ -5,12 +5,13 @@ import { join } from 'node:path'
 import type { Test } from 'tap'
 import t from 'tap'
 import { GitClient } from './git-client.js'
-import type { GateProcess } from './gitgate-process.js'
-import { GitgateCli } from './gitgate-process.js'
+import type { GateProcess } from './gitgate-cli.js'
+import { GitgateCli } from './gitgate-cli.js'
 import { http } from './http-client.js'
 import { cacheBytes } from './cache-world.js'
 import { temporaryFolder } from './temporary-folder.js'
-import { beginFetch, childrenOf, commandOf, largeCommit, processesIn, SLACK, within } from './transfers.js'
+import { beginFetch, childrenOf, commandOf, largeCommit, processesIn } from './transfers.js'
+import { SLACK, within } from './until.js'
 
 // Connections go to the workers by turns, and `http` makes a new one for each request.
 const EACH_OF_TWO = 4
@@ -24,7 +25,7 @@ async function served(t: Test, { mebibytes = 1, env = {}, flags = [] as string[]
   const large = await largeCommit(git, 'large', mebibytes)
   const disk = join(cli.folder, 'repos', 'alice', 'app.git')
   await git.run(['push', '-q', disk, 'main'], { cwd: large.folder })
-  const gate = await cli.serve(t, ['serve', '--port', '0', '--workers', '2', ...flags])
+  const gate = await cli.serveProcess(t, ['serve', '--port', '0', '--workers', '2', ...flags])
   const remote = `${gate.url.replace('//', `//alice:${secret}@`)}/alice/app.git`
   const workers = workersOf(gate)
   const look = async (password: string, times = EACH_OF_TWO): Promise<number[]> => {
@@ -170,13 +171,13 @@ t.test('when the first process is killed, nothing of it is left', async (t) => {
   t.equal(all.length, 4, 'two workers, and what starts git for each')
   gate.child.kill('SIGKILL')
   t.ok(await within(2_000, () => all.every((pid) => commandOf(pid) === '') && processesIn(disk).length === 0))
-  t.equal((await http((await cli.serve(t)).url, '/-/readiness')).status, 200)
+  t.equal((await http((await cli.serveProcess(t)).url, '/-/readiness')).status, 200)
 })
 
 t.test('a port that is in use is said once', async (t) => {
   const { gate, cli } = await served(t)
   const started = performance.now()
-  const { status, stderr } = await cli.run(['serve', '--port', new URL(gate.url).port, '--workers', '2'])
+  const { status, stderr } = await cli.runProcess(['serve', '--port', new URL(gate.url).port, '--workers', '2'])
   t.equal(status, 1)
   t.match(stderr, /^[^\n]*is in use; is gitgate running already\?[^\n]*\n$/)
   t.ok(performance.now() - started < 5_000 * SLACK)

@@ -5,10 +5,12 @@ import type { Account } from '../../src/accounts/account.js'
 import { Passwords } from '../../src/accounts/password.js'
 import { loadConfig } from '../../src/config.js'
 import type { Flags } from '../../src/config.js'
-import { rooms } from '../../src/cli-rooms.js'
+import { createRooms } from '../../src/cli-rooms.js'
+import { MINUTE } from '../../src/clock.js'
 import { createGate } from '../../src/gitgate.js'
 import { createLog } from '../../src/log.js'
 import { issueRules } from '../../src/policies/issue-rules.js'
+import type { Intervals } from '../../src/intervals.js'
 import type { SettingKey } from '../../src/policies/settings.js'
 import { resolveSettings } from '../../src/policies/settings.js'
 import { parseRepositoryPath } from '../../src/protocol/repository-path.js'
@@ -22,9 +24,11 @@ import type { Scope } from '../../src/tokens/scope.js'
 import { redactTokens } from '../../src/tokens/secret.js'
 import type { BackendKind, StartedBackend } from '../backends/backend.js'
 import { GitClient } from './git-client.js'
+import { TEST_INTERVALS } from './gitgate-cli.js'
 import type { HttpAnswer, HttpOptions } from './http-client.js'
 import { http } from './http-client.js'
 import { temporaryFolder } from './temporary-folder.js'
+import { until } from './until.js'
 
 /** The three people of every acceptance test: a user, an administrator, an attacker. */
 export type Person = 'alice' | 'root' | 'mallory'
@@ -37,6 +41,7 @@ export class World {
   readonly git: GitClient
   readonly #logged: string[]
   readonly #clock: { now: Date }
+  readonly #looks: { count: number }
   readonly #createRepository: StartedBackend['createRepository']
   readonly #adopt: (folder: string) => void
   readonly #repos: string
@@ -47,6 +52,7 @@ export class World {
     store: OpenStore
     logged: string[]
     clock: { now: Date }
+    looks: { count: number }
     repos: string
     createRepository: StartedBackend['createRepository']
     adopt: (folder: string) => void
@@ -56,6 +62,7 @@ export class World {
     this.store = parts.store
     this.#logged = parts.logged
     this.#clock = parts.clock
+    this.#looks = parts.looks
     this.#repos = parts.repos
     this.#createRepository = parts.createRepository
     this.#adopt = parts.adopt
@@ -75,6 +82,19 @@ export class World {
   /** Moves the gate's time. */
   advance(milliseconds: number): void {
     this.#clock.now = new Date(this.#clock.now.getTime() + milliseconds)
+  }
+
+  /** Waits until the gate has looked for jobs that are due now, and then for deliveries. */
+  async nextLooks(): Promise<void> {
+    const minute = (date: Date | undefined): number => Math.floor((date?.getTime() ?? 0) / MINUTE)
+    // This job runs each minute, after those that write notifications.
+    await until(async () => {
+      const run = await this.store.jobRuns.find('lifetime-revocation')
+      return minute(run?.triedAt) === minute(this.now)
+    })
+    // The first of them may have begun before.
+    const { count } = this.#looks
+    await until(() => this.#looks.count >= count + 2)
   }
 
   async account(person: Person): Promise<Account> {
@@ -155,8 +175,14 @@ export class World {
  * Starts a gate on a free port; it ends with the test.
  *
  * @param kind the server that it stands before; the embedded one by default
+ * @param intervals other than those of tests
  */
-export async function createWorld(t: Test, flags: Flags = {}, kind?: BackendKind): Promise<World> {
+export async function createWorld(
+  t: Test,
+  flags: Flags = {},
+  kind?: BackendKind,
+  intervals: Partial<Intervals> = {},
+): Promise<World> {
   const folder = temporaryFolder(t)
   const repos = join(folder, 'repos')
   const backend = await kind?.start?.(t, folder)
@@ -177,8 +203,15 @@ export async function createWorld(t: Test, flags: Flags = {}, kind?: BackendKind
   const store = openStore(config.data, config.keyFile, {
     clock: () => clock.now,
     redact: redactTokens,
+    durable: false,
   })
-  const gate = await createGate(config, { clock: () => clock.now, log: createLog('debug', redactTokens, sink), store })
+  const looks = { count: 0 }
+  const gate = await createGate(config, {
+    clock: () => clock.now,
+    log: createLog('debug', redactTokens, sink),
+    store: counting(store, looks),
+    intervals: { ...TEST_INTERVALS, ...intervals },
+  })
   const url = await gate.listen()
   t.teardown(async () => {
     await gate.close()
@@ -193,7 +226,7 @@ export async function createWorld(t: Test, flags: Flags = {}, kind?: BackendKind
   const createRepository =
     backend?.createRepository ??
     (async (path, format) => {
-      const repositories = await rooms.openRepositories(repos, config)
+      const repositories = await createRooms().openRepositories(repos, config)
       await repositories.create(parseRepositoryPath(path)!, format)
       return join(repos, `${path}.git`)
     })
@@ -203,8 +236,19 @@ export async function createWorld(t: Test, flags: Flags = {}, kind?: BackendKind
     store,
     logged,
     clock,
+    looks,
     repos,
     createRepository,
     adopt: backend?.adopt ?? (() => undefined),
   })
+}
+
+/** A store that counts the looks for deliveries that found no more of them. */
+function counting(store: OpenStore, looks: { count: number }): OpenStore {
+  const take: OpenStore['notices']['take'] = async (wanted) => {
+    const taken = await store.notices.take(wanted)
+    if (taken.length === 0) looks.count += 1
+    return taken
+  }
+  return { ...store, notices: { ...store.notices, take } }
 }

@@ -39,7 +39,7 @@ t.test('rows that the thread could not write are kept, and written when it can',
   const place = { data: join(folder, 'wrong'), keyFile: undefined as string | undefined }
   const thread = new AuditThread(place, store.audit)
   const told: string[] = []
-  const recorder = new AuditRecorder(thread, (error) => told.push((error as Error).message))
+  const recorder = new AuditRecorder(thread, (error) => told.push((error as Error).message), 60_000)
   for (const one of events(0)) recorder.note(one)
   await recorder.flush()
   t.equal(told.length, 1)

@@ -17,7 +17,7 @@ function trail() {
     state.written.push([...events])
     return Promise.resolve()
   }
-  const recorder = new AuditRecorder({ record }, (_error, lost) => state.told.push(lost))
+  const recorder = new AuditRecorder({ record }, (_error, lost) => state.told.push(lost), 60_000)
   return { state, recorder, ids: () => state.written.flat().map(({ requestId }) => requestId) }
 }
 

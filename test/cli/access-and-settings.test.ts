@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { GitgateCli } from '../acceptance/gitgate-process.js'
+import { GitgateCli } from '../acceptance/gitgate-cli.js'
 import { expectMistakes } from './mistakes.js'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'
 

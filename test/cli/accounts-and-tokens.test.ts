@@ -1,6 +1,6 @@
 import { generateSync } from 'otplib'
 import t from 'tap'
-import { GitgateCli } from '../acceptance/gitgate-process.js'
+import { GitgateCli } from '../acceptance/gitgate-cli.js'
 import { expectMistakes } from './mistakes.js'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'
 

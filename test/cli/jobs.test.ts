@@ -1,5 +1,5 @@
 import t from 'tap'
-import { GitgateCli } from '../acceptance/gitgate-process.js'
+import { GitgateCli } from '../acceptance/gitgate-cli.js'
 import { MailServer } from '../acceptance/mail-server.js'
 import { expectMistakes } from './mistakes.js'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'

@@ -13,7 +13,8 @@ import { runGit } from '../../src/embedded-git/process.js'
 import { signalGroup } from '../../src/embedded-git/process-group.js'
 import { startHere } from '../../src/embedded-git/start-here.js'
 import { Starter } from '../../src/embedded-git/starter.js'
-import { commandOf, within } from '../acceptance/transfers.js'
+import { commandOf } from '../acceptance/transfers.js'
+import { within } from '../acceptance/until.js'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'
 
 // What the runner of the tests gives to every process that a test starts.

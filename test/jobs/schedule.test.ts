@@ -1,4 +1,5 @@
 import t from 'tap'
+import { until } from '../acceptance/until.js'
 import { JOBS } from '../../src/jobs/jobs.js'
 import { repeat } from '../../src/jobs/repeat.js'
 import { readSchedule } from '../../src/jobs/schedule.js'
@@ -29,18 +30,19 @@ t.test('what is repeated is done at once, never twice at a time, and goes on aft
   const errors: unknown[] = []
   let [running, times] = [0, 0]
   const repeated = repeat(
+    10,
     async () => {
       running += 1
       times += 1
       t.equal(running, 1)
-      await new Promise((resolve) => setTimeout(resolve, 100))
+      await new Promise((resolve) => setTimeout(resolve, 20))
       running -= 1
       if (times === 1) throw new Error('not yet')
     },
     (error) => errors.push(error),
   )
   t.equal(times, 1)
-  while (times < 2) await new Promise((resolve) => setTimeout(resolve, 50))
+  await until(() => times === 2)
   await repeated.stop()
   t.equal(running, 0, 'stopping waits for what is under way')
   t.match(errors, [{ message: 'not yet' }])

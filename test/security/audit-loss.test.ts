@@ -9,9 +9,9 @@ import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
 import { GitClient } from '../acceptance/git-client.js'
-import { GitgateCli } from '../acceptance/gitgate-process.js'
+import { GitgateCli } from '../acceptance/gitgate-cli.js'
 import { http } from '../acceptance/http-client.js'
-import { within } from '../acceptance/transfers.js'
+import { within } from '../acceptance/until.js'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'
 
 type Row = {
@@ -40,7 +40,7 @@ async function served(t: Test, env: Readonly<Record<string, string>> = {}) {
 t.test('a gate that is killed loses a second of reads at most, and no push', async (t) => {
   t.setTimeout(120_000)
   const { cli, secret, git, folder, remote, rows } = await served(t)
-  const gate = await cli.serve(t)
+  const gate = await cli.serveProcess(t)
   const answered: number[] = []
   let isOver = false
   const read = async (): Promise<void> => {
@@ -142,7 +142,7 @@ t.test(
             .filter(Boolean)
             .map((line) => JSON.parse(line) as Row)
         : []
-    const gate = await cli.serve(t)
+    const gate = await cli.serveProcess(t)
     await cli.ask(['user', 'add', 'alice'])
     await within(10_000, () => lines().length === 1)
     // Rotated away: it is made anew.
@@ -151,7 +151,7 @@ t.test(
     await within(10_000, () => lines().length === 1)
     await gate.stop()
     await cli.ask(['user', 'add', 'carol'])
-    await cli.serve(t)
+    await cli.serveProcess(t)
     await within(10_000, () => lines().length === 2)
     t.match(lines(), [{ target: 'user:bob' }, { target: 'user:carol' }])
   },
@@ -164,7 +164,7 @@ t.test('the trail is told to syslog, by UDP and by TCP, and waits while nobody l
   let datagrams = ''
   udp.on('message', (message) => (datagrams += `${message.toString()}\n`))
   const cli = new GitgateCli(temporaryFolder(t), { GITGATE_AUDIT_LOG: `syslog://127.0.0.1:${udp.address().port}` })
-  const gate = await cli.serve(t)
+  const gate = await cli.serveProcess(t)
   await cli.ask(['user', 'add', 'alice'])
   await within(10_000, () => datagrams.includes('user:alice'))
   t.match(datagrams, /^<110>1 \d{4}-\d\d-\d\dT\S+Z \S+ gitgate \d+ user\.added - \{"id":1,/)
@@ -175,7 +175,7 @@ t.test('the trail is told to syslog, by UDP and by TCP, and waits while nobody l
   const { port } = closed.address() as AddressInfo
   closed.close()
   const other = new GitgateCli(join(cli.folder), { GITGATE_AUDIT_LOG: `syslog+tcp://127.0.0.1:${port}` })
-  const later = await other.serve(t)
+  const later = await other.serveProcess(t)
   await other.ask(['user', 'add', 'bob'])
   await within(20_000, () => later.said.stderr.includes('was not told to GITGATE_AUDIT_LOG'))
   let stream = ''

@@ -5,7 +5,8 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { tcpUpstream } from '../upstream/stand-in.js'
 import { basic, http, raw } from '../acceptance/http-client.js'
-import { beginFetch, largeCommit, processesIn, SLACK, within } from '../acceptance/transfers.js'
+import { beginFetch, largeCommit, processesIn } from '../acceptance/transfers.js'
+import { SLACK, within } from '../acceptance/until.js'
 import { createWorld } from '../acceptance/world.js'
 
 // Holes in the middle of transfers that were found by fault injection, each with the attack.

@@ -6,7 +6,8 @@ import { parseRestrictions } from '../../src/tokens/restriction.js'
 import { requireProgram } from '../acceptance/programs.js'
 import { beginClone, cacheUses, cloneWhole, heldGit, shieldedWorld, WHOLE } from '../acceptance/cache-world.js'
 import { slowRelay } from '../acceptance/slow-relay.js'
-import { beginFetch, within } from '../acceptance/transfers.js'
+import { beginFetch } from '../acceptance/transfers.js'
+import { within } from '../acceptance/until.js'
 
 for (const kind of [embedded, nginx]) {
   t.test(kind.name, { skip: requireProgram(...kind.programs) }, async (t) => {

@@ -7,9 +7,9 @@ import { gzipSync } from 'node:zlib'
 import SQLite from 'better-sqlite3'
 import t from 'tap'
 import { openStore } from '../../src/store/open.js'
-import { GitgateCli } from '../acceptance/gitgate-process.js'
+import { GitgateCli } from '../acceptance/gitgate-cli.js'
 import { basic, http, raw } from '../acceptance/http-client.js'
-import { SLACK, within } from '../acceptance/transfers.js'
+import { SLACK, within } from '../acceptance/until.js'
 import { createWorld } from '../acceptance/world.js'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'
 
@@ -42,9 +42,7 @@ t.test('a database that was replaced is noticed', async (t) => {
   const data = join(cli.folder, 'data')
   renameSync(data, `${data}-away`)
   cpSync(`${data}-away`, data, { recursive: true })
-  for (let i = 0; i < 50 && (await http(gate.url, '/-/readiness')).status === 200; i++)
-    await new Promise((done) => setTimeout(done, 100))
-  t.equal((await http(gate.url, '/-/readiness')).status, 503)
+  t.ok(await within(2_000, async () => (await http(gate.url, '/-/readiness')).status === 503))
   t.equal((await http(gate.url, PULL)).status, 500)
   const isLogged = () => gate.said.stderr.includes('is another file than the one that is open; start the gate again')
   t.ok(await within(2_000, isLogged), 'the log says so')
@@ -55,7 +53,7 @@ t.test('a held write lock holds up nobody', async (t) => {
   const cli = new GitgateCli(temporaryFolder(t))
   await cli.ask(['user', 'add', 'alice'])
   const token = await cli.ask(['token', 'create', 'alice', '--name', 'n', '--scopes', 'api'])
-  const gate = await cli.serve(t)
+  const gate = await cli.serveProcess(t)
   const other = new SQLite(join(cli.folder, 'data', 'gitgate.sqlite3'))
   other.exec('BEGIN IMMEDIATE')
   await http(gate.url, PULL, { password: token })
@@ -70,9 +68,7 @@ t.test('a held write lock holds up nobody', async (t) => {
   other.exec('COMMIT')
   other.close()
   const lastUse = async () => ((await cli.json('token', 'show', '1')) as { last_used_at: string | null }).last_used_at
-  let seen = await lastUse()
-  for (let i = 0; i < 40 && seen === null; i++) seen = await lastUse()
-  t.ok(seen, 'and the use is written in the end')
+  t.ok(await within(5_000, async () => (await lastUse()) !== null), 'and the use is written in the end')
 })
 
 // Attack: the disk of the log is full. The gate used to die, or to hang for ever at its end.

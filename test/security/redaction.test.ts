@@ -1,6 +1,6 @@
 import t from 'tap'
 import { GitClient } from '../acceptance/git-client.js'
-import { GitgateCli } from '../acceptance/gitgate-process.js'
+import { GitgateCli } from '../acceptance/gitgate-cli.js'
 import { basic, http, raw } from '../acceptance/http-client.js'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'
 
@@ -14,7 +14,7 @@ t.test('no secret and no digest appears in what the process writes', async (t) =
   const revoked = await cli.ask(['token', 'create', 'alice', '--name', 'old', '--scopes', 'api'])
   await cli.ask(['token', 'revoke', '2'])
   const enrolment = (await cli.json('user', '2fa', 'enable', 'alice')) as { secret: string; recovery_codes: string[] }
-  const gate = await cli.serve(t)
+  const gate = await cli.serveProcess(t)
   const secrets = [
     token,
     revoked,

@@ -23,7 +23,7 @@ function narrow(waiting = 10) {
       return { kind: 'answered' }
     },
   } as unknown as Backend
-  const inTurn = queued(backend, lanes)
+  const inTurn = queued(backend, lanes, 1_000)
   /** Asks, under a name; others may come to wait for it. */
   const ask = (name: string, of: string, signal = new AbortController().signal) => {
     let join: (account: string) => void = () => undefined

@@ -17,7 +17,13 @@ function openShelf(t: Test, quota: number, restsFor?: number) {
   const folder = join(t.testdir(), 'cache')
   const lost: unknown[] = []
   const onLost = (error: unknown) => lost.push(error)
-  const shelf = new Shelf({ folder, quota, onLost, ...(restsFor === undefined ? {} : { restsFor }) })
+  const shelf = new Shelf({
+    folder,
+    quota,
+    onLost,
+    firstProgressMs: 1_000,
+    ...(restsFor === undefined ? {} : { restsFor }),
+  })
   const files = () => readdirSync(folder).map((name) => join(folder, name))
   const size = () => files().reduce((sum, name) => sum + (statSync(name, { throwIfNoEntry: false })?.size ?? 0), 0)
   /** Records an answer, and keeps it. */

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { until } from '../acceptance/until.js'
 import type { Test } from 'tap'
 import { DAY } from '../../src/clock.js'
 import type { OpenStore } from '../../src/store/open.js'
@@ -22,7 +23,10 @@ type World = {
   outage: Error | undefined
 }
 
-async function createWorld(t: Test): Promise<World> {
+// Nothing is written before a test flushes.
+const LATER_MS = 60_000
+
+async function createWorld(t: Test, flushMs = LATER_MS): Promise<World> {
   const store = openTemporaryStore(t)
   const draft = { name: 'ci', scopes: ['api'] as const, expiry: undefined }
   const { token } = await issueToken(store.tokens, await addAccount(store, 'alice'), draft, RULES, NOON)
@@ -36,7 +40,7 @@ async function createWorld(t: Test): Promise<World> {
   const world: World = {
     store,
     token,
-    lastUse: new LastUse({ recordUses }, (error) => errors.push(error)),
+    lastUse: new LastUse({ recordUses }, (error) => errors.push(error), flushMs),
     writes,
     errors,
     stored: async () => {
@@ -104,7 +108,7 @@ t.test('what the store knew before counts', async (t) => {
 
 t.test('two gates that note the same token write once a day between them', async (t) => {
   const { lastUse, token, stored, store } = await createWorld(t)
-  const other = new LastUse(store.tokens, (error) => t.fail(String(error)))
+  const other = new LastUse(store.tokens, (error) => t.fail(String(error)), LATER_MS)
   lastUse.record(token, '192.0.2.1', NOON)
   other.record(token, '192.0.2.2', after(1_000))
   await lastUse.flush()
@@ -113,9 +117,9 @@ t.test('two gates that note the same token write once a day between them', async
 })
 
 t.test('uses are written by themselves, without a flush', async (t) => {
-  const { lastUse, token, stored } = await createWorld(t)
+  const { lastUse, token, stored } = await createWorld(t, 10)
   lastUse.record(token, '192.0.2.1', NOON)
-  while ((await stored()).at === undefined) await new Promise((resolve) => setTimeout(resolve, 20))
+  await until(async () => (await stored()).at !== undefined)
   t.strictSame(await stored(), { at: NOON.toISOString(), ips: ['192.0.2.1'] })
 })
 
@@ -143,7 +147,7 @@ t.test('the last flush ends after a write that is under way, so that a clean sto
     await held
     await store.tokens.recordUses(uses, addIp)
   }
-  const lastUse = new LastUse({ recordUses }, (error) => t.fail(String(error)))
+  const lastUse = new LastUse({ recordUses }, (error) => t.fail(String(error)), LATER_MS)
   lastUse.record(token, '192.0.2.1', NOON)
   const underWay = lastUse.flush()
   setImmediate(letGo)

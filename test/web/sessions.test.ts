@@ -1,5 +1,6 @@
 import { generateSync } from 'otplib'
 import t from 'tap'
+import { until } from '../acceptance/until.js'
 import type { Test } from 'tap'
 import type { World } from '../acceptance/world.js'
 import { createWorld } from '../acceptance/world.js'
@@ -209,7 +210,7 @@ t.test('the trail tells who signed in, and who tried', async (t) => {
     password_confirmation: 'a new long password',
   })
   await client.submit('/users/sign_out', {}, '/')
-  await new Promise((resolve) => setTimeout(resolve, 700))
+  await until(async () => (await trail(world)).length === 5)
   t.same((await trail(world)).sort(), [
     'auth.refused alice wrong password',
     'session.ended alice',

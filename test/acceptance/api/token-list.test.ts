@@ -1,5 +1,6 @@
 // GET /personal_access_tokens: whose tokens are listed, by which filters, in which order, on which page.
 import t from 'tap'
+import { within } from '../until.js'
 import type { Test } from 'tap'
 import { DAY, utcDate } from '../../../src/clock.js'
 import type { World } from '../world.js'
@@ -125,7 +126,7 @@ t.test('filters', async (t) => {
   await t.test('by last use', async (t) => {
     await callsWith(world, first.secret.reveal())('GET', '/version')
     const used = async () => (await world.store.tokens.find(first.token.id))?.lastUsedAt ?? null
-    for (let i = 0; i < 500 && (await used()) === null; i++) await new Promise((done) => setTimeout(done, 10))
+    t.ok(await within(1_000, async () => (await used()) !== null))
     const at = encodeURIComponent(world.now.toISOString())
     t.equal(await ask(`last_used_after=${at}`), 'Deploy 100%')
     t.equal(await ask(`last_used_before=${at}`), 'Deploy 100%')

@@ -1,0 +1,21 @@
+/** How often a gate looks, and how long it waits, in milliseconds. Tests pass shorter ones. */
+export type Intervals = {
+  /** Between two looks for jobs and notifications that are due. */
+  readonly jobPollMs: number
+  /** Until the audit events of reads, and the last use of tokens, are written. */
+  readonly flushMs: number
+  /** Between two looks at the security epoch while transfers are active: revocation within two seconds needs a few. */
+  readonly epochPollMs: number
+  /** Until a client that waits for its slot reads so. */
+  readonly firstProgressMs: number
+  /** How long the refs that an upstream showed to an account vouch for their commits: a client asks for them at once. */
+  readonly shownRefsMs: number
+}
+
+export const DEFAULT_INTERVALS: Intervals = {
+  jobPollMs: 1_000,
+  flushMs: 500,
+  epochPollMs: 500,
+  firstProgressMs: 1_000,
+  shownRefsMs: 10_000,
+}
