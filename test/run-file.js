@@ -1,5 +1,5 @@
-// Runs one file of tests as a process of its own, as `node FILE` does. Tap's own runner loads three sets of module hooks into
-// each, which doubled the time of the tests.
+// Runs one test file in a process of its own, as `node FILE` does. Tap's own runner loads three sets of module hooks into
+// each process, which doubled the time of the tests.
 import { spawn } from 'node:child_process'
 import { relative } from 'node:path'
 
@@ -13,12 +13,13 @@ const INDENT = '    '
  * Runs the tests of a file.
  *
  * @param {string} root the project's folder
- * @param {string} file
+ * @param {string} file its path, compiled
+ * @param {Record<string, string>} variables of its environment, over those of this process
  * @returns {Promise<{ name: string, seconds: number, failed: boolean, tap: string }>} `tap`: as a subtest of the whole
  */
-export async function runFile(root, file) {
+export async function runFile(root, file, variables = {}) {
   const started = performance.now()
-  const env = { ...process.env, TAP_TIMEOUT: String(TIMEOUT / 1_000) }
+  const env = { ...process.env, TAP_TIMEOUT: String(TIMEOUT / 1_000), ...variables }
   const child = spawn(process.execPath, [file], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   let said = ''

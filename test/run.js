@@ -1,67 +1,158 @@
-// Everything that `npm test` checks, cheapest first: types, lint, format, then the tests. Ends with one line of counts.
-// `npm test -- build/test/cli/token.test.js` runs only the tests of these files.
+// Runs everything that `npm test` checks: types first, then lint, format and the tests side by side.
 import { spawn } from 'node:child_process'
-import { readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join, relative } from 'node:path'
+import { parseArgs } from 'node:util'
 import { runFile } from './run-file.js'
 import { count, failures } from './tap-output.js'
 
+const USAGE = `usage: npm test [-- [OPTIONS] [NAME...]]
+
+Checks types, lint and format, and runs all tests. With NAMEs: only the test files whose path contains one of them.
+
+  --unit              only tests that need no git (npm run test:unit)
+  --list              only print the files that would run
+  --record-durations  write how long each file took into test/durations.json, which sets the order
+
+GITGATE_REQUIRE_ALL=1  fail when a test was skipped because a program is missing
+`
+
 const root = join(import.meta.dirname, '..')
-const tests = join(root, 'build', 'test')
-const named = process.argv.slice(2).map((file) => resolve(file))
+const DURATIONS = join(root, 'test', 'durations.json')
+// They run without git in their PATH, so that what they claim is true.
+const UNIT = /^(access|accounts|audit|bench|jobs|notices|policies|protocol|shield|smart-http|store|tokens)\/|^wildcard/
 // These measure, so nothing else may run beside them.
-const ALONE = [join(tests, 'acceptance', 'large-repositories.test.js')]
+const ALONE = ['acceptance/large-repositories']
+// Most tests wait for git and for sockets half of their time.
+const JOBS = Math.max(4, availableParallelism())
+const SLOWEST_SHOWN = 10
+// A file that no run has timed yet goes first: it may be long.
+const UNKNOWN_SECONDS = 1_000
 
-const run = (command, args) =>
-  new Promise((done) => {
-    const path = `${join(root, 'node_modules', '.bin')}:${process.env.PATH}`
-    const child = spawn(command, args, { cwd: root, stdio: 'inherit', env: { ...process.env, PATH: path } })
-    child.on('error', () => done(1))
-    child.on('close', (code) => done(code ?? 1))
-  })
-
-let status = await run('tsc', ['-p', '.'])
-if (status === 0 && named.length === 0) {
-  const checks = await Promise.all([run('eslint', ['.']), run('prettier', ['--check', '--log-level', 'warn', '.'])])
-  status = Math.max(...checks)
+const { values, positionals: names } = parseArgs({
+  allowPositionals: true,
+  options: {
+    unit: { type: 'boolean' },
+    list: { type: 'boolean' },
+    'record-durations': { type: 'boolean' },
+    help: { type: 'boolean' },
+  },
+})
+if (values.help) {
+  process.stdout.write(USAGE)
+  process.exit(0)
 }
+
+const started = performance.now()
+const durations = existsSync(DURATIONS) ? JSON.parse(readFileSync(DURATIONS, 'utf8')) : {}
+const files = testFiles()
+if (values.list) {
+  for (const name of files) console.log(name)
+  process.exit(0)
+}
+if (files.length === 0) {
+  console.log(`No test file matches ${names.join(', ')}. npm test -- --list shows all.`)
+  process.exit(2)
+}
+
+const results = []
+let status = await check('types', 'tsc', ['-p', '.'])
 if (status !== 0) {
-  console.log('Types, lint or format failed, so no test was run.')
+  console.log('Types failed, so no test was run.')
   process.exit(status)
 }
-
-const isAlone = (file) => ALONE.includes(file)
-const files = named.length > 0 ? named : allFiles()
-const together = files.filter((file) => !isAlone(file))
-let tap = ''
-const work = async (queue) => {
-  for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
-    const result = await runFile(root, file)
-    tap += result.tap
-    if (result.failed) status = 1
-    console.log(`${result.failed ? 'FAILED' : 'ok    '} ${result.seconds.toFixed(1).padStart(6)} s  ${result.name}`)
-  }
+const isAlone = (name) => ALONE.includes(name)
+const queue = files.filter((name) => !isAlone(name)).map((name) => () => test(name))
+if (names.length === 0 && !values.unit) {
+  queue.unshift(
+    () => check('lint', 'eslint', ['.']),
+    () => check('format', 'prettier', ['--check', '--log-level', 'warn', '.']),
+  )
 }
-await Promise.all(Array.from({ length: availableParallelism() }, () => work(together)))
-await work(files.filter(isAlone))
-writeFileSync(join(root, 'build', 'test.tap'), tap)
-
-const { passed, failed, skipped } = count(tap)
-// Once more at the end, where it is found: what was said meanwhile is far above.
-const failing = failures(tap)
-for (const { where, why } of failing) console.log(`${where}\n${why}\n`)
-for (const { where } of failing) console.log(`failed: ${where}`)
-for (const name of skipped) console.log(`skipped: ${name}`)
-if (skipped.length > 0 && process.env.GITGATE_REQUIRE_ALL === '1') {
-  console.log('GITGATE_REQUIRE_ALL is set, and tests were skipped.')
-  status = 1
-}
-console.log(`\n${passed} passed, ${failed} failed, ${skipped.length} skipped`)
+await Promise.all(Array.from({ length: JOBS }, () => work(queue)))
+await work(files.filter(isAlone).map((name) => () => test(name)))
+report()
 process.exit(status)
 
-/** Acceptance first, which takes long. Not what is built: that may be of a source that has gone. */
-function allFiles() {
-  const sources = readdirSync(join(root, 'test'), { recursive: true }).filter((name) => name.endsWith('.test.ts'))
-  return sources.sort().map((name) => join(tests, name.replace(/\.ts$/, '.js')))
+/** The names of the test files to run, such as `cli/audit`, longest first. Not what is built: its source may be gone. */
+function testFiles() {
+  return readdirSync(join(root, 'test'), { recursive: true })
+    .filter((path) => path.endsWith('.test.ts'))
+    .map((path) => path.replace(/\.test\.ts$/, ''))
+    .filter((name) => !values.unit || UNIT.test(name))
+    .filter((name) => names.length === 0 || names.some((part) => name.includes(plain(part))))
+    .sort((a, b) => (durations[b] ?? UNKNOWN_SECONDS) - (durations[a] ?? UNKNOWN_SECONDS) || (a < b ? -1 : 1))
+}
+
+/** Takes a file's path, built or not, for its name. */
+function plain(part) {
+  return part.replace(/^(\.\/)?(build\/)?test\//, '').replace(/(\.test)?\.[jt]s$/, '')
+}
+
+async function work(tasks) {
+  for (let task = tasks.shift(); task !== undefined; task = tasks.shift()) await task()
+}
+
+async function test(name) {
+  const result = await runFile(root, join(root, 'build', 'test', `${name}.test.js`), values.unit ? { PATH: '' } : {})
+  results.push({ ...result, name })
+  if (result.failed) status = 1
+  show(result.failed, result.seconds, name)
+}
+
+/** Runs a program of node_modules; what it prints is shown when it has ended. @returns its exit status */
+async function check(name, program, args) {
+  const begun = performance.now()
+  const child = spawn(join(root, 'node_modules', '.bin', program), args, {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text))
+  const code = await new Promise((done) => {
+    child.on('error', (error) => {
+      output += error.message
+      done(1)
+    })
+    child.on('close', (exit) => done(exit ?? 1))
+  })
+  if (code !== 0) status = code
+  show(code !== 0, (performance.now() - begun) / 1_000, name)
+  if (code !== 0) console.log(output)
+  return code
+}
+
+function show(failed, seconds, name) {
+  console.log(`${failed ? 'FAILED' : 'ok    '} ${seconds.toFixed(1).padStart(6)} s  ${name}`)
+}
+
+/** Ends with what one looks for: what failed, what was skipped, what took long, and the counts on one line. */
+function report() {
+  const tap = results.map((result) => result.tap).join('')
+  writeFileSync(join(root, 'build', 'test.tap'), tap)
+  const byTime = results.toSorted((a, b) => b.seconds - a.seconds)
+  if (values['record-durations']) {
+    const recorded = { ...(names.length > 0 || values.unit ? durations : {}) }
+    for (const { name, seconds } of byTime) recorded[name] = Number(seconds.toFixed(1))
+    const sorted = Object.fromEntries(Object.entries(recorded).sort(([a], [b]) => (a < b ? -1 : 1)))
+    writeFileSync(DURATIONS, `${JSON.stringify(sorted, undefined, 2)}\n`)
+    console.log(`Wrote ${relative(process.cwd(), DURATIONS)}.`)
+  }
+  console.log(`\nThe slowest of ${results.length} files:`)
+  for (const { failed, seconds, name } of byTime.slice(0, SLOWEST_SHOWN)) show(failed, seconds, name)
+
+  const { passed, failed, skipped } = count(tap)
+  const failing = failures(tap)
+  if (failing.length > 0) console.log('')
+  for (const { where, why } of failing) console.log(`${where}\n${why}\n`)
+  for (const { where } of failing) console.log(`failed: ${where}`)
+  for (const name of skipped) console.log(`skipped: ${name}`)
+  if (skipped.length > 0 && process.env.GITGATE_REQUIRE_ALL === '1') {
+    console.log('GITGATE_REQUIRE_ALL is set, and tests were skipped.')
+    status = 1
+  }
+  if (status !== 0 && failed === 0) console.log('Something other than a test failed; see FAILED above.')
+  console.log(`\n${((performance.now() - started) / 1_000).toFixed(0)} s`)
+  console.log(`${passed} passed, ${failed} failed, ${skipped.length} skipped`)
 }

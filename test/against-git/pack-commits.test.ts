@@ -6,7 +6,7 @@ import type { PackCommits } from '../../src/protocol/pack-commits.js'
 import { readCommits, traceAncestry } from '../../src/protocol/pack-commits.js'
 import { GitClient } from '../acceptance/git-client.js'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'
-import { entryOf, packOf } from './pack-bytes.js'
+import { entryOf, packOf } from '../protocol/pack-bytes.js'
 
 type History = {
   readonly idLength: number

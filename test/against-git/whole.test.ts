@@ -8,9 +8,9 @@ import { encodePktLine, FLUSH } from '../../src/protocol/pkt-line.js'
 import type { AnswerShape } from '../../src/shield/answer-grammar.js'
 import type { Wholeness } from '../../src/shield/whole.js'
 import { WholenessTracker } from '../../src/shield/whole.js'
-import { VERSION_0 } from './captured-v0.js'
-import { VERSION_2 } from './captured-v2.js'
-import { ask, encode, MAIN, makeRepository, SIDE } from './captured.js'
+import { VERSION_0 } from '../shield/captured-v0.js'
+import { VERSION_2 } from '../shield/captured-v2.js'
+import { ask, encode, MAIN, makeRepository, SIDE } from '../shield/captured.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'gitgate-whole-'))
 t.teardown(() => rmSync(folder, { recursive: true }))

@@ -4,7 +4,7 @@ import t from 'tap'
 import { readCommits, traceAncestry } from '../../src/protocol/pack-commits.js'
 import { GitClient } from '../acceptance/git-client.js'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'
-import { COMMIT, entryOf, idOf, packOf, TAG, TREE } from './pack-bytes.js'
+import { COMMIT, entryOf, idOf, packOf, TAG, TREE } from '../protocol/pack-bytes.js'
 
 const MEBIBYTE = 1_048_576
 const TREE_ID = '4b825dc642cb6eb9a060e54bf8d69288fbee4904'
