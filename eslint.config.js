@@ -39,7 +39,7 @@ export default tseslint.config(
   },
   {
     // Tap removes its folders before it ends what a test has started, which still writes there.
-    files: ['test/{acceptance,cli,security}/**/*.ts'],
+    files: ['test/{acceptance,cli,security,slow}/**/*.ts'],
     rules: {
       'no-restricted-syntax': [
         'error',

@@ -12,6 +12,7 @@ const USAGE = `usage: npm test [-- [OPTIONS] [NAME...]]
 Checks types, lint and format, and runs all tests. With NAMEs: only the test files whose path contains one of them.
 
   --unit              only tests that need no git (npm run test:unit)
+  --slow              only the tests of test/slow, one at a time (npm run test:slow)
   --list              only print the files that would run
   --record-durations  write how long each file took into test/durations.json, which sets the order
 
@@ -22,10 +23,10 @@ const root = join(import.meta.dirname, '..')
 const DURATIONS = join(root, 'test', 'durations.json')
 // They run without git in their PATH, so that what they claim is true.
 const UNIT = /^(access|accounts|audit|bench|jobs|notices|policies|protocol|shield|smart-http|store|tokens)\/|^wildcard/
-// These measure, so nothing else may run beside them.
-const ALONE = ['acceptance/large-repositories']
+// They take minutes, or measure. CI runs them after the others.
+const SLOW = /^slow\//
 // Most tests wait for git and for sockets half of their time.
-const JOBS = Math.max(4, availableParallelism())
+const TOGETHER = Math.max(4, availableParallelism())
 const SLOWEST_SHOWN = 10
 // A file that no run has timed yet goes first: it may be long.
 const UNKNOWN_SECONDS = 1_000
@@ -34,6 +35,7 @@ const { values, positionals: names } = parseArgs({
   allowPositionals: true,
   options: {
     unit: { type: 'boolean' },
+    slow: { type: 'boolean' },
     list: { type: 'boolean' },
     'record-durations': { type: 'boolean' },
     help: { type: 'boolean' },
@@ -62,16 +64,14 @@ if (status !== 0) {
   console.log('Types failed, so no test was run.')
   process.exit(status)
 }
-const isAlone = (name) => ALONE.includes(name)
-const queue = files.filter((name) => !isAlone(name)).map((name) => () => test(name))
-if (names.length === 0 && !values.unit) {
+const queue = files.map((name) => () => test(name))
+if (names.length === 0 && !values.unit && !values.slow) {
   queue.unshift(
     () => check('lint', 'eslint', ['.']),
     () => check('format', 'prettier', ['--check', '--log-level', 'warn', '.']),
   )
 }
-await Promise.all(Array.from({ length: JOBS }, () => work(queue)))
-await work(files.filter(isAlone).map((name) => () => test(name)))
+await Promise.all(Array.from({ length: values.slow ? 1 : TOGETHER }, () => work(queue)))
 report()
 process.exit(status)
 
@@ -80,6 +80,7 @@ function testFiles() {
   return readdirSync(join(root, 'test'), { recursive: true })
     .filter((path) => path.endsWith('.test.ts'))
     .map((path) => path.replace(/\.test\.ts$/, ''))
+    .filter((name) => SLOW.test(name) === (values.slow ?? false))
     .filter((name) => !values.unit || UNIT.test(name))
     .filter((name) => names.length === 0 || names.some((part) => name.includes(plain(part))))
     .sort((a, b) => (durations[b] ?? UNKNOWN_SECONDS) - (durations[a] ?? UNKNOWN_SECONDS) || (a < b ? -1 : 1))
@@ -133,7 +134,7 @@ function report() {
   writeFileSync(join(root, 'build', 'test.tap'), tap)
   const byTime = results.toSorted((a, b) => b.seconds - a.seconds)
   if (values['record-durations']) {
-    const recorded = { ...(names.length > 0 || values.unit ? durations : {}) }
+    const recorded = { ...(names.length > 0 || values.unit || values.slow ? durations : {}) }
     for (const { name, seconds } of byTime) recorded[name] = Number(seconds.toFixed(1))
     const sorted = Object.fromEntries(Object.entries(recorded).sort(([a], [b]) => (a < b ? -1 : 1)))
     writeFileSync(DURATIONS, `${JSON.stringify(sorted, undefined, 2)}\n`)

@@ -10,7 +10,7 @@ import { embedded } from '../backends/embedded.js'
 import { nginx } from '../backends/nginx.js'
 import type { BackendKind } from '../backends/backend.js'
 import { requireProgram } from './programs.js'
-import { cacheUses, cloneWhole, shieldedWorld, uncached } from './cache-world.js'
+import { cacheUses, cloneAnew, cloneWhole, shieldedWorld, uncached } from './cache-world.js'
 import { temporaryFolder } from './temporary-folder.js'
 
 /** Ten commits on two branches with tags, a day apart. */
@@ -53,12 +53,18 @@ for (const kind of [embedded, nginx]) {
         ['--filter=blob:none', '--depth=2', '--no-checkout'],
       ]
       const truth = await uncached(t, disk)
-      for (const version of ['0', '1', '2']) {
-        for (const args of kinds) {
+      for (const [version, asked] of [
+        ['0', kinds],
+        ['1', kinds.slice(0, 1)],
+        ['2', kinds],
+      ] as const) {
+        // Before an upstream, one of each sort: limits by date, by branch, filters, and both together.
+        for (const args of kind === embedded ? asked : asked.filter((_, index) => [0, 4, 6, 9].includes(index))) {
           const config = ['-c', `protocol.version=${version}`]
-          const wanted = await objects(await cloneWhole(world.git, truth.remote, '-q', ...config, ...args))
+          // Git has hashed each object on its arrival.
+          const wanted = await objects(await cloneAnew(world.git, truth.remote, '-q', ...config, ...args))
           for (let time = 0; time < 2; time += 1) {
-            const copy = await cloneWhole(world.git, remote, '-q', ...config, ...args)
+            const copy = await cloneAnew(world.git, remote, '-q', ...config, ...args)
             t.equal(
               await objects(copy),
               wanted,
@@ -67,7 +73,7 @@ for (const kind of [embedded, nginx]) {
           }
         }
       }
-      t.ok(cacheUses(world).filter((use) => use === 'hit').length >= kinds.length)
+      t.ok(cacheUses(world).filter((use) => use === 'hit').length >= (kind === embedded ? kinds.length : 4))
     })
 
     await t.test('fetches that go on from what is there bring the rest, in each version', async (t) => {
@@ -89,7 +95,6 @@ for (const kind of [embedded, nginx]) {
           const got = []
           for (const cwd of shallow) {
             await world.git.run(['fetch', '-q', ...args], { cwd })
-            await fsck(cwd)
             const listed = await world.git.ask(['rev-list', '--objects', 'HEAD'], { cwd })
             got.push(listed.split('\n').sort().join('\n'))
           }

@@ -76,9 +76,14 @@ export async function uncached(t: Test, disk: string) {
 
 let clones = 0
 
+/** Clones into a folder that no other clone has. @returns where it is */
+export async function cloneAnew(git: World['git'], remote: string, ...args: string[]): Promise<string> {
+  return await git.clone(remote, `copy-${(clones += 1)}`, ...args)
+}
+
 /** Clones, and has git look at each object that came. @returns where it is */
 export async function cloneWhole(git: World['git'], remote: string, ...args: string[]): Promise<string> {
-  const copy = await git.clone(remote, `copy-${(clones += 1)}`, ...args)
+  const copy = await cloneAnew(git, remote, ...args)
   await git.run(['fsck', '--full', '--strict'], { cwd: copy })
   return copy
 }

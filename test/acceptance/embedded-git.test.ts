@@ -52,13 +52,13 @@ t.test('what only the embedded server decides', async (t) => {
     t.match(await world.git.ask(['ls-remote', remote]), /refs\/heads\/one\n.*refs\/heads\/two/s)
   })
 
-  await t.test('a push of 5,000 refs', async (t) => {
+  await t.test('a push of 1,000 refs', async (t) => {
     const folder = await world.git.init('many')
     const head = await world.git.ask(['rev-parse', 'HEAD'], { cwd: folder })
-    const packed = Array.from({ length: 5_000 }, (_, i) => `${head} refs/heads/branch-${i}\n`)
+    const packed = Array.from({ length: 1_000 }, (_, i) => `${head} refs/heads/branch-${i}\n`)
     writeFileSync(join(folder, '.git', 'packed-refs'), packed.join(''))
     await world.git.run(['push', '--quiet', world.remote('alice/many', secret), 'refs/heads/*'], { cwd: folder })
     const list = await world.git.ask(['ls-remote', '--heads', world.remote('alice/many', secret)])
-    t.equal(list.split('\n').length, 5_001)
+    t.equal(list.split('\n').length, 1_001)
   })
 })

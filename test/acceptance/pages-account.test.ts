@@ -23,7 +23,7 @@ for (const javaScript of [true, false]) {
   t.test(`two-factor authentication, ${how}`, { skip: NO_BROWSER }, async (t) => {
     const world = await createWorld(t)
     await world.setPassword('alice', PASSWORD)
-    const { page, mistakes } = await visit(await startBrowser(t), world.url, { javaScript })
+    const { page, mistakes } = await visit(await startBrowser(), world.url, { javaScript })
     const inspect = (name: string) => (javaScript ? inspectPage(t, page, name) : undefined)
     await signIn(page, 'alice', PASSWORD)
     await page.goto(TWO_FACTOR)
@@ -89,7 +89,7 @@ for (const javaScript of [true, false]) {
   t.test(`password and sessions, ${how}`, { skip: NO_BROWSER }, async (t) => {
     const world = await createWorld(t)
     await world.setPassword('alice', PASSWORD)
-    const browser = await startBrowser(t)
+    const browser = await startBrowser()
     const [one, two] = [
       await visit(browser, world.url, { javaScript }),
       await visit(browser, world.url, { javaScript }),

@@ -28,7 +28,7 @@ function atTheDesk(name: string, run: (t: Test, desk: Desk) => Promise<void>): v
     t.test(`${name}, ${how}`, { skip: NO_BROWSER }, async (t) => {
       const world = await createWorld(t)
       await world.setPassword('root', PASSWORD)
-      const { page, mistakes } = await visit(await startBrowser(t), world.url, { javaScript })
+      const { page, mistakes } = await visit(await startBrowser(), world.url, { javaScript })
       await signIn(page, 'root', PASSWORD)
       await run(t, {
         world,

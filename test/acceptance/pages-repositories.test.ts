@@ -9,7 +9,7 @@ const PASSWORD = 'correct horse battery'
 t.test('the repositories that one may read', { skip: NO_BROWSER }, async (t) => {
   const world = await createWorld(t)
   await world.setPassword('alice', PASSWORD)
-  const browser = await startBrowser(t)
+  const browser = await startBrowser()
   for (const javaScript of [true, false]) {
     const { page, context, mistakes } = await visit(browser, world.url, { javaScript })
     await signIn(page, 'alice', PASSWORD)
@@ -43,7 +43,7 @@ t.test('the repositories that one may read', { skip: NO_BROWSER }, async (t) => 
 t.test('before another server', { skip: NO_BROWSER }, async (t) => {
   const world = await createWorld(t, {}, nodeGitServer)
   await world.setPassword('alice', PASSWORD)
-  const { page, mistakes } = await visit(await startBrowser(t), world.url)
+  const { page, mistakes } = await visit(await startBrowser(), world.url)
   await signIn(page, 'alice', PASSWORD)
   await inspectPage(t, page, 'patterns-none')
   await world.grant('alice', 'write', 'team/**')

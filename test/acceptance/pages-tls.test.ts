@@ -28,7 +28,7 @@ t.test(
     const cli = new GitgateCli(folder)
     await cli.ask(['user', 'add', 'alice', '--password-stdin'], PASSWORD)
     const gate = await cli.serve(t, ['serve', '--port', '0', ...selfSigned(folder)])
-    const { page, context, mistakes } = await visit(await startBrowser(t), gate.url, { selfSigned: true })
+    const { page, context, mistakes } = await visit(await startBrowser(), gate.url, { selfSigned: true })
     const first = await page.goto('/users/sign_in')
     t.equal(first?.headers()['strict-transport-security'], STRICT)
     await signIn(page, 'alice', PASSWORD)

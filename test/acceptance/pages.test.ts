@@ -8,7 +8,7 @@ const PASSWORD = 'correct horse battery'
 t.test('signing in and out', { skip: NO_BROWSER }, async (t) => {
   const world = await createWorld(t)
   await world.setPassword('alice', PASSWORD)
-  const browser = await startBrowser(t)
+  const browser = await startBrowser()
   for (const javaScript of [true, false]) {
     const { page, mistakes } = await visit(browser, world.url, { javaScript })
     await page.goto('/')
@@ -36,7 +36,7 @@ t.test('a gate without accounts says how to make one', { skip: NO_BROWSER }, asy
   const world = await createWorld(t)
   for (const person of ['alice', 'root', 'mallory'] as const)
     await world.store.accounts.remove(await world.account(person))
-  const { page, mistakes } = await visit(await startBrowser(t), world.url)
+  const { page, mistakes } = await visit(await startBrowser(), world.url)
   await page.goto('/')
   t.match(await page.textContent('main'), /gitgate quickstart.*gitgate user add NAME --admin/s)
   await inspectPage(t, page, 'first-run')

@@ -51,51 +51,76 @@ function usesIn({ said }: GateProcess): string[] {
     .flatMap((line) => (JSON.parse(line) as { cache?: string }).cache ?? [])
 }
 
-t.test('two workers listen once, both serve, and what is revoked is revoked in both', async (t) => {
-  const { cli, gate, secret, workers, look } = await served(t)
-  t.equal(workers.length, 2)
-  t.equal(gate.said.stdout.match(/listens on/g)?.length, 1)
-  t.strictSame(await look(secret), [200, 200, 200, 200])
-  await cli.ask(['token', 'revoke', '1'])
-  t.strictSame(await look(secret), [401, 401, 401, 401])
-  t.equal((await http(gate.url, '/-/readiness')).status, 200)
-  t.equal(await gate.stop(), 0)
-  t.equal(gate.said.stderr.match(/"msg":"listening"/g)?.length, 1)
-  t.match(gate.said.stderr, /"workers":"2"/)
-  t.ok(workers.every((pid) => commandOf(pid) === ''))
-})
-
-t.test('a transfer that runs in either worker ends when its token is revoked', async (t) => {
-  const { cli, gate, large, secret } = await served(t, { mebibytes: 30 })
+t.test('two workers are one gate', async (t) => {
+  const { cli, gate, git, large, secret, remote, workers, look } = await served(t, { mebibytes: 30 })
   const place = { url: gate.url, path: 'alice/app', password: secret }
-  const begun = await Promise.all([1, 2, 3, 4].map(() => beginFetch(place, large.oid)))
-  await cli.ask(['token', 'revoke', '1'])
-  t.ok(await within(2_000, () => gate.said.stderr.match(/"decision":"cut"/g)?.length === begun.length))
-  for (const { answer } of begun) answer.on('error', () => undefined).destroy()
-})
+  const newToken = async (name: string) =>
+    (await cli.json('token', 'create', 'alice', '--name', name, '--scopes', 'read_repository')) as {
+      readonly id: number
+      readonly token: string
+    }
 
-t.test('what one worker has made, the other has: git packs once', async (t) => {
-  const { git, gate, remote, large } = await served(t, { mebibytes: 20 })
-  const copies = await Promise.all([1, 2, 3, 4].map((i) => git.clone(remote, `at-once-${i}`, '-q', '--bare')))
-  for (let i = 0; i < EACH_OF_TWO; i++) copies.push(await git.clone(remote, `after-${i}`, '-q', '--bare'))
-  for (const copy of copies) {
-    await git.run(['fsck', '--full', '--strict'], { cwd: copy })
-    t.equal(await git.ask(['rev-parse', 'HEAD'], { cwd: copy }), large.oid)
-  }
-  t.ok(await within(1_000, () => usesIn(gate).length === 2 * copies.length))
-  const uses = usesIn(gate)
-  t.equal(uses.filter((use) => use === 'miss').length, 2, `one list of refs, one pack: ${uses.join()}`)
-  t.notOk(uses.includes('bypassed'))
-})
+  await t.test('they listen once, and both serve', async (t) => {
+    t.equal(workers.length, 2)
+    t.equal(gate.said.stdout.match(/listens on/g)?.length, 1)
+    t.ok(await within(1_000, () => gate.said.stderr.includes('"workers":"2"')))
+    t.equal(gate.said.stderr.match(/"msg":"listening"/g)?.length, 1)
+    t.strictSame(await look(secret), [200, 200, 200, 200])
+    t.equal((await http(gate.url, '/-/readiness')).status, 200)
+  })
 
-t.test('what is pushed to one worker is seen through the other', async (t) => {
-  const { git, remote, large } = await served(t)
-  for (let i = 0; i < 6; i++) {
-    const id = await git.commit(large.folder, `file-${i}`, `${i}\n`)
-    await git.run(['push', '-q', remote, 'HEAD:main'], { cwd: large.folder })
-    t.match(await git.ask(['ls-remote', remote, 'refs/heads/main']), id)
-    t.match(await git.ask(['ls-remote', remote, 'refs/heads/main']), id)
-  }
+  await t.test('what one has made, the other has: git packs once', async (t) => {
+    const earlier = usesIn(gate).length
+    const copies = await Promise.all([1, 2, 3, 4].map((i) => git.clone(remote, `at-once-${i}`, '-q', '--bare')))
+    for (let i = 0; i < EACH_OF_TWO; i++) copies.push(await git.clone(remote, `after-${i}`, '-q', '--bare'))
+    for (const copy of copies) {
+      await git.run(['fsck', '--full', '--strict'], { cwd: copy })
+      t.equal(await git.ask(['rev-parse', 'HEAD'], { cwd: copy }), large.oid)
+    }
+    t.ok(await within(1_000, () => usesIn(gate).length === earlier + 2 * copies.length))
+    const uses = usesIn(gate).slice(earlier)
+    t.equal(uses.filter((use) => use === 'miss').length, 2, `one list of refs, one pack: ${uses.join()}`)
+    t.notOk(uses.includes('bypassed'))
+  })
+
+  await t.test('what is revoked is revoked in both, and its transfers end', async (t) => {
+    const { id, token } = await newToken('revoked')
+    const begun = await Promise.all([1, 2, 3, 4].map(() => beginFetch({ ...place, password: token }, large.oid)))
+    await cli.ask(['token', 'revoke', String(id)])
+    t.strictSame(await look(token), [401, 401, 401, 401])
+    t.ok(await within(2_000, () => gate.said.stderr.match(/"decision":"cut"/g)?.length === begun.length))
+    for (const { answer } of begun) answer.on('error', () => undefined).destroy()
+  })
+
+  await t.test('what is pushed to one is seen through the other', async (t) => {
+    for (let i = 0; i < EACH_OF_TWO; i++) {
+      const id = await git.commit(large.folder, `file-${i}`, `${i}\n`)
+      await git.run(['push', '-q', remote, 'HEAD:main'], { cwd: large.folder })
+      t.match(await git.ask(['ls-remote', remote, 'refs/heads/main']), id)
+      t.match(await git.ask(['ls-remote', remote, 'refs/heads/main']), id)
+    }
+  })
+
+  await t.test('a port that is in use is said once', async (t) => {
+    const started = performance.now()
+    const { status, stderr } = await cli.runProcess(['serve', '--port', new URL(gate.url).port, '--workers', '2'])
+    t.equal(status, 1)
+    t.match(stderr, /^[^\n]*is in use; is gitgate running already\?[^\n]*\n$/)
+    t.ok(performance.now() - started < 5_000 * SLACK)
+  })
+
+  await t.test('SIGTERM lets the transfers of both finish', async (t) => {
+    const begun = await Promise.all([1, 2, 3, 4].map(() => beginFetch(place, large.oid)))
+    const stopping = gate.stop()
+    const ends = begun.map(async ({ answer }) => {
+      answer.resume()
+      await once(answer, 'close')
+      return answer.complete
+    })
+    t.strictSame(await Promise.all(ends), [true, true, true, true])
+    t.equal(await stopping, 0)
+    t.ok(workers.every((pid) => commandOf(pid) === ''))
+  })
 })
 
 t.test('the limits hold for all workers together', async (t) => {
@@ -151,20 +176,6 @@ t.test('a worker that is killed takes only its own transfers with it, and is rep
   for (let i = 0; i < EACH_OF_TWO; i++) t.match(await git.ask(['ls-remote', remote]), large.oid)
 })
 
-t.test('SIGTERM lets the transfers of all workers finish', async (t) => {
-  const { gate, large, secret } = await served(t, { mebibytes: 20 })
-  const place = { url: gate.url, path: 'alice/app', password: secret }
-  const begun = await Promise.all([1, 2, 3, 4].map(() => beginFetch(place, large.oid)))
-  const stopping = gate.stop()
-  const ends = begun.map(async ({ answer }) => {
-    answer.resume()
-    await once(answer, 'close')
-    return answer.complete
-  })
-  t.strictSame(await Promise.all(ends), [true, true, true, true])
-  t.equal(await stopping, 0)
-})
-
 t.test('when the first process is killed, nothing of it is left', async (t) => {
   const { gate, workers, disk, cli } = await served(t)
   const all = [...workers, ...workers.flatMap(childrenOf)]
@@ -172,13 +183,4 @@ t.test('when the first process is killed, nothing of it is left', async (t) => {
   gate.child.kill('SIGKILL')
   t.ok(await within(2_000, () => all.every((pid) => commandOf(pid) === '') && processesIn(disk).length === 0))
   t.equal((await http((await cli.serveProcess(t)).url, '/-/readiness')).status, 200)
-})
-
-t.test('a port that is in use is said once', async (t) => {
-  const { gate, cli } = await served(t)
-  const started = performance.now()
-  const { status, stderr } = await cli.runProcess(['serve', '--port', new URL(gate.url).port, '--workers', '2'])
-  t.equal(status, 1)
-  t.match(stderr, /^[^\n]*is in use; is gitgate running already\?[^\n]*\n$/)
-  t.ok(performance.now() - started < 5_000 * SLACK)
 })

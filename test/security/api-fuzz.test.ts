@@ -15,7 +15,7 @@ type Operation = {
 }
 type Call = { readonly method: string; readonly path: string; readonly operation: Operation }
 
-const RUNS = 200
+const RUNS = 60
 const MILLISECONDS_PER_CALL = 1_500
 const STACK = /\bat .*:\d+:\d+\)?|node_modules|\.[jt]s:\d+|node:internal|SQLITE|FST_ERR|Error:/
 const PASSWORD_HASH = /\$2[aby]\$\d\d\$/

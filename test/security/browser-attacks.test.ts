@@ -22,7 +22,7 @@ t.test('a page of another site can neither send forms nor frame', { skip: NO_BRO
   // Another name for the same machine: another site to a browser.
   const elsewhere = `http://localhost:${(evil.address() as AddressInfo).port}/`
 
-  const { page } = await visit(await startBrowser(t), world.url)
+  const { page } = await visit(await startBrowser(), world.url)
   await signIn(page, 'alice', PASSWORD)
   await page.goto(elsewhere)
   const shown = await Promise.all(page.frames().map((frame) => frame.content()))

@@ -1,13 +1,14 @@
+// Half a gibibyte up and down, and how much memory the gate takes for it. Nothing else may run beside it: it measures.
 import { createHash, randomBytes } from 'node:crypto'
 import { closeSync, createReadStream, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { embedded } from '../backends/embedded.js'
 import { nginx } from '../backends/nginx.js'
-import { GitClient } from './git-client.js'
-import { GitgateCli } from './gitgate-cli.js'
-import { requireProgram } from './programs.js'
-import { temporaryFolder } from './temporary-folder.js'
+import { GitClient } from '../acceptance/git-client.js'
+import { GitgateCli } from '../acceptance/gitgate-cli.js'
+import { requireProgram } from '../acceptance/programs.js'
+import { temporaryFolder } from '../acceptance/temporary-folder.js'
 
 const MEBIBYTE = 1_048_576
 const SIZE = 500
