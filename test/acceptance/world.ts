@@ -175,13 +175,13 @@ export class World {
  * Starts a gate on a free port; it ends with the test.
  *
  * @param kind the server that it stands before; the embedded one by default
- * @param intervals other than those of tests
+ * @param options `intervals` other than those of tests; `start`: the gate's time at first, now by default
  */
 export async function createWorld(
   t: Test,
   flags: Flags = {},
   kind?: BackendKind,
-  intervals: Partial<Intervals> = {},
+  options: { readonly intervals?: Partial<Intervals>; readonly start?: Date } = {},
 ): Promise<World> {
   const folder = temporaryFolder(t)
   const repos = join(folder, 'repos')
@@ -192,7 +192,7 @@ export async function createWorld(
     {},
     undefined,
   )
-  const clock = { now: new Date() }
+  const clock = { now: start }
   const logged: string[] = []
   const sink = new Writable({
     write(chunk: Buffer, _encoding, done) {
@@ -218,6 +218,7 @@ export async function createWorld(
     await store.close()
   })
   for (const username of ['alice', 'root', 'mallory'] as const) {
+    if ((await store.accounts.findByUsername(username)) !== undefined) continue
     await store.accounts.add(
       { username, name: username, email: `${username}@example.com`, admin: username === 'root', passwordHash: null },
       clock.now,
