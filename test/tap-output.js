@@ -34,8 +34,13 @@ export function failures(tap) {
     if (not === undefined || isSkipped(name)) continue
     const where = [...path.slice(0, indent.length / INDENT), name.replace(/ \{$/, '')].join(' > ')
     if (found.some((failure) => failure.where.startsWith(`${where} > `))) continue
-    const length = lines.slice(at + 1).findIndex((next) => next === `${indent}  ...`)
-    found.push({ where, why: lines.slice(at + 1, at + 1 + Math.min(length, SHOWN_LINES)).join('\n') })
+    const below = lines.slice(at + 1).filter((next) => next.trim() !== '')
+    // A diagnostic in YAML, or else comments.
+    const isEnd =
+      below[0] === `${indent}  ---`
+        ? (line) => line === `${indent}  ...`
+        : (line) => !line.startsWith(`${indent}#`) || /^ *# Subtest: /.test(line)
+    found.push({ where, why: below.slice(0, Math.min(below.findIndex(isEnd), SHOWN_LINES)).join('\n') })
   }
   return found
 }

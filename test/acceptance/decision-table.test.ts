@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs'
 import t from 'tap'
 import type { Test } from 'tap'
+import { httpText } from '../recordings/http-text.js'
+import { compareRecording } from '../recordings/recording.js'
 import type { HttpAnswer, HttpOptions } from './http-client.js'
 import type { World } from './world.js'
 import { createWorld } from './world.js'
@@ -20,6 +22,9 @@ type Action = 'pull' | 'push'
 type Credentials = Pick<HttpOptions, 'user' | 'password' | 'headers'>
 type Expected = { status: number; body?: string; challenge?: boolean }
 
+/** The titles of the rows, each request, and its response. */
+const recording: string[] = []
+
 /** Both requests of a pull or a push must be answered alike. */
 async function expectAnswer(
   t: Test,
@@ -30,8 +35,15 @@ async function expectAnswer(
   expected: Expected,
 ) {
   const service = action === 'pull' ? 'git-upload-pack' : 'git-receive-pack'
-  const advertisement = await world.http(`/${path}.git/info/refs?service=${service}`, credentials)
-  const exchange = await world.http(`/${path}.git/${service}`, {
+  const title = `# ${t.parent?.name ?? ''}: ${t.name}\n`
+  if (!recording.includes(title)) recording.push(title)
+  const ask = async (target: string, options: HttpOptions): Promise<HttpAnswer> => {
+    const answer = await world.http(target, options)
+    recording.push(httpText(target, options, answer))
+    return answer
+  }
+  const advertisement = await ask(`/${path}.git/info/refs?service=${service}`, credentials)
+  const exchange = await ask(`/${path}.git/${service}`, {
     ...credentials,
     method: 'POST',
     body: '0000',
@@ -205,3 +217,7 @@ t.test('what a repository is to an account', async (t) => {
     }
   })
 })
+
+t.test('each request is answered as recorded', async (t) =>
+  compareRecording(t, 'decision-table.txt', recording.join('\n')),
+)

@@ -192,7 +192,7 @@ export async function createWorld(
     {},
     undefined,
   )
-  const clock = { now: start }
+  const clock = { now: options.start ?? new Date() }
   const logged: string[] = []
   const sink = new Writable({
     write(chunk: Buffer, _encoding, done) {
@@ -210,7 +210,7 @@ export async function createWorld(
     clock: () => clock.now,
     log: createLog('debug', redactTokens, sink),
     store: counting(store, looks),
-    intervals: { ...TEST_INTERVALS, ...intervals },
+    intervals: { ...TEST_INTERVALS, ...options.intervals },
   })
   const url = await gate.listen()
   t.teardown(async () => {
