@@ -14,7 +14,7 @@ import { join } from 'node:path'
 /** Alice and Mallory may read one repository, in which the server shows Alice a branch more. */
 async function before(t: Test, flags: Flags = {}, mebibytes = 3, intervals: Partial<Intervals> = {}) {
   const upstream = await countingUpstream(t)
-  const world = await createWorld(t, flags, upstream.kind, intervals)
+  const world = await createWorld(t, flags, upstream.kind, { intervals })
   const { folder } = await largeCommit(world.git, 'work', mebibytes)
   await world.git.run(['checkout', '-q', '-b', 'secret'], { cwd: folder })
   const secret = await world.git.commit(folder, 'secret.txt', 'hidden\n')

@@ -5,6 +5,7 @@ import { PassThrough, Readable, Writable } from 'node:stream'
 import type { Owner } from '../backends/backend.js'
 import { createRooms } from '../../src/cli-rooms.js'
 import { runCli } from '../../src/cli/program.js'
+import type { CliRooms } from '../../src/cli/rooms.js'
 import type { Clock } from '../../src/clock.js'
 import { systemClock } from '../../src/clock.js'
 import type { Intervals } from '../../src/intervals.js'
@@ -45,21 +46,24 @@ export class GitgateCli {
   readonly folder: string
   readonly env: Readonly<Record<string, string>>
   readonly #clock: Clock
+  readonly #rooms: CliRooms | undefined
   readonly #program: string
 
   /**
    * @param folder the working directory of its commands
    * @param env variables beside those that make tests quick
-   * @param options `clock`: of commands in this process; `program`: another executable than that of this checkout
+   * @param options `clock` and `rooms` (the dependencies): of commands in this process; `program`: another executable than
+   *   that of this checkout
    */
   constructor(
     folder: string,
     env: Readonly<Record<string, string>> = {},
-    options: { readonly clock?: Clock; readonly program?: string } = {},
+    options: { readonly clock?: Clock; readonly rooms?: CliRooms; readonly program?: string } = {},
   ) {
     this.folder = folder
     this.env = { PATH: process.env['PATH'] ?? '', HOME: folder, GITGATE_BCRYPT_COST: '4', ...env }
     this.#clock = options.clock ?? systemClock
+    this.#rooms = options.rooms
     this.#program = options.program ?? PROGRAM
   }
 
@@ -134,13 +138,15 @@ export class GitgateCli {
       onStdout()
     })
     const stderr = collect((text) => (said.stderr += text))
-    const rooms = createRooms({
-      clock: this.#clock,
-      env,
-      logDestination: stderr,
-      durable: false,
-      intervals: TEST_INTERVALS,
-    })
+    const rooms =
+      this.#rooms ??
+      createRooms({
+        clock: this.#clock,
+        env,
+        logDestination: stderr,
+        durable: false,
+        intervals: TEST_INTERVALS,
+      })
     const terminal = { stdin, stdout, stderr, env, signal: ending.signal }
     const ended = runCli(args, terminal, rooms, this.#clock).finally(leave)
     return {

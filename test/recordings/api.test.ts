@@ -22,7 +22,7 @@ type Secrets = Readonly<Record<string, string>>
 
 /** A gate with repositories, grants, and a token of each kind that the calls need. */
 async function populate(t: Test): Promise<{ world: World; secrets: Secrets }> {
-  const world = await createWorld(t, {}, undefined, START)
+  const world = await createWorld(t, {}, undefined, { start: START })
   for (const path of ['team/app', 'team/lib']) await world.createRepository(path)
   await world.grant('alice', 'admin', 'team/app')
   await world.grant('alice', 'write', 'team/lib')

@@ -8,17 +8,17 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import SQLite from 'better-sqlite3'
 import { generateSync } from 'otplib'
 import type { Test } from 'tap'
+import { GitgateCli } from '../acceptance/gitgate-cli.js'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'
 import type { World } from '../acceptance/world.js'
 import { createWorld } from '../acceptance/world.js'
 import { FormClient } from '../pages/form-client.js'
 import type { Day, DayToken, SignIn } from './day.js'
-import { until } from './day.js'
-import { gitgate } from './in-process.js'
+import { until } from '../acceptance/until.js'
 
 const DATABASE = 'gitgate.sqlite3'
 // No process has this ID: Linux has 4,194,304 at most.
@@ -74,7 +74,7 @@ export async function exportDay(t: Test, day: Day, folder: string): Promise<void
   database.close()
   for (const name of ['key', 'audit-mark']) cpSync(join(data, name), join(files, name))
   const cache = join(data, 'cache', String(process.pid))
-  await until('the cache has reported', () => readdirSync(cache).includes('report.json'))
+  await until(() => readdirSync(cache).includes('report.json'))
   cpSync(cache, join(files, 'cache', DEAD_PID), { recursive: true })
   const leftovers = readdirSync(join(files, 'cache', DEAD_PID)).filter((name) => /^\d+$/.test(name))
   for (const name of leftovers) truncateSync(join(files, 'cache', DEAD_PID, name), LEFTOVER_BYTES)
@@ -149,7 +149,8 @@ function copyOf(t: Test, folder: string): string {
 }
 
 async function run(data: string, now: string, command: string) {
-  return await gitgate(['--data', data, ...command.split(' ')], { clock: () => new Date(now) })
+  const cli = new GitgateCli(dirname(data), {}, { clock: () => new Date(now) })
+  return await cli.run(['--data', data, ...command.split(' ')])
 }
 
 /** What commands report of a data folder. */
@@ -181,7 +182,7 @@ async function reportOfCommands(data: string, now: string): Promise<Omit<Report,
 
 /** Starts a gate on a data folder, with the repositories that its tokens are for. */
 async function gateOn(t: Test, data: string, now: string): Promise<World> {
-  const world = await createWorld(t, { data }, undefined, new Date(now))
+  const world = await createWorld(t, { data }, undefined, { start: new Date(now) })
   for (const path of ['team/app', 'docs/guide']) await world.seedRepository(path)
   return world
 }

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beginPush, processesIn } from '../acceptance/transfers.js'
 import type { Day } from './day.js'
-import { until } from './day.js'
+import { until } from '../acceptance/until.js'
 
 // More than the cache keeps in memory of one response, so that it makes a file.
 const NOISE_BYTES = 1_200_000
@@ -88,7 +88,7 @@ export async function revocations(day: Day, folder: string): Promise<void> {
   const disk = world.onDisk(APP)
   const oid = await world.git.ask(['rev-parse', 'HEAD'], { cwd: folder })
   const revoke = async (token: string, isRunning: () => boolean): Promise<void> => {
-    await until('git runs', isRunning)
+    await until(isRunning)
     await day.cli(`token revoke ${day.token(token).id}`)
   }
 
@@ -100,7 +100,7 @@ export async function revocations(day: Day, folder: string): Promise<void> {
     await closed
     // Git may end after the request.
     const ended = `audit list --action git.pushed --token ${day.token('stolen').id} --json`
-    await until('the end of the push is audited', async () => (await day.cli(ended)) !== '[]')
+    await until(async () => (await day.cli(ended)) !== '[]')
   })
   await day.at('13:01', 'a token is revoked during a fetch', async () => {
     const runs = day.held.runs()

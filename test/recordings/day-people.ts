@@ -2,7 +2,8 @@ import { generateSync } from 'otplib'
 import { raw } from '../acceptance/http-client.js'
 import { FormClient } from '../pages/form-client.js'
 import type { Day } from './day.js'
-import { jobsDone, until } from './day.js'
+import { jobsDone } from './day.js'
+import { until } from '../acceptance/until.js'
 
 const PASSWORD = 'correct horse battery'
 const NEW_PASSWORD = 'staple battery horse'
@@ -25,7 +26,7 @@ export async function morning(day: Day): Promise<void> {
   const { world } = day
   await day.at('03:01', 'the jobs of the night', async () => {
     await jobsDone(world)
-    await until('mails that nobody sent are dropped', () => world.log.includes('"dropped":'))
+    await until(() => world.log.includes('"dropped":'))
   })
   await day.at('09:00', 'commands about accounts', async () => {
     for (const name of ['alice', 'root']) {
@@ -191,7 +192,7 @@ export async function evening(day: Day): Promise<void> {
     day.cli('settings set max_personal_access_token_lifetime 365'),
   )
   await day.at('16:11', 'the limit ends a token', () =>
-    until('the token is revoked', async () => {
+    until(async () => {
       const token = await world.store.tokens.find(day.token('forever').id)
       return token?.revokedAt?.getTime() === world.now.getTime()
     }),

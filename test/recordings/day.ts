@@ -1,16 +1,14 @@
-import { rooms } from '../../src/cli-rooms.js'
+import { createRooms } from '../../src/cli-rooms.js'
 import { THE_GATE } from '../../src/audit/event.js'
-import type { CliRooms } from '../../src/cli/rooms.js'
 import type { heldGit } from '../acceptance/cache-world.js'
 import { callsWith } from '../acceptance/api/calls.js'
+import { GitgateCli } from '../acceptance/gitgate-cli.js'
 import { basic } from '../acceptance/http-client.js'
+import { until } from '../acceptance/until.js'
 import type { World } from '../acceptance/world.js'
-import { gitgate } from './in-process.js'
 import { mask } from './recording.js'
 
 const DATE = '2026-03-02'
-const POLL_INTERVAL_MS = 10
-const TIMEOUT_MS = 60_000
 
 /** A step of the day: what happened, when, and the log lines about it. */
 type Step = { readonly title: string; readonly at: string; readonly lines: readonly string[] }
@@ -34,7 +32,7 @@ export class Day {
   readonly signIns = new Map<string, SignIn>()
   webhookSecret = ''
   readonly #steps: Step[] = []
-  readonly #rooms: CliRooms
+  readonly #cli: GitgateCli
   #linesRead = 0
 
   constructor(world: World, held: ReturnType<typeof heldGit>) {
@@ -46,7 +44,9 @@ export class Day {
     // The gate's own store, so that commands go by the gate's time.
     const store = { ...world.store, ...world.store.as({ ...THE_GATE, via: 'cli', operator: 'operator' }) }
     const close = () => Promise.resolve()
-    this.#rooms = { ...rooms, openStore: () => ({ ...store, close, createGate: unused, jobs: unused }) }
+    const openStore = () => ({ ...store, close, createGate: unused, jobs: unused })
+    const options = { rooms: { ...createRooms(), openStore }, clock: () => world.now }
+    this.#cli = new GitgateCli(world.folder, {}, options)
   }
 
   /**
@@ -64,7 +64,7 @@ export class Day {
     // A request is logged when it has ended, which its client may see first.
     const { headers } = await this.world.http('/-/health')
     const last = String(headers['x-request-id'])
-    await until('the last line of a step is logged', () => this.world.log.includes(last))
+    await until(() => this.world.log.includes(last))
     const lines = this.world.log.split('\n').slice(this.#linesRead, -1)
     this.#linesRead += lines.length
     this.#steps.push({ title, at, lines: lines.filter((line) => !line.includes(last)) })
@@ -72,11 +72,7 @@ export class Day {
 
   /** Runs a command that must succeed. @returns its standard output */
   async cli(args: string, input = ''): Promise<string> {
-    const env = { GITGATE_BCRYPT_COST: '4' }
-    const clock = () => this.world.now
-    const { status, stdout, stderr } = await gitgate(args.split(' '), { rooms: this.#rooms, clock, env, input })
-    if (status !== 0) throw new Error(`gitgate ${args} ended with ${status}: ${stderr}`)
-    return stdout.trim()
+    return await this.#cli.ask(args.split(' '), input)
   }
 
   /** Creates a token by the command line. */
@@ -133,19 +129,10 @@ const JOBS = ['expiry-notice', 'expired-notice', 'lifetime-revocation', 'audit-r
 
 /** Waits until every job has run that is due at the gate's time. */
 export async function jobsDone(world: World): Promise<void> {
-  await until('all jobs are done', async () => {
+  await until(async () => {
     const runs = await Promise.all(JOBS.map((name) => world.store.jobRuns.find(name)))
     return runs.every((run) => run?.doneAt?.getTime() === world.now.getTime())
   })
-}
-
-/** Waits until something holds. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + TIMEOUT_MS
-  while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error(`waited ${TIMEOUT_MS} ms in vain until ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL_MS))
-  }
 }
 
 function section(title: string, lines: readonly string[]): string {

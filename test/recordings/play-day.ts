@@ -13,7 +13,7 @@ const BEGINNING = new Date('2026-01-20T08:00:00Z')
 /** Starts the gate of a day. */
 export async function beginDay(t: Test): Promise<Day> {
   const held = heldGit(t)
-  const world = await createWorld(t, { git: held.path, trustedProxies: '127.0.0.1' }, undefined, BEGINNING)
+  const world = await createWorld(t, { git: held.path, trustedProxies: '127.0.0.1' }, undefined, { start: BEGINNING })
   await jobsDone(world)
   return new Day(world, held)
 }
