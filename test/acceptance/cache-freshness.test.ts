@@ -5,7 +5,16 @@ import t from 'tap'
 import { embedded } from '../backends/embedded.js'
 import { nginx } from '../backends/nginx.js'
 import { requireProgram } from './programs.js'
-import { cacheUses, cloneWhole, heldGit, beginClone, shieldedWorld, WHOLE } from './cache-world.js'
+import {
+  beginClone,
+  cacheUses,
+  cloneWhole,
+  expectPacks,
+  heldGit,
+  repeatUntil,
+  shieldedWorld,
+  WHOLE,
+} from './cache-world.js'
 import { within } from './until.js'
 
 for (const kind of [embedded, nginx]) {
@@ -17,29 +26,30 @@ for (const kind of [embedded, nginx]) {
       const history = [await world.git.ask(['rev-parse', 'HEAD'], { cwd: folder })]
       // Of the pushes that were answered the last.
       let answered = 0
-      let isOver = false
+      const storm = new AbortController()
       const seen: { readonly id: string; readonly since: number }[] = []
-      const cloning = async (...args: string[]): Promise<void> => {
-        while (!isOver) {
+      const cloners = [['--bare'], ['--bare'], ['--bare', '--depth', '1'], ['--no-tags']].map((args) =>
+        repeatUntil(storm.signal, async () => {
           const since = answered
           seen.push({ since, id: await head(await cloneWhole(world.git, remote, '-q', ...args)) })
-        }
-      }
-      const cloners = [cloning('--bare'), cloning('--bare'), cloning('--bare', '--depth', '1'), cloning('--no-tags')]
+        }),
+      )
       for (let number = 1; number <= 12; number += 1) {
         const id = await world.git.commit(folder, 'next.txt', `${number}\n`)
         // Before it is pushed: it may be seen before the push is answered.
         history.push(id)
         await push('HEAD:main', `HEAD:refs/heads/side/${number}`)
         answered = number
+        t.ok(await within(10_000, () => seen.length >= number), 'there are clones between the pushes')
       }
-      isOver = true
+      storm.abort()
       await Promise.all(cloners)
       for (const { id, since } of seen) {
         const at = history.indexOf(id)
         t.ok(at >= since, `${id.slice(0, 7)} is state ${at}, and state ${since} was answered before`)
       }
-      t.ok(cacheUses(world).some((use) => use === 'hit' || use === 'joined'))
+      t.ok(seen.length >= 20, `${seen.length} clones: one a push, and then two by each of four`)
+      expectPacks(t, world, { clones: seen.length, fromCache: 4 })
     })
 
     await t.test('repacking and collecting in the middle of a storm breaks no clone', async (t) => {
@@ -48,19 +58,25 @@ for (const kind of [embedded, nginx]) {
         await world.git.commit(folder, 'next.txt', `${number}\n`)
         await push('HEAD:main', `HEAD:refs/heads/side/${number}`)
       }
-      let isOver = false
-      const cloning = async (...args: string[]): Promise<void> => {
-        while (!isOver) await cloneWhole(world.git, remote, '-q', '--bare', ...args)
-      }
-      const cloners = [cloning(), cloning(), cloning('--depth', '2')]
-      for (let number = 0; number < 3; number += 1) {
+      const storm = new AbortController()
+      let clones = 0
+      const cloners = [[], [], ['--depth', '2']].map((args) =>
+        repeatUntil(storm.signal, async () => {
+          await cloneWhole(world.git, remote, '-q', '--bare', ...args)
+          clones += 1
+        }),
+      )
+      for (let number = 1; number <= 3; number += 1) {
         // What is unreachable goes at once: an old pack file is gone, too.
         await direct('repack', '-a', '-d', '-f', '-q')
         await direct('pack-refs', '--all')
         await direct('gc', '-q', '--prune=now')
+        t.ok(await within(10_000, () => clones >= 3 * number), 'there are clones between the rounds')
       }
-      isOver = true
+      storm.abort()
       await Promise.all(cloners)
+      t.ok(clones >= 15, `${clones} clones: three a round, and then two by each of three`)
+      expectPacks(t, world, { clones, fromCache: 3 })
     })
 
     await t.test('each change of refs is seen by the next request', async (t) => {

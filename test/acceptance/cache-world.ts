@@ -17,6 +17,30 @@ export function cacheUses(world: World, phase: 'advertisement' | 'exchange' = 'e
     .flatMap((line) => (JSON.parse(line) as { cache?: string }).cache ?? [])
 }
 
+/**
+ * Expects that each clone has got a pack, and that at least so many of the packs come from the cache.
+ *
+ * @param world whose packs have more than a mebibyte
+ */
+export function expectPacks(t: Test, world: World, { clones, fromCache }: { clones: number; fromCache: number }): void {
+  const packs = world.log
+    .split('\n')
+    .filter((line) => line.includes('"service":"git-upload-pack"'))
+    .map((line) => JSON.parse(line) as { cache?: string; bytes_out: number })
+    .filter(({ bytes_out }) => bytes_out > 1_048_576)
+  t.equal(packs.length, clones, 'every clone got a pack')
+  const cached = packs.filter(({ cache }) => cache === 'hit' || cache === 'joined').length
+  t.ok(cached >= fromCache, `${cached} of ${packs.length} packs come from the cache, at least ${fromCache} do`)
+}
+
+/** Runs something again and again until a signal, and then twice more: of two clones of one state, the second is a hit. */
+export async function repeatUntil(signal: AbortSignal, run: () => Promise<void>): Promise<void> {
+  for (let left = 2; left > 0;) {
+    if (signal.aborted) left -= 1
+    await run()
+  }
+}
+
 /** The files in which a gate keeps answers. @param data its data folder */
 export function cacheFiles(data: string, pid = process.pid): string[] {
   const folder = join(data, 'cache', String(pid))
