@@ -3,6 +3,8 @@ import { GitClient } from '../acceptance/git-client.js'
 import { GitgateCli } from '../acceptance/gitgate-cli.js'
 import { basic, http, raw } from '../acceptance/http-client.js'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'
+import { createWorld } from '../acceptance/world.js'
+import { httpUpstream } from '../upstream/stand-in.js'
 
 // The log of a gate must not hold what it was given, wherever a client puts it: raw, in base64, percent-encoded.
 
@@ -92,4 +94,27 @@ t.test('no secret and no digest appears in what the process writes', async (t) =
     for (const form of forms)
       t.notOk(written.includes(form), written.split('\n').find((line) => line.includes(form)) ?? 'not in the log')
   }
+})
+
+t.test('a Git server behind the gate gets no token and no password', async (t) => {
+  const received: string[][] = []
+  const upstream = await httpUpstream(t, (request, response) => {
+    received.push(request.rawHeaders)
+    response.writeHead(404).end()
+  })
+  const world = await createWorld(t, {}, upstream)
+  await world.grant('alice', 'write', 'team/**')
+  await world.setPassword('alice', 'correct horse battery')
+  const folder = await world.git.init('local')
+  for (const secret of [await world.token('alice', 'write_repository'), 'correct horse battery']) {
+    const remote = world.remote('team/app', secret)
+    for (const args of [
+      ['ls-remote', remote],
+      ['push', remote, 'main'],
+    ])
+      await world.git.run(args, { cwd: folder, status: 'any' })
+    t.notOk(received.flat().some((text) => text.includes(secret) || text.includes(basic('alice', secret))))
+  }
+  t.equal(received.length, 4, 'each request reached it')
+  t.notOk(received.flat().some((text) => /authorization/i.test(text)))
 })
