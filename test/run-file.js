@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process'
 import { relative } from 'node:path'
 
-const TIMEOUT = 300_000
+const TIMEOUT_MS = 300_000
 // Tap ends what takes too long, and says what it was at; what does not even let tap do so is killed.
 const GRACE = 20_000
 const LEFT_OPEN = 2_000
@@ -14,18 +14,18 @@ const INDENT = '    '
  *
  * @param {string} root the project's folder
  * @param {string} file its path, compiled
- * @param {Record<string, string>} variables of its environment, over those of this process
+ * @param {{ env?: Record<string, string>, timeoutMs?: number }} options `env`: variables over those of this process
  * @returns {Promise<{ name: string, seconds: number, failed: boolean, tap: string }>} `tap`: as a subtest of the whole
  */
-export async function runFile(root, file, variables = {}) {
+export async function runFile(root, file, { env: own = {}, timeoutMs = TIMEOUT_MS } = {}) {
   const started = performance.now()
-  const env = { ...process.env, TAP_TIMEOUT: String(TIMEOUT / 1_000), ...variables }
+  const env = { ...process.env, TAP_TIMEOUT: String(timeoutMs / 1_000), ...own }
   const child = spawn(process.execPath, [file], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   let said = ''
   child.stdout.setEncoding('utf8').on('data', (text) => (output += text))
   child.stderr.setEncoding('utf8').on('data', (text) => (said += text))
-  const kill = setTimeout(() => child.kill('SIGKILL'), TIMEOUT + GRACE)
+  const kill = setTimeout(() => child.kill('SIGKILL'), timeoutMs + GRACE)
   const end = await new Promise((resolve) => {
     const tell = (code, signal) => resolve(code === 0 ? undefined : `exit ${signal ?? code}`)
     child.on('error', (error) => resolve(error.message))

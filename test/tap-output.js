@@ -45,6 +45,27 @@ export function failures(tap) {
   return found
 }
 
+/**
+ * The tests in which an assertion failed, or which threw: the innermost one each, with its file. Not those that only ran out
+ * of time, which says nothing about why.
+ *
+ * @returns {{ file: string, test: string }[]}
+ */
+export function failedTests(tap) {
+  const path = []
+  const found = new Map()
+  for (const line of tap.split('\n')) {
+    const [, offset, heading] = /^( *)# Subtest: (.*)$/.exec(line) ?? []
+    if (heading !== undefined) path.splice(offset.length / INDENT, path.length, heading)
+    const [, indent, not, name, time] = RESULT.exec(line) ?? []
+    const isAssertion = not !== undefined && time === undefined && !isSkipped(name)
+    if (!isAssertion || name === 'timeout!') continue
+    const [file, ...tests] = path.slice(0, indent.length / INDENT)
+    if (tests.length > 0) found.set(`${file} ${tests.at(-1)}`, { file, test: tests.at(-1) })
+  }
+  return [...found.values()]
+}
+
 function isSkipped(name) {
   return / # (SKIP|TODO)/i.test(name)
 }
