@@ -165,7 +165,7 @@ async function runTests(files) {
   const results = []
   const work = async () => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift())
-      results.push(await runFile(copy, join(copy, 'build', 'test', `${file}.test.js`), FILE_TIMEOUT_MS))
+      results.push(await runFile(copy, join(copy, 'build', 'test', `${file}.test.js`), { timeoutMs: FILE_TIMEOUT_MS }))
   }
   await Promise.all(Array.from({ length: availableParallelism() }, work))
   return { failed: results.some(({ failed }) => failed), tap: results.map(({ tap }) => tap).join('') }

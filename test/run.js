@@ -96,7 +96,11 @@ async function work(tasks) {
 }
 
 async function test(name) {
-  const result = await runFile(root, join(root, 'build', 'test', `${name}.test.js`), values.unit ? { env: { PATH: '' } } : {})
+  const result = await runFile(
+    root,
+    join(root, 'build', 'test', `${name}.test.js`),
+    values.unit ? { env: { PATH: '' } } : {},
+  )
   results.push({ ...result, name })
   if (result.failed) status = 1
   show(result.failed, result.seconds, name)
