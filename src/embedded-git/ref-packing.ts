@@ -9,6 +9,8 @@ export type PackingTimes = {
   readonly quiet?: number
   /** Milliseconds until a repository may be packed once more. @default 60_000 */
   readonly rest?: number
+  /** Waits so many milliseconds. @default by a timer that keeps no process alive */
+  readonly wait?: (milliseconds: number) => Promise<unknown>
 }
 
 // 300 files cost each reading 1.5 ms; pushes to a handful of branches never come there.
@@ -22,10 +24,12 @@ export class RefPacking {
   readonly #git: GitProgram
   readonly #quiet: number
   readonly #rest: number
+  readonly #wait: (milliseconds: number) => Promise<unknown>
   readonly #pushes = new Map<string, number>()
   readonly #planned = new Set<string>()
 
-  constructor(git: GitProgram, { quiet = 2_000, rest = 60_000 }: PackingTimes = {}) {
+  constructor(git: GitProgram, { quiet = 2_000, rest = 60_000, wait = waitUnreferenced }: PackingTimes = {}) {
+    this.#wait = wait
     this.#git = git
     this.#quiet = quiet
     this.#rest = rest
@@ -39,7 +43,7 @@ export class RefPacking {
    */
   pushBegins(folder: string): () => void {
     this.#pushes.set(folder, (this.#pushes.get(folder) ?? 0) + 1)
-    return () => void this.#later(this.#quiet).then(() => this.#forgetPush(folder))
+    return () => void this.#wait(this.#quiet).then(() => this.#forgetPush(folder))
   }
 
   /** Says how many loose refs a repository has; where they are many, they are packed in the next quiet moment. */
@@ -50,7 +54,7 @@ export class RefPacking {
   }
 
   async #pack(folder: string): Promise<void> {
-    do await this.#later(this.#quiet)
+    do await this.#wait(this.#quiet)
     while (this.#pushes.has(folder))
     try {
       // Nothing changes by it, so a hook has nothing to be told. Pushes from elsewhere wait for git's own locks.
@@ -58,7 +62,7 @@ export class RefPacking {
     } catch {
       // Gone, read-only or locked by another git: all stays as it was, only slower.
     }
-    await this.#later(this.#rest)
+    await this.#wait(this.#rest)
   }
 
   #forgetPush(folder: string): void {
@@ -66,9 +70,6 @@ export class RefPacking {
     if (left > 0) this.#pushes.set(folder, left)
     else this.#pushes.delete(folder)
   }
-
-  /** Keeps no process alive that has nothing else to do. */
-  async #later(milliseconds: number): Promise<void> {
-    await pause(milliseconds, undefined, { ref: false })
-  }
 }
+
+const waitUnreferenced = (milliseconds: number): Promise<void> => pause(milliseconds, undefined, { ref: false })

@@ -2,93 +2,123 @@
 import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import type { Test } from 'tap'
 import t from 'tap'
+import { until } from '../acceptance/until.js'
 import { askGit, gitEnvironment } from '../../src/embedded-git/git-program.js'
 import { RefPacking } from '../../src/embedded-git/ref-packing.js'
 import { serviceArguments } from '../../src/embedded-git/service-arguments.js'
 import { APP, createBareRepository } from './bare-repository.js'
 
-const TIMES = { quiet: 60, rest: 300 }
+const QUIET_MS = 2_000
+const REST_MS = 60_000
 const MANY = 301
 
-/** Waits for what comes soon, and longer only on a machine that has much to do. */
-async function until(isTrue: () => boolean): Promise<boolean> {
-  for (let look = 0; look < 500 && !isTrue(); look++) await pause(20)
-  return isTrue()
+/** Time that a test lets pass. */
+class Time {
+  #waits: { readonly milliseconds: number; readonly end: () => void }[] = []
+
+  readonly wait = (milliseconds: number): Promise<void> =>
+    new Promise((end) => void this.#waits.push({ milliseconds, end }))
+
+  /** What is waited for, in milliseconds. */
+  get waits(): number[] {
+    return this.#waits.map(({ milliseconds }) => milliseconds)
+  }
+
+  /** Ends all that is waited for, and lets what follows begin. */
+  async pass(): Promise<void> {
+    for (const { end } of this.#waits.splice(0)) end()
+    await new Promise((resolve) => setImmediate(resolve))
+  }
 }
 
 const isPacked = (where: string): boolean => existsSync(join(where, 'packed-refs'))
 
+async function packingOf(t: Test) {
+  const repository = await createBareRepository(t)
+  const time = new Time()
+  const packing = new RefPacking(repository.git, { quiet: QUIET_MS, rest: REST_MS, wait: time.wait })
+  /** Waits until git has ended, after which the repository rests. */
+  const rests = () => until(() => time.waits.includes(REST_MS))
+  return { ...repository, time, packing, rests }
+}
+
 t.test('many loose refs are packed after a quiet moment; a few stay as they are', async (t) => {
-  const { git, where, run, one } = await createBareRepository(t)
-  const packing = new RefPacking(git, TIMES)
+  const { where, run, one, time, packing, rests } = await packingOf(t)
   const refs = run('for-each-ref')
   packing.seen(where, MANY - 1)
-  await pause(250)
-  t.notOk(isPacked(where))
+  t.strictSame(time.waits, [])
   packing.seen(where, MANY)
-  t.notOk(isPacked(where), 'not at once')
-  t.ok(await until(() => isPacked(where) && !existsSync(join(where, 'packed-refs.lock'))))
-  t.ok(await until(() => !existsSync(join(where, 'refs/heads/main'))))
+  t.strictSame(time.waits, [QUIET_MS], 'not at once')
+  t.notOk(isPacked(where))
+  await time.pass()
+  await rests()
+  t.ok(isPacked(where))
+  t.notOk(existsSync(join(where, 'refs/heads/main')))
   t.equal(run('for-each-ref'), refs)
   t.equal(run('rev-parse', 'main').trim(), one)
 })
 
 t.test('not while a push runs, nor right after it', async (t) => {
-  const { git, where } = await createBareRepository(t)
-  const packing = new RefPacking(git, { ...TIMES, quiet: 150 })
+  const { where, time, packing, rests } = await packingOf(t)
   const ended = packing.pushBegins(where)
   const other = packing.pushBegins(where)
   packing.seen(where, MANY)
-  await pause(400)
+  await time.pass()
+  t.strictSame(time.waits, [QUIET_MS], 'once more')
   ended()
-  await pause(400)
-  t.notOk(isPacked(where), 'one of two still runs')
+  await time.pass()
+  t.strictSame(time.waits, [QUIET_MS], 'one of two still runs')
+  await time.pass()
+  t.strictSame(time.waits, [QUIET_MS])
   other()
-  await pause(50)
+  t.strictSame(time.waits, [QUIET_MS, QUIET_MS], 'right after the last')
   t.notOk(isPacked(where))
-  t.ok(await until(() => isPacked(where)))
+  await time.pass()
+  await time.pass()
+  await rests()
+  t.ok(isPacked(where))
 })
 
 t.test('not again until the repository has rested', async (t) => {
-  const { git, where } = await createBareRepository(t)
-  const packing = new RefPacking(git, { quiet: 20, rest: 700 })
+  const { where, time, packing, rests } = await packingOf(t)
   packing.seen(where, MANY)
-  t.ok(await until(() => isPacked(where)))
-  // Until git itself has ended.
-  await pause(100)
+  await time.pass()
+  await rests()
   rmSync(join(where, 'packed-refs'))
   packing.seen(where, MANY)
-  await pause(200)
-  t.notOk(isPacked(where))
-  const comesAgain = (): boolean => {
-    packing.seen(where, MANY)
-    return isPacked(where)
-  }
-  t.ok(await until(comesAgain))
+  t.strictSame(time.waits, [REST_MS])
+  await time.pass()
+  packing.seen(where, MANY)
+  t.strictSame(time.waits, [QUIET_MS])
+  await time.pass()
+  await rests()
+  t.ok(isPacked(where))
 })
 
 t.test('no hook of the repository hears of it', async (t) => {
-  const { git, where } = await createBareRepository(t)
+  const { where, time, packing, rests } = await packingOf(t)
   const heard = join(where, 'heard')
   mkdirSync(join(where, 'hooks'))
   writeFileSync(join(where, 'hooks/reference-transaction'), `#!/bin/sh\ntouch '${heard}'\n`, { mode: 0o755 })
-  new RefPacking(git, TIMES).seen(where, MANY)
-  t.ok(await until(() => isPacked(where)))
-  await pause(100)
+  packing.seen(where, MANY)
+  await time.pass()
+  await rests()
+  t.ok(isPacked(where))
   t.notOk(existsSync(heard))
 })
 
 t.test('a repository that is gone or locked is left alone', async (t) => {
-  const { git, folder, where, run } = await createBareRepository(t)
-  const packing = new RefPacking(git, TIMES)
+  const { folder, where, run, time, packing } = await packingOf(t)
   const refs = run('for-each-ref')
   writeFileSync(join(where, 'packed-refs.lock'), '')
   packing.seen(where, MANY)
   packing.seen(join(folder.root, 'gone.git'), MANY)
-  await pause(1_500)
+  await time.pass()
+  await until(() => time.waits.length === 2)
+  t.strictSame(time.waits, [REST_MS, REST_MS], 'git has ended for both')
   t.notOk(isPacked(where))
   t.equal(run('for-each-ref'), refs)
 })

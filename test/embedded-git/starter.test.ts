@@ -14,7 +14,7 @@ import { signalGroup } from '../../src/embedded-git/process-group.js'
 import { startHere } from '../../src/embedded-git/start-here.js'
 import { Starter } from '../../src/embedded-git/starter.js'
 import { commandOf } from '../acceptance/transfers.js'
-import { within } from '../acceptance/until.js'
+import { until, within } from '../acceptance/until.js'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'
 
 // What the runner of the tests gives to every process that a test starts.
@@ -36,8 +36,13 @@ async function opened(t: Test): Promise<{ starter: Starter; sockets: string; los
   return { starter, sockets: join(folder, readdirSync(folder)[0] ?? ''), losses }
 }
 
-async function run(start: StartGit, script: string, input?: Readable, signal = new AbortController().signal) {
-  const pieces: Buffer[] = []
+async function run(
+  start: StartGit,
+  script: string,
+  input?: Readable,
+  signal = new AbortController().signal,
+  pieces: Buffer[] = [],
+) {
   const output = new Writable({
     write(piece: Buffer, _encoding, done) {
       pieces.push(piece)
@@ -127,8 +132,9 @@ for (const way of ['by the process that starts git', 'from here'] as const) {
     t.test('has its input ended first when it is to end, and is killed with all that it started', async (t) => {
       const leaving = new AbortController()
       const polite = run(start, 'cat; echo ended >&2', new Readable({ read: () => undefined }), leaving.signal)
-      const deaf = run(start, "trap '' TERM; sleep 1000 & sleep 1000", undefined, leaving.signal)
-      await new Promise((resolve) => setTimeout(resolve, 200))
+      const output: Buffer[] = []
+      const deaf = run(start, "trap '' TERM; echo deaf; sleep 1000 & sleep 1000", undefined, leaving.signal, output)
+      await until(() => output.length > 0)
       const asked = performance.now()
       leaving.abort()
       t.match(await polite, { failure: undefined, stderr: 'ended' })
