@@ -73,7 +73,13 @@ export async function openBackend(config: Config, needs: BackendNeeds): Promise<
     cache: undefined,
   })
   const inTurn = { ...open, backend: queued(open.backend, lanes, needs.intervals.firstProgressMs), counts }
-  return config.shield ? await withShield(inTurn, config, needs) : inTurn
+  if (!config.shield) return inTurn
+  try {
+    return await withShield(inTurn, config, needs)
+  } catch (error) {
+    await open.close()
+    throw error
+  }
 }
 
 /** The turns that the configuration allows, for all processes of a gate together. */

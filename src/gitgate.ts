@@ -58,6 +58,8 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
   let closing = false
   const baseUrl = (): string => config.publicUrl ?? url
   const pseudonym = worker?.place.pseudonym ?? newPseudonym()
+  // Whatever can be wrong with it is found before anything is opened.
+  const tls = readTls(config)
 
   const memory = new AccessMemory(store.access)
   const lastUse = new LastUse(
@@ -154,7 +156,7 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
     clientAddress: clientAddressResolver(config.trustedProxies),
     isHttps: httpsDetector(config.trustedProxies),
     idleTimeout: config.idleTimeout,
-    tls: readTls(config),
+    tls,
   })
 
   const duties = worker === undefined ? dutiesOf(config, surroundings) : undefined

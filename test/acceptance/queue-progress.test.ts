@@ -133,7 +133,9 @@ t.test('a push is told, and done when its turn comes', async (t) => {
   // Two at once of an account, of the four that one run for packs allows.
   const busy = [beginPush(place, large, 1_000), beginPush(place, large, 1_000)]
   await until(
-    () => processesIn(world.onDisk('team/app')).filter((pid) => /receive-pack/.test(commandOf(pid))).length === 2,
+    () =>
+      processesIn(world.onDisk('team/app')).filter((pid) => / receive-pack --stateless-rpc/.test(commandOf(pid)))
+        .length === 2,
   )
   await world.git.commit(large.folder, 'more.txt', 'more')
   const end = (): void => busy.forEach((call) => call.destroy())
