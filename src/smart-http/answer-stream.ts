@@ -11,7 +11,8 @@ export type SpeakingExchange = OpenExchange & {
 }
 
 /**
- * Lets words of ours into a multiplexed answer.
+ * Lets words of ours into a multiplexed answer. The server is asked not to compress it (RFC 9110, 12.5.3): into a compressed
+ * answer nothing can be put, and one that was announced before it came would be taken for packets.
  *
  * @param notice packets to stand before the answer's own; empty: none
  */
@@ -25,7 +26,7 @@ export function speaking(served: OpenExchange, lead: AnswerLead, notice: Buffer)
     return stream
   }
   return {
-    git: { ...served.git, begin },
+    git: { ...served.git, preferences: { ...served.git.preferences, acceptEncoding: 'identity' }, begin },
     end: () => (stream === undefined ? served.end() : stream.end()),
     abort: served.abort,
     endWith: (lastWords) => stream?.endWith(lastWords) === true,

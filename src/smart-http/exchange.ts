@@ -60,7 +60,11 @@ export function openExchange(
       contentEncoding: isGzip(request) ? 'gzip' : undefined,
       contentLength: lengthOf(request),
       gitProtocol: gitProtocolOf(request),
-      preferences: preferencesOf(request.headers),
+      preferences: {
+        ...preferencesOf(request.headers),
+        // The report of a push is read and may be changed on its way.
+        ...(service === 'git-receive-pack' && phase !== 'advertisement' ? { acceptEncoding: 'identity' } : {}),
+      },
       clientAddress: ip,
       requester,
       turn: { of: requester?.username ?? ip, isSmall: phase === 'advertisement' },

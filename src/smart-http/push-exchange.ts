@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import type { HttpExchange } from '../http.js'
 import { millisecondsSince } from '../http.js'
 import type { Exchange, ServeOutcome } from '../protocol/backend.js'
 import type { PushHead } from '../protocol/push-head.js'
@@ -9,6 +10,9 @@ import { prepend } from './body.js'
 import type { Admitted } from './conclude.js'
 import type { OpenExchange } from './exchange.js'
 import { reports } from './push-plan.js'
+
+// Well within the two seconds in which a revoked push has ended.
+const READ_TIMEOUT_MS = 1_000
 
 /** A push whose commands are known. */
 export type Push = OpenExchange & {
@@ -64,6 +68,19 @@ export function endPush(push: Push, text: string): boolean {
   const answer = git.begin()
   if (sideBand !== undefined) answer.write(encodeProgress(text, sideBand))
   answer.write(sideBand === undefined ? report : encodeAnswer(report, sideBand))
-  end()
+  whenRead(push.admitted.exchange, end)
   return true
+}
+
+/**
+ * Waits, a moment at most, until the client has sent all where the connection ends with the response: while bytes of the
+ * request are unread it would be reset, and the client might lose the response.
+ */
+function whenRead({ request, response }: HttpExchange, end: () => void): void {
+  if (request.complete || response.shouldKeepAlive) return end()
+  const timer = setTimeout(end, READ_TIMEOUT_MS)
+  request.once('end', () => {
+    clearTimeout(timer)
+    end()
+  })
 }

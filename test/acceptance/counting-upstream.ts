@@ -13,7 +13,7 @@ import { GitClient } from './git-client.js'
 type Asked = { readonly user: string; readonly what: 'advertisement' | 'refs' | 'pack' | 'push' }
 
 /** How a server behaves badly. */
-type Behaviour = 'well' | 'gzip' | 'dies' | 'stops' | 404 | 500
+type Behaviour = 'well' | 'gzip' | 'gzip where it is accepted' | 'dies' | 'stops' | 404 | 500
 
 const PACK_DIES_AFTER = 1_500_000
 
@@ -32,33 +32,40 @@ export async function countingUpstream(t: Test) {
 
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const user = String(request.headers['x-forwarded-user'] ?? 'nobody')
-    const { pathname } = new URL(request.url ?? '', 'http://localhost')
+    const { pathname, searchParams } = new URL(request.url ?? '', 'http://localhost')
     const isAdvertisement = pathname.endsWith('/info/refs')
+    const service = isAdvertisement ? String(searchParams.get('service')) : pathname.replace(/^.*\//, '')
+    const isPush = !isAdvertisement && service === 'git-receive-pack'
+    // Before it has sent all.
+    if (isPush) asked.push({ user, what: 'push' })
     const body = isAdvertisement ? Buffer.alloc(0) : await bodyOf(request)
-    const what = isAdvertisement ? 'advertisement' : body.includes('command=ls-refs') ? 'refs' : 'pack'
-    asked.push({ user, what })
+    const read = body.includes('command=ls-refs') ? 'refs' : 'pack'
+    const what = isAdvertisement ? 'advertisement' : isPush ? 'push' : read
+    if (!isPush) asked.push({ user, what })
     const { behaviour } = state
     if (typeof behaviour === 'number') {
       response.writeHead(behaviour).end()
       return
     }
-    const args = ['upload-pack', '--stateless-rpc', ...(isAdvertisement ? ['--advertise-refs'] : [])]
+    const args = [service.replace('git-', ''), '--stateless-rpc', ...(isAdvertisement ? ['--advertise-refs'] : [])]
     const settings = ['uploadpack.allowFilter=true', 'safe.directory=*'].flatMap((setting) => ['-c', setting])
     const child = spawn('git', [...settings, ...args, join(folder, `${user}.git`)], {
       env: { PATH: process.env['PATH'] ?? '', GIT_PROTOCOL: String(request.headers['git-protocol'] ?? '') },
     })
     child.stdin.on('error', () => undefined).end(body)
-    const isPlain = behaviour !== 'gzip'
+    const accepted = String(request.headers['accept-encoding'])
+    const isPlain = behaviour === 'gzip where it is accepted' ? !/gzip/.test(accepted) : behaviour !== 'gzip'
     // Its end is that of the connection, so that nobody can tell where it should be.
     response.useChunkedEncodingByDefault = behaviour !== 'stops'
     response.writeHead(200, {
-      'Content-Type': `application/x-git-upload-pack-${isAdvertisement ? 'advertisement' : 'result'}`,
+      'Content-Type': `application/x-${service}-${isAdvertisement ? 'advertisement' : 'result'}`,
       ...(isPlain ? {} : { 'Content-Encoding': 'gzip' }),
       ...(behaviour === 'stops' ? { Connection: 'close' } : {}),
     })
     const output = isPlain ? response : createGzip()
     if (output !== response) output.pipe(response)
-    if (isAdvertisement) output.write('001e# service=git-upload-pack\n0000')
+    if (isAdvertisement)
+      output.write(`${(service.length + 15).toString(16).padStart(4, '0')}# service=${service}\n0000`)
     const hold = held.get(what)
     if (hold !== undefined) {
       held.delete(what)
