@@ -11,6 +11,7 @@ import { issueRules } from '../../src/policies/issue-rules.js'
 import { resolveSettings } from '../../src/policies/settings.js'
 import { embedded } from '../backends/embedded.js'
 import { nginx } from '../backends/nginx.js'
+import { BLOB, entryOf, packOf } from '../protocol/pack-bytes.js'
 import { GitClient } from './git-client.js'
 import { GitgateCli } from './gitgate-cli.js'
 import { requireProgram } from './programs.js'
@@ -136,7 +137,9 @@ t.test('of a compressed push the bytes are counted that it unpacks to, and never
   })
   const command = `${'0'.repeat(40)} ${'1'.repeat(40)} refs/heads/x\0 report-status`
   const head = `${(command.length + 4).toString(16).padStart(4, '0')}${command}0000`
-  const body = gzipSync(Buffer.concat([Buffer.from(head), Buffer.alloc(30_000_000)]))
+  // Git reads on as long as it is a pack.
+  const pack = packOf([entryOf(Buffer.alloc(30_000_000), BLOB, 30_000_000, 0)])
+  const body = gzipSync(Buffer.concat([Buffer.from(head), pack]))
   const headers = { 'Content-Type': 'application/x-git-receive-pack-request', 'Content-Encoding': 'gzip' }
   const answer = await world.http('/alice/app.git/git-receive-pack', {
     method: 'POST',

@@ -2,17 +2,17 @@ import { createHash } from 'node:crypto'
 import { deflateSync } from 'node:zlib'
 
 /** The types that an entry of a pack may have; 0 and 5 are none. */
-export const [COMMIT, TREE, TAG] = [1, 2, 4] as const
+export const [COMMIT, TREE, BLOB, TAG] = [1, 2, 3, 4] as const
 
-/** An entry of a pack, made by hand: it may tell a wrong type and a wrong size. */
-export function entryOf(content: Buffer, type: number = COMMIT, size: number = content.length): Buffer {
+/** An entry of a pack, made by hand: it may tell a wrong type and a wrong size. @param level of its compression, 0 to 9 */
+export function entryOf(content: Buffer, type: number = COMMIT, size: number = content.length, level = 6): Buffer {
   const head: number[] = []
   let byte = (type << 4) | (size & 15)
   for (let rest = Math.floor(size / 16); rest > 0; rest = Math.floor(rest / 128)) {
     head.push(byte | 0x80)
     byte = rest & 0x7f
   }
-  return Buffer.concat([Buffer.from([...head, byte]), deflateSync(content)])
+  return Buffer.concat([Buffer.from([...head, byte]), deflateSync(content, { level })])
 }
 
 /** A pack of entries, without the digest at its end; it may tell a wrong count. */
