@@ -102,7 +102,12 @@ async function withShield(
   const onLost = (error: unknown): void => log.error({ err: error }, 'the cache can not be used; it rests for a minute')
   const shelf = new Shelf({ folder: openCacheFolder(root), quota, onLost, firstProgressMs: intervals.firstProgressMs })
   const report = (): ShieldReport => ({ pid: process.pid, at: new Date().toISOString(), quota, ...shelf.counts })
-  const desk = new Desk(root, report, () => shelf.clear())
+  const desk = new Desk(
+    root,
+    report,
+    () => shelf.clear(),
+    (error) => log.warn({ err: error }, 'cache statistics could not be written; will try again'),
+  )
   // What another server has shown to an account is known only to the worker that it was shown by.
   const place = config.upstream === undefined ? worker?.place : undefined
   const source = place === undefined ? open.backend : askingKeepers(open.backend, place)
@@ -114,7 +119,7 @@ async function withShield(
     counts: () => ({ ...open.counts(), cache: shelf.counts }),
     close: async () => {
       await stopAnswering?.()
-      desk.close()
+      await desk.close()
       shelf.close()
       await open.close()
     },

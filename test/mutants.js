@@ -68,12 +68,12 @@ const MUTATIONS = [
     simulates: "the upstream gets the client's Authorization header",
     edits: [
       [
-        'preferences: preferencesOf(request.headers),',
-        'preferences: preferencesOf(request.headers), ...{ authorization: request.headers.authorization },',
+        '...preferencesOf(request.headers),',
+        '...preferencesOf(request.headers), ...{ authorization: request.headers.authorization },',
       ],
       [
         'introduction.authorization?.reveal()',
-        '(exchange as { authorization?: string }).authorization ?? introduction.authorization?.reveal()',
+        '(exchange.preferences as { authorization?: string }).authorization ?? introduction.authorization?.reveal()',
       ],
     ],
     killedBy: ['upstream/forwarding', 'security/redaction'],

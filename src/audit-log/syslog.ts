@@ -59,10 +59,12 @@ export class SyslogTarget implements AuditTarget {
         this.#connection = undefined
         reject(error)
       }
-      connection.setTimeout(SENDING_TIMEOUT, () => failed(new Error('the syslog server takes nothing')))
-      connection.once('error', failed)
+      const silent = (): void => failed(new Error('the syslog server takes nothing'))
+      connection.setTimeout(SENDING_TIMEOUT)
+      connection.once('timeout', silent).once('error', failed)
       connection.write(Buffer.concat(counted), (error) => {
-        connection.off('error', failed)
+        // Both, for each batch: the connection outlives millions of them.
+        connection.off('timeout', silent).off('error', failed)
         connection.setTimeout(0)
         if (error) failed(error)
         else resolve()

@@ -5,7 +5,7 @@ import { printable } from '../printable.js'
 import type { Secret } from '../secret.js'
 import { Deliveries } from './deliveries.js'
 import type { JobName } from './jobs.js'
-import { doJob, isNoticeJob, JOB_NAMES, JOBS } from './jobs.js'
+import { doJob, isMute, isNoticeJob, JOB_NAMES, JOBS, NO_CHANNEL } from './jobs.js'
 import { mailerOf } from './mail.js'
 import type { JobRun, JobsOptions } from './options.js'
 import { postToWebhook } from './post.js'
@@ -47,10 +47,10 @@ export async function runJob(text: string, options: JobsOptions): Promise<string
   const name = parseJobName(text)
   const { store, clock } = options
   const started = clock()
-  const result = await doJob(name, options)
-  if (result.kind === 'unconfigured') throw new GitgateError('configuration', result.remedy)
-  await store.jobRuns.write(name, started, true, result.outcome)
-  return isNoticeJob(name) ? `${result.outcome}, ${await sendAll(options, started)}` : result.outcome
+  if (isNoticeJob(name) && (await isMute(options))) throw new GitgateError('configuration', NO_CHANNEL)
+  const outcome = await doJob(name, options)
+  await store.jobRuns.write(name, started, true, outcome)
+  return isNoticeJob(name) ? `${outcome}, ${await sendAll(options, started)}` : outcome
 }
 
 function parseJobName(text: string): JobName {

@@ -44,8 +44,7 @@ export class Scheduler {
       const doneAt = (await store.jobRuns.find(name))?.doneAt ?? null
       const isFirstLook = job.lookAt === -Infinity
       if (doneAt === null || doneAt < job.schedule.latest(now) || (isFirstLook && 'atStart' in JOBS[name])) {
-        const result = await doJob(name, this.#options)
-        const outcome = result.kind === 'done' ? result.outcome : `not done: ${result.remedy}`
+        const outcome = await doJob(name, this.#options)
         await store.jobRuns.write(name, now, true, outcome)
         log?.debug({ job: name, outcome }, 'job done')
       }

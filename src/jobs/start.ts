@@ -2,7 +2,7 @@ import { MINUTE, SECOND } from '../clock.js'
 import { Deliveries } from './deliveries.js'
 import { mailerOf } from './mail.js'
 import type { JobsOptions } from './options.js'
-import { repeat } from './repeat.js'
+import { repeat } from '../repeat.js'
 import { Scheduler } from './scheduler.js'
 
 /** Jobs that run by themselves. */

@@ -47,13 +47,13 @@ export interface NoticeStore {
   /**
    * Notes the tokens that expire within a span and whose owners were not told yet, one notice for each owner who can be
    * reached, and marks the tokens as told.
+   * They wait where there is no mail server.
    *
-   * @param mail whether there is a mail server
    * @returns how many notices there are
    */
-  noteExpiring(now: Date, until: Date, mail: boolean): Promise<number>
+  noteExpiring(now: Date, until: Date): Promise<number>
   /** Notes those that expired since an instant; as {@link noteExpiring}. */
-  noteExpired(since: Date, now: Date, mail: boolean): Promise<number>
+  noteExpired(since: Date, now: Date): Promise<number>
   /** Takes deliveries; those that are due, oldest first. */
   take(wanted: Wanted): Promise<Delivery[]>
   /** It has arrived, or is not wanted any more. */

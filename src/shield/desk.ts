@@ -1,5 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Repeated } from '../repeat.js'
+import { repeat } from '../repeat.js'
 import type { ShelfCounts } from './shelf.js'
 
 /** What a gate tells about its cache. */
@@ -7,12 +9,12 @@ export type ShieldReport = ShelfCounts & { readonly pid: number; readonly quota:
 
 const CLEARED = 'cleared'
 const REPORT = 'report.json'
-const LOOK_EVERY = 1_000
+const POLL_INTERVAL_MS = 1_000
 
 /** The folder in which one gate keeps its cache, and is told by commands to clear it. */
 export class Desk {
   readonly #root: string
-  readonly #timer: NodeJS.Timeout
+  readonly #looking: Repeated
   #clearedAt: number
   #reported = ''
 
@@ -22,35 +24,33 @@ export class Desk {
    * @param root the folder of all gates of one data folder
    * @param report what is to be told
    * @param clear called when a command asks for it
+   * @param onError told when the folder can't be used: commands then see old figures, and the cache works on
    */
-  constructor(root: string, report: () => ShieldReport, clear: () => void) {
+  constructor(root: string, report: () => ShieldReport, clear: () => void, onError: (error: unknown) => void) {
     this.#root = root
     this.#clearedAt = clearedAt(root)
-    this.#timer = setInterval(() => {
+    const look = (): void => {
       const at = clearedAt(root)
       if (at !== this.#clearedAt) clear()
       this.#clearedAt = at
       this.#write(report())
-    }, LOOK_EVERY).unref()
+    }
+    this.#looking = repeat(POLL_INTERVAL_MS, () => Promise.resolve().then(look), onError)
   }
 
-  close(): void {
-    clearInterval(this.#timer)
+  async close(): Promise<void> {
+    await this.#looking.stop()
   }
 
   #write(report: ShieldReport): void {
     const text = JSON.stringify(report)
     const same = JSON.stringify({ ...report, at: '' })
     if (same === this.#reported) return
+    const path = join(this.#root, String(report.pid), REPORT)
+    // A command that reads it finds the old one or the new one, never half of one.
+    writeFileSync(`${path}.draft`, text, { mode: 0o600 })
+    renameSync(`${path}.draft`, path)
     this.#reported = same
-    try {
-      const path = join(this.#root, String(report.pid), REPORT)
-      // A command that reads it finds the old one or the new one, never half of one.
-      writeFileSync(`${path}.draft`, text, { mode: 0o600 })
-      renameSync(`${path}.draft`, path)
-    } catch {
-      // A full disk: the figures are old, and the cache works on.
-    }
   }
 }
 

@@ -14,7 +14,6 @@ const MARKS = { expiring: 'expiring_noticed_at', expired: 'expired_noticed_at' }
  * Writes one notice for each owner of tokens that end within a span (its end does not belong to it), and marks the tokens, in
  * one transaction: whoever does it a second time, or at once, finds none.
  *
- * @param mail whether there is a mail server; without one, owners who have no other way are told when there is
  * @returns how many notices
  */
 export function noteEnds(
@@ -22,13 +21,12 @@ export function noteEnds(
   kind: 'expiring' | 'expired',
   { from, until }: { readonly from: Date; readonly until: Date },
   now: Date,
-  mail: boolean,
 ): Promise<number> {
   return atomically(queries, async (transaction) => {
     let notices = 0
     for (const [accountId, tokens] of await findUntold(transaction, kind, from, until)) {
       const reach = await findReach(transaction, accountId, kind)
-      if (reach === undefined || (!mail && reach.webhooks.length === 0)) continue
+      if (reach === undefined) continue
       const named = tokens.slice(0, NAMED_TOKENS).map(noticedToken)
       const news = { kind, tokens: named, more: tokens.length - named.length }
       await addNotice(transaction, { accountId, news, at: now })

@@ -15,10 +15,9 @@ import { openWebhookSecret } from './webhooks.js'
 export function noticeStore(queries: Queries, sealer: Sealer, trail: Trail): NoticeStore {
   return {
     // What ends this very millisecond is over.
-    noteExpiring: (now, until, mail) =>
-      noteEnds(queries, 'expiring', { from: new Date(now.getTime() + 1), until }, now, mail),
-    noteExpired: (since, now, mail) =>
-      noteEnds(queries, 'expired', { from: since, until: new Date(now.getTime() + 1) }, now, mail),
+    noteExpiring: (now, until) => noteEnds(queries, 'expiring', { from: new Date(now.getTime() + 1), until }, now),
+    noteExpired: (since, now) =>
+      noteEnds(queries, 'expired', { from: since, until: new Date(now.getTime() + 1) }, now),
 
     async take(wanted) {
       // To look needs no lock, and mostly there is nothing to take.

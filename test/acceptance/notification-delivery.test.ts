@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
 import { DAY, HOUR, MINUTE } from '../../src/clock.js'
+import { Secret } from '../../src/secret.js'
 import { openStore } from '../../src/store/open.js'
 import { GitgateCli } from './gitgate-cli.js'
 import { MailServer } from './mail-server.js'
@@ -187,4 +188,29 @@ t.test('without a mail server mails wait, a week at most', async (t) => {
   world.advance(10 * MINUTE)
   await until(async () => (await world.store.notices.waiting()).count === 0)
   t.match(world.log, 'dropped mails that waited seven days')
+})
+
+// Attack: while no mail server was configured, a bot's webhook was enough for the job to count as done, and owners with a mailbox
+// were never told that their tokens had expired.
+t.test('owners are told of what expired before there was a mail server', async (t) => {
+  const before = await createWorld(t)
+  await before.store.webhooks.add(
+    (await before.account('root')).id,
+    'http://127.0.0.1:1/',
+    new Secret('whsec', 'secret'),
+    before.now,
+  )
+  await before.issue('alice', ['api'], { name: 'nightly', expiry: midnightIn(before, 1) })
+  advanceTo(before, 3 * HOUR)
+  // The next run looks back to the midnight before this one, by when the token has expired a day ago.
+  before.advance(2 * DAY)
+  await before.nextLooks()
+  await until(
+    async () => (await before.store.jobRuns.find('expired-notice'))?.doneAt?.getTime() === before.now.getTime(),
+  )
+
+  const server = await MailServer.start(t)
+  const flags = { data: join(before.folder, 'data'), smtpUrl: server.url, mailFrom: 'gate@example.com' }
+  await createWorld(t, flags, undefined, { start: before.now })
+  t.match((await server.waitFor("'nightly' has expired"))[0], { recipients: ['alice@example.com'] })
 })

@@ -1,4 +1,4 @@
-import { MINUTE } from '../clock.js'
+import { MINUTE } from './clock.js'
 
 /** Something that is done again and again until it is stopped. */
 export type Repeated = {
