@@ -1,6 +1,10 @@
+import { randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
+import { hasSystemCode } from '../errors.js'
 import type { Backend, Exchange, Fault, ServeOutcome } from '../protocol/backend.js'
 import type { GitRequest } from '../protocol/git-request.js'
 import { encodePktLine, FLUSH } from '../protocol/pkt-line.js'
@@ -35,7 +39,7 @@ export async function embeddedGit({
   emptyRepository,
   receiveMaxInputSize,
 }: EmbeddedGitOptions): Promise<Backend> {
-  await initBare(git, emptyRepository, 'sha1')
+  await makeEmptyRepository(git, emptyRepository)
   const packing = new RefPacking(git)
   // For each request by itself they were a tenth of what an answer from the cache costs.
   const lookups = new SharedRuns<RepositoryPath, 'found' | 'missing'>()
@@ -107,6 +111,26 @@ export async function embeddedGit({
         return outcomeOf(await run(request, exchange, emptyRepository), request, exchange)
       },
     },
+  }
+}
+
+/**
+ * Makes the empty repository where there is none. It appears at its place whole: gates that start at once on one data folder
+ * got in each other's way when each ran `git init` there.
+ */
+async function makeEmptyRepository(git: GitProgram, folder: string): Promise<void> {
+  if (['HEAD', 'config', 'objects', 'refs'].every((name) => existsSync(join(folder, name)))) return
+  // What is there is half of one: git adds the rest.
+  if (existsSync(folder)) return await initBare(git, folder, 'sha1')
+  const draft = `${folder}.${randomUUID()}`
+  try {
+    await initBare(git, draft, 'sha1')
+    await rename(draft, folder)
+  } catch (error) {
+    // Another gate was first.
+    if (!hasSystemCode(error, 'EEXIST', 'ENOTEMPTY')) throw error
+  } finally {
+    await rm(draft, { recursive: true, force: true })
   }
 }
 

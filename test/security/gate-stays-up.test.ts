@@ -1,11 +1,15 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, openSync, readFileSync, renameSync, statSync } from 'node:fs'
+import { cpSync, openSync, readdirSync, readFileSync, renameSync, statSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import SQLite from 'better-sqlite3'
 import t from 'tap'
+import { embeddedGit } from '../../src/embedded-git/backend.js'
+import { findGit } from '../../src/embedded-git/git-program.js'
+import { RepositoryFolder } from '../../src/embedded-git/repository-folder.js'
+import { startHere } from '../../src/embedded-git/start-here.js'
 import { openStore } from '../../src/store/open.js'
 import { GitgateCli } from '../acceptance/gitgate-cli.js'
 import { basic, http, raw } from '../acceptance/http-client.js'
@@ -218,4 +222,20 @@ t.test('who may read a path is told that nothing is there', async (t) => {
     (await world.http('/team/nope.git/info/refs?service=git-receive-pack', { password })).body,
     /gitgate repo create team\/nope/,
   )
+})
+
+// Attack: gates that start at once on a new data folder. Each ran `git init` in it, and all but one could not start.
+t.test('gates that start at once on one data folder all start', async (t) => {
+  const folder = temporaryFolder(t)
+  const git = await findGit(undefined)
+  const backends = Array.from({ length: 24 }, () =>
+    embeddedGit({
+      git: { ...git, start: startHere },
+      folder: new RepositoryFolder(join(folder, 'repos')),
+      emptyRepository: join(folder, 'empty.git'),
+      receiveMaxInputSize: () => Promise.resolve(null),
+    }),
+  )
+  await Promise.all(backends)
+  t.strictSame(readdirSync(folder).sort(), ['empty.git', 'repos'])
 })
