@@ -15,11 +15,28 @@ const { systemClock } = await import('../build/src/clock.js')
 const { runCli } = await import('../build/src/cli/program.js')
 const { createRooms } = await import('../build/src/cli-rooms.js')
 
+// More than transfers get at the end, unless somebody has configured otherwise.
+const LONGEST_END_MS = 600_000
+
 const ending = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM']) {
   // The second time the process ends at once, as the shell's user expects.
   process.once(signal, () => ending.abort())
 }
+// What nobody has caught leaves the program in a state that nobody has thought of: it is logged, what runs may finish, and the
+// status tells the supervisor to start the gate again.
+let isBroken = false
+process.on('uncaughtException', async (error) => {
+  if (isBroken) return
+  isBroken = true
+  ending.abort()
+  setTimeout(() => process.exit(1), LONGEST_END_MS).unref()
+  const [{ createLog }, { redactTokens }] = await Promise.all([
+    import('../build/src/log.js'),
+    import('../build/src/tokens/secret.js'),
+  ])
+  createLog('fatal', redactTokens).fatal({ err: error }, 'unexpected error; ending')
+})
 // `gitgate token list | head -1` closes the pipe early; that is no failure.
 process.stdout.on('error', (error) => process.exit(error.code === 'EPIPE' ? 0 : 1))
 // A log that nobody reads any more ends no transfer.
@@ -35,4 +52,4 @@ const status = await runCli(process.argv.slice(2), terminal, createRooms(), syst
 // What a slow reader has not taken yet would be lost with the process.
 for (const stream of [stdout, stderr])
   if (stream.writableLength > 0) await new Promise((done) => stream.write('', done))
-process.exit(status)
+process.exit(isBroken ? 1 : status)

@@ -121,7 +121,7 @@ export async function embeddedGit({
 async function makeEmptyRepository(git: GitProgram, folder: string): Promise<void> {
   if (['HEAD', 'config', 'objects', 'refs'].every((name) => existsSync(join(folder, name)))) return
   // What is there is half of one: git adds the rest.
-  if (existsSync(folder)) return await initBare(git, folder, 'sha1')
+  if (existsSync(folder)) { await initBare(git, folder, 'sha1'); return; }
   const draft = `${folder}.${randomUUID()}`
   try {
     await initBare(git, draft, 'sha1')

@@ -11,7 +11,9 @@ import { findGit } from '../../src/embedded-git/git-program.js'
 import { RepositoryFolder } from '../../src/embedded-git/repository-folder.js'
 import { startHere } from '../../src/embedded-git/start-here.js'
 import { openStore } from '../../src/store/open.js'
+import { GitClient } from '../acceptance/git-client.js'
 import { GitgateCli } from '../acceptance/gitgate-cli.js'
+import { beginFetch, largeCommit } from '../acceptance/transfers.js'
 import { basic, http, raw } from '../acceptance/http-client.js'
 import { SLACK, within } from '../acceptance/until.js'
 import { createWorld } from '../acceptance/world.js'
@@ -238,4 +240,27 @@ t.test('gates that start at once on one data folder all start', async (t) => {
   )
   await Promise.all(backends)
   t.strictSame(readdirSync(folder).sort(), ['empty.git', 'repos'])
+})
+
+// Attack: whatever makes a timer or a callback throw. The process died at once, with all transfers that ran in it.
+t.test('an unexpected error is logged, what runs may finish, and the status says so', async (t) => {
+  const thrower = 'process.on("SIGUSR2", () => { throw new Error("boom") })'
+  const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(thrower)}` }
+  const cli = new GitgateCli(temporaryFolder(t), env)
+  await cli.ask(['user', 'add', 'alice'])
+  await cli.ask(['repo', 'create', 'alice/app'])
+  const password = await cli.ask(['token', 'create', 'alice', '--name', 'ci', '--scopes', 'write_repository'])
+  const large = await largeCommit(new GitClient(cli.folder, 'client'), 'large', 16)
+  const gate = await cli.serveProcess(t)
+  const remote = `${gate.url.replace('//', `//alice:${password}@`)}/alice/app.git`
+  await new GitClient(cli.folder, 'client').run(['push', '-q', remote, 'main'], { cwd: large.folder })
+  const { answer } = await beginFetch({ url: gate.url, path: 'alice/app', password }, large.oid)
+  const ended = once(gate.child, 'exit')
+  gate.child.kill('SIGUSR2')
+  t.ok(await within(2_000, () => gate.said.stderr.includes('unexpected error; ending')))
+  let length = 0
+  for await (const piece of answer) length += (piece as Buffer).length
+  t.ok(answer.complete && length > large.pack.length, 'the clone is whole')
+  t.strictSame(await ended, [1, null])
+  t.match(gate.said.stderr, /"level":"fatal".*boom/)
 })
