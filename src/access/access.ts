@@ -131,11 +131,16 @@ export class Access {
     const account = accountOf(identity)
     const circumstances = {
       standing: standing(account, await snapshot.grantsOf(account), repository, ownsGroup),
-      repository: found,
+      // Rights come first: who may not know of it learns nothing.
+      repository: found === 'unavailable' ? ('unknown' as const) : found,
       obstacleToCreate: isFirstPush ? await backend.creation?.obstacle(repository) : undefined,
       pushToCreate: backend.creation !== undefined && (await snapshot.settings()).push_to_create,
     }
-    const decision = decide(request, identity, circumstances)
+    const decided = decide(request, identity, circumstances)
+    const decision: Decision =
+      found === 'unavailable' && decided.kind !== 'refuse'
+        ? { kind: 'refuse', rule: 'repositories unavailable', refusal: { kind: 'repositories-unavailable' } }
+        : decided
     return { decision, isNameKnown: found === 'found' || decision.kind !== 'refuse' }
   }
 

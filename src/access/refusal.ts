@@ -18,6 +18,8 @@ export type Refusal =
   | { readonly kind: 'busy' }
   /** So much runs, and waits, that there is no room to wait. */
   | { readonly kind: 'crowded' }
+  /** The volume of the repositories is gone, for example. */
+  | { readonly kind: 'repositories-unavailable' }
   | {
       readonly kind: 'scope-too-small'
       readonly ability: Ability
@@ -107,6 +109,14 @@ export function describeRefusal(refusal: Refusal, baseUrl: string): RefusalAnswe
     case 'crowded':
       return {
         ...plain(503, 'Too many Git requests run and wait on this gate, so nothing was done. Try again in a minute.'),
+        retryAfter: 60,
+      }
+    case 'repositories-unavailable':
+      return {
+        ...plain(
+          503,
+          "The repositories can't be reached right now. Try again later; the administrator sees why at /-/readiness.",
+        ),
         retryAfter: 60,
       }
     case 'scope-too-small':

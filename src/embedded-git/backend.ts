@@ -42,7 +42,7 @@ export async function embeddedGit({
   await makeEmptyRepository(git, emptyRepository)
   const packing = new RefPacking(git)
   // For each request by itself they were a tenth of what an answer from the cache costs.
-  const lookups = new SharedRuns<RepositoryPath, 'found' | 'missing'>()
+  const lookups = new SharedRuns<RepositoryPath, 'found' | 'missing' | 'unavailable'>()
   const freshness = new EmbeddedFreshness(git, folder, packing)
   const run = async (request: GitRequest, exchange: Exchange, repository: string): Promise<GitEnd> => {
     const maxInputSize = request.service === 'git-receive-pack' ? await receiveMaxInputSize() : null
@@ -74,7 +74,10 @@ export async function embeddedGit({
   }
 
   return {
-    find: (repository) => lookups.ask(repository, () => Promise.resolve(folder.has(repository) ? 'found' : 'missing')),
+    find: (repository) =>
+      lookups.ask(repository, () =>
+        Promise.resolve(folder.has(repository) ? 'found' : folder.isUsable() ? 'missing' : 'unavailable'),
+      ),
 
     checksFastForward: true,
 
@@ -121,7 +124,10 @@ export async function embeddedGit({
 async function makeEmptyRepository(git: GitProgram, folder: string): Promise<void> {
   if (['HEAD', 'config', 'objects', 'refs'].every((name) => existsSync(join(folder, name)))) return
   // What is there is half of one: git adds the rest.
-  if (existsSync(folder)) { await initBare(git, folder, 'sha1'); return; }
+  if (existsSync(folder)) {
+    await initBare(git, folder, 'sha1')
+    return
+  }
   const draft = `${folder}.${randomUUID()}`
   try {
     await initBare(git, draft, 'sha1')

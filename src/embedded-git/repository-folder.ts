@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Stats } from 'node:fs'
-import { accessSync, constants, lstatSync, mkdirSync, readdirSync, realpathSync } from 'node:fs'
+import { accessSync, constants, lstatSync, statSync, mkdirSync, readdirSync, realpathSync } from 'node:fs'
 import { mkdir, rename, rm, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { GitgateError, hasSystemCode, messageOf } from '../errors.js'
@@ -17,6 +17,7 @@ const HIDDEN = '.gitgate-'
 /** The folder of the bare repositories: `group/name` is kept in `<root>/group/name.git`. No symbolic link is followed. */
 export class RepositoryFolder {
   readonly root: string
+  readonly #device: number
 
   /**
    * @param root is made where it is missing
@@ -27,6 +28,7 @@ export class RepositoryFolder {
       // For its owner alone; one that is there already stays as open as it is.
       mkdirSync(root, { recursive: true, mode: 0o700 })
       this.root = realpathSync(root)
+      this.#device = statSync(this.root).dev
     } catch (cause) {
       throw new GitgateError('configuration', `the repositories' folder ${root} can't be used: ${messageOf(cause)}`, {
         cause,
@@ -34,11 +36,11 @@ export class RepositoryFolder {
     }
   }
 
-  /** Whether the folder can be read and written now. */
+  /** Whether the folder can be read and written now, and is on the file system that it was opened on: a volume may be gone. */
   isUsable(): boolean {
     try {
       accessSync(this.root, constants.R_OK | constants.W_OK | constants.X_OK)
-      return true
+      return statSync(this.root).dev === this.#device
     } catch {
       return false
     }

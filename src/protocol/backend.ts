@@ -100,8 +100,11 @@ export type Fault = 'request' | 'backend' | 'silence' | 'crowd'
 
 /** A Git server behind the gate, whichever: the embedded one, one elsewhere, or a cache over either. */
 export interface Backend {
-  /** Whether the repository is there; `unknown` where only serving it would tell. */
-  find(repository: RepositoryPath): Promise<'found' | 'missing' | 'unknown'>
+  /**
+   * Whether the repository is there; `unknown` where only serving it would tell, `unavailable` where no repository can be
+   * reached now.
+   */
+  find(repository: RepositoryPath): Promise<'found' | 'missing' | 'unknown' | 'unavailable'>
 
   /** Answers a request that was authorised. */
   serve(request: GitRequest, exchange: Exchange): Promise<ServeOutcome>

@@ -16,8 +16,7 @@ export function noticeStore(queries: Queries, sealer: Sealer, trail: Trail): Not
   return {
     // What ends this very millisecond is over.
     noteExpiring: (now, until) => noteEnds(queries, 'expiring', { from: new Date(now.getTime() + 1), until }, now),
-    noteExpired: (since, now) =>
-      noteEnds(queries, 'expired', { from: since, until: new Date(now.getTime() + 1) }, now),
+    noteExpired: (since, now) => noteEnds(queries, 'expired', { from: since, until: new Date(now.getTime() + 1) }, now),
 
     async take(wanted) {
       // To look needs no lock, and mostly there is nothing to take.

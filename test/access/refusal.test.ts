@@ -35,6 +35,7 @@ const ANSWERS: readonly (readonly [Refusal, status: number, challenge: boolean, 
   [{ kind: 'tokens-off' }, 401, true, /^HTTP Basic: Access denied\n/],
   [{ kind: 'banned' }, 403, false, /^Too many failed authentication attempts from this IP$/],
   [{ kind: 'busy' }, 429, false, /^Retry later\n$/],
+  [{ kind: 'repositories-unavailable' }, 503, false, /^The repositories can't be reached right now\. /],
   [{ kind: 'crowded' }, 503, false, /^Too many Git requests run and wait .* Try again in a minute\.$/],
   [
     { kind: 'scope-too-small', ability: 'read', token: 'ci', scopes: ['read_user'] },
@@ -110,6 +111,8 @@ const ANSWERS: readonly (readonly [Refusal, status: number, challenge: boolean, 
   [{ kind: 'loop' }, 508, false, /--upstream/],
 ]
 
+const RETRY_AFTER: Readonly<Record<string, number>> = { busy: 5, crowded: 60, 'repositories-unavailable': 60 }
+
 t.test('every refusal has GitLab’s status and words, and challenges only where signing in would help', async (t) => {
   for (const [refusal, status, challenge, text] of ANSWERS) {
     const answer = describeRefusal(refusal, BASE)
@@ -121,6 +124,6 @@ t.test('every refusal has GitLab’s status and words, and challenges only where
       refusal.kind === 'busy' ? 'Retry later\n' : answer.text.trim(),
       'no line is left open or empty',
     )
-    t.equal(answer.retryAfter, { busy: 5, crowded: 60 }[refusal.kind as 'busy'], refusal.kind)
+    t.equal(answer.retryAfter, RETRY_AFTER[refusal.kind], refusal.kind)
   }
 })

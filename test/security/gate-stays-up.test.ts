@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, openSync, readdirSync, readFileSync, renameSync, statSync } from 'node:fs'
+import { cpSync, existsSync, openSync, readdirSync, readFileSync, renameSync, statSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
@@ -263,4 +263,33 @@ t.test('an unexpected error is logged, what runs may finish, and the status says
   t.ok(answer.complete && length > large.pack.length, 'the clone is whole')
   t.strictSame(await ended, [1, null])
   t.match(gate.said.stderr, /"level":"fatal".*boom/)
+})
+
+// Attack: the volume of the repositories is not mounted. Clients were told that a first push would create what they asked for,
+// and that push would have filled the empty mount point.
+t.test('repositories that are gone for a while are not taken for missing ones', async (t) => {
+  const world = await createWorld(t)
+  await world.seedRepository('alice/app')
+  const password = await world.token('alice', 'write_repository')
+  const stranger = await world.token('mallory', 'write_repository')
+  const ask = async (path: string, service: string, secret = password) =>
+    await world.http(`/${path}.git/info/refs?service=${service}`, { password: secret })
+  const [root, away] = [join(world.folder, 'repos'), join(world.folder, 'away')]
+  renameSync(root, away)
+  for (const path of ['alice/app', 'alice/new'])
+    for (const service of ['git-upload-pack', 'git-receive-pack'])
+      t.match(await ask(path, service), {
+        status: 503,
+        headers: { 'retry-after': '60' },
+        body: /^The repositories can't be reached/,
+      })
+  t.equal(
+    (await ask('alice/app', 'git-upload-pack', stranger)).status,
+    404,
+    'whoever may not know of it learns nothing',
+  )
+  t.equal((await world.http('/-/readiness')).status, 503)
+  t.notOk(existsSync(root), 'nothing was created')
+  renameSync(away, root)
+  t.equal((await ask('alice/app', 'git-upload-pack')).status, 200)
 })
