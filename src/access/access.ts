@@ -1,6 +1,7 @@
 import type { Account } from '../accounts/account.js'
 import type { Passwords } from '../accounts/password.js'
 import type { Clock } from '../clock.js'
+import { mapInSlices } from '../event-loop.js'
 import { twoFactorDeadline } from '../policies/password-use.js'
 import type { Settings } from '../policies/settings.js'
 import type { Backend } from '../protocol/backend.js'
@@ -163,10 +164,9 @@ export class Access {
     const pusher = {
       token: identity.kind === 'token' ? identity.token : undefined,
       role: standing(account, await snapshot.grantsOf(account), repository, ownsGroup).role,
-      repository,
-      protections: await snapshot.protections(),
+      protections: await snapshot.protectionsOf(repository),
     }
-    return commands.map((command) => {
+    return await mapInSlices(commands, (command) => {
       const kind = commandKind(command)
       const target = isRefName(command.ref) ? followRef?.(repository, command.ref) : undefined
       const own = decideRef(kind, command.ref, pusher)

@@ -1,12 +1,11 @@
 import { isBranch } from '../protocol/ref-name.js'
 import type { CommandKind } from '../protocol/push-head.js'
-import type { RepositoryPath } from '../protocol/repository-path.js'
 import type { RefVerb } from '../tokens/restriction.js'
 import { REF_VERBS, verbsFor } from '../tokens/restriction.js'
 import type { PersonalAccessToken } from '../tokens/token.js'
 import type { Role } from './grant.js'
 import { includes } from './grant.js'
-import type { ProtectionLevel, ReadyProtection } from './protection.js'
+import type { ProtectionLevel, RefProtections } from './protection.js'
 
 /** What may become of one ref of a push. The reason is what git prints behind `! [remote rejected]`. */
 export type RefDecision =
@@ -20,8 +19,8 @@ export type Pusher = {
   /** Absent where a password was given. */
   readonly token: Pick<PersonalAccessToken, 'name' | 'restrictions'> | undefined
   readonly role: Role | 'none'
-  readonly repository: RepositoryPath
-  readonly protections: readonly ReadyProtection[]
+  /** Those of the repository. */
+  readonly protections: RefProtections
 }
 
 /**
@@ -68,13 +67,8 @@ function refusedByToken(verb: RefVerb, ref: string, token: Pusher['token']): str
   return `${name} may ${listed(REF_VERBS.filter((verb) => allowed.has(verb)))} this, but not ${worded(verb, ref)}`
 }
 
-function refusedByProtection(
-  verb: RefVerb,
-  ref: string,
-  { role, repository, protections }: Pusher,
-): string | undefined {
-  for (const { protection, matches } of protections) {
-    if (!matches(repository, ref)) continue
+function refusedByProtection(verb: RefVerb, ref: string, { role, protections }: Pusher): string | undefined {
+  for (const protection of protections(ref)) {
     const levels: readonly ProtectionLevel[] =
       verb === 'delete'
         ? [protection.delete]

@@ -1,7 +1,7 @@
 import type { Account } from '../accounts/account.js'
 import { GitgateError } from '../errors.js'
 import { printable } from '../printable.js'
-import { parseRefPattern } from '../protocol/ref-pattern.js'
+import { fullRefPattern } from '../protocol/ref-pattern.js'
 import type { RepositoryPath } from '../protocol/repository-path.js'
 import type { RefVerb } from '../tokens/restriction.js'
 import { REF_VERBS } from '../tokens/restriction.js'
@@ -9,7 +9,7 @@ import { explainRef } from './decide-ref.js'
 import type { Grant, Role } from './grant.js'
 import { readyGrant, standing } from './grant.js'
 import type { Protection } from './protection.js'
-import { readyProtection } from './protection.js'
+import { refProtections } from './protection.js'
 
 /** What is asked: may this account, or anybody, do something with a repository, and with a ref of it. */
 export type Question = {
@@ -49,16 +49,15 @@ export function explainAccess({ account, repository, ref }: Question, rules: Rul
   const { role, rule } = standing(account, rules.grants.map(readyGrant), repository, rules.ownsGroup)
   const blocked = account?.state === 'blocked'
   if (ref === undefined) return { role, rule, blocked, about: undefined }
-  const protections = rules.protections.map(readyProtection)
-  const matching = protections.filter(({ matches }) => matches(repository, ref))
+  const protections = refProtections(repository, rules.protections)
   return {
     role,
     rule,
     blocked,
     about: {
       ref,
-      verbs: blocked ? BLOCKED : explainRef(ref, { token: undefined, role, repository, protections }),
-      protectedBy: matching.map(({ protection }) => protection),
+      verbs: blocked ? BLOCKED : explainRef(ref, { token: undefined, role, protections }),
+      protectedBy: protections(ref),
     },
   }
 }
@@ -77,7 +76,7 @@ export const ABILITIES = {
  * @throws GitgateError `invalid`
  */
 export function parseRef(text: string): string {
-  const ref = parseRefPattern(text)
+  const ref = fullRefPattern(text)
   if (!ref.includes('*')) return ref
   throw new GitgateError('invalid', `"${printable(text)}" is a pattern; what is asked for is one ref, such as main`)
 }

@@ -2,12 +2,13 @@ import { LRUCache } from 'lru-cache'
 import type { Account } from '../accounts/account.js'
 import type { SettingKey, Settings } from '../policies/settings.js'
 import { resolveSettings } from '../policies/settings.js'
+import type { RepositoryPath } from '../protocol/repository-path.js'
 import type { Secret } from '../secret.js'
 import type { PersonalAccessToken } from '../tokens/token.js'
 import type { Grant, ReadyGrant, Subject } from './grant.js'
 import { readyGrant, subjectsOf } from './grant.js'
-import type { Protection, ReadyProtection } from './protection.js'
-import { readyProtection } from './protection.js'
+import type { Protection, RefProtections } from './protection.js'
+import { refProtections } from './protection.js'
 
 /** A token and its owner, as verification needs them. */
 export type VerifiedToken = { readonly token: PersonalAccessToken; readonly owner: Account }
@@ -23,7 +24,7 @@ export interface AccessSource {
   findAccountByLogin(login: string): Promise<Account | undefined>
   findAccount(id: number): Promise<Account | undefined>
   listGrantsFor(subjects: readonly Subject[]): Promise<Grant[]>
-  listProtections(): Promise<Protection[]>
+  listProtectionsFor(repository: RepositoryPath): Promise<Protection[]>
   /** Those that were changed, as texts. */
   listSettings(): Promise<ReadonlyMap<string, string>>
   settingSetAt(key: SettingKey): Promise<Date | undefined>
@@ -31,6 +32,7 @@ export interface AccessSource {
 
 const REMEMBERED_TOKENS = 10_000
 const REMEMBERED_ACCOUNTS = 1_000
+const REMEMBERED_REPOSITORIES = 1_000
 
 /**
  * Remembers rows of the store as long as the security epoch stands still. The epoch is read before the rows, so a row can
@@ -65,6 +67,7 @@ export class Snapshot {
   // Unknown digests are not remembered: guesses would push out the tokens that are used.
   readonly #tokens = new LRUCache<string, VerifiedToken>({ max: REMEMBERED_TOKENS })
   readonly #grants = new LRUCache<string, Promise<ReadyGrant[]>>({ max: REMEMBERED_ACCOUNTS })
+  readonly #protections = new LRUCache<RepositoryPath, Promise<RefProtections>>({ max: REMEMBERED_REPOSITORIES })
   readonly #once = new Map<string, Promise<unknown>>()
 
   constructor(epoch: number, source: AccessSource) {
@@ -116,8 +119,15 @@ export class Snapshot {
     return this.#readOnce('required since', () => this.#source.settingSetAt('require_two_factor_authentication'))
   }
 
-  protections(): Promise<ReadyProtection[]> {
-    return this.#readOnce('protections', async () => (await this.#source.listProtections()).map(readyProtection))
+  /** Only those of one repository are read: what others protect must not slow its pushes down. */
+  protectionsOf(repository: RepositoryPath): Promise<RefProtections> {
+    const known = this.#protections.get(repository)
+    if (known !== undefined) return known
+    const protections = this.#source.listProtectionsFor(repository).then((list) => refProtections(repository, list))
+    this.#protections.set(repository, protections)
+    // A failed read must not be what everybody gets until the next change.
+    protections.catch(() => this.#protections.delete(repository))
+    return protections
   }
 
   #readOnce<T>(key: string, read: () => Promise<T>): Promise<T> {

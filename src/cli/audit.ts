@@ -8,6 +8,7 @@ import { actorInWords, subjectInWords } from '../audit/words.js'
 import type { AuditQuery } from '../audit/trail.js'
 import { GitgateError } from '../errors.js'
 import { printable } from '../printable.js'
+import { checkPatternLimits } from '../protocol/pattern-limits.js'
 import type { CliContext, OpenCli } from './context.js'
 import { addCommand, requireId, withStore } from './context.js'
 import { sinceOption } from './instant.js'
@@ -116,6 +117,7 @@ async function queryOf({ store, clock }: OpenCli, options: ListOptions): Promise
     throw new GitgateError('usage', `--decision takes one of ${AUDIT_DECISIONS.join(', ')}`)
   if (action !== undefined && !isActionOrKind(action))
     throw new GitgateError('usage', `--action: there is no "${printable(action)}"; gitgate audit list --help names all`)
+  if (repo !== undefined) checkPatternLimits('--repo', repo)
   const limit = /^\d+$/.test(options.limit) ? Number(options.limit) : 0
   if (limit < 1 || limit > MAX_LIMIT) throw new GitgateError('usage', `--limit takes a number from 1 to ${MAX_LIMIT}`)
   // Of an account that was deleted, the rows are still there.

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { describeProtection, parseProtection } from '../access/protection.js'
 import { GitgateError } from '../errors.js'
-import { parseRefPattern } from '../protocol/ref-pattern.js'
+import { fullRefPattern } from '../protocol/ref-pattern.js'
 import type { CliContext } from './context.js'
 import { addCommand, withStore } from './context.js'
 
@@ -54,7 +54,7 @@ export function addProtectCommands(program: Command, context: CliContext): void 
     "gitgate protect remove 'team/**' main",
   ).action((pattern: string, ref: string, { json }: JsonOption) =>
     withStore(context, async ({ store, output }) => {
-      const refs = parseRefPattern(ref)
+      const refs = fullRefPattern(ref)
       if (!(await store.protections.remove(pattern, refs))) {
         throw new GitgateError('not-found', `${refs} of ${pattern} is not protected; gitgate protect list shows all`)
       }

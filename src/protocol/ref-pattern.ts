@@ -1,15 +1,26 @@
 import { GitgateError } from '../errors.js'
 import { printable } from '../printable.js'
-import { matchesWildcard } from '../wildcard.js'
+import { checkPatternLimits } from './pattern-limits.js'
 import { isRefName } from './ref-name.js'
 
 /**
- * Reads a pattern of refs, in which `*` stands for any characters, `/` among them. Short ones are branches: `agent/*` is
- * `refs/heads/agent/*`.
+ * Reads a pattern of refs that a user writes, in which `*` stands for any characters, `/` among them. Short ones are
+ * branches: `agent/*` is `refs/heads/agent/*`.
  *
  * @throws GitgateError `invalid`
  */
 export function parseRefPattern(text: string): string {
+  const pattern = fullRefPattern(text)
+  checkPatternLimits('ref pattern', pattern)
+  return pattern
+}
+
+/**
+ * Like {@link parseRefPattern}, but of any size: to name one ref, or a pattern that was stored by an earlier version.
+ *
+ * @throws GitgateError `invalid`
+ */
+export function fullRefPattern(text: string): string {
   const pattern = text.startsWith('refs/') ? text : `refs/heads/${text}`
   // With the wildcards filled in it must be a ref, or it could never match one.
   if (isRefName(pattern.replaceAll('*', 'x'))) return pattern
@@ -17,9 +28,4 @@ export function parseRefPattern(text: string): string {
     'invalid',
     `"${printable(text)}" is not a pattern of refs; write main, agent/* (branches, at any depth) or refs/tags/v*`,
   )
-}
-
-/** Whether a ref is one of a pattern's. Letters count in their case. */
-export function matchesRef(pattern: string, ref: string): boolean {
-  return matchesWildcard(pattern, ref, '*')
 }

@@ -1,6 +1,7 @@
 import { GitgateError } from '../errors.js'
 import { printable } from '../printable.js'
-import { matchesWildcard } from '../wildcard.js'
+import { wildcardMatcher } from '../wildcard.js'
+import { checkPatternLimits } from './pattern-limits.js'
 import type { RepositoryPath } from './repository-path.js'
 import { parseRepositoryPath } from './repository-path.js'
 
@@ -11,6 +12,8 @@ import { parseRepositoryPath } from './repository-path.js'
  * @throws GitgateError `invalid`
  */
 export function checkRepositoryPattern(pattern: string): void {
+  // Without a wildcard it is a path, which has a limit of its own and costs one comparison.
+  if (pattern.includes('*')) checkPatternLimits('repository pattern', pattern)
   // With the wildcards filled in it must be a path, or it could never match one.
   const segments = pattern.split('/').map((segment) => (segment === '**' ? 'any' : segment.replaceAll('*', 'x')))
   if (/\*\*[^/]|[^/]\*\*/.test(pattern) || parseRepositoryPath(segments.join('/')) === undefined) {
@@ -21,14 +24,38 @@ export function checkRepositoryPattern(pattern: string): void {
   }
 }
 
-/** A pattern made ready to be compared with paths. Letters count in their case, as they do on disk. */
+/**
+ * Prepares a pattern for matching paths. Letters count in their case, as they do on disk. The segments of the pattern are the
+ * states of an automaton, each a bit, so that a segment of the path is read once whatever the pattern (Baeza-Yates and
+ * Gonnet: shift-and).
+ */
 export function repositoryMatcher(pattern: string): (path: RepositoryPath) => boolean {
+  if (!pattern.includes('*')) return (path) => path === pattern
   const segments = pattern.split('/')
   // `a/**` is all below a, but not a itself; `a/**/b` is also a/b.
-  const wanted = segments.at(-1) === '**' ? [...segments, '*'] : segments
-  return (path) => matchesWildcard(wanted, path.split('/'), '**', matchesSegment)
-}
-
-function matchesSegment(pattern: string, segment: string): boolean {
-  return matchesWildcard(pattern, segment, '*')
+  if (segments.at(-1) === '**') segments.push('*')
+  const literals = new Map<string, bigint>()
+  const wild: { readonly state: bigint; readonly matches: (segment: string) => boolean }[] = []
+  let loops = 0n
+  let state = 1n
+  for (const segment of segments) {
+    if (segment === '**') {
+      loops |= state
+      continue
+    }
+    if (segment.includes('*')) wild.push({ state, matches: wildcardMatcher(segment) })
+    else literals.set(segment, (literals.get(segment) ?? 0n) | state)
+    state <<= 1n
+  }
+  const end = state
+  return (path) => {
+    let states = 1n
+    for (const segment of path.split('/')) {
+      let fitting = literals.get(segment) ?? 0n
+      for (const { state, matches } of wild) if ((states & state) !== 0n && matches(segment)) fitting |= state
+      states = ((states & fitting) << 1n) | (states & loops)
+      if (states === 0n) return false
+    }
+    return (states & end) !== 0n
+  }
 }

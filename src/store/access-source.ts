@@ -45,7 +45,7 @@ export function accessSource(reader: Database, stores: Store, file: string): Acc
     findAccountByLogin: (login) => stores.accounts.findByLogin(login),
     findAccount: (id) => stores.accounts.find(id),
     listGrantsFor: (subjects) => stores.grants.listFor(subjects),
-    listProtections: () => stores.protections.list(),
+    listProtectionsFor: (repository) => stores.protections.listFor(repository),
     settingSetAt: (key) => stores.settings.setAt(key),
     listSettings: () => stores.settings.list(),
   }

@@ -1,8 +1,9 @@
 import { GitgateError } from '../errors.js'
 import { printable } from '../printable.js'
-import { matchesRef, parseRefPattern } from '../protocol/ref-pattern.js'
+import { parseRefPattern } from '../protocol/ref-pattern.js'
 import type { RepositoryPath } from '../protocol/repository-path.js'
 import { checkRepositoryPattern, repositoryMatcher } from '../protocol/repository-pattern.js'
+import { wildcardMatcher } from '../wildcard.js'
 
 /** What a push does to one ref. `force` is an update that is no fast-forward; whoever may force may update, too. */
 export type RefVerb = (typeof REF_VERBS)[number]
@@ -35,6 +36,10 @@ export const UNRESTRICTED: Restrictions = { repositories: [], refs: [], within: 
 const DEFAULT_VERBS: readonly RefVerb[] = ['create', 'update']
 /** As many as anybody needs, and few enough to be compared with each ref of a push. */
 const MAX_PATTERNS = 100
+/** A push compares the same rules with each of its refs. */
+const MATCHERS = new WeakMap<readonly RefRule[], readonly ReadyRule[]>()
+
+type ReadyRule = Pick<RefRule, 'verbs'> & { readonly matches: (ref: string) => boolean }
 
 /**
  * Reads restrictions as they are typed.
@@ -44,9 +49,9 @@ const MAX_PATTERNS = 100
  * @throws GitgateError `invalid`
  */
 export function parseRestrictions(repositories: readonly string[], refs: readonly string[]): Restrictions {
-  if (repositories.length > MAX_PATTERNS || refs.length > MAX_PATTERNS) {
-    throw new GitgateError('invalid', `a token takes ${MAX_PATTERNS} patterns at most`)
-  }
+  if (repositories.length > MAX_PATTERNS)
+    throw new GitgateError('invalid', `a token has at most ${MAX_PATTERNS} repository patterns`)
+  if (refs.length > MAX_PATTERNS) throw new GitgateError('invalid', `a token has at most ${MAX_PATTERNS} ref rules`)
   for (const pattern of repositories) checkRepositoryPattern(pattern)
   return { repositories: [...new Set(repositories)], refs: refs.map(parseRefRule), within: null }
 }
@@ -86,9 +91,17 @@ export function reaches({ repositories, within }: Restrictions, path: Repository
 /** What the rules let a token do to a ref; empty where no rule is about it. */
 export function verbsFor({ refs }: Restrictions, ref: string): ReadonlySet<RefVerb> {
   if (refs.length === 0) return new Set(REF_VERBS)
-  const verbs = new Set(refs.filter(({ pattern }) => matchesRef(pattern, ref)).flatMap((rule) => rule.verbs))
+  const verbs = new Set(readyRules(refs).flatMap((rule) => (rule.matches(ref) ? rule.verbs : [])))
   if (verbs.has('force')) verbs.add('update')
   return verbs
+}
+
+function readyRules(refs: readonly RefRule[]): readonly ReadyRule[] {
+  const known = MATCHERS.get(refs)
+  if (known !== undefined) return known
+  const ready = refs.map(({ pattern, verbs }) => ({ verbs, matches: wildcardMatcher(pattern) }))
+  MATCHERS.set(refs, ready)
+  return ready
 }
 
 function parseRefRule(text: string): RefRule {

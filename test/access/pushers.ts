@@ -1,8 +1,8 @@
 import type { Pusher, RefDecision } from '../../src/access/decide-ref.js'
 import { decideRef } from '../../src/access/decide-ref.js'
 import type { Role } from '../../src/access/grant.js'
-import type { Protection, ProtectionLevel, ReadyProtection } from '../../src/access/protection.js'
-import { parseProtection, readyProtection } from '../../src/access/protection.js'
+import type { Protection, ProtectionLevel } from '../../src/access/protection.js'
+import { parseProtection, refProtections } from '../../src/access/protection.js'
 import type { CommandKind } from '../../src/protocol/push-head.js'
 import { parseRepositoryPath } from '../../src/protocol/repository-path.js'
 import { parseRestrictions } from '../../src/tokens/restriction.js'
@@ -11,9 +11,14 @@ export const REPOSITORY = parseRepositoryPath('team/app')!
 export const LEVELS: readonly ProtectionLevel[] = ['write', 'admin', 'nobody']
 
 /** A protection: `main write admin nobody` is who may push, force and delete. */
-export function protection(text: string, given: Partial<Protection> = {}): ReadyProtection {
+export function protection(text: string, given: Partial<Protection> = {}): Protection {
   const [refs = '', push = '', force = '', remove = ''] = text.split(' ')
-  return readyProtection({ id: 7, ...parseProtection('team/**', refs, { push, force, delete: remove }), ...given })
+  return { id: 7, ...parseProtection('team/**', refs, { push, force, delete: remove }), ...given }
+}
+
+/** Whether a protection covers a ref of a repository. */
+export function covers(protection: Protection, ref: string, repository = REPOSITORY): boolean {
+  return refProtections(repository, [protection])(ref).length > 0
 }
 
 /** What a decision depends on, beside the ref. */
@@ -22,13 +27,13 @@ export type Circumstances = {
   readonly rules?: readonly string[]
   readonly name?: string
   readonly role?: Role
-  readonly protections?: readonly ReadyProtection[]
+  readonly protections?: readonly Protection[]
 }
 
 /** Who pushes to {@link REPOSITORY}. */
 export function pusher({ rules, name = 'agent', role = 'write', protections = [] }: Circumstances): Pusher {
   const token = rules === undefined ? undefined : { name, restrictions: parseRestrictions([], rules) }
-  return { token, role, repository: REPOSITORY, protections }
+  return { token, role, protections: refProtections(REPOSITORY, protections) }
 }
 
 /** `yes`, `ff: why no more than that`, or `no: why`. */

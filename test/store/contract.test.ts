@@ -1,6 +1,7 @@
 // What the domain may expect of its stores, whichever database is under them.
 import t from 'tap'
 import { AccessMemory } from '../../src/access/memory.js'
+import { parseRepositoryPath } from '../../src/protocol/repository-path.js'
 import { Secret } from '../../src/secret.js'
 import { newToken } from './new-token.js'
 import { NOON, addAccount, openTemporaryStore } from './temporary-store.js'
@@ -141,7 +142,7 @@ t.test('there is one protection for two patterns, whose levels the last word dec
   const again = await protections.put({ ...main, ...others }, NOON)
   t.strictSame(again, { ...first, ...others })
   t.strictSame(await protections.list(), [again, tags])
-  t.strictSame(await access.listProtections(), [again, tags])
+  t.strictSame(await access.listProtectionsFor(parseRepositoryPath('TEAM/app')!), [again, tags])
   t.equal(await protections.remove('team/**', main.refs), false)
   t.equal(await protections.remove('team/*', main.refs), true)
   t.equal(await protections.remove('team/*', main.refs), false)

@@ -60,9 +60,9 @@ t.test('repositories are patterns of paths, each counted once', async (t) => {
 t.test('a token takes a hundred patterns of either kind', async (t) => {
   const names = (count: number) => Array.from({ length: count }, (_, index) => `r${index}`)
   t.equal(parseRestrictions(names(100), names(100)).refs.length, 100)
-  const message = 'a token takes 100 patterns at most'
-  t.throws(() => parseRestrictions(names(101), []), { code: 'invalid', message })
-  t.throws(() => parseRestrictions([], names(101)), { code: 'invalid', message })
+  const refused = { code: 'invalid', message: 'a token has at most 100 repository patterns' }
+  t.throws(() => parseRestrictions(names(101), []), refused)
+  t.throws(() => parseRestrictions([], names(101)), { ...refused, message: 'a token has at most 100 ref rules' })
 })
 
 t.test('a token reaches the repositories of its patterns; without any, all', async (t) => {

@@ -1,12 +1,12 @@
 import { explainRef } from '../../access/decide-ref.js'
-import { readyProtection } from '../../access/protection.js'
+import { refProtections } from '../../access/protection.js'
 import { ReachSets } from '../../access/reach-sets.js'
 import type { Account } from '../../accounts/account.js'
 import { GitgateError } from '../../errors.js'
 import { printable } from '../../printable.js'
 import type { RepositoryPath } from '../../protocol/repository-path.js'
 import { parseRepositoryPath } from '../../protocol/repository-path.js'
-import { parseRefPattern } from '../../protocol/ref-pattern.js'
+import { fullRefPattern } from '../../protocol/ref-pattern.js'
 import { isRefName } from '../../protocol/ref-name.js'
 import type { RefVerb } from '../../tokens/restriction.js'
 import { reaches } from '../../tokens/restriction.js'
@@ -65,14 +65,14 @@ export async function previewOf(
     sets.count(owner.username, { repositories: [pattern], within: null }).read === 0
   const tryPush = async (): Promise<Trial> => {
     const { ref, repository } = readTrial(form, matching[0]?.path)
-    const rules = (await protections.list()).map(readyProtection)
     if (!reaches(restrictions, repository)) throw new GitgateError('invalid', `the token would not reach ${repository}`)
     const role = reach.roleOn(repository)
+    const rules = refProtections(repository, await protections.listFor(repository))
     return {
       kind: 'tried',
       ref,
       repository,
-      verbs: explainRef(ref, { token: draft, role, repository, protections: rules }),
+      verbs: explainRef(ref, { token: draft, role, protections: rules }),
     }
   }
   return {
@@ -100,7 +100,7 @@ function readTrial({ try_ref: ref, try_repository: repository }: TokenForm, firs
     const problem = wanted === '' ? 'name a repository, too' : `"${printable(wanted)}" is not the path of a repository`
     throw new GitgateError('invalid', problem)
   }
-  const pattern = parseRefPattern(ref.trim())
+  const pattern = fullRefPattern(ref.trim())
   if (!isRefName(pattern)) throw new GitgateError('invalid', 'name one branch or ref, without a *')
   return { ref: pattern, repository: path }
 }

@@ -2,6 +2,7 @@ import { Type } from 'typebox'
 import { describeFlaw } from '../../../audit/chain.js'
 import { auditEntity } from '../../../audit/entity.js'
 import { AUDIT_DECISIONS, isActionOrKind } from '../../../audit/event.js'
+import { checkPatternLimits } from '../../../protocol/pattern-limits.js'
 import { AuditHeadAnswer, AuditRowAnswer, VerificationAnswer } from '../answers.js'
 import type { Api } from '../api.js'
 import { badParameter } from '../errors.js'
@@ -46,6 +47,7 @@ export function auditRoutes(api: Api, { audit, accounts }: ApiOptions): void {
     async (request) => {
       const { user, token_id: token, since, until, action, limit = DEFAULT_ROWS, ...rest } = request.query
       if (action !== undefined && !isActionOrKind(action)) throw badParameter('action', 'does not have a valid value')
+      if (rest.repository !== undefined) checkPatternLimits('repository', rest.repository)
       const [from, to] = [parseInstant('since', since), parseInstant('until', until)]
       // Of an account that was deleted, the rows are still there.
       const username = user === undefined ? undefined : ((await accounts.findByUsername(user))?.username ?? user)

@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import { parseGrant, parseSubject } from '../../../access/grant.js'
 import { parseProtection } from '../../../access/protection.js'
-import { parseRefPattern } from '../../../protocol/ref-pattern.js'
+import { fullRefPattern } from '../../../protocol/ref-pattern.js'
 import { GrantAnswer, ProtectionAnswer } from '../answers.js'
 import type { Api } from '../api.js'
 import { invalidField, notFound } from '../errors.js'
@@ -113,7 +113,7 @@ export function rightsRoutes(api: Api, options: ApiOptions): void {
     { schema: { summary: 'end a protection', tags, querystring: Refs, response: nothing }, config },
     async (request, reply) => {
       const { repositories, refs } = request.query
-      if (!(await request.caller.stores.protections.remove(repositories, parseRefPattern(refs))))
+      if (!(await request.caller.stores.protections.remove(repositories, fullRefPattern(refs))))
         throw notFound('Protected Ref')
       return await reply.status(204).send()
     },

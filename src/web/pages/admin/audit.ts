@@ -13,6 +13,7 @@ import { say } from '../../memo.js'
 import type { PageOptions } from '../../options.js'
 import { withParameters } from '../../pager.js'
 import type { Pages } from '../../pages.js'
+import { checkPatternLimits } from '../../../protocol/pattern-limits.js'
 import { FilterText } from '../../queries.js'
 import { memberOf } from '../../visitor.js'
 
@@ -118,8 +119,9 @@ const FILTERS = ['user', 'token', 'action', 'repository', 'ip', 'since', 'until'
 
 type Filters = Readonly<Record<(typeof FILTERS)[number], string>>
 
-function checksOf({ token, action, since, until }: Filters, now: Date) {
+function checksOf({ token, action, repository, since, until }: Filters, now: Date) {
   return {
+    repository: () => checkPatternLimits('repository', repository),
     token: () => {
       if (token !== '' && !/^[1-9]\d{0,14}$/.test(token))
         throw new GitgateError('invalid', 'write the number of a token')

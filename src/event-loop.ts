@@ -1,0 +1,17 @@
+import { setImmediate } from 'node:timers/promises'
+
+// Long work for one request yields after so long: others wait no longer than a few of these.
+const SLICE_MS = 5
+
+/** Maps items one after the other, and lets other requests run in between whenever 5 ms have passed. */
+export async function mapInSlices<T, R>(items: readonly T[], map: (item: T) => R): Promise<R[]> {
+  const results: R[] = []
+  let started = performance.now()
+  for (const item of items) {
+    results.push(map(item))
+    if (performance.now() - started < SLICE_MS) continue
+    await setImmediate()
+    started = performance.now()
+  }
+  return results
+}
