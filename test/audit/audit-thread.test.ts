@@ -51,3 +51,19 @@ t.test('rows that the thread could not write are kept, and written when it can',
   t.equal((await store.audit.verify()).rows, MANY)
   await store.close()
 })
+
+// Attack: a push of 20,000 refs is one event, which took a quarter of a second to write.
+t.test('an event of many refs is written by the thread, too', async (t) => {
+  const data = join(t.testdir({}), 'data')
+  const store = openStore(data, undefined)
+  const thread = new AuditThread(
+    { data, keyFile: undefined },
+    { record: () => Promise.reject(new TypeError('written by the main thread')) },
+  )
+  const refs = Array.from({ length: MANY }, (_, index) => ({ ref: `refs/heads/${index}`, old: 'a', new: 'b' }))
+  await thread.record([{ ...event('push'), refs }])
+  await t.rejects(thread.record([event('few')]), TypeError)
+  await thread.close()
+  t.equal((await store.audit.list({ limit: 1 }))[0]?.refs?.length, MANY)
+  await store.close()
+})
