@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { Readable } from 'node:stream'
+import { Readable, Transform } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import type { PushHead } from '../protocol/push-head.js'
 import { PushHeadParser } from '../protocol/push-parser.js'
@@ -12,18 +12,44 @@ export type PushStart =
   | { readonly kind: 'malformed'; readonly reason: string }
   | { readonly kind: 'client-left' }
 
-/** The body of a push, decoded. */
+// Packs are compressed already, so gzip makes them hardly smaller. Commands alone may shrink more: 8 MiB of them at most.
+const FREE_INFLATED_BYTES = 16 * 1_048_576
+const MAX_INFLATE_RATIO = 64
+
+/** The body of a push, decoded. It fails when it inflates to far more than any pack does. */
 export function decodePush(request: IncomingMessage): Readable {
   if (!isGzip(request)) return request
   const gunzip = createGunzip()
-  // Whoever reads it hears of damage; where nobody does any more, it must not end the program.
-  gunzip.on('error', () => undefined)
-  // A client that leaves must fail the decoder, too, or its reader would wait for more.
-  request.on('error', (error) => gunzip.destroy(error))
-  request.on('close', () => {
-    if (!request.complete) gunzip.destroy()
+  let inflated = 0
+  const decoded = new Transform({
+    transform(piece: Buffer, _encoding, done) {
+      inflated += piece.length
+      if (inflated <= FREE_INFLATED_BYTES + MAX_INFLATE_RATIO * gunzip.bytesWritten) done(null, piece)
+      else done(new Error(`a compressed push inflates to more than ${MAX_INFLATE_RATIO} times its size`))
+    },
   })
-  return request.pipe(gunzip)
+  // Whoever reads it hears of damage; where nobody does any more, it must not end the program.
+  decoded.on('error', () => undefined)
+  gunzip.on('error', (error) => decoded.destroy(error))
+  decoded.on('close', () => {
+    gunzip.destroy()
+    // A client reads its answer when it has sent everything.
+    if (!request.readableEnded) request.resume()
+  })
+  // A client that leaves must fail the decoder, too, or its reader would wait for more.
+  request.on('error', (error) => decoded.destroy(error))
+  request.on('close', () => {
+    if (!request.complete) decoded.destroy()
+  })
+  return request.pipe(gunzip).pipe(decoded)
+}
+
+/** What is left of a body that nobody needs, as it is sent: 2 MB of gzip may inflate to 2 GB, at 5 s of CPU. */
+export function undecoded(body: Readable, request: IncomingMessage): Readable {
+  if (body === request) return body
+  request.unpipe()
+  body.destroy()
+  return request
 }
 
 /**

@@ -6,7 +6,7 @@ import type { PushHead } from '../protocol/push-head.js'
 import { encodeRefusal } from '../protocol/push-report.js'
 import type { SideBand } from '../protocol/side-band.js'
 import { encodeAnswer, encodeProgress } from '../protocol/side-band.js'
-import { prepend } from './body.js'
+import { prepend, undecoded } from './body.js'
 import type { Admitted } from './conclude.js'
 import type { OpenExchange } from './exchange.js'
 import { reports } from './push-plan.js'
@@ -63,7 +63,7 @@ export function endPush(push: Push, text: string): boolean {
   if (!reports(head) || push.isBegun()) return false
   abort()
   pack.unpipe()
-  pack.resume()
+  undecoded(pack, push.admitted.exchange.request).resume()
   const report = encodeRefusal(head.commands.map((command) => ({ command, reason: text })))
   const answer = git.begin()
   if (sideBand !== undefined) answer.write(encodeProgress(text, sideBand))

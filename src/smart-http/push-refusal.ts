@@ -4,7 +4,7 @@ import { encodeRefusal } from '../protocol/push-report.js'
 import { BAND, encodeAnswer, encodeBand, encodeProgress } from '../protocol/side-band.js'
 import { refuse } from './answers.js'
 import type { Push } from './push-exchange.js'
-import { drain } from './body.js'
+import { drain, undecoded } from './body.js'
 import { reports } from './push-plan.js'
 
 const MEBIBYTE = 1_048_576
@@ -41,7 +41,7 @@ export async function refusePush(push: Push, refusals: readonly RefRefusal[], re
   }
   const limit = (await options.access.settings()).receive_max_input_size ?? DRAINED
   const onLong = (): void => say(`push refused: ${reason}`)
-  const drained = await drain(pack, { limit: limit * MEBIBYTE, longAfter: LONG, onLong })
+  const drained = await drain(undecoded(pack, exchange.request), { limit: limit * MEBIBYTE, longAfter: LONG, onLong })
   if (drained === 'client-left' || (record.decision as string) === 'cut') return
   if (drained === 'too-long') say(`push refused: ${reason}; upload stopped after ${limit} MiB`)
   const client = begin()

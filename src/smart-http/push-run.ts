@@ -10,7 +10,7 @@ import { announcing } from './announce.js'
 import { conclude } from './conclude.js'
 import type { Push } from './push-exchange.js'
 import { handOver, wantsProgress, withHead } from './push-exchange.js'
-import { drain } from './body.js'
+import { drain, undecoded } from './body.js'
 import type { PushPlan, PushRun } from './push-plan.js'
 import { passingTo } from './report-tap.js'
 
@@ -76,7 +76,8 @@ async function exchangeFor(push: Push, run: PushRun, index: number): Promise<Exc
   if (isUntouched || hasPack(run.commands) || !hasPack(head.commands))
     return { ...base, ...bodyOf(withHead(push, bytes)) }
   // Only deletions are left: git would not read the pack, and may answer before the client has sent it.
-  const drained = await drain(pack, { limit: Infinity, longAfter: Infinity, onLong: () => undefined })
+  const rest = undecoded(pack, admitted.exchange.request)
+  const drained = await drain(rest, { limit: Infinity, longAfter: Infinity, onLong: () => undefined })
   return drained === 'whole' && (await admitted.isStillAllowed()) ? { ...base, ...only(bytes) } : undefined
 }
 

@@ -12,7 +12,7 @@ import { answerNothing, conclude, requesterOf } from './conclude.js'
 import type { OpenExchange } from './exchange.js'
 import { openExchange } from './exchange.js'
 import { proveFastForwards } from './fast-forward.js'
-import { decodePush, readPushHead } from './body.js'
+import { decodePush, readPushHead, undecoded } from './body.js'
 import { takeFromBudget } from './push-budget.js'
 import type { Push } from './push-exchange.js'
 import { endPush, handOver, wantsProgress, withHead } from './push-exchange.js'
@@ -36,7 +36,7 @@ export async function servePush(admitted: Admitted): Promise<void> {
   const { head } = start
   const opened = openExchange(exchange, request, requesterOf(identity))
   if (head.commands.length === 0) {
-    pack.resume()
+    undecoded(pack, exchange.request).resume()
     conclude(answerNothing(opened.git), opened, admitted)
     return
   }
