@@ -14,6 +14,8 @@ const MIN_CHARACTERS = 8
 const MAX_BYTES = 72
 // docs/decisions/0018-recovery-codes.md
 const COST_OF_RANDOM = 8
+// Unless the environment says otherwise (Node's documentation: UV_THREADPOOL_SIZE).
+const THREADS = Number(process.env['UV_THREADPOOL_SIZE']) || 4
 const REMEMBERED_FOR = MINUTE
 const REMEMBERED_PASSWORDS = 1_000
 
@@ -44,7 +46,7 @@ export type PasswordVerdict = 'right' | 'wrong' | 'busy'
 export type PasswordOptions = {
   /** bcrypt's cost, the binary logarithm of its rounds. @default 12, range 4–15 (170 ms at 12, 43 ms at 10) */
   readonly cost?: number
-  /** Checks that run at once. @default the machine's cores less one, so that Git still gets one */
+  /** Checks that run at once, less than libuv has threads. @default the machine's cores less one, so that Git still gets one */
   readonly concurrency?: number
   /** Checks that may wait; more are answered `busy`. @default 64 */
   readonly maxWaiting?: number
@@ -52,7 +54,7 @@ export type PasswordOptions = {
 
 /**
  * Hashes and checks passwords with bcrypt, a few at a time: bcrypt runs on libuv's four threads, and 50 at once were
- * seen to keep files and name look-ups waiting for 19 s. A password found right is remembered for a minute, because git
+ * seen to keep files and name look-ups waiting for 19 s. One thread is always left to them, whatever the number of cores. A password found right is remembered for a minute, because git
  * sends it with each of the two to four requests of a clone.
  */
 export class Passwords {
@@ -65,13 +67,13 @@ export class Passwords {
   })
   // Per process, so that a memory dump of one gate says nothing to another.
   readonly #key = randomBytes(32)
-  #dummyHash: Promise<string> | undefined
+  #dummyHash: Promise<string | undefined> | undefined
 
   constructor(clock: Clock, options: PasswordOptions = {}) {
     this.#clock = clock
     this.#cost = options.cost ?? 12
     this.#gate = new BoundedQueue(
-      options.concurrency ?? Math.max(1, availableParallelism() - 1),
+      Math.max(1, Math.min(options.concurrency ?? availableParallelism() - 1, THREADS - 1)),
       options.maxWaiting ?? 64,
     )
   }
@@ -111,7 +113,8 @@ export class Passwords {
     const text = password.reveal()
     const hash = account?.passwordHash?.reveal()
     if (account === undefined || hash === undefined || Buffer.byteLength(text) > MAX_BYTES) {
-      const verdict = await this.#compare('', await this.#dummy())
+      const dummy = await this.#dummy()
+      const verdict = dummy === undefined ? 'busy' : await this.#compare('', dummy)
       return verdict === 'busy' ? 'busy' : 'wrong'
     }
     const key = createHmac('sha256', this.#key).update(`${account.id}\0${hash}\0${text}`).digest('base64')
@@ -132,9 +135,12 @@ export class Passwords {
     return equal ? 'right' : 'wrong'
   }
 
-  #dummy(): Promise<string> {
-    this.#dummyHash ??= bcrypt.hash(randomBytes(16).toString('hex'), this.#cost)
-    return this.#dummyHash
+  /** @returns `undefined` when too many checks wait */
+  async #dummy(): Promise<string | undefined> {
+    this.#dummyHash ??= this.#gate.run(() => bcrypt.hash(randomBytes(16).toString('hex'), this.#cost))
+    const hash = await this.#dummyHash
+    if (hash === undefined) this.#dummyHash = undefined
+    return hash
   }
 }
 
