@@ -53,6 +53,8 @@ export interface SessionStore {
 const ABSOLUTE = 7 * DAY
 const SECOND_FACTOR_WITHIN = 5 * MINUTE
 const SEEN_EVERY = MINUTE
+// Two browsers of one session must not cause a write with each request either.
+const OTHER_ADDRESS_EVERY = 5_000
 const SECRET_BYTES = 32
 
 /** A new session's secret, for the cookie: 256 random bits. */
@@ -86,5 +88,6 @@ export function sessionHorizon(limits: SessionLimits, now: Date): SessionHorizon
 
 /** Whether it is time to note that a session was seen: not with each request, or each page would cost a write. */
 export function isSeenAnew(session: Session, ip: string, now: Date): boolean {
-  return session.ip !== ip || now.getTime() - session.lastSeenAt.getTime() >= SEEN_EVERY
+  const unseenMs = now.getTime() - session.lastSeenAt.getTime()
+  return unseenMs >= (session.ip === ip ? SEEN_EVERY : OTHER_ADDRESS_EVERY)
 }
