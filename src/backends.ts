@@ -72,7 +72,7 @@ export async function openBackend(config: Config, needs: BackendNeeds): Promise<
     },
     cache: undefined,
   })
-  const inTurn = { ...open, backend: queued(open.backend, lanes, needs.intervals.firstProgressMs), counts }
+  const inTurn = { ...open, backend: queued(open.backend, lanes, needs.intervals), counts }
   if (!config.shield) return inTurn
   try {
     return await withShield(inTurn, config, needs)

@@ -1,4 +1,4 @@
-/** How often a gate looks, and how long it waits, in milliseconds. Tests pass shorter ones. */
+/** How often a gate looks, and how long it waits, in milliseconds unless the name says otherwise. Tests pass shorter ones. */
 export type Intervals = {
   /** Between two looks for jobs and notifications that are due. */
   readonly jobPollMs: number
@@ -10,6 +10,10 @@ export type Intervals = {
   readonly firstProgressMs: number
   /** How long the refs that an upstream showed to an account vouch for their commits: a client asks for them at once. */
   readonly shownRefsMs: number
+  /** How long a transfer may be slow before it gives its slot back to others that wait. */
+  readonly slowTransferMs: number
+  /** Below it a transfer is slow. */
+  readonly slowTransferBytesPerSecond: number
 }
 
 export const DEFAULT_INTERVALS: Intervals = {
@@ -18,4 +22,6 @@ export const DEFAULT_INTERVALS: Intervals = {
   epochPollMs: 500,
   firstProgressMs: 1_000,
   shownRefsMs: 10_000,
+  slowTransferMs: 30_000,
+  slowTransferBytesPerSecond: 32_000,
 }

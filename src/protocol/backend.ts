@@ -43,6 +43,8 @@ export type Exchange = {
   readonly onWait?: (queue: QueueCounts) => void
   /** Whether the answer may be given to others who ask the same, and nobody's name is in it. */
   readonly isShared?: boolean
+  /** How far the transfer is; absent where nobody waits for a client. */
+  readonly progress?: () => TransferProgress
   /** Aborted when the client has left. Whatever the backend runs for this exchange must then end. */
   readonly signal: AbortSignal
   /**
@@ -50,6 +52,14 @@ export type Exchange = {
    * writer again when the write's callback is called. To be called once.
    */
   readonly begin: (head?: AnswerHead) => Writable
+}
+
+/** How far a transfer is. */
+export type TransferProgress = {
+  /** Bytes that the client has sent and been sent. */
+  readonly bytes: number
+  /** Whether the next step is the client's: to read what is ready, or to send more. */
+  readonly waitsForClient: boolean
 }
 
 /** Whose turn a request takes where requests have to wait. */

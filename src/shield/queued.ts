@@ -1,8 +1,10 @@
 import type { Backend, Exchange, ServeOutcome } from '../protocol/backend.js'
 import type { GitRequest } from '../protocol/git-request.js'
+import type { Intervals } from '../intervals.js'
 import type { RepositoryPath } from '../protocol/repository-path.js'
 import type { Turn } from './queue.js'
 import { Queue } from './queue.js'
+import { SlowTransfers } from './slow-transfers.js'
 
 /** What waits apart: a list of refs must not wait for clones, nor a read for a push whose sender takes its time. */
 export type Lanes = { readonly refs: Turns; readonly packs: Turns; readonly pushes: Turns }
@@ -32,24 +34,37 @@ export function lanesOf(total: number, perRepository: number, waiting: number): 
 }
 
 /** A backend of which only so much runs at once; what is more waits for its turn. */
-export function queued(backend: Backend, lanes: Lanes, firstProgressMs: number): Backend {
+export function queued(
+  backend: Backend,
+  lanes: Lanes,
+  intervals: Pick<Intervals, 'firstProgressMs' | 'slowTransferMs' | 'slowTransferBytesPerSecond'>,
+): Backend {
+  const slow = new Map(Object.values(lanes).map((lane) => [lane, new SlowTransfers(() => lane.counts, intervals)]))
   return {
     ...backend,
     async serve(request, exchange) {
       const lane = laneFor(lanes, request, exchange)
-      const told = tellNowAndThen(firstProgressMs, () => exchange.onWait?.(lane.counts))
+      const told = tellNowAndThen(intervals.firstProgressMs, () => exchange.onWait?.(lane.counts))
       const turn = await takeTurn(lane, request.repository, exchange).finally(told)
       switch (turn.kind) {
         case 'left':
           return { kind: 'broken', reason: 'the client left' } satisfies ServeOutcome
         case 'crowded':
           return { kind: 'failed', reason: 'too many requests wait for git', fault: 'crowd' } satisfies ServeOutcome
-        case 'turn':
-          try {
-            return await backend.serve(request, exchange)
-          } finally {
-            turn.end()
+        case 'turn': {
+          let isReleased = false
+          const release = (): void => {
+            if (!isReleased) turn.end()
+            isReleased = true
           }
+          const watch = slow.get(lane)?.watch(exchange, release)
+          try {
+            return await backend.serve(request, watch === undefined ? exchange : { ...exchange, signal: watch.signal })
+          } finally {
+            watch?.stop()
+            release()
+          }
+        }
       }
     },
   }

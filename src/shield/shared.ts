@@ -75,6 +75,8 @@ async function record(
     // Compressed, it could be given only to some.
     preferences: plainly(exchange.preferences),
     signal: recording.signal,
+    // Where the cache has no room, the run waits for its readers.
+    progress: () => ({ bytes: recording.bytes.length, waitsForClient: input.writableLength > 0 }),
     onWait: (queue) => recording.tellWait(queue),
     begin: (head) => {
       heads.push(head)

@@ -69,6 +69,10 @@ export function openExchange(
       requester,
       turn: { of: requester?.username ?? ip, isSmall: phase === 'advertisement' },
       signal: client.signal,
+      progress: () => ({
+        bytes: request.socket.bytesRead + request.socket.bytesWritten,
+        waitsForClient: response.writableLength > 0 || (!request.complete && request.readableLength === 0),
+      }),
       onWait: () => keepOpen(request.socket),
       begin,
     },

@@ -32,6 +32,8 @@ export const TEST_INTERVALS: Intervals = {
   epochPollMs: 50,
   firstProgressMs: 100,
   shownRefsMs: 10_000,
+  slowTransferMs: 30_000,
+  slowTransferBytesPerSecond: 32_000,
 }
 
 const PROGRAM = join(import.meta.dirname, '..', '..', '..', 'bin', 'gitgate.js')

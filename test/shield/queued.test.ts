@@ -1,6 +1,7 @@
 // A run that several wait for is made in the first turn that any of them has.
 import { PassThrough } from 'node:stream'
 import t from 'tap'
+import { DEFAULT_INTERVALS } from '../../src/intervals.js'
 import type { Backend, Exchange, ServeOutcome, TurnClaim } from '../../src/protocol/backend.js'
 import type { GitRequest } from '../../src/protocol/git-request.js'
 import type { RepositoryPath } from '../../src/protocol/repository-path.js'
@@ -23,7 +24,7 @@ function narrow(waiting = 10) {
       return { kind: 'answered' }
     },
   } as unknown as Backend
-  const inTurn = queued(backend, lanes, 1_000)
+  const inTurn = queued(backend, lanes, DEFAULT_INTERVALS)
   /** Asks, under a name; others may come to wait for it. */
   const ask = (name: string, of: string, signal = new AbortController().signal) => {
     let join: (account: string) => void = () => undefined
