@@ -77,15 +77,17 @@ export async function identifyCaller(
       const { token, account } = verdict
       exchange.record.user = account.username
       exchange.record.token_id = token.id
-      const sudo = textOf(request, 'sudo') ?? headerOf(request, 'sudo')
+      const wanted = textOf(request, 'sudo') ?? headerOf(request, 'sudo')
       try {
-        const acting = sudo === undefined ? account : await sudoAs(sudo, verdict, accounts)
-        if (sudo !== undefined) {
+        const acting = wanted === undefined ? account : await sudoAs(wanted, verdict, accounts)
+        // Only another account counts: who names their own calls as themselves.
+        const isSudo = acting.id !== account.id
+        if (isSudo) {
           exchange.record.user = acting.username
           exchange.record.sudoer = account.username
         }
-        checkNeeds(request, needs, { account: acting, token }, sudo !== undefined)
-        const impersonator = sudo === undefined ? (token.impersonation ? token.issuedBy : null) : account.username
+        checkNeeds(request, needs, { account: acting, token })
+        const impersonator = isSudo ? account.username : token.impersonation ? token.issuedBy : null
         return { account: acting, token, stores: options.as({ ...actorOf(exchange, acting, token), impersonator }) }
       } catch (error) {
         // What a token that was stolen is tried for is worth knowing.
@@ -106,9 +108,9 @@ function checkNeeds(
   request: FastifyRequest,
   needs: RouteNeeds,
   { account, token }: Pick<Caller, 'account' | 'token'>,
-  isSudo: boolean,
 ): void {
-  const isEnough = isSudo || needs.scopes === 'any' || needs.scopes.some((scope) => token.scopes.includes(scope))
+  // Sudo changes the account, never the scopes: GitLab skips this check then, gitgate doesn't.
+  const isEnough = needs.scopes === 'any' || needs.scopes.some((scope) => token.scopes.includes(scope))
   if (!isEnough) throw insufficientScope([...needs.scopes])
   if (needs.admin && !account.admin) throw forbidden()
   const isReading = request.method === 'GET' || request.method === 'HEAD'

@@ -47,16 +47,18 @@ t.test('an administrator reads the trail page by page, takes its head along, and
 
 t.test('what is changed over the API is told with the caller, and with who acts in their name', async (t) => {
   const world = await createWorld(t)
+  const boss = { username: 'boss', name: 'Boss', email: 'boss@example.com', admin: true, passwordHash: null }
+  await world.store.accounts.add(boss, world.now)
   const { token, secret } = await world.issue('root', ['api', 'sudo'])
   const call = callsWith(world, secret.reveal())
   t.equal((await call('PUT', '/application/settings', { push_to_create: false })).status, 200)
   t.equal(
-    (await call('POST', '/gitgate/grants?sudo=root', { subject: 'alice', role: 'read', pattern: '**' })).status,
+    (await call('POST', '/gitgate/grants?sudo=boss', { subject: 'alice', role: 'read', pattern: '**' })).status,
     201,
   )
   const rows: unknown = (await call('GET', '/gitgate/audit_events?limit=2')).body
   t.match(rows, [
-    { action: 'grant.set', via: 'api', user: 'root', impersonator: 'root', token_id: token.id },
+    { action: 'grant.set', via: 'api', user: 'boss', impersonator: 'root', token_id: token.id },
     { action: 'setting.changed', via: 'api', user: 'root', impersonator: null, token_id: token.id, ip: '127.0.0.1' },
   ])
 })

@@ -104,7 +104,7 @@ t.test('the version is that of the GitLab that is followed', async (t) => {
 t.test('sudo', async (t) => {
   const world = await createWorld(t)
   const alice = await world.account('alice')
-  const secret = await world.token('root', 'sudo')
+  const secret = await world.token('root', 'api', 'sudo')
   const root = callsWith(world, secret)
   const who = async (path: string, headers: Record<string, string> = {}) => {
     const answer = await root('GET', path, undefined, headers)
@@ -123,8 +123,13 @@ t.test('sudo', async (t) => {
     t.equal((await root('POST', path, { sudo: alice.id })).status, 200)
   })
 
-  await t.test('the scope sudo is enough for everything, and the account bounds it', async (t) => {
-    t.match(await root('GET', '/user'), { status: 403, body: { error: 'insufficient_scope' } }, 'without sudo')
+  await t.test('the scopes of the token and the rights of the account still apply', async (t) => {
+    const reader = callsWith(world, await world.token('root', 'read_user', 'sudo'))
+    t.equal((await reader('GET', '/user?sudo=alice')).status, 200)
+    t.match(await reader('GET', '/personal_access_tokens?sudo=alice'), {
+      status: 403,
+      body: { error: 'insufficient_scope' },
+    })
     t.equal((await root('GET', '/personal_access_tokens?sudo=alice')).status, 200)
     t.match(await root('GET', '/application/settings?sudo=alice'), { status: 403, body: { message: '403 Forbidden' } })
     t.equal((await root('GET', '/application/settings?sudo=root')).status, 200)
