@@ -10,7 +10,7 @@ import type { PersonalAccessToken } from '../tokens/token.js'
 import { tokenState } from '../tokens/token.js'
 import type { Bans } from './ban.js'
 import type { Credential } from './credential.js'
-import type { Snapshot, VerifiedToken } from './memory.js'
+import type { AccessMemory, Snapshot, VerifiedToken } from './memory.js'
 import type { Refusal } from './refusal.js'
 
 /** Who makes a request. */
@@ -38,7 +38,11 @@ export type Authentication =
   | { readonly kind: 'refused'; readonly refusal: Refusal; readonly rule: string; readonly suspect?: Suspect }
 
 /** What authentication needs of the gate. */
-export type AuthenticationMeans = { readonly bans: Bans; readonly passwords: Passwords }
+export type AuthenticationMeans = {
+  readonly bans: Bans
+  readonly passwords: Passwords
+  readonly memory: Pick<AccessMemory, 'current'>
+}
 
 /**
  * Finds out who makes a Git request, in GitLab's order: the ban on the address, then the password as a token (whatever
@@ -117,7 +121,7 @@ async function verify(
   ip: string,
   snapshot: Snapshot,
   settings: Settings,
-  { bans, passwords }: AuthenticationMeans,
+  means: AuthenticationMeans,
   now: Date,
 ): Promise<Verdict> {
   const shape = secretShape(credential.password, [settings.personal_access_token_prefix, DEFAULT_PREFIX])
@@ -127,10 +131,10 @@ async function verify(
     case 'broken-token':
       return wrong('token with a wrong checksum')
     case 'other': {
-      const leave = await bans.admit(ip, settings)
+      const leave = await means.bans.admit(ip, settings)
       if (leave === undefined) return refused('busy', 'too many password checks from this address')
       try {
-        return await verifyPassword(credential.username, credential.password, snapshot, settings, passwords, now)
+        return await verifyPassword(credential.username, credential.password, snapshot, settings, means, now)
       } finally {
         leave()
       }
@@ -186,7 +190,7 @@ async function verifyPassword(
   password: Secret,
   snapshot: Snapshot,
   settings: Settings,
-  passwords: Passwords,
+  { passwords, memory }: AuthenticationMeans,
   now: Date,
 ): Promise<Verdict> {
   if (!settings.password_authentication_enabled_for_git) {
@@ -199,12 +203,16 @@ async function verifyPassword(
   if (account === undefined) return wrong('wrong password')
   const suspect = { account, token: undefined }
   if (answer === 'wrong') return wrong('wrong password', suspect)
-  if (account.state === 'blocked') return wrong('account blocked', suspect)
-  const reason = tokenOnlyReason(account, settings, now, await snapshot.twoFactorRequiredSince())
+  // The check may have waited for seconds: what holds now decides.
+  const latest = await memory.current()
+  const today = latest.epoch === snapshot.epoch ? account : await latest.findAccountById(account.id)
+  if (today?.passwordHash?.reveal() !== account.passwordHash?.reveal()) return wrong('password changed', suspect)
+  if (today === undefined || today.state === 'blocked') return wrong('account blocked', suspect)
+  const reason = tokenOnlyReason(today, await latest.settings(), now, await latest.twoFactorRequiredSince())
   // The password was right, so this is no guess and doesn't count towards a ban.
   if (reason !== undefined)
     return { kind: 'refused', refusal: { kind: 'token-required', reason }, rule: reason, suspect }
-  return { kind: 'identified', identity: { kind: 'password', account } }
+  return { kind: 'identified', identity: { kind: 'password', account: today } }
 }
 
 function wrong(rule: string, suspect?: Suspect): Verdict {

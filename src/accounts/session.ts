@@ -1,6 +1,7 @@
 import { hash, randomBytes } from 'node:crypto'
 import { DAY, MINUTE } from '../clock.js'
 import { Secret } from '../secret.js'
+import type { Account } from './account.js'
 
 /** How somebody proved who they are. */
 export type SignInMethod = 'password' | 'totp' | 'recovery-code'
@@ -20,7 +21,13 @@ export type Session = {
 }
 
 /** What begins a session; of its secret the store keeps the digest. */
-export type NewSession = Pick<Session, 'accountId' | 'ip' | 'userAgent' | 'signedInBy'> & { readonly digest: Secret }
+export type NewSession = Pick<Session, 'ip' | 'userAgent' | 'signedInBy'> & {
+  /** As it was when they proved who they are. */
+  readonly account: Pick<Account, 'id' | 'state' | 'passwordHash' | 'twoFactorEnabled'>
+  readonly digest: Secret
+  /** The session that the second factor completes; it ends with that. `null` in all other cases. */
+  readonly completes: number | null
+}
 
 /** How long sessions last. */
 export type SessionLimits = {
@@ -33,8 +40,13 @@ export type SessionLimits = {
  * sessions in the same transaction.
  */
 export interface SessionStore {
-  /** Begins a session, and forgets those that are over. */
-  start(session: NewSession, horizon: SessionHorizon): Promise<Session>
+  /**
+   * Begins a session, and forgets those that are over.
+   *
+   * @returns `undefined` when the account's password, second factor or state has changed since, or the session to be
+   *   completed has ended: checking a password may have waited for seconds
+   */
+  start(session: NewSession, horizon: SessionHorizon): Promise<Session | undefined>
   findByDigest(digest: Secret): Promise<Session | undefined>
   /** Signed-in sessions of an account, the last seen first. */
   list(accountId: number): Promise<Session[]>

@@ -16,6 +16,15 @@ export type Actor = {
   readonly requestId: string | null
 }
 
+/**
+ * What entitles an actor to a change. The store checks it again in the change's own transaction: a request may have waited
+ * for a password check, or for its client, since it was let in.
+ */
+export type Authority =
+  | { readonly kind: 'session'; readonly id: number }
+  /** `admin`: whether its owner was an administrator when the request was let in. */
+  | { readonly kind: 'token'; readonly id: number; readonly admin: boolean }
+
 /** What the gate does by itself, as by a schedule. */
 export const THE_GATE: Actor = {
   via: 'gate',

@@ -5,12 +5,14 @@ import { GitgateError, hasSystemCode } from '../errors.js'
 import { Secret } from '../secret.js'
 import { noticeAccountChange } from './account-notices.js'
 import type { Queries } from './database.js'
-import { atomically, moveSecurityEpoch } from './database.js'
+import { moveSecurityEpoch } from './database.js'
 import type { Schema } from './schema.js'
 import { endSessions } from './session-end.js'
 import type { Change, Trail } from './trail.js'
+import { applyChange } from './trail.js'
 
-const HAS_TWO_FACTOR = sql<number>`EXISTS (SELECT 1 FROM two_factors WHERE account_id = accounts.id)`
+/** Whether the account of a row has a second factor. */
+export const HAS_TWO_FACTOR = sql<number>`EXISTS (SELECT 1 FROM two_factors WHERE account_id = accounts.id)`
 
 /** A row with what is joined to it. */
 export type AccountRow = Selectable<Schema['accounts']> & { readonly two_factor_enabled: number }
@@ -45,7 +47,7 @@ export function accountStore(queries: Queries, trail: Trail): AccountStore {
     values: Partial<{ state: Account['state']; password_hash: string }>,
     action: Change['action'],
   ) =>
-    atomically(queries, async (transaction) => {
+    applyChange(queries, trail, async (transaction) => {
       await transaction.updateTable('accounts').set(values).where('id', '=', id).execute()
       await endSessions(transaction, id)
       await moveSecurityEpoch(transaction)
@@ -66,7 +68,7 @@ export function accountStore(queries: Queries, trail: Trail): AccountStore {
         created_at: now.getTime(),
       }
       return await alone(account, () =>
-        atomically(queries, async (transaction) => {
+        applyChange(queries, trail, async (transaction) => {
           const added = await transaction.insertInto('accounts').values(row).returningAll().executeTakeFirstOrThrow()
           await moveSecurityEpoch(transaction)
           const details = { name: account.name, email: account.email, admin: account.admin }
@@ -103,7 +105,7 @@ export function accountStore(queries: Queries, trail: Trail): AccountStore {
     search: (query) => searchAccounts(queries, query),
 
     change: (id, change) =>
-      alone(change, () => atomically(queries, (transaction) => changeAccount(transaction, id, change, trail))),
+      alone(change, () => applyChange(queries, trail, (transaction) => changeAccount(transaction, id, change, trail))),
 
     async setState(id, state) {
       const account = await one(select().where('accounts.id', '=', id))
@@ -114,7 +116,7 @@ export function accountStore(queries: Queries, trail: Trail): AccountStore {
     setPasswordHash: (id, hash) => update(id, { password_hash: hash.reveal() }, 'user.password_changed'),
 
     remove: (account) =>
-      atomically(queries, async (transaction) => {
+      applyChange(queries, trail, async (transaction) => {
         const tokens = await transaction
           .selectFrom('personal_access_tokens')
           .select(['id', 'name'])

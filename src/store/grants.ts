@@ -2,8 +2,9 @@ import type { SqlBool } from 'kysely'
 import { sql } from 'kysely'
 import type { GrantStore } from '../access/grant.js'
 import type { Queries } from './database.js'
-import { atomically, moveSecurityEpoch } from './database.js'
+import { moveSecurityEpoch } from './database.js'
 import type { Trail } from './trail.js'
+import { applyChange } from './trail.js'
 
 const COLUMNS = ['id', 'subject', 'role', 'pattern'] as const
 
@@ -13,7 +14,7 @@ export function grantStore(queries: Queries, trail: Trail): GrantStore {
 
   return {
     put: (grant, now) =>
-      atomically(queries, async (transaction) => {
+      applyChange(queries, trail, async (transaction) => {
         const before = await transaction
           .selectFrom('grants')
           .select('role')
@@ -36,7 +37,7 @@ export function grantStore(queries: Queries, trail: Trail): GrantStore {
       }),
 
     remove: (subject, pattern) =>
-      atomically(queries, async (transaction) => {
+      applyChange(queries, trail, async (transaction) => {
         const result = await transaction
           .deleteFrom('grants')
           .where('subject', '=', subject)

@@ -9,6 +9,7 @@ import { kindsOffFrom, newsFrom } from './notice-row.js'
 import type { Schema } from './schema.js'
 import type { Sealer } from './seal.js'
 import type { Trail } from './trail.js'
+import { applyChange } from './trail.js'
 import { openWebhookSecret } from './webhooks.js'
 
 /** Notices on their way, in the database. */
@@ -109,7 +110,7 @@ export function noticeStore(queries: Queries, sealer: Sealer, trail: Trail): Not
     },
 
     setKindsOff: (accountId, kinds) =>
-      atomically(queries, async (transaction) => {
+      applyChange(queries, trail, async (transaction) => {
         await transaction
           .updateTable('accounts')
           .set({ notices_off: JSON.stringify(kinds) })

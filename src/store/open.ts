@@ -6,7 +6,7 @@ import type { ProtectionStore } from '../access/protection.js'
 import type { AccountStore } from '../accounts/account.js'
 import type { SessionStore } from '../accounts/session.js'
 import type { TwoFactorStore } from '../accounts/two-factor.js'
-import type { Actor } from '../audit/event.js'
+import type { Actor, Authority } from '../audit/event.js'
 import { THE_GATE } from '../audit/event.js'
 import type { AuditStore } from '../audit/trail.js'
 import type { Clock } from '../clock.js'
@@ -23,7 +23,7 @@ import { AuditMark } from './audit-mark.js'
 import { AuditWriter } from './audit-writer.js'
 import { databaseIn, openDataFolder, readKey } from './data-folder.js'
 import type { Queries } from './database.js'
-import { atomically, queriesOver } from './database.js'
+import { queriesOver } from './database.js'
 import type { InstanceFacts } from './facts.js'
 import { instanceFacts } from './facts.js'
 import { grantStore } from './grants.js'
@@ -37,7 +37,7 @@ import { sessionStore } from './sessions.js'
 import { settingStore } from './settings.js'
 import { tokenStore } from './tokens.js'
 import type { Change, Trail } from './trail.js'
-import { trailOf } from './trail.js'
+import { applyChange, trailOf } from './trail.js'
 import { twoFactorStore } from './two-factors.js'
 import { webhookStore } from './webhooks.js'
 
@@ -60,8 +60,8 @@ export type Store = {
 
 /** An open database. Its own stores change things on behalf of whoever opened it. */
 export type OpenStore = Store & {
-  /** The stores for changes on behalf of another. */
-  as(actor: Actor): Store
+  /** The stores for changes on behalf of another. @param authority what must still hold when each is made */
+  as(actor: Actor, authority?: Authority): Store
   readonly audit: AuditStore
   readonly access: AccessSource
   /**
@@ -116,7 +116,8 @@ export function openStore(
     configure(reader, durable)
     const queries = queriesOver(writer)
     const trail = new AuditWriter(sealer, clock, redact)
-    const storesOf = (whose: Actor): Store => stores(queries, sealer, trailOf(whose, trail, clock))
+    const storesOf = (whose: Actor, authority?: Authority): Store =>
+      stores(queries, sealer, trailOf(whose, authority, trail, clock))
     const own = storesOf(actor)
     const audit = auditStore(queries, trail, sealer, clock, new AuditMark(folder.mark, sealer))
     return {
@@ -171,7 +172,7 @@ function stores(queries: Queries, sealer: Sealer, trail: Trail): Store {
     webhooks: webhookStore(queries, sealer, trail),
     jobRuns: jobRuns(queries),
     facts: instanceFacts(queries),
-    note: (change) => atomically(queries, (transaction) => trail.record(transaction, change)),
+    note: (noted) => applyChange(queries, trail, (transaction) => trail.record(transaction, noted)),
   }
 }
 

@@ -3,8 +3,9 @@ import type { SqlBool } from 'kysely'
 import type { Protection, ProtectionStore } from '../access/protection.js'
 import { GitgateError } from '../errors.js'
 import type { Queries } from './database.js'
-import { atomically, moveSecurityEpoch } from './database.js'
+import { moveSecurityEpoch } from './database.js'
 import type { Trail } from './trail.js'
+import { applyChange } from './trail.js'
 
 // Of one pattern of repositories. Each may cost a comparison for each ref of a push.
 const MAX_PROTECTIONS = 500
@@ -15,7 +16,7 @@ const COLUMNS = ['id', 'repository_pattern as repositories', 'ref_pattern as ref
 export function protectionStore(queries: Queries, trail: Trail): ProtectionStore {
   return {
     put: ({ repositories, refs, ...levels }, now) =>
-      atomically(queries, async (transaction) => {
+      applyChange(queries, trail, async (transaction) => {
         await requirePlace(transaction, repositories, refs)
         const row: Protection = await transaction
           .insertInto('protected_refs')
@@ -29,7 +30,7 @@ export function protectionStore(queries: Queries, trail: Trail): ProtectionStore
       }),
 
     remove: (repositories, refs) =>
-      atomically(queries, async (transaction) => {
+      applyChange(queries, trail, async (transaction) => {
         const result = await transaction
           .deleteFrom('protected_refs')
           .where('repository_pattern', '=', repositories)

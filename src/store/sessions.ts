@@ -1,11 +1,12 @@
 import type { Selectable } from 'kysely'
-import type { Session, SessionHorizon, SessionStore } from '../accounts/session.js'
-import { userTarget } from './accounts.js'
+import type { NewSession, Session, SessionHorizon, SessionStore } from '../accounts/session.js'
+import { HAS_TWO_FACTOR, userTarget } from './accounts.js'
 import type { Queries } from './database.js'
 import { atomically } from './database.js'
 import type { Schema } from './schema.js'
 import type { Sealer } from './seal.js'
 import type { Trail } from './trail.js'
+import { applyChange } from './trail.js'
 
 /** Sessions in the database: digests of their secrets, and encrypted memos. */
 export function sessionStore(queries: Queries, sealer: Sealer, trail: Trail): SessionStore {
@@ -15,11 +16,19 @@ export function sessionStore(queries: Queries, sealer: Sealer, trail: Trail): Se
       atomically(queries, async (transaction) => {
         await forgetOver(transaction, horizon)
         const now = trail.clock().getTime()
-        const { accountId, digest, ip, userAgent, signedInBy } = session
+        const { account, digest, ip, userAgent, signedInBy, completes } = session
+        if (!(await isUnchanged(transaction, account))) return undefined
+        if (completes !== null) {
+          const half = transaction
+            .deleteFrom('sessions')
+            .where('id', '=', completes)
+            .where('account_id', '=', account.id)
+          if ((await half.where('signed_in_by', 'is', null).executeTakeFirst()).numDeletedRows === 0n) return undefined
+        }
         const row = await transaction
           .insertInto('sessions')
           .values({
-            account_id: accountId,
+            account_id: account.id,
             digest: digest.reveal(),
             created_at: now,
             last_seen_at: now,
@@ -33,7 +42,7 @@ export function sessionStore(queries: Queries, sealer: Sealer, trail: Trail): Se
         if (signedInBy !== null)
           await trail.record(transaction, {
             action: 'session.started',
-            target: await userTarget(transaction, accountId),
+            target: await userTarget(transaction, account.id),
             details: { session: row.id, by: signedInBy },
           })
         return sessionFrom(row)
@@ -80,7 +89,7 @@ export function sessionStore(queries: Queries, sealer: Sealer, trail: Trail): Se
       }),
 
     endOthers: (accountId, id) =>
-      atomically(queries, async (transaction) => {
+      applyChange(queries, trail, async (transaction) => {
         const ended = await transaction
           .deleteFrom('sessions')
           .where('id', '!=', id)
@@ -110,6 +119,20 @@ export function sessionStore(queries: Queries, sealer: Sealer, trail: Trail): Se
         .execute()
     },
   }
+}
+
+/** Whether an account still signs in as it did. */
+async function isUnchanged(transaction: Queries, account: NewSession['account']): Promise<boolean> {
+  const row = await transaction
+    .selectFrom('accounts')
+    .select(['state', 'password_hash', HAS_TWO_FACTOR.as('two_factor_enabled')])
+    .where('id', '=', account.id)
+    .executeTakeFirst()
+  return (
+    row?.state === 'active' &&
+    row.password_hash === (account.passwordHash?.reveal() ?? null) &&
+    (row.two_factor_enabled === 1) === account.twoFactorEnabled
+  )
 }
 
 async function forgetOver(transaction: Queries, { begun, seen, half }: SessionHorizon): Promise<void> {

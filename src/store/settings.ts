@@ -1,7 +1,8 @@
 import type { SettingStore } from '../policies/settings.js'
 import type { Queries } from './database.js'
-import { atomically, moveSecurityEpoch } from './database.js'
+import { moveSecurityEpoch } from './database.js'
 import type { Trail } from './trail.js'
+import { applyChange } from './trail.js'
 
 /** Settings in the database. */
 export function settingStore(queries: Queries, trail: Trail): SettingStore {
@@ -17,7 +18,7 @@ export function settingStore(queries: Queries, trail: Trail): SettingStore {
     },
 
     set: (changes, now) =>
-      atomically(queries, async (transaction) => {
+      applyChange(queries, trail, async (transaction) => {
         const set_at = now.getTime()
         for (const [key, value] of changes) {
           const old = await transaction.selectFrom('settings').select('value').where('key', '=', key).executeTakeFirst()

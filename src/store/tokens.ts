@@ -12,6 +12,7 @@ import { searchTokens } from './token-search.js'
 import { listUsedTokens } from './token-uses.js'
 import { tellEnd, tellIssue, tellRotation } from './token-trail.js'
 import type { Trail } from './trail.js'
+import { applyChange } from './trail.js'
 
 /** Tokens in the database. */
 export function tokenStore(queries: Queries, trail: Trail): TokenStore {
@@ -19,7 +20,7 @@ export function tokenStore(queries: Queries, trail: Trail): TokenStore {
 
   return {
     // A new token needs no new epoch: an unknown digest is never remembered.
-    add: (token) => atomically(queries, (transaction) => insert(transaction, token, trail)),
+    add: (token) => applyChange(queries, trail, (transaction) => insert(transaction, token, trail)),
 
     async find(id) {
       const row = await select().where('id', '=', id).executeTakeFirst()
@@ -75,7 +76,7 @@ export function tokenStore(queries: Queries, trail: Trail): TokenStore {
       }),
 
     replace: (id, successor, endsAt) =>
-      atomically(queries, async (transaction) => {
+      applyChange(queries, trail, async (transaction) => {
         const isOnlyOne = await revoke(transaction, id, endsAt, sql<SqlBool>`revoked_at IS NULL`)
         if (!isOnlyOne) return undefined
         const token = await insert(transaction, successor, trail)

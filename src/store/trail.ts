@@ -1,8 +1,10 @@
-import type { Actor, AuditEvent } from '../audit/event.js'
+import type { Actor, AuditEvent, Authority } from '../audit/event.js'
 import { auditEvent } from '../audit/event.js'
 import type { Clock } from '../clock.js'
+import { GitgateError } from '../errors.js'
 import type { AuditWriter } from './audit-writer.js'
 import type { Queries } from './database.js'
+import { atomically } from './database.js'
 
 /** A change, as the trail tells it. */
 export type Change = Pick<AuditEvent, 'action'> &
@@ -12,15 +14,59 @@ export type Change = Pick<AuditEvent, 'action'> &
 export type Trail = {
   readonly actor: Actor
   readonly clock: Clock
+  /** Where it is given, each change requires that it still holds. */
+  readonly authority: Authority | undefined
   /** Adds a change to the trail. */
   record(transaction: Queries, change: Change): Promise<void>
 }
 
 /** The trail of one actor. */
-export function trailOf(actor: Actor, writer: AuditWriter, clock: Clock): Trail {
+export function trailOf(actor: Actor, authority: Authority | undefined, writer: AuditWriter, clock: Clock): Trail {
   return {
     actor,
     clock,
+    authority,
     record: (transaction, change) => writer.append(transaction, [auditEvent(actor, clock(), change)]),
   }
+}
+
+/**
+ * Runs an actor's change in one transaction: the one that is under way, or a new one.
+ *
+ * @throws GitgateError `forbidden` when what entitled the actor to it has ended since; then nothing was changed
+ */
+export async function applyChange<T>(
+  queries: Queries,
+  trail: Trail,
+  changes: (transaction: Queries) => Promise<T>,
+): Promise<T> {
+  return await atomically(queries, async (transaction) => {
+    // Within another change it was checked before, and that one may be what ends it.
+    if (!queries.isTransaction && trail.authority !== undefined)
+      await requireAuthority(transaction, trail.authority, trail)
+    return await changes(transaction)
+  })
+}
+
+async function requireAuthority(transaction: Queries, authority: Authority, { clock }: Trail): Promise<void> {
+  if (authority.kind === 'session') {
+    const session = await transaction
+      .selectFrom('sessions')
+      .select('id')
+      .where('id', '=', authority.id)
+      .where('signed_in_by', 'is not', null)
+      .executeTakeFirst()
+    if (session === undefined)
+      throw new GitgateError('forbidden', 'your session ended in the meantime; nothing was changed, sign in again')
+    return
+  }
+  const token = await transaction
+    .selectFrom('personal_access_tokens as token')
+    .innerJoin('accounts as owner', 'owner.id', 'token.user_id')
+    .select(['token.revoked_at', 'owner.state', 'owner.admin'])
+    .where('token.id', '=', authority.id)
+    .executeTakeFirst()
+  const isRevoked = token === undefined || (token.revoked_at !== null && token.revoked_at <= clock().getTime())
+  if (isRevoked || token.state !== 'active' || (authority.admin && token.admin !== 1))
+    throw new GitgateError('forbidden', 'the token lost this right in the meantime; nothing was changed')
 }

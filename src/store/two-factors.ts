@@ -8,6 +8,7 @@ import { atomically, moveSecurityEpoch } from './database.js'
 import { endSessions } from './session-end.js'
 import type { Sealer } from './seal.js'
 import type { Trail } from './trail.js'
+import { applyChange } from './trail.js'
 
 /** Second factors in the database; the seeds are encrypted. */
 export function twoFactorStore(queries: Queries, sealer: Sealer, trail: Trail): TwoFactorStore {
@@ -27,7 +28,7 @@ export function twoFactorStore(queries: Queries, sealer: Sealer, trail: Trail): 
     },
 
     enable: (accountId, seed, recoveryHashes, now, step) =>
-      atomically(queries, async (transaction) => {
+      applyChange(queries, trail, async (transaction) => {
         const sealed_seed = sealer.seal(seed, purposeOf(accountId))
         const added = await transaction
           .insertInto('two_factors')
@@ -47,7 +48,7 @@ export function twoFactorStore(queries: Queries, sealer: Sealer, trail: Trail): 
       }),
 
     disable: (accountId) =>
-      atomically(queries, async (transaction) => {
+      applyChange(queries, trail, async (transaction) => {
         const result = await transaction
           .deleteFrom('two_factors')
           .where('account_id', '=', accountId)
@@ -64,7 +65,7 @@ export function twoFactorStore(queries: Queries, sealer: Sealer, trail: Trail): 
       }),
 
     replaceRecoveryCodes: (accountId, recoveryHashes) =>
-      atomically(queries, async (transaction) => {
+      applyChange(queries, trail, async (transaction) => {
         await transaction.deleteFrom('recovery_codes').where('account_id', '=', accountId).execute()
         await addRecoveryCodes(transaction, accountId, recoveryHashes)
         await trail.record(transaction, {

@@ -3,17 +3,17 @@ import type { Webhook, WebhookStore } from '../notices/webhook.js'
 import type { Secret } from '../secret.js'
 import { userTarget } from './accounts.js'
 import type { Queries } from './database.js'
-import { atomically } from './database.js'
 import { dropUndelivered } from './notice-outbox.js'
 import type { Schema } from './schema.js'
 import type { Sealer } from './seal.js'
 import type { Trail } from './trail.js'
+import { applyChange } from './trail.js'
 
 /** Webhooks in the database; their secrets are sealed. */
 export function webhookStore(queries: Queries, sealer: Sealer, trail: Trail): WebhookStore {
   return {
     add: (accountId, url, secret, now) =>
-      atomically(queries, async (transaction) => {
+      applyChange(queries, trail, async (transaction) => {
         const values = { account_id: accountId, url, sealed_secret: '', created_at: now.getTime() }
         const row = await transaction.insertInto('webhooks').values(values).returningAll().executeTakeFirstOrThrow()
         await transaction
@@ -42,7 +42,7 @@ export function webhookStore(queries: Queries, sealer: Sealer, trail: Trail): We
     },
 
     remove: (id) =>
-      atomically(queries, async (transaction) => {
+      applyChange(queries, trail, async (transaction) => {
         const row = await transaction.deleteFrom('webhooks').where('id', '=', id).returningAll().executeTakeFirst()
         if (row === undefined) return false
         await dropUndelivered(transaction)

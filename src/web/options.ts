@@ -6,7 +6,7 @@ import type { AccountStore } from '../accounts/account.js'
 import type { Passwords } from '../accounts/password.js'
 import type { SessionStore } from '../accounts/session.js'
 import type { TwoFactorStore } from '../accounts/two-factor.js'
-import type { Actor } from '../audit/event.js'
+import type { Actor, Authority } from '../audit/event.js'
 import type { AuditRecorder } from '../audit/recorder.js'
 import type { AuditStore } from '../audit/trail.js'
 import type { SettingStore } from '../policies/settings.js'
@@ -32,7 +32,7 @@ export type WebOptions = WebStores & {
   readonly audit: AuditStore
   /** Told of refused credentials. */
   readonly recorder: Pick<AuditRecorder, 'noteRefusal'>
-  readonly as: (actor: Actor) => WebStores
+  readonly as: (actor: Actor, authority?: Authority) => WebStores
   readonly passwords: Passwords
   /** The repositories that are there; none where another server keeps them. */
   readonly listRepositories: () => Promise<readonly RepositoryPath[]>

@@ -10,10 +10,11 @@ import {
   type SessionLimits,
 } from '../accounts/session.js'
 import type { Actor } from '../audit/event.js'
-import { keptUserAgent, THE_GATE } from '../audit/event.js'
+import { auditEvent, keptUserAgent, THE_GATE } from '../audit/event.js'
 import { MINUTE } from '../clock.js'
 import type { HttpExchange } from '../http.js'
 import type { Cookies } from './cookies.js'
+import { Elsewhere } from './errors.js'
 import type { WebOptions, WebStores } from './options.js'
 
 /** Somebody who is signed in. */
@@ -54,7 +55,7 @@ export async function identifyVisitor(
   if (session === undefined || sessionEnd(session, await sessionLimits(options)) <= now) return { kind: 'stranger' }
   const account = await options.accounts.find(session.accountId)
   if (account?.state !== 'active') return { kind: 'stranger' }
-  const stores = options.as(actorOf(request.exchange, account))
+  const stores = options.as(actorOf(request.exchange, account), { kind: 'session', id: session.id })
   const isHead = request.method === 'HEAD'
   if (session.signedInBy === null) return { kind: 'half-signed-in', account, session, stores, isHead }
   request.exchange.record.user = account.username
@@ -75,7 +76,9 @@ export async function identifyVisitor(
  * Begins a session with a new secret, which a browser that somebody prepared does not know (session fixation); the one
  * that the request came with, if any, ends.
  *
+ * @param account as it was when its password was checked
  * @param by how they signed in; `null`: the second factor is still to come
+ * @throws Elsewhere to the sign-in page when the account signs in differently by now
  */
 export async function beginSession(
   request: FastifyRequest,
@@ -87,13 +90,20 @@ export async function beginSession(
 ): Promise<Session> {
   const { visitor, exchange } = request
   const stores = options.as(actorOf(exchange, account))
-  if (visitor.kind !== 'stranger') await stores.sessions.end(visitor.account.id, visitor.session.id)
+  const completes = visitor.kind === 'half-signed-in' && by !== null ? visitor.session.id : null
+  if (visitor.kind !== 'stranger' && completes === null)
+    await stores.sessions.end(visitor.account.id, visitor.session.id)
   const secret = mintSessionSecret()
   const { ip, userAgent } = actorOf(exchange, account)
   const session = await stores.sessions.start(
-    { accountId: account.id, digest: sessionDigest(secret), ip: ip ?? '', userAgent, signedInBy: by },
+    { account, digest: sessionDigest(secret), ip: ip ?? '', userAgent, signedInBy: by, completes },
     sessionHorizon(await sessionLimits(options), options.access.now()),
   )
+  if (session === undefined) {
+    const refusal = { action: 'auth.refused', decision: 'refused', rule: 'account changed during sign-in' } as const
+    options.recorder.noteRefusal(auditEvent(actorOf(exchange, account), options.access.now(), refusal))
+    throw new Elsewhere('/users/sign_in?from=change')
+  }
   cookies.beginSession(reply, secret)
   return session
 }

@@ -88,7 +88,9 @@ export async function identifyCaller(
         }
         checkNeeds(request, needs, { account: acting, token })
         const impersonator = isSudo ? account.username : token.impersonation ? token.issuedBy : null
-        return { account: acting, token, stores: options.as({ ...actorOf(exchange, acting, token), impersonator }) }
+        const actor = { ...actorOf(exchange, acting, token), impersonator }
+        const stores = options.as(actor, { kind: 'token', id: token.id, admin: account.admin })
+        return { account: acting, token, stores }
       } catch (error) {
         // What a token that was stolen is tried for is worth knowing.
         if (error instanceof ApiError && error.status === 403)

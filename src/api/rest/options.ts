@@ -3,7 +3,7 @@ import type { GrantStore } from '../../access/grant.js'
 import type { ProtectionStore } from '../../access/protection.js'
 import type { AccountStore } from '../../accounts/account.js'
 import type { Passwords } from '../../accounts/password.js'
-import type { Actor } from '../../audit/event.js'
+import type { Actor, Authority } from '../../audit/event.js'
 import type { AuditRecorder } from '../../audit/recorder.js'
 import type { AuditStore } from '../../audit/trail.js'
 import type { SettingStore } from '../../policies/settings.js'
@@ -29,7 +29,7 @@ export type ApiOptions = {
   readonly audit: AuditStore
   /** Told of refused credentials. */
   readonly recorder: Pick<AuditRecorder, 'noteRefusal'>
-  readonly as: (actor: Actor) => ApiStores
+  readonly as: (actor: Actor, authority?: Authority) => ApiStores
   readonly passwords: Passwords
   /** The repositories that are there; none where another server keeps them. */
   readonly listRepositories: () => Promise<readonly RepositoryPath[]>

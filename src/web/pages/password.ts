@@ -38,8 +38,9 @@ export function passwordPages(pages: Pages, options: PageOptions): void {
     // Whoever changes it because others know it must not believe that it is changed. The current one was right: see above.
     if (request.body.password === request.body.current_password)
       return wrong({ password: 'This is the password that you have. Choose another.' })
-    await stores.accounts.setPasswordHash(account.id, await passwords.hash(password))
-    const next = await beginSession(request, reply, account, session.signedInBy, cookies, options)
+    const passwordHash = await passwords.hash(password)
+    await stores.accounts.setPasswordHash(account.id, passwordHash)
+    const next = await beginSession(request, reply, { ...account, passwordHash }, session.signedInBy, cookies, options)
     await say({ session: next, stores }, 'Your password is changed. You are signed out everywhere else.')
     return reply.redirect(PATH, 303)
   })

@@ -78,7 +78,7 @@ export function twoFactorPages(pages: Pages, options: PageOptions): void {
     if (problem !== undefined) return showOff(reply, member, { current_password: problem }, 422)
     const recoveryCodes = mintRecoveryCodes()
     await enableTwoFactor(stores.twoFactors, passwords, account, { seed, recoveryCodes }, access.now(), step)
-    const session = await beginSession(request, reply, account, 'totp', cookies, options)
+    const session = await beginSession(request, reply, { ...account, twoFactorEnabled: true }, 'totp', cookies, options)
     await passCodes({ session, stores }, recoveryCodes)
     return reply.redirect(CODES, 303)
   })
@@ -101,7 +101,14 @@ export function twoFactorPages(pages: Pages, options: PageOptions): void {
     const problem = await confirmedBy(request, options)
     if (problem !== undefined) return showOn(reply, member, { disable: problem }, 422)
     await stores.twoFactors.disable(account.id)
-    const session = await beginSession(request, reply, account, 'password', cookies, options)
+    const session = await beginSession(
+      request,
+      reply,
+      { ...account, twoFactorEnabled: false },
+      'password',
+      cookies,
+      options,
+    )
     await say({ session, stores }, 'Two-factor authentication is off. You are signed out everywhere else.')
     return reply.redirect(PATH, 303)
   })
