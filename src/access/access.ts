@@ -22,7 +22,7 @@ import { parseAuthorization } from './credential.js'
 import type { Decision } from './decide.js'
 import { abilityOf, decide } from './decide.js'
 import type { RefDecision } from './decide-ref.js'
-import { decideRef, stricter } from './decide-ref.js'
+import { decideRef, firstStricter, stricter } from './decide-ref.js'
 import type { Grant, Role } from './grant.js'
 import { standing } from './grant.js'
 import { ReachMemory } from './reach-memory.js'
@@ -42,6 +42,13 @@ export type AccessOptions = {
   readonly budgets: Pick<TokenStore, 'spend'>
   /** Told of every token that was used. */
   readonly onTokenUse: (token: PersonalAccessToken, ip: string, now: Date) => void
+}
+
+/** What was decided about the refs of a push. */
+export type DecidedPush = {
+  readonly commands: readonly PushCommand[]
+  readonly decisions: readonly RefDecision[]
+  readonly followRef: Backend['followRef']
 }
 
 /** What an account reaches. */
@@ -178,9 +185,10 @@ export class Access {
    * Whether an exchange that was allowed in an earlier security epoch still is. Expiry does not count: what was begun in
    * time may be finished.
    *
+   * @param push what was decided about its refs, where it is a push
    * @returns the rule by which it no longer is, or `undefined`
    */
-  async reasonToCut(request: GitRequest, identity: Identity): Promise<string | undefined> {
+  async reasonToCut(request: GitRequest, identity: Identity, push?: DecidedPush): Promise<string | undefined> {
     const { memory, ownsGroup } = this.#options
     const snapshot = await memory.current()
     const today = await reidentify(identity, snapshot, this.#options.clock())
@@ -193,7 +201,10 @@ export class Access {
       obstacleToCreate: undefined,
       pushToCreate: false,
     })
-    return decision.kind === 'refuse' ? decision.rule : undefined
+    if (decision.kind === 'refuse') return decision.rule
+    if (push === undefined) return undefined
+    const latest = await this.decideRefs(request, today, push.commands, push.followRef)
+    return firstStricter(push.decisions, latest)
   }
 
   /** Whether what somebody pushes is counted. */

@@ -35,10 +35,21 @@ export function decideRef(kind: CommandKind, ref: string, pusher: Pusher): RefDe
   return forceReason === undefined ? { kind: 'allow' } : { kind: 'allow-fast-forward', reason: forceReason }
 }
 
+const RANK: Readonly<Record<RefDecision['kind'], number>> = { refuse: 0, 'allow-fast-forward': 1, allow: 2 }
+
 /** The one of two decisions that allows less. */
 export function stricter(one: RefDecision, other: RefDecision): RefDecision {
-  const rank = { refuse: 0, 'allow-fast-forward': 1, allow: 2 }
-  return rank[one.kind] <= rank[other.kind] ? one : other
+  return RANK[one.kind] <= RANK[other.kind] ? one : other
+}
+
+/** Why one of the later decisions allows less than the earlier one about the same ref, or `undefined`. */
+export function firstStricter(earlier: readonly RefDecision[], later: readonly RefDecision[]): string | undefined {
+  for (const [index, decision] of later.entries()) {
+    const before = earlier[index]
+    if (decision.kind !== 'allow' && before !== undefined && RANK[decision.kind] < RANK[before.kind])
+      return decision.reason
+  }
+  return undefined
 }
 
 /** What may be done to a ref: for each verb `null`, or why not. An update of what is no branch counts as forced. */

@@ -1,3 +1,4 @@
+import type { DecidedPush } from '../access/access.js'
 import type { Identity } from '../access/authenticate.js'
 import { accountOf, pushesSomeRefsOnly } from '../access/authenticate.js'
 import type { Refusal } from '../access/refusal.js'
@@ -23,6 +24,8 @@ export type Admitted = {
   readonly trail: GitTrail
   /** Whether it still is let in; where it is not, it has been cut. To be asked after every wait for the client. */
   readonly isStillAllowed: () => Promise<boolean>
+  /** From now on, what was decided about the refs of a push must still hold, too. */
+  readonly keepDeciding: (push: DecidedPush) => void
 }
 
 /** An answer that can be ended with a text. */

@@ -1,4 +1,5 @@
-import type { Readable } from 'node:stream'
+import type { Readable, TransformCallback } from 'node:stream'
+import { Transform } from 'node:stream'
 import type { HttpExchange } from '../http.js'
 import { millisecondsSince } from '../http.js'
 import type { Exchange, ServeOutcome } from '../protocol/backend.js'
@@ -6,7 +7,7 @@ import type { PushHead } from '../protocol/push-head.js'
 import { encodeRefusal } from '../protocol/push-report.js'
 import type { SideBand } from '../protocol/side-band.js'
 import { encodeAnswer, encodeProgress } from '../protocol/side-band.js'
-import { prepend, undecoded } from './body.js'
+import { flowInto, prepend, undecoded } from './body.js'
 import type { Admitted } from './conclude.js'
 import type { OpenExchange } from './exchange.js'
 import { reports } from './push-plan.js'
@@ -44,10 +45,11 @@ export function withHead({ head, pack, git }: Push, bytes: Buffer): Exchange {
 
 /** Gives the push to the backend; a repository that is to be created is created first. */
 export async function handOver({ admitted }: Push, git: Exchange): Promise<ServeOutcome> {
-  const { request, creates, exchange, options } = admitted
+  const { request, creates, exchange, options, isStillAllowed } = admitted
   const started = performance.now()
   if (creates) await options.backend.creation?.create(request.repository)
-  const outcome = await options.backend.serve(request, git)
+  const body = new PushGuard(git.body, isStillAllowed)
+  const outcome = await options.backend.serve(request, { ...git, body })
   exchange.record.backend_ms = (exchange.record.backend_ms ?? 0) + millisecondsSince(started)
   return outcome
 }
@@ -83,4 +85,37 @@ function whenRead({ request, response }: HttpExchange, end: () => void): void {
     clearTimeout(timer)
     end()
   })
+}
+
+/**
+ * Passes a push on as long as it is still allowed. A client can hold the pack back for hours after its commands were
+ * decided, and git acts at the pack's last byte: so each piece passes only after a look at the security epoch, and the
+ * first only when the backend reads it, since the push may have waited for a slot.
+ */
+class PushGuard extends Transform {
+  readonly #source: Readable
+  readonly #isStillAllowed: () => Promise<boolean>
+  #isFlowing = false
+
+  /** @param isStillAllowed ends the push itself where it is not */
+  constructor(source: Readable, isStillAllowed: () => Promise<boolean>) {
+    super()
+    this.#source = source
+    this.#isStillAllowed = isStillAllowed
+  }
+
+  override _read(size: number): void {
+    if (!this.#isFlowing) {
+      this.#isFlowing = true
+      flowInto(this.#source, this)
+    }
+    super._read(size)
+  }
+
+  override _transform(piece: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+    this.#isStillAllowed().then(
+      (isAllowed) => (isAllowed ? done(null, piece) : this.destroy()),
+      (error: unknown) => done(error as Error),
+    )
+  }
 }

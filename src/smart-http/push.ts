@@ -49,7 +49,9 @@ export async function servePush(admitted: Admitted): Promise<void> {
   const served = withNotice(opened, notice, sideBand)
   const push: Push = { admitted, head, pack, sideBand, ...served }
   admitted.lastWords.through((text) => endPush(push, text))
-  const decisions = await options.access.decideRefs(request, identity, head.commands, options.backend.followRef)
+  const { followRef } = options.backend
+  const decisions = await options.access.decideRefs(request, identity, head.commands, followRef)
+  admitted.keepDeciding({ commands: head.commands, decisions, followRef })
   if (options.backend.checksFastForward) {
     await carryOut(push, decisions)
     return

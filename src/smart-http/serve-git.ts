@@ -1,3 +1,4 @@
+import type { DecidedPush } from '../access/access.js'
 import type { HttpExchange } from '../http.js'
 import { millisecondsSince } from '../http.js'
 import type { GitRequest } from '../protocol/git-request.js'
@@ -30,17 +31,25 @@ export async function serveGit(request: GitRequest, exchange: HttpExchange, opti
   }
 
   // From here on: a body may be held back for as long as its sender likes, and what is revoked meanwhile must count.
-  const recheck = (): Promise<string | undefined> => access.reasonToCut(request, identity)
+  let push: DecidedPush | undefined
+  const recheck = (): Promise<string | undefined> => access.reasonToCut(request, identity, push)
   const lastWords = new LastWords()
   const cut = (rule: string): void => lastWords.end(rule, identity, exchange)
   const unwatch = options.live.watch({ recheck, cut }, epoch)
+  let checkedEpoch = epoch
   const isStillAllowed = async (): Promise<boolean> => {
-    const reason = (await access.epoch()) === epoch ? undefined : await recheck()
-    if (reason !== undefined) cut(reason)
+    const current = await access.epoch()
+    if (current === checkedEpoch) return true
+    const reason = await recheck()
+    if (reason === undefined) checkedEpoch = current
+    else cut(reason)
     return reason === undefined
   }
+  const keepDeciding = (decided: DecidedPush): void => {
+    push = decided
+  }
   const creates = decision.kind === 'create'
-  const admitted = { request, identity, creates, exchange, options, lastWords, trail, isStillAllowed }
+  const admitted = { request, identity, creates, exchange, options, lastWords, trail, isStillAllowed, keepDeciding }
   try {
     if (request.phase === 'exchange' && !openBody(admitted)) return
     if (request.phase === 'exchange' && request.service === 'git-receive-pack') await servePush(admitted)
