@@ -14,6 +14,9 @@ import { tellEnd, tellIssue, tellRotation } from './token-trail.js'
 import type { Trail } from './trail.js'
 import { applyChange } from './trail.js'
 
+// Requests that were sent before the client knew of the rotation arrive within this time.
+const REUSE_LEEWAY_MS = 10_000
+
 /** Tokens in the database. */
 export function tokenStore(queries: Queries, trail: Trail): TokenStore {
   const select = () => queries.selectFrom('personal_access_tokens').select(TOKEN_COLUMNS)
@@ -60,20 +63,9 @@ export function tokenStore(queries: Queries, trail: Trail): TokenStore {
       }),
 
     revokeDescendants: (id, now) =>
-      atomically(queries, async (transaction) => {
-        const successors = await transaction
-          .selectFrom('personal_access_tokens as successor')
-          .innerJoin('personal_access_tokens as old', 'old.id', 'successor.previous_personal_access_token_id')
-          .select('successor.id')
-          .where('old.id', '=', id)
-          .whereRef('successor.created_at', '>=', 'old.revoked_at')
-          .execute()
-        const store = tokenStore(transaction, trail)
-        for (const successor of successors) {
-          await store.revoke(successor.id, now, `token ${id}, which was rotated, was used again`)
-          await store.revokeDescendants(successor.id, now)
-        }
-      }),
+      atomically(queries, (transaction) =>
+        revokeSuccessors(transaction, id, new Date(now.getTime() - REUSE_LEEWAY_MS), now, trail),
+      ),
 
     replace: (id, successor, endsAt) =>
       applyChange(queries, trail, async (transaction) => {
@@ -102,6 +94,29 @@ export function tokenStore(queries: Queries, trail: Trail): TokenStore {
           await noteAddress(transaction, use)
         }
       }),
+  }
+}
+
+/** Revokes what a token was rotated into, and so on. @param rotatedBy the latest instant of its own rotation */
+async function revokeSuccessors(
+  transaction: Queries,
+  id: number,
+  rotatedBy: Date,
+  now: Date,
+  trail: Trail,
+): Promise<void> {
+  const successors = await transaction
+    .selectFrom('personal_access_tokens as successor')
+    .innerJoin('personal_access_tokens as old', 'old.id', 'successor.previous_personal_access_token_id')
+    .select('successor.id')
+    .where('old.id', '=', id)
+    .where('old.revoked_at', '<=', rotatedBy.getTime())
+    .whereRef('successor.created_at', '>=', 'old.revoked_at')
+    .execute()
+  const store = tokenStore(transaction, trail)
+  for (const successor of successors) {
+    await store.revoke(successor.id, now, `token ${id}, which was rotated, was used again`)
+    await revokeSuccessors(transaction, successor.id, now, now, trail)
   }
 }
 

@@ -98,7 +98,8 @@ export interface TokenStore {
   revoke(id: number, now: Date, rule?: string): Promise<boolean>
   /**
    * Revokes what a token was rotated into, and what that was, and so on. One that was to live on for a while beside its
-   * successor is used late rather than stolen: there the line ends.
+   * successor is used late rather than stolen: there the line ends. So is one that was rotated a moment ago: a client that
+   * rotates its token several times at once, or beside other requests, must not lose the one that it was given.
    */
   revokeDescendants(id: number, now: Date): Promise<void>
   /**
