@@ -21,10 +21,11 @@ import type { Bans } from './ban.js'
 import { parseAuthorization } from './credential.js'
 import type { Decision } from './decide.js'
 import { abilityOf, decide } from './decide.js'
-import type { RefDecision } from './decide-ref.js'
+import type { DecidedPush, RefDecision } from './decide-ref.js'
 import { decideRef, firstStricter, stricter } from './decide-ref.js'
 import type { Grant, Role } from './grant.js'
 import { standing } from './grant.js'
+import { GuessLimits } from './guess-limits.js'
 import { ReachMemory } from './reach-memory.js'
 import type { AccessMemory } from './memory.js'
 import { expiryNotice } from './notice.js'
@@ -44,13 +45,6 @@ export type AccessOptions = {
   readonly onTokenUse: (token: PersonalAccessToken, ip: string, now: Date) => void
 }
 
-/** What was decided about the refs of a push. */
-export type DecidedPush = {
-  readonly commands: readonly PushCommand[]
-  readonly decisions: readonly RefDecision[]
-  readonly followRef: Backend['followRef']
-}
-
 /** What an account reaches. */
 export type Reach = {
   readonly roleOn: (repository: RepositoryPath) => Role | 'none'
@@ -62,12 +56,13 @@ export type Reach = {
 
 /** The two questions about each request: who is it, and may they. */
 export class Access {
-  readonly #options: AccessOptions
+  readonly #options: AccessOptions & { readonly guesses: GuessLimits }
   /** What everybody reaches. */
   readonly reach: ReachMemory
 
   constructor(options: AccessOptions) {
-    this.#options = options
+    // Of one network, the bans limit them.
+    this.#options = { ...options, guesses: new GuessLimits({ limitsNetworks: false }) }
     this.reach = new ReachMemory(options.memory)
   }
 

@@ -11,6 +11,7 @@ import { tokenState } from '../tokens/token.js'
 import type { Bans } from './ban.js'
 import type { Credential } from './credential.js'
 import type { AccessMemory, Snapshot, VerifiedToken } from './memory.js'
+import type { GuessLimits } from './guess-limits.js'
 import type { Refusal } from './refusal.js'
 
 /** Who makes a request. */
@@ -42,6 +43,7 @@ export type AuthenticationMeans = {
   readonly bans: Bans
   readonly passwords: Passwords
   readonly memory: Pick<AccessMemory, 'current'>
+  readonly guesses: GuessLimits
 }
 
 /**
@@ -67,14 +69,21 @@ export async function authenticate(
       : await verify(credential, ip, snapshot, settings, means, now)
   switch (verdict.kind) {
     case 'identified':
-      await means.bans.recordSuccess(ip, settings)
+      await means.bans.recordSuccess(ip, settings, loginOf(credential, settings))
       return verdict
     case 'failed':
-      await means.bans.recordFailure(ip, settings)
+      await means.bans.recordFailure(ip, settings, loginOf(credential, settings))
       return { ...verdict, kind: 'refused' }
     case 'refused':
       return verdict
   }
+}
+
+/** For which login a password was given; `undefined`: a token was, or nothing that can be read. */
+function loginOf(credential: Credential, settings: Settings): string | undefined {
+  if (credential.kind !== 'basic') return undefined
+  const prefixes = [settings.personal_access_token_prefix, DEFAULT_PREFIX]
+  return secretShape(credential.password, prefixes) === 'other' ? credential.username : undefined
 }
 
 /**
@@ -134,7 +143,7 @@ async function verify(
       const leave = await means.bans.admit(ip, settings)
       if (leave === undefined) return refused('busy', 'too many password checks from this address')
       try {
-        return await verifyPassword(credential.username, credential.password, snapshot, settings, means, now)
+        return await verifyPassword(credential.username, credential.password, ip, snapshot, settings, means, now)
       } finally {
         leave()
       }
@@ -188,9 +197,10 @@ export async function identifyToken(secret: Secret, snapshot: Snapshot, now: Dat
 async function verifyPassword(
   login: string,
   password: Secret,
+  ip: string,
   snapshot: Snapshot,
   settings: Settings,
-  { passwords, memory }: AuthenticationMeans,
+  { passwords, memory, guesses }: AuthenticationMeans,
   now: Date,
 ): Promise<Verdict> {
   if (!settings.password_authentication_enabled_for_git) {
@@ -198,11 +208,17 @@ async function verifyPassword(
   }
   if (password.reveal() === '') return wrong('empty password')
   const account = await snapshot.findAccount(login)
-  const answer = await passwords.check(account, password)
-  if (answer === 'busy') return refused('busy', 'too many password checks')
+  const guess = await guesses.take(login, account, ip)
+  if (guess.kind === 'throttled') return refused('busy', 'too many guesses at this login')
+  const answer = await passwords.check(guess.isHopeless ? undefined : account, password)
+  if (answer === 'busy') {
+    await guess.giveBack()
+    return refused('busy', 'too many password checks')
+  }
   if (account === undefined) return wrong('wrong password')
   const suspect = { account, token: undefined }
   if (answer === 'wrong') return wrong('wrong password', suspect)
+  await guess.succeed()
   // The check may have waited for seconds: what holds now decides.
   const latest = await memory.current()
   const today = latest.epoch === snapshot.epoch ? account : await latest.findAccountById(account.id)

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { isIPv6 } from 'node:net'
 import { RateLimiterMemory } from 'rate-limiter-flexible'
 import { addressMatcher } from '../address-list.js'
@@ -17,6 +18,8 @@ type BanSettings = Pick<
 export type FailureCounts = {
   get(key: string): Promise<{ readonly consumedPoints: number } | null>
   penalty(key: string): Promise<{ readonly consumedPoints: number }>
+  /** Takes failures back. */
+  reward(key: string, points: number): Promise<unknown>
   block(key: string, seconds: number): Promise<unknown>
   delete(key: string): Promise<unknown>
 }
@@ -26,7 +29,7 @@ export type CountFailures = (rules: { readonly points: number; readonly duration
 
 /**
  * Bans addresses that keep failing to sign in (GitLab's `rack_attack.git_basic_auth`): `maxretry` failures within
- * `findtime` ban for `bantime`; a success clears the count; attempts during a ban don't prolong it. Kept in memory: a
+ * `findtime` ban for `bantime`; a success takes back the failures of its own login, or of tokens; attempts during a ban don't prolong it. Kept in memory: a
  * restart forgives.
  */
 export class Bans {
@@ -69,19 +72,34 @@ export class Bans {
     }
   }
 
-  /** Notes a failed attempt. The one that reaches the limit is still answered 401; the next meets the ban. */
-  async recordFailure(ip: string, settings: BanSettings): Promise<void> {
+  /**
+   * Notes a failed attempt. The one that reaches the limit is still answered 401; the next meets the ban.
+   *
+   * @param login that a password was tried for; `undefined`: a token
+   */
+  async recordFailure(ip: string, settings: BanSettings, login?: string): Promise<void> {
     const { limiter, isAllowed } = this.#prepare(settings)
     if (!settings.git_basic_auth_enabled || isAllowed(ip)) return
+    await limiter.penalty(shareOf(ip, login))
     const record = await limiter.penalty(networkOf(ip))
     if (record.consumedPoints === settings.git_basic_auth_maxretry) {
       await limiter.block(networkOf(ip), settings.git_basic_auth_bantime)
     }
   }
 
-  /** Notes a success, which clears the count. */
-  async recordSuccess(ip: string, settings: BanSettings): Promise<void> {
-    await this.#prepare(settings).limiter.delete(networkOf(ip))
+  /**
+   * Notes a success, which takes back the address's failures with the same login: somebody with an account of their own
+   * must not guess at others' for ever.
+   *
+   * @param login whose password it was; `undefined`: a token
+   */
+  async recordSuccess(ip: string, settings: BanSettings, login?: string): Promise<void> {
+    const { limiter } = this.#prepare(settings)
+    const share = shareOf(ip, login)
+    const failed = (await limiter.get(share))?.consumedPoints ?? 0
+    if (failed === 0) return
+    await limiter.delete(share)
+    await limiter.reward(networkOf(ip), failed)
   }
 
   /** The limiter for these settings. Changing one of them starts the counts anew. */
@@ -115,6 +133,11 @@ type Ready = {
   readonly rules: string
   readonly limiter: FailureCounts
   readonly isAllowed: (ip: string) => boolean
+}
+
+/** The part of an address's failures that one login has. */
+function shareOf(ip: string, login: string | undefined): string {
+  return `${networkOf(ip)} ${login === undefined ? 'tokens' : hash('sha256', login.toLowerCase(), 'base64url')}`
 }
 
 /** What guesses are counted by: IPv6 addresses by their /64 network, which one subscriber is given and could walk through. */

@@ -1,5 +1,6 @@
 import { isBranch } from '../protocol/ref-name.js'
-import type { CommandKind } from '../protocol/push-head.js'
+import type { Backend } from '../protocol/backend.js'
+import type { CommandKind, PushCommand } from '../protocol/push-head.js'
 import type { RefVerb } from '../tokens/restriction.js'
 import { REF_VERBS, verbsFor } from '../tokens/restriction.js'
 import type { PersonalAccessToken } from '../tokens/token.js'
@@ -13,6 +14,13 @@ export type RefDecision =
   /** Allowed as a fast-forward only; the reason is for when it is none. */
   | { readonly kind: 'allow-fast-forward'; readonly reason: string }
   | { readonly kind: 'refuse'; readonly reason: string }
+
+/** What was decided about the refs of a push. */
+export type DecidedPush = {
+  readonly commands: readonly PushCommand[]
+  readonly decisions: readonly RefDecision[]
+  readonly followRef: Backend['followRef']
+}
 
 /** Who pushes where, as far as refs depend on it. */
 export type Pusher = {

@@ -1,4 +1,4 @@
-import type { DecidedPush } from '../access/access.js'
+import type { DecidedPush } from '../access/decide-ref.js'
 import type { Identity } from '../access/authenticate.js'
 import { accountOf, pushesSomeRefsOnly } from '../access/authenticate.js'
 import type { Refusal } from '../access/refusal.js'

@@ -1,4 +1,4 @@
-import type { DecidedPush } from '../access/access.js'
+import type { DecidedPush } from '../access/decide-ref.js'
 import type { HttpExchange } from '../http.js'
 import { millisecondsSince } from '../http.js'
 import type { GitRequest } from '../protocol/git-request.js'

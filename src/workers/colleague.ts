@@ -117,6 +117,10 @@ export class Colleague {
       get: (key: string) => Promise.resolve(read(key)),
       penalty: (key: string) => add(key),
       block: (key: string, seconds: number) => add(key, seconds),
+      reward: (key: string, points: number) => {
+        this.#tell({ kind: 'uncount', rules, key, points })
+        return Promise.resolve()
+      },
       delete: (key: string) => {
         // Nearly every request is a success, and has nothing to clear.
         if (read(key) !== null) this.#tell({ kind: 'uncount', rules, key })

@@ -28,10 +28,16 @@ export class CommonCounts {
     return this.#note({ rules, key, points: consumedPoints, until: Date.now() + msBeforeNext })
   }
 
-  /** Forgets the failures of an address. */
-  async clear(rules: CountRules, key: string): Promise<void> {
-    await this.#limiterFor(rules).delete(key)
-    this.#note({ rules, key, points: 0, until: 0 })
+  /** Forgets the failures of an address. @param points how many of them; `undefined`: all */
+  async clear(rules: CountRules, key: string, points: number | undefined): Promise<void> {
+    const limiter = this.#limiterFor(rules)
+    if (points === undefined) {
+      await limiter.delete(key)
+      this.#note({ rules, key, points: 0, until: 0 })
+      return
+    }
+    const { consumedPoints, msBeforeNext } = await limiter.reward(key, points)
+    this.#note({ rules, key, points: Math.max(0, consumedPoints), until: Date.now() + msBeforeNext })
   }
 
   #note(count: Count): Count {

@@ -61,7 +61,7 @@ export class Crew {
           .then((answer) => member.tell({ kind: 'answer', id: message.id, answer }))
         break
       case 'uncount':
-        void this.#counts.clear(message.rules, message.key)
+        void this.#counts.clear(message.rules, message.key, message.points)
         break
       case 'metrics':
         void this.#measure().then((answer) => member.tell({ kind: 'answer', id: message.id, answer }))

@@ -30,7 +30,8 @@ export type FromWorker =
   | { readonly kind: 'failed'; readonly code: string; readonly message: string }
   | { readonly kind: 'left'; readonly id: number }
   | { readonly kind: 'ended'; readonly id: number }
-  | { readonly kind: 'uncount'; readonly rules: CountRules; readonly key: string }
+  /** Without `points` all of them. */
+  | { readonly kind: 'uncount'; readonly rules: CountRules; readonly key: string; readonly points?: number }
   | { readonly kind: 'measured'; readonly id: number; readonly metrics: unknown }
   | {
       readonly kind: 'enter'

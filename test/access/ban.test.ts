@@ -61,13 +61,20 @@ t.test('failures within findtime count together, and are forgotten after it', as
   t.equal(await bans.isBanned(ATTACKER, STRICT), true)
 })
 
-t.test('a success clears the count', async (t) => {
+t.test('a success takes back the failures of its own login', async (t) => {
   stopTime(t)
   const bans = new Bans()
-  await fail(bans, 2)
-  await bans.recordSuccess(ATTACKER, STRICT)
-  await fail(bans, 2)
+  await fail(bans, 1)
+  await bans.recordFailure(ATTACKER, STRICT, 'alice')
+  await bans.recordSuccess(ATTACKER, STRICT, 'ALICE')
+  await bans.recordSuccess(ATTACKER, STRICT, 'bob')
+  await bans.recordFailure(ATTACKER, STRICT, 'alice')
   t.equal(await bans.isBanned(ATTACKER, STRICT), false)
+  await bans.recordSuccess(ATTACKER, STRICT)
+  await bans.recordFailure(ATTACKER, STRICT, 'alice')
+  t.equal(await bans.isBanned(ATTACKER, STRICT), false)
+  await bans.recordFailure(ATTACKER, STRICT, 'bob')
+  t.equal(await bans.isBanned(ATTACKER, STRICT), true)
 })
 
 t.test('failures that arrive during a ban do not prolong it', async (t) => {
