@@ -33,6 +33,13 @@ export function scopesAllow(scopes: readonly Scope[], ability: 'read' | 'write')
   return scopes.some((scope) => enough.has(scope))
 }
 
+const ADMINISTERING: ReadonlySet<Scope> = new Set(['api', 'sudo'])
+
+/** Whether a token of this owner could administer the gate. */
+export function administers(scopes: readonly Scope[], owner: { readonly admin: boolean }): boolean {
+  return owner.admin && scopes.some((scope) => ADMINISTERING.has(scope))
+}
+
 /** Whether a word is one of GitLab's scopes. */
 function isScope(word: string): word is Scope {
   return Object.hasOwn(SCOPES, word)

@@ -5,9 +5,10 @@ import { TOKENS_PAGE } from '../../access/refusal.js'
 import { issueRules } from '../../policies/issue-rules.js'
 import { parseSpan } from '../../tokens/expiry.js'
 import { rotateToken } from '../../tokens/issue.js'
+import { administers } from '../../tokens/scope.js'
 import type { PersonalAccessToken } from '../../tokens/token.js'
 import { GitgateError } from '../../errors.js'
-import { sentence } from '../confirmation.js'
+import { confirmedBy, sentence } from '../confirmation.js'
 import { passOnce, say } from '../memo.js'
 import type { PageOptions } from '../options.js'
 import type { Pages } from '../pages.js'
@@ -29,7 +30,11 @@ type RotationForm = ExpiryForm & { readonly grace: (typeof GRACES)[number] }
 export function endTokenPages(pages: Pages, options: PageOptions): void {
   const { access } = options
   const preHandler = requireSwitchedOn(options)
-  const Rotation = Type.Object({ ...ExpiryFields, grace: Type.Enum([...GRACES], { default: '' }) })
+  const Rotation = Type.Object({
+    ...ExpiryFields,
+    grace: Type.Enum([...GRACES], { default: '' }),
+    current_password: Type.String({ default: '', maxLength: 10_000 }),
+  })
 
   const rowOf = async (token: PersonalAccessToken) => {
     const { enforce_pat_expiration: enforceExpiry } = await access.settings()
@@ -40,7 +45,7 @@ export function endTokenPages(pages: Pages, options: PageOptions): void {
     token: PersonalAccessToken,
     owner: Account,
     form?: RotationForm,
-    problem?: string,
+    problems: { readonly expiry?: string; readonly current_password?: string } = {},
   ) => {
     const now = access.now()
     const rules = issueRules(await access.settings(), now)
@@ -52,9 +57,10 @@ export function endTokenPages(pages: Pages, options: PageOptions): void {
         expiry: { ...expiryView(rules, now, form), ...(await expiryWords(options, owner)) },
         graces: GRACES,
         grace: form?.grace ?? '',
-        problems: { expiry: problem },
+        problems,
+        asksPassword: administers(token.scopes, owner),
       },
-      problem === undefined ? 200 : 422,
+      Object.keys(problems).length === 0 ? 200 : 422,
     )
   }
   const isOver = async (reply: FastifyReply, request: Parameters<typeof memberOf>[0], name: string) => {
@@ -92,6 +98,10 @@ export function endTokenPages(pages: Pages, options: PageOptions): void {
       const old = await requireOwnToken(request, params.id, options)
       const now = access.now()
       const rules = issueRules(await access.settings(), now)
+      // A new secret of a token that administers is as good as a new token.
+      const unconfirmed = administers(old.scopes, member.account) ? await confirmedBy(request, options) : undefined
+      if (unconfirmed !== undefined)
+        return showRotation(reply, old, member.account, body, { current_password: unconfirmed })
       const grace = body.grace === '' ? 0 : parseSpan(body.grace)
       try {
         const expiry = wantedExpiry(body, rules, now)
@@ -110,7 +120,7 @@ export function endTokenPages(pages: Pages, options: PageOptions): void {
       } catch (error) {
         if (!(error instanceof GitgateError)) throw error
         if (error.code === 'conflict') return isOver(reply, request, old.name)
-        return showRotation(reply, old, member.account, body, sentence(error.message))
+        return showRotation(reply, old, member.account, body, { expiry: sentence(error.message) })
       }
       return reply.redirect(TOKENS_PAGE, 303)
     },

@@ -5,7 +5,7 @@ import type { Account } from '../../accounts/account.js'
 import { GitgateError } from '../../errors.js'
 import { issueRules } from '../../policies/issue-rules.js'
 import { issueToken } from '../../tokens/issue.js'
-import { ALL_SCOPES, scopeSummary } from '../../tokens/scope.js'
+import { administers, ALL_SCOPES, scopeSummary } from '../../tokens/scope.js'
 import { confirmedBy, sentence } from '../confirmation.js'
 import { passOnce } from '../memo.js'
 import type { PageOptions } from '../options.js'
@@ -74,6 +74,8 @@ export function addMaking(pages: Pages, making: Making, options: PageOptions): v
         list: listOf(owner),
         who: wordsFor(making, owner),
         asksPassword: impersonation,
+        // Filled in for some scopes only.
+        offersPassword: !impersonation && owner.admin,
         scopes: ALL_SCOPES.filter((scope) => scope !== 'sudo' || owner.admin).map((name) => ({
           name,
           summary: scopeSummary(name),
@@ -116,7 +118,8 @@ export function addMaking(pages: Pages, making: Making, options: PageOptions): v
     const form = { ...request.body, current_password: undefined }
     const { draft, problems, rules, now } = await read(owner, form)
     if (Object.keys(problems).length > 0) return show(reply, owner, form, problems, { status: 422 })
-    const password = impersonation ? await confirmedBy(request, options) : undefined
+    const isConfirmed = impersonation || administers(draft.scopes, owner)
+    const password = isConfirmed ? await confirmedBy(request, options) : undefined
     if (password !== undefined) return show(reply, owner, form, {}, { status: 422, password })
     try {
       const { token, secret } = await issueToken(memberOf(request).stores.tokens, owner, draft, rules, now)
