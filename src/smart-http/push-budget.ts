@@ -11,25 +11,41 @@ const STEP = 1_048_576
 
 type Access = SmartHttpOptions['access']
 
+/** What was taken from a budget for a push that is not handed over yet. */
+export type Taken = {
+  /** The push, which ends by itself where the budget does. */
+  readonly push: () => Push
+  /** For when it is not handed over. */
+  readonly giveBack: () => Promise<void>
+}
+
 /**
  * Takes a push from its token's budget: all of it at once where its length is known, else part by part as it comes.
  *
- * @returns why there is not enough, or the push, which then ends by itself where the budget does
+ * @returns what was taken, or why there is not enough
  */
-export async function takeFromBudget(push: Push): Promise<Push | string> {
+export async function takeFromBudget(push: Push): Promise<Taken | string> {
   const { admitted, head, pack, git } = push
   const { identity, exchange, options } = admitted
-  if (!options.access.isCounted(identity)) return push
+  if (!options.access.isCounted(identity)) return { push: () => push, giveBack: () => Promise.resolve() }
   const length = git.contentEncoding === undefined ? git.contentLength : undefined
-  const reason = await options.access.spend(identity, { pushes: 1, bytes: length ?? head.bytes.length })
+  const bytes = length ?? head.bytes.length
+  const reason = await options.access.spend(identity, { pushes: 1, bytes })
   if (reason !== undefined) return reason
-  if (length !== undefined) return push
-  const meter = new BudgetMeter(options.access, identity, (reason) => {
-    exchange.record.decision = 'refused'
-    exchange.record.rule = reason
-    if (!endPush(push, reason)) exchange.reset()
-  })
-  return { ...push, pack: flowInto(pack, meter) }
+  const metered = (): Push => {
+    const meter = new BudgetMeter(options.access, identity, (reason) => {
+      exchange.record.decision = 'refused'
+      exchange.record.rule = reason
+      if (!endPush(push, reason)) exchange.reset()
+    })
+    return { ...push, pack: flowInto(pack, meter) }
+  }
+  return {
+    push: length === undefined ? metered : () => push,
+    giveBack: async () => {
+      await options.access.spend(identity, { pushes: -1, bytes: -bytes })
+    },
+  }
 }
 
 /**
@@ -86,6 +102,11 @@ class BudgetMeter extends Transform {
         reason = await this.#access.spend(this.#identity, { pushes: 0, bytes: least })
       }
       if (reason !== undefined) return reason
+      // Destroyed meanwhile: what was left before is given back already, and this is not.
+      if (this.destroyed) {
+        await this.#access.spend(this.#identity, { pushes: 0, bytes: -granted })
+        return undefined
+      }
       this.#granted += granted
     }
     this.#granted -= length

@@ -95,8 +95,18 @@ async function admit(push: Push, plan: PushPlan): Promise<Push | string> {
   const { trail, creates, exchange } = push.admitted
   try {
     const taken = await takeFromBudget(push)
-    if (typeof taken !== 'string') await trail.handsOver(plan.kind === 'run' ? plan.refusals : [], creates)
-    return taken
+    if (typeof taken === 'string') return taken
+    if (push.git.signal.aborted) {
+      await taken.giveBack()
+      return 'the client left'
+    }
+    try {
+      await trail.handsOver(plan.kind === 'run' ? plan.refusals : [], creates)
+    } catch (error) {
+      await taken.giveBack()
+      throw error
+    }
+    return taken.push()
   } catch (error) {
     exchange.record.reason = messageOf(error)
     return `gitgate can't record pushes now (${messageOf(error)}), so it takes none; ask who runs it`
