@@ -52,6 +52,9 @@ export type HttpExchange = {
   readonly reset: () => void
 }
 
+/** Bytes of a body that is read before anybody is authenticated, because it may hold the credential. */
+export const MAX_CREDENTIAL_BODY = 16_384
+
 /** One of the gate's faces: answers every request that is routed to it. */
 export type Front = (exchange: HttpExchange) => Promise<void> | void
 
@@ -93,6 +96,13 @@ export function sendTextUnread(
   headers: Record<string, string> = {},
 ): void {
   if (request.complete) return sendText(response, status, text, headers)
+  dropBody(request)
+  sendText(response, status, text, { ...headers, Connection: 'close' })
+}
+
+/** Drops the rest of a body that nobody reads, within bounds; beyond them the connection ends. */
+export function dropBody(request: IncomingMessage): void {
+  if (request.complete) return
   let dropped = 0
   const timer = setTimeout(() => request.destroy(), DRAINED_FOR)
   request.on('close', () => clearTimeout(timer))
@@ -100,5 +110,4 @@ export function sendTextUnread(
     dropped += chunk.length
     if (dropped > DRAINED_BYTES) request.destroy()
   })
-  sendText(response, status, text, { ...headers, Connection: 'close' })
 }

@@ -10,6 +10,7 @@ import { hasSystemCode } from './errors.js'
 import type { Front, HttpExchange, RequestRecord, Traffic } from './http.js'
 import { millisecondsSince, sendText, sendTextUnread } from './http.js'
 import type { Logger } from './log.js'
+import { hasTooManyParameters, MAX_PARAMETERS } from './parameter-count.js'
 
 /** One row of the route table: the first whose `claims` says yes answers. */
 export type Route = { readonly claims: (path: string) => boolean; readonly front: Front }
@@ -139,6 +140,12 @@ async function answer(
     return
   }
   const path = target.split('?', 1)[0] ?? ''
+  if (hasTooManyParameters(target.slice(path.length))) {
+    record.decision = 'refused'
+    record.rule = 'too many parameters'
+    sendTextUnread(request, response, 400, `A query has ${MAX_PARAMETERS} parameters at most.`)
+    return
+  }
   const reset = (): void => connections.reset(socket)
   const onEnd = (listener: () => void): void => void listeners.push(listener)
   const exchange: HttpExchange = {

@@ -4,9 +4,12 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import Fastify from 'fastify'
 import type { IncomingMessage } from 'node:http'
+import type { ParsedUrlQuery } from 'node:querystring'
+import { parse } from 'node:querystring'
 import type { Front, HttpExchange } from '../http.js'
+import { hasTooManyParameters } from '../parameter-count.js'
 import { parseRepositoryPath } from '../protocol/repository-path.js'
-import { frontOf } from '../router-front.js'
+import { frontOf, inviteBody } from '../router-front.js'
 import { Assets } from './assets.js'
 import { Cookies, isCsrfToken } from './cookies.js'
 import { answerError, PageError } from './errors.js'
@@ -45,7 +48,7 @@ export async function webPages(options: WebOptions): Promise<Front> {
   }).withTypeProvider<TypeBoxTypeProvider>()
   const routes = new RouteTable(app)
   app.removeAllContentTypeParsers()
-  await app.register(formbody)
+  await app.register(formbody, { parser: parseForm })
   await app.register(cookie)
   const assets = new Assets()
   const cookies = new Cookies(options.baseUrl)
@@ -64,12 +67,15 @@ export async function webPages(options: WebOptions): Promise<Front> {
     reply.headers({ ...SECURITY_HEADERS, ...strictTransport(exchange, options) })
     request.visitor = { kind: 'stranger' }
     request.visitor = await identifyVisitor(request, cookies, options)
-    const elsewhere = request.is404 ? undefined : wayFor(request, routes, options.access.now())
+    // From here on the body may be read, and where nobody is signed in, a short one only: see the routes' limits.
+    if (request.is404) return await answerNotFound(request, reply)
+    const elsewhere = wayFor(request, routes, options.access.now())
     if (elsewhere !== undefined) return reply.redirect(elsewhere, 303)
+    inviteBody(exchange)
+    return undefined
   })
   app.addHook('preValidation', (request, reply, done) => {
-    // Where nothing is, nothing can be forged; what is hidden from somebody is answered like it.
-    if (request.is404 || ['GET', 'HEAD'].includes(request.method)) {
+    if (['GET', 'HEAD'].includes(request.method)) {
       done()
       return
     }
@@ -84,7 +90,7 @@ export async function webPages(options: WebOptions): Promise<Front> {
     else void reply.redirect(settled, 303)
   })
   app.setErrorHandler((error, request, reply) => answerError(error, request, reply, options))
-  app.setNotFoundHandler(({ url, method, visitor }, reply) => {
+  const answerNotFound = ({ url, method, visitor }: FastifyRequest, reply: FastifyReply) => {
     // A form that was not taken leaves its address in the browser, which opens it again later: it leads to the form's page.
     const path = url.split('?', 1)[0] ?? url
     const isHidden = path.startsWith(`${ADMIN}/`) && !(visitor.kind === 'member' && visitor.account.admin)
@@ -93,7 +99,8 @@ export async function webPages(options: WebOptions): Promise<Front> {
     const isForGit = url.endsWith('.git') && parseRepositoryPath(url.slice(1, -'.git'.length)) !== undefined
     const clone = isForGit ? `${options.baseUrl()}${url}` : undefined
     return reply.page('error', { what: 'not-found', clone }, 404)
-  })
+  }
+  app.setNotFoundHandler(answerNotFound)
 
   const pages = app.withTypeProvider<TypeBoxTypeProvider>()
   assets.serve(pages)
@@ -102,6 +109,12 @@ export async function webPages(options: WebOptions): Promise<Front> {
   for (const add of [repositoryPages, ...account, ...ownTokens, adminPages]) add(pages, { ...options, cookies })
   await app.ready()
   return frontOf(app, exchanges)
+}
+
+/** @throws PageError for more parameters than a form of ours can have */
+function parseForm(text: string): ParsedUrlQuery {
+  if (hasTooManyParameters(text)) throw new PageError('unreadable')
+  return parse(text)
 }
 
 /** Where to send somebody who may not have the page; `undefined` where they may. @throws PageError */

@@ -64,6 +64,20 @@ export async function raw(url: string, bytes: Buffer | string): Promise<string> 
   })
 }
 
+/** Sends bytes as they are, and leaves when something comes back. @returns what came first; '' when the other side just ended */
+export async function answerTo(url: string, bytes: Buffer | string): Promise<string> {
+  const { hostname, port } = new URL(url)
+  return await new Promise((resolve, reject) => {
+    const socket = connect(Number(port), hostname, () => socket.write(bytes))
+    socket.once('data', (chunk: Buffer) => {
+      socket.destroy()
+      resolve(chunk.toString('latin1'))
+    })
+    socket.on('close', () => resolve(''))
+    socket.on('error', reject)
+  })
+}
+
 /** The Basic scheme's header. */
 export function basic(user: string, password: string): string {
   return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`

@@ -4,9 +4,10 @@ import type { DocumentNode } from 'graphql'
 import { execute, GraphQLError, Kind, OperationTypeNode, parse, specifiedRules, validate } from 'graphql'
 import type { IncomingMessage } from 'node:http'
 import type { Front, HttpExchange } from '../../http.js'
-import { frontOf } from '../../router-front.js'
-import type { Caller } from '../rest/caller.js'
-import { identifyCaller, secretOf } from '../rest/caller.js'
+import { MAX_CREDENTIAL_BODY } from '../../http.js'
+import { frontOf, inviteBody } from '../../router-front.js'
+import type { Caller, Identified } from '../rest/caller.js'
+import { authorizeCaller, hasShortBody, identifyToken, secretOf } from '../rest/caller.js'
 import { ApiError } from '../rest/errors.js'
 import type { ApiOptions } from '../rest/options.js'
 import { parseForm } from '../rest/parameters.js'
@@ -26,8 +27,25 @@ export async function graphqlApi(options: ApiOptions): Promise<Front> {
   const root = rootOf(options)
   const app = Fastify({ logger: false, bodyLimit: MAX_BODY, routerOptions: { querystringParser: parseForm } })
 
+  const exchangeOf = (request: FastifyRequest): HttpExchange => {
+    const exchange = exchanges.get(request.raw)
+    if (exchange === undefined) throw new TypeError('the request has no exchange')
+    return exchange
+  }
+  const identify = async (request: FastifyRequest): Promise<Identified> => {
+    const exchange = exchangeOf(request)
+    exchange.record.route = PATH
+    return await identifyToken(request, exchange, options)
+  }
+  /** Who asks; nobody where no token is presented. @throws ApiError */
+  const callerOf = async (request: FastifyRequest): Promise<Caller | undefined> => {
+    if (secretOf(request) === undefined) return undefined
+    const identified = request.identified ?? (await identify(request))
+    return await authorizeCaller(request, exchangeOf(request), NEEDS, identified, options)
+  }
+
   const answer = async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
-    const caller = await callerOf(request, exchanges.get(request.raw), options)
+    const caller = await callerOf(request)
     const { query, variables, operationName } = parametersOf(request)
     if (query.length > MAX_QUERY) return await fail(reply, 422, 'Query too large')
     const document = parsed(query)
@@ -50,6 +68,17 @@ export async function graphqlApi(options: ApiOptions): Promise<Front> {
     })
   }
 
+  app.decorateRequest('identified')
+  // Before the body is read; without a token there is little to read.
+  app.addHook('preParsing', async (request, reply) => {
+    if (request.is404) return await reply.status(404).send({ error: '404 Not Found' })
+    const exchange = exchangeOf(request)
+    if (secretOf(request) !== undefined) request.identified = await identify(request)
+    else if (request.method === 'POST' && !hasShortBody(request))
+      return await fail(reply, 413, `Without a token, a query is ${MAX_CREDENTIAL_BODY} bytes at most`)
+    inviteBody(exchange)
+    return undefined
+  })
   app.route({ method: ['GET', 'POST'], url: PATH, handler: answer })
   app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => {
     if (error instanceof ApiError) return fail(reply, error.status, wordsOf(error))
@@ -62,17 +91,6 @@ export async function graphqlApi(options: ApiOptions): Promise<Front> {
 
   await app.ready()
   return frontOf(app, exchanges)
-}
-
-/** Who asks; nobody where no token is presented. @throws ApiError */
-async function callerOf(
-  request: FastifyRequest,
-  exchange: HttpExchange | undefined,
-  options: ApiOptions,
-): Promise<Caller | undefined> {
-  if (exchange === undefined || secretOf(request) === undefined) return undefined
-  exchange.record.route = PATH
-  return await identifyCaller(request, exchange, NEEDS, options)
 }
 
 type GraphqlRequest = {

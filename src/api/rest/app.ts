@@ -5,10 +5,10 @@ import Fastify from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import { GitgateError } from '../../errors.js'
 import type { Front, HttpExchange } from '../../http.js'
-import { frontOf } from '../../router-front.js'
+import { frontOf, inviteBody } from '../../router-front.js'
 import { mergeQuery, readBodies, readFlags } from './body.js'
 import type { RouteNeeds } from './caller.js'
-import { identifyCaller } from './caller.js'
+import { authorizeCaller, hasShortBody, identifyToken, secretOf } from './caller.js'
 import { ApiError, badRequest, notFound, unauthorized, unprocessable } from './errors.js'
 import { watchMethods } from './methods.js'
 import { openApiOf } from './openapi.js'
@@ -50,12 +50,23 @@ export async function restApi(options: ApiOptions): Promise<Front> {
   // The schemas of answers describe; they must not drop what they do not know.
   app.setSerializerCompiler(() => (answer) => JSON.stringify(answer))
   app.decorateRequest('caller')
-  app.addHook('preValidation', async (request) => {
+  app.decorateRequest('identified')
+  // Before the body is read: parsing is work that is done for nobody else than token holders.
+  app.addHook('preParsing', async (request, reply) => {
+    if (request.is404) return await reply.status(404).send(UNKNOWN)
     const exchange = exchanges.get(request.raw)
-    if (request.is404) return
     if (exchange === undefined) throw unauthorized()
     exchange.record.route = request.routeOptions.url ?? ''
-    request.caller = await identifyCaller(request, exchange, needsOf(request), options)
+    if (secretOf(request) !== undefined || !hasShortBody(request))
+      request.identified = await identifyToken(request, exchange, options)
+    inviteBody(exchange)
+    return undefined
+  })
+  app.addHook('preValidation', async (request) => {
+    const exchange = exchanges.get(request.raw)
+    if (exchange === undefined) throw unauthorized()
+    const identified = request.identified ?? (await identifyToken(request, exchange, options))
+    request.caller = await authorizeCaller(request, exchange, needsOf(request), identified, options)
     mergeQuery(request)
     readFlags(request)
   })

@@ -1,5 +1,7 @@
 import formbody from '@fastify/formbody'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { hasTooManyParameters, MAX_PARAMETERS } from '../../parameter-count.js'
+import { badRequest } from './errors.js'
 import { parseForm } from './parameters.js'
 
 /** Takes bodies as JSON and as forms, and nothing else. */
@@ -11,7 +13,12 @@ export async function readBodies(app: FastifyInstance): Promise<void> {
     if (body === '') done(null)
     else void parseJson(request, body, done)
   })
-  await app.register(formbody, { parser: parseForm })
+  await app.register(formbody, { parser: parseBoundedForm })
+}
+
+function parseBoundedForm(text: string): Record<string, string | string[]> {
+  if (hasTooManyParameters(text)) throw badRequest(`a form has ${MAX_PARAMETERS} parameters at most`)
+  return parseForm(text)
 }
 
 /** As in GitLab, what changes something takes its parameters from the query, the body or both; the body's count. */

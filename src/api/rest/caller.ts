@@ -4,6 +4,7 @@ import type { TokenVerdict } from '../../access/authenticate.js'
 import type { Actor } from '../../audit/event.js'
 import { auditEvent, keptUserAgent, THE_GATE } from '../../audit/event.js'
 import type { HttpExchange } from '../../http.js'
+import { MAX_CREDENTIAL_BODY } from '../../http.js'
 import { Secret } from '../../secret.js'
 import type { Scope } from '../../tokens/scope.js'
 import type { PersonalAccessToken } from '../../tokens/token.js'
@@ -35,19 +36,21 @@ const REVOKED = 'Token was revoked. You have to re-authorize from the user.'
 const EXPIRED = 'Token is expired. You can either do re-authorization or token refresh.'
 const IMPERSONATION_OFF = 'Token is an impersonation token but impersonation was disabled.'
 
+/** A valid token and its account. */
+export type Identified = Extract<TokenVerdict, { readonly kind: 'identified' }>
+
 /**
- * Finds out who makes a request, and whether the token's scopes are enough for the route.
+ * Authenticates a request by its token.
  *
- * @param exchange whose log line will say so
+ * @param exchange whose log line names the account
  * @throws ApiError
  */
-export async function identifyCaller(
+export async function identifyToken(
   request: FastifyRequest,
   exchange: HttpExchange,
-  needs: RouteNeeds,
   options: CallerOptions,
-): Promise<Caller> {
-  const { access, accounts } = options
+): Promise<Identified> {
+  const { access } = options
   const secret = secretOf(request)
   if (secret === undefined) throw unauthorized()
   const verdict = await access.identifyToken(secret, exchange.ip)
@@ -73,35 +76,49 @@ export async function identifyCaller(
       throw unauthorized()
     case 'blocked':
       throw forbidden('Your account has been blocked.')
-    case 'identified': {
-      const { token, account } = verdict
-      exchange.record.user = account.username
-      exchange.record.token_id = token.id
-      const wanted = textOf(request, 'sudo') ?? headerOf(request, 'sudo')
-      try {
-        const acting = wanted === undefined ? account : await sudoAs(wanted, verdict, accounts)
-        // Only another account counts: who names their own calls as themselves.
-        const isSudo = acting.id !== account.id
-        if (isSudo) {
-          exchange.record.user = acting.username
-          exchange.record.sudoer = account.username
-        }
-        checkNeeds(request, needs, { account: acting, token })
-        const impersonator = isSudo ? account.username : token.impersonation ? token.issuedBy : null
-        const actor = { ...actorOf(exchange, acting, token), impersonator }
-        const stores = options.as(actor, { kind: 'token', id: token.id, admin: account.admin })
-        return { account: acting, token, stores }
-      } catch (error) {
-        // What a token that was stolen is tried for is worth knowing.
-        if (error instanceof ApiError && error.status === 403)
-          noteRefusal(
-            actorOf(exchange, account, token),
-            `may not ${request.method} ${exchange.record.route ?? ''}`,
-            options,
-          )
-        throw error
-      }
+    case 'identified':
+      exchange.record.user = verdict.account.username
+      exchange.record.token_id = verdict.token.id
+      return verdict
+  }
+}
+
+/**
+ * Checks that a token is enough for the route, and applies `sudo`. The body must have been parsed: it may name `sudo`.
+ *
+ * @throws ApiError
+ */
+export async function authorizeCaller(
+  request: FastifyRequest,
+  exchange: HttpExchange,
+  needs: RouteNeeds,
+  identified: Identified,
+  options: CallerOptions,
+): Promise<Caller> {
+  const { token, account } = identified
+  const wanted = textOf(request, 'sudo') ?? headerOf(request, 'sudo')
+  try {
+    const acting = wanted === undefined ? account : await sudoAs(wanted, identified, options.accounts)
+    // Only another account counts: who names their own calls as themselves.
+    const isSudo = acting.id !== account.id
+    if (isSudo) {
+      exchange.record.user = acting.username
+      exchange.record.sudoer = account.username
     }
+    checkNeeds(request, needs, { account: acting, token })
+    const impersonator = isSudo ? account.username : token.impersonation ? token.issuedBy : null
+    const actor = { ...actorOf(exchange, acting, token), impersonator }
+    const stores = options.as(actor, { kind: 'token', id: token.id, admin: account.admin })
+    return { account: acting, token, stores }
+  } catch (error) {
+    // What a token that was stolen is tried for is worth knowing.
+    if (error instanceof ApiError && error.status === 403)
+      noteRefusal(
+        actorOf(exchange, account, token),
+        `may not ${request.method} ${exchange.record.route ?? ''}`,
+        options,
+      )
+    throw error
   }
 }
 
@@ -162,6 +179,15 @@ async function sudoAs(
     : await accounts.findByUsername(wanted)
   if (target === undefined) throw new ApiError(404, { message: `404 User with ID or username '${wanted}' Not Found` })
   return target
+}
+
+/**
+ * Whether a request has a short body, of a length that it declares. Such a body is read before anybody is authenticated: it may
+ * hold the token, where GitLab takes it too (`private_token`).
+ */
+export function hasShortBody({ method, headers }: FastifyRequest): boolean {
+  const length = Number(headers['content-length'])
+  return method !== 'GET' && method !== 'HEAD' && length > 0 && length <= MAX_CREDENTIAL_BODY
 }
 
 /** The token of a request, from wherever GitLab takes it, in its order. */

@@ -53,7 +53,8 @@ export function parseForm(text: string): Record<string, string | string[]> {
     const before = parameters.get(name)
     const isList = name !== key
     if (!isList) parameters.set(name, value)
-    else parameters.set(name, [...(Array.isArray(before) ? before : []), value])
+    else if (Array.isArray(before)) before.push(value)
+    else parameters.set(name, [value])
   }
   parameters.delete('__proto__')
   return Object.fromEntries(parameters)

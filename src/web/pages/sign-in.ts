@@ -3,6 +3,7 @@ import { Type } from 'typebox'
 import type { SignInVerdict } from '../../access/sign-in.js'
 import type { Account } from '../../accounts/account.js'
 import { auditEvent } from '../../audit/event.js'
+import { MAX_CREDENTIAL_BODY } from '../../http.js'
 import { Secret } from '../../secret.js'
 import { parseLocalPath } from '../local-path.js'
 import { readMemo, updateMemo } from '../memo.js'
@@ -12,6 +13,8 @@ import { actorOf, beginSession } from '../visitor.js'
 
 const SIGN_IN = '/users/sign_in'
 const SECOND_FACTOR = '/users/sign_in/two_factor'
+/** Forms that are read before anybody is signed in. */
+const open = { config: { audience: 'anyone' }, bodyLimit: MAX_CREDENTIAL_BODY } as const
 const Query = Type.Object({ return_to: Type.Optional(Type.String()), from: Type.Optional(Type.String()) })
 
 /** Signing in, in one step or two, and out. */
@@ -35,7 +38,7 @@ export function signInPages(pages: Pages, options: PageOptions): void {
     password: Type.String(),
     return_to: Type.Optional(Type.String()),
   })
-  pages.post(SIGN_IN, { schema: { body: Credentials }, config: { audience: 'anyone' } }, async (request, reply) => {
+  pages.post(SIGN_IN, { ...open, schema: { body: Credentials } }, async (request, reply) => {
     const login = request.body.login.trim()
     const returnTo = parseLocalPath(request.body.return_to)
     const verdict = await signIn.checkPassword(
@@ -64,7 +67,7 @@ export function signInPages(pages: Pages, options: PageOptions): void {
   )
 
   const Code = Type.Object({ code: Type.String({ maxLength: 100 }) })
-  pages.post(SECOND_FACTOR, { schema: { body: Code }, config: { audience: 'anyone' } }, async (request, reply) => {
+  pages.post(SECOND_FACTOR, { ...open, schema: { body: Code } }, async (request, reply) => {
     const { visitor } = request
     if (visitor.kind !== 'half-signed-in') return backToSignIn(request, reply)
     const { account, stores } = visitor
@@ -90,7 +93,7 @@ export function signInPages(pages: Pages, options: PageOptions): void {
   })
 
   pages.get('/users/sign_out', { config: { audience: 'enrolling' } }, (_request, reply) => reply.page('sign-out'))
-  pages.post('/users/sign_out', { config: { audience: 'anyone' } }, async (request, reply) => {
+  pages.post('/users/sign_out', open, async (request, reply) => {
     const { visitor } = request
     if (visitor.kind !== 'stranger') await visitor.stores.sessions.end(visitor.account.id, visitor.session.id)
     cookies.endSession(reply)
