@@ -35,6 +35,11 @@ export class Connections {
     for (const [name, socket] of this.#open) if (!this.#busy.has(name)) socket.destroy()
   }
 
+  /** Ends all connections, those too that the HTTP server has given away (CONNECT) or whose client does not close its side. */
+  closeAll(): void {
+    for (const socket of this.#open.values()) socket.destroy()
+  }
+
   /** Ends a connection with a reset. */
   reset(socket: Socket): void {
     const connection = this.#open.get(nameOf(socket))

@@ -51,7 +51,7 @@ export async function stop(server: Server, connections: Connections, timeout: nu
   await new Promise<void>((resolve) => {
     const timer = setTimeout(() => {
       log.warn({ after_ms: timeout }, 'cutting transfers that are still running')
-      server.closeAllConnections()
+      connections.closeAll()
     }, timeout)
     server.close(() => {
       clearTimeout(timer)

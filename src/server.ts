@@ -10,6 +10,7 @@ import { hasSystemCode } from './errors.js'
 import type { Front, HttpExchange, RequestRecord, Traffic } from './http.js'
 import { millisecondsSince, sendText, sendTextUnread } from './http.js'
 import type { Logger } from './log.js'
+import { takeTurn } from './pipelining.js'
 import { hasTooManyParameters, MAX_PARAMETERS } from './parameter-count.js'
 
 /** One row of the route table: the first whose `claims` says yes answers. */
@@ -32,6 +33,8 @@ export type ServerOptions = {
 // A proxy in front reuses idle connections; ours must outlive its own 60 s, or requests meet a closed door.
 const KEEP_ALIVE = 75_000
 const HEADERS_TIMEOUT = 30_000
+// As long a client gets to read why it was refused, before the gate closes the connection for it.
+const LINGER_MS = 2_000
 // Node's own bound is 16 KiB; a token of 40 characters needs far less.
 const MAX_HEADER_BYTES = 32_768
 
@@ -65,26 +68,6 @@ export function createServer(options: ServerOptions): { server: Server | HttpsSe
   return { server, connections }
 }
 
-/** The last request of each connection that is not done. */
-const turns = new WeakMap<Socket, Promise<void>>()
-
-/** Waits until the requests before it on the connection are done. @returns false when the connection has ended */
-async function takeTurn(socket: Socket, response: ServerResponse): Promise<boolean> {
-  const previous = turns.get(socket)
-  const done = new Promise<void>((resolve) => {
-    const finish = (): void => {
-      socket.off('close', finish)
-      if (turns.get(socket) === done) turns.delete(socket)
-      resolve()
-    }
-    socket.once('close', finish)
-    response.once('close', finish)
-  })
-  turns.set(socket, done)
-  if (previous !== undefined) await previous
-  return socket.writable
-}
-
 /** What had gone over a connection when its previous request ended. */
 const trafficBefore = new WeakMap<Socket, { readonly read: number; readonly written: number }>()
 
@@ -96,9 +79,7 @@ async function answer(
   options: ServerOptions,
 ): Promise<void> {
   const { socket } = request
-  // One after the other: a response that waits for its turn on the connection would not hear that the client has left, and
-  // what runs for it would run on.
-  if (!(await takeTurn(socket, response))) return
+  if (!(await takeTurn(request, response))) return
   const started = performance.now()
   const before = trafficBefore.get(socket) ?? { read: 0, written: 0 }
   const requestId = randomUUID()
@@ -217,5 +198,8 @@ function endWith(socket: Duplex, status: number, text: string): void {
   }
   const head = `HTTP/1.1 ${status} ${REASONS[status] ?? ''}\r\nContent-Type: text/plain; charset=utf-8\r\n`
   socket.on('error', () => socket.destroy())
+  // A client that never closes its side would keep the connection.
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS)
+  socket.once('close', () => clearTimeout(timer))
   socket.end(`${head}Content-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`)
 }
