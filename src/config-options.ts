@@ -86,6 +86,12 @@ export const OPTIONS = {
     'addresses and networks that may read `/-/metrics`',
     parseAddressList,
   ),
+  connectionsPerAddress: option(
+    'GITGATE_CONNECTIONS_PER_ADDRESS',
+    '256',
+    'connections that one address may hold, other than trusted proxies; more are closed',
+    wholeNumber(1, 1_000_000),
+  ),
   realm: option('GITGATE_REALM', 'GitGate', 'realm that clients are challenged with', realm),
   git: option('GITGATE_GIT', undefined, 'absolute path of git (the first one in PATH)', path),
   logLevel: option('GITGATE_LOG_LEVEL', 'info', LOG_LEVELS.join(', '), logLevel),

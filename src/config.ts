@@ -35,6 +35,8 @@ export type Config = {
   readonly mailFrom: Mailbox | undefined
   readonly trustedProxies: readonly string[]
   readonly metricsAllow: readonly string[]
+  /** Connections that one address may hold, other than trusted proxies. */
+  readonly connectionsPerAddress: number
   /** Processes that serve. */
   readonly workers: number
   readonly realm: string
@@ -124,6 +126,7 @@ export function loadConfig(flags: Flags, environment: NodeJS.ProcessEnv, file: s
     mailFrom: read('mailFrom'),
     trustedProxies: read('trustedProxies'),
     metricsAllow: read('metricsAllow'),
+    connectionsPerAddress: read('connectionsPerAddress'),
     workers: read('workers'),
     realm: read('realm'),
     git: read('git'),

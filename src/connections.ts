@@ -1,4 +1,22 @@
+import { readdirSync, readFileSync } from 'node:fs'
 import type { Server, Socket } from 'node:net'
+import { plainAddress } from './address-list.js'
+
+/** How many connections there may be. */
+export type ConnectionLimits = {
+  /** Of one address. */
+  readonly perAddress: number
+  /** Addresses that this does not bound: proxies, through which everybody comes. */
+  readonly isExempt: (address: string) => boolean
+  /** Of all addresses. @default as many as leave {@link RESERVED_DESCRIPTORS} */
+  readonly total?: number
+}
+
+// For git, files and `/-/health`.
+const RESERVED_DESCRIPTORS = 64
+const MIN_TOTAL = 16
+// Connections beyond the total that are taken while all others are in use, so that `/-/health` is answered.
+const OVERFLOW = 16
 
 /**
  * The TCP connections of a server, by the client's address and port. A request over TLS knows only its TLS socket, which
@@ -6,23 +24,62 @@ import type { Server, Socket } from 'node:net'
  */
 export class Connections {
   readonly #open = new Map<string, Socket>()
-  readonly #busy = new Set<string>()
+  readonly #busy = new Map<string, () => boolean>()
+  readonly #perAddress = new Map<string, number>()
+  readonly #limits: ConnectionLimits
+  readonly #onRefused: (address: string, why: string) => void
+  #total: number | undefined
   #isClosing = false
 
-  constructor(server: Server) {
-    server.on('connection', (socket: Socket) => {
-      const name = nameOf(socket)
-      this.#open.set(name, socket)
-      socket.on('close', () => {
-        if (this.#open.get(name) === socket) this.#open.delete(name)
-      })
-    })
+  /** @param onRefused called for each connection that is ended because there are too many */
+  constructor(server: Server, limits: ConnectionLimits, onRefused: (address: string, why: string) => void) {
+    this.#limits = limits
+    this.#onRefused = onRefused
+    this.#total = limits.total
+    server.on('connection', (socket: Socket) => this.#add(socket))
   }
 
-  /** Notes that a request has begun on a connection. @returns what notes that it has ended */
-  begin(socket: Socket): () => void {
+  #add(socket: Socket): void {
     const name = nameOf(socket)
-    this.#busy.add(name)
+    const address = plainAddress(socket.remoteAddress ?? '')
+    const count = (this.#perAddress.get(address) ?? 0) + 1
+    this.#perAddress.set(address, count)
+    this.#open.set(name, socket)
+    socket.on('close', () => {
+      if (this.#open.get(name) === socket) this.#open.delete(name)
+      const left = (this.#perAddress.get(address) ?? 1) - 1
+      if (left === 0) this.#perAddress.delete(address)
+      else this.#perAddress.set(address, left)
+    })
+    if (count > this.#limits.perAddress && !this.#limits.isExempt(address)) this.#refuse(name, 'per address')
+    else this.#makeRoom(name)
+  }
+
+  /** Where there are too many, ends the oldest one that is idle, or whose sender is unknown and has not sent all of a request. */
+  #makeRoom(newest: string): void {
+    this.#total ??= affordableConnections()
+    if (this.#open.size <= this.#total) return
+    for (const name of this.#open.keys())
+      if (name !== newest && this.#busy.get(name)?.() !== true) return this.#refuse(name, 'in all')
+    if (this.#open.size > this.#total + OVERFLOW) this.#refuse(newest, 'in all')
+  }
+
+  #refuse(name: string, why: string): void {
+    const socket = this.#open.get(name)
+    this.#onRefused(socket?.remoteAddress ?? '', `too many connections ${why}`)
+    this.#open.delete(name)
+    socket?.destroy()
+  }
+
+  /**
+   * Notes that a request has begun on a connection.
+   *
+   * @param isInUse whether it is to be kept when there are too many connections
+   * @returns what notes that it has ended
+   */
+  begin(socket: Socket, isInUse: () => boolean): () => void {
+    const name = nameOf(socket)
+    this.#busy.set(name, isInUse)
     return () => {
       this.#busy.delete(name)
       if (this.#isClosing) this.#open.get(name)?.end()
@@ -50,4 +107,17 @@ export class Connections {
 
 function nameOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress ?? ''} ${remotePort ?? ''}`
+}
+
+/** How many connections this process can hold beside what it has open, and what it will need. */
+function affordableConnections(): number {
+  try {
+    const limits = readFileSync('/proc/self/limits', 'utf8')
+    const [, soft] = /^Max open files +(\d+)/m.exec(limits) ?? []
+    if (soft === undefined) return Infinity
+    return Math.max(MIN_TOTAL, Number(soft) - readdirSync('/proc/self/fd').length - RESERVED_DESCRIPTORS)
+  } catch {
+    // Only Linux has these files.
+    return Infinity
+  }
 }

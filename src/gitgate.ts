@@ -7,6 +7,7 @@ import { SignIn } from './access/sign-in.js'
 import { Passwords } from './accounts/password.js'
 import { AuditRecorder } from './audit/recorder.js'
 import { AuditThread } from './audit-thread.js'
+import { addressMatcher } from './address-list.js'
 import { clientAddressResolver, httpsDetector } from './client-address.js'
 import type { ApiOptions } from './api/rest/options.js'
 import type { Clock } from './clock.js'
@@ -157,6 +158,8 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
     isHttps: httpsDetector(config.trustedProxies),
     idleTimeout: config.idleTimeout,
     tls,
+    requestTimeout: intervals.requestTimeoutMs,
+    connections: { perAddress: config.connectionsPerAddress, isExempt: addressMatcher(config.trustedProxies) },
   })
 
   const duties = worker === undefined ? dutiesOf(config, surroundings) : undefined

@@ -14,6 +14,8 @@ export type Intervals = {
   readonly slowTransferMs: number
   /** Below it a transfer is slow. */
   readonly slowTransferBytesPerSecond: number
+  /** Until a client must have sent the headers of a request, and again the body where nobody is authenticated. */
+  readonly requestTimeoutMs: number
 }
 
 export const DEFAULT_INTERVALS: Intervals = {
@@ -24,4 +26,5 @@ export const DEFAULT_INTERVALS: Intervals = {
   shownRefsMs: 10_000,
   slowTransferMs: 30_000,
   slowTransferBytesPerSecond: 32_000,
+  requestTimeoutMs: 20_000,
 }

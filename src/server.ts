@@ -5,6 +5,7 @@ import type { Server as HttpsServer } from 'node:https'
 import { createServer as createHttpsServer } from 'node:https'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import type { ConnectionLimits } from './connections.js'
 import { Connections } from './connections.js'
 import { hasSystemCode } from './errors.js'
 import type { Front, HttpExchange, RequestRecord, Traffic } from './http.js'
@@ -26,13 +27,17 @@ export type ServerOptions = {
   readonly isHttps: (socket: Socket, forwardedProto: string | undefined) => boolean
   /** Milliseconds after which a connection without traffic is cut; a transfer may take as long as it moves. */
   readonly idleTimeout: number
+  /** Milliseconds for the headers of a request, and for its body until it is authenticated. */
+  readonly requestTimeout: number
+  readonly connections: ConnectionLimits
   /** Certificate and key in PEM, for HTTPS. */
   readonly tls: { readonly cert: Buffer; readonly key: Buffer } | undefined
 }
 
 // A proxy in front reuses idle connections; ours must outlive its own 60 s, or requests meet a closed door.
 const KEEP_ALIVE = 75_000
-const HEADERS_TIMEOUT = 30_000
+// How often Node looks for requests that are late.
+const TIMEOUT_POLL_MS = 2_000
 // As long a client gets to read why it was refused, before the gate closes the connection for it.
 const LINGER_MS = 2_000
 // Node's own bound is 16 KiB; a token of 40 characters needs far less.
@@ -43,14 +48,17 @@ export function createServer(options: ServerOptions): { server: Server | HttpsSe
   const limits = {
     // The time of a whole request is not limited: a slow push is still a push.
     requestTimeout: 0,
-    headersTimeout: HEADERS_TIMEOUT,
+    headersTimeout: options.requestTimeout,
+    connectionsCheckingInterval: Math.min(TIMEOUT_POLL_MS, options.requestTimeout),
     keepAliveTimeout: KEEP_ALIVE,
     maxHeaderSize: MAX_HEADER_BYTES,
     noDelay: true,
   }
   const server = options.tls === undefined ? createHttpServer(limits) : createHttpsServer({ ...limits, ...options.tls })
   server.timeout = options.idleTimeout
-  const connections = new Connections(server)
+  const connections = new Connections(server, options.connections, (ip, reason) =>
+    options.log.info({ ip, reason }, 'connection closed'),
+  )
   const listener =
     (expectsContinue: boolean): RequestListener =>
     (request, response) =>
@@ -94,7 +102,17 @@ async function answer(
     bytesOut: socket.bytesWritten - before.written,
   })
   const listeners: (() => void)[] = []
-  const ended = connections.begin(socket)
+  // Whoever is authenticated may take as long as the connection moves: a slow push is still a push.
+  const endLateBody = (): void => {
+    if (request.complete || record.user !== undefined) return
+    record.decision = 'refused'
+    record.rule = 'body too late'
+    if (response.headersSent) socket.destroy()
+    else endWith(socket, 408, LATE)
+    socket.once('finish', () => socket.destroy())
+  }
+  const ended = connections.begin(socket, () => request.complete || record.user !== undefined)
+  const deadline = request.complete ? undefined : setTimeout(endLateBody, options.requestTimeout)
   response.setHeader('X-Request-Id', requestId)
   response.setHeader('X-Content-Type-Options', 'nosniff')
   response.on('close', () => {
@@ -102,6 +120,7 @@ async function answer(
     const { bytesIn, bytesOut } = traffic()
     trafficBefore.set(socket, { read: socket.bytesRead, written: socket.bytesWritten })
     ended()
+    clearTimeout(deadline)
     for (const listener of listeners) listener()
     const level = record.decision === 'failed' ? 'warn' : 'info'
     options.log[level]({
@@ -178,11 +197,13 @@ function answerUnparsed(error: Error, socket: Socket): number {
   const [status, text] = hasSystemCode(error, 'HPE_HEADER_OVERFLOW')
     ? [431, `The headers of a request hold ${MAX_HEADER_BYTES} bytes at most.`]
     : hasSystemCode(error, 'ERR_HTTP_REQUEST_TIMEOUT')
-      ? [408, 'The request did not arrive in time.']
+      ? [408, LATE]
       : [400, 'This is not a well-formed HTTP request.']
   endWith(socket, status, text)
   return status
 }
+
+const LATE = 'The request did not arrive in time.'
 
 const REASONS: Readonly<Record<number, string>> = {
   400: 'Bad Request',

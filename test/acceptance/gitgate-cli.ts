@@ -34,6 +34,7 @@ export const TEST_INTERVALS: Intervals = {
   shownRefsMs: 10_000,
   slowTransferMs: 30_000,
   slowTransferBytesPerSecond: 32_000,
+  requestTimeoutMs: 20_000,
 }
 
 const PROGRAM = join(import.meta.dirname, '..', '..', '..', 'bin', 'gitgate.js')
