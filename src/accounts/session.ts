@@ -58,7 +58,8 @@ export interface SessionStore {
   endOthers(accountId: number, id: number): Promise<number>
   /** What the pages keep between two requests; encrypted in the store. */
   readMemo(id: number): Promise<Secret | undefined>
-  writeMemo(id: number, memo: Secret | undefined): Promise<void>
+  /** Changes it in one transaction: two requests of a session may come at once. */
+  changeMemo(id: number, change: (memo: Secret | undefined) => Secret | undefined): Promise<void>
 }
 
 // Somebody who walked away must come back within this time to go on; a working week at most without signing in again.

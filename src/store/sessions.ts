@@ -11,6 +11,11 @@ import { applyChange } from './trail.js'
 /** Sessions in the database: digests of their secrets, and encrypted memos. */
 export function sessionStore(queries: Queries, sealer: Sealer, trail: Trail): SessionStore {
   const purposeOf = (id: number): string => `memo of session ${id}`
+  const readMemo = async (from: Queries, id: number) => {
+    const row = await from.selectFrom('sessions').select('sealed_memo').where('id', '=', id).executeTakeFirst()
+    const sealed = row?.sealed_memo ?? undefined
+    return sealed === undefined ? undefined : sealer.open(sealed, purposeOf(id), 'memo of a session')
+  }
   return {
     start: (session, horizon) =>
       atomically(queries, async (transaction) => {
@@ -105,19 +110,17 @@ export function sessionStore(queries: Queries, sealer: Sealer, trail: Trail): Se
         return ended.length
       }),
 
-    async readMemo(id) {
-      const row = await queries.selectFrom('sessions').select('sealed_memo').where('id', '=', id).executeTakeFirst()
-      const sealed = row?.sealed_memo ?? undefined
-      return sealed === undefined ? undefined : sealer.open(sealed, purposeOf(id), 'memo of a session')
-    },
+    readMemo: (id) => readMemo(queries, id),
 
-    async writeMemo(id, memo) {
-      await queries
-        .updateTable('sessions')
-        .set({ sealed_memo: memo === undefined ? null : sealer.seal(memo, purposeOf(id)) })
-        .where('id', '=', id)
-        .execute()
-    },
+    changeMemo: (id, change) =>
+      atomically(queries, async (transaction) => {
+        const memo = change(await readMemo(transaction, id))
+        await transaction
+          .updateTable('sessions')
+          .set({ sealed_memo: memo === undefined ? null : sealer.seal(memo, purposeOf(id)) })
+          .where('id', '=', id)
+          .execute()
+      }),
   }
 }
 

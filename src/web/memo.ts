@@ -1,3 +1,5 @@
+import { hash } from 'node:crypto'
+import type { FastifyRequest } from 'fastify'
 import { Secret } from '../secret.js'
 import type { HalfSignedIn, Member } from './visitor.js'
 
@@ -13,6 +15,8 @@ type Memo = {
   readonly seed?: string | undefined
   /** Where somebody wanted to go before they were asked for the second factor. */
   readonly returnTo?: string | undefined
+  /** The keys of forms that were sent. */
+  readonly sent?: readonly string[] | undefined
 }
 
 /** Whose session remembers. */
@@ -20,16 +24,42 @@ export type Visit = Pick<Member | HalfSignedIn, 'session' | 'stores'> & Partial<
 
 /** What the session remembers. */
 export async function readMemo({ session, stores }: Visit): Promise<Memo> {
-  const memo = await stores.sessions.readMemo(session.id)
-  return memo === undefined ? {} : (JSON.parse(memo.reveal()) as Memo)
+  return parse(await stores.sessions.readMemo(session.id))
 }
 
 /** Has the session remember something more, or forget it (`undefined`). */
-export async function updateMemo(visit: Visit, change: Memo): Promise<void> {
-  if (visit.isHead) return
-  // What is forgotten does not get into the JSON.
-  const text = JSON.stringify({ ...(await readMemo(visit)), ...change })
-  await visit.stores.sessions.writeMemo(visit.session.id, text === '{}' ? undefined : new Secret(text, 'memo'))
+export async function updateMemo(visit: Visit, more: Memo): Promise<void> {
+  await changeMemo(visit, (memo) => ({ ...memo, ...more }))
+}
+
+async function changeMemo({ session, stores, isHead }: Visit, change: (memo: Memo) => Memo): Promise<void> {
+  if (isHead) return
+  await stores.sessions.changeMemo(session.id, (memo) => {
+    // What is forgotten does not get into the JSON.
+    const text = JSON.stringify(change(parse(memo)))
+    return text === '{}' ? undefined : new Secret(text, 'memo')
+  })
+}
+
+function parse(memo: Secret | undefined): Memo {
+  return memo === undefined ? {} : (JSON.parse(memo.reveal()) as Memo)
+}
+
+const KEPT_FORMS = 20
+
+/**
+ * Whether a form is sent for the first time; a form that creates something asks before it does. Its idempotency key is its
+ * CSRF token, which is masked anew for each page.
+ */
+export async function isFirstSubmission(visit: Visit, { body }: FastifyRequest): Promise<boolean> {
+  const key = hash('sha256', (body as { csrf_token: string }).csrf_token, 'base64url')
+  let isFirst = true
+  await changeMemo(visit, (memo) => {
+    const sent = memo.sent ?? []
+    isFirst = !sent.includes(key)
+    return isFirst ? { ...memo, sent: [...sent, key].slice(-KEPT_FORMS) } : memo
+  })
+  return isFirst
 }
 
 /** Says something at the top of the next page: for answers that redirect. */
@@ -46,8 +76,13 @@ export async function passOnce(visit: Visit, what: string, value: unknown, now: 
 
 /** Takes what {@link passOnce} has passed. @returns `undefined` where there is nothing of that kind, or no more */
 export async function takeOnce<T>(visit: Visit, what: string, now: Date): Promise<T | undefined> {
-  const { once } = await readMemo(visit)
-  if (once?.what !== what) return undefined
-  await updateMemo(visit, { once: undefined })
-  return once.until > now.getTime() ? (once.value as T) : undefined
+  const known = (await readMemo(visit)).once
+  if (known?.what !== what) return undefined
+  let once: Memo['once'] = visit.isHead === true ? known : undefined
+  await changeMemo(visit, (memo) => {
+    if (memo.once?.what !== what) return memo
+    once = memo.once
+    return { ...memo, once: undefined }
+  })
+  return once !== undefined && once.until > now.getTime() ? (once.value as T) : undefined
 }

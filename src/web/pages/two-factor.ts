@@ -13,7 +13,7 @@ import {
 import { Secret } from '../../secret.js'
 import { confirmedBy } from '../confirmation.js'
 import type { Visit } from '../memo.js'
-import { passOnce, readMemo, say, takeOnce, updateMemo } from '../memo.js'
+import { isFirstSubmission, passOnce, readMemo, say, takeOnce, updateMemo } from '../memo.js'
 import type { PageOptions } from '../options.js'
 import type { Pages } from '../pages.js'
 import type { Member } from '../visitor.js'
@@ -90,6 +90,10 @@ export function twoFactorPages(pages: Pages, options: PageOptions): void {
     if (!member.account.twoFactorEnabled) return reply.redirect(PATH, 303)
     const problem = await confirmedBy(request, options)
     if (problem !== undefined) return showOn(reply, member, { renew: problem }, 422)
+    if (!(await isFirstSubmission(member, request))) {
+      await say(member, 'This form was sent before. If you did not see the new codes, create others.', 'bad')
+      return reply.redirect(PATH, 303)
+    }
     await passCodes(member, await renewRecoveryCodes(member.stores.twoFactors, passwords, member.account))
     return reply.redirect(CODES, 303)
   })

@@ -7,7 +7,7 @@ import { issueRules } from '../../policies/issue-rules.js'
 import { issueToken } from '../../tokens/issue.js'
 import { administers, ALL_SCOPES, scopeSummary } from '../../tokens/scope.js'
 import { confirmedBy, sentence } from '../confirmation.js'
-import { passOnce } from '../memo.js'
+import { isFirstSubmission, passOnce, say } from '../memo.js'
 import type { PageOptions } from '../options.js'
 import type { Pages } from '../pages.js'
 import { memberOf } from '../visitor.js'
@@ -121,6 +121,14 @@ export function addMaking(pages: Pages, making: Making, options: PageOptions): v
     const isConfirmed = impersonation || administers(draft.scopes, owner)
     const password = isConfirmed ? await confirmedBy(request, options) : undefined
     if (password !== undefined) return show(reply, owner, form, {}, { status: 422, password })
+    if (!(await isFirstSubmission(memberOf(request), request))) {
+      await say(
+        memberOf(request),
+        'This form was sent before. It created one token; open a new form for another.',
+        'bad',
+      )
+      return reply.redirect(listOf(owner), 303)
+    }
     try {
       const { token, secret } = await issueToken(memberOf(request).stores.tokens, owner, draft, rules, now)
       const made: MadeToken = { id: token.id, secret: secret.reveal() }
