@@ -79,6 +79,8 @@ for (const [kind, options] of [
       call.end(pack)
       t.match(await answer, /ng refs\/heads\/main access has ended: refs\/heads\/main is protected/)
       t.equal(await main(), old)
+      // How it ended is written once git has.
+      await until(async () => (await world.store.audit.list({ action: 'git.pushed', limit: 1 })).length > 0)
       t.match(await world.store.audit.list({ action: 'git.pushed', limit: 1 }), [{ decision: 'cut' }])
     })
   }
