@@ -89,7 +89,7 @@ export const OPTIONS = {
   connectionsPerAddress: option(
     'GITGATE_CONNECTIONS_PER_ADDRESS',
     '256',
-    'connections that one address may hold, other than trusted proxies; more are closed',
+    'connections that one address may hold; trusted proxies are exempt',
     wholeNumber(1, 1_000_000),
   ),
   realm: option('GITGATE_REALM', 'GitGate', 'realm that clients are challenged with', realm),

@@ -27,14 +27,14 @@ export class Connections {
   readonly #busy = new Map<string, () => boolean>()
   readonly #perAddress = new Map<string, number>()
   readonly #limits: ConnectionLimits
-  readonly #onRefused: (address: string, why: string) => void
+  readonly #onEnded: (address: string, why: string) => void
   #total: number | undefined
   #isClosing = false
 
-  /** @param onRefused called for each connection that is ended because there are too many */
-  constructor(server: Server, limits: ConnectionLimits, onRefused: (address: string, why: string) => void) {
+  /** @param onEnded called for each connection that is ended because there are too many */
+  constructor(server: Server, limits: ConnectionLimits, onEnded: (address: string, why: string) => void) {
     this.#limits = limits
-    this.#onRefused = onRefused
+    this.#onEnded = onEnded
     this.#total = limits.total
     server.on('connection', (socket: Socket) => this.#add(socket))
   }
@@ -45,30 +45,44 @@ export class Connections {
     const count = (this.#perAddress.get(address) ?? 0) + 1
     this.#perAddress.set(address, count)
     this.#open.set(name, socket)
-    socket.on('close', () => {
-      if (this.#open.get(name) === socket) this.#open.delete(name)
-      const left = (this.#perAddress.get(address) ?? 1) - 1
-      if (left === 0) this.#perAddress.delete(address)
-      else this.#perAddress.set(address, left)
-    })
-    if (count > this.#limits.perAddress && !this.#limits.isExempt(address)) this.#refuse(name, 'per address')
-    else this.#makeRoom(name)
-  }
-
-  /** Where there are too many, ends the oldest one that is idle, or whose sender is unknown and has not sent all of a request. */
-  #makeRoom(newest: string): void {
+    socket.on('close', () => this.#remove(name, socket, address))
     this.#total ??= affordableConnections()
-    if (this.#open.size <= this.#total) return
-    for (const name of this.#open.keys())
-      if (name !== newest && this.#busy.get(name)?.() !== true) return this.#refuse(name, 'in all')
-    if (this.#open.size > this.#total + OVERFLOW) this.#refuse(newest, 'in all')
+    if (count > this.#limits.perAddress && !this.#limits.isExempt(address)) this.#makeRoom(name, address, 0)
+    else if (this.#open.size > this.#total) this.#makeRoom(name, undefined, this.#total + OVERFLOW)
   }
 
-  #refuse(name: string, why: string): void {
-    const socket = this.#open.get(name)
-    this.#onRefused(socket?.remoteAddress ?? '', `too many connections ${why}`)
+  #remove(name: string, socket: Socket, address: string): void {
+    if (this.#open.get(name) !== socket) return
     this.#open.delete(name)
-    socket?.destroy()
+    const left = (this.#perAddress.get(address) ?? 1) - 1
+    if (left === 0) this.#perAddress.delete(address)
+    else this.#perAddress.set(address, left)
+  }
+
+  /**
+   * Ends the oldest connection that is idle, or whose sender is unknown and has not sent all of a request; where there is none, the
+   * newest.
+   *
+   * @param address of one address; `undefined`: of any
+   * @param tolerated as many connections may be open before the newest ends
+   */
+  #makeRoom(newest: string, address: string | undefined, tolerated: number): void {
+    const why = `too many connections ${address === undefined ? 'in all' : 'of one address'}`
+    for (const [name, socket] of this.#open) {
+      const own = plainAddress(socket.remoteAddress ?? '')
+      if (name === newest || this.#busy.get(name)?.() === true || (address !== undefined && own !== address)) continue
+      return this.#end(name, socket, own, why)
+    }
+    const socket = this.#open.get(newest)
+    if (socket !== undefined && this.#open.size > tolerated)
+      this.#end(newest, socket, plainAddress(socket.remoteAddress ?? ''), why)
+  }
+
+  #end(name: string, socket: Socket, address: string, why: string): void {
+    this.#onEnded(address, why)
+    // Now: its `close` comes only after further connections were taken.
+    this.#remove(name, socket, address)
+    socket.destroy()
   }
 
   /**

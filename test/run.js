@@ -13,6 +13,7 @@ Checks types, lint and format, and runs all tests. With NAMEs: only the test fil
 
   --unit              only tests that need no git (npm run test:unit)
   --slow              only the tests of test/slow, one at a time (npm run test:slow)
+  --hostile           only the tests of test/hostile, one at a time (npm run test:hostile)
   --list              only print the files that would run
   --record-durations  write how long each file took into test/durations.json, which sets the order
 
@@ -25,6 +26,8 @@ const DURATIONS = join(root, 'test', 'durations.json')
 const UNIT = /^(access|accounts|audit|bench|jobs|notices|policies|protocol|shield|smart-http|store|tokens)\/|^wildcard/
 // They take minutes, or measure. CI runs them after the others.
 const SLOW = /^slow\//
+// They attack a gate and measure it. CI runs them after the others.
+const HOSTILE = /^hostile\//
 // Most tests wait for git and for sockets half of their time.
 const TOGETHER = Math.max(4, availableParallelism())
 const SLOWEST_SHOWN = 10
@@ -36,6 +39,7 @@ const { values, positionals: names } = parseArgs({
   options: {
     unit: { type: 'boolean' },
     slow: { type: 'boolean' },
+    hostile: { type: 'boolean' },
     list: { type: 'boolean' },
     'record-durations': { type: 'boolean' },
     help: { type: 'boolean' },
@@ -46,6 +50,7 @@ if (values.help) {
   process.exit(0)
 }
 
+const isAlone = values.slow === true || values.hostile === true
 const started = performance.now()
 const durations = existsSync(DURATIONS) ? JSON.parse(readFileSync(DURATIONS, 'utf8')) : {}
 const files = testFiles()
@@ -65,13 +70,13 @@ if (status !== 0) {
   process.exit(status)
 }
 const queue = files.map((name) => () => test(name))
-if (names.length === 0 && !values.unit && !values.slow) {
+if (names.length === 0 && !values.unit && !isAlone) {
   queue.unshift(
     () => check('lint', 'eslint', ['.']),
     () => check('format', 'prettier', ['--check', '--log-level', 'warn', '.']),
   )
 }
-await Promise.all(Array.from({ length: values.slow ? 1 : TOGETHER }, () => work(queue)))
+await Promise.all(Array.from({ length: isAlone ? 1 : TOGETHER }, () => work(queue)))
 report()
 process.exit(status)
 
@@ -81,6 +86,7 @@ function testFiles() {
     .filter((path) => path.endsWith('.test.ts'))
     .map((path) => path.replace(/\.test\.ts$/, ''))
     .filter((name) => SLOW.test(name) === (values.slow ?? false))
+    .filter((name) => HOSTILE.test(name) === (values.hostile ?? false))
     .filter((name) => !values.unit || UNIT.test(name))
     .filter((name) => names.length === 0 || names.some((part) => name.includes(plain(part))))
     .sort((a, b) => (durations[b] ?? UNKNOWN_SECONDS) - (durations[a] ?? UNKNOWN_SECONDS) || (a < b ? -1 : 1))
@@ -138,7 +144,7 @@ function report() {
   writeFileSync(join(root, 'build', 'test.tap'), tap)
   const byTime = results.toSorted((a, b) => b.seconds - a.seconds)
   if (values['record-durations']) {
-    const recorded = { ...(names.length > 0 || values.unit || values.slow ? durations : {}) }
+    const recorded = { ...(names.length > 0 || values.unit || isAlone ? durations : {}) }
     for (const { name, seconds } of byTime) recorded[name] = Number(seconds.toFixed(1))
     const sorted = Object.fromEntries(Object.entries(recorded).sort(([a], [b]) => (a < b ? -1 : 1)))
     writeFileSync(DURATIONS, `${JSON.stringify(sorted, undefined, 2)}\n`)
