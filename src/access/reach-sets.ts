@@ -31,6 +31,12 @@ export class ReachSets {
     }
   }
 
+  /** To be called before limits that a user wrote are asked about, so that others need not wait meanwhile. */
+  async prepare(limits: RepositoryLimits): Promise<void> {
+    await this.#sets.prepare(limits.repositories)
+    if (limits.within !== null) await this.prepare(limits.within)
+  }
+
   /** The repositories that an account reaches, with its role, in order. @param limits of a token, which narrow it */
   list(username: string, limits?: RepositoryLimits): { readonly path: RepositoryPath; readonly role: Role }[] {
     const { read, write, admin } = this.#narrowed(username, limits)

@@ -7,6 +7,7 @@ import { decideRef } from '../../src/access/decide-ref.js'
 import { refProtections } from '../../src/access/protection.js'
 import { mapInSlices } from '../../src/event-loop.js'
 import { parseRepositoryPath } from '../../src/protocol/repository-path.js'
+import { RepositorySets } from '../../src/protocol/repository-sets.js'
 import type { RefRule, Restrictions } from '../../src/tokens/restriction.js'
 import { parseRestrictions } from '../../src/tokens/restriction.js'
 import { GitgateCli } from '../acceptance/gitgate-cli.js'
@@ -60,6 +61,16 @@ t.test('a push of 20,000 refs lets others run in between', async (t) => {
   const refs = numbered(20_000, (index) => `refs/heads/branch-${index}`)
   const { turns, longestMs } = await turnsDuring(() => mapInSlices(refs, (ref) => decideRef('create', ref, pusher)))
   t.ok(turns > 20, `${turns} turns`)
+  t.ok(longestMs < 200, `${longestMs} ms`)
+})
+
+// Attack: a token limited by 100 patterns, each of which is compared with every repository: 5 s for 10,000 of them.
+t.test('a token of many repository patterns lets others run in between', async (t) => {
+  const paths = numbered(3_000, (index) => parseRepositoryPath(`team/${'a'.repeat(30)}${index}`)!).toSorted()
+  const sets = RepositorySets.of(paths)
+  const patterns = numbered(100, (index) => `**/*a*a*a*b${index}*`)
+  const { turns, longestMs } = await turnsDuring(() => sets.prepare(patterns))
+  t.ok(turns > 5, `${turns} turns`)
   t.ok(longestMs < 200, `${longestMs} ms`)
 })
 

@@ -12,6 +12,7 @@ export async function visibleProjects(options: ApiOptions, { account, token }: C
   const projects: ReturnType<typeof projectEntity>[] = []
   const { grants } = await options.access.reachOf(account)
   const sets = new ReachSets(await options.listRepositories(), grants)
+  await sets.prepare(token.restrictions)
   for (const { path, role } of sets.list(account.username, token.restrictions))
     projects.push(projectEntity(path, role, options.baseUrl()))
   return projects.filter(({ permissions }) => permissions.project_access.access_level >= minLevel)

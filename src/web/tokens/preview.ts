@@ -60,6 +60,7 @@ export async function previewOf(
   const can = abilityOf(scopesAllow(scopes, 'read'), scopesAllow(scopes, 'write'))
   const reach = await access.reachOf(owner)
   const sets = new ReachSets(await listRepositories(), reach.grants)
+  await sets.prepare(restrictions)
   const matching = sets.list(owner.username, restrictions)
   const isIdle = (pattern: string): boolean =>
     sets.count(owner.username, { repositories: [pattern], within: null }).read === 0

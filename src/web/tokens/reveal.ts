@@ -37,7 +37,9 @@ async function revealOf(
   const { enforce_pat_expiration: enforceExpiry } = await access.settings()
   const isForGit = scopesAllow(token.scopes, 'read')
   const { grants } = await access.reachOf(owner)
-  const [first] = new ReachSets(await listRepositories(), grants).list(owner.username, token.restrictions)
+  const sets = new ReachSets(await listRepositories(), grants)
+  await sets.prepare(token.restrictions)
+  const [first] = sets.list(owner.username, token.restrictions)
   const example: RepositoryPath | undefined = first?.path
   const literal = token.restrictions.repositories.find((pattern) => !pattern.includes('*'))
   const repository =
