@@ -5,17 +5,14 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
-import { Connection } from './client/connection.js'
+import { CONNECTIONS, Load, lsRemoteRequests } from './client/load.js'
 import { prepareGate } from './peers/gates.js'
 import type { CpuProfile } from './report/flame-graph.js'
 import { flameGraph } from './report/flame-graph.js'
 import { RepositoryCache } from './repositories/cache.js'
 import { small } from './repositories/recipes.js'
-import { keepBusy } from './rounds.js'
-import { requestsFor } from './targets/ls-remote.js'
 
 const ROOT = resolve(import.meta.dirname, '..', '..')
-const CONNECTIONS = 8
 const [WARM_UP, SECONDS] = [2, 6]
 // What the listener of a request has called, and what that has called later.
 const START_UP = /^(compile|require|Module|import|load|link|evaluate|ModuleJob|instantiate|finalizeResolution)/
@@ -48,13 +45,9 @@ async function profileGate(): Promise<CpuProfile> {
   const ended = once(gate, 'exit')
   try {
     const url = await listening(gate.stderr)
-    const requests = await requestsFor({ url }, 'bench/small', credentials)
-    const connections = Array.from({ length: CONNECTIONS }, () => new Connection(url))
-    const lsRemote = async (client: number): Promise<void> => {
-      for (const request of requests) await connections[client]?.exchange(request)
-    }
-    for (const seconds of [WARM_UP, SECONDS]) await keepBusy(CONNECTIONS, seconds, lsRemote)
-    for (const connection of connections) connection.close()
+    const load = new Load(url, await lsRemoteRequests(url, 'bench/small', credentials))
+    for (const seconds of [WARM_UP, SECONDS]) await load.run(seconds)
+    load.close()
   } finally {
     gate.kill('SIGTERM')
     await ended

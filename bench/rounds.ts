@@ -1,5 +1,5 @@
+import { Meter } from './meter.js'
 import type { Peer } from './peers/peer.js'
-import { wholeCpu } from './peers/peer.js'
 import type { Sample, Series } from './result.js'
 
 /** What is measured. */
@@ -27,29 +27,20 @@ export async function inTurns(
 ): Promise<Series[]> {
   const all = [...peers, ...guests]
   const samples = new Map<Peer, Sample[]>(all.map((peer) => [peer, []]))
-  // The first time of anything is no measure.
-  await prepare?.(0)
-  for (const peer of all) await operate(peer, 0)
-  for (let round = 1; round <= rounds; round++) {
+  const meter = new Meter()
+  for (let round = 0; round <= rounds; round++) {
     await prepare?.(round)
-    const present = round <= guestRounds ? all : peers
+    const present = round <= guestRounds || round === 0 ? all : peers
     for (let i = 0; i < present.length; i++) {
       const peer = present[(i + round) % present.length]
-      if (peer !== undefined) samples.get(peer)?.push(await measure(peer, () => operate(peer, round)))
+      if (peer === undefined) continue
+      const keep = (sample: Sample): void => void samples.get(peer)?.push(sample)
+      // The first time of anything is no measure.
+      await meter.measure(peer, () => operate(peer, round), round === 0 ? () => undefined : keep)
     }
   }
+  await meter.finish()
   return all.map((peer) => ({ subject: peer.name, operation, atOnce, samples: samples.get(peer) ?? [] }))
-}
-
-/** Measures one server once. @param operate returns how many operations it was */
-export async function measure(peer: Peer, operate: () => Promise<number>): Promise<Sample> {
-  const [whole, own, started] = [wholeCpu(peer), peer.cpu.seconds(), performance.now()]
-  const count = await operate()
-  return {
-    wall: (performance.now() - started) / 1_000 / count,
-    cpu: (wholeCpu(peer) - whole) / count,
-    ownCpu: (peer.cpu.seconds() - own) / count,
-  }
 }
 
 /** Keeps so many clients busy until a time has passed. @returns how many operations came to their end */

@@ -1,4 +1,4 @@
-// npm run bench [-- --quick] [--only storm,toll] [--json FILE] [--docs]
+// npm run bench [-- --quick] [--only storm,toll] [--json FILE] [--compare FILE] [--docs]
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -6,6 +6,7 @@ import { requireProgram } from '../test/acceptance/programs.js'
 import { Belongings } from './belongings.js'
 import type { Plan } from './plan.js'
 import { FULL, QUICK } from './plan.js'
+import { compareReports, comparisonMarkdown, readSavedReport } from './report/compare.js'
 import { readMachine } from './report/machine.js'
 import { markdown } from './report/markdown.js'
 import { writePage } from './report/page.js'
@@ -18,6 +19,7 @@ import { benchAuthentication } from './targets/authentication.js'
 import { benchBytes } from './targets/bytes.js'
 import { benchConcurrency } from './targets/concurrency.js'
 import { benchEventLoop } from './targets/event-loop.js'
+import { benchHotPath } from './targets/hot-path.js'
 import { benchLsRemote } from './targets/ls-remote.js'
 import { benchMemory } from './targets/memory.js'
 import { benchPages } from './targets/pages.js'
@@ -30,6 +32,7 @@ const PROGRAMS = ['git', 'git-http-backend', 'nginx', 'fcgiwrap', 'apache2']
 
 /** The benches, by the names that `--only` takes, in the order of the targets. */
 const BENCHES: Readonly<Record<string, (stage: Stage, plan: Plan) => Promise<Findings>>> = {
+  'hot-path': benchHotPath,
   'ls-remote': benchLsRemote,
   storm: benchStorm,
   toll: benchToll,
@@ -45,12 +48,17 @@ const BENCHES: Readonly<Record<string, (stage: Stage, plan: Plan) => Promise<Fin
 
 const USAGE = `usage: npm run bench [-- OPTIONS]
 
-  --quick        smaller and fewer of everything: two minutes instead of a quarter of an hour
-  --only NAMES   some of: ${Object.keys(BENCHES).join(', ')}
-  --json FILE    writes all samples, too
-  --docs         writes the run into docs/benchmarks.md
+  --quick         only the hot path, in less than three minutes instead of half an hour
+  --only NAMES    only these benches: ${Object.keys(BENCHES).join(', ')}
+  --json FILE     also write every sample to FILE
+  --compare FILE  also compare with FILE, which an earlier run wrote with --json, and
+                  print what became worse; both runs must be quick, or both full
+  --docs          write the run into docs/benchmarks.md
+  --help          print this
 
-GITGATE_BENCH_CACHE  where built repositories are kept (bench/.cache)
+Exit status: 0, 1 if --compare found that something became worse, 2 on an error.
+
+GITGATE_BENCH_CACHE  where built repositories are kept (default: bench/.cache)
 `
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`)
@@ -62,21 +70,23 @@ async function run(args: readonly string[], owner: Belongings): Promise<void> {
       quick: { type: 'boolean' },
       only: { type: 'string' },
       json: { type: 'string' },
+      compare: { type: 'string' },
       docs: { type: 'boolean' },
       help: { type: 'boolean' },
     },
   })
-  const names = values.only?.split(',') ?? Object.keys(BENCHES)
+  const plan = values.quick === true ? QUICK : FULL
+  const names = values.only?.split(',') ?? plan.benches ?? Object.keys(BENCHES)
   const unknown = names.filter((name) => BENCHES[name] === undefined)
   if (values.help === true || unknown.length > 0) {
     process.stdout.write(USAGE)
     if (unknown.length > 0) throw new Error(`there is no bench ${unknown.join(', ')}`)
     return
   }
+  const before = values.compare === undefined ? undefined : readSavedReport(values.compare, plan.name)
   const missing = requireProgram(...PROGRAMS)
   if (missing !== false) throw new Error(missing)
 
-  const plan = values.quick === true ? QUICK : FULL
   const machine = readMachine(new Date())
   const started = performance.now()
   const seconds = (): number => (performance.now() - started) / 1_000
@@ -105,6 +115,11 @@ async function run(args: readonly string[], owner: Belongings): Promise<void> {
   process.stdout.write(`${markdown(report)}\n`)
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report, undefined, 2)}\n`)
   if (values.docs === true) writePage(ROOT, report)
+  if (before === undefined) return
+  const comparison = compareReports(before, report)
+  if (comparison.rows.length === 0) throw new Error('the two runs have no row in common')
+  process.stdout.write(`\n${comparisonMarkdown(before, report, comparison)}\n`)
+  if (comparison.rows.some(({ outcome }) => outcome === 'worse')) process.exitCode = 1
 }
 
 const belongings = new Belongings()
@@ -123,7 +138,7 @@ try {
 } catch (error) {
   // What was being measured fails when a run is stopped.
   if (!stop.asked) complain(error)
-  process.exitCode = 1
+  process.exitCode = 2
 } finally {
   await belongings.end(complain)
 }

@@ -20,6 +20,8 @@ import type { Recipe } from './repositories/recipes.js'
 /** Where the starters of test/backends expect the repositories. */
 const REPOSITORIES = 'backend-repositories'
 const HTTP_PROXY = join(import.meta.dirname, 'peers', 'http-proxy.js')
+// A gate gathers audit rows for half a second; writing them takes a few dozen milliseconds.
+const GATE_SETTLE_MS = 600
 
 /** A repository that all peers serve. */
 export type StagedRepository = { readonly path: string; readonly folder: string }
@@ -110,7 +112,7 @@ export class Stage {
     const cpu = this.accounting.open(folder)
     const own = join(this.folder, folder)
     const url = await cpu.opening(() => startGate(this.#owner, own, this.#prepared, flags))
-    return { name, url, cpu }
+    return { name, url, cpu, settleMs: GATE_SETTLE_MS }
   }
 
   /** Processes of the peers whose children could not be accounted for. */

@@ -47,7 +47,10 @@ export class Connection {
     const socket = connect(this.#port, '127.0.0.1')
     socket.setNoDelay(true)
     await once(socket, 'connect')
-    // Between requests a server may close it; the next write finds that out.
+    // Between requests a server may close it; the next request opens another.
+    socket.on('close', () => {
+      if (this.#socket === socket) this.#socket = undefined
+    })
     return socket.on('error', () => undefined)
   }
 }

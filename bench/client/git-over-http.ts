@@ -5,7 +5,7 @@ import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
 import { gunzipSync } from 'node:zlib'
 import type { Credentials } from '../peers/nginx.js'
-import { ADVERTISEMENT, AGENT, DELIMITER, encode, exchangeHeaders, FLUSH, gitHeaders, LS_REFS } from './git-requests.js'
+import { ADVERTISEMENT, AGENT, DELIMITER, encode, serviceHeaders, FLUSH, gitHeaders, LS_REFS } from './git-requests.js'
 
 /** What came back. */
 export type Answer = { readonly bytes: number; readonly body: Buffer }
@@ -75,7 +75,7 @@ export class GitOverHttp {
 
   #post(service: string, head: Buffer, kept: boolean, pack?: Readable): Promise<Answer> {
     const headers = {
-      ...exchangeHeaders(service),
+      ...serviceHeaders(service),
       ...(pack === undefined ? { 'Content-Length': head.length } : {}),
     }
     return this.#send('POST', `/${service}`, headers, kept, head, pack)

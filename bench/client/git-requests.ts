@@ -43,6 +43,6 @@ export function gitHeaders({ username, password }: Credentials): Record<string, 
 }
 
 /** The headers of a POST to a service. */
-export function exchangeHeaders(service: string): Record<string, string> {
+export function serviceHeaders(service: string): Record<string, string> {
   return { 'Content-Type': `application/x-${service}-request`, Accept: `application/x-${service}-result` }
 }

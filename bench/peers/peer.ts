@@ -22,12 +22,14 @@ export type Peer = {
   readonly cpu: CpuAccount
   /** The server that it stands before. */
   readonly upstream?: Peer
+  /** How long it works on after its last response. @default 0 */
+  readonly settleMs?: number
 }
 
 /** Those that ask for no credentials, so that git saves the round trip of the 401. */
 export const OPEN: readonly PeerName[] = ['Apache + git http-backend', 'node-git-server', 'http-proxy']
 
-/** Seconds of CPU of a peer and of what it stands before. */
-export function wholeCpu({ cpu, upstream }: Peer): number {
-  return cpu.seconds() + (upstream === undefined ? 0 : wholeCpu(upstream))
+/** Seconds of CPU of what a peer stands before. */
+export function upstreamCpu({ upstream }: Peer): number {
+  return upstream === undefined ? 0 : upstream.cpu.seconds() + upstreamCpu(upstream)
 }

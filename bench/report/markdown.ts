@@ -1,9 +1,9 @@
-import type { Sample, Series, Verdict } from '../result.js'
+import type { Bound, Sample, Series, Verdict } from '../result.js'
 import { isReached, spreadOf } from '../result.js'
 import type { Report } from './report.js'
 
 const QUICK_WARNING =
-  'This was a **quick run**: sizes are smaller than the targets ask for and rounds are fewer, so it says where one stands, and no more.'
+  'This was a **quick run**: only the hot path is measured as in a full run. Everything else is smaller, with fewer rounds.'
 
 /** The tables of a run in Markdown, ready to be pasted. */
 export function markdown(report: Report): string {
@@ -42,8 +42,8 @@ function verdictTable(verdicts: readonly Verdict[]): string[] {
     return said.length === 0 ? [] : [`- Target ${target}, ${claim}: ${said.join('; ')}.`]
   })
   return [
-    '| target | what | wanted | min | median | max | rounds | reached |',
-    '| --- | --- | --- | --- | --- | --- | --- | --- |',
+    '| target | what | wanted | min | median | ± | max | rounds | reached |',
+    '| --- | --- | --- | --- | --- | --- | --- | --- | --- |',
     ...verdicts.map((verdict) => `| ${verdictCells(verdict).join(' | ')} |`),
     ...(notes.length === 0 ? [] : ['', ...notes]),
   ]
@@ -51,12 +51,21 @@ function verdictTable(verdicts: readonly Verdict[]): string[] {
 
 function verdictCells(verdict: Verdict): string[] {
   const { target, claim, unit, bound, values } = verdict
-  const wanted = 'least' in bound ? `≥ ${bound.least} ${unit}` : `≤ ${bound.most} ${unit}`
   const spread = spreadOf(values)
-  const figures = spread === undefined ? ['', '', ''] : [spread.min, spread.median, spread.max].map(significant)
-  const reached = isReached(verdict)
-  const said = reached === undefined ? 'not there yet' : reached ? '**yes**' : 'no'
-  return [String(target), claim, wanted, ...figures, String(values.length), said]
+  const { min, median, max } = spread ?? { min: Number.NaN, median: Number.NaN, max: Number.NaN }
+  const error = spread === undefined || values.length === 1 ? '' : `${(spread.error * 100).toFixed(1)} %`
+  const figures = [significant(min), significant(median), error, significant(max)]
+  return [String(target), claim, wanted(bound, unit), ...figures, String(values.length), reached(verdict)]
+}
+
+function wanted(bound: Bound | undefined, unit: string): string {
+  if (bound === undefined) return ''
+  return 'least' in bound ? `≥ ${bound.least} ${unit}` : `≤ ${bound.most} ${unit}`
+}
+
+function reached(verdict: Verdict): string {
+  const isIt = isReached(verdict)
+  return isIt === undefined ? '' : isIt ? '**yes**' : 'no'
 }
 
 function seriesTable(series: readonly Series[]): string[] {
@@ -93,7 +102,7 @@ function curveTable({ curves }: Report): string[] {
 }
 
 /** As many digits as mean something. */
-function significant(value: number): string {
+export function significant(value: number): string {
   if (!Number.isFinite(value)) return '–'
   return value >= 100 ? Math.round(value).toLocaleString('en') : String(Number(value.toPrecision(3)))
 }

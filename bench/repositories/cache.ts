@@ -36,12 +36,12 @@ export class RepositoryCache {
   }
 }
 
-async function build({ settings = [], fill }: Recipe, folder: string): Promise<void> {
+async function build({ settings = [], packsRefs = true, fill }: Recipe, folder: string): Promise<void> {
   await bareRepositories(dirname(folder))(basename(folder, '.git'), 'sha1')
   for (const setting of [...SETTINGS, 'gc.auto=0', ...settings]) git(folder, 'config', ...setting.split('='))
   await fill(folder)
   // Packed as `git gc` leaves a bare repository on a server, with a bitmap; deltas are looked for among all objects.
-  git(folder, 'pack-refs', '--all')
+  if (packsRefs) git(folder, 'pack-refs', '--all')
   git(folder, 'repack', '-a', '-d', '-q', '-f')
 }
 

@@ -9,6 +9,8 @@ export type Recipe = {
   readonly settings?: readonly string[]
   /** Whether it is worth keeping: not what is large and made as fast as copied. @default true */
   readonly kept?: boolean
+  /** Whether its refs are packed. @default true */
+  readonly packsRefs?: boolean
   /** Fills an empty bare repository. */
   readonly fill: (folder: string) => Promise<void>
 }
@@ -42,6 +44,11 @@ export function manyRefs(count: number): Recipe {
       await files.end()
     },
   }
+}
+
+/** A small repository with many branches, each in a file of its own. */
+export function looseRefs(count: number): Recipe {
+  return { ...manyRefs(count), name: `loose-refs-${count}`, packsRefs: false }
 }
 
 /**

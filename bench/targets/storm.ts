@@ -5,7 +5,8 @@ import type { Plan } from '../plan.js'
 import { advance } from '../repositories/advance.js'
 import { history } from '../repositories/recipes.js'
 import type { Findings, Sample, Series, Verdict } from '../result.js'
-import { measure, ratios, times } from '../rounds.js'
+import { measure } from '../meter.js'
+import { ratios, times } from '../rounds.js'
 import type { StagedRepository, Stage } from '../stage.js'
 
 const AT_ONCE = 8

@@ -1,11 +1,12 @@
 import { rmSync } from 'node:fs'
+import { CONNECTIONS } from '../client/load.js'
 import type { Peer, PeerName } from '../peers/peer.js'
 import type { Plan } from '../plan.js'
 import { small } from '../repositories/recipes.js'
 import type { Findings, Series, Verdict } from '../result.js'
 import { inTurns, ratios } from '../rounds.js'
 import type { Stage } from '../stage.js'
-import { CONNECTIONS, lsRemote } from './ls-remote.js'
+import { lsRemote } from './ls-remote.js'
 
 const PAIRS: readonly (readonly [one: PeerName, two: PeerName])[] = [
   ['gitgate', 'gitgate --workers 2'],
@@ -40,7 +41,7 @@ export async function benchWorkers(stage: Stage, plan: Plan): Promise<Findings> 
   }
   for (const pair of PAIRS) {
     await compare('ls-remote over open connections', pair, CONNECTIONS, (peer) =>
-      lsRemote(peer, repository.path, stage.credentials, plan.rateSeconds),
+      lsRemote(stage, peer, repository, plan.rateSeconds),
     )
   }
   for (const pair of PAIRS) {
