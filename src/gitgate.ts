@@ -167,11 +167,12 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
   return {
     async listen() {
       url = await listen(server, config)
-      store.beImpatient(config.workers)
       const about = { served, description }
       worker?.colleague.listens(url, about)
       // Only now: a second start that finds the port in use must not change what commands take for served.
       await duties?.begin(baseUrl(), about)
+      // Not before: gates that start at once on one data folder wait for each other.
+      store.beImpatient(config.workers)
       return url
     },
     async close() {

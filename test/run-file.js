@@ -14,13 +14,15 @@ const INDENT = '    '
  *
  * @param {string} root the project's folder
  * @param {string} file its path, compiled
- * @param {{ env?: Record<string, string>, timeoutMs?: number }} options `env`: variables over those of this process
+ * @param {{ env?: Record<string, string>, timeoutMs?: number, onStart?: (child: object) => void }} options `env`: variables over
+ *   those of this process; `onStart` is handed the process
  * @returns {Promise<{ name: string, seconds: number, failed: boolean, tap: string }>} `tap`: as a subtest of the whole
  */
-export async function runFile(root, file, { env: own = {}, timeoutMs = TIMEOUT_MS } = {}) {
+export async function runFile(root, file, { env: own = {}, timeoutMs = TIMEOUT_MS, onStart = () => undefined } = {}) {
   const started = performance.now()
   const env = { ...process.env, TAP_TIMEOUT: String(timeoutMs / 1_000), ...own }
   const child = spawn(process.execPath, [file], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  onStart(child)
   let output = ''
   let said = ''
   child.stdout.setEncoding('utf8').on('data', (text) => (output += text))

@@ -34,7 +34,7 @@ const SLOWEST_SHOWN = 10
 // A file that no run has timed yet goes first: it may be long.
 const UNKNOWN_SECONDS = 1_000
 
-const { values, positionals: names } = parseArgs({
+const { values, positionals: names } = readArguments({
   allowPositionals: true,
   options: {
     unit: { type: 'boolean' },
@@ -54,18 +54,23 @@ const isAlone = values.slow === true || values.hostile === true
 const started = performance.now()
 const durations = existsSync(DURATIONS) ? JSON.parse(readFileSync(DURATIONS, 'utf8')) : {}
 const files = testFiles()
+const unmatched = names.filter((part) => !files.some((name) => name.includes(plain(part))))
+if (unmatched.length > 0) {
+  const others = values.slow || values.hostile ? '' : ' Those of test/slow and test/hostile have commands of their own.'
+  console.error(`No test file matches ${unmatched.join(', ')}. npm test -- --list shows all.${others}`)
+  process.exit(2)
+}
+
 if (values.list) {
   for (const name of files) console.log(name)
   process.exit(0)
 }
-if (files.length === 0) {
-  console.log(`No test file matches ${names.join(', ')}. npm test -- --list shows all.`)
-  process.exit(2)
-}
-
 const results = []
-let status = await check('types', 'tsc', ['-p', '.'])
-if (status !== 0) {
+const children = new Set()
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => stop(signal))
+let status = 0
+const failedChecks = []
+if ((await check('types', 'tsc', ['-p', '.'])) !== 0) {
   console.log('Types failed, so no test was run.')
   process.exit(status)
 }
@@ -110,6 +115,24 @@ async function test(name) {
   results.push({ ...result, name })
   if (result.failed) status = 1
   show(result.failed, result.seconds, name)
+  for (const { where, why } of result.failed ? failures(result.tap) : []) console.log(`${where}\n${why}\n`)
+}
+
+/** Ends what runs, and says what came of the rest. */
+function stop(signal) {
+  for (const child of children) child.kill(signal)
+  report()
+  console.log(`Stopped by ${signal}.`)
+  process.exit(1)
+}
+
+function readArguments(config) {
+  try {
+    return parseArgs(config)
+  } catch (error) {
+    console.error(`${error.message}\n\n${USAGE}`)
+    process.exit(2)
+  }
 }
 
 /** Runs a program of node_modules; what it prints is shown when it has ended. @returns its exit status */
@@ -128,7 +151,10 @@ async function check(name, program, args) {
     })
     child.on('close', (exit) => done(exit ?? 1))
   })
-  if (code !== 0) status = code
+  if (code !== 0) {
+    status = code
+    failedChecks.push(name)
+  }
   show(code !== 0, (performance.now() - begun) / 1_000, name)
   if (code !== 0) console.log(output)
   return code
@@ -154,16 +180,14 @@ function report() {
   for (const { failed, seconds, name } of byTime.slice(0, SLOWEST_SHOWN)) show(failed, seconds, name)
 
   const { passed, failed, skipped } = count(tap)
-  const failing = failures(tap)
-  if (failing.length > 0) console.log('')
-  for (const { where, why } of failing) console.log(`${where}\n${why}\n`)
-  for (const { where } of failing) console.log(`failed: ${where}`)
+  console.log('')
+  for (const name of failedChecks) console.log(`failed: ${name} (see above)`)
+  for (const { where } of failures(tap)) console.log(`failed: ${where.slice(0, 300)}`)
   for (const name of skipped) console.log(`skipped: ${name}`)
   if (skipped.length > 0 && process.env.GITGATE_REQUIRE_ALL === '1') {
     console.log('GITGATE_REQUIRE_ALL is set, and tests were skipped.')
     status = 1
   }
-  if (status !== 0 && failed === 0) console.log('Something other than a test failed; see FAILED above.')
   console.log(`\n${((performance.now() - started) / 1_000).toFixed(0)} s`)
   console.log(`${passed} passed, ${failed} failed, ${skipped.length} skipped`)
 }

@@ -8,7 +8,7 @@ import { delimiter, join } from 'node:path'
  * @returns `false` where it is installed, else what to show as the reason; CI fails on any skip
  */
 export function requireProgram(...names: readonly string[]): false | string {
-  const missing = names.filter((name) => find(name) === undefined)
+  const missing = names.filter((name) => findProgram(name) === undefined)
   return missing.length === 0 ? false : `needs ${missing.join(', ')}`
 }
 
@@ -21,8 +21,8 @@ export function requirePythonModule(name: string): false | string {
   return status === 0 ? false : `needs the Python module ${name}`
 }
 
-/** Where a program is: in `PATH`, or where Debian keeps servers. */
-function find(name: string): string | undefined {
+/** Where a program is: in `PATH`, or where Debian keeps servers, which is in no user's `PATH`. */
+export function findProgram(name: string): string | undefined {
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/usr/lib/git-core']
   return folders.map((folder) => join(folder, name)).find(isExecutable)
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { BackendKind, Owner } from './backend.js'
 import { freePort, shippedConfiguration, startServer } from './backend.js'
 import { bareRepositories } from './bare-repositories.js'
+import { findProgram } from '../acceptance/programs.js'
 
 /** nginx + fcgiwrap + git http-backend, configured as `docs/deploy/behind/nginx.conf` says. */
 export const nginx: BackendKind = {
@@ -32,7 +33,9 @@ export function httpBackend(port: number, socket: string, root: string): string 
 /** Starts fcgiwrap. @param workers how many requests it serves at once @returns its socket */
 export async function startFcgiwrap(t: Owner, folder: string, workers: number): Promise<string> {
   const socket = join(folder, 'fcgiwrap.socket')
-  await startServer(t, 'fcgiwrap', ['-c', String(workers), '-s', `unix:${socket}`], { path: socket })
+  await startServer(t, findProgram('fcgiwrap') ?? 'fcgiwrap', ['-c', String(workers), '-s', `unix:${socket}`], {
+    path: socket,
+  })
   return socket
 }
 

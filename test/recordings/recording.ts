@@ -43,7 +43,7 @@ const VOLATILE: readonly (readonly [pattern: RegExp, name: string])[] = [
   [/"id":\s*\d+,(\s*"hash":)/g, '"id": <row>,$1'],
   [/"rows":\s*\d+/g, '"rows": <rows>'],
   // By which git ends first is a matter of luck.
-  [/\bended by SIG[A-Z]+\b/g, 'ended by <signal>'],
+  [/\bended by SIG[A-Z]+\b|\bexit status 128: fatal: the remote end hung up unexpectedly/g, 'ended by <signal>'],
   [/\bgitgate-\d+\.\d+\.\d+[\w.-]*/g, 'gitgate-<version>'],
 ]
 
