@@ -73,7 +73,7 @@ export class Passwords {
     this.#clock = clock
     this.#cost = options.cost ?? 12
     this.#gate = new BoundedQueue(
-      Math.max(1, Math.min(options.concurrency ?? availableParallelism() - 1, THREADS - 1)),
+      Math.min(options.concurrency ?? Math.max(1, availableParallelism() - 1), Math.max(1, THREADS - 1)),
       options.maxWaiting ?? 64,
     )
   }
