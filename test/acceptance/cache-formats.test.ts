@@ -80,7 +80,8 @@ for (const kind of [embedded, nginx]) {
       const { world, remote, push, folder, disk } = await history(t, kind)
       const truth = await uncached(t, disk)
       const fsck = async (cwd: string) => await world.git.run(['fsck', '--full', '--strict'], { cwd })
-      for (const version of ['0', '1', '2']) {
+      // Before an upstream the cache knows no more of it than of the other versions.
+      for (const version of kind === embedded ? ['0', '1', '2'] : ['0', '2']) {
         const config = ['-c', `protocol.version=${version}`]
         const copies = [
           await cloneWhole(world.git, remote, '-q', ...config),
@@ -117,25 +118,25 @@ for (const kind of [embedded, nginx]) {
         await fsck(partial)
       }
     })
-
-    await t.test('a request of thousands of haves is compressed, and answered', async (t) => {
-      const { world, remote, push, folder } = await history(t, kind)
-      const copies = [await cloneWhole(world.git, remote, '-q'), await cloneWhole(world.git, remote, '-q')]
-      const stream = Array.from(
-        { length: 3_000 },
-        (_, number) =>
-          `commit refs/heads/own\ncommitter a <a@example.com> ${1_700_000_000 + number} +0000\ndata 1\nx\nM 644 inline f\ndata ${String(number).length}\n${number}\n\n`,
-      ).join('')
-      for (const cwd of copies) await world.git.run(['fast-import', '--quiet'], { cwd, input: stream })
-      await world.git.commit(folder, 'more', 'more\n')
-      await push('HEAD:main')
-      for (const cwd of copies) {
-        await world.git.run(['-c', 'fetch.negotiationAlgorithm=default', 'fetch', '-q', 'origin'], { cwd })
-        await world.git.run(['fsck', '--full', '--strict'], { cwd })
-      }
-    })
   })
 }
+
+t.test('a request of thousands of haves is compressed, and answered', async (t) => {
+  const { world, remote, push, folder } = await history(t)
+  const copies = [await cloneWhole(world.git, remote, '-q'), await cloneWhole(world.git, remote, '-q')]
+  const stream = Array.from(
+    { length: 3_000 },
+    (_, number) =>
+      `commit refs/heads/own\ncommitter a <a@example.com> ${1_700_000_000 + number} +0000\ndata 1\nx\nM 644 inline f\ndata ${String(number).length}\n${number}\n\n`,
+  ).join('')
+  for (const cwd of copies) await world.git.run(['fast-import', '--quiet'], { cwd, input: stream })
+  await world.git.commit(folder, 'more', 'more\n')
+  await push('HEAD:main')
+  for (const cwd of copies) {
+    await world.git.run(['-c', 'fetch.negotiationAlgorithm=default', 'fetch', '-q', 'origin'], { cwd })
+    await world.git.run(['fsck', '--full', '--strict'], { cwd })
+  }
+})
 
 t.test('a repository of SHA-256 is cloned, fetched and kept as any other', async (t) => {
   const { world, password } = await shieldedWorld(t)
