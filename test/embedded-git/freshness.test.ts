@@ -48,7 +48,8 @@ t.test('a reading under way is not given to who asks after a change that it has 
   const { where, one, two, state } = await createBareRepository(t)
   writeRefs(where, one, 2_000)
   await state()
-  const early = state()
+  // On a slow machine it sees a change that is younger than its beginning, and tells no state.
+  const early = state().catch(() => undefined)
   for (let turn = 0; turn < 3; turn++) await nextTurn()
   const file = join(where, 'refs/heads/00/0')
   for (const id of [two, one, two]) writeFileSync(file, `${id}\n`)
