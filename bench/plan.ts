@@ -58,7 +58,7 @@ export const FULL: Plan = {
   concurrency: [1, 2, 4, 8, 16, 32],
 }
 
-/** To see in less than three minutes whether a change made the hot path 5 % slower. */
+/** To see in about three minutes whether a change made the hot path slower. */
 export const QUICK: Plan = {
   name: 'quick',
   benches: ['hot-path', 'ls-remote', 'toll'],

@@ -48,7 +48,7 @@ const BENCHES: Readonly<Record<string, (stage: Stage, plan: Plan) => Promise<Fin
 
 const USAGE = `usage: npm run bench [-- OPTIONS]
 
-  --quick         only the hot path, in less than three minutes instead of half an hour
+  --quick         only the hot path, in about three minutes instead of half an hour
   --only NAMES    only these benches: ${Object.keys(BENCHES).join(', ')}
   --json FILE     also write every sample to FILE
   --compare FILE  also compare with FILE, which an earlier run wrote with --json, and
