@@ -37,7 +37,9 @@ t.test('who is not authenticated has to send a request in time', async (t) => {
 })
 
 t.test('who is authenticated may take long', async (t) => {
-  const world = await createWorld(t, {}, undefined, { intervals: { requestTimeoutMs: 300 } })
+  const world = await createWorld(t, {}, undefined, { intervals: { requestTimeoutMs: 1_000 } })
+  // What answers is loaded by the first request, which must not count as the client's time.
+  for (const path of ['/api/v4/version', '/users/sign_in']) await world.http(path)
   const token = await world.token('root', 'api')
   const body = JSON.stringify({ username: 'bob' })
   const head = `POST /api/v4/users HTTP/1.1\r\nHost: x\r\nConnection: close\r\nPRIVATE-TOKEN: ${token}\r\nContent-Type: application/json\r\n`
