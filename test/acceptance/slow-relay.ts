@@ -5,8 +5,9 @@ import type { Test } from 'tap'
 /** A port that passes everything on, and the bytes from one side slowly. */
 export async function slowRelay(t: Test, target: string, slow: 'client' | 'server'): Promise<string> {
   const { hostname, port } = new URL(target)
-  const server = createServer((client) => {
-    const upstream = connect(Number(port), hostname)
+  // Half open: a gate that closes its side after an early answer still reads, and so must the relay.
+  const server = createServer({ allowHalfOpen: true }, (client) => {
+    const upstream = connect({ port: Number(port), host: hostname, allowHalfOpen: true })
     for (const [from, to] of [
       [client, upstream],
       [upstream, client],
