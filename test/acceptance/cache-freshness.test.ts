@@ -5,17 +5,9 @@ import t from 'tap'
 import { embedded } from '../backends/embedded.js'
 import { nginx } from '../backends/nginx.js'
 import { requireProgram } from './programs.js'
-import {
-  beginClone,
-  cacheUses,
-  cloneWhole,
-  expectPacks,
-  heldGit,
-  repeatUntil,
-  shieldedWorld,
-  WHOLE,
-} from './cache-world.js'
+import { beginClone, cacheUses, cloneWhole, expectPacks, heldGit, repeatUntil, shieldedWorld } from './cache-world.js'
 import { within } from './until.js'
+import type { World } from './world.js'
 
 for (const kind of [embedded, nginx]) {
   t.test(kind.name, { skip: requireProgram(...kind.programs) }, async (t) => {
@@ -34,7 +26,7 @@ for (const kind of [embedded, nginx]) {
           seen.push({ since, id: await head(await cloneWhole(world.git, remote, '-q', ...args)) })
         }),
       )
-      for (let number = 1; number <= 12; number += 1) {
+      for (let number = 1; number <= 8; number += 1) {
         const id = await world.git.commit(folder, 'next.txt', `${number}\n`)
         // Before it is pushed: it may be seen before the push is answered.
         history.push(id)
@@ -48,7 +40,7 @@ for (const kind of [embedded, nginx]) {
         const at = history.indexOf(id)
         t.ok(at >= since, `${id.slice(0, 7)} is state ${at}, and state ${since} was answered before`)
       }
-      t.ok(seen.length >= 20, `${seen.length} clones: one a push, and then two by each of four`)
+      t.ok(seen.length >= 16, `${seen.length} clones: one a push, and then two by each of four`)
       expectPacks(t, world, { clones: seen.length, fromCache: 4 })
     })
 
@@ -164,42 +156,42 @@ for (const kind of [embedded, nginx]) {
     })
 
     await t.test('changes within one tick of the clock are all seen', async (t) => {
-      const { world, remote, direct, disk } = await shieldedWorld(t, { kind })
+      const { world, password, direct, disk } = await shieldedWorld(t, { kind })
       const one = await direct('rev-parse', 'main')
       const two = await direct('commit-tree', 'main^{tree}', '-p', 'main', '-m', 'two')
       for (let time = 0; time < 40; time += 1) {
         const id = time % 2 === 0 ? two : one
         // As short after the last answer as can be, in place, with as many bytes.
         writeFileSync(join(disk, 'refs/heads/main'), `${id}\n`)
-        const lists = Array.from({ length: 2 }, () => world.git.ask(['ls-remote', remote, 'refs/heads/main']))
-        for (const list of await Promise.all(lists)) t.equal(list, `${id}\trefs/heads/main`)
+        const lists = Array.from({ length: 2 }, () => listRefs(world, password))
+        for (const list of await Promise.all(lists)) t.match(list, `${id} refs/heads/main`)
       }
     })
   })
 }
 
+/** The list of refs, as git asks for it in version 2. */
+async function listRefs(world: World, password: string): Promise<string> {
+  const headers = { 'Git-Protocol': 'version=2', 'Content-Type': 'application/x-git-upload-pack-request' }
+  const request = { method: 'POST', password, headers, body: '0014command=ls-refs\n00010000' }
+  return (await world.http('/team/app.git/git-upload-pack', request)).body
+}
+
 t.test('a change in the middle of a request is seen by one that comes after it', async (t) => {
   const { world, password, direct, disk } = await shieldedWorld(t)
   const ids = [await direct('rev-parse', 'main'), await direct('commit-tree', 'main^{tree}', '-p', 'main', '-m', 'two')]
-  const headers = { 'Git-Protocol': 'version=2', 'Content-Type': 'application/x-git-upload-pack-request' }
-  const list = async (): Promise<string> =>
-    (
-      await world.http('/team/app.git/git-upload-pack', {
-        ...{ method: 'POST', password, headers, body: '0014command=ls-refs\n00010000' },
-      })
-    ).body
   const running: Promise<string>[] = []
   for (let time = 0; time < 150; time += 1) {
     const id = ids[time % 2] ?? ''
     writeFileSync(join(disk, 'refs/heads/main'), `${id}\n`)
-    const answer = list()
+    const answer = listRefs(world, password)
     // The next change comes while it is answered, at another moment of it each time; in the end none is.
     running.push(answer)
     if (time % 3 === 0) await new Promise((resolve) => setTimeout(resolve, time % 30))
     else t.match(await answer, id)
   }
   for (const answer of await Promise.all(running)) t.match(answer, / refs\/heads\/main\n0000$/)
-  t.match(await list(), ids[149 % 2])
+  t.match(await listRefs(world, password), ids[149 % 2])
 })
 
 t.test('a pack outlives a push to another ref that comes while it is made, and none to its own', async (t) => {
@@ -216,7 +208,7 @@ t.test('a pack outlives a push to another ref that comes while it is made, and n
     t.ok(await within(10_000, begun.isReceiving))
     await push(`HEAD:${ref}`)
     git.release()
-    t.strictSame(await begun.result(), WHOLE)
+    t.equal(await begun.ended, 0)
     await clone('--bare', ...args)
     t.equal(cacheUses(world).at(-1), use, ref)
   }

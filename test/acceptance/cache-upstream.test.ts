@@ -5,7 +5,7 @@ import type { Test } from 'tap'
 import type { Flags } from '../../src/config.js'
 import type { Intervals } from '../../src/intervals.js'
 import { countingUpstream } from './counting-upstream.js'
-import { beginClone, cacheFiles, cacheUses, cloneWhole, WHOLE } from './cache-world.js'
+import { beginClone, cacheFiles, cacheUses, cloneWhole } from './cache-world.js'
 import { beginFetch, largeCommit } from './transfers.js'
 import { within } from './until.js'
 import { createWorld } from './world.js'
@@ -172,12 +172,12 @@ for (const behaviour of ['dies', 'stops'] as const) {
       const { upstream, world, remote, data } = await before(t)
       upstream.behave(behaviour)
       const clones = Array.from({ length: 3 }, () => beginClone(world.git, remote('alice')))
-      for (const clone of clones) t.not((await clone.result())[0], 0)
+      for (const clone of clones) t.not(await clone.ended, 0)
       t.ok(await within(1_000, () => cacheFiles(data).length === 0))
       upstream.behave('well')
-      t.strictSame(await beginClone(world.git, remote('alice')).result(), WHOLE)
+      t.equal(await beginClone(world.git, remote('alice')).ended, 0)
       upstream.behave(behaviour)
-      t.strictSame(await beginClone(world.git, remote('alice')).result(), WHOLE, 'what is kept is whole')
+      t.equal(await beginClone(world.git, remote('alice')).ended, 0, 'what is kept is whole')
     },
   )
 }
@@ -187,7 +187,7 @@ t.test('a server that has it no more, or fails, is believed at once', async (t) 
   await cloneWhole(world.git, remote('alice'), '--bare')
   for (const status of [404, 500] as const) {
     upstream.behave(status)
-    t.not((await beginClone(world.git, remote('alice')).result())[0], 0, String(status))
+    t.not(await beginClone(world.git, remote('alice')).ended, 0, String(status))
     upstream.behave('well')
     await cloneWhole(world.git, remote('alice'), '--bare')
   }

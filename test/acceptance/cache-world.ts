@@ -107,17 +107,18 @@ export async function cloneAnew(git: World['git'], remote: string, ...args: stri
 
 /** Clones, and has git look at each object that came. @returns where it is */
 export async function cloneWhole(git: World['git'], remote: string, ...args: string[]): Promise<string> {
-  const copy = await cloneAnew(git, remote, ...args)
-  await git.run(['fsck', '--full', '--strict'], { cwd: copy })
-  return copy
+  return await cloneAnew(git, remote, ...CHECKED, ...args)
 }
 
-/** Begins a clone that can be killed, with all that it has started. */
+// Git looks at each object as `fsck --strict` would, and whether one is missing, while it receives them.
+const CHECKED = ['-c', 'fetch.fsckObjects=true'] as const
+
+/** Begins a clone that can be killed, with all that it has started. It fails unless what comes is whole. */
 export function beginClone(git: World['git'], remote: string, ...args: string[]) {
   const folder = join(git.home, `begun-${(clones += 1)}`)
   const env = { PATH: process.env['PATH'] ?? '', HOME: git.home, GIT_TERMINAL_PROMPT: '0', GIT_CONFIG_NOSYSTEM: '1' }
   // In versions 0 and 1, few objects are otherwise written one by one.
-  const command = ['-c', 'fetch.unpackLimit=1', 'clone', '-q', '--bare', ...args, remote, folder]
+  const command = ['-c', 'fetch.unpackLimit=1', 'clone', '-q', '--bare', ...CHECKED, ...args, remote, folder]
   const child = spawn('git', command, { env, detached: true, stdio: ['ignore', 'ignore', 'pipe'] })
   let said = ''
   child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()))
@@ -129,21 +130,12 @@ export function beginClone(git: World['git'], remote: string, ...args: string[])
       if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
       await ended
     },
+    /** Its exit status. */
     ended,
     /** What it has said on its standard error. */
     said: () => said,
-    /** Its status, and that of a look at each object that came. */
-    result: async (): Promise<readonly [clone: number | null, fsck: number | undefined]> => {
-      const status = await ended
-      if (status !== 0) return [status, undefined]
-      const looked = await git.run(['fsck', '--full', '--strict'], { cwd: folder, status: 'any' })
-      return [status, looked.status]
-    },
   }
 }
-
-/** Of a clone that went well. */
-export const WHOLE = [0, 0] as const
 
 function receivedBy(folder: string): number {
   const packs = join(folder, 'objects', 'pack')

@@ -2,6 +2,9 @@ import { spawn } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
+// No commit and no fetch starts two more processes to find out that there is nothing to tidy up.
+const QUIET = '[maintenance]\n\tauto = false\n[gc]\n\tauto = 0\n'
+
 /** What a git command said. */
 export type GitResult = { readonly status: number; readonly stdout: string; readonly stderr: string }
 
@@ -29,7 +32,7 @@ export class GitClient {
     this.home = join(folder, name)
     this.#command = command
     mkdirSync(this.home, { recursive: true })
-    const config = `[user]\n\tname = ${name}\n\temail = ${name}@example.com\n[init]\n\tdefaultBranch = main\n[advice]\n\tdetachedHead = false\n`
+    const config = `[user]\n\tname = ${name}\n\temail = ${name}@example.com\n[init]\n\tdefaultBranch = main\n[advice]\n\tdetachedHead = false\n${QUIET}`
     writeFileSync(join(this.home, '.gitconfig'), config)
   }
 

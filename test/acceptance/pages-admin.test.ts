@@ -1,4 +1,4 @@
-// The administration, as administrators at a browser meet it: with JavaScript and without.
+// The administration, as administrators at a browser meet it; without JavaScript where a page has a script of its own.
 import type { Page } from 'playwright-core'
 import type { Test } from 'tap'
 import t from 'tap'
@@ -9,6 +9,8 @@ import type { World } from './world.js'
 import { createWorld } from './world.js'
 
 const PASSWORD = 'correct horse battery'
+const WITH_JAVA_SCRIPT = [true]
+const BOTH = [true, false]
 
 type Desk = {
   readonly world: World
@@ -21,9 +23,13 @@ type Desk = {
   readonly click: (button: string) => Promise<void>
 }
 
-/** Runs a test as the administrator at a browser, with JavaScript and without. */
-function atTheDesk(name: string, run: (t: Test, desk: Desk) => Promise<void>): void {
-  for (const javaScript of [true, false]) {
+/** Runs a test as the administrator at a browser; pages with a script of their own without JavaScript as well. */
+function atTheDesk(
+  name: string,
+  run: (t: Test, desk: Desk) => Promise<void>,
+  modes: readonly boolean[] = WITH_JAVA_SCRIPT,
+): void {
+  for (const javaScript of modes) {
     const how = javaScript ? 'with JavaScript' : 'without JavaScript'
     t.test(`${name}, ${how}`, { skip: NO_BROWSER }, async (t) => {
       const world = await createWorld(t)
@@ -186,65 +192,72 @@ atTheDesk('the audit trail', async (t, { world, page, inspect, said, click }) =>
   t.match(await said(), 'rows are as they were written')
 })
 
-atTheDesk("everybody's tokens, impersonation tokens, and the overview", async (t, desk) => {
-  const { world, page, javaScript, inspect, said, click } = desk
-  const inDays = (days: number) => new Date(world.now.getTime() + days * DAY)
-  await page.goto('/')
-  await page.getByRole('link', { name: 'Administration' }).click()
-  t.match(await page.getByRole('heading', { level: 1 }).textContent(), 'Administration')
-  await inspect('overview-none')
-  await page.goto('/-/admin/users/alice')
-  await page.getByRole('link', { name: 'Impersonation tokens' }).click()
-  await inspect('impersonation-none')
-  for (const name of ['alice/notes', 'team/app', 'team/web']) await world.createRepository(name)
-  await world.grant('alice', 'write', 'team/*')
-  await page.getByRole('link', { name: 'New token' }).click()
-  await page.getByLabel('Name', { exact: true }).fill('support case 4711')
-  await page.getByLabel('60 days').check({ force: true })
-  await page.getByLabel('write_repository').check()
-  await page.getByLabel('Only these repositories').fill('team/*')
-  if (!javaScript) await click('Preview')
-  await page.getByText('2 repositories of the 3 that alice reaches now').waitFor()
-  await page.getByLabel('Your own password').fill('not it')
-  await click('Create token')
-  t.match(await page.textContent('main'), 'This is not your password.')
-  await inspect('impersonation-wrong')
-  t.ok(await page.getByLabel('write_repository').isChecked(), 'what was chosen stays')
-  await page.getByLabel('Your own password').fill(PASSWORD)
-  await click('Create token')
-  t.match(await page.textContent('.reveal'), /support case 4711.* is ready, to act as alice.*ggpat-\w{36}.*git clone/s)
-  await inspect('impersonation-made')
-  await page.getByRole('link', { name: 'Revoke support case 4711' }).click()
-  await inspect('impersonation-revoke')
-  await click('Revoke the token')
-  t.match(await said(), 'is revoked.')
+atTheDesk(
+  "everybody's tokens, impersonation tokens, and the overview",
+  async (t, desk) => {
+    const { world, page, javaScript, inspect, said, click } = desk
+    const inDays = (days: number) => new Date(world.now.getTime() + days * DAY)
+    await page.goto('/')
+    await page.getByRole('link', { name: 'Administration' }).click()
+    t.match(await page.getByRole('heading', { level: 1 }).textContent(), 'Administration')
+    await inspect('overview-none')
+    await page.goto('/-/admin/users/alice')
+    await page.getByRole('link', { name: 'Impersonation tokens' }).click()
+    await inspect('impersonation-none')
+    for (const name of ['alice/notes', 'team/app', 'team/web']) await world.createRepository(name)
+    await world.grant('alice', 'write', 'team/*')
+    await page.getByRole('link', { name: 'New token' }).click()
+    await page.getByLabel('Name', { exact: true }).fill('support case 4711')
+    await page.getByLabel('60 days').check({ force: true })
+    await page.getByLabel('write_repository').check()
+    await page.getByLabel('Only these repositories').fill('team/*')
+    if (!javaScript) await click('Preview')
+    await page.getByText('2 repositories of the 3 that alice reaches now').waitFor()
+    await page.getByLabel('Your own password').fill('not it')
+    await click('Create token')
+    t.match(await page.textContent('main'), 'This is not your password.')
+    await inspect('impersonation-wrong')
+    t.ok(await page.getByLabel('write_repository').isChecked(), 'what was chosen stays')
+    await page.getByLabel('Your own password').fill(PASSWORD)
+    await click('Create token')
+    t.match(
+      await page.textContent('.reveal'),
+      /support case 4711.* is ready, to act as alice.*ggpat-\w{36}.*git clone/s,
+    )
+    await inspect('impersonation-made')
+    await page.getByRole('link', { name: 'Revoke support case 4711' }).click()
+    await inspect('impersonation-revoke')
+    await click('Revoke the token')
+    t.match(await said(), 'is revoked.')
 
-  await world.issue('alice', ['api', 'write_repository'], {
-    name: 'laptop',
-    description: 'The old one, under the desk',
-  })
-  await world.issue('alice', ['read_repository'], { name: 'ci-linux', expiry: inDays(5) })
-  await world.issue('mallory', ['write_repository'], {
-    name: 'agent',
-    expiry: inDays(200),
-    restrictions: parseRestrictions(['team/app'], ['agent/*']),
-  })
-  for (const name of ['a', 'b', 'c', 'd']) await world.createRepository(`alice/${name}`)
-  await world.store.tokens.recordUses([{ tokenId: 2, at: world.now, ip: '10.0.3.17' }], (_ips, ip) => [ip])
-  world.advance(2 * DAY)
-  await signIn(page, 'root', PASSWORD)
-  await page.goto('/-/admin')
-  await inspect('overview')
-  await page.getByRole('link', { name: 'active tokens' }).click()
-  t.equal(await page.locator('tbody tr:not(.advice)').count(), 3)
-  await inspect('tokens')
-  await page.getByLabel('Only').selectOption('expiring')
-  await click('Filter')
-  t.match(await page.locator('tbody').textContent(), 'ci-linux')
-  await page.getByRole('link', { name: 'Revoke ci-linux of alice' }).click()
-  await inspect('revoke')
-  await click('Revoke the token')
-  t.match(await said(), 'is revoked.')
-  await page.goto('/-/admin/credentials?search=nothing')
-  await inspect('tokens-none')
-})
+    await world.issue('alice', ['api', 'write_repository'], {
+      name: 'laptop',
+      description: 'The old one, under the desk',
+    })
+    await world.issue('alice', ['read_repository'], { name: 'ci-linux', expiry: inDays(5) })
+    await world.issue('mallory', ['write_repository'], {
+      name: 'agent',
+      expiry: inDays(200),
+      restrictions: parseRestrictions(['team/app'], ['agent/*']),
+    })
+    for (const name of ['a', 'b', 'c', 'd']) await world.createRepository(`alice/${name}`)
+    await world.store.tokens.recordUses([{ tokenId: 2, at: world.now, ip: '10.0.3.17' }], (_ips, ip) => [ip])
+    world.advance(2 * DAY)
+    await signIn(page, 'root', PASSWORD)
+    await page.goto('/-/admin')
+    await inspect('overview')
+    await page.getByRole('link', { name: 'active tokens' }).click()
+    t.equal(await page.locator('tbody tr:not(.advice)').count(), 3)
+    await inspect('tokens')
+    await page.getByLabel('Only').selectOption('expiring')
+    await click('Filter')
+    t.match(await page.locator('tbody').textContent(), 'ci-linux')
+    await page.getByRole('link', { name: 'Revoke ci-linux of alice' }).click()
+    await inspect('revoke')
+    await click('Revoke the token')
+    t.match(await said(), 'is revoked.')
+    await page.goto('/-/admin/credentials?search=nothing')
+    await inspect('tokens-none')
+  },
+  BOTH,
+)

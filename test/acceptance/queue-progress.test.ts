@@ -9,7 +9,7 @@ import type { BackendKind } from '../backends/backend.js'
 import type { Flags } from '../../src/config.js'
 import type { GitResult } from './git-client.js'
 import { requireProgram } from './programs.js'
-import { beginFetch, beginPush, commandOf, largeCommit, processesIn } from './transfers.js'
+import { beginFetch, beginPush, commandOf, largeCommit, packStart, processesIn } from './transfers.js'
 import { until } from './until.js'
 import type { World } from './world.js'
 import { createWorld } from './world.js'
@@ -22,7 +22,7 @@ async function narrowWorld(t: Test, kind?: BackendKind, flags: Flags = {}) {
   await world.grant('alice', 'write', 'team/**')
   await world.createRepository('team/app')
   const secret = await world.token('alice', 'write_repository')
-  const large = await largeCommit(world.git, 'large', 24)
+  const large = await largeCommit(world.git, 'large', 12)
   await world.git.run(['push', '-q', world.remote('team/app', secret), 'main'], { cwd: large.folder })
   const place = { url: world.url, path: 'team/app', password: secret }
   return { world, secret, large, place }
@@ -131,7 +131,8 @@ t.test('a push is told, and done when its turn comes', async (t) => {
   t.setTimeout(120_000)
   const { world, secret, large, place } = await narrowWorld(t)
   // Two at once of an account, of the four that one run for packs allows.
-  const busy = [beginPush(place, large, 1_000), beginPush(place, large, 1_000)]
+  const pack = packStart(large, 1_000)
+  const busy = [beginPush(place, large.oid, pack), beginPush(place, large.oid, pack)]
   await until(
     () =>
       processesIn(world.onDisk('team/app')).filter((pid) => / receive-pack --stateless-rpc/.test(commandOf(pid)))

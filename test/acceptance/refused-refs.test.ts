@@ -52,9 +52,9 @@ for (const kind of [embedded, nginx]) {
       )
     })
 
-    await t.test('a push of 100 MB learns the reason', async (t) => {
+    await t.test('a push of 32 MiB learns the reason', async (t) => {
       const { world, refs, secret, old } = await populate(t, kind)
-      const large = await largeCommit(world.git, 'large', 100)
+      const large = await largeCommit(world.git, 'large', 32)
       const { stderr } = await world.git.run(['push', world.remote('team/app', secret), 'main:big'], {
         cwd: large.folder,
         status: 1,

@@ -9,8 +9,13 @@ import { join } from 'node:path'
 import type { GitClient } from './git-client.js'
 import { basic } from './http-client.js'
 
-/** A commit with much in it, and the pack that a push of it would send. */
-export type LargeCommit = { readonly folder: string; readonly oid: string; readonly pack: Buffer }
+/** A commit with much in it. */
+export type LargeCommit = {
+  readonly folder: string
+  readonly oid: string
+  /** How much of it does not compress, in bytes: a pack of it is longer. */
+  readonly size: number
+}
 
 // More than git unpacks on arrival (receive.unpackLimit, 100): the server keeps the pack, and each clone copies its bytes
 // instead of compressing them anew.
@@ -26,14 +31,7 @@ export async function largeCommit(git: GitClient, name: string, mebibytes: numbe
     writeFileSync(join(folder, `noise-${file}`), randomBytes((mebibytes * 1_048_576) / NOISE_FILES))
   await git.run(['add', '.'], { cwd: folder })
   await git.run(['commit', '-q', '-m', 'Noise'], { cwd: folder })
-  const options = {
-    cwd: folder,
-    input: 'HEAD\n',
-    maxBuffer: 2 ** 30,
-    stdio: ['pipe', 'pipe', 'ignore'] as ['pipe', 'pipe', 'ignore'],
-  }
-  const pack = execFileSync('git', ['pack-objects', '--revs', '--stdout', '-q'], options)
-  return { folder, oid: await git.ask(['rev-parse', 'HEAD'], { cwd: folder }), pack }
+  return { folder, oid: await git.ask(['rev-parse', 'HEAD'], { cwd: folder }), size: mebibytes * 1_048_576 }
 }
 
 /** Where a raw request goes. */
@@ -56,12 +54,23 @@ export async function beginFetch(
   return { call, answer }
 }
 
-/** Begins a push that creates a branch, and sends the first bytes of its pack. */
-export function beginPush(place: Place, { oid, pack }: LargeCommit, bytes: number): ClientRequest {
+/** Begins a push that creates a branch at a commit, and sends as much of the pack as is given. */
+export function beginPush(place: Place, oid: string, pack: Buffer): ClientRequest {
   const call = beginExchange(place, 'git-receive-pack')
   call.write(`${packet(`${'0'.repeat(40)} ${oid} refs/heads/pushed\0 report-status side-band-64k\n`)}0000`)
-  call.write(pack.subarray(0, bytes))
+  call.write(pack)
   return call
+}
+
+/** The first bytes of the pack that a push of a commit would send. */
+export function packStart({ folder }: LargeCommit, bytes: number): Buffer {
+  const pack = execFileSync('git', ['pack-objects', '--revs', '--stdout', '-q'], {
+    cwd: folder,
+    input: 'HEAD\n',
+    maxBuffer: 2 ** 30,
+    stdio: ['pipe', 'pipe', 'ignore'],
+  })
+  return pack.subarray(0, bytes)
 }
 
 function beginExchange({ url, path, password }: Place, service: string): ClientRequest {

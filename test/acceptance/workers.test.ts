@@ -52,7 +52,7 @@ function usesIn({ said }: GateProcess): string[] {
 }
 
 t.test('two workers are one gate', async (t) => {
-  const { cli, gate, git, large, secret, remote, workers, look } = await served(t, { mebibytes: 30 })
+  const { cli, gate, git, large, secret, remote, workers, look } = await served(t, { mebibytes: 16 })
   const place = { url: gate.url, path: 'alice/app', password: secret }
   const newToken = async (name: string) =>
     (await cli.json('token', 'create', 'alice', '--name', name, '--scopes', 'read_repository')) as {
@@ -151,7 +151,7 @@ t.test('who fails with one worker is banned by both, and a new one knows it', as
 })
 
 t.test('a worker that is killed takes only its own transfers with it, and is replaced', async (t) => {
-  const { cli, gate, git, large, secret, remote, workers } = await served(t, { mebibytes: 30 })
+  const { cli, gate, git, large, secret, remote, workers } = await served(t, { mebibytes: 16 })
   const place = { url: gate.url, path: 'alice/app', password: secret }
   const data = join(cli.folder, 'data')
   const begun: IncomingMessage[] = []
@@ -162,7 +162,7 @@ t.test('a worker that is killed takes only its own transfers with it, and is rep
     begun.push(answer)
   }
   // Until then all of them depend on the one that runs git.
-  const isWhole = (pid: number): boolean => cacheBytes(data, pid) > large.pack.length
+  const isWhole = (pid: number): boolean => cacheBytes(data, pid) > large.size
   t.ok(await within(5_000, () => workers.every(isWhole)), 'both workers have the pack')
   process.kill(workers[1] ?? 0, 'SIGKILL')
   const ends = begun.map(async (answer) => {

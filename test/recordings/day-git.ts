@@ -94,7 +94,7 @@ export async function revocations(day: Day, folder: string): Promise<void> {
 
   await day.at('13:00', 'a token is revoked during a push', async () => {
     const place = { url: world.url, path: APP, password: day.token('stolen').secret }
-    const push = beginPush(place, { folder, oid, pack: Buffer.from('PACK') }, 4)
+    const push = beginPush(place, oid, Buffer.from('PACK'))
     const closed = new Promise((resolve) => push.on('close', resolve))
     await revoke('stolen', () => processesIn(disk).length > 0)
     await closed

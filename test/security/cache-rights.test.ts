@@ -4,7 +4,7 @@ import { embedded } from '../backends/embedded.js'
 import { nginx } from '../backends/nginx.js'
 import { parseRestrictions } from '../../src/tokens/restriction.js'
 import { requireProgram } from '../acceptance/programs.js'
-import { beginClone, cacheUses, cloneWhole, heldGit, shieldedWorld, WHOLE } from '../acceptance/cache-world.js'
+import { beginClone, cacheUses, cloneWhole, heldGit, shieldedWorld } from '../acceptance/cache-world.js'
 import { slowRelay } from '../acceptance/slow-relay.js'
 import { beginFetch } from '../acceptance/transfers.js'
 import { within } from '../acceptance/until.js'
@@ -29,15 +29,16 @@ for (const kind of [embedded, nginx]) {
           cloneWhole(world.git, world.remote(path, password), '-q').then(() => undefined),
           (async () => {
             const begun = beginClone(world.git, world.remote(path, mallory, 'mallory'))
-            const [status, fsck] = await begun.result()
-            if (may.has(path)) t.strictSame([status, fsck], WHOLE, `${path} may be read`)
+            const status = await begun.ended
+            if (may.has(path)) t.equal(status, 0, `${path} may be read`)
             else t.not(status, 0, `${path} may not be read`)
           })(),
         ])
         await Promise.all(looks)
       }
       await tries()
-      for (const path of [...repositories, ...repositories]) {
+      // Before an upstream the same code decides: each repository is given once, and one is taken back.
+      for (const path of kind === embedded ? [...repositories, ...repositories] : [...repositories, 'team/one']) {
         if (may.delete(path)) await world.store.grants.remove('mallory', path)
         else {
           may.add(path)
@@ -67,15 +68,15 @@ for (const kind of [embedded, nginx]) {
 
     await t.test('without credentials only what is public comes, cached or not', async (t) => {
       const { world, clone } = await shieldedWorld(t, { kind })
-      const anonymous = async () => await beginClone(world.git, world.remote('team/app')).result()
+      const anonymous = async () => await beginClone(world.git, world.remote('team/app')).ended
       await clone()
-      t.not((await anonymous())[0], 0)
+      t.not(await anonymous(), 0)
       await world.grant('@anonymous', 'read', 'team/app')
-      t.strictSame(await anonymous(), WHOLE)
-      t.strictSame(await anonymous(), WHOLE)
+      t.equal(await anonymous(), 0)
+      t.equal(await anonymous(), 0)
       t.equal(cacheUses(world).at(-1), 'hit')
       await world.store.grants.remove('@anonymous', 'team/app')
-      t.not((await anonymous())[0], 0)
+      t.not(await anonymous(), 0)
     })
 
     await t.test('a token that is limited to repositories gets no others from the cache', async (t) => {
@@ -84,12 +85,12 @@ for (const kind of [embedded, nginx]) {
       const limited = async (pattern: string) => {
         const restrictions = parseRestrictions([pattern], [])
         const { secret } = await world.issue('alice', ['read_repository'], { name: pattern, restrictions })
-        return await beginClone(world.git, world.remote('team/app', secret.reveal())).result()
+        return await beginClone(world.git, world.remote('team/app', secret.reveal())).ended
       }
-      t.not((await limited('team/other'))[0], 0)
-      t.strictSame(await limited('team/app'), WHOLE)
+      t.not(await limited('team/other'), 0)
+      t.equal(await limited('team/app'), 0)
       const api = await world.token('alice', 'read_user')
-      t.not((await beginClone(world.git, world.remote('team/app', api)).result())[0], 0, 'nor one of another scope')
+      t.not(await beginClone(world.git, world.remote('team/app', api)).ended, 0, 'nor one of another scope')
     })
   })
 }
@@ -98,7 +99,7 @@ for (const version of ['0', '2']) {
   for (const use of ['miss', 'joined', 'hit'] as const) {
     t.test(`who is let in no longer is told so and cut off: ${use}, version ${version}`, async (t) => {
       const git = heldGit(t)
-      const { world, remote, place } = await shieldedWorld(t, { flags: { git: git.path }, mebibytes: 30 })
+      const { world, remote, place } = await shieldedWorld(t, { flags: { git: git.path }, mebibytes: 20 })
       const config = ['-c', `protocol.version=${version}`]
       const { token, secret } = await world.issue('alice', ['read_repository'], { name: 'ci' })
       const relay = new URL(await slowRelay(t, world.url, 'server'))
@@ -116,10 +117,10 @@ for (const version of ['0', '2']) {
       t.not(await cloning.ended, 0)
       t.match(cloning.said(), /remote: token "ci" was revoked/)
       t.ok(await within(2_000, () => cutLine(world.log)?.['rule'] === 'token revoked'))
-      if (leader !== undefined) t.strictSame(await leader.result(), WHOLE, 'nobody else is cut')
+      if (leader !== undefined) t.equal(await leader.ended, 0, 'nobody else is cut')
       const again = await beginFetch({ ...place, password: secret.reveal() }, '1'.repeat(40))
       t.equal(again.answer.statusCode, 401)
-      t.strictSame(await beginClone(world.git, remote, ...config).result(), WHOLE)
+      t.equal(await beginClone(world.git, remote, ...config).ended, 0)
     })
   }
 }

@@ -260,7 +260,7 @@ t.test('an unexpected error is logged, what runs may finish, and the status says
   t.ok(await within(2_000, () => gate.said.stderr.includes('unexpected error; ending')))
   let length = 0
   for await (const piece of answer) length += (piece as Buffer).length
-  t.ok(answer.complete && length > large.pack.length, 'the clone is whole')
+  t.ok(answer.complete && length > large.size, 'the clone is whole')
   t.strictSame(await ended, [1, null])
   t.match(gate.said.stderr, /"level":"fatal".*boom/)
 })
