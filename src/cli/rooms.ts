@@ -11,7 +11,7 @@ import type { SettingStore } from '../policies/settings.js'
 import type { Service } from '../protocol/git-request.js'
 import type { RepositoryPath } from '../protocol/repository-path.js'
 import type { Secret } from '../secret.js'
-import type { TokenStore } from '../tokens/token.js'
+import type { TokenStore } from '../tokens/store.js'
 
 /** What the commands keep and read, and can serve. */
 export type CliStore = {

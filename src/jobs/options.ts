@@ -5,7 +5,7 @@ import type { Logger } from '../log.js'
 import type { NoticeStore } from '../notices/delivery.js'
 import type { WebhookStore } from '../notices/webhook.js'
 import type { SettingStore } from '../policies/settings.js'
-import type { TokenStore } from '../tokens/token.js'
+import type { TokenStore } from '../tokens/store.js'
 
 /** What jobs are made of. */
 export type JobsOptions = {

@@ -1,6 +1,7 @@
 import { DAY, MINUTE, utcTime } from '../clock.js'
 import type { Account, AccountStore } from '../accounts/account.js'
-import type { BriefToken, TokenStore } from '../tokens/token.js'
+import type { BriefToken } from '../tokens/token.js'
+import type { TokenStore } from '../tokens/store.js'
 import { tokenState } from '../tokens/token.js'
 import { REVOKED_AFTER, tooLongLived } from './lifetime.js'
 import { tokenOnlyReason, twoFactorDeadline } from './password-use.js'

@@ -1,5 +1,6 @@
 import { HOUR } from '../clock.js'
-import type { BriefToken, TokenStore } from '../tokens/token.js'
+import type { BriefToken } from '../tokens/token.js'
+import type { TokenStore } from '../tokens/store.js'
 import { tokenState } from '../tokens/token.js'
 import { latestInstant } from '../tokens/issue.js'
 import { issueRules } from './issue-rules.js'

@@ -1,6 +1,7 @@
 import { HOUR } from '../clock.js'
 import type { News } from '../notices/notice.js'
-import type { PersonalAccessToken, TokenUse } from '../tokens/token.js'
+import type { PersonalAccessToken } from '../tokens/token.js'
+import type { TokenUse } from '../tokens/store.js'
 import type { Queries } from './database.js'
 import { addNotice } from './notice-outbox.js'
 import { factsOf, newsFrom, noticedToken } from './notice-row.js'

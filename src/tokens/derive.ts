@@ -8,7 +8,8 @@ import type { Restrictions } from './restriction.js'
 import { isRestricted } from './restriction.js'
 import type { Scope } from './scope.js'
 import { scopesAllow } from './scope.js'
-import type { PersonalAccessToken, TokenStore } from './token.js'
+import type { PersonalAccessToken } from './token.js'
+import type { TokenStore } from './store.js'
 
 /** What a derived token is to be; all of it within what its parent is. */
 export type Derivation = {

@@ -12,7 +12,8 @@ import type { Restrictions } from './restriction.js'
 import { UNRESTRICTED } from './restriction.js'
 import type { Scope } from './scope.js'
 import { digestSecret, mintSecret } from './secret.js'
-import type { PersonalAccessToken, TokenStore } from './token.js'
+import type { PersonalAccessToken } from './token.js'
+import type { TokenStore } from './store.js'
 
 /** The rules in force for new tokens; made from the settings by the policies. */
 export type IssueRules = {

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import { DAY, MINUTE } from '../clock.js'
-import type { PersonalAccessToken, TokenStore, TokenUse } from './token.js'
+import type { PersonalAccessToken } from './token.js'
+import type { TokenStore, TokenUse } from './store.js'
 
 /** How many addresses are kept with a token. */
 const KEPT_IPS = 5

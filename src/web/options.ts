@@ -11,7 +11,7 @@ import type { AuditRecorder } from '../audit/recorder.js'
 import type { AuditStore } from '../audit/trail.js'
 import type { SettingStore } from '../policies/settings.js'
 import type { RepositoryPath } from '../protocol/repository-path.js'
-import type { TokenStore } from '../tokens/token.js'
+import type { TokenStore } from '../tokens/store.js'
 import type { Cookies } from './cookies.js'
 
 /** The stores that pages read, and change on somebody's behalf. */

@@ -5,7 +5,8 @@ import { MINUTE } from '../../src/clock.js'
 import type { Session } from '../../src/accounts/session.js'
 import { isSeenAnew } from '../../src/accounts/session.js'
 import { LastUse } from '../../src/tokens/last-use.js'
-import type { PersonalAccessToken, TokenUse } from '../../src/tokens/token.js'
+import type { PersonalAccessToken } from '../../src/tokens/token.js'
+import type { TokenUse } from '../../src/tokens/store.js'
 import { NOON } from '../store/temporary-store.js'
 
 const REQUESTS = 2_000

@@ -5,7 +5,8 @@ import { DAY } from '../../src/clock.js'
 import type { OpenStore } from '../../src/store/open.js'
 import { issueToken } from '../../src/tokens/issue.js'
 import { LastUse } from '../../src/tokens/last-use.js'
-import type { PersonalAccessToken, AddIp, TokenUse } from '../../src/tokens/token.js'
+import type { PersonalAccessToken } from '../../src/tokens/token.js'
+import type { AddIp, TokenUse } from '../../src/tokens/store.js'
 import { NOON, addAccount, openTemporaryStore } from '../store/temporary-store.js'
 
 const RULES = { prefix: 'ggpat-', latestExpiry: null, expiryRequired: false, disabled: false }
