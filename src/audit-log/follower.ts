@@ -1,5 +1,14 @@
+import type { AuditRow } from '../audit/event.js'
 import type { AuditStore } from '../audit/trail.js'
-import type { AuditTarget } from './target.js'
+
+/** Where the rows of the trail are also told, as JSON. */
+export type AuditTarget = {
+  /** Names it, and nothing else does. */
+  readonly name: string
+  /** Tells rows, in their order. @throws when that failed; some may have arrived */
+  write(rows: readonly AuditRow[]): Promise<void>
+  close(): void
+}
 
 /** Where a follower notes how far it has come. */
 export type Bookmarks = {

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import { hostname } from 'node:os'
 import { auditEntity } from '../audit/entity.js'
 import type { AuditRow } from '../audit/event.js'
-import type { AuditTarget } from './target.js'
+import type { AuditTarget } from './follower.js'
 
 // Facility 13 (log audit), severity 6 (informational) or 4 (warning): RFC 5424, 6.2.1.
 const LOG_AUDIT = 13 * 8

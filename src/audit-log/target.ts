@@ -1,16 +1,7 @@
 import { appendFile } from 'node:fs/promises'
-import type { AuditRow } from '../audit/event.js'
 import { auditEntity } from '../audit/entity.js'
+import type { AuditTarget } from './follower.js'
 import { SyslogTarget } from './syslog.js'
-
-/** Where the rows of the trail are also told, as JSON. */
-export type AuditTarget = {
-  /** Names it, and nothing else does. */
-  readonly name: string
-  /** Tells rows, in their order. @throws when that failed; some may have arrived */
-  write(rows: readonly AuditRow[]): Promise<void>
-  close(): void
-}
 
 /** Opens a target. @param place a file's path, or the URL of a syslog server */
 export function openTarget(place: string | URL): AuditTarget {
