@@ -8,7 +8,8 @@ import type { Served } from './duties.js'
 import { dutiesOf } from './duties.js'
 import type { ErrorCode } from './errors.js'
 import { GitgateError } from './errors.js'
-import type { Gate, Surroundings } from './gitgate.js'
+import type { Gate } from './gitgate.js'
+import type { GateDependencies } from './gate-dependencies.js'
 import { createGate, newPseudonym } from './gitgate.js'
 import { listenError } from './listener.js'
 import { Colleague } from './workers/colleague.js'
@@ -20,15 +21,15 @@ import { Supervisor } from './workers/supervisor.js'
 const LAST_STEPS = 10_000
 
 /** A gate of as many processes as the configuration says, or this process's part in one. */
-export async function createCrewGate(config: Config, surroundings: Surroundings): Promise<Gate> {
-  if (cluster.isWorker) return await createWorkersGate(config, surroundings)
-  return config.workers === 1 ? await createGate(config, surroundings) : createSupervisedGate(config, surroundings)
+export async function createCrewGate(config: Config, dependencies: GateDependencies): Promise<Gate> {
+  if (cluster.isWorker) return await createWorkersGate(config, dependencies)
+  return config.workers === 1 ? await createGate(config, dependencies) : createSupervisedGate(config, dependencies)
 }
 
 /** The gate of the first process: it serves nobody itself. */
-function createSupervisedGate(config: Config, surroundings: Surroundings): Gate {
-  const { log } = surroundings
-  const duties = dutiesOf(config, surroundings)
+function createSupervisedGate(config: Config, dependencies: GateDependencies): Gate {
+  const { log } = dependencies
+  const duties = dutiesOf(config, dependencies)
   let supervisor: Supervisor | undefined
   return {
     async listen() {
@@ -56,7 +57,7 @@ function createSupervisedGate(config: Config, surroundings: Surroundings): Gate 
   }
 }
 
-async function createWorkersGate(config: Config, surroundings: Surroundings): Promise<Gate> {
+async function createWorkersGate(config: Config, dependencies: GateDependencies): Promise<Gate> {
   const colleague = new Colleague((message) => {
     // When the first process is gone, this one is about to end.
     process.send?.(message, undefined, undefined, () => undefined)
@@ -71,7 +72,7 @@ async function createWorkersGate(config: Config, surroundings: Surroundings): Pr
     }
   }
   const place = await colleague.join()
-  const gate = await told(() => createGate(config, { ...surroundings, worker: { colleague, place } }))
+  const gate = await told(() => createGate(config, { ...dependencies, worker: { colleague, place } }))
   return { listen: () => told(() => gate.listen()), close: () => gate.close() }
 }
 

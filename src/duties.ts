@@ -2,7 +2,7 @@ import { TOKENS_PAGE } from './access/refusal.js'
 import { AuditFollower } from './audit-log/follower.js'
 import { openTarget } from './audit-log/target.js'
 import type { Config } from './config.js'
-import type { Surroundings } from './gitgate.js'
+import type { GateDependencies } from './gate-dependencies.js'
 import { DEFAULT_INTERVALS } from './intervals.js'
 import type { RunningJobs } from './jobs/start.js'
 import { startJobs } from './jobs/start.js'
@@ -22,9 +22,9 @@ export type Duties = {
 }
 
 /** The duties of a gate. */
-export function dutiesOf(config: Config, surroundings: Surroundings): Duties {
-  const { clock, log, store, intervals = DEFAULT_INTERVALS } = surroundings
-  const follower = followAudit(config, surroundings)
+export function dutiesOf(config: Config, dependencies: GateDependencies): Duties {
+  const { clock, log, store, intervals = DEFAULT_INTERVALS } = dependencies
+  const follower = followAudit(config, dependencies)
   let jobs: RunningJobs | undefined
   return {
     async begin(url, { served, description }) {
@@ -45,7 +45,7 @@ export function dutiesOf(config: Config, surroundings: Surroundings): Duties {
 }
 
 /** Tells the audit trail to where it is wanted, too. */
-function followAudit({ auditLog }: Config, { store, log }: Surroundings): AuditFollower | undefined {
+function followAudit({ auditLog }: Config, { store, log }: GateDependencies): AuditFollower | undefined {
   if (auditLog === undefined) return undefined
   return new AuditFollower(store.audit, store.facts, openTarget(auditLog), (error) => {
     log.error({ err: error }, 'the audit trail was not told to GITGATE_AUDIT_LOG; will try again')

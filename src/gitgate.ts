@@ -10,39 +10,22 @@ import { AuditThread } from './audit-thread.js'
 import { addressMatcher } from './address-list.js'
 import { clientAddressResolver, httpsDetector } from './client-address.js'
 import type { ApiOptions } from './api/rest/options.js'
-import type { Clock } from './clock.js'
+import type { GateDependencies } from './gate-dependencies.js'
 import type { Config } from './config.js'
 import { openBackend } from './backends.js'
 import { dutiesOf } from './duties.js'
-import type { Intervals } from './intervals.js'
 import { DEFAULT_INTERVALS } from './intervals.js'
 import { listen, readTls, stop } from './listener.js'
 import type { Front } from './http.js'
-import type { Logger } from './log.js'
 import { health, readiness } from './operations.js'
 import { isGitPath } from './protocol/git-request.js'
 import type { Route } from './server.js'
 import { createServer } from './server.js'
 import { smartHttp } from './smart-http/front.js'
-import type { OpenStore } from './store/open.js'
 import { LastUse } from './tokens/last-use.js'
 import { readVersion } from './version.js'
 import { webFront } from './web/front.js'
 import type { WebOptions } from './web/options.js'
-import type { Colleague } from './workers/colleague.js'
-import type { Place } from './workers/messages.js'
-
-/** What the gate is given from outside. */
-export type Surroundings = {
-  readonly clock: Clock
-  readonly log: Logger
-  /** Open; stays its owner's to close. */
-  readonly store: OpenStore
-  /** @default those of a gate that serves people */
-  readonly intervals?: Intervals
-  /** Where it is one of several processes of a gate. */
-  readonly worker?: { readonly colleague: Colleague; readonly place: Place }
-}
 
 /** A gate, ready to listen. */
 export type Gate = {
@@ -53,8 +36,8 @@ export type Gate = {
 }
 
 /** Builds the rooms in order. */
-export async function createGate(config: Config, surroundings: Surroundings): Promise<Gate> {
-  const { clock, log, store, worker, intervals = DEFAULT_INTERVALS } = surroundings
+export async function createGate(config: Config, dependencies: GateDependencies): Promise<Gate> {
+  const { clock, log, store, worker, intervals = DEFAULT_INTERVALS } = dependencies
   let url = ''
   let closing = false
   const baseUrl = (): string => config.publicUrl ?? url
@@ -162,7 +145,7 @@ export async function createGate(config: Config, surroundings: Surroundings): Pr
     connections: { perAddress: config.connectionsPerAddress, isExempt: addressMatcher(config.trustedProxies) },
   })
 
-  const duties = worker === undefined ? dutiesOf(config, surroundings) : undefined
+  const duties = worker === undefined ? dutiesOf(config, dependencies) : undefined
 
   return {
     async listen() {

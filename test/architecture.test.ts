@@ -38,6 +38,7 @@ const COMPOSITION = [
   'crew-gate',
   'backends',
   'cli-rooms',
+  'gate-dependencies',
   'server',
   'audit-thread',
   'audit-thread-run',

@@ -1,12 +1,23 @@
 import { statSync } from 'node:fs'
 import type { Database, Statement } from 'better-sqlite3'
+import type { GrantStore } from '../access/grant.js'
 import type { AccessSource, VerifiedToken } from '../access/memory.js'
+import type { ProtectionStore } from '../access/protection.js'
+import type { AccountStore } from '../accounts/account.js'
 import { GitgateError } from '../errors.js'
+import type { SettingStore } from '../policies/settings.js'
 import type { AccountRow } from './accounts.js'
 import { accountFrom } from './accounts.js'
-import type { Store } from './open.js'
 import type { TokenRow } from './token-row.js'
 import { TOKEN_COLUMNS, tokenFrom } from './token-row.js'
+
+/** The stores that a decision about access reads. */
+export type Stores = {
+  readonly accounts: Pick<AccountStore, 'find' | 'findByLogin'>
+  readonly grants: Pick<GrantStore, 'listFor'>
+  readonly protections: Pick<ProtectionStore, 'listFor'>
+  readonly settings: Pick<SettingStore, 'list' | 'setAt'>
+}
 
 /**
  * What access reads on the way of each request. The epoch and the token are read with prepared statements, which took
@@ -15,7 +26,7 @@ import { TOKEN_COLUMNS, tokenFrom } from './token-row.js'
  * @param reader a connection of its own, so that it never sees the half of a transaction
  * @param file the database
  */
-export function accessSource(reader: Database, stores: Store, file: string): AccessSource {
+export function accessSource(reader: Database, stores: Stores, file: string): AccessSource {
   const isSameFile = fileWatch(file)
   const epoch = reader.prepare("SELECT CAST(value AS integer) FROM instance_facts WHERE key = 'security_epoch'").pluck()
   const tokens = `SELECT ${TOKEN_COLUMNS.join(', ')} FROM personal_access_tokens`

@@ -22,8 +22,3 @@ export async function confirmedBy(request: FastifyRequest, options: PageOptions)
   recorder.noteRefusal(auditEvent(actorOf(request.exchange, account), access.now(), event))
   return verdict === 'wrong' ? 'This is not your password.' : 'Too many wrong passwords. Try again in ten minutes.'
 }
-
-/** A message of ours as a sentence of its own. */
-export function sentence(message: string): string {
-  return `${message.slice(0, 1).toUpperCase()}${message.slice(1)}.`
-}

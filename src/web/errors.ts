@@ -1,6 +1,5 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { GitgateError, hasSystemCode } from '../errors.js'
-import { sentence } from './confirmation.js'
 import type { WebOptions } from './options.js'
 
 /** Why there is a page of its own instead of what was asked for. */
@@ -86,4 +85,9 @@ function problemOf(error: unknown): PageProblem {
   if (validation !== undefined) return 'unreadable'
   if (statusCode === 413) return 'too-large'
   return statusCode < 500 ? 'unreadable' : 'failed'
+}
+
+/** A message of ours as a sentence of its own. */
+export function sentence(message: string): string {
+  return `${message.slice(0, 1).toUpperCase()}${message.slice(1)}.`
 }

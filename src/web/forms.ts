@@ -1,5 +1,5 @@
 import { GitgateError } from '../errors.js'
-import { sentence } from './confirmation.js'
+import { sentence } from './errors.js'
 
 /** What is wrong with the fields of a form, by their names. */
 export type FieldErrors = Readonly<Record<string, string>>

@@ -9,7 +9,7 @@ import type { Restrictions } from '../../tokens/restriction.js'
 import { parseRestrictions, UNRESTRICTED } from '../../tokens/restriction.js'
 import type { Scope } from '../../tokens/scope.js'
 import { ALL_SCOPES, parseScopes } from '../../tokens/scope.js'
-import { sentence } from '../confirmation.js'
+import { sentence } from '../errors.js'
 import { ExpiryFields, wantedExpiry } from './wanted-expiry.js'
 
 const Line = Type.String({ default: '', maxLength: 10_000 })
