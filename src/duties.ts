@@ -45,9 +45,14 @@ export function dutiesOf(config: Config, dependencies: GateDependencies): Duties
 }
 
 /** Tells the audit trail to where it is wanted, too. */
-function followAudit({ auditLog }: Config, { store, log }: GateDependencies): AuditFollower | undefined {
+function followAudit(
+  { auditLog }: Config,
+  { store, log, clock, intervals = DEFAULT_INTERVALS }: GateDependencies,
+): AuditFollower | undefined {
   if (auditLog === undefined) return undefined
-  return new AuditFollower(store.audit, store.facts, openTarget(auditLog), (error) => {
-    log.error({ err: error }, 'the audit trail was not told to GITGATE_AUDIT_LOG; will try again')
+  return new AuditFollower(store.audit, store.facts, openTarget(auditLog), {
+    pollMs: intervals.auditExportMs,
+    clock,
+    onError: (error) => log.error({ err: error }, 'the audit trail was not told to GITGATE_AUDIT_LOG; will try again'),
   })
 }

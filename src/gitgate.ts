@@ -17,11 +17,13 @@ import { dutiesOf } from './duties.js'
 import { DEFAULT_INTERVALS } from './intervals.js'
 import { listen, readTls, stop } from './listener.js'
 import type { Front } from './http.js'
-import { health, readiness } from './operations.js'
+import type { ReadinessCheck } from './operations.js'
+import { health, readiness, statesOf } from './operations.js'
 import { isGitPath } from './protocol/git-request.js'
 import type { Route } from './server.js'
 import { createServer } from './server.js'
 import { smartHttp } from './smart-http/front.js'
+import type { OpenStore } from './store/open.js'
 import { LastUse } from './tokens/last-use.js'
 import { readVersion } from './version.js'
 import { webFront } from './web/front.js'
@@ -108,7 +110,13 @@ export async function createGate(config: Config, dependencies: GateDependencies)
   const rest = onFirstUse(async () => (await import('./api/rest/app.js')).restApi(api))
   const graphql = onFirstUse(async () => (await import('./api/graphql/front.js')).graphqlApi(api))
   const pages = onFirstUse(async () => (await import('./web/app.js')).webPages(web))
-  const measures = once(async () => (await import('./metrics.js')).gateMetrics(counts))
+  const watched = watchedParts(config, store)
+  const measures = once(async () =>
+    (await import('./metrics.js')).gateMetrics(counts, {
+      watched: () => statesOf(watched),
+      waitingEvents: () => waitingEvents(config, store),
+    }),
+  )
   const ownMetrics = async (): Promise<string> => (await measures()).metrics()
   // Told before anybody asks: another worker may be asked first.
   const readMetrics = worker?.colleague.metrics(async () => (await measures()).getMetricsAsJSON()) ?? ownMetrics
@@ -126,6 +134,7 @@ export async function createGate(config: Config, dependencies: GateDependencies)
         { name: 'accepting', check: () => Promise.resolve(!closing) },
         { name: 'store', check: async () => (await store.access.readEpoch()) > 0 },
         check,
+        ...watched,
       ]),
     },
     { claims: exactly('/-/metrics'), front: metrics },
@@ -170,6 +179,20 @@ export async function createGate(config: Config, dependencies: GateDependencies)
       await duties?.endLast()
     },
   }
+}
+
+/** What a gate serves without, but not as it should. */
+function watchedParts({ auditLog }: Config, { facts }: OpenStore): ReadinessCheck[] {
+  if (auditLog === undefined) return []
+  const isDelivering = async () => (await facts.readExportFailure(String(auditLog))) === undefined
+  return [{ name: 'audit_export', check: isDelivering, otherwise: 'degraded' }]
+}
+
+/** How many audit events wait to be exported; `undefined` where they are not exported. */
+async function waitingEvents({ auditLog }: Config, { facts, audit }: OpenStore): Promise<number | undefined> {
+  if (auditLog === undefined) return undefined
+  const told = await facts.readBookmark(String(auditLog))
+  return told === undefined ? 0 : Math.max(0, (await audit.head()).id - told)
 }
 
 /** By this name in `Via` a gate knows its own requests, should they come back to it. */

@@ -4,6 +4,8 @@ export type Intervals = {
   readonly jobPollMs: number
   /** Until the audit events of reads, and the last use of tokens, are written. */
   readonly flushMs: number
+  /** Between two looks for audit events to export; longer after a failure. */
+  readonly auditExportMs: number
   /** Between two looks at the security epoch while transfers are active: revocation within two seconds needs a few. */
   readonly epochPollMs: number
   /** Until a client that waits for its slot reads so. */
@@ -21,6 +23,7 @@ export type Intervals = {
 export const DEFAULT_INTERVALS: Intervals = {
   jobPollMs: 1_000,
   flushMs: 500,
+  auditExportMs: 500,
   epochPollMs: 500,
   firstProgressMs: 1_000,
   shownRefsMs: 10_000,

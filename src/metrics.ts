@@ -11,6 +11,14 @@ export type BackendCounts = {
   readonly cache: CacheCounts | undefined
 }
 
+/** How the parts are that a gate serves without. */
+export type WatchedParts = {
+  /** `ok` or not, by the part's name in readiness. */
+  readonly watched: () => Promise<Readonly<Record<string, string>>>
+  /** How many audit events wait to be exported; `undefined` where they are not exported. */
+  readonly waitingEvents: () => Promise<number | undefined>
+}
+
 type CacheUses = Readonly<Record<'hit' | 'joined' | 'miss' | 'bypassed', number>>
 
 type CacheCounts = CacheUses & {
@@ -24,8 +32,8 @@ type CacheCounts = CacheUses & {
 const LOOK_EVERY = 10
 const USES = ['hit', 'joined', 'miss', 'bypassed'] as const
 
-/** The metrics of this process: its own, those of its event loop since the last scrape, and those of the backend. */
-export function gateMetrics(counts: () => BackendCounts): Registry {
+/** The metrics of this process: its own, those of its event loop since the last scrape, those of the backend and of watched parts. */
+export function gateMetrics(counts: () => BackendCounts, { watched, waitingEvents }: WatchedParts): Registry {
   const registry = new Registry()
   const registers = [registry]
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LOOK_EVERY })
@@ -70,6 +78,27 @@ export function gateMetrics(counts: () => BackendCounts): Registry {
     collect() {
       for (const [kind, states] of Object.entries(counts().runs))
         for (const [state, count] of Object.entries(states)) runs.set({ kind, state }, count)
+    },
+  })
+  const degraded: Gauge<'part'> = new Gauge({
+    name: 'gitgate_degraded',
+    help: '1 where readiness says that a part is degraded, 0 where it is not.',
+    labelNames: ['part'],
+    registers,
+    // Workers look at the same part: 1, not as many as there are of them.
+    aggregator: 'max',
+    async collect() {
+      for (const [part, state] of Object.entries(await watched())) degraded.set({ part }, state === 'ok' ? 0 : 1)
+    },
+  })
+  const waiting: Gauge = new Gauge({
+    name: 'gitgate_audit_export_waiting_events',
+    help: 'Audit events that are not exported yet; 0 without an export.',
+    registers,
+    aggregator: 'max',
+    async collect() {
+      // A store that can't be read must not take the other metrics with it.
+      waiting.set((await waitingEvents().catch(() => Number.NaN)) ?? 0)
     },
   })
   return registry

@@ -1,5 +1,7 @@
 import type { AuditRow } from '../audit/event.js'
-import type { AuditStore } from '../audit/trail.js'
+import type { AuditStore, ExportFailure } from '../audit/trail.js'
+import type { Clock } from '../clock.js'
+import { messageOf } from '../errors.js'
 
 /** Where the rows of the trail are also told, as JSON. */
 export type AuditTarget = {
@@ -10,15 +12,16 @@ export type AuditTarget = {
   close(): void
 }
 
-/** Where a follower notes how far it has come. */
-export type Bookmarks = {
+/** Where a follower notes how far it has come, and why it comes no further: for readiness, metrics and the doctor. */
+export type ExportNotes = {
   readBookmark(name: string): Promise<number | undefined>
   writeBookmark(name: string, row: number): Promise<void>
+  readExportFailure(name: string): Promise<ExportFailure | undefined>
+  writeExportFailure(name: string, failure: ExportFailure | undefined): Promise<void>
 }
 
-const LOOK_EVERY = 500
-const LONGEST_PAUSE = 60_000
-const AT_ONCE = 500
+const LONGEST_PAUSE_MS = 60_000
+const BATCH_ROWS = 500
 
 /**
  * Tells every row of the trail to a target as it happens, whichever program wrote it, and after a stop goes on where it was.
@@ -26,32 +29,37 @@ const AT_ONCE = 500
  */
 export class AuditFollower {
   readonly #store: Pick<AuditStore, 'list' | 'head'>
-  readonly #bookmarks: Bookmarks
+  readonly #notes: ExportNotes
   readonly #target: AuditTarget
-  readonly #onError: (error: unknown) => void
+  readonly #options: FollowerOptions
   #timer: NodeJS.Timeout | undefined
-  #pause = LOOK_EVERY
+  #pause: number
   #looking: Promise<void> = Promise.resolve()
   #isClosed = false
+  /** The last row that the target took, where it could not be noted. */
+  #told = 0
+  /** What was noted last. */
+  #failure: ExportFailure | undefined
 
-  /** @param onError is told when a row could not be told; it will be tried again */
   constructor(
     store: Pick<AuditStore, 'list' | 'head'>,
-    bookmarks: Bookmarks,
+    notes: ExportNotes,
     target: AuditTarget,
-    onError: (error: unknown) => void,
+    options: FollowerOptions,
   ) {
     this.#store = store
-    this.#bookmarks = bookmarks
+    this.#notes = notes
     this.#target = target
-    this.#onError = onError
+    this.#options = options
+    this.#pause = options.pollMs
   }
 
   /** Begins, where nothing was told yet, with what happens from now on. */
   async start(): Promise<void> {
     const { name } = this.#target
-    if ((await this.#bookmarks.readBookmark(name)) === undefined)
-      await this.#bookmarks.writeBookmark(name, (await this.#store.head()).id)
+    if ((await this.#notes.readBookmark(name)) === undefined)
+      await this.#notes.writeBookmark(name, (await this.#store.head()).id)
+    this.#failure = await this.#notes.readExportFailure(name)
     this.#schedule()
   }
 
@@ -75,19 +83,39 @@ export class AuditFollower {
     try {
       const { name } = this.#target
       for (;;) {
-        const after = (await this.#bookmarks.readBookmark(name)) ?? 0
-        const rows = await this.#store.list({ after, limit: AT_ONCE, oldestFirst: true })
+        const after = Math.max((await this.#notes.readBookmark(name)) ?? 0, this.#told)
+        const rows = await this.#store.list({ after, limit: BATCH_ROWS, oldestFirst: true })
         const last = rows.at(-1)
         if (last !== undefined) {
           await this.#target.write(rows)
-          await this.#bookmarks.writeBookmark(name, last.id)
+          // Where the disk is full the bookmark stays behind, and the same rows would be told at each look.
+          this.#told = last.id
+          await this.#notes.writeBookmark(name, last.id)
         }
-        this.#pause = LOOK_EVERY
-        if (rows.length < AT_ONCE) return
+        this.#pause = this.#options.pollMs
+        if (rows.length < BATCH_ROWS) break
       }
+      if (this.#failure !== undefined) await this.#noteFailure(undefined)
     } catch (error) {
-      this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE)
-      this.#onError(error)
+      this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE_MS)
+      this.#options.onError(error)
+      if (this.#failure === undefined)
+        await this.#noteFailure({ since: this.#options.clock(), message: messageOf(error) }).catch(
+          this.#options.onError,
+        )
     }
   }
+
+  async #noteFailure(failure: ExportFailure | undefined): Promise<void> {
+    await this.#notes.writeExportFailure(this.#target.name, failure)
+    this.#failure = failure
+  }
+}
+
+type FollowerOptions = {
+  /** Between two looks; longer after each failure. */
+  readonly pollMs: number
+  readonly clock: Clock
+  /** Called with each failure; the rows will be sent again. */
+  readonly onError: (error: unknown) => void
 }

@@ -36,6 +36,9 @@ export type Verification = {
   readonly flaw: Flaw | undefined
 }
 
+/** Why audit export can't deliver, since when. */
+export type ExportFailure = { readonly since: Date; readonly message: string }
+
 /** Where the trail is kept. Rows are added, and the oldest pruned; nothing is ever changed. */
 export interface AuditStore {
   /** Adds events in one transaction. */

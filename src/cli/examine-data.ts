@@ -7,6 +7,7 @@ import { resolveSettings } from '../policies/settings.js'
 import type { CliContext } from './context.js'
 import type { Finding } from './finding.js'
 import { fine, problem, warning } from './finding.js'
+import type { CliStore } from './rooms.js'
 
 const MEBIBYTE = 1_048_576
 const LITTLE_SPACE = 512
@@ -86,8 +87,23 @@ export async function examineInstance({ rooms, clock }: CliContext, config: Conf
             `after ${settings.git_basic_auth_maxretry} failures within ${settings.git_basic_auth_findtime} s; never ${settings.git_basic_auth_ip_allowlist.join(', ') || 'excepted'}`,
           )
         : warning('bans', 'guessing is not stopped', 'gitgate settings set git_basic_auth_enabled true'),
+      ...(config.auditLog === undefined ? [] : [await examineExport(String(config.auditLog), store)]),
     ]
   } finally {
     await store.close()
   }
+}
+
+/** Looks whether the gate delivers audit events. @param target as the configuration names it */
+async function examineExport(target: string, { audit, facts }: CliStore): Promise<Finding> {
+  const told = await facts.readBookmark(target)
+  const waiting = told === undefined ? 0 : Math.max(0, (await audit.head()).id - told)
+  const failure = await facts.readExportFailure(target)
+  if (failure !== undefined)
+    return problem(
+      'audit-export',
+      `${target} has taken no audit events since ${failure.since.toISOString()}: ${failure.message}; ${waiting} are waiting`,
+      'make it reachable and writable for the gate, which then sends what waits',
+    )
+  return fine('audit-export', `${target}; ${waiting} events waiting`)
 }

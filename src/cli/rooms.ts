@@ -3,7 +3,7 @@ import type { GrantStore } from '../access/grant.js'
 import type { AccountStore } from '../accounts/account.js'
 import type { TwoFactorStore } from '../accounts/two-factor.js'
 import type { AuditEvent } from '../audit/event.js'
-import type { AuditStore } from '../audit/trail.js'
+import type { AuditStore, ExportFailure } from '../audit/trail.js'
 import type { Config, UpstreamConfig } from '../config.js'
 import type { NoticeStore } from '../notices/delivery.js'
 import type { WebhookStore } from '../notices/webhook.js'
@@ -23,7 +23,11 @@ export type CliStore = {
   readonly settings: SettingStore
   readonly notices: NoticeStore
   readonly webhooks: WebhookStore
-  readonly facts: { readBackend(): Promise<{ readonly upstream: string } | { readonly root: string } | undefined> }
+  readonly facts: {
+    readBackend(): Promise<{ readonly upstream: string } | { readonly root: string } | undefined>
+    readBookmark(target: string): Promise<number | undefined>
+    readExportFailure(target: string): Promise<ExportFailure | undefined>
+  }
   readonly audit: AuditStore
   /** Tells the audit trail what was done elsewhere than in the store. */
   note(change: RepositoryChange): Promise<void>

@@ -1,3 +1,4 @@
+import type { ExportFailure } from '../audit/trail.js'
 import type { Queries } from './database.js'
 
 /** What a gate served last: repositories in a folder, or another server. */
@@ -11,6 +12,9 @@ export interface InstanceFacts {
   /** The last row of the audit trail that a target was told. */
   readBookmark(target: string): Promise<number | undefined>
   writeBookmark(target: string, row: number): Promise<void>
+  /** Why audit export can't deliver to a target; `undefined` while it can. */
+  readExportFailure(target: string): Promise<ExportFailure | undefined>
+  writeExportFailure(target: string, failure: ExportFailure | undefined): Promise<void>
   /** Where people reach the gate that listened last, without a slash at its end. */
   readBaseUrl(): Promise<string | undefined>
   writeBaseUrl(url: string): Promise<void>
@@ -45,6 +49,18 @@ export function instanceFacts(queries: Queries): InstanceFacts {
     },
     writeBookmark: (target, row) => write(bookmarkOf(target), String(row)),
 
+    async readExportFailure(target) {
+      const value = await read(failureOf(target))
+      if (value === undefined) return undefined
+      const { since, message } = JSON.parse(value) as { since: string; message: string }
+      return { since: new Date(since), message }
+    },
+    async writeExportFailure(target, failure) {
+      const key = failureOf(target)
+      if (failure === undefined) await queries.deleteFrom('instance_facts').where('key', '=', key).execute()
+      else await write(key, JSON.stringify(failure))
+    },
+
     readBaseUrl: () => read(BASE_URL),
     writeBaseUrl: (url) => write(BASE_URL, url),
   }
@@ -52,4 +68,8 @@ export function instanceFacts(queries: Queries): InstanceFacts {
 
 function bookmarkOf(target: string): string {
   return `audit told to ${target}`
+}
+
+function failureOf(target: string): string {
+  return `audit export failure ${target}`
 }

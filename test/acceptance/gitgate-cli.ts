@@ -29,6 +29,7 @@ export type GateProcess = ServedGate & { readonly child: ChildProcess }
 export const TEST_INTERVALS: Intervals = {
   jobPollMs: 20,
   flushMs: 20,
+  auditExportMs: 20,
   epochPollMs: 50,
   firstProgressMs: 100,
   shownRefsMs: 10_000,
