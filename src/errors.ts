@@ -17,6 +17,8 @@ export type ErrorCode =
   | 'forbidden'
   /** The data folder, the database or the key can't be used. */
   | 'store'
+  /** No space is left on the disk of the data folder. */
+  | 'disk-full'
   /** The network address can't be listened on. */
   | 'listen'
   /** The doctor has found a problem. */
@@ -45,4 +47,11 @@ export function messageOf(error: unknown): string {
 /** Whether a system call failed with one of these codes, such as `ENOENT`. */
 export function hasSystemCode(error: unknown, ...codes: readonly string[]): boolean {
   return error instanceof Error && 'code' in error && codes.includes(String(error.code))
+}
+
+const RULES: readonly string[] = ['invalid', 'conflict', 'forbidden', 'not-found'] satisfies ErrorCode[]
+
+/** Whether what somebody asked for breaks a rule. Anything else is no fault of theirs, such as a full disk. */
+export function breaksRule(error: unknown): error is GitgateError {
+  return error instanceof GitgateError && RULES.includes(error.code)
 }

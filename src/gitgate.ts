@@ -46,6 +46,8 @@ export async function createGate(config: Config, dependencies: GateDependencies)
   const pseudonym = worker?.place.pseudonym ?? newPseudonym()
   // Whatever can be wrong with it is found before anything is opened.
   const tls = readTls(config)
+  // The first process of several has seen to it.
+  if (worker === undefined) await store.reserveSpace()
 
   const memory = new AccessMemory(store.access)
   const lastUse = new LastUse(
@@ -182,10 +184,11 @@ export async function createGate(config: Config, dependencies: GateDependencies)
 }
 
 /** What a gate serves without, but not as it should. */
-function watchedParts({ auditLog }: Config, { facts }: OpenStore): ReadinessCheck[] {
-  if (auditLog === undefined) return []
-  const isDelivering = async () => (await facts.readExportFailure(String(auditLog))) === undefined
-  return [{ name: 'audit_export', check: isDelivering, otherwise: 'degraded' }]
+function watchedParts({ auditLog }: Config, store: OpenStore): ReadinessCheck[] {
+  const disk = { name: 'disk', check: async () => !(await store.isDiskFull()), otherwise: 'degraded' } as const
+  if (auditLog === undefined) return [disk]
+  const isDelivering = async () => (await store.facts.readExportFailure(String(auditLog))) === undefined
+  return [disk, { name: 'audit_export', check: isDelivering, otherwise: 'degraded' }]
 }
 
 /** How many audit events wait to be exported; `undefined` where they are not exported. */

@@ -2,7 +2,7 @@ import { existsSync, statSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Config } from '../config.js'
-import { messageOf } from '../errors.js'
+import { GitgateError, messageOf } from '../errors.js'
 import { resolveSettings } from '../policies/settings.js'
 import type { CliContext } from './context.js'
 import type { Finding } from './finding.js'
@@ -48,7 +48,9 @@ export async function examineData({ rooms }: CliContext, config: Config): Promis
         problem('database', `damaged: ${complaints.slice(0, 3).join('; ')}`, 'stop the gate and restore a backup'),
       )
   } catch (error) {
-    findings.push(problem('database', messageOf(error), 'stop the gate and restore a backup'))
+    const isFull = error instanceof GitgateError && error.code === 'disk-full'
+    const remedy = isFull ? 'free space on its disk' : 'stop the gate and restore a backup'
+    findings.push(problem('database', messageOf(error), remedy))
   }
   return findings
 }

@@ -9,7 +9,7 @@ import { moveSecurityEpoch } from './database.js'
 import type { Schema } from './schema.js'
 import { endSessions } from './session-end.js'
 import type { Change, Trail } from './trail.js'
-import { applyChange } from './trail.js'
+import { applyChange, applyRevocation } from './trail.js'
 
 /** Whether the account of a row has a second factor. */
 export const HAS_TWO_FACTOR = sql<number>`EXISTS (SELECT 1 FROM two_factors WHERE account_id = accounts.id)`
@@ -46,8 +46,9 @@ export function accountStore(queries: Queries, trail: Trail): AccountStore {
     id: number,
     values: Partial<{ state: Account['state']; password_hash: string }>,
     action: Change['action'],
+    apply = applyChange,
   ) =>
-    applyChange(queries, trail, async (transaction) => {
+    apply(queries, trail, async (transaction) => {
       await transaction.updateTable('accounts').set(values).where('id', '=', id).execute()
       await endSessions(transaction, id)
       await moveSecurityEpoch(transaction)
@@ -110,7 +111,8 @@ export function accountStore(queries: Queries, trail: Trail): AccountStore {
     async setState(id, state) {
       const account = await one(select().where('accounts.id', '=', id))
       if (account?.state === state) return
-      await update(id, { state }, state === 'blocked' ? 'user.blocked' : 'user.unblocked')
+      if (state === 'blocked') await update(id, { state }, 'user.blocked', applyRevocation)
+      else await update(id, { state }, 'user.unblocked')
     },
 
     setPasswordHash: (id, hash) => update(id, { password_hash: hash.reveal() }, 'user.password_changed'),

@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import type { ChainHead } from '../audit/chain.js'
 import type { Sealer } from './seal.js'
 
@@ -31,6 +31,7 @@ export class AuditMark {
       renameSync(draft, this.#path)
     } catch {
       // On a full disk the mark is an older one, which is right, too.
+      rmSync(draft, { force: true })
     }
   }
 

@@ -9,16 +9,18 @@ import {
   readdirSync,
   readFileSync,
   statSync,
-  unlinkSync,
+  rmSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { GitgateError, hasSystemCode, messageOf } from '../errors.js'
+import { diskFullIn, isDiskFull } from './disk-space.js'
 import { KEY_BYTES } from './seal.js'
 
 const DATABASE = 'gitgate.sqlite3'
 const KEY = 'key'
 const MARK = 'audit-mark'
+const RESERVE = 'disk-reserve'
 
 /** Where a data folder keeps its database. */
 export function databaseIn(folder: string): string {
@@ -26,7 +28,13 @@ export function databaseIn(folder: string): string {
 }
 
 /** Where the parts of a data folder are. */
-export type DataFolder = { readonly database: string; readonly key: string; readonly mark: string }
+export type DataFolder = {
+  readonly path: string
+  readonly database: string
+  readonly key: string
+  readonly mark: string
+  readonly reserve: string
+}
 
 /**
  * Makes the data folder ready: there, readable by its owner alone, and ours.
@@ -46,9 +54,10 @@ export function openDataFolder(path: string, keyFile: string | undefined): DataF
     makeDatabaseFile(database)
     const key = join(path, KEY)
     if (keyFile === undefined && existsSync(key)) chmodSync(key, 0o600)
-    return { database, key: keyFile ?? key, mark: join(path, MARK) }
+    return { path, database, key: keyFile ?? key, mark: join(path, MARK), reserve: join(path, RESERVE) }
   } catch (error) {
     if (error instanceof GitgateError) throw error
+    if (isDiskFull(error)) throw diskFullIn(path, error)
     throw new GitgateError('store', `the data folder ${path} can't be used: ${messageOf(error)}`, { cause: error })
   }
 }
@@ -87,14 +96,14 @@ function parseKey(path: string): Buffer {
 
 function makeKey(path: string): void {
   const draft = `${path}.${randomBytes(6).toString('hex')}`
-  writeFileSync(draft, `${randomBytes(KEY_BYTES).toString('base64')}\n`, { mode: 0o600, flag: 'wx' })
   try {
+    writeFileSync(draft, `${randomBytes(KEY_BYTES).toString('base64')}\n`, { mode: 0o600, flag: 'wx' })
     // A link fails where the name exists: of two programs that start at once, both use the key of the first.
     linkSync(draft, path)
   } catch (error) {
     if (!hasSystemCode(error, 'EEXIST')) throw error
   } finally {
-    unlinkSync(draft)
+    rmSync(draft, { force: true })
   }
 }
 
@@ -124,6 +133,7 @@ function refuseForeign(path: string): void {
 
 function unreadableKey(path: string, error: unknown): GitgateError {
   if (error instanceof GitgateError) return error
+  if (isDiskFull(error)) return diskFullIn(dirname(path), error)
   return new GitgateError('store', `the key ${path} can't be used: ${messageOf(error)}`, { cause: error })
 }
 

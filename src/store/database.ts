@@ -1,27 +1,20 @@
 import type { Database, Statement } from 'better-sqlite3'
-import type { Transaction } from 'kysely'
-import {
-  CompiledQuery,
-  Kysely,
-  SqliteAdapter,
-  SqliteDriver,
-  SqliteIntrospector,
-  SqliteQueryCompiler,
-  sql,
-} from 'kysely'
+import type { SqliteDatabase, SqliteStatement, Transaction } from 'kysely'
+import { Kysely, SqliteAdapter, SqliteDriver, SqliteIntrospector, SqliteQueryCompiler, sql } from 'kysely'
 import { LRUCache } from 'lru-cache'
-import { GitgateError, hasSystemCode } from '../errors.js'
+import type { DiskSpace } from './disk-space.js'
+import { isDiskFull } from './disk-space.js'
 import type { Schema } from './schema.js'
 
 /** The database, or a transaction on it: queries are the same on either. */
 export type Queries = Kysely<Schema> | Transaction<Schema>
 
-/** Kysely over an open SQLite database, which it will close. */
-export function queriesOver(database: Database): Kysely<Schema> {
+/** Kysely over an open SQLite database, which it will close. @param disk where it is */
+export function queriesOver(database: Database, disk: DiskSpace): Kysely<Schema> {
   return new Kysely<Schema>({
     dialect: {
       createAdapter: () => new SqliteAdapter(),
-      createDriver: () => immediateDriver(database),
+      createDriver: () => immediateDriver(database, disk),
       createIntrospector: (db) => new SqliteIntrospector(db),
       createQueryCompiler: () => new SqliteQueryCompiler(),
     },
@@ -31,15 +24,34 @@ export function queriesOver(database: Database): Kysely<Schema> {
 /**
  * Runs changes in one transaction: the one that is under way, or a new one.
  *
- * @throws GitgateError `store` where the disk is full; then nothing was changed
+ * @throws GitgateError `disk-full`; then nothing was changed
  */
 export async function atomically<T>(queries: Queries, changes: (transaction: Queries) => Promise<T>): Promise<T> {
+  return queries.isTransaction ? await changes(queries) : await queries.transaction().execute(changes)
+}
+
+/**
+ * Runs changes that take a right away, such as a revocation, in one transaction. On a full disk they use the reserve.
+ *
+ * @throws GitgateError `disk-full` when nothing is left of that either; then nothing was changed
+ */
+export async function urgently<T>(
+  queries: Queries,
+  disk: DiskSpace,
+  changes: (transaction: Queries) => Promise<T>,
+): Promise<T> {
   if (queries.isTransaction) return await changes(queries)
-  try {
-    return await queries.transaction().execute(changes)
-  } catch (error) {
-    if (!hasSystemCode(error, 'SQLITE_FULL', 'SQLITE_IOERR_WRITE', 'SQLITE_IOERR_SHMSIZE')) throw error
-    throw new GitgateError('store', 'the disk of the database is full; make room and try again', { cause: error })
+  for (let isRetry = false; ; isRetry = true) {
+    try {
+      return await queries.transaction().execute(async (transaction) => {
+        disk.isUrgent = true
+        // Here, where nobody else can write to the database.
+        if (isRetry) disk.release()
+        return await changes(transaction)
+      })
+    } catch (error) {
+      if (!isDiskFull(error) || !disk.hasReserve()) throw error
+    }
   }
 }
 
@@ -56,14 +68,58 @@ export async function moveSecurityEpoch(transaction: Queries): Promise<void> {
  * Kysely begins SQLite transactions deferred: one that reads before it writes then fails at once when another process
  * wrote in between, whatever the busy timeout. Begun immediate, it waits for its turn.
  */
-function immediateDriver(database: Database): SqliteDriver {
-  const driver = new SqliteDriver({ database: rememberingStatements(database) })
-  driver.beginTransaction = async (connection) => {
-    await connection.executeQuery(CompiledQuery.raw('BEGIN IMMEDIATE'))
+function immediateDriver(database: Database, disk: DiskSpace): SqliteDriver {
+  const begin = database.prepare('BEGIN IMMEDIATE')
+  const commit = database.prepare('COMMIT')
+  const rollback = database.prepare('ROLLBACK')
+  /** Before a change outside of a transaction, which holds no lock yet. */
+  const requireSpace = (): void => {
+    if (disk.isComplete()) return
+    begin.run()
+    try {
+      disk.requireComplete()
+    } finally {
+      rollback.run()
+    }
   }
-  driver.rollbackTransaction = async (connection) => {
+  const driver = new SqliteDriver({
+    database: rememberingStatements(database, (statement) => ({
+      reader: statement.reader,
+      all: (parameters) => guarded(statement, () => statement.all(parameters)),
+      run: (parameters) => guarded(statement, () => statement.run(parameters)),
+      iterate: (parameters) => statement.iterate(parameters),
+    })),
+  })
+  const guarded = <T>(statement: Statement, run: () => T): T => {
+    const isAlone = !database.inTransaction && !statement.readonly
+    if (isAlone) requireSpace()
+    try {
+      const result = run()
+      if (isAlone) disk.wrote()
+      return result
+    } catch (error) {
+      throw disk.explain(error)
+    }
+  }
+  driver.beginTransaction = () => {
+    disk.isUrgent = false
+    begin.run()
+    return Promise.resolve()
+  }
+  driver.commitTransaction = () => {
+    if (!disk.isUrgent) disk.requireComplete()
+    try {
+      commit.run()
+      disk.wrote()
+      return Promise.resolve()
+    } catch (error) {
+      throw disk.explain(error)
+    }
+  }
+  driver.rollbackTransaction = () => {
     // A full disk has rolled it back already; to fail here would hide that.
-    if (database.inTransaction) await connection.executeQuery(CompiledQuery.raw('ROLLBACK'))
+    if (database.inTransaction) rollback.run()
+    return Promise.resolve()
   }
   return driver
 }
@@ -71,14 +127,14 @@ function immediateDriver(database: Database): SqliteDriver {
 const REMEMBERED_STATEMENTS = 200
 
 /** The database as Kysely takes it, which prepares a statement for each query: the same text is the same statement. */
-function rememberingStatements(database: Database): Pick<Database, 'close' | 'prepare'> {
-  const statements = new LRUCache<string, Statement>({ max: REMEMBERED_STATEMENTS })
+function rememberingStatements(database: Database, guard: (statement: Statement) => SqliteStatement): SqliteDatabase {
+  const statements = new LRUCache<string, SqliteStatement>({ max: REMEMBERED_STATEMENTS })
   return {
-    close: () => database.close(),
+    close: () => void database.close(),
     prepare(text) {
-      const known = statements.get(text) ?? database.prepare(text)
+      const known = statements.get(text) ?? guard(database.prepare(text))
       statements.set(text, known)
       return known
     },
-  } as Pick<Database, 'close' | 'prepare'>
+  }
 }

@@ -4,7 +4,7 @@ import type { GrantStore } from '../access/grant.js'
 import type { Queries } from './database.js'
 import { moveSecurityEpoch } from './database.js'
 import type { Trail } from './trail.js'
-import { applyChange } from './trail.js'
+import { applyChange, applyRevocation } from './trail.js'
 
 const COLUMNS = ['id', 'subject', 'role', 'pattern'] as const
 
@@ -37,7 +37,7 @@ export function grantStore(queries: Queries, trail: Trail): GrantStore {
       }),
 
     remove: (subject, pattern) =>
-      applyChange(queries, trail, async (transaction) => {
+      applyRevocation(queries, trail, async (transaction) => {
         const result = await transaction
           .deleteFrom('grants')
           .where('subject', '=', subject)

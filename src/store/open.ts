@@ -1,4 +1,5 @@
 import { closeSync, existsSync, openSync, unlinkSync } from 'node:fs'
+import { dirname } from 'node:path'
 import SQLite from 'better-sqlite3'
 import type { AccessSource } from '../access/memory.js'
 import type { GrantStore } from '../access/grant.js'
@@ -23,7 +24,8 @@ import { AuditMark } from './audit-mark.js'
 import { AuditWriter } from './audit-writer.js'
 import { databaseIn, openDataFolder, readKey } from './data-folder.js'
 import type { Queries } from './database.js'
-import { queriesOver } from './database.js'
+import { atomically, queriesOver } from './database.js'
+import { diskFullIn, DiskSpace, isDiskFull } from './disk-space.js'
 import type { InstanceFacts } from './facts.js'
 import { instanceFacts } from './facts.js'
 import { grantStore } from './grants.js'
@@ -71,6 +73,14 @@ export type OpenStore = Store & {
    * @param processes that serve: where there are several, each waits a second, since the others write all the time
    */
   beImpatient(processes: number): void
+  /**
+   * For a server, at its start: keeps space on the disk for revocations.
+   *
+   * @throws GitgateError `disk-full`, with the folder and what to do
+   */
+  reserveSpace(): Promise<void>
+  /** Whether the disk is full: then nothing but revocations, blocks and ends of sessions is written. */
+  isDiskFull(): Promise<boolean>
   /** Writes a whole copy of the database while it is in use. @throws GitgateError `conflict` when the file exists */
   backup(file: string): Promise<void>
   /** Closes it; nothing may be asked of it afterwards. */
@@ -114,10 +124,11 @@ export function openStore(
     checkKey(writer, sealer, folder.key)
     const reader = openDatabase(folder.database)
     configure(reader, durable)
-    const queries = queriesOver(writer)
+    const disk = new DiskSpace(folder.path, folder.reserve)
+    const queries = queriesOver(writer, disk)
     const trail = new AuditWriter(sealer, clock, redact)
     const storesOf = (whose: Actor, authority?: Authority): Store =>
-      stores(queries, sealer, trailOf(whose, authority, trail, clock))
+      stores(queries, sealer, trailOf(whose, authority, { writer: trail, clock, disk }))
     const own = storesOf(actor)
     const audit = auditStore(queries, trail, sealer, clock, new AuditMark(folder.mark, sealer))
     return {
@@ -127,6 +138,8 @@ export function openStore(
       access: accessSource(reader, own, folder.database),
       beImpatient: (processes) =>
         void writer.pragma(`busy_timeout = ${IMPATIENT[processes === 1 ? 'alone' : 'amongOthers']}`),
+      reserveSpace: () => reserveSpace(queries, disk, folder.path),
+      isDiskFull: () => disk.isFull(),
       backup: (file) => backup(writer, file),
       async close() {
         await audit.moveMark()
@@ -154,6 +167,8 @@ export function examineDatabase(dataFolder: string): string[] {
   try {
     const complaints = database.pragma('quick_check', { simple: false }) as { readonly quick_check: string }[]
     return complaints.map(({ quick_check }) => quick_check).filter((line) => line !== 'ok')
+  } catch (error) {
+    throw isDiskFull(error) ? diskFullIn(dataFolder, error) : error
   } finally {
     database.close()
   }
@@ -195,6 +210,19 @@ async function backup(database: SQLite.Database, file: string): Promise<void> {
   } catch (error) {
     unlinkSync(file)
     throw asStoreError(file, error)
+  }
+}
+
+/** Makes the reserve, and writes to the database, so that a disk that is full is found before the gate listens. */
+async function reserveSpace(queries: Queries, disk: DiskSpace, folder: string): Promise<void> {
+  try {
+    await atomically(queries, async (transaction) => {
+      await disk.prepare()
+      const probe = transaction.updateTable('instance_facts').set((eb) => ({ value: eb.ref('value') }))
+      await probe.where('key', '=', 'security_epoch').execute()
+    })
+  } catch (error) {
+    throw isDiskFull(error) ? diskFullIn(folder, error) : error
   }
 }
 
@@ -249,5 +277,6 @@ function enterWal(database: SQLite.Database): void {
 
 function asStoreError(path: string, error: unknown): GitgateError {
   if (error instanceof GitgateError) return error
+  if (isDiskFull(error)) return diskFullIn(dirname(path), error)
   return new GitgateError('store', `the database ${path} can't be used: ${messageOf(error)}`, { cause: error })
 }

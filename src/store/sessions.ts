@@ -2,11 +2,11 @@ import type { Selectable } from 'kysely'
 import type { NewSession, Session, SessionHorizon, SessionStore } from '../accounts/session.js'
 import { HAS_TWO_FACTOR, userTarget } from './accounts.js'
 import type { Queries } from './database.js'
-import { atomically } from './database.js'
+import { atomically, urgently } from './database.js'
 import type { Schema } from './schema.js'
 import type { Sealer } from './seal.js'
 import type { Trail } from './trail.js'
-import { applyChange } from './trail.js'
+import { applyRevocation } from './trail.js'
 
 /** Sessions in the database: digests of their secrets, and encrypted memos. */
 export function sessionStore(queries: Queries, sealer: Sealer, trail: Trail): SessionStore {
@@ -76,7 +76,7 @@ export function sessionStore(queries: Queries, sealer: Sealer, trail: Trail): Se
     },
 
     end: (accountId, id) =>
-      atomically(queries, async (transaction) => {
+      urgently(queries, trail.disk, async (transaction) => {
         const ended = await transaction
           .deleteFrom('sessions')
           .where('id', '=', id)
@@ -94,7 +94,7 @@ export function sessionStore(queries: Queries, sealer: Sealer, trail: Trail): Se
       }),
 
     endOthers: (accountId, id) =>
-      applyChange(queries, trail, async (transaction) => {
+      applyRevocation(queries, trail, async (transaction) => {
         const ended = await transaction
           .deleteFrom('sessions')
           .where('id', '!=', id)

@@ -6,7 +6,7 @@ import type { Spending, Spent } from '../tokens/budget.js'
 import type { NewToken, PersonalAccessToken } from '../tokens/token.js'
 import type { AddIp, TokenStore, TokenUse } from '../tokens/store.js'
 import type { Queries } from './database.js'
-import { atomically, moveSecurityEpoch } from './database.js'
+import { atomically, moveSecurityEpoch, urgently } from './database.js'
 import { inheritAddresses, noteAddress } from './token-addresses.js'
 import { BRIEF_COLUMNS, briefTokenFrom, TOKEN_COLUMNS, tokenFrom } from './token-row.js'
 import { searchTokens } from './token-search.js'
@@ -57,14 +57,14 @@ export function tokenStore(queries: Queries, trail: Trail): TokenStore {
     listUsed: (query, since, now, enforceExpiry) => listUsedTokens(queries, query, since, now, enforceExpiry),
 
     revoke: (id, now, rule) =>
-      atomically(queries, async (transaction) => {
+      urgently(queries, trail.disk, async (transaction) => {
         const isRevoked = await revoke(transaction, id, now, isNotRevoked(now))
         if (isRevoked) await tellEnd(transaction, id, now, rule, trail)
         return isRevoked
       }),
 
     revokeDescendants: (id, now) =>
-      atomically(queries, (transaction) =>
+      urgently(queries, trail.disk, (transaction) =>
         revokeSuccessors(transaction, id, new Date(now.getTime() - REUSE_LEEWAY_MS), now, trail),
       ),
 

@@ -4,7 +4,8 @@ import type { Clock } from '../clock.js'
 import { GitgateError } from '../errors.js'
 import type { AuditWriter } from './audit-writer.js'
 import type { Queries } from './database.js'
-import { atomically } from './database.js'
+import { atomically, urgently } from './database.js'
+import type { DiskSpace } from './disk-space.js'
 
 /** A change, as the trail tells it. */
 export type Change = Pick<AuditEvent, 'action'> &
@@ -16,16 +17,23 @@ export type Trail = {
   readonly clock: Clock
   /** Where it is given, each change requires that it still holds. */
   readonly authority: Authority | undefined
+  /** For changes that must not fail on a full disk. */
+  readonly disk: DiskSpace
   /** Adds a change to the trail. */
   record(transaction: Queries, change: Change): Promise<void>
 }
 
 /** The trail of one actor. */
-export function trailOf(actor: Actor, authority: Authority | undefined, writer: AuditWriter, clock: Clock): Trail {
+export function trailOf(
+  actor: Actor,
+  authority: Authority | undefined,
+  { writer, clock, disk }: { readonly writer: AuditWriter; readonly clock: Clock; readonly disk: DiskSpace },
+): Trail {
   return {
     actor,
     clock,
     authority,
+    disk,
     record: (transaction, change) => writer.append(transaction, [auditEvent(actor, clock(), change)]),
   }
 }
@@ -40,12 +48,25 @@ export async function applyChange<T>(
   trail: Trail,
   changes: (transaction: Queries) => Promise<T>,
 ): Promise<T> {
-  return await atomically(queries, async (transaction) => {
+  return await atomically(queries, authorized(queries, trail, changes))
+}
+
+/** The same for a change that takes a right away: it works on a full disk, too. */
+export async function applyRevocation<T>(
+  queries: Queries,
+  trail: Trail,
+  changes: (transaction: Queries) => Promise<T>,
+): Promise<T> {
+  return await urgently(queries, trail.disk, authorized(queries, trail, changes))
+}
+
+function authorized<T>(queries: Queries, trail: Trail, changes: (transaction: Queries) => Promise<T>) {
+  return async (transaction: Queries): Promise<T> => {
     // Within another change it was checked before, and that one may be what ends it.
     if (!queries.isTransaction && trail.authority !== undefined)
       await requireAuthority(transaction, trail.authority, trail)
     return await changes(transaction)
-  })
+  }
 }
 
 async function requireAuthority(transaction: Queries, authority: Authority, { clock }: Trail): Promise<void> {

@@ -76,7 +76,7 @@ function problemOf(error: unknown): PageProblem {
   if (error instanceof PageError) return error.problem
   if (error instanceof GitgateError) {
     if (error.code === 'not-found') return 'not-found'
-    if (error.code === 'store') return 'unavailable'
+    if (error.code === 'store' || error.code === 'disk-full') return 'unavailable'
     return ['invalid', 'conflict', 'forbidden'].includes(error.code) ? 'refused' : 'failed'
   }
   // Another program writes for longer than a server may wait.

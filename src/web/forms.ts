@@ -1,4 +1,4 @@
-import { GitgateError } from '../errors.js'
+import { breaksRule } from '../errors.js'
 import { sentence } from './errors.js'
 
 /** What is wrong with the fields of a form, by their names. */
@@ -15,11 +15,9 @@ export function errorsIn(checks: Readonly<Record<string, () => unknown>>): Field
 
 /** A rule that was broken, as a sentence. @throws whatever else was thrown */
 export function problemIn(error: unknown): string {
-  if (error instanceof GitgateError && RULES.includes(error.code)) return sentence(error.message)
+  if (breaksRule(error)) return sentence(error.message)
   throw error
 }
-
-const RULES: readonly string[] = ['invalid', 'conflict', 'forbidden', 'not-found']
 
 function problemOf(check: () => unknown): string | undefined {
   try {

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
+import { GitgateError } from '../errors.js'
 import { Secret } from '../secret.js'
 import type { HalfSignedIn, Member } from './visitor.js'
 
@@ -64,7 +65,23 @@ export async function isFirstSubmission(visit: Visit, { body }: FastifyRequest):
 
 /** Says something at the top of the next page: for answers that redirect. */
 export async function say(visit: Visit, text: string, kind: Notice['kind'] = 'good'): Promise<void> {
-  await updateMemo(visit, { notice: { kind, text } })
+  await unlessDiskFull(updateMemo(visit, { notice: { kind, text } }))
+}
+
+/** Takes what {@link say} has said. */
+export async function takeNotice(visit: Visit): Promise<Notice | undefined> {
+  const { notice } = await readMemo(visit)
+  if (notice !== undefined) await unlessDiskFull(updateMemo(visit, { notice: undefined }))
+  return notice
+}
+
+/** Does without what a page says at its top where that can't be written: a revocation was made all the same. */
+async function unlessDiskFull(written: Promise<void>): Promise<void> {
+  try {
+    await written
+  } catch (error) {
+    if (!(error instanceof GitgateError && error.code === 'disk-full')) throw error
+  }
 }
 
 const SHOWN_WITHIN = 3 * 60_000

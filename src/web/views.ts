@@ -4,8 +4,7 @@ import { TOKENS_PAGE } from '../access/refusal.js'
 import type { Assets } from './assets.js'
 import { webFolder } from './assets.js'
 import type { Cookies } from './cookies.js'
-import { readMemo, updateMemo } from './memo.js'
-import type { Notice } from './memo.js'
+import { takeNotice } from './memo.js'
 import type { WebOptions } from './options.js'
 import { utcTime } from '../clock.js'
 import { calendarDay, dayTag, relativeTime, timeTag } from './time.js'
@@ -33,7 +32,7 @@ export class Views {
       twoFactorDeadline: visitor.kind === 'member' ? visitor.twoFactorDeadline : undefined,
       mustEnrol:
         visitor.kind === 'member' && visitor.twoFactorDeadline !== undefined && visitor.twoFactorDeadline <= now,
-      notice: await takeNotice(request),
+      notice: visitor.kind === 'stranger' ? undefined : await takeNotice(visitor),
       path: request.url.split('?', 1)[0],
       csrfField: `<input type="hidden" name="csrf_token" value="${this.#cookies.csrfToken(request, reply)}">`,
       baseUrl: this.#options.baseUrl(),
@@ -51,12 +50,4 @@ export class Views {
     })
     return reply.status(status).type('text/html; charset=utf-8').send(html)
   }
-}
-
-/** What the request before left to say. */
-async function takeNotice({ visitor }: FastifyReply['request']): Promise<Notice | undefined> {
-  if (visitor.kind === 'stranger') return undefined
-  const { notice } = await readMemo(visitor)
-  if (notice !== undefined) await updateMemo(visitor, { notice: undefined })
-  return notice
 }

@@ -90,6 +90,8 @@ t.test('a push that can not be recorded is refused in git’s own output, and le
   const { cli, git, folder, remote, rows } = await served(t)
   const program = join(import.meta.dirname, '..', '..', '..', 'bin', 'gitgate.js')
   const database = join(cli.folder, 'data', 'gitgate.sqlite3')
+  // The reserve of the disk is longer than the limit, so it is made before.
+  await (await cli.serveProcess(t)).stop()
   // No file may grow beyond what the database has now, so that to write the next pages fails as on a full disk.
   const limit = Math.ceil(Number(execFileSync('stat', ['-c', '%s', database]).toString()) / 1_024) + 64
   const gate = spawn('bash', ['-c', `ulimit -f ${limit}; exec ${process.execPath} ${program} serve --port 0`], {

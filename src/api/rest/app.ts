@@ -129,7 +129,8 @@ function answerError(
 function apiErrorOf(error: FastifyError | GitgateError): ApiError | undefined {
   if (error instanceof GitgateError) {
     if (error.code === 'not-found') return notFound()
-    if (error.code === 'store') return new ApiError(503, { message: `503 Service Unavailable - ${error.message}` })
+    if (error.code === 'store' || error.code === 'disk-full')
+      return new ApiError(503, { message: `503 Service Unavailable - ${error.message}` })
     return error.code === 'invalid' || error.code === 'forbidden' || error.code === 'conflict'
       ? unprocessable(error.message)
       : undefined

@@ -7,7 +7,7 @@ import { parseSpan } from '../../tokens/expiry.js'
 import { rotateToken } from '../../tokens/issue.js'
 import { administers } from '../../tokens/scope.js'
 import type { PersonalAccessToken } from '../../tokens/token.js'
-import { GitgateError } from '../../errors.js'
+import { breaksRule } from '../../errors.js'
 import { confirmedBy } from '../confirmation.js'
 import { sentence } from '../errors.js'
 import { passOnce, say } from '../memo.js'
@@ -119,7 +119,7 @@ export function endTokenPages(pages: Pages, options: PageOptions): void {
         const made: MadeToken = { id: token.id, secret: secret.reveal(), replaced: { endsAt } }
         await passOnce(member, MADE, made, now)
       } catch (error) {
-        if (!(error instanceof GitgateError)) throw error
+        if (!breaksRule(error)) throw error
         if (error.code === 'conflict') return isOver(reply, request, old.name)
         return showRotation(reply, old, member.account, body, { expiry: sentence(error.message) })
       }

@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import type { Account } from '../../../accounts/account.js'
 import { tokenEntity } from '../../../tokens/entity.js'
 import type { PersonalAccessToken } from '../../../tokens/token.js'
-import { GitgateError } from '../../../errors.js'
+import { breaksRule } from '../../../errors.js'
 import { NewTokenAnswer, TokenAnswer } from '../answers.js'
 import type { Api } from '../api.js'
 import { ApiError, invalidField, notFound } from '../errors.js'
@@ -78,7 +78,7 @@ export function impersonationRoutes(api: Api, options: ApiOptions): void {
         const { token, secret } = await issue(options, request.caller, owner, request.body, true)
         return await reply.status(201).send({ ...(await entityOf(token)), token: secret.reveal() })
       } catch (error) {
-        throw error instanceof GitgateError ? invalidField(fieldOf(error.message), error.message) : error
+        throw breaksRule(error) ? invalidField(fieldOf(error.message), error.message) : error
       }
     },
   )

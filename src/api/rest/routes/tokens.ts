@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Account } from '../../../accounts/account.js'
 import { issueRules } from '../../../policies/issue-rules.js'
-import { GitgateError } from '../../../errors.js'
+import { breaksRule } from '../../../errors.js'
 import { deriveToken } from '../../../tokens/derive.js'
 import { tokenEntity } from '../../../tokens/entity.js'
 import { parseSpan } from '../../../tokens/expiry.js'
@@ -66,7 +66,7 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
         body?.grace === undefined ? 0 : parseSpan(body.grace),
       )
     } catch (error) {
-      if (!(error instanceof GitgateError)) throw error
+      if (!breaksRule(error)) throw error
       throw badRequest(error.code === 'conflict' ? 'Token already revoked' : error.message)
     }
   }
