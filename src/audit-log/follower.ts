@@ -83,15 +83,16 @@ export class AuditFollower {
     try {
       const { name } = this.#target
       for (;;) {
-        const after = Math.max((await this.#notes.readBookmark(name)) ?? 0, this.#told)
+        const noted = (await this.#notes.readBookmark(name)) ?? 0
+        const after = Math.max(noted, this.#told)
         const rows = await this.#store.list({ after, limit: BATCH_ROWS, oldestFirst: true })
         const last = rows.at(-1)
         if (last !== undefined) {
           await this.#target.write(rows)
           // Where the disk is full the bookmark stays behind, and the same rows would be told at each look.
           this.#told = last.id
-          await this.#notes.writeBookmark(name, last.id)
         }
+        if (this.#told > noted) await this.#notes.writeBookmark(name, this.#told)
         this.#pause = this.#options.pollMs
         if (rows.length < BATCH_ROWS) break
       }

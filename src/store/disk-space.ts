@@ -3,8 +3,9 @@ import { closeSync, fstatSync, openSync, renameSync, rmSync, statSync, truncateS
 import { statfs } from 'node:fs/promises'
 import { GitgateError, hasSystemCode } from '../errors.js'
 
-// A revocation writes 10 to 30 pages of 4 KiB: a step is enough for several, the whole for a hundred and more.
-const RESERVE_BYTES = 4 * 1_048_576
+// A revocation writes some 25 kB to SQLite's log, which starts anew at 4 MiB: the whole lets that happen, so that it lasts for
+// thousands; a step is enough for ten.
+const RESERVE_BYTES = 8 * 1_048_576
 const STEP_BYTES = 262_144
 // With less than this a gate does not start: it would be full at once.
 const LEAST_FREE_BYTES = 1_048_576
