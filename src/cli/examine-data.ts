@@ -37,7 +37,13 @@ export async function examineData({ rooms }: CliContext, config: Config): Promis
   const { bavail, bsize } = await statfs(config.data)
   const free = Math.floor((bavail * bsize) / MEBIBYTE)
   if (free < LITTLE_SPACE)
-    findings.push(problem('disk', `${free} MiB are free for ${config.data}`, 'make room: a full disk refuses pushes'))
+    findings.push(
+      problem(
+        'disk',
+        `${free} MiB are free for ${config.data}`,
+        'free space: on a full disk gitgate refuses pushes and changes',
+      ),
+    )
   else findings.push(fine('disk', `${free} MiB are free`))
 
   try {
@@ -89,6 +95,15 @@ export async function examineInstance({ rooms, clock }: CliContext, config: Conf
             `after ${settings.git_basic_auth_maxretry} failures within ${settings.git_basic_auth_findtime} s; never ${settings.git_basic_auth_ip_allowlist.join(', ') || 'excepted'}`,
           )
         : warning('bans', 'guessing is not stopped', 'gitgate settings set git_basic_auth_enabled true'),
+      ...((await store.isDiskFull())
+        ? [
+            problem(
+              'disk-full',
+              `nothing but revocations and blocks is written to ${config.data}`,
+              'free space on its disk',
+            ),
+          ]
+        : []),
       ...(config.auditLog === undefined ? [] : [await examineExport(String(config.auditLog), store)]),
     ]
   } finally {

@@ -31,6 +31,8 @@ export type CliStore = {
   readonly audit: AuditStore
   /** Tells the audit trail what was done elsewhere than in the store. */
   note(change: RepositoryChange): Promise<void>
+  /** Whether nothing but revocations, blocks and ends of sessions is written. */
+  isDiskFull(): Promise<boolean>
   /** Writes a whole copy of the database while it is in use. */
   backup(file: string): Promise<void>
   /** Builds a gate over this store. */
