@@ -33,7 +33,7 @@ function createSupervisedGate(config: Config, dependencies: GateDependencies): G
   let supervisor: Supervisor | undefined
   return {
     async listen() {
-      await surroundings.store.reserveSpace()
+      await dependencies.store.reserveSpace()
       const crew = new Crew(ownLanes(config), async (metrics) => (await import('./metrics.js')).joinMetrics(metrics))
       supervisor = new Supervisor(crew, log, {
         count: config.workers,
