@@ -31,7 +31,7 @@ export function linkHash(previous: string, values: ChainedValues): string {
 }
 
 /** What is wrong with a chain. Rows are named by their number; the first is what counts. */
-export type Flaw =
+export type ChainFlaw =
   /** A row is not what was written there: it was changed, moved or put in. */
   | { readonly kind: 'changed'; readonly id: number }
   /** Rows are missing, from one to another. */
@@ -65,7 +65,7 @@ export class ChainWalk {
   }
 
   /** Takes the next row. @returns what is wrong with it */
-  take({ id, hash: given, values }: Link): Flaw | undefined {
+  take({ id, hash: given, values }: Link): ChainFlaw | undefined {
     const expected = this.#last.id + 1
     if (id < expected) return { kind: 'added', id }
     if (id > expected) return { kind: 'removed', id: expected, to: id - 1 }
@@ -76,28 +76,10 @@ export class ChainWalk {
   }
 
   /** Ends the walk. @param head the chain's, as the gate signed it. @returns what is wrong with its end */
-  end(head: ChainHead): Flaw | undefined {
+  end(head: ChainHead): ChainFlaw | undefined {
     const wanted = Math.max(head.id, ...this.#anchors.map(({ id }) => id))
     if (this.#last.id < wanted) return { kind: 'removed', id: this.#last.id + 1, to: wanted }
     if (this.#last.id > head.id) return { kind: 'added', id: head.id + 1 }
     return this.#last.hash === head.hash ? undefined : { kind: 'rewritten', id: head.id }
-  }
-}
-
-/** One line about a flaw. */
-export function describeFlaw(flaw: Flaw): string {
-  switch (flaw.kind) {
-    case 'changed':
-      return `row ${flaw.id} is not what was written there: it was changed, moved or put in, or the hash of the row before it was changed`
-    case 'removed':
-      return flaw.to === flaw.id ? `row ${flaw.id} was removed` : `rows ${flaw.id} to ${flaw.to} were removed`
-    case 'added':
-      return `row ${flaw.id} was added by something else than gitgate`
-    case 'rewritten':
-      return `the trail was written anew: the hash of row ${flaw.id} is another one`
-    case 'noted':
-      return `row ${flaw.id} notes that the ends of the trail were found changed: rows before it may have been removed`
-    case 'ends-changed':
-      return 'what is kept about the ends of the trail was changed, or the key is another one'
   }
 }

@@ -69,6 +69,8 @@ export const AUDIT_ACTIONS = [
   'repository.renamed',
   'repository.deleted',
   'audit.pruned',
+  /** Somebody had what is derived from the log made anew, and the audit mark written. */
+  'audit.repaired',
   /** What is kept about the ends of the trail was found changed; the trail goes on from its last row. */
   'audit.ends_changed',
   /** Credentials were refused. */

@@ -1,4 +1,5 @@
-import type { ChainHead, Flaw } from './chain.js'
+import type { ChainHead } from './chain.js'
+import type { Flaw } from './flaw.js'
 import type { AuditDecision, AuditEvent, AuditRow, Via } from './event.js'
 import type { RecentUsage, UsedRepositories, Usage } from './usage.js'
 
@@ -59,7 +60,7 @@ export interface AuditStore {
   /** The end of the chain. */
   head(): Promise<ChainHead>
   /**
-   * Reads the whole trail and checks each row against the one before it.
+   * Reads the whole log and checks each row against the one before it; then whether the tables hold what the events say.
    *
    * @param anchor a head that was kept elsewhere
    * @param onProgress is told now and then how many rows were read

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { ChainHead } from '../audit/chain.js'
-import { describeFlaw, formatHead, parseHead } from '../audit/chain.js'
+import { formatHead, parseHead } from '../audit/chain.js'
+import { flawSentence } from '../audit/flaw.js'
 import { auditEntity } from '../audit/entity.js'
 import type { AuditRow } from '../audit/event.js'
 import { AUDIT_ACTIONS, AUDIT_DECISIONS, isActionOrKind } from '../audit/event.js'
@@ -57,11 +58,25 @@ export function addAuditCommands(program: Command, context: CliContext): void {
   addCommand(
     group,
     'verify',
-    'check every row against the one before it; names the first that was changed, removed or added',
+    'check every row against the one before it, and that the database holds what the rows say; names the first flaw',
     'gitgate audit verify --head "$(cat /mnt/elsewhere/audit-head)"',
   )
     .option('--head <id:hash>', 'a head that was kept elsewhere, which the trail must hold')
     .action(({ head, json }: { head?: string; json?: true }) => withStore(context, (cli) => verify(cli, head, json)))
+
+  addCommand(
+    group,
+    'repair',
+    'build what is derived from the log again, and write a new audit mark; an event says so. The log itself is not changed',
+    'gitgate audit repair',
+  ).action(({ json }: { json?: true }) =>
+    withStore(context, async ({ store, output }) => {
+      await store.repairAudit()
+      const head = await store.audit.head()
+      if (json === true) output.json(head)
+      else output.answer(`The indexes of the log were built again, and the audit mark notes row ${head.id}.`)
+    }),
+  )
 
   addCommand(
     group,
@@ -143,8 +158,7 @@ async function verify({ store, output, terminal }: OpenCli, text: string | undef
   })
   if (isWatched) terminal.stderr.write('\r')
   if (json === true) output.json({ ok: flaw === undefined, rows, first: first.id + 1, head, flaw: flaw ?? null })
-  if (flaw !== undefined)
-    throw new GitgateError('conflict', `the audit trail is not what was written: ${describeFlaw(flaw)}`)
+  if (flaw !== undefined) throw new GitgateError('conflict', flawSentence(flaw))
   if (json === true) return
   if (rows === 0) output.answer('The trail is empty.')
   else output.answer(`${rows} rows are as they were written: ${first.id + 1} to ${head.id}. Head: ${formatHead(head)}`)

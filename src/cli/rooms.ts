@@ -33,6 +33,8 @@ export type CliStore = {
   note(change: RepositoryChange): Promise<void>
   /** Whether nothing but revocations, blocks and ends of sessions is written. */
   isDiskFull(): Promise<boolean>
+  /** Makes what is derived from the audit log anew, and notes its head beside the database. */
+  repairAudit(): Promise<void>
   /** Writes a whole copy of the database while it is in use. */
   backup(file: string): Promise<void>
   /** Builds a gate over this store. */

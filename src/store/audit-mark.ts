@@ -9,11 +9,11 @@ const PURPOSE = 'audit mark'
  * none, without the mark saying so. It lags behind by what was written last.
  */
 export class AuditMark {
-  readonly #path: string
+  readonly path: string
   readonly #sealer: Sealer
 
   constructor(path: string, sealer: Sealer) {
-    this.#path = path
+    this.path = path
     this.#sealer = sealer
   }
 
@@ -25,10 +25,10 @@ export class AuditMark {
 
   write({ id, hash }: ChainHead): void {
     const text = `${id} ${hash}`
-    const draft = `${this.#path}.${process.pid}`
+    const draft = `${this.path}.${process.pid}`
     try {
       writeFileSync(draft, `${text} ${this.#sealer.sign(text, PURPOSE)}\n`, { mode: 0o600 })
-      renameSync(draft, this.#path)
+      renameSync(draft, this.path)
     } catch {
       // On a full disk the mark is an older one, which is right, too.
       rmSync(draft, { force: true })
@@ -37,7 +37,7 @@ export class AuditMark {
 
   #text(): string {
     try {
-      return readFileSync(this.#path, 'utf8')
+      return readFileSync(this.path, 'utf8')
     } catch {
       return ''
     }

@@ -4,6 +4,11 @@ import type { Queries } from './database.js'
 // As migration 6 counts.
 const BLOCK = 4_096
 
+/** The block of a row. */
+export function blockOf(id: number): number {
+  return Math.floor(id / BLOCK)
+}
+
 /** Rows of the trail by their numbers, both ends included. */
 export type RowRange = readonly [from: number, to: number]
 
@@ -32,8 +37,18 @@ export async function rangesAbout(queries: Queries, name: string): Promise<RowRa
 
 /** Forgets the names of rows that are gone. @param id of the first row that is left */
 export async function dropNamesBefore(queries: Queries, id: number): Promise<void> {
-  await queries
-    .deleteFrom('audit_names')
-    .where('block', '<', Math.floor(id / BLOCK))
-    .execute()
+  await queries.deleteFrom('audit_names').where('block', '<', blockOf(id)).execute()
+}
+
+/** Makes the names of all rows anew, as migration 6 did. */
+export async function rebuildNames(transaction: Queries): Promise<void> {
+  await transaction.deleteFrom('audit_names').execute()
+  await sql`
+    INSERT INTO audit_names (block, name)
+      SELECT id >> 12, username FROM audit_events WHERE username IS NOT NULL
+      UNION SELECT id >> 12, impersonator FROM audit_events WHERE impersonator IS NOT NULL
+      UNION SELECT id >> 12, substr(target, 6) FROM audit_events WHERE target LIKE 'user:%'
+      UNION SELECT id >> 12, substr(json_extract(details, '$.owner'), 6) FROM audit_events
+        WHERE details LIKE '%"owner":"user:%' AND json_extract(details, '$.owner') IS NOT NULL
+  `.execute(transaction)
 }

@@ -6,9 +6,10 @@ import { trail } from './migrations/0003-trail.js'
 import { sessions } from './migrations/0004-sessions.js'
 import { tokenUses } from './migrations/0005-token-uses.js'
 import { auditNames } from './migrations/0006-audit-names.js'
+import { carriedFacts } from './migrations/0007-carried-facts.js'
 
 // In order of their versions; one that was released is never changed again.
-const MIGRATIONS = [first, restrictions, trail, sessions, tokenUses, auditNames] as const
+const MIGRATIONS = [first, restrictions, trail, sessions, tokenUses, auditNames, carriedFacts] as const
 const NEWEST = MIGRATIONS.length
 
 /**

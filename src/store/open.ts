@@ -8,6 +8,7 @@ import type { AccountStore } from '../accounts/account.js'
 import type { SessionStore } from '../accounts/session.js'
 import type { TwoFactorStore } from '../accounts/two-factor.js'
 import type { Actor, Authority } from '../audit/event.js'
+import { CHAIN_START } from '../audit/chain.js'
 import { THE_GATE } from '../audit/event.js'
 import type { AuditStore } from '../audit/trail.js'
 import type { Clock } from '../clock.js'
@@ -21,6 +22,9 @@ import { accessSource } from './access-source.js'
 import { accountStore } from './accounts.js'
 import { auditStore } from './audit.js'
 import { AuditMark } from './audit-mark.js'
+import type { RepairParts } from './audit-repair.js'
+import { repairAudit } from './audit-repair.js'
+import type { Verifier } from './audit-verify.js'
 import { AuditWriter } from './audit-writer.js'
 import { databaseIn, openDataFolder, readKey } from './data-folder.js'
 import type { Queries } from './database.js'
@@ -58,6 +62,11 @@ export type Store = {
   readonly facts: InstanceFacts
   /** Tells the trail what was changed elsewhere, such as a repository. */
   note(change: Change): Promise<void>
+  /**
+   * Makes what is derived from the audit log anew, and notes its head beside the database, whatever is noted there. An event says
+   * so; the rows of the log stay as they are.
+   */
+  repairAudit(): Promise<void>
 }
 
 /** An open database. Its own stores change things on behalf of whoever opened it. */
@@ -127,10 +136,13 @@ export function openStore(
     const disk = new DiskSpace(folder.path, folder.reserve)
     const queries = queriesOver(writer, disk)
     const trail = new AuditWriter(sealer, clock, redact)
+    const mark = new AuditMark(folder.mark, sealer)
     const storesOf = (whose: Actor, authority?: Authority): Store =>
-      stores(queries, sealer, trailOf(whose, authority, { writer: trail, clock, disk }))
+      stores(queries, { sealer, mark, redact }, trailOf(whose, authority, { writer: trail, clock, disk }))
     const own = storesOf(actor)
-    const audit = auditStore(queries, trail, sealer, clock, new AuditMark(folder.mark, sealer))
+    if (mark.read() === undefined && isLogEmpty(writer)) mark.write(CHAIN_START)
+    const onSnapshot: Verifier['onSnapshot'] = (read) => readSnapshot(folder.database, disk, read)
+    const audit = auditStore({ queries, onSnapshot, sealer, mark, redact, clock }, trail)
     return {
       ...own,
       as: storesOf,
@@ -174,7 +186,8 @@ export function examineDatabase(dataFolder: string): string[] {
   }
 }
 
-function stores(queries: Queries, sealer: Sealer, trail: Trail): Store {
+function stores(queries: Queries, parts: RepairParts, trail: Trail): Store {
+  const { sealer } = parts
   return {
     accounts: accountStore(queries, trail),
     twoFactors: twoFactorStore(queries, sealer, trail),
@@ -188,6 +201,7 @@ function stores(queries: Queries, sealer: Sealer, trail: Trail): Store {
     jobRuns: jobRuns(queries),
     facts: instanceFacts(queries),
     note: (noted) => applyChange(queries, trail, (transaction) => trail.record(transaction, noted)),
+    repairAudit: () => repairAudit(queries, parts, trail),
   }
 }
 
@@ -224,6 +238,26 @@ async function reserveSpace(queries: Queries, disk: DiskSpace, folder: string): 
   } catch (error) {
     throw isDiskFull(error) ? diskFullIn(folder, error) : error
   }
+}
+
+/** Reads the database as it is at this instant, on a connection of its own. */
+async function readSnapshot<T>(
+  path: string,
+  disk: DiskSpace,
+  read: (snapshot: Queries) => Promise<T>,
+): Promise<T> {
+  const database = openDatabase(path)
+  const queries = queriesOver(database, disk)
+  try {
+    database.exec('BEGIN')
+    return await read(queries)
+  } finally {
+    database.close()
+  }
+}
+
+function isLogEmpty(database: SQLite.Database): boolean {
+  return database.prepare('SELECT 1 FROM audit_events LIMIT 1').get() === undefined
 }
 
 function hasSealed(database: SQLite.Database): boolean {

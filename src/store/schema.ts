@@ -135,6 +135,11 @@ export type Schema = {
     block: number
     name: string
   }
+  /** What pruned events said that is still true, by the keys of `recorded-facts.ts`. */
+  readonly audit_carried: {
+    key: string
+    value: string
+  }
   readonly webhooks: {
     id: Generated<number>
     /** Whose notices it is sent; `null`: everybody's. */

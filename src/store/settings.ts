@@ -27,11 +27,24 @@ export function settingStore(queries: Queries, trail: Trail): SettingStore {
             .values({ key, value, set_at })
             .onConflict((conflict) => conflict.column('key').doUpdateSet({ value, set_at }))
             .execute()
-          if (old?.value === value) continue
+          // The same value is told only where no event has: somebody has put it there by hand, or the event was pruned.
+          if (old?.value === value && (await isRecorded(transaction, key, value))) continue
           const details = { from: old?.value ?? null, to: value }
           await trail.record(transaction, { action: 'setting.changed', target: `setting:${key}`, details })
         }
         await moveSecurityEpoch(transaction)
       }),
   }
+}
+
+async function isRecorded(transaction: Queries, key: string, value: string): Promise<boolean> {
+  const row = await transaction
+    .selectFrom('audit_events')
+    .select('details')
+    .where('target', '=', `setting:${key}`)
+    .where('action', '=', 'setting.changed')
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return row !== undefined && (JSON.parse(row.details ?? '{}') as { readonly to?: string }).to === value
 }

@@ -6,24 +6,32 @@ import type { Trail } from './trail.js'
 
 /** Tells that a token was made: the trail, and its owner. */
 export async function tellIssue(transaction: Queries, token: PersonalAccessToken, trail: Trail): Promise<void> {
-  const { id, name, scopes, restrictions, budget, expiresAt, impersonation, parentId, previousId } = token
-  const isRestricted = restrictions.repositories.length + restrictions.refs.length > 0 || restrictions.within !== null
+  const { id, parentId, previousId } = token
   await trail.record(transaction, {
     action: parentId === null ? 'token.created' : 'token.derived',
     target: `token:${id}`,
     details: {
-      owner: await userTarget(transaction, token.userId),
-      name,
-      scopes,
-      expires_at: expiresAt?.toISOString() ?? null,
-      ...(isRestricted ? { restrictions } : {}),
-      ...(budget.pushes === null && budget.bytes === null ? {} : { budget }),
-      ...(impersonation ? { impersonation } : {}),
-      ...(parentId === null ? {} : { derived_from: parentId }),
+      ...issueDetails(token, await userTarget(transaction, token.userId)),
       ...(previousId === null ? {} : { rotated_from: previousId }),
     },
   })
   await noticeIssue(transaction, token, trail)
+}
+
+/** What never changes about a token, as the audit event of its creation holds it. Verification compares it as a text. */
+export function issueDetails(token: PersonalAccessToken, owner: string): Readonly<Record<string, unknown>> {
+  const { name, scopes, restrictions, budget, expiresAt, impersonation, parentId } = token
+  const isRestricted = restrictions.repositories.length + restrictions.refs.length > 0 || restrictions.within !== null
+  return {
+    owner,
+    name,
+    scopes,
+    expires_at: expiresAt?.toISOString() ?? null,
+    ...(isRestricted ? { restrictions } : {}),
+    ...(budget.pushes === null && budget.bytes === null ? {} : { budget }),
+    ...(impersonation ? { impersonation } : {}),
+    ...(parentId === null ? {} : { derived_from: parentId }),
+  }
 }
 
 /** Tells that a token was rotated into another: the trail, and its owner. @param endsAt until when the old secret works */

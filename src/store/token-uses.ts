@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import type { UsedRepositories } from '../audit/usage.js'
 import type { TokenQuery, UsedToken } from '../tokens/query.js'
 import type { Queries } from './database.js'
@@ -45,3 +46,23 @@ export async function listUsedTokens(
 }
 
 const UNUSED = { read: 0, written: 0 }
+
+/** Makes the uses that the log tells of anew; those before its first row stay. */
+export async function rebuildUses(transaction: Queries): Promise<void> {
+  await sql`
+    DELETE FROM token_uses
+      WHERE max(coalesce(fetched_at, 0), coalesce(pushed_at, 0)) >= (SELECT coalesce(min(at), 0) FROM audit_events)
+  `.execute(transaction)
+  await sql`
+    INSERT INTO token_uses (token_id, repository, fetched_at, pushed_at)
+      SELECT coalesce(tokens.parent_id, events.token_id), events.repository,
+        max(CASE events.action WHEN 'git.fetch' THEN events.at END),
+        max(CASE events.action WHEN 'git.pushed' THEN events.at END)
+      FROM audit_events AS events LEFT JOIN personal_access_tokens AS tokens ON tokens.id = events.token_id
+      WHERE events.token_id IS NOT NULL AND events.repository IS NOT NULL
+        AND events.decision = 'allowed' AND events.action IN ('git.fetch', 'git.pushed')
+      GROUP BY 1, 2
+    ON CONFLICT DO UPDATE SET
+      fetched_at = coalesce(excluded.fetched_at, fetched_at), pushed_at = coalesce(excluded.pushed_at, pushed_at)
+  `.execute(transaction)
+}

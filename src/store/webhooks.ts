@@ -67,7 +67,7 @@ function webhookFrom(row: Selectable<Schema['webhooks']>): Webhook {
   return { id: row.id, accountId: row.account_id, url: row.url, createdAt: new Date(row.created_at) }
 }
 
-/** In the rest of a URL there may be a secret. */
-function originOf(url: string): string {
+/** Where a webhook goes, as the audit log names it: in the rest of a URL there may be a secret. */
+export function originOf(url: string): string {
   return new URL(url).origin
 }

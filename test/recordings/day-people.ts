@@ -206,6 +206,7 @@ export async function evening(day: Day): Promise<void> {
     await day.cli('protect remove team/app fixed')
     await day.cli('webhook remove 2')
     await day.cli('user delete dave --yes')
+    await day.cli('audit repair')
   })
   await day.at('17:01', 'requests for other things', async () => {
     await world.http('/-/readiness')

@@ -10,6 +10,7 @@ import { compareRecording } from './recording.js'
 t.test('a day is logged and audited as recorded', async (t) => {
   const day = await beginDay(t)
   await playDay(day)
+  t.equal((await day.world.store.audit.verify()).flaw, undefined, 'nothing that gitgate does looks as if it was edited')
   const folder = join(temporaryFolder(t), 'exported')
   await exportDay(t, day, folder)
   await tamper(day)

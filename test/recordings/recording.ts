@@ -42,6 +42,7 @@ const VOLATILE: readonly (readonly [pattern: RegExp, name: string])[] = [
   [/"(last_used_(?:at|ips)|lastUsed(?:At|Ips))":\s*(?:null|"[^"]*"|\[[^\]]*\])/g, '"$1": <last use>'],
   [/"id":\s*\d+,(\s*"hash":)/g, '"id": <row>,$1'],
   [/"rows":\s*\d+/g, '"rows": <rows>'],
+  [/"mark":\s*\d+/g, '"mark": <row>'],
   // By which git ends first is a matter of luck.
   [/\bended by SIG[A-Z]+\b|\bexit status 128: fatal: the remote end hung up unexpectedly/g, 'ended by <signal>'],
   [/\bgitgate-\d+\.\d+\.\d+[\w.-]*/g, 'gitgate-<version>'],

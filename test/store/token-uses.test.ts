@@ -51,7 +51,7 @@ t.test('a database from before knows what its trail tells', async (t) => {
   const database = new Database(join(folder, 'gitgate.sqlite3'))
   database.exec('DROP TRIGGER audit_events_token_use; DROP TABLE token_uses; DROP INDEX audit_events_refused')
   for (const name of ['username', 'impersonator', 'target', 'owner']) database.exec(`DROP TRIGGER audit_names_${name}`)
-  database.exec('DROP TABLE audit_names')
+  database.exec('DROP TABLE audit_names; DROP TABLE audit_carried')
   database.pragma('user_version = 4')
   database.close()
   const store = openStore(folder, undefined)

@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { describeFlaw } from '../../../audit/chain.js'
+import { describeFlaw } from '../../../audit/flaw.js'
 import { auditEntity } from '../../../audit/entity.js'
 import { AUDIT_DECISIONS, isActionOrKind } from '../../../audit/event.js'
 import { checkPatternLimits } from '../../../protocol/pattern-limits.js'

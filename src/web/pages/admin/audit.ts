@@ -1,6 +1,7 @@
 import type { FastifyReply } from 'fastify'
 import { Type } from 'typebox'
-import { describeFlaw, formatHead, parseHead } from '../../../audit/chain.js'
+import { formatHead, parseHead } from '../../../audit/chain.js'
+import { flawSentence } from '../../../audit/flaw.js'
 import type { AuditRow } from '../../../audit/event.js'
 import { AUDIT_ACTIONS, AUDIT_DECISIONS, isActionOrKind } from '../../../audit/event.js'
 import { actorInWords, subjectInWords } from '../../../audit/words.js'
@@ -93,7 +94,10 @@ export function auditPages(pages: Pages, { audit, accounts, access }: PageOption
     if (flaw === undefined) {
       const words = rows === 0 ? 'The trail is empty.' : `${rows} rows are as they were written: ${first.id + 1} to`
       await say(member, rows === 0 ? words : `${words} ${head.id}. Head: ${formatHead(head)}`)
-    } else await say(member, `The audit trail is not what was written: ${describeFlaw(flaw)}.`, 'bad')
+    } else {
+      const sentence = flawSentence(flaw)
+      await say(member, `${sentence.slice(0, 1).toUpperCase()}${sentence.slice(1)}.`, 'bad')
+    }
     return reply.redirect(PATH, 303)
   })
 
