@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
@@ -42,7 +43,11 @@ export type About = {
 type Report = {
   readonly commands: Readonly<Record<string, unknown>>
   readonly jobs: readonly object[]
-  readonly audit: { readonly isIntact: boolean; readonly events: number; readonly actions: readonly string[] }
+  readonly audit: {
+    readonly verification: { readonly flaw: object | null }
+    readonly events: number
+    readonly actions: readonly string[]
+  }
   /** The status of each advertisement, by the name of the token. */
   readonly access: Readonly<Record<string, Readonly<Record<string, number>>>>
 }
@@ -106,7 +111,12 @@ export async function checkFolder(t: Test, folder: string): Promise<void> {
   t.equal((await run(data, now, `backup ${file}`)).status, 0, 'a backup is made')
   const restored = copyOf(t, folder)
   cpSync(file, join(restored, DATABASE))
-  t.equal((await run(restored, now, 'audit verify')).status, report.audit.isIntact ? 0 : 1, 'and restored')
+  t.strictSame((await reportOfCommands(restored, now)).audit, report.audit, 'and restored')
+  rmSync(join(restored, 'audit-mark'))
+  await run(restored, now, 'user edit alice --name Alice')
+  const { stdout } = await run(restored, now, 'audit verify --json')
+  const { flaw } = report.audit.verification
+  t.match(JSON.parse(stdout), { ok: false, flaw: flaw ?? { kind: 'mark-missing' } }, 'a lost audit mark is reported')
 
   const world = await gateOn(t, data, now)
   t.strictSame(readdirSync(join(data, 'cache')), [String(process.pid)], 'the cache of the dead gate is gone')
@@ -173,7 +183,8 @@ async function reportOfCommands(data: string, now: string): Promise<Omit<Report,
       notices_waiting,
     })),
     audit: {
-      isIntact: (await run(data, now, 'audit verify')).status === 0,
+      // It exits with 1 where there is a flaw, and says which.
+      verification: JSON.parse((await run(data, now, 'audit verify --json')).stdout) as Report['audit']['verification'],
       events: events.length,
       actions: [...new Set(events.map(({ action }) => action))].sort(),
     },
