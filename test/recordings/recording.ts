@@ -1,7 +1,7 @@
-import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import { summarize } from './summary.js'
 
 const ROOT = join(import.meta.dirname, '..', '..', '..')
 const FOLDER = join('test', 'recordings')
@@ -17,16 +17,14 @@ export function compareRecording(t: Test, name: string, text: string): void {
     return
   }
   const path = join(FOLDER, name)
-  const isRecorded = existsSync(join(ROOT, path))
-  if (isRecorded && readFileSync(join(ROOT, path), 'utf8') === text) {
+  const recorded = existsSync(join(ROOT, path)) ? readFileSync(join(ROOT, path), 'utf8') : ''
+  if (recorded === text) {
     t.pass(`as recorded in ${path}`)
     return
   }
-  const options = { cwd: ROOT, input: text, encoding: 'utf8', maxBuffer: 2 ** 26 } as const
-  const args = ['diff', '--no-index', '--no-color', '--no-ext-diff', '--', isRecorded ? path : '/dev/null', '-']
   t.fail(`differs from ${path}. If you meant this change, run: npm run recordings -- --accept`, { at: null, stack: '' })
-  // As a comment, since YAML would break the lines of a diff.
-  t.comment(spawnSync('git', args, options).stdout)
+  // As a comment, since YAML would break its lines.
+  t.comment(summarize(name, recorded, text))
 }
 
 /** What differs from run to run, or from machine to machine, by the name that stands for it in a recording. */
