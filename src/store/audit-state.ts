@@ -6,6 +6,7 @@ import { blockOf } from './audit-names.js'
 import type { CurrentFact } from './current-facts.js'
 import { currentFacts } from './current-facts.js'
 import type { Queries } from './database.js'
+import type { UseKey } from './fact-ledger.js'
 import { FactLedger } from './fact-ledger.js'
 import { endOf, factsOf } from './recorded-facts.js'
 import type { Schema } from './schema.js'
@@ -162,32 +163,22 @@ export class DerivedState {
       const parent = row === undefined ? this.#ledger.parentOf(token) : (row.parent_id ?? token)
       if (parent !== undefined) this.#ledger.setParent(token, parent)
     }
-    return (await this.#findLackingUse(queries)) ?? (await this.#findExtraUse(queries))
+    this.#ledger.addUpUses()
+    return (await this.#findExtraUse(queries)) ?? (await this.#findLackingUse())
   }
 
-  async #findLackingUse(queries: Queries): Promise<StateFlaw | undefined> {
-    for (let after = { token_id: -1, repository: '' }; ;) {
-      const uses = this.#ledger.usesAfter(after, PAGE)
-      const last = uses.at(-1)
-      if (last === undefined) return undefined
-      for (const use of uses) {
-        const newest = Math.max(use.fetched_at ?? 0, use.pushed_at ?? 0)
+  async #findLackingUse(): Promise<StateFlaw | undefined> {
+    for (let after: UseKey | undefined = { token_id: -1, repository: '' }; after !== undefined;) {
+      const { lacking, last } = this.#ledger.lackingAfter(after, PAGE)
+      for (const { parent_id, repository, fetched_at, pushed_at } of lacking) {
         // Pruning goes by the time of a use; rows whose clock was wrong are left.
-        if (use.parent_id === -1 || newest < this.#prunedBefore) continue
-        const rows = await queries
-          .selectFrom('token_uses')
-          .selectAll()
-          .where('token_id', 'in', [use.token_id, use.parent_id])
-          .where('repository', '=', use.repository)
-          .execute()
-        const isThere = rows.some(
-          (row) => (row.fetched_at ?? 0) >= (use.fetched_at ?? 0) && (row.pushed_at ?? 0) >= (use.pushed_at ?? 0),
-        )
-        if (!isThere) return useFlaw(use.parent_id, use.repository, 'missing')
+        const isPruned = Math.max(fetched_at ?? 0, pushed_at ?? 0) < this.#prunedBefore
+        if (parent_id !== -1 && !isPruned) return useFlaw(parent_id, repository, 'missing')
       }
       after = last
       await new Promise((resolve) => setImmediate(resolve))
     }
+    return undefined
   }
 
   async #findExtraUse(queries: Queries): Promise<StateFlaw | undefined> {
@@ -210,6 +201,7 @@ export class DerivedState {
       const last = rows.at(-1)
       if (last === undefined) return undefined
       for (const row of rows) {
+        this.#ledger.found(row)
         const use = this.#ledger.lastUse(row.token_id, row.repository)
         const isKnown = (at: number | null, latest: number | null) => (at ?? 0) <= Math.max(latest ?? 0, pruned)
         if (!isKnown(row.fetched_at, use.fetched_at) || !isKnown(row.pushed_at, use.pushed_at))

@@ -14,15 +14,18 @@ export type RecordedUse = {
   readonly pushed_at: number | null
 }
 
+type LastUse = Pick<RecordedUse, 'fetched_at' | 'pushed_at'>
+
+/** By which uses are ordered. */
+export type UseKey = Pick<RecordedUse, 'token_id' | 'repository'>
+
 /**
  * Gathers what a whole audit log says. It is kept in a temporary database, which SQLite writes to disk when it grows and deletes
  * at the end: a log can tell of millions of tokens.
  */
 export class FactLedger {
   readonly #database = new SQLite('')
-  readonly #put: Statement
-  readonly #take: Statement
-  readonly #use: Statement
+  readonly #statements = new Map<string, Statement>()
 
   constructor() {
     this.#database.pragma('synchronous = OFF')
@@ -33,91 +36,143 @@ export class FactLedger {
         parent_id integer NOT NULL DEFAULT -1,
         PRIMARY KEY (token_id, repository)
       ) WITHOUT ROWID;
-      CREATE INDEX uses_repository ON uses (repository, parent_id);
+      CREATE TABLE found_uses (
+        token_id integer NOT NULL, repository text NOT NULL, fetched_at integer, pushed_at integer,
+        PRIMARY KEY (token_id, repository)
+      ) WITHOUT ROWID;
       BEGIN;
-    `)
-    this.#put = this.#database.prepare(
-      'INSERT INTO facts (key, value, row) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value, row = excluded.row',
-    )
-    this.#take = this.#database.prepare('UPDATE facts SET seen = 1 WHERE key = ? RETURNING key, value, row')
-    this.#use = this.#database.prepare(`
-      INSERT INTO uses (token_id, repository, fetched_at, pushed_at) VALUES (?, ?, ?, ?)
-      ON CONFLICT DO UPDATE SET
-        fetched_at = nullif(max(coalesce(fetched_at, 0), coalesce(excluded.fetched_at, 0)), 0),
-        pushed_at = nullif(max(coalesce(pushed_at, 0), coalesce(excluded.pushed_at, 0)), 0)
     `)
   }
 
   put([key, value]: Fact, row: number | null): void {
-    this.#put.run(key, value, row)
+    this.#statement(
+      `INSERT INTO facts (key, value, row) VALUES (?, ?, ?)
+       ON CONFLICT DO UPDATE SET value = excluded.value, row = excluded.row`,
+    ).run(key, value, row)
   }
 
   /** The webhooks of an account end with it. */
   endWebhooksOf(user: string, row: number): void {
-    this.#database
-      .prepare(
-        `UPDATE facts SET value = NULL, row = ?
+    this.#statement(
+      `UPDATE facts SET value = NULL, row = ?
          WHERE key >= 'webhook:' AND key < 'webhook;' AND json_extract(value, '$[1]') = ?`,
-      )
-      .run(row, user)
+    ).run(row, user)
   }
 
   /** What the log says of a fact, which is then no longer among {@link untaken}. */
   take(key: string): RecordedFact | undefined {
-    return this.#take.get(key) as RecordedFact | undefined
+    return this.#statement('UPDATE facts SET seen = 1 WHERE key = ? RETURNING key, value, row').get(key) as
+      RecordedFact | undefined
   }
 
   /** A fact of whose row nobody asked, so that it is missing. Rows of tokens and sessions may be: they are deleted without an event. */
   untaken(): RecordedFact | undefined {
-    return this.#database
-      .prepare(
-        `SELECT key, value, row FROM facts WHERE seen = 0 AND value IS NOT NULL
+    return this.#statement(
+      `SELECT key, value, row FROM facts WHERE seen = 0 AND value IS NOT NULL
          AND NOT (key >= 'token:' AND key < 'token;') AND NOT (key >= 'session:' AND key < 'session;')
          ORDER BY row LIMIT 1`,
-      )
-      .get() as RecordedFact | undefined
+    ).get() as RecordedFact | undefined
   }
 
   use(token: number, repository: string, fetchedAt: number | null, pushedAt: number | null): void {
-    this.#use.run(token, repository, fetchedAt, pushedAt)
+    this.#statement(
+      `
+      INSERT INTO uses (token_id, repository, fetched_at, pushed_at) VALUES (?, ?, ?, ?)
+      ON CONFLICT DO UPDATE SET
+        fetched_at = nullif(max(coalesce(fetched_at, 0), coalesce(excluded.fetched_at, 0)), 0),
+        pushed_at = nullif(max(coalesce(pushed_at, 0), coalesce(excluded.pushed_at, 0)), 0)
+    `,
+    ).run(token, repository, fetchedAt, pushedAt)
   }
 
   /** The next token that was used. */
   usedTokenAfter(token: number): number | null {
-    return this.#database.prepare('SELECT min(token_id) FROM uses WHERE token_id > ?').pluck().get(token) as
-      number | null
+    return this.#statement('SELECT min(token_id) FROM uses WHERE token_id > ?').pluck().get(token) as number | null
   }
 
   /** What a token was derived from, as its event says; the token itself where from none, `undefined` where no event tells. */
   parentOf(token: number): number | undefined {
-    const row = this.#database
-      .prepare("SELECT coalesce(json_extract(value, '$.derived_from'), ?) AS parent FROM facts WHERE key = ?")
-      .get(token, `token:${token}`) as { readonly parent: number } | undefined
+    const row = this.#statement(
+      "SELECT coalesce(json_extract(value, '$.derived_from'), ?) AS parent FROM facts WHERE key = ?",
+    ).get(token, `token:${token}`) as { readonly parent: number } | undefined
     return row?.parent
   }
 
   setParent(token: number, parent: number): void {
-    this.#database.prepare('UPDATE uses SET parent_id = ? WHERE token_id = ?').run(parent, token)
+    this.#statement('UPDATE uses SET parent_id = ? WHERE token_id = ?').run(parent, token)
   }
 
-  /** Some uses, in the order of tokens and repositories. @param after the last one that was read */
-  usesAfter(after: { readonly token_id: number; readonly repository: string }, limit: number): RecordedUse[] {
-    return this.#database
-      .prepare('SELECT * FROM uses WHERE (token_id, repository) > (?, ?) ORDER BY token_id, repository LIMIT ?')
-      .all(after.token_id, after.repository, limit) as RecordedUse[]
+  /** Takes a row of `token_uses`. */
+  found(row: { readonly token_id: number; readonly repository: string } & LastUse): void {
+    const { token_id, repository, fetched_at, pushed_at } = row
+    this.#statement('INSERT INTO found_uses VALUES (?, ?, ?, ?)').run(token_id, repository, fetched_at, pushed_at)
   }
 
-  /** The last use of a token, or of any derived from it, with a repository, as far as the log tells. */
-  lastUse(
-    token: number,
-    repository: string,
-  ): { readonly fetched_at: number | null; readonly pushed_at: number | null } {
-    return this.#database
-      .prepare(
-        `SELECT max(fetched_at) AS fetched_at, max(pushed_at) AS pushed_at FROM uses
-         WHERE repository = ? AND (token_id = ? OR parent_id IN (?, -1))`,
+  /**
+   * Some uses that no row of `token_uses` has, or only an older one. A use stands with the token or its parent.
+   *
+   * @param after the last one of those before
+   * @returns the uses, and the last one that was looked at
+   */
+  lackingAfter(after: UseKey, limit: number): { readonly lacking: RecordedUse[]; readonly last: UseKey | undefined } {
+    const page = this.#statement(
+      `SELECT token_id, repository FROM uses WHERE (token_id, repository) > (?, ?)
+       ORDER BY token_id, repository LIMIT 1 OFFSET ?`,
+    )
+    const ended = this.#statement(
+      'SELECT token_id, repository FROM uses ORDER BY token_id DESC, repository DESC LIMIT 1',
+    )
+    const last = (page.get(after.token_id, after.repository, limit - 1) ?? ended.get()) as UseKey | undefined
+    if (last === undefined || (last.token_id === after.token_id && last.repository === after.repository))
+      return { lacking: [], last: undefined }
+    const lacking = this.#statement(
+      `
+      SELECT * FROM uses
+      WHERE (token_id, repository) > (@token, @repository) AND (token_id, repository) <= (@lastToken, @lastRepository)
+        AND NOT EXISTS (
+          SELECT 1 FROM found_uses AS found
+          WHERE found.token_id IN (uses.token_id, uses.parent_id) AND found.repository = uses.repository
+            AND coalesce(found.fetched_at, 0) >= coalesce(uses.fetched_at, 0)
+            AND coalesce(found.pushed_at, 0) >= coalesce(uses.pushed_at, 0)
+        )
+    `,
+    ).all({
+      token: after.token_id,
+      repository: after.repository,
+      lastToken: last.token_id,
+      lastRepository: last.repository,
+    }) as RecordedUse[]
+    return { lacking, last }
+  }
+
+  /** Adds up the uses by what the tokens were derived from, for {@link lastUse}. */
+  addUpUses(): void {
+    this.#database.exec(`
+      CREATE TABLE last_uses (
+        parent_id integer NOT NULL, repository text NOT NULL, fetched_at integer, pushed_at integer,
+        PRIMARY KEY (parent_id, repository)
+      ) WITHOUT ROWID;
+      INSERT INTO last_uses
+        SELECT parent_id, repository, max(fetched_at), max(pushed_at) FROM uses GROUP BY parent_id, repository;
+    `)
+  }
+
+  /** The last use of a token, or of any that may be derived from it, with a repository, as far as the log tells. */
+  lastUse(token: number, repository: string): LastUse {
+    return this.#statement(
+      `
+      SELECT max(fetched_at) AS fetched_at, max(pushed_at) AS pushed_at FROM (
+        SELECT fetched_at, pushed_at FROM last_uses WHERE parent_id IN (@token, -1) AND repository = @repository
+        UNION ALL SELECT fetched_at, pushed_at FROM uses WHERE token_id = @token AND repository = @repository
       )
-      .get(repository, token, token) as { readonly fetched_at: number | null; readonly pushed_at: number | null }
+    `,
+    ).get({ token, repository }) as LastUse
+  }
+
+  #statement(text: string): Statement {
+    const known = this.#statements.get(text) ?? this.#database.prepare(text)
+    this.#statements.set(text, known)
+    return known
   }
 
   close(): void {
