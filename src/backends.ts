@@ -100,8 +100,15 @@ async function withShield(
   const root = cacheFolderIn(config.data)
   const quota = Math.floor(config.cacheSize / (worker?.place.count ?? 1))
   const onLost = (error: unknown): void => log.error({ err: error }, 'the cache can not be used; it rests for a minute')
-  const shelf = new Shelf({ folder: openCacheFolder(root), quota, onLost, firstProgressMs: intervals.firstProgressMs })
-  const report = (): ShieldReport => ({ pid: process.pid, at: new Date().toISOString(), quota, ...shelf.counts })
+  const { path: folder, instance } = await openCacheFolder(root)
+  const shelf = new Shelf({ folder, quota, onLost, firstProgressMs: intervals.firstProgressMs })
+  const report = (): ShieldReport => ({
+    instance: instance.id,
+    pid: process.pid,
+    at: new Date().toISOString(),
+    quota,
+    ...shelf.counts,
+  })
   const desk = new Desk(
     root,
     report,
@@ -121,6 +128,7 @@ async function withShield(
       await stopAnswering?.()
       await desk.close()
       shelf.close()
+      await instance.release()
       await open.close()
     },
   }

@@ -96,16 +96,16 @@ export type CliRooms = {
   readonly examine: Examine
   /** The caches of gates that run on the data folder. */
   readonly shield: {
-    reports(config: Config): readonly ShieldReport[]
+    reports(config: Config): Promise<readonly ShieldReport[]>
     /** @returns how many gates were asked */
-    clear(config: Config): number
+    clear(config: Config): Promise<number>
   }
 }
 
 /** What a gate tells about its cache. */
 export type ShieldReport = {
   readonly [K in 'pid' | 'quota' | 'hit' | 'joined' | 'miss' | 'bypassed' | 'evicted' | 'entries' | 'bytes']: number
-} & { readonly at: string }
+} & { readonly instance: string; readonly at: string }
 
 /** How the surroundings are looked at by `doctor`. Each throws what is wrong. */
 export type Examine = {

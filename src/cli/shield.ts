@@ -8,15 +8,16 @@ export function addShieldCommands(program: Command, context: CliContext): void {
   const group = program.command('shield').description('the cache of the gates that run on this data folder')
 
   addCommand(group, 'stats', 'what the cache holds, and how often it was asked', 'gitgate shield stats').action(
-    ({ json }: { json?: true }) => {
-      const reports = context.rooms.shield.reports(context.config())
+    async ({ json }: { json?: true }) => {
+      const reports = await context.rooms.shield.reports(context.config())
       if (json === true) {
         context.output.json(reports)
         return
       }
       context.output.table(
-        ['PID', 'HITS', 'JOINED', 'MISSES', 'BYPASSED', 'EVICTED', 'ENTRIES', 'BYTES', 'OF', 'AS OF'],
-        reports.map(({ pid, hit, joined, miss, bypassed, evicted, entries, bytes, quota, at }) => [
+        ['INSTANCE', 'PID', 'HITS', 'JOINED', 'MISSES', 'BYPASSED', 'EVICTED', 'ENTRIES', 'BYTES', 'OF', 'AS OF'],
+        reports.map(({ instance, pid, hit, joined, miss, bypassed, evicted, entries, bytes, quota, at }) => [
+          instance,
           ...[pid, hit, joined, miss, bypassed, evicted, entries].map(String),
           formatSize(bytes),
           formatSize(quota),
@@ -28,8 +29,8 @@ export function addShieldCommands(program: Command, context: CliContext): void {
   )
 
   addCommand(group, 'clear', 'have the gates that run forget what they keep', 'gitgate shield clear').action(
-    ({ json }: { json?: true }) => {
-      const gates = context.rooms.shield.clear(context.config())
+    async ({ json }: { json?: true }) => {
+      const gates = await context.rooms.shield.clear(context.config())
       if (json === true) context.output.json({ gates })
       else if (gates === 0) context.output.note('No gate with a cache runs on this data folder.')
       else

@@ -1,15 +1,28 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Instance } from '../instances.js'
+import { joinInstances, lockInstances, newInstanceId } from '../instances.js'
 import type { Repeated } from '../repeat.js'
 import { repeat } from '../repeat.js'
 import type { ShelfCounts } from './shelf.js'
 
 /** What a gate tells about its cache. */
-export type ShieldReport = ShelfCounts & { readonly pid: number; readonly quota: number; readonly at: string }
+export type ShieldReport = ShelfCounts & {
+  readonly instance: string
+  /** Two gates in containers may have the same. */
+  readonly pid: number
+  readonly quota: number
+  readonly at: string
+}
+
+/** Where one process keeps its part of the cache, as long as it is alive. */
+export type OwnCacheFolder = { readonly path: string; readonly instance: Instance }
 
 const CLEARED = 'cleared'
 const REPORT = 'report.json'
 const POLL_INTERVAL_MS = 1_000
+// By instance, or by process ID as earlier versions did.
+const CACHE_NAME = /^(?:[0-9a-f]{16}|\d{1,10})$/
 
 /** The folder in which one gate keeps its cache, and is told by commands to clear it. */
 export class Desk {
@@ -46,7 +59,7 @@ export class Desk {
     const text = JSON.stringify(report)
     const same = JSON.stringify({ ...report, at: '' })
     if (same === this.#reported) return
-    const path = join(this.#root, String(report.pid), REPORT)
+    const path = join(this.#root, report.instance, REPORT)
     // A command that reads it finds the old one or the new one, never half of one.
     writeFileSync(`${path}.draft`, text, { mode: 0o600 })
     renameSync(`${path}.draft`, path)
@@ -59,18 +72,22 @@ export function cacheFolderIn(dataFolder: string): string {
   return join(dataFolder, 'cache')
 }
 
-/** Where the gate of a process keeps its files. What gates have left that are gone is removed: a crash leaves nothing that is served later. */
-export function openCacheFolder(root: string): string {
+/**
+ * Gives this process a folder for its files. What gates have left that are gone is removed: a crash leaves nothing that is
+ * served later.
+ */
+export async function openCacheFolder(root: string): Promise<OwnCacheFolder> {
   mkdirSync(root, { recursive: true, mode: 0o700 })
-  for (const name of readdirSync(root))
-    if (/^\d+$/.test(name) && (Number(name) === process.pid || !isAlive(Number(name))))
-      rmSync(join(root, name), { recursive: true, force: true })
-  return join(root, String(process.pid))
+  const instance = await joinInstances(root, newInstanceId(), (others) => {
+    for (const name of readdirSync(root))
+      if (CACHE_NAME.test(name) && !others.includes(name)) rmSync(join(root, name), { recursive: true, force: true })
+  })
+  return { path: join(root, instance.id), instance }
 }
 
 /** What running gates tell about their caches. */
-export function readReports(root: string): ShieldReport[] {
-  return livingIn(root).flatMap((name) => {
+export async function readReports(root: string): Promise<ShieldReport[]> {
+  return (await findLive(root)).flatMap((name) => {
     try {
       return [JSON.parse(readFileSync(join(root, name, REPORT), 'utf8')) as ShieldReport]
     } catch {
@@ -81,32 +98,22 @@ export function readReports(root: string): ShieldReport[] {
 }
 
 /** Has running gates clear their caches. @returns how many there are */
-export function askToClear(root: string): number {
-  const living = livingIn(root)
-  if (living.length === 0) return 0
+export async function askToClear(root: string): Promise<number> {
+  const live = await findLive(root)
+  if (live.length === 0) return 0
   const mark = join(root, CLEARED)
   writeFileSync(mark, '', { mode: 0o600 })
   const now = new Date()
   utimesSync(mark, now, now)
-  return living.length
+  return live.length
 }
 
-function livingIn(root: string): string[] {
-  try {
-    return readdirSync(root).filter((name) => /^\d+$/.test(name) && isAlive(Number(name)))
-  } catch {
-    return []
-  }
+async function findLive(root: string): Promise<readonly string[]> {
+  return statSync(root, { throwIfNoEntry: false })?.isDirectory() === true
+    ? await lockInstances(root, (live) => live)
+    : []
 }
 
 function clearedAt(root: string): number {
   return statSync(join(root, CLEARED), { throwIfNoEntry: false })?.mtimeMs ?? 0
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch {
-    return false
-  }
 }

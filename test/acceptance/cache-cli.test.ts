@@ -46,7 +46,10 @@ t.test('stats tell what each gate keeps, and clear empties them all', async (t) 
     t.match(report, { entries: 3, miss: 3, hit: 6, joined: 0, bypassed: 0, evicted: 0, writeFailures: 0 })
     t.ok(report['bytes']! > 3 * 1_048_576 && report['bytes']! < report['quota']!)
   }
-  t.match(await cli.ask(['shield', 'stats']), new RegExp(`^ *PID.*\\n(.*\\n)?.*${gates[0].child.pid} `, 'm'))
+  t.match(
+    await cli.ask(['shield', 'stats']),
+    new RegExp(`^INSTANCE +PID.*\\n(.*\\n)?[0-9a-f]{16} +${gates[0].child.pid} `, 'm'),
+  )
 
   t.strictSame(await cli.json('shield', 'clear'), { gates: 2 })
   for (const { child } of gates) t.ok(await within(1_500, () => cacheFiles(data, child.pid).length === 0))

@@ -1,11 +1,11 @@
 // A gate that is killed, and gates that share a data folder.
-import { existsSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { GitClient } from './git-client.js'
 import type { GateProcess } from './gitgate-cli.js'
 import { GitgateCli } from './gitgate-cli.js'
-import { beginClone, cacheFiles, cloneWhole, heldGit } from './cache-world.js'
+import { beginClone, cacheFiles, cacheFolders, cloneWhole, heldGit } from './cache-world.js'
 import { largeCommit, processesIn } from './transfers.js'
 import { within } from './until.js'
 import { temporaryFolder } from './temporary-folder.js'
@@ -43,12 +43,12 @@ t.test('kill -9 while clones run: they break, and the next gate begins with noth
   const id = await git.commit(work.folder, 'next.txt', 'next\n')
   await git.run(['push', '-q', disk, 'main'], { cwd: work.folder })
   const next = await cli.serveProcess(t)
-  t.strictSame(readdirSync(join(data, 'cache')), [String(next.child.pid)])
+  t.equal(cacheFolders(data).length, 1, 'of the gate that runs')
   t.strictSame(cacheFiles(data, next.child.pid), [])
   const copy = await cloneWhole(git, remote(next), '--depth', '1')
   t.equal(await git.ask(['rev-parse', 'HEAD'], { cwd: copy }), id)
   await next.stop()
-  t.strictSame(readdirSync(join(data, 'cache')), [], 'a gate that ends takes its files with it')
+  t.strictSame(cacheFolders(data), [], 'a gate that ends takes its files with it')
 })
 
 t.test(
@@ -72,7 +72,7 @@ t.test(
       }
     }
     await second.stop()
-    t.strictSame(readdirSync(join(data, 'cache')), [String(first.child.pid)])
+    t.strictSame(cacheFolders(data), cacheFolders(data, first.child.pid))
     await cloneWhole(git, remote(first), '--bare')
   },
 )

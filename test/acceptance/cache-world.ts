@@ -41,17 +41,36 @@ export async function repeatUntil(signal: AbortSignal, run: () => Promise<void>)
   }
 }
 
-/** The files in which a gate keeps answers. @param data its data folder */
-export function cacheFiles(data: string, pid = process.pid): string[] {
-  const folder = join(data, 'cache', String(pid))
-  return existsSync(folder) ? readdirSync(folder).filter((name) => /^\d+$/.test(name)) : []
+/** The folders in which the processes of gates keep answers. @param pid only those of a process that has reported */
+export function cacheFolders(data: string, pid?: number): string[] {
+  const root = join(data, 'cache')
+  const folders = namesIn(root)
+    .filter((name) => /^[0-9a-f]{16}$/.test(name))
+    .map((name) => join(root, name))
+  return folders.filter((folder) => pid === undefined || pidOf(folder) === pid)
+}
+
+/** The files in which gates keep answers. @param data their data folder */
+export function cacheFiles(data: string, pid?: number): string[] {
+  return cacheFolders(data, pid).flatMap((folder) =>
+    namesIn(folder)
+      .filter((name) => /^\d+$/.test(name))
+      .map((name) => join(folder, name)),
+  )
+}
+
+function namesIn(folder: string): string[] {
+  return existsSync(folder) ? readdirSync(folder) : []
+}
+
+function pidOf(folder: string): number | undefined {
+  const path = join(folder, 'report.json')
+  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as { pid: number }).pid : undefined
 }
 
 /** How many bytes those files have, those that go meanwhile left out. */
-export function cacheBytes(data: string, pid = process.pid): number {
-  const sizes = cacheFiles(data, pid).map(
-    (name) => statSync(join(data, 'cache', String(pid), name), { throwIfNoEntry: false })?.size ?? 0,
-  )
+export function cacheBytes(data: string, pid?: number): number {
+  const sizes = cacheFiles(data, pid).map((path) => statSync(path, { throwIfNoEntry: false })?.size ?? 0)
   return sizes.reduce((sum, size) => sum + size, 0)
 }
 

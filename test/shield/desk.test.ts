@@ -1,19 +1,26 @@
 // Attack: somebody puts a file in the place of `<data>/cache`, or its disk fails. The timer that writes the figures of the cache
 // threw, and ended the gate with all its transfers.
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { until } from '../acceptance/until.js'
-import { Desk, readReports } from '../../src/shield/desk.js'
+import { Desk, openCacheFolder, readReports } from '../../src/shield/desk.js'
 
 const COUNTS = { hit: 1, joined: 0, miss: 0, bypassed: 0, evicted: 0, writeFailures: 0, entries: 0, bytes: 0 }
 
 t.test('a cache folder that can not be used is reported, and written again when it can', async (t) => {
   const root = join(t.testdir(), 'cache')
-  const own = join(root, String(process.pid))
-  mkdirSync(own, { recursive: true })
+  const { path: own, instance } = await openCacheFolder(root)
+  mkdirSync(own)
   const errors: unknown[] = []
-  const report = () => ({ pid: process.pid, at: new Date().toISOString(), quota: 1, ...COUNTS, hit: errors.length })
+  const report = () => ({
+    instance: instance.id,
+    pid: process.pid,
+    at: new Date().toISOString(),
+    quota: 1,
+    ...COUNTS,
+    hit: errors.length,
+  })
   const desk = new Desk(
     root,
     report,
@@ -21,13 +28,13 @@ t.test('a cache folder that can not be used is reported, and written again when 
     (error) => errors.push(error),
   )
   t.teardown(() => desk.close())
-  await until(() => readReports(root).length === 1)
-  rmSync(root, { recursive: true })
+  await until(async () => (await readReports(root)).length === 1)
+  renameSync(root, `${root}-away`)
   writeFileSync(root, 'no folder')
   // The figures must differ, or they are not written.
   errors.push('a change')
   await until(() => errors.length > 1)
   rmSync(root)
-  mkdirSync(own, { recursive: true })
-  await until(() => readReports(root)[0]?.hit === errors.length)
+  renameSync(`${root}-away`, root)
+  await until(async () => (await readReports(root))[0]?.hit === errors.length)
 })

@@ -1,0 +1,109 @@
+import { randomBytes } from 'node:crypto'
+import { readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import SQLite from 'better-sqlite3'
+import { GitgateError, hasSystemCode } from './errors.js'
+
+/** Somebody who uses a folder that gates share: a gate, a worker, a command. */
+export type Instance = { readonly id: string; release(): Promise<void> }
+
+/** An SQLite connection that holds a lock on its file. */
+type HeldLock = { close(): unknown }
+
+const MUTEX = 'lock'
+const LOCK_NAME = /^([0-9a-f]{16})\.lock$/
+const POLL_INTERVAL_MS = 20
+const LOCK_TIMEOUT_MS = 60_000
+
+// A connection that nothing refers to is closed by the garbage collector, and its lock is lost.
+const heldLocks = new Set<HeldLock>()
+
+/** A random name that no other instance has. */
+export function newInstanceId(): string {
+  return randomBytes(8).toString('hex')
+}
+
+/**
+ * Joins the instances that use a folder. An instance is alive as long as a process holds a lock on its file. A process ID would not
+ * tell: each container has a process 1. The kernel releases the lock when the process ends, however it ends. SQLite takes the lock,
+ * since Node can't: it works wherever the database itself does, and git doesn't inherit it (fcntl, not flock).
+ *
+ * @param folder where the locks are; must exist
+ * @param id several processes of one gate may share one
+ * @param whileLocked runs before anybody else can join, and is told who else is alive
+ */
+export async function joinInstances(
+  folder: string,
+  id: string,
+  whileLocked: (others: readonly string[]) => Promise<void> | void = () => undefined,
+): Promise<Instance> {
+  return await lockInstances(folder, async (live) => {
+    const lock = tryLock(join(folder, `${id}.lock`), 'shared')
+    if (lock === undefined) throw new GitgateError('store', `the lock of ${id} in ${folder} is held by a stranger`)
+    try {
+      await whileLocked(live.filter((other) => other !== id))
+      heldLocks.add(lock)
+    } catch (error) {
+      lock.close()
+      throw error
+    }
+    return {
+      id,
+      async release() {
+        lock.close()
+        heldLocks.delete(lock)
+        // Removes the lock's file, unless others of the gate hold it. Where the folder is gone there is none.
+        await lockInstances(folder, () => undefined).catch(() => undefined)
+      },
+    }
+  })
+}
+
+/** Runs something while nobody joins. @param work is told who is alive */
+export async function lockInstances<T>(folder: string, work: (live: readonly string[]) => Promise<T> | T): Promise<T> {
+  const mutex = await waitForLock(join(folder, MUTEX))
+  try {
+    return await work(findLive(folder))
+  } finally {
+    mutex.close()
+  }
+}
+
+/** Finds who is alive, and removes the locks of the dead. */
+function findLive(folder: string): string[] {
+  return readdirSync(folder).flatMap((name) => {
+    const id = LOCK_NAME.exec(name)?.[1]
+    if (id === undefined) return []
+    const path = join(folder, name)
+    const lock = tryLock(path, 'exclusive')
+    if (lock === undefined) return [id]
+    rmSync(path, { force: true })
+    lock.close()
+    return []
+  })
+}
+
+async function waitForLock(path: string): Promise<HeldLock> {
+  const deadline = performance.now() + LOCK_TIMEOUT_MS
+  for (;;) {
+    const lock = tryLock(path, 'exclusive')
+    if (lock !== undefined) return lock
+    if (performance.now() >= deadline) throw new GitgateError('store', `${path} has been locked for a minute`)
+    await delay(POLL_INTERVAL_MS)
+  }
+}
+
+/** @returns `undefined` where another holds it */
+function tryLock(path: string, mode: 'shared' | 'exclusive'): HeldLock | undefined {
+  const database = new SQLite(path, { timeout: 0 })
+  try {
+    // Nothing is ever written: the file stays empty, and a full disk is no obstacle.
+    database.exec(mode === 'exclusive' ? 'BEGIN EXCLUSIVE' : 'BEGIN; SELECT 1 FROM sqlite_schema')
+    return database
+  } catch (error) {
+    database.close()
+    if (hasSystemCode(error, 'SQLITE_BUSY')) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,91 @@
+// Attack: two gates in containers share a data folder. In each of them the gate is process 1. Both took the same folder for their
+// cache, named by the process ID, and each start emptied the other's.
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import type { Test } from 'tap'
+import { cacheFiles, cacheFolders, cloneWhole } from '../acceptance/cache-world.js'
+import { GitClient } from '../acceptance/git-client.js'
+import { GitgateCli } from '../acceptance/gitgate-cli.js'
+import { temporaryFolder } from '../acceptance/temporary-folder.js'
+import { largeCommit } from '../acceptance/transfers.js'
+import { until } from '../acceptance/until.js'
+import { createWorld } from '../acceptance/world.js'
+
+const PROGRAM = join(import.meta.dirname, '..', '..', '..', 'bin', 'gitgate.js')
+const UNSHARE = ['--pid', '--fork', '--kill-child', '--mount-proc']
+const canUnshare = spawnSync('unshare', [...UNSHARE, 'true']).status === 0
+
+/** A gate that is process 1 of a PID namespace of its own. */
+async function gateAsProcess1(t: Test, cli: GitgateCli) {
+  const child = spawn('unshare', [...UNSHARE, process.execPath, PROGRAM, 'serve', '--port', '0'], {
+    cwd: cli.folder,
+    env: cli.env,
+  })
+  t.teardown(() => child.kill('SIGKILL'))
+  const said = { text: '' }
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk: Buffer) => (said.text += chunk.toString()))
+  await until(() => said.text.includes('listens on'))
+  const ended = new Promise((resolve) => child.once('close', resolve))
+  return {
+    url: /listens on (\S+)/.exec(said.text)?.[1] ?? '',
+    said,
+    kill: async () => {
+      child.kill('SIGKILL')
+      await ended
+    },
+  }
+}
+
+t.test(
+  'two gates that are both process 1 keep each other’s cache, and remove a dead one’s',
+  { skip: !canUnshare && 'unshare can make no PID namespace here' },
+  async (t) => {
+    const cli = new GitgateCli(temporaryFolder(t))
+    const data = join(cli.folder, 'data')
+    await cli.ask(['user', 'add', 'alice'])
+    await cli.ask(['repo', 'create', 'alice/app'])
+    const secret = await cli.ask(['token', 'create', 'alice', '--name', 'ci', '--scopes', 'read_repository'])
+    const git = new GitClient(cli.folder, 'client')
+    const large = await largeCommit(git, 'large', 3)
+    await git.run(['push', '-q', join(cli.folder, 'repos', 'alice', 'app.git'), 'main'], { cwd: large.folder })
+    const clone = async ({ url }: { url: string }) =>
+      await cloneWhole(git, `${url.replace('//', `//alice:${secret}@`)}/alice/app.git`, '--bare')
+
+    const first = await gateAsProcess1(t, cli)
+    await clone(first)
+    const kept = cacheFiles(data)
+    t.equal(kept.length, 1, 'the first gate keeps a pack')
+    const second = await gateAsProcess1(t, cli)
+    t.strictSame(cacheFiles(data), kept, 'the start of the second leaves it there')
+    await clone(second)
+    t.equal(cacheFiles(data).length, 2)
+    await until(async () => ((await cli.json('shield', 'stats')) as { pid: number }[]).length === 2)
+    const stats = (await cli.json('shield', 'stats')) as { pid: number; instance: string }[]
+    t.strictSame(
+      stats.map(({ pid }) => pid),
+      [1, 1],
+    )
+    t.equal(new Set(stats.map(({ instance }) => instance)).size, 2, 'seen from outside, both are alive')
+    await clone(first)
+    t.match(first.said.text, /"cache":"hit".*\n*$/, 'and the first answers from its cache')
+
+    await first.kill()
+    const third = await gateAsProcess1(t, cli)
+    t.notOk(existsSync(kept[0] ?? ''), 'the kernel has released the lock of the killed gate')
+    t.equal(cacheFiles(data).length, 1, 'the second still has its own')
+    await clone(third)
+  },
+)
+
+t.test('two gates in one process keep each other’s cache', async (t) => {
+  const first = await createWorld(t)
+  const data = join(first.folder, 'data')
+  const folders = cacheFolders(data)
+  t.equal(folders.length, 1)
+  await createWorld(t, { data, repos: join(first.folder, 'repos') })
+  t.equal(cacheFolders(data).length, 2)
+  t.ok(existsSync(folders[0] ?? ''))
+})
