@@ -1,4 +1,6 @@
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import type { ChainHead } from '../audit/chain.js'
 import type { Sealer } from './seal.js'
 
@@ -25,7 +27,8 @@ export class AuditMark {
 
   write({ id, hash }: ChainHead): void {
     const text = `${id} ${hash}`
-    const draft = `${this.path}.${process.pid}`
+    // Random: gates in two containers may have the same process ID, and one would rename what the other has half written.
+    const draft = `${this.path}.${randomBytes(6).toString('hex')}`
     try {
       writeFileSync(draft, `${text} ${this.#sealer.sign(text, PURPOSE)}\n`, { mode: 0o600 })
       renameSync(draft, this.path)
@@ -33,6 +36,13 @@ export class AuditMark {
       // On a full disk the mark is an older one, which is right, too.
       rmSync(draft, { force: true })
     }
+  }
+
+  /** Removes drafts that killed processes have left. One that another process is writing is written again by its next event. */
+  tidy(): void {
+    const folder = dirname(this.path)
+    for (const name of readdirSync(folder))
+      if (name.startsWith(`${basename(this.path)}.`)) rmSync(join(folder, name), { recursive: true, force: true })
   }
 
   #text(): string {

@@ -140,6 +140,7 @@ export function openStore(
     const storesOf = (whose: Actor, authority?: Authority): Store =>
       stores(queries, { sealer, mark, redact }, trailOf(whose, authority, { writer: trail, clock, disk }))
     const own = storesOf(actor)
+    mark.tidy()
     if (mark.read() === undefined && isLogEmpty(writer)) mark.write(CHAIN_START)
     const onSnapshot: Verifier['onSnapshot'] = (read) => readSnapshot(folder.database, disk, read)
     const audit = auditStore({ queries, onSnapshot, sealer, mark, redact, clock }, trail)

@@ -1,7 +1,7 @@
 // Attack: two gates in containers share a data folder. In each of them the gate is process 1. Both took the same folder for their
 // cache, named by the process ID, and each start emptied the other's.
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
@@ -12,6 +12,7 @@ import { temporaryFolder } from '../acceptance/temporary-folder.js'
 import { largeCommit } from '../acceptance/transfers.js'
 import { until } from '../acceptance/until.js'
 import { createWorld } from '../acceptance/world.js'
+import { openStore } from '../../src/store/open.js'
 
 const PROGRAM = join(import.meta.dirname, '..', '..', '..', 'bin', 'gitgate.js')
 const UNSHARE = ['--pid', '--fork', '--kill-child', '--mount-proc']
@@ -79,6 +80,25 @@ t.test(
     await clone(third)
   },
 )
+
+// Attack: a draft of the audit mark was named by the process ID. A gate in another container, with the same ID, renamed it when it was
+// half written.
+t.test('the draft of an audit mark is not named by the process ID', async (t) => {
+  const data = join(temporaryFolder(t), 'data')
+  const store = openStore(data, undefined)
+  const mark = join(data, 'audit-mark')
+  // Stands for the draft of a process with the same ID: a file would be overwritten.
+  mkdirSync(`${mark}.${process.pid}`)
+  await store.note({ action: 'repository.created', repository: 'alice/app' })
+  await store.close()
+  t.match(readFileSync(mark, 'utf8'), /^1 /)
+  await openStore(data, undefined).close()
+  t.strictSame(
+    readdirSync(data).filter((name) => name.startsWith('audit-mark')),
+    ['audit-mark'],
+    'what a killed process has left is removed',
+  )
+})
 
 t.test('two gates in one process keep each other’s cache', async (t) => {
   const first = await createWorld(t)
