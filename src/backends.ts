@@ -134,13 +134,13 @@ async function withShield(
   }
 }
 
-async function openEmbedded(config: Config, { log, access }: BackendNeeds): Promise<Uncounted> {
+async function openEmbedded(config: Config, { log, access, pseudonym }: BackendNeeds): Promise<Uncounted> {
   const program = await findGit(config.git)
   const starter = await Starter.open((error) => log.warn({ err: error }, 'what starts git has ended; it is begun anew'))
   const git = { ...program, start: starter.start }
   const folder = new RepositoryFolder(config.repos)
   const listing = new RepositoryListing(folder.root)
-  const removed = await folder.tidy()
+  const removed = await folder.join(pseudonym)
   if (removed > 0) log.info({ removed }, 'removed what pushes that were killed had left')
   const backend = await embeddedGit({
     git,
@@ -154,7 +154,10 @@ async function openEmbedded(config: Config, { log, access }: BackendNeeds): Prom
     description: { repositories: folder.root, git: git.version },
     listRepositories: () => listing.list(),
     check: { name: 'repositories', check: () => Promise.resolve(folder.isUsable()) },
-    close: () => starter.close(),
+    async close() {
+      starter.close()
+      await folder.leave()
+    },
   }
 }
 

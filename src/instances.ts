@@ -12,7 +12,7 @@ export type Instance = { readonly id: string; release(): Promise<void> }
 type HeldLock = { close(): unknown }
 
 const MUTEX = 'lock'
-const LOCK_NAME = /^([0-9a-f]{16})\.lock$/
+const LOCK_NAME = /^([\w-]+)\.lock$/
 const POLL_INTERVAL_MS = 20
 const LOCK_TIMEOUT_MS = 60_000
 
@@ -31,18 +31,18 @@ export function newInstanceId(): string {
  *
  * @param folder where the locks are; must exist
  * @param id several processes of one gate may share one
- * @param whileLocked runs before anybody else can join, and is told who else is alive
+ * @param whileLocked runs before anybody else can join, and is told who is alive already
  */
 export async function joinInstances(
   folder: string,
   id: string,
-  whileLocked: (others: readonly string[]) => Promise<void> | void = () => undefined,
+  whileLocked: (live: readonly string[]) => Promise<void> | void = () => undefined,
 ): Promise<Instance> {
   return await lockInstances(folder, async (live) => {
     const lock = tryLock(join(folder, `${id}.lock`), 'shared')
     if (lock === undefined) throw new GitgateError('store', `the lock of ${id} in ${folder} is held by a stranger`)
     try {
-      await whileLocked(live.filter((other) => other !== id))
+      await whileLocked(live)
       heldLocks.add(lock)
     } catch (error) {
       lock.close()

@@ -12,7 +12,6 @@ import type { RepositoryPath } from '../protocol/repository-path.js'
 import { EmbeddedFreshness } from './freshness.js'
 import type { GitProgram } from './git-program.js'
 import { gitEnvironment, initBare } from './git-program.js'
-import { removeLeftovers } from './leftovers.js'
 import type { GitEnd } from './process.js'
 import { runGit } from './process.js'
 import { RefPacking } from './ref-packing.js'
@@ -68,7 +67,7 @@ export async function embeddedGit({
     const mayChooseHead = exchange.requester?.isLimited !== true
     const branches = mayChooseHead ? await branchesBesideUnbornHead(git, repository) : undefined
     const end = await run(request, exchange, repository)
-    if (end.killed) await removeLeftovers(repository)
+    if (end.killed) await folder.removeLeftovers(repository)
     if (branches !== undefined && end.began) await adoptFirstBranch(git, repository, branches)
     return end
   }

@@ -4,6 +4,8 @@ import { accessSync, constants, lstatSync, statSync, mkdirSync, readdirSync, rea
 import { mkdir, rename, rm, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { GitgateError, hasSystemCode, messageOf } from '../errors.js'
+import type { Instance } from '../instances.js'
+import { joinInstances, lockInstances, newInstanceId } from '../instances.js'
 import type { RepositoryPath } from '../protocol/repository-path.js'
 import { groupsOf, parseRepositoryPath } from '../protocol/repository-path.js'
 import { isReservedName } from '../reserved-names.js'
@@ -13,11 +15,14 @@ import { removeLeftovers } from './leftovers.js'
 
 // A name that can't be a repository's.
 const HIDDEN = '.gitgate-'
+// Where the gates and commands that use the root hold their locks.
+const INSTANCES = '.gitgate'
 
 /** The folder of the bare repositories: `group/name` is kept in `<root>/group/name.git`. No symbolic link is followed. */
 export class RepositoryFolder {
   readonly root: string
   readonly #device: number
+  #instance: Instance | undefined
 
   /**
    * @param root is made where it is missing
@@ -77,11 +82,41 @@ export class RepositoryFolder {
   }
 
   /**
-   * Removes what a gate that was killed has left: pushes that never ended, repositories half made or half deleted.
+   * Joins the gates that use the folder, until {@link leave}. Removes what killed gates have left (pushes that never ended,
+   * repositories half made or half deleted), unless another gate, worker or command is alive: what it has under way looks the same.
    *
+   * @param gate the gate's name, the same for all its workers
    * @returns how many such things there were
    */
-  async tidy(): Promise<number> {
+  async join(gate: string): Promise<number> {
+    let removed = 0
+    this.#instance = await this.#join(gate, async (live) => {
+      if (live.length === 0) removed = await this.#tidy()
+    })
+    return removed
+  }
+
+  async leave(): Promise<void> {
+    await this.#instance?.release()
+    this.#instance = undefined
+  }
+
+  /**
+   * Removes what a killed push has left in a repository, unless it may be another's.
+   *
+   * @param repository its folder
+   */
+  async removeLeftovers(repository: string): Promise<void> {
+    try {
+      await lockInstances(this.#instances(), async (live) => {
+        if (live.every((id) => id === this.#instance?.id)) await removeLeftovers(repository)
+      })
+    } catch {
+      // Where nobody can lock anything, nobody can tell.
+    }
+  }
+
+  async #tidy(): Promise<number> {
     const hidden = readdirSync(this.root).filter((name) => name.startsWith(HIDDEN))
     for (const name of hidden) await rm(join(this.root, name), { recursive: true, force: true })
     let removed = hidden.length
@@ -110,13 +145,15 @@ export class RepositoryFolder {
   async create(git: GitProgram, path: RepositoryPath, format: ObjectFormat): Promise<void> {
     const obstacle = this.obstacleTo(path)
     if (obstacle !== undefined) throw new GitgateError('conflict', `can't create ${path}: ${obstacle}`)
-    const draft = this.#hiddenName('new')
-    try {
-      await initBare(git, draft, format)
-      await this.#moveTo(draft, path)
-    } finally {
-      await rm(draft, { recursive: true, force: true })
-    }
+    await this.#asInstance(async () => {
+      const draft = this.#hiddenName('new')
+      try {
+        await initBare(git, draft, format)
+        await this.#moveTo(draft, path)
+      } finally {
+        await rm(draft, { recursive: true, force: true })
+      }
+    })
   }
 
   /**
@@ -127,9 +164,11 @@ export class RepositoryFolder {
   async remove(path: RepositoryPath): Promise<void> {
     this.#require(path)
     // Out of sight at once; taking it apart may take long.
-    const doomed = this.#hiddenName('deleted')
-    await rename(this.locate(path), doomed)
-    await rm(doomed, { recursive: true, force: true })
+    await this.#asInstance(async () => {
+      const doomed = this.#hiddenName('deleted')
+      await rename(this.locate(path), doomed)
+      await rm(doomed, { recursive: true, force: true })
+    })
     await this.#removeEmptyGroups(path)
   }
 
@@ -144,6 +183,36 @@ export class RepositoryFolder {
     if (obstacle !== undefined) throw new GitgateError('conflict', `can't rename to ${to}: ${obstacle}`)
     await this.#moveTo(this.locate(path), to)
     await this.#removeEmptyGroups(path)
+  }
+
+  /** Runs something that a gate which starts meanwhile must not tidy up. */
+  async #asInstance(work: () => Promise<void>): Promise<void> {
+    const own = this.#instance === undefined ? await this.#join(newInstanceId()) : undefined
+    try {
+      await work()
+    } finally {
+      await own?.release()
+    }
+  }
+
+  /** @returns `undefined` where the file system has no locks; then nobody tidies up either */
+  async #join(id: string, whileLocked?: Parameters<typeof joinInstances>[2]): Promise<Instance | undefined> {
+    try {
+      return await joinInstances(this.#instances(), id, whileLocked)
+    } catch (error) {
+      if (error instanceof GitgateError) throw error
+      return undefined
+    }
+  }
+
+  #instances(): string {
+    const folder = join(this.root, INSTANCES)
+    try {
+      mkdirSync(folder, { mode: 0o700 })
+    } catch (error) {
+      if (!hasSystemCode(error, 'EEXIST')) throw error
+    }
+    return folder
   }
 
   #require(path: RepositoryPath): void {

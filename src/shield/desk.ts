@@ -78,9 +78,9 @@ export function cacheFolderIn(dataFolder: string): string {
  */
 export async function openCacheFolder(root: string): Promise<OwnCacheFolder> {
   mkdirSync(root, { recursive: true, mode: 0o700 })
-  const instance = await joinInstances(root, newInstanceId(), (others) => {
+  const instance = await joinInstances(root, newInstanceId(), (live) => {
     for (const name of readdirSync(root))
-      if (CACHE_NAME.test(name) && !others.includes(name)) rmSync(join(root, name), { recursive: true, force: true })
+      if (CACHE_NAME.test(name) && !live.includes(name)) rmSync(join(root, name), { recursive: true, force: true })
   })
   return { path: join(root, instance.id), instance }
 }

@@ -41,9 +41,11 @@ async function createWorld(t: Test): Promise<World> {
   return { git, folder, outside: join(folder.root, '..', 'outside'), create, makeBare }
 }
 
-/** What lies in a folder, whether or not it is shown. */
+/** What lies in a folder, whether or not it is shown, but for the locks of gates. */
 function everythingIn(folder: string): string[] {
-  return readdirSync(folder).toSorted()
+  return readdirSync(folder)
+    .filter((name) => name !== '.gitgate')
+    .toSorted()
 }
 
 t.test('the root is made where it is missing, and refused where it can’t be a folder', async (t) => {

@@ -1,17 +1,24 @@
 // Attack: two gates in containers share a data folder. In each of them the gate is process 1. Both took the same folder for their
 // cache, named by the process ID, and each start emptied the other's.
 import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import type { IncomingMessage } from 'node:http'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import t from 'tap'
 import type { Test } from 'tap'
 import { cacheFiles, cacheFolders, cloneWhole } from '../acceptance/cache-world.js'
 import { GitClient } from '../acceptance/git-client.js'
 import { GitgateCli } from '../acceptance/gitgate-cli.js'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'
-import { largeCommit } from '../acceptance/transfers.js'
+import { beginPush, largeCommit, leftoversIn } from '../acceptance/transfers.js'
 import { until } from '../acceptance/until.js'
 import { createWorld } from '../acceptance/world.js'
+import { findGit } from '../../src/embedded-git/git-program.js'
+import { RepositoryFolder } from '../../src/embedded-git/repository-folder.js'
+import { joinInstances } from '../../src/instances.js'
+import { parseRepositoryPath } from '../../src/protocol/repository-path.js'
 import { openStore } from '../../src/store/open.js'
 
 const PROGRAM = join(import.meta.dirname, '..', '..', '..', 'bin', 'gitgate.js')
@@ -80,6 +87,60 @@ t.test(
     await clone(third)
   },
 )
+
+// Attack: a gate that starts removes what killed pushes have left, and asks /proc whether a git is at work. It sees no git of another
+// container, so it removed the objects of pushes that were under way there.
+t.test(
+  'a gate that starts leaves a push in another PID namespace alone',
+  { skip: !canUnshare && 'unshare can make no PID namespace here' },
+  async (t) => {
+    const cli = new GitgateCli(temporaryFolder(t))
+    const disk = join(cli.folder, 'repos', 'alice', 'app.git')
+    await cli.ask(['user', 'add', 'alice'])
+    await cli.ask(['repo', 'create', 'alice/app'])
+    const password = await cli.ask(['token', 'create', 'alice', '--name', 'ci', '--scopes', 'write_repository'])
+    const large = await largeCommit(new GitClient(cli.folder, 'client'), 'large', 3)
+    const first = await gateAsProcess1(t, cli)
+    const push = beginPush({ url: first.url, path: 'alice/app', password }, large, 2_000_000)
+    const answered = once(push, 'response') as Promise<[IncomingMessage]>
+    await until(() => leftoversIn(disk).length > 0)
+    await gateAsProcess1(t, cli)
+    t.equal(leftoversIn(disk).length, 1, 'its objects are still there')
+    push.end(large.pack.subarray(2_000_000))
+    const [answer] = await answered
+    t.match(await text(answer), 'ok refs/heads/pushed')
+  },
+)
+
+t.test('what killed pushes and commands have left is removed when nobody else is alive', async (t) => {
+  const git = await findGit(undefined)
+  const root = join(temporaryFolder(t), 'repos')
+  const folders = [new RepositoryFolder(root), new RepositoryFolder(root), new RepositoryFolder(root)] as const
+  const path = parseRepositoryPath('alice/app')!
+  await folders[0].create(git, path, 'sha1')
+  const disk = folders[0].locate(path)
+  const quarantine = join(disk, 'objects', 'tmp_objdir-incoming-abc')
+  const draft = join(root, '.gitgate-new-abc')
+  const exist = () => [quarantine, draft].map((name) => existsSync(name))
+  for (const name of [quarantine, draft]) mkdirSync(name)
+  await joinInstances(join(root, '.gitgate'), 'command').then(async (command) => {
+    t.equal(await folders[0].join('first'), 0)
+    t.strictSame(exist(), [true, true], 'while a command runs, nothing')
+    await command.release()
+  })
+  t.equal(await folders[1].join('second'), 0)
+  await folders[0].removeLeftovers(disk)
+  t.strictSame(exist(), [true, true], 'while another gate runs, nothing')
+  await folders[1].leave()
+  await folders[1].join('first')
+  await folders[0].removeLeftovers(disk)
+  t.strictSame(exist(), [false, true], 'a worker of the same gate is no other')
+  for (const folder of folders) await folder.leave()
+  t.equal(await folders[2].join('third'), 1)
+  t.strictSame(exist(), [false, false])
+  await folders[2].leave()
+  t.strictSame(readdirSync(join(root, '.gitgate')), ['lock'], 'and no lock is left')
+})
 
 // Attack: a draft of the audit mark was named by the process ID. A gate in another container, with the same ID, renamed it when it was
 // half written.
