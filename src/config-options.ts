@@ -101,6 +101,12 @@ export const OPTIONS = {
     'file of JSON lines, or `syslog://host:514` or `syslog+tcp://host:601`, that the audit trail is told to, too',
     auditPlace,
   ),
+  auditPruneShare: option(
+    'GITGATE_AUDIT_PRUNE_SHARE',
+    '10',
+    'percent of the audit log that the setting `audit_retention` may delete in one night',
+    wholeNumber(1, 100),
+  ),
   bcryptCost: option('GITGATE_BCRYPT_COST', '12', 'cost of password hashes', wholeNumber(4, 15)),
   idleTimeout: option(
     'GITGATE_IDLE_TIMEOUT',

@@ -44,6 +44,8 @@ export type Config = {
   readonly logLevel: LogLevel
   /** A file's path, or the URL of a syslog server. */
   readonly auditLog: string | URL | undefined
+  /** Percent of the audit log. */
+  readonly auditPruneShare: number
   readonly bcryptCost: number
   /** Milliseconds. */
   readonly idleTimeout: number
@@ -132,6 +134,7 @@ export function loadConfig(flags: Flags, environment: NodeJS.ProcessEnv, file: s
     git: read('git'),
     logLevel: read('logLevel'),
     auditLog: read('auditLog'),
+    auditPruneShare: read('auditPruneShare'),
     bcryptCost: read('bcryptCost'),
     idleTimeout: read('idleTimeout'),
     shutdownTimeout: read('shutdownTimeout'),

@@ -67,6 +67,27 @@ export interface AuditStore {
    * @throws GitgateError `invalid` when the anchor's row was pruned
    */
   verify(anchor?: ChainHead, onProgress?: (rows: number) => void): Promise<Verification>
-  /** Deletes the rows from before an instant, and notes where the chain begins from then on. @returns how many */
-  prune(before: Date): Promise<number>
+  /**
+   * Deletes the oldest rows, and notes where the chain begins from then on.
+   *
+   * @param before those from before this instant are too old, if the clock is right
+   * @param now by the clock
+   */
+  prune(before: Date, now: Date, guard: PruneGuard): Promise<Pruned>
+}
+
+/**
+ * What keeps a wrong clock from deleting everything: age counts from the time that events confirm, and at most a share of the log,
+ * in percent, is deleted at once. `force`: the clock alone counts.
+ */
+export type PruneGuard = { readonly share: number } | 'force'
+
+/** What came of pruning, in rows. */
+export type Pruned = {
+  readonly deleted: number
+  /** Too old, but beyond the share. */
+  readonly overShare: number
+  /** Too old by the clock, but not by the time that events confirm. */
+  readonly unconfirmed: number
+  readonly confirmedAt: Date | undefined
 }

@@ -6,6 +6,7 @@ import { auditEntity } from '../audit/entity.js'
 import type { AuditRow } from '../audit/event.js'
 import { AUDIT_ACTIONS, AUDIT_DECISIONS, isActionOrKind } from '../audit/event.js'
 import { actorInWords, subjectInWords } from '../audit/words.js'
+import { applyRetention, EVERYTHING_KEPT } from '../audit/retention.js'
 import type { AuditQuery } from '../audit/trail.js'
 import { GitgateError } from '../errors.js'
 import { printable } from '../printable.js'
@@ -90,6 +91,29 @@ export function addAuditCommands(program: Command, context: CliContext): void {
       else output.answer(formatHead(head))
     }),
   )
+
+  addCommand(
+    group,
+    'prune',
+    'delete what the setting audit_retention no longer keeps, as the gate does each night',
+    'gitgate audit prune --force',
+  )
+    .option('--force', 'all of it at once, by the clock alone: check first that the clock is right')
+    .action((options: { force?: true; json?: true }) => withStore(context, (cli) => prune(cli, options)))
+}
+
+async function prune(cli: OpenCli, { force, json }: { force?: true; json?: true }): Promise<void> {
+  const { store, output, clock } = cli
+  const guard = force === true ? 'force' : { share: cli.config().auditPruneShare }
+  const retained = await applyRetention(store.audit, (await cli.settings()).audit_retention, clock(), guard)
+  if (json !== true) output.note(`${retained?.outcome ?? EVERYTHING_KEPT}.`)
+  else
+    output.json({
+      deleted: retained?.deleted ?? 0,
+      kept: (retained?.overShare ?? 0) + (retained?.unconfirmed ?? 0),
+      confirmed_at: retained?.confirmedAt ?? null,
+      outcome: retained?.outcome ?? EVERYTHING_KEPT,
+    })
 }
 
 async function listRows(cli: OpenCli, options: ListOptions): Promise<void> {

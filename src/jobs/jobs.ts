@@ -1,3 +1,4 @@
+import { applyRetention, EVERYTHING_KEPT } from '../audit/retention.js'
 import { DAY } from '../clock.js'
 import { revokeTooLongLived } from '../policies/lifetime.js'
 import type { Settings } from '../policies/settings.js'
@@ -54,9 +55,11 @@ export async function doJob(name: JobName, options: JobsOptions): Promise<string
       return count(revoked.length, 'token', 'revoked')
     }
     case 'audit-retention': {
-      if (settings.audit_retention === null) return 'everything is kept (setting audit_retention)'
-      const before = new Date(clock().getTime() - settings.audit_retention * DAY)
-      return count(await store.audit.prune(before), 'row', 'deleted')
+      const guard = { share: options.config.auditPruneShare }
+      const retained = await applyRetention(store.audit, settings.audit_retention, clock(), guard)
+      if (retained?.held === true)
+        options.log?.warn({ outcome: retained.outcome }, 'audit events are kept longer than audit_retention')
+      return retained?.outcome ?? EVERYTHING_KEPT
     }
   }
 }

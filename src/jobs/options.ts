@@ -9,7 +9,7 @@ import type { TokenStore } from '../tokens/store.js'
 
 /** What jobs are made of. */
 export type JobsOptions = {
-  readonly config: Pick<Config, 'smtp' | 'mailFrom'>
+  readonly config: Pick<Config, 'smtp' | 'mailFrom' | 'auditPruneShare'>
   readonly store: {
     readonly tokens: TokenStore
     readonly settings: SettingStore

@@ -1,7 +1,7 @@
-import type { ExpressionBuilder } from 'kysely'
 import { sql } from 'kysely'
 import type { ChainHead } from '../audit/chain.js'
 import { CHAIN_START } from '../audit/chain.js'
+import type { Actor } from '../audit/event.js'
 import { auditEvent, THE_GATE } from '../audit/event.js'
 import type { AuditStore } from '../audit/trail.js'
 import { hasSystemCode } from '../errors.js'
@@ -12,17 +12,21 @@ import { addUpRecentUsage, addUpUsage } from './audit-usage.js'
 import { searchAudit } from './audit-search.js'
 import type { Verifier } from './audit-verify.js'
 import { verifyAudit } from './audit-verify.js'
+import { confirmedTime } from './confirmed-time.js'
 import type { AuditWriter } from './audit-writer.js'
 import { atomically } from './database.js'
-import type { Schema } from './schema.js'
 import { countUsedRepositories } from './token-uses.js'
 
 // Together five seconds, as long as commands wait for each other.
 const BUSY_PAUSE = 50
 const MAX_TRIES = 100
 
-/** The trail in the database. */
-export function auditStore(verifier: Verifier, writer: AuditWriter): AuditStore & { moveMark(): Promise<void> } {
+/** The trail in the database. @param actor who opened it, and prunes it by force */
+export function auditStore(
+  verifier: Verifier,
+  writer: AuditWriter,
+  actor: Actor,
+): AuditStore & { moveMark(): Promise<void> } {
   const { queries, sealer, mark, redact, clock } = verifier
   /** Whether the trail still holds a place of it, or has pruned it. */
   const holds = async ({ id, hash }: ChainHead): Promise<boolean> => {
@@ -63,30 +67,40 @@ export function auditStore(verifier: Verifier, writer: AuditWriter): AuditStore 
 
     verify: (anchor, onProgress) => verifyAudit(verifier, anchor, onProgress ?? (() => undefined)),
 
-    prune: (before) =>
-      atomically(queries, async (transaction) => {
-        const old = (eb: ExpressionBuilder<Schema, 'audit_events'>) => eb('at', '<', before.getTime())
-        const { count } = await transaction
+    async prune(before, now, guard) {
+      const confirmedAt = await confirmedTime(queries)
+      return await atomically(queries, async (transaction) => {
+        const lag = Math.max(0, now.getTime() - (confirmedAt?.getTime() ?? -Infinity))
+        const horizon = guard === 'force' ? before.getTime() : before.getTime() - lag
+        const { total, old, oldByClock, first } = await transaction
           .selectFrom('audit_events')
-          .select((eb) => eb.fn.countAll<number>().as('count'))
-          .where(old)
+          .select((eb) => [
+            eb.fn.countAll<number>().as('total'),
+            eb.fn.countAll<number>().filterWhere('at', '<', horizon).as('old'),
+            eb.fn.countAll<number>().filterWhere('at', '<', before.getTime()).as('oldByClock'),
+            eb.fn.min('id').as('first'),
+          ])
           .executeTakeFirstOrThrow()
-        const first = await transaction
-          .selectFrom('audit_events')
-          .select('id')
-          .orderBy('id')
-          .limit(1)
-          .executeTakeFirst()
+        const unconfirmed = oldByClock - old
+        const most = guard === 'force' ? total : Math.max(1, Math.floor((total * guard.share) / 100))
         // As many rows as are old, from the first on: one whose clock was wrong neither holds up the others nor takes them along.
-        const last = await transaction
+        const lastOld = await transaction
           .selectFrom('audit_events')
           .select(['id', 'hash'])
-          .where(old)
-          .where('id', '<', (first?.id ?? 0) + count)
+          .where('at', '<', horizon)
+          .where('id', '<', first + old)
           .orderBy('id', 'desc')
           .limit(1)
           .executeTakeFirst()
-        if (last === undefined) return 0
+        if (lastOld === undefined) return { deleted: 0, overShare: 0, unconfirmed, confirmedAt }
+        const [last, next] = await transaction
+          .selectFrom('audit_events')
+          .select(['id', 'hash', 'at'])
+          .where('id', '>=', Math.min(lastOld.id, first + most - 1))
+          .orderBy('id')
+          .limit(2)
+          .execute()
+        if (last === undefined) throw new TypeError('the last row to delete is not there')
         const start = (await readEnd(transaction, sealer, 'audit_start')) ?? CHAIN_START
         const carried = await carryFacts(transaction, start, last, redact)
         const { numDeletedRows } = await transaction
@@ -95,15 +109,27 @@ export function auditStore(verifier: Verifier, writer: AuditWriter): AuditStore 
           .executeTakeFirst()
         await transaction
           .deleteFrom('token_uses')
-          .where(sql`max(coalesce(fetched_at, 0), coalesce(pushed_at, 0))`, '<', before.getTime())
+          .where(sql`max(coalesce(fetched_at, 0), coalesce(pushed_at, 0))`, '<', Math.min(horizon, next?.at ?? horizon))
           .execute()
         await dropNamesBefore(transaction, last.id + 1)
         await writeEnd(transaction, sealer, 'audit_start', last)
-        const details = { rows: Number(numDeletedRows), before: before.toISOString(), carried }
-        const event = auditEvent(THE_GATE, clock(), { action: 'audit.pruned', target: `audit:${last.id}`, details })
+        const deleted = Number(numDeletedRows)
+        const isForced = guard === 'force'
+        const details = {
+          rows: deleted,
+          before: new Date(horizon).toISOString(),
+          ...(isForced ? { forced: true } : {}),
+          carried,
+        }
+        const event = auditEvent(isForced ? actor : THE_GATE, clock(), {
+          action: 'audit.pruned',
+          target: `audit:${last.id}`,
+          details,
+        })
         await writer.append(transaction, [event])
-        return Number(numDeletedRows)
-      }),
+        return { deleted, overShare: lastOld.id - last.id, unconfirmed, confirmedAt }
+      })
+    },
   }
 }
 

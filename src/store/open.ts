@@ -143,7 +143,7 @@ export function openStore(
     mark.tidy()
     if (mark.read() === undefined && isLogEmpty(writer)) mark.write(CHAIN_START)
     const onSnapshot: Verifier['onSnapshot'] = (read) => readSnapshot(folder.database, disk, read)
-    const audit = auditStore({ queries, onSnapshot, sealer, mark, redact, clock }, trail)
+    const audit = auditStore({ queries, onSnapshot, sealer, mark, redact, clock }, trail, actor)
     return {
       ...own,
       as: storesOf,
@@ -242,11 +242,7 @@ async function reserveSpace(queries: Queries, disk: DiskSpace, folder: string): 
 }
 
 /** Reads the database as it is at this instant, on a connection of its own. */
-async function readSnapshot<T>(
-  path: string,
-  disk: DiskSpace,
-  read: (snapshot: Queries) => Promise<T>,
-): Promise<T> {
+async function readSnapshot<T>(path: string, disk: DiskSpace, read: (snapshot: Queries) => Promise<T>): Promise<T> {
   const database = openDatabase(path)
   const queries = queriesOver(database, disk)
   try {

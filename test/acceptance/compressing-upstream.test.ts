@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Test } from 'tap'
 import t from 'tap'
 import { countingUpstream } from './counting-upstream.js'
-import { beginFetch, beginPush, largeCommit, packStart } from './transfers.js'
+import { beginFetch, beginPush, largeCommit, packOf } from './transfers.js'
 import { until } from './until.js'
 import { createWorld } from './world.js'
 
@@ -45,7 +45,7 @@ for (const refs of [['main:topic'], ['main:topic', 'main:locked']]) {
     } as const
     await world.store.protections.put(locked, world.now)
     // Two pushes of one account at once, of the four that one slot for packs allows.
-    const pack = packStart(large, 1_000)
+    const pack = packOf(large).subarray(0, 1_000)
     const busy = [beginPush(place, large.oid, pack), beginPush(place, large.oid, pack)]
     await until(() => upstream.count('push') === busy.length)
     const { status, stderr } = await world.git.run(['push', '--progress', remote, ...refs], {

@@ -12,7 +12,7 @@ import {
   commandOf,
   largeCommit,
   leftoversIn,
-  packStart,
+  packOf,
   processesIn,
 } from './transfers.js'
 import { SLACK, within } from './until.js'
@@ -45,7 +45,11 @@ t.test('a client that leaves in mid-push leaves no process, no ref and no object
   await world.createRepository('alice/target')
   const disk = world.onDisk('alice/target')
   for (const part of [0, 1_000, 5_000_000]) {
-    const push = beginPush({ url: world.url, path: 'alice/target', password }, large.oid, packStart(large, part))
+    const push = beginPush(
+      { url: world.url, path: 'alice/target', password },
+      large.oid,
+      packOf(large).subarray(0, part),
+    )
     t.ok(await within(5_000, () => processesIn(disk).length > 0 && (part < 5_000_000 || leftoversIn(disk).length > 0)))
     push.destroy()
     t.ok(await within(1_000, () => processesIn(disk).length === 0), `gone after ${part} bytes`)
@@ -104,7 +108,7 @@ t.test(
     await git.run(['push', '-q', remote(gate), 'main'], { cwd: large.folder })
     for (const withGit of [false, true]) {
       const current = withGit ? await cli.serveProcess(t) : gate
-      beginPush({ url: current.url, path: 'alice/app', password }, large.oid, packStart(large, 10_000_000))
+      beginPush({ url: current.url, path: 'alice/app', password }, large.oid, packOf(large).subarray(0, 10_000_000))
       t.ok(await within(5_000, () => leftoversIn(disk).length > 0), 'the push is under way')
       const workers = processesIn(disk)
       const starters = childrenOf(current.child.pid).filter((pid) => commandOf(pid).includes('starter-process'))

@@ -9,7 +9,7 @@ import type { BackendKind } from '../backends/backend.js'
 import type { Flags } from '../../src/config.js'
 import type { GitResult } from './git-client.js'
 import { requireProgram } from './programs.js'
-import { beginFetch, beginPush, commandOf, largeCommit, packStart, processesIn } from './transfers.js'
+import { beginFetch, beginPush, commandOf, largeCommit, packOf, processesIn } from './transfers.js'
 import { until } from './until.js'
 import type { World } from './world.js'
 import { createWorld } from './world.js'
@@ -131,7 +131,7 @@ t.test('a push is told, and done when its turn comes', async (t) => {
   t.setTimeout(120_000)
   const { world, secret, large, place } = await narrowWorld(t)
   // Two at once of an account, of the four that one run for packs allows.
-  const pack = packStart(large, 1_000)
+  const pack = packOf(large).subarray(0, 1_000)
   const busy = [beginPush(place, large.oid, pack), beginPush(place, large.oid, pack)]
   await until(
     () =>

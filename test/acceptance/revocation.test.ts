@@ -8,7 +8,7 @@ import { httpUpstream } from '../upstream/stand-in.js'
 import { makeCertificates } from './certificates.js'
 import { requireProgram } from './programs.js'
 import { TEST_INTERVALS } from './gitgate-cli.js'
-import { beginFetch, beginPush, largeCommit, leftoversIn, packStart, processesIn } from './transfers.js'
+import { beginFetch, beginPush, largeCommit, leftoversIn, packOf, processesIn } from './transfers.js'
 import { SLACK, within } from './until.js'
 import type { World } from './world.js'
 import { createWorld } from './world.js'
@@ -104,7 +104,7 @@ t.test('a running clone ends when its token, its account or its grant does', asy
 
 t.test('a running push ends when its token is revoked, and changes nothing', async (t) => {
   const { world, disk, large, token, place } = await populate(t)
-  const push = beginPush(place, large.oid, packStart(large, 10_000_000))
+  const push = beginPush(place, large.oid, packOf(large).subarray(0, 10_000_000))
   const ended = new Promise<void>((resolve) => push.on('close', () => resolve()))
   t.ok(await within(5_000, () => leftoversIn(disk).length > 0))
   const started = Date.now()

@@ -62,15 +62,14 @@ export function beginPush(place: Place, oid: string, pack: Buffer): ClientReques
   return call
 }
 
-/** The first bytes of the pack that a push of a commit would send. */
-export function packStart({ folder }: LargeCommit, bytes: number): Buffer {
-  const pack = execFileSync('git', ['pack-objects', '--revs', '--stdout', '-q'], {
+/** The pack that a push of a commit would send. */
+export function packOf({ folder }: LargeCommit): Buffer {
+  return execFileSync('git', ['pack-objects', '--revs', '--stdout', '-q'], {
     cwd: folder,
     input: 'HEAD\n',
     maxBuffer: 2 ** 30,
     stdio: ['pipe', 'pipe', 'ignore'],
   })
-  return pack.subarray(0, bytes)
 }
 
 function beginExchange({ url, path, password }: Place, service: string): ClientRequest {

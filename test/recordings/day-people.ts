@@ -28,6 +28,8 @@ export async function morning(day: Day): Promise<void> {
     await jobsDone(world)
     await until(() => world.log.includes('"dropped":'))
   })
+  // Nothing happened for weeks, so that the audit log doesn't confirm the time.
+  await day.at('08:59', 'old audit events are deleted by force', () => day.cli('audit prune --force'))
   await day.at('09:00', 'commands about accounts', async () => {
     for (const name of ['alice', 'root']) {
       await day.cli(`user passwd ${name}`, PASSWORD)

@@ -228,11 +228,11 @@ t.test('pruning neither makes a false alarm nor makes an edited row right', asyn
   const folder = await filled(t)
   const prune = async (days: number) => {
     const store = openStore(join(folder, 'data'), undefined, { clock: () => new Date(NOON.getTime() + days * DAY) })
-    const pruned = await store.audit.prune(new Date(NOON.getTime() + (days - 1) * DAY))
+    const pruned = await store.audit.prune(new Date(NOON.getTime() + (days - 1) * DAY), NOON, 'force')
     // Something to prune the next time.
     await addAccount(store, `day-${days}`)
     await store.close()
-    t.ok(pruned > 0)
+    t.ok(pruned.deleted > 0)
   }
   const verify = async (said: RegExp | undefined) => {
     const { stdout, stderr } = await cliIn(folder).run(['audit', 'verify'])
@@ -277,7 +277,7 @@ t.test('a log that an earlier version pruned is verified as far as it tells', as
   await verify(/grant:bob other\/\*\* is "admin" in the table grants, and row 137 of the log says that it was removed/)
   edit(folder, 'DELETE FROM grants WHERE id = 99')
   const store = openStore(join(folder, 'data'), undefined, { clock: () => NOON })
-  t.ok((await store.audit.prune(new Date('2026-03-02T10:00:00Z'))) > 0)
+  t.ok((await store.audit.prune(new Date('2026-03-02T10:00:00Z'), NOON, 'force')).deleted > 0)
   await store.close()
   await verify(undefined)
   edit(folder, "UPDATE accounts SET admin = 1 WHERE username = 'alice'")
@@ -332,7 +332,7 @@ t.test('a log that grows and is pruned while it is verified is no flaw', async (
     changes.push(
       store.settings.set(new Map([['push_to_create', begun % 2 === 0 ? 'true' : 'false']]), NOON),
       store.grants.put({ subject: 'bob', role: 'read', pattern: `p${begun}` }, NOON),
-      store.audit.prune(day(begun)),
+      store.audit.prune(day(begun), NOON, 'force'),
       store.audit.record([auditEvent(THE_GATE, day(4), { action: 'git.refs' })]),
     )
   })

@@ -12,7 +12,7 @@ import { cacheFiles, cacheFolders, cloneWhole } from '../acceptance/cache-world.
 import { GitClient } from '../acceptance/git-client.js'
 import { GitgateCli } from '../acceptance/gitgate-cli.js'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'
-import { beginPush, largeCommit, leftoversIn } from '../acceptance/transfers.js'
+import { beginPush, largeCommit, packOf, leftoversIn } from '../acceptance/transfers.js'
 import { until } from '../acceptance/until.js'
 import { createWorld } from '../acceptance/world.js'
 import { findGit } from '../../src/embedded-git/git-program.js'
@@ -101,12 +101,13 @@ t.test(
     const password = await cli.ask(['token', 'create', 'alice', '--name', 'ci', '--scopes', 'write_repository'])
     const large = await largeCommit(new GitClient(cli.folder, 'client'), 'large', 3)
     const first = await gateAsProcess1(t, cli)
-    const push = beginPush({ url: first.url, path: 'alice/app', password }, large, 2_000_000)
+    const pack = packOf(large)
+    const push = beginPush({ url: first.url, path: 'alice/app', password }, large.oid, pack.subarray(0, 2_000_000))
     const answered = once(push, 'response') as Promise<[IncomingMessage]>
     await until(() => leftoversIn(disk).length > 0)
     await gateAsProcess1(t, cli)
     t.equal(leftoversIn(disk).length, 1, 'its objects are still there')
-    push.end(large.pack.subarray(2_000_000))
+    push.end(pack.subarray(2_000_000))
     const [answer] = await answered
     t.match(await text(answer), 'ok refs/heads/pushed')
   },

@@ -3,7 +3,7 @@ import t from 'tap'
 import type { AuditEvent } from '../../src/audit/event.js'
 import { auditEvent, THE_GATE } from '../../src/audit/event.js'
 import { DAY } from '../../src/clock.js'
-import { NOON, openTemporaryStore } from './temporary-store.js'
+import { NOON, openTemporaryStore, prune } from './temporary-store.js'
 
 const BLOCK = 4_096
 
@@ -51,9 +51,9 @@ t.test('the rows about an account are found wherever they are', async (t) => {
     BLOCK + 4,
   ])
 
-  await store.audit.prune(new Date(NOON.getTime() + BLOCK + 1))
+  await prune(store, new Date(NOON.getTime() + BLOCK + 1))
   t.strictSame(await ids({ user: 'edge' }), edges.slice(2).toReversed())
   t.strictSame(await ids({ user: 'first' }), [3 * BLOCK + 5])
-  await store.audit.prune(new Date(NOON.getTime() + DAY))
+  await prune(store, new Date(NOON.getTime() + DAY))
   t.strictSame(await ids({ user: 'busy' }), [])
 })

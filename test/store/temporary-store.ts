@@ -25,6 +25,11 @@ export async function addAccount(
   return await store.accounts.add({ ...plain, ...given }, NOON)
 }
 
+/** Deletes the audit events from before an instant, as `audit prune --force` does. @returns how many */
+export async function prune(store: Pick<OpenStore, 'audit'>, before: Date): Promise<number> {
+  return (await store.audit.prune(before, before, 'force')).deleted
+}
+
 /** A clock that stands still until it is moved. */
 export function movableClock(): { readonly clock: Clock; now: Date } {
   const hands = { now: NOON, clock: () => hands.now }

@@ -7,7 +7,7 @@ import { auditEvent, THE_GATE } from '../../src/audit/event.js'
 import { DAY } from '../../src/clock.js'
 import { openStore } from '../../src/store/open.js'
 import { newToken } from './new-token.js'
-import { addAccount, NOON, openTemporaryStore } from './temporary-store.js'
+import { addAccount, NOON, openTemporaryStore, prune } from './temporary-store.js'
 
 const at = (days: number): Date => new Date(NOON.getTime() + days * DAY)
 const used = (tokenId: number, day: number, action: AuditAction, repository: string, ip = '10.0.0.1') =>
@@ -74,6 +74,6 @@ t.test('of a busy token the last rows are added up', async (t) => {
   t.strictSame(await counts([1], at(25), 10), [5, undefined], 'what is older was not asked for')
   t.strictSame(await counts([2, 1], at(0), 10), [10, at(21)])
   t.strictSame(await counts([1, 2], at(0), 10), [10, at(20)], 'those of the first tokens first')
-  await store.audit.prune(at(20))
+  await prune(store, at(20))
   t.strictSame(await store.audit.usedRepositories(1, at(0)), { read: 10, written: 0 }, 'no longer than the trail')
 })
