@@ -32,6 +32,7 @@ export function isNoticeJob(name: JobName): boolean {
 }
 
 const NOTICED_BEFORE = 7 * DAY
+const LOOK_BACK_MS = 7 * DAY
 
 /** Does a job once. To do it twice, or at once in two gates, does no more than to do it once. @returns what came of it */
 export async function doJob(name: JobName, options: JobsOptions): Promise<string> {
@@ -43,7 +44,10 @@ export async function doJob(name: JobName, options: JobsOptions): Promise<string
         store.notices.noteExpiring(now, new Date(now.getTime() + NOTICED_BEFORE)),
       )
     case 'expired-notice': {
-      const last = (await store.jobRuns.find(name))?.doneAt ?? clock()
+      const now = clock()
+      const doneAt = (await store.jobRuns.find(name))?.doneAt ?? now
+      // The clock was ahead then. Who was told is marked, so that to look back too far tells nobody twice.
+      const last = doneAt > now ? new Date(now.getTime() - LOOK_BACK_MS) : doneAt
       // From the midnight before the last run on: what expired while no gate ran is told, too.
       const since = new Date(Math.floor(last.getTime() / DAY) * DAY)
       return await notice(options, settings, (now) => store.notices.noteExpired(since, now))

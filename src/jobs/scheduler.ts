@@ -1,4 +1,4 @@
-import { MINUTE, SECOND } from '../clock.js'
+import { HOUR, MINUTE, SECOND } from '../clock.js'
 import { messageOf } from '../errors.js'
 import type { JobName } from './jobs.js'
 import { doJob, JOB_NAMES, JOBS } from './jobs.js'
@@ -7,9 +7,11 @@ import type { Schedule } from './schedule.js'
 import { readSchedule } from './schedule.js'
 
 const LONGEST_PAUSE = 5 * MINUTE
+// Clocks of gates differ a little; what lies further ahead was written by a clock that was wrong, and has been set right.
+const CLOCK_TOLERANCE_MS = HOUR
 
 /** A job, and when to look at it again. */
-type Scheduled = { readonly schedule: Schedule; lookAt: number; failures: number }
+type Scheduled = { readonly schedule: Schedule; lookedAt: number; lookAt: number; failures: number }
 
 /**
  * Runs jobs at their time. When a job ran is kept in the store: a run that was missed, because no gate was up, is made up
@@ -28,20 +30,25 @@ export class Scheduler {
     for (const name of JOB_NAMES) {
       const job = this.#jobs.get(name) ?? {
         schedule: await readSchedule(JOBS[name].schedule),
+        lookedAt: -Infinity,
         lookAt: -Infinity,
         failures: 0,
       }
       this.#jobs.set(name, job)
       const now = this.#options.clock()
       if (isEnding()) return
-      if (now.getTime() >= job.lookAt) await this.#runDue(name, job, now)
+      const isSetBack = now.getTime() < job.lookedAt - CLOCK_TOLERANCE_MS
+      if (now.getTime() >= job.lookAt || isSetBack) await this.#runDue(name, job, now)
     }
   }
 
   async #runDue(name: JobName, job: Scheduled, now: Date): Promise<void> {
     const { store, log } = this.#options
+    job.lookedAt = now.getTime()
     try {
-      const doneAt = (await store.jobRuns.find(name))?.doneAt ?? null
+      const run = await store.jobRuns.find(name)
+      const isAhead = (run?.doneAt?.getTime() ?? 0) > now.getTime() + CLOCK_TOLERANCE_MS
+      const doneAt = isAhead ? null : (run?.doneAt ?? null)
       const isFirstLook = job.lookAt === -Infinity
       if (doneAt === null || doneAt < job.schedule.latest(now) || (isFirstLook && 'atStart' in JOBS[name])) {
         const outcome = await doJob(name, this.#options)

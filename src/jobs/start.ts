@@ -39,7 +39,8 @@ export function startJobs(options: JobsOptions, pollMs: number): RunningJobs {
     async () => {
       const now = options.clock().getTime()
       if (lookForOldAt === -Infinity) await warnOfWaitingMails(options)
-      if (now >= lookForOldAt) {
+      // Or where the clock was ahead at the last look.
+      if (now >= lookForOldAt || lookForOldAt - now > LOOK_FOR_OLD_EVERY) {
         await deliveries.dropOldMails()
         lookForOldAt = now + LOOK_FOR_OLD_EVERY
       }

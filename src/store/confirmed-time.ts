@@ -1,7 +1,8 @@
 import { DAY } from '../clock.js'
 import type { Queries } from './database.js'
 
-const CONFIRMING_DAYS = 3
+/** On so many days something must have happened until a clock is believed. */
+export const CONFIRMING_DAYS = 3
 // A few milliseconds, between which others have their turn.
 const PAGE = 1_000
 

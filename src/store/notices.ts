@@ -1,4 +1,5 @@
 import type { Expression, ExpressionBuilder, SqlBool } from 'kysely'
+import { HOUR } from '../clock.js'
 import type { Delivery, NoticeStore, Wanted } from '../notices/delivery.js'
 import { userTarget } from './accounts.js'
 import type { Queries } from './database.js'
@@ -11,6 +12,9 @@ import type { Sealer } from './seal.js'
 import type { Trail } from './trail.js'
 import { applyChange } from './trail.js'
 import { openWebhookSecret } from './webhooks.js'
+
+// No delivery is due later than in an hour, nor leased for longer. What says so was written by a clock that was ahead.
+const LONGEST_WAIT_MS = 2 * HOUR
 
 /** Notices on their way, in the database. */
 export function noticeStore(queries: Queries, sealer: Sealer, trail: Trail): NoticeStore {
@@ -70,7 +74,10 @@ export function noticeStore(queries: Queries, sealer: Sealer, trail: Trail): Not
     },
 
     async countLeased(now) {
-      const query = queries.selectFrom('deliveries').where('leased_until', '>', now.getTime())
+      const query = queries
+        .selectFrom('deliveries')
+        .where('leased_until', '>', now.getTime())
+        .where('leased_until', '<=', now.getTime() + LONGEST_WAIT_MS)
       return (await query.select((eb) => eb.fn.countAll<number>().as('count')).executeTakeFirstOrThrow()).count
     },
 
@@ -138,10 +145,11 @@ function conditions(
   eb: ExpressionBuilder<Schema, 'deliveries'>,
   { now, mail, failedBefore }: Wanted,
 ): Expression<SqlBool>[] {
-  const isDue = eb('due_at', '<=', now.getTime())
+  const latest = now.getTime() + LONGEST_WAIT_MS
+  const isDue = eb.or([eb('due_at', '<=', now.getTime()), eb('due_at', '>', latest)])
   return [
     failedBefore === undefined ? isDue : eb.or([isDue, eb('tried_at', '<', failedBefore.getTime())]),
-    eb.or([eb('leased_until', 'is', null), eb('leased_until', '<=', now.getTime())]),
+    eb.or([eb('leased_until', 'is', null), eb('leased_until', '<=', now.getTime()), eb('leased_until', '>', latest)]),
     ...(mail ? [] : [eb('webhook_id', 'is not', null)]),
   ]
 }

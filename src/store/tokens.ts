@@ -6,6 +6,7 @@ import type { Spending, Spent } from '../tokens/budget.js'
 import type { NewToken, PersonalAccessToken } from '../tokens/token.js'
 import type { AddIp, TokenStore, TokenUse } from '../tokens/store.js'
 import type { Queries } from './database.js'
+import { CONFIRMING_DAYS } from './confirmed-time.js'
 import { atomically, moveSecurityEpoch, urgently } from './database.js'
 import { inheritAddresses, noteAddress } from './token-addresses.js'
 import { BRIEF_COLUMNS, briefTokenFrom, TOKEN_COLUMNS, tokenFrom } from './token-row.js'
@@ -80,11 +81,21 @@ export function tokenStore(queries: Queries, trail: Trail): TokenStore {
 
     spend: (id, amount) => atomically(queries, (transaction) => spend(transaction, id, amount)),
 
-    async prune(parentId, before) {
+    async prune(parentId, keptMs, now) {
+      const days = await queries
+        .selectFrom('personal_access_tokens')
+        .select((eb) => eb.fn.max('created_at').as('last'))
+        .where('parent_id', '=', parentId)
+        .groupBy(sql`created_at / ${sql.lit(DAY)}`)
+        .orderBy('last', 'desc')
+        .limit(CONFIRMING_DAYS)
+        .execute()
+      const confirmed = days[CONFIRMING_DAYS - 1]?.last
+      if (confirmed === undefined) return
       await queries
         .deleteFrom('personal_access_tokens')
         .where('parent_id', '=', parentId)
-        .where('expires_at', '<', before.getTime())
+        .where('expires_at', '<', Math.min(now.getTime(), confirmed) - keptMs)
         .execute()
     },
 

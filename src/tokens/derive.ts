@@ -58,7 +58,7 @@ export async function deriveToken(
     throw new GitgateError('forbidden', `a token derived from ${parent.id} can have ${has}`)
   }
   const { expiresAt } = parent
-  await store.prune(parent.id, new Date(now.getTime() - KEPT_FOR))
+  await store.prune(parent.id, KEPT_FOR, now)
   const draft = {
     name: wish.name ?? parent.name,
     description: wish.description,

@@ -60,8 +60,11 @@ export interface TokenStore {
    * @param amount what to take; negative gives back
    */
   spend(id: number, amount: Spent): Promise<Spending>
-  /** Deletes the tokens derived from one that were over before an instant. */
-  prune(parentId: number, before: Date): Promise<void>
+  /**
+   * Deletes the tokens derived from one that have been over for some time. That counts from the third-newest day on which one was
+   * derived: a clock that jumps forward must not delete tokens that are still good.
+   */
+  prune(parentId: number, keptMs: number, now: Date): Promise<void>
   /**
    * Moves `last_used_at`, where it is a day old, and the last addresses.
    *
