@@ -4,11 +4,11 @@ import { setImmediate } from 'node:timers/promises'
 const SLICE_MS = 5
 
 /** Maps items one after the other, and lets other requests run in between whenever 5 ms have passed. */
-export async function mapInSlices<T, R>(items: readonly T[], map: (item: T) => R): Promise<R[]> {
+export async function mapInSlices<T, R>(items: readonly T[], map: (item: T, index: number) => R): Promise<R[]> {
   const results: R[] = []
   let started = performance.now()
-  for (const item of items) {
-    results.push(map(item))
+  for (const [index, item] of items.entries()) {
+    results.push(map(item, index))
     if (performance.now() - started < SLICE_MS) continue
     await setImmediate()
     started = performance.now()

@@ -8,7 +8,6 @@ import type { Backend } from '../protocol/backend.js'
 import type { RepositoryPath } from '../protocol/repository-path.js'
 import type { Secret } from '../secret.js'
 import type { GitRequest } from '../protocol/git-request.js'
-import { isRefName } from '../protocol/ref-name.js'
 import type { PushCommand } from '../protocol/push-head.js'
 import { commandKind } from '../protocol/push-head.js'
 import { reaches } from '../tokens/restriction.js'
@@ -22,8 +21,8 @@ import type { Bans } from './ban.js'
 import { parseAuthorization } from './credential.js'
 import type { Decision } from './decide.js'
 import { abilityOf, decide } from './decide.js'
-import type { DecidedPush, RefDecision } from './decide-ref.js'
-import { decideRef, firstStricter, stricter } from './decide-ref.js'
+import type { DecidedPush, FollowRefs, RefDecision } from './decide-ref.js'
+import { decideTarget, firstStricter, hasRefRules } from './decide-ref.js'
 import type { Grant, Role } from './grant.js'
 import { standing } from './grant.js'
 import { GuessLimits } from './guess-limits.js'
@@ -151,14 +150,14 @@ export class Access {
   /**
    * Decides about each ref of a push that was let in.
    *
-   * @param followRef the ref that a name stands for where it is symbolic: then both must be allowed
+   * @param followRefs tells what refs stand for where they are symbolic: then both must be allowed
    * @returns a decision for each command, in their order
    */
   async decideRefs(
     request: GitRequest,
     identity: Identity,
     commands: readonly PushCommand[],
-    followRef: Backend['followRef'],
+    followRefs: FollowRefs | undefined,
   ): Promise<readonly RefDecision[]> {
     const { memory, ownsGroup } = this.#options
     const snapshot = await memory.current()
@@ -169,11 +168,10 @@ export class Access {
       role: standing(account, await snapshot.grantsOf(account), repository, ownsGroup).role,
       protections: await snapshot.protectionsOf(repository),
     }
-    return await mapInSlices(commands, (command) => {
-      const kind = commandKind(command)
-      const target = isRefName(command.ref) ? followRef?.(repository, command.ref) : undefined
-      const own = decideRef(kind, command.ref, pusher)
-      return target === undefined || target === command.ref ? own : stricter(own, decideRef(kind, target, pusher))
+    const targets = hasRefRules(pusher) ? await followRefs?.() : undefined
+    return await mapInSlices(commands, (command, index) => {
+      const { ref } = command
+      return decideTarget(commandKind(command), ref, targets === undefined ? ref : targets[index], pusher)
     })
   }
 
@@ -199,7 +197,7 @@ export class Access {
     })
     if (decision.kind === 'refuse') return decision.rule
     if (push === undefined) return undefined
-    const latest = await this.decideRefs(request, today, push.commands, push.followRef)
+    const latest = await this.decideRefs(request, today, push.commands, push.followRefs)
     return firstStricter(push.decisions, latest)
   }
 

@@ -1,8 +1,8 @@
 import { isBranch } from '../protocol/ref-name.js'
-import type { Backend } from '../protocol/backend.js'
+import type { RefTargets } from '../protocol/backend.js'
 import type { CommandKind, PushCommand } from '../protocol/push-head.js'
 import type { RefVerb } from '../tokens/restriction.js'
-import { REF_VERBS, verbsFor } from '../tokens/restriction.js'
+import { limitsRefs, REF_VERBS, verbsFor } from '../tokens/restriction.js'
 import type { PersonalAccessToken } from '../tokens/token.js'
 import type { Role } from './grant.js'
 import { includes } from './grant.js'
@@ -15,11 +15,14 @@ export type RefDecision =
   | { readonly kind: 'allow-fast-forward'; readonly reason: string }
   | { readonly kind: 'refuse'; readonly reason: string }
 
+/** Tells what the refs of a push stand for; git is asked at most once. */
+export type FollowRefs = () => Promise<RefTargets>
+
 /** What was decided about the refs of a push. */
 export type DecidedPush = {
   readonly commands: readonly PushCommand[]
   readonly decisions: readonly RefDecision[]
-  readonly followRef: Backend['followRef']
+  readonly followRefs: FollowRefs | undefined
 }
 
 /** Who pushes where, as far as refs depend on it. */
@@ -43,10 +46,34 @@ export function decideRef(kind: CommandKind, ref: string, pusher: Pusher): RefDe
   return forceReason === undefined ? { kind: 'allow' } : { kind: 'allow-fast-forward', reason: forceReason }
 }
 
+/** Whether any rule about refs concerns a pusher. */
+export function hasRefRules({ token, protections }: Pusher): boolean {
+  return (token !== undefined && limitsRefs(token.restrictions)) || !protections.isEmpty
+}
+
+/**
+ * Decides about a ref that stands for another: both must be allowed.
+ *
+ * @param target what it stands for; `undefined` where that isn't known
+ */
+export function decideTarget(kind: CommandKind, ref: string, target: string | undefined, pusher: Pusher): RefDecision {
+  const own = decideRef(kind, ref, pusher)
+  if (target === ref) return own
+  if (target === undefined)
+    return stricter(own, {
+      kind: 'refuse',
+      reason: "can't tell which ref this stands for; push fewer new refs at once",
+    })
+  const other = decideRef(kind, target, pusher)
+  // Git checks fast-forwards by the name that is pushed, and of branches alone.
+  const isUnchecked = other.kind === 'allow-fast-forward' && !isBranch(ref)
+  return stricter(own, isUnchecked ? { kind: 'refuse', reason: other.reason } : other)
+}
+
 const RANK: Readonly<Record<RefDecision['kind'], number>> = { refuse: 0, 'allow-fast-forward': 1, allow: 2 }
 
 /** The one of two decisions that allows less. */
-export function stricter(one: RefDecision, other: RefDecision): RefDecision {
+function stricter(one: RefDecision, other: RefDecision): RefDecision {
   return RANK[one.kind] <= RANK[other.kind] ? one : other
 }
 

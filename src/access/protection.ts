@@ -38,7 +38,10 @@ export interface ProtectionStore {
 }
 
 /** The protections of one repository that cover a ref, in the order of their rules. */
-export type RefProtections = (ref: string) => readonly Protection[]
+export type RefProtections = ((ref: string) => readonly Protection[]) & {
+  /** Whether there are none. */
+  readonly isEmpty: boolean
+}
 
 /**
  * Prepares the protections of one repository for the refs of a push. Letters count the same in either case: `Main` beside a
@@ -55,11 +58,12 @@ export function refProtections(repository: RepositoryPath, protections: readonly
     if (pattern.includes('*')) patterns.push({ protection, matches: wildcardMatcher(pattern) })
     else named.set(pattern, [...(named.get(pattern) ?? []), protection])
   }
-  return (ref) => {
+  const find = (ref: string): readonly Protection[] => {
     const name = withoutCase(ref)
     const matching = patterns.filter(({ matches }) => matches(name)).map(({ protection }) => protection)
     return [...(named.get(name) ?? []), ...matching].sort((one, other) => one.id - other.id)
   }
+  return Object.assign(find, { isEmpty: covering.length === 0 })
 }
 
 /** Down and up again: either alone leaves letters apart that are one, such as the Greek sigmas, or the sharp s. */

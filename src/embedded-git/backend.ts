@@ -18,7 +18,7 @@ import { RefPacking } from './ref-packing.js'
 import type { RepositoryFolder } from './repository-folder.js'
 import { serviceArguments } from './service-arguments.js'
 import { SharedRuns } from './shared-runs.js'
-import { followSymbolicRef } from './symbolic-ref.js'
+import { followSymbolicRefs } from './symbolic-ref.js'
 import { adoptFirstBranch, branchesBesideUnbornHead } from './unborn-head.js'
 
 /** What the embedded server is made of. */
@@ -80,7 +80,7 @@ export async function embeddedGit({
 
     checksFastForward: true,
 
-    followRef: (repository, ref) => followSymbolicRef(folder.locate(repository), ref),
+    followRefs: (repository, refs) => followSymbolicRefs(git, folder.locate(repository), refs),
 
     freshness,
 

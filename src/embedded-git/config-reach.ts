@@ -14,8 +14,10 @@ export function reachesOutside(folder: string, names: readonly string[]): boolea
     const text = readText(join(folder, name))
     // A section may begin anywhere on a line, in any case: `[core] [IncludeIf "…"] path = …`.
     if (/\[\s*include/i.test(text)) return true
-    // Newer gits take `extensions.refStorage = reftable://elsewhere`.
-    return /refstorage/i.test(text) && !/refstorage[ \t]*=[ \t]*"?(files|reftable)"?[ \t]*\r?$/im.test(text)
+    // Newer gits take `extensions.refStorage = reftable://elsewhere`; the last one counts.
+    const mentions = text.match(/refstorage/gi) ?? []
+    const plain = text.match(/refstorage[ \t]*=[ \t]*"?(files|reftable)"?[ \t]*\r?$/gim) ?? []
+    return mentions.length > plain.length
   })
 }
 

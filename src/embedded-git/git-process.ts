@@ -25,6 +25,8 @@ export type GitProcess = {
 export type ProcessEnd = {
   /** `undefined`: exit status 0. Otherwise what went wrong, in words. */
   readonly failure: string | undefined
+  /** `null` where a signal ended it, or it could not be started. */
+  readonly exitStatus: number | null
   /** Whether a signal ended it, so that its output may stop anywhere. */
   readonly killed: boolean
   /** The end of what it wrote to standard error. */

@@ -61,6 +61,11 @@ export function gitEnvironment(): Record<string, string> {
   }
 }
 
+/** The flags by which git works in a bare repository, whoever owns it. */
+export function inRepository(folder: string): string[] {
+  return ['-c', `safe.directory=${folder}`, `--git-dir=${folder}`]
+}
+
 /** Whom commits and reflogs name when gitgate itself writes. */
 const OURSELVES = {
   GIT_AUTHOR_NAME: 'gitgate',

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { hasSystemCode } from '../errors.js'
 import type { RefList } from '../protocol/backend.js'
@@ -31,8 +31,23 @@ export function readRefFiles(folder: string): RefList | undefined {
   }
 }
 
+/**
+ * Whether a repository keeps its refs, `HEAD` among them, in files of its own. Otherwise (reftable, a `commondir`) git must be asked:
+ * with reftable, `HEAD` reads `ref: refs/heads/.invalid`, and no ref has a file. Git decides by the configuration alone, without
+ * what it includes.
+ */
+export function keepsRefsInFiles(folder: string): boolean {
+  if (['reftable/tables.list', 'commondir'].some((name) => existsSync(join(folder, name)))) return false
+  try {
+    return !/refstorage/i.test(readIfThere(join(folder, 'config')) ?? '')
+  } catch {
+    // Whatever is wrong, git says it.
+    return false
+  }
+}
+
 function read(folder: string): RefList | undefined {
-  if (readIfThere(join(folder, 'reftable', 'tables.list')) !== undefined) return undefined
+  if (!keepsRefsInFiles(folder)) return undefined
   const ids = new Map<string, string>()
   if (!addPacked(readIfThere(join(folder, 'packed-refs')) ?? '', ids) || !addLoose(folder, ids)) return undefined
   const inOrder = [...ids].sort(([one], [other]) => (one < other ? -1 : 1))

@@ -1,7 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { GitProgram } from './git-program.js'
-import { askGit } from './git-program.js'
-import { inRepository } from './unborn-head.js'
+import { askGit, inRepository } from './git-program.js'
 
 /** When refs are packed. */
 export type PackingTimes = {

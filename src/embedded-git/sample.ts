@@ -1,8 +1,7 @@
 import type { RepositoryPath } from '../protocol/repository-path.js'
 import type { GitProgram } from './git-program.js'
-import { askGit } from './git-program.js'
+import { askGit, inRepository } from './git-program.js'
 import type { RepositoryFolder } from './repository-folder.js'
-import { inRepository } from './unborn-head.js'
 
 /**
  * Makes a repository with one commit, for a first clone.

@@ -29,6 +29,7 @@ const WRITING = [
   // machine that has much to do, and a push that fails is the user's to repeat.
   'core.filesRefLockTimeout=10000',
   'core.packedRefsTimeout=10000',
+  'reftable.lockTimeout=10000',
 ]
 
 /**

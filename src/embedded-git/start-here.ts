@@ -23,14 +23,16 @@ export async function endOf(child: ChildProcess): Promise<ProcessEnd> {
   return await new Promise((resolve) => {
     let stderr = Buffer.alloc(0)
     let failure: string | undefined
+    let exitStatus: number | null = null
     let killed = false
     child.on('error', (error) => (failure = messageOf(error)))
     child.stderr?.on('data', (chunk: Buffer) => (stderr = Buffer.concat([stderr, chunk]).subarray(-KEPT_STDERR)))
     child.on('exit', (code, signal) => {
       killed = signal !== null
+      exitStatus = code
       if (signal !== null) failure = `ended by ${signal}`
       else if (code !== 0) failure ??= `exit status ${code ?? 'unknown'}`
     })
-    child.on('close', () => resolve({ failure, killed, stderr: stderr.toString('utf8').trim() }))
+    child.on('close', () => resolve({ failure, exitStatus, killed, stderr: stderr.toString('utf8').trim() }))
   })
 }

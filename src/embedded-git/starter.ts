@@ -24,7 +24,7 @@ const PROGRAM = join(import.meta.dirname, 'starter-process.js')
 // It keeps the ends of standard errors and no more, and what is small forks fast.
 const SMALL = ['--max-old-space-size=64', '--max-semi-space-size=1']
 const REST = 1_000
-const LOST: ProcessEnd = { failure: 'what starts git has ended', killed: true, stderr: '' }
+const LOST: ProcessEnd = { failure: 'what starts git has ended', exitStatus: null, killed: true, stderr: '' }
 
 /** A git that is being started, or runs. */
 type Order = {

@@ -2,18 +2,22 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { hasSystemCode } from '../errors.js'
 import type { GitProgram } from './git-program.js'
-import { askGit } from './git-program.js'
+import { askGit, inRepository } from './git-program.js'
+import { keepsRefsInFiles } from './ref-files.js'
+import { readSymbolicRef } from './symbolic-ref.js'
 
 const BRANCHES = 'refs/heads/'
 
 /**
  * The branches of a repository whose HEAD names a branch that does not exist; `undefined` where HEAD is born, which is
- * what nearly every push finds and costs two small files to read.
+ * what nearly every push finds. Where refs are files that costs two small ones to read.
  */
 export async function branchesBesideUnbornHead(git: GitProgram, folder: string): Promise<string[] | undefined> {
-  const head = /^ref: (refs\/heads\/.+)$/.exec(readText(join(folder, 'HEAD')).trim())?.[1]
-  if (head === undefined || isRef(folder, head)) return undefined
-  return await listBranches(git, folder)
+  const inFiles = keepsRefsInFiles(folder)
+  const head = inFiles ? readHead(folder) : await readSymbolicRef(git, folder, Buffer.from('HEAD'))
+  if (head?.startsWith(BRANCHES) !== true) return undefined
+  const isBorn = inFiles ? isRef(folder, head) : (await listBranches(git, folder, head)).includes(head)
+  return isBorn ? undefined : await listBranches(git, folder)
 }
 
 /**
@@ -29,14 +33,14 @@ export async function adoptFirstBranch(git: GitProgram, folder: string, before: 
   if (chosen !== undefined) await askGit(git, [...inRepository(folder), 'symbolic-ref', 'HEAD', chosen])
 }
 
-/** The flags by which git works in a bare repository, whoever owns it. */
-export function inRepository(folder: string): string[] {
-  return ['-c', `safe.directory=${folder}`, `--git-dir=${folder}`]
+/** @param prefix a ref, or what the names of several begin with; it begins with `refs/`, so git doesn't take it for a flag */
+async function listBranches(git: GitProgram, folder: string, prefix = BRANCHES): Promise<string[]> {
+  const text = await askGit(git, [...inRepository(folder), 'for-each-ref', '--format=%(refname)', prefix])
+  return text.split('\n').filter((line) => line !== '')
 }
 
-async function listBranches(git: GitProgram, folder: string): Promise<string[]> {
-  const text = await askGit(git, [...inRepository(folder), 'for-each-ref', '--format=%(refname)', BRANCHES])
-  return text.split('\n').filter((line) => line !== '')
+function readHead(folder: string): string | undefined {
+  return /^ref: (.+)$/.exec(readText(join(folder, 'HEAD')).trim())?.[1]
 }
 
 function isRef(folder: string, ref: string): boolean {

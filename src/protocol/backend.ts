@@ -108,6 +108,9 @@ export type CacheUse = 'hit' | 'joined' | 'miss' | 'bypassed'
  */
 export type Fault = 'request' | 'backend' | 'silence' | 'crowd'
 
+/** What the refs of a push stand for, in the order of its commands; `undefined`: not known. */
+export type RefTargets = readonly (string | undefined)[]
+
 /** A Git server behind the gate, whichever: the embedded one, one elsewhere, or a cache over either. */
 export interface Backend {
   /**
@@ -123,11 +126,12 @@ export interface Backend {
   readonly checksFastForward: boolean
 
   /**
-   * The ref that a name stands for where it is symbolic; itself otherwise. Absent where only the server knows.
+   * The refs that names stand for where they are symbolic. Absent where only the server knows.
    *
-   * @param ref a whole name that git would take
+   * @param refs the bytes of whole names
+   * @returns one for each name: itself where it is not symbolic, `undefined` where that isn't known
    */
-  readonly followRef?: (repository: RepositoryPath, ref: string) => string
+  readonly followRefs?: (repository: RepositoryPath, refs: readonly Buffer[]) => Promise<RefTargets>
 
   /** How a push makes a repository that is not there; absent where the gate makes none. */
   readonly creation?: Creation

@@ -1,7 +1,8 @@
 import type { Writable } from 'node:stream'
-import type { RefDecision } from '../access/decide-ref.js'
+import type { FollowRefs, RefDecision } from '../access/decide-ref.js'
 import { messageOf } from '../errors.js'
-import type { AnswerHead } from '../protocol/backend.js'
+import type { AnswerHead, RefTargets } from '../protocol/backend.js'
+import type { PushHead } from '../protocol/push-head.js'
 import type { SideBand } from '../protocol/side-band.js'
 import { BAND, encodeBand, encodeProgress } from '../protocol/side-band.js'
 import { announcing } from './announce.js'
@@ -49,15 +50,24 @@ export async function servePush(admitted: Admitted): Promise<void> {
   const served = withNotice(opened, notice, sideBand)
   const push: Push = { admitted, head, pack, sideBand, ...served }
   admitted.lastWords.through((text) => endPush(push, text))
-  const { followRef } = options.backend
-  const decisions = await options.access.decideRefs(request, identity, head.commands, followRef)
-  admitted.keepDeciding({ commands: head.commands, decisions, followRef })
+  const followRefs = refFollower(admitted, head)
+  const decisions = await options.access.decideRefs(request, identity, head.commands, followRefs)
+  admitted.keepDeciding({ commands: head.commands, decisions, followRefs })
   if (options.backend.checksFastForward) {
     await carryOut(push, decisions)
     return
   }
   const proven = await proveFastForwards(push, decisions)
   if (proven !== undefined && (await isStillAllowed())) await carryOut(proven.push, proven.decisions)
+}
+
+/** Nothing that comes through the gate makes a ref symbolic, so that one look serves the decisions that follow, too. */
+function refFollower({ request, options }: Admitted, { commands }: PushHead): FollowRefs | undefined {
+  const { followRefs } = options.backend
+  if (followRefs === undefined) return undefined
+  const names = commands.map(({ refBytes }) => refBytes)
+  let targets: Promise<RefTargets> | undefined
+  return () => (targets ??= followRefs(request.repository, names))
 }
 
 /** Does what the decisions and the budget leave of a push. */

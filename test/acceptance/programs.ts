@@ -12,6 +12,14 @@ export function requireProgram(...names: readonly string[]): false | string {
   return missing.length === 0 ? false : `needs ${missing.join(', ')}`
 }
 
+/** A git that knows reftable (2.45 and newer), which `.ci/reftable-git` brings; the machine's own may be older. */
+export const REFTABLE_GIT = process.env['GITGATE_REFTABLE_GIT']
+
+/** Whether a test must be skipped for want of {@link REFTABLE_GIT}; as {@link requireProgram}. */
+export function requireReftableGit(): false | string {
+  return REFTABLE_GIT === undefined ? 'needs GITGATE_REFTABLE_GIT, a git that knows reftable' : false
+}
+
 /** The system's Python, which has the modules that Debian's packages bring. */
 export const PYTHON = '/usr/bin/python3'
 

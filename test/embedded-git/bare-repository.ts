@@ -28,12 +28,21 @@ export type BareRepository = {
   readonly two: string
 }
 
-/** Makes a repository whose `main` is the first of two commits. */
-export async function createBareRepository(t: Test, format: 'sha1' | 'sha256' = 'sha1'): Promise<BareRepository> {
-  const git = await findGit(undefined)
+/**
+ * Makes a repository whose `main` is the first of two commits.
+ *
+ * @param reftableGit a git that knows reftable, where the repository is to keep its refs in one
+ */
+export async function createBareRepository(
+  t: Test,
+  format: 'sha1' | 'sha256' = 'sha1',
+  reftableGit?: string,
+): Promise<BareRepository> {
+  const git = await findGit(reftableGit)
   const folder = new RepositoryFolder(join(t.testdir({}), 'repos'))
-  await folder.create(git, APP, format)
   const where = folder.locate(APP)
+  if (reftableGit === undefined) await folder.create(git, APP, format)
+  else initReftable(git.path, where)
   const looseRefs: number[] = []
   const freshness = new EmbeddedFreshness(git, folder, { seen: (_, count) => looseRefs.push(count) })
   const run = (...args: string[]) => runGit(git, '--git-dir', where, ...args)
@@ -55,6 +64,12 @@ export function commitTwice(run: (...args: string[]) => string): [string, string
   const two = commit('two', one)
   run('update-ref', 'refs/heads/main', one)
   return [one, two]
+}
+
+/** Makes an empty bare repository that keeps its refs in reftables. */
+export function initReftable(git: string, where: string): void {
+  const args = ['init', '--quiet', '--bare', '--template=', '--initial-branch=main', '--ref-format=reftable', where]
+  execFileSync(git, args, { env: gitEnvironment() })
 }
 
 /** Runs git as a person, and returns what it says. */

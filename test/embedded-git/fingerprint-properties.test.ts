@@ -1,8 +1,7 @@
 // Whatever happens to the refs of a repository: where git answers differently, the fingerprint differs.
 import fc from 'fast-check'
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import t from 'tap'
+import { REFTABLE_GIT, requireReftableGit } from '../acceptance/programs.js'
 import { readRefFiles } from '../../src/embedded-git/ref-files.js'
 import type { BareRepository } from './bare-repository.js'
 import { createBareRepository } from './bare-repository.js'
@@ -34,31 +33,47 @@ function take({ run, one, two }: BareRepository, { kind, name, second }: Step): 
   }
 }
 
-function answer({ run, where }: BareRepository): string {
-  return `${readFileSync(join(where, 'HEAD'), 'utf8')}${run('for-each-ref')}`
+/** What HEAD is, and all refs. */
+function answer({ run }: BareRepository): string {
+  const ask = (...args: string[]): string => {
+    try {
+      return run(...args)
+    } catch {
+      return ''
+    }
+  }
+  return ask('symbolic-ref', 'HEAD') + ask('rev-parse', 'HEAD') + run('for-each-ref')
 }
 
-t.test('two moments with the same fingerprint have the same HEAD and the same refs', async (t) => {
-  let differences = 0
-  await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 30 }), async (steps) => {
-      const repository = await createBareRepository(t)
-      const answers = new Map([[(await repository.state()).fingerprint, answer(repository)]])
-      for (const one of steps) {
-        take(repository, one)
-        const { fingerprint } = await repository.state()
-        const now = answer(repository)
-        const before = answers.get(fingerprint)
-        if (before !== undefined && before !== now) return false
-        if (before === undefined) differences++
-        answers.set(fingerprint, now)
-      }
-      return true
-    }),
-    { numRuns: 25 },
-  )
-  t.ok(differences > 50, `${differences} states`)
-})
+for (const { refs, git, skip, numRuns } of [
+  { refs: 'files', git: undefined, skip: false, numRuns: 25 },
+  { refs: 'a reftable', git: REFTABLE_GIT, skip: requireReftableGit(), numRuns: 10 },
+] as const) {
+  t.test(`two moments with the same fingerprint have the same HEAD and refs, kept in ${refs}`, { skip }, async (t) => {
+    let differences = 0
+    let looseRefs = 0
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 30 }), async (steps) => {
+        const repository = await createBareRepository(t, 'sha1', git)
+        const answers = new Map([[(await repository.state()).fingerprint, answer(repository)]])
+        for (const one of steps) {
+          take(repository, one)
+          const { fingerprint } = await repository.state()
+          const now = answer(repository)
+          const before = answers.get(fingerprint)
+          if (before !== undefined && before !== now) return false
+          if (before === undefined) differences++
+          answers.set(fingerprint, now)
+        }
+        looseRefs = Math.max(looseRefs, ...repository.looseRefs)
+        return true
+      }),
+      { numRuns },
+    )
+    t.ok(differences > 2 * numRuns, `${differences} states`)
+    if (git !== undefined) t.ok(looseRefs <= 1, 'so it is never packed as if its refs were files')
+  })
+}
 
 t.test('what is read from the files of refs is what git lists, or nothing', async (t) => {
   // After a symbolic one git is asked for ever.

@@ -170,6 +170,8 @@ const OUT_OF_SIGHT: Readonly<Record<string, (repository: BareRepository) => void
   'an include in the worktree’s config': write('config.worktree', '[include]\n\tpath = /nowhere\n'),
   'refs kept elsewhere': ({ where }) =>
     appendFileSync(join(where, 'config'), '[extensions]\n\trefStorage = files:///nowhere\n'),
+  'refs kept elsewhere, by the last of two settings': ({ where }) =>
+    appendFileSync(join(where, 'config'), '[extensions]\n\trefStorage = files\n\trefStorage = files:///nowhere\n'),
   'a common folder': write('commondir', '../other.git\n'),
   'a HEAD that is a link': ({ where }) => {
     rmSync(join(where, 'HEAD'))

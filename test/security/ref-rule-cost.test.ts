@@ -42,7 +42,7 @@ t.test('a token of 100 hostile rules does not slow its push down', async (t) => 
   const pusher = {
     token: { name: 'x', restrictions: parseRestrictions([], rules) },
     role: 'write',
-    protections: () => [],
+    protections: refProtections(REPOSITORY, []),
   } as const
   const refs = numbered(10, (index) => `refs/heads/${index}${'a'.repeat(3_900)}`)
   const before = process.cpuUsage()
