@@ -67,13 +67,14 @@ export type UpstreamConfig = {
 /** What was given as flags, by option. */
 export type Flags = Partial<Record<OptionName, string>>
 
-// Git's hooks run with these two, and the tests with the third; they configure nothing.
+// Git's hooks run with some of these, and the tests with the last two; they configure nothing.
 const NOT_OPTIONS = new Set([
   'GITGATE_CONFIG',
   'GITGATE_USER',
   'GITGATE_TOKEN',
   'GITGATE_TOKEN_ID',
   'GITGATE_REQUIRE_ALL',
+  'GITGATE_REFTABLE_GIT',
 ])
 
 /**
