@@ -16,7 +16,7 @@ export const ROUTES = {
 
 export type Route = keyof typeof ROUTES
 
-/** What is sent of each kind of input; a text where something else tests that kind, or is still to. */
+/** What is sent of each kind of input; a text where another test file attacks by that kind. */
 export type Input = { readonly perRoute: (route: Route) => readonly string[] } | { readonly elsewhere: string }
 
 const FORMS = [
@@ -88,13 +88,13 @@ export const INPUTS: Readonly<Record<string, Input>> = {
       ),
   },
   'half-sent requests': { elsewhere: 'half-sent requests, below' },
-  patterns: { elsewhere: 'issue L, section 1, row 3: to be added with its fix' },
-  protections: { elsewhere: 'issue L, section 1, row 4: to be added with its fix' },
-  'compressed pack': { elsewhere: 'issue L, section 1, row 7: to be added with its fix' },
-  'response that is not read': { elsewhere: 'issue L, section 1, row 8: to be added with its fix' },
-  passwords: { elsewhere: 'issue L, section 1, row 9: to be added with its fix' },
-  addresses: { elsewhere: 'issue L, section 1, row 10: to be added with its fix' },
-  TLS: { elsewhere: 'to be added: handshakes that are not finished, renegotiation' },
+  patterns: { elsewhere: 'accounts.test.ts; the places where they are written: security/pattern-places.test.ts' },
+  protections: { elsewhere: 'accounts.test.ts' },
+  'compressed pack': { elsewhere: 'accounts.test.ts' },
+  'response that is not read': { elsewhere: 'accounts.test.ts' },
+  passwords: { elsewhere: 'accounts.test.ts' },
+  addresses: { elsewhere: 'accounts.test.ts' },
+  TLS: { elsewhere: 'tls.test.ts' },
 }
 
 /** A request as it goes over the wire. */
