@@ -207,10 +207,10 @@ function readFile(file: string, mistakes: string[]): Map<string, Given> {
   for (const [index, line] of text.split(/\r?\n/).entries()) {
     const where = `${file}:${index + 1}`
     if (/^\s*(#.*)?$/.test(line)) continue
-    const [, variable, value] = /^\s*([A-Z_]+)\s*=\s*(.*?)\s*$/.exec(line) ?? []
+    const [, variable, value] = /^\s*([A-Z_]+)\s*=(.*)$/.exec(line) ?? []
     if (variable === undefined || value === undefined) mistakes.push(`${where}: not of the form VARIABLE=value`)
     else if (!isVariable(variable)) mistakes.push(`${where}: ${variable} is not known to this version`)
-    else given.set(variable, { text: value.replace(/^(["'])(.*)\1$/, '$2'), where })
+    else given.set(variable, { text: value.trim().replace(/^(["'])(.*)\1$/, '$2'), where })
   }
   return given
 }

@@ -28,29 +28,45 @@ export type Packet = {
   readonly bytes: Buffer
 }
 
-/** Reads packets from bytes that come in pieces, cut anywhere. It holds no more than one packet and the last piece. */
+/** Reads packets from bytes that come in pieces, cut anywhere. It holds no more than one packet and the last piece, twice. */
 export class PktLineReader {
-  #rest: Buffer = Buffer.alloc(0)
+  #buffer: Buffer = Buffer.alloc(0)
+  #start = 0
+  #end = 0
 
   /** What was added and not read yet. */
   get rest(): Buffer {
-    return this.#rest
+    return this.#buffer.subarray(this.#start, this.#end)
   }
 
   add(piece: Buffer): void {
-    this.#rest = this.#rest.length === 0 ? piece : Buffer.concat([this.#rest, piece])
+    const { rest } = this
+    if (rest.length === 0) {
+      this.#buffer = piece
+      this.#start = 0
+      this.#end = piece.length
+      return
+    }
+    // Room for twice as much: a packet that comes byte by byte is copied a few times, not once for each byte.
+    if (this.#end + piece.length > this.#buffer.length) {
+      this.#buffer = Buffer.allocUnsafe(2 * (rest.length + piece.length))
+      this.#start = 0
+      this.#end = rest.copy(this.#buffer)
+    }
+    this.#end += piece.copy(this.#buffer, this.#end)
   }
 
   /** The next packet; `more` until all of it was added. */
   next(): Packet | 'more' | 'malformed' {
-    if (this.#rest.length < LENGTH_DIGITS) return 'more'
-    const length = packetLength(this.#rest)
+    const { rest } = this
+    if (rest.length < LENGTH_DIGITS) return 'more'
+    const length = packetLength(rest)
     if (length === undefined) return 'malformed'
     const kind = (['flush', 'delimiter', 'response-end'] as const)[length] ?? 'data'
     const end = Math.max(length, LENGTH_DIGITS)
-    if (this.#rest.length < end) return 'more'
-    const bytes = this.#rest.subarray(0, end)
-    this.#rest = this.#rest.subarray(end)
+    if (rest.length < end) return 'more'
+    const bytes = rest.subarray(0, end)
+    this.#start += end
     return { kind, data: bytes.subarray(LENGTH_DIGITS), bytes }
   }
 }
