@@ -11,5 +11,10 @@ export function hasUnprintable(text: string): boolean {
 /** A text from outside, made safe to quote in a message: 80 characters at most, none that don't print. */
 export function printable(text: string): string {
   const short = text.length > MAX_QUOTED ? `${text.slice(0, MAX_QUOTED)}…` : text
-  return short.replace(ALL_UNPRINTABLE, '\u{FFFD}')
+  return replaceUnprintable(short)
+}
+
+/** A text of any length in which what doesn't print shows as U+FFFD. */
+export function replaceUnprintable(text: string): string {
+  return text.replace(ALL_UNPRINTABLE, '\u{FFFD}')
 }

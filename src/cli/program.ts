@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import type { Clock } from '../clock.js'
 import { GitgateError, messageOf } from '../errors.js'
+import { replaceUnprintable } from '../printable.js'
 import { readVersion } from '../version.js'
 import { addAccessCommands } from './access.js'
 import { addAuditCommands } from './audit.js'
@@ -90,14 +91,19 @@ function report(error: unknown, output: { note(line: string): void }): number {
   if (error instanceof CommanderError) {
     // Help and version are thrown, too; a group called without its command has shown its help.
     if (error.exitCode === 0 || error.code === 'commander.help') return error.exitCode === 0 ? 0 : USAGE_ERROR
-    const message = error.message.replace(/^error: /, '').replaceAll('\n', ' ')
+    const message = oneLine(error.message.replace(/^error: /, ''))
     const isMisplaced =
       error.code === 'commander.unknownOption' && GLOBAL_OPTIONS.some((name) => message.includes(name))
     output.note(`gitgate: ${message}${isMisplaced ? '; global options stand before the command' : ''}`)
     return USAGE_ERROR
   }
-  output.note(`gitgate: ${messageOf(error).replaceAll('\n', ' ')}`)
+  output.note(`gitgate: ${oneLine(messageOf(error))}`)
   return error instanceof GitgateError && error.code === 'usage' ? USAGE_ERROR : 1
+}
+
+/** Arguments are quoted in messages, and must not move the cursor of a terminal. */
+function oneLine(text: string): string {
+  return replaceUnprintable(text.replaceAll('\n', ' '))
 }
 
 function everyCommand(command: Command, visit: (command: Command) => void): void {
