@@ -87,6 +87,15 @@ export const INPUTS: Readonly<Record<string, Input>> = {
         ),
       ),
   },
+  'chunks of one byte': {
+    perRoute: (route) => [
+      message(
+        route,
+        [`Content-Type: application/x-${ROUTES[route].split('/').at(-1)}-request`, 'Transfer-Encoding: chunked'],
+        Array.from(`fff0${'x'.repeat(65_000)}`, (byte) => `1\r\n${byte}\r\n`).join(''),
+      ),
+    ],
+  },
   'half-sent requests': { elsewhere: 'half-sent requests, below' },
   patterns: { elsewhere: 'accounts.test.ts; the places where they are written: security/pattern-places.test.ts' },
   protections: { elsewhere: 'accounts.test.ts' },

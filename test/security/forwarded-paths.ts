@@ -1,0 +1,154 @@
+import fc from 'fast-check'
+import { posix } from 'node:path'
+import { Readable } from 'node:stream'
+import type { Test } from 'tap'
+import { temporaryFolder } from '../acceptance/temporary-folder.js'
+import { RepositoryFolder } from '../../src/embedded-git/repository-folder.js'
+import type { Exchange } from '../../src/protocol/backend.js'
+import type { GitRequest } from '../../src/protocol/git-request.js'
+import { parseGitRequest } from '../../src/protocol/git-request.js'
+import type { UpstreamOptions } from '../../src/upstream/backend.js'
+import { upstream } from '../../src/upstream/backend.js'
+import type { Forward } from '../../src/upstream/forward.js'
+
+const PARTS = [
+  ...[
+    'a',
+    'team',
+    'App-1_x.y',
+    'x.GIT',
+    'app.git',
+    '.git',
+    'git',
+    'x.git.git',
+    'app.lock',
+    'app.lock.git',
+    'n'.repeat(251),
+  ],
+  ...[
+    '.',
+    '..',
+    '...',
+    '.a',
+    'a.',
+    '-x',
+    '--upload-pack=x',
+    '_',
+    '',
+    ' ',
+    'a b',
+    'a;b',
+    'a:b',
+    '~',
+    '*',
+    '#x',
+    'é',
+    '\0',
+    '\n',
+  ],
+  ...[
+    '%2e',
+    '%2e%2e',
+    '%2f',
+    '%2F..',
+    '%5c',
+    '%00',
+    '%61',
+    '%',
+    '%zz',
+    '%252e',
+    'a%2fb',
+    '\\',
+    '..\\',
+    'a\\b',
+    '\u2024',
+    '\uff0e',
+  ],
+  ...[
+    'info',
+    'refs',
+    'info/refs',
+    'git-upload-pack',
+    'git-receive-pack',
+    'HEAD',
+    'objects',
+    '?',
+    '&',
+    '=',
+    '@',
+    'http:',
+    '//x',
+  ],
+]
+const ENDS = [
+  '/info/refs?service=git-upload-pack',
+  '/info/refs?service=git-receive-pack',
+  '/git-upload-pack',
+  '/git-receive-pack',
+]
+const part = fc.oneof({ arbitrary: fc.constantFrom(...PARTS), weight: 8 }, fc.string({ unit: 'binary', maxLength: 3 }))
+const wellSpelt = fc.stringMatching(/^[a-z_][a-z0-9_.-]{0,3}$/)
+const joined = (parts: fc.Arbitrary<string>) =>
+  fc.tuple(fc.array(parts, { maxLength: 4 }), fc.constantFrom('/', '', '//')).map(([all, by]) => all.join(by || '/'))
+
+/** Request targets: well spelt, odd, and odd ones that end as Git's do. */
+const target = fc
+  .tuple(
+    fc.oneof({ arbitrary: joined(wellSpelt), weight: 2 }, joined(part)),
+    fc.constantFrom('.git', '.git', '.git', '', '.git/'),
+    fc.constantFrom(...ENDS, ...ENDS, '', '/x'),
+  )
+  .map((parts) => `/${parts.join('')}`)
+
+/**
+ * Asserts of generated request targets that what is authorised is what is served: the path that goes to an upstream, as any server
+ * would read it, and the folder that the embedded server opens, are those of the repository that was decided about.
+ *
+ * @returns how many of the targets were Git requests
+ */
+export async function checkPaths(t: Test, numRuns: number, seed: number): Promise<number> {
+  const folder = new RepositoryFolder(temporaryFolder(t))
+  const forwarded: string[] = []
+  const forward: Forward = ({ path }, { onError }) => {
+    forwarded.push(path)
+    queueMicrotask(() => onError(new Error('nobody is there'), false))
+    return () => undefined
+  }
+  const backend = upstream({
+    forward,
+    connections: {} as UpstreamOptions['connections'],
+    introduction: { publicUrl: () => 'http://gate' } as UpstreamOptions['introduction'],
+    headersTimeout: 1,
+  })
+  const { signal } = new AbortController()
+  let count = 0
+  const isServedAsAuthorised = async (method: string, target: string): Promise<boolean> => {
+    const parsed = parseGitRequest(method, target)
+    if (parsed.kind !== 'git') return true
+    count++
+    forwarded.length = 0
+    await backend.serve(parsed.request, { body: Readable.from([]), signal, preferences: {} } as unknown as Exchange)
+    const [path, ...more] = forwarded
+    return path !== undefined && more.length === 0 && isOf(parsed.request, path) && isInside(folder, parsed.request)
+  }
+  await fc.assert(fc.asyncProperty(fc.constantFrom('GET', 'POST'), target, isServedAsAuthorised), { numRuns, seed })
+  return count
+}
+
+/** Whether servers of every habit read a path as that repository: those that decode, that resolve dots, that merge slashes. */
+function isOf({ repository, service, phase }: GitRequest, path: string): boolean {
+  const { pathname, searchParams, host } = new URL(path, 'http://upstream')
+  const own = phase === 'advertisement' ? '/info/refs' : `/${service}`
+  return (
+    host === 'upstream' &&
+    pathname === `/${repository}.git${own}` &&
+    path.startsWith(pathname) &&
+    decodeURIComponent(pathname) === pathname &&
+    posix.normalize(pathname) === pathname &&
+    (phase === 'advertisement' ? searchParams.getAll('service').join() === service : path === pathname)
+  )
+}
+
+function isInside(folder: RepositoryFolder, { repository }: GitRequest): boolean {
+  return posix.relative(folder.root, folder.locate(repository)) === `${repository}.git`
+}
