@@ -12,18 +12,31 @@ const MAX_RESIDENT_BYTES = 400 * 1_048_576
 const TRIES = 5
 const ANSWER_TIMEOUT_MS = 2_000
 
-/** Does what an attacker does, and asserts by the gate's own figures that it harmed nobody. */
-export async function attack(t: Test, gate: GateProcess, name: string, work: () => Promise<void>): Promise<void> {
+/**
+ * Does what an attacker does, and asserts by the gate's own figures that it harmed nobody.
+ *
+ * @param maxCpuMs what it may cost in all, where that is what the attack is about. @default no bound
+ */
+export async function attack(
+  t: Test,
+  gate: GateProcess,
+  name: string,
+  work: () => Promise<void>,
+  maxCpuMs = Infinity,
+): Promise<void> {
   let delay = Infinity
+  let cpu = Infinity
   let after = await measure(gate)
   // A delay that took no CPU of the gate's, or does not come again, is the machine's.
-  for (let tries = 0; tries < TRIES && delay > MAX_DELAY_MS; tries++) {
+  for (let tries = 0; tries < TRIES && (delay > MAX_DELAY_MS || cpu > maxCpuMs); tries++) {
     const before = after
     await work()
     after = await measure(gate)
-    delay = Math.min(after.delayMs, after.cpuMs - before.cpuMs)
+    cpu = after.cpuMs - before.cpuMs
+    delay = Math.min(after.delayMs, cpu)
   }
   t.ok(delay <= MAX_DELAY_MS, `${name}: a delay of ${Math.round(delay)} ms`)
+  if (maxCpuMs < Infinity) t.ok(cpu <= maxCpuMs, `${name}: ${Math.round(cpu)} ms of CPU`)
   t.ok(after.residentBytes < MAX_RESIDENT_BYTES, `${name}: ${Math.round(after.residentBytes / 1_048_576)} MiB resident`)
 }
 
