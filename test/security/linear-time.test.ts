@@ -200,5 +200,5 @@ t.test('options and the configuration file are read in linear time', async (t) =
   }
   t.throws(() => read('a'), GitgateError)
   checkLinear(t, 'the file', { units, read }, 60)
-  t.ok(isLinear(read, { first: ['GITGATE_PORT', '='], unit: [' '], last: ['a'] }), 'a value of blanks')
+  t.ok(isLinear(read, { first: ['GITGATE_PORT', '=', 'a'], unit: [' '], last: ['a'] }), 'a value with blanks in it')
 })
