@@ -1,6 +1,15 @@
 // Runs everything that `npm test` checks: types first, then lint, format and the tests side by side.
-import { spawn } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { spawn, spawnSync } from 'node:child_process'
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -30,6 +39,11 @@ const SLOW = /^slow\//
 const HOSTILE = /^hostile\//
 // Most tests wait for git and for sockets half of their time.
 const TOGETHER = Math.max(4, availableParallelism())
+// Temporary folders in memory: with git, tests take a quarter less CPU there and half of the time. Not those that are about
+// what a disk says of its files, such as inode numbers that are used again.
+const MEMORY = '/dev/shm'
+const MEMORY_BYTES = 4 * 2 ** 30
+const ON_DISK = /freshness|fingerprint/
 const SLOWEST_SHOWN = 10
 // A file that no run has timed yet goes first: it may be long.
 const UNKNOWN_SECONDS = 1_000
@@ -66,6 +80,7 @@ if (values.list) {
   process.exit(0)
 }
 const results = []
+const memory = memoryFolder()
 const children = new Set()
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => stop(signal))
 let status = 0
@@ -97,6 +112,20 @@ function testFiles() {
     .sort((a, b) => (durations[b] ?? UNKNOWN_SECONDS) - (durations[a] ?? UNKNOWN_SECONDS) || (a < b ? -1 : 1))
 }
 
+/** Makes a folder in memory, where there is room and programs may be started; who sets TMPDIR wants another one. */
+function memoryFolder() {
+  if (process.env.TMPDIR !== undefined || !existsSync(MEMORY)) return undefined
+  const { bavail, bsize } = statfsSync(MEMORY)
+  if (bavail * bsize < MEMORY_BYTES) return undefined
+  const folder = mkdtempSync(join(MEMORY, 'gitgate-'))
+  // A server that runs as another user must get to its repositories.
+  chmodSync(folder, 0o755)
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  const script = join(folder, 'script')
+  writeFileSync(script, '#!/bin/sh\n', { mode: 0o700 })
+  return spawnSync(script).status === 0 ? folder : undefined
+}
+
 /** Takes a file's path, built or not, for its name. */
 function plain(part) {
   return part.replace(/^(\.\/)?(build\/)?test\//, '').replace(/(\.test)?\.[jt]s$/, '')
@@ -107,11 +136,12 @@ async function work(tasks) {
 }
 
 async function test(name) {
-  const result = await runFile(
-    root,
-    join(root, 'build', 'test', `${name}.test.js`),
-    values.unit ? { env: { PATH: '' } } : {},
-  )
+  const result = await runFile(root, join(root, 'build', 'test', `${name}.test.js`), {
+    env: {
+      ...(values.unit ? { PATH: '' } : {}),
+      ...(memory !== undefined && !ON_DISK.test(name) ? { TMPDIR: memory } : {}),
+    },
+  })
   results.push({ ...result, name })
   if (result.failed) status = 1
   show(result.failed, result.seconds, name)
