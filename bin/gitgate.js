@@ -11,9 +11,9 @@ import { setFlagsFromString } from 'node:v8'
 setFlagsFromString('--semi-space-growth-factor=1')
 setFlagsFromString('--heap-growing-percent=100')
 
-const { systemClock } = await import('../build/src/clock.js')
+const { systemClock } = await import('../build/src/core/clock.js')
 const { runCli } = await import('../build/src/cli/program.js')
-const { createRooms } = await import('../build/src/cli-rooms.js')
+const { createRooms } = await import('../build/src/app/cli-dependencies.js')
 
 // More than transfers get at the end, unless somebody has configured otherwise.
 const LONGEST_END_MS = 600_000
@@ -32,8 +32,8 @@ process.on('uncaughtException', async (error) => {
   ending.abort()
   setTimeout(() => process.exit(1), LONGEST_END_MS).unref()
   const [{ createLog }, { redactTokens }] = await Promise.all([
-    import('../build/src/log.js'),
-    import('../build/src/tokens/secret.js'),
+    import('../build/src/server/log.js'),
+    import('../build/src/domain/tokens/secret.js'),
   ])
   createLog('fatal', redactTokens).fatal({ err: error }, 'unexpected error; ending')
 })

@@ -1,48 +1,53 @@
-// The rules of the house that a compiler does not know: who may import whom, what the domain must not touch, no dead code.
+// The rules that a compiler does not know: who may import whom, what the domain must not touch, no dead code.
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { isBuiltin } from 'node:module'
 import { dirname, join, relative } from 'node:path'
 import t from 'tap'
 import ts from 'typescript'
 
-const DOMAIN = ['protocol', 'accounts', 'tokens', 'policies', 'access', 'audit', 'notices']
-
-/** The import table: the rooms that each room may import. Files of the ground floor may be imported by all. */
+/** The folders under `src`, and what each may import: the table of docs/architecture.md. Nothing but `bin` imports `app`. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  protocol: [],
-  accounts: [],
-  audit: [],
-  tokens: ['protocol', 'accounts'],
-  notices: ['tokens', 'accounts'],
-  policies: ['tokens', 'accounts'],
-  access: ['protocol', 'policies', 'tokens', 'accounts', 'audit'],
-  store: DOMAIN,
-  'audit-log': ['audit'],
-  upstream: ['protocol'],
-  'embedded-git': ['protocol'],
-  shield: ['protocol'],
-  workers: ['protocol', 'shield'],
-  'smart-http': ['protocol', 'access', 'audit'],
-  api: ['protocol', 'access', 'policies', 'tokens', 'accounts', 'audit'],
-  web: ['protocol', 'access', 'policies', 'tokens', 'accounts', 'audit'],
-  cli: ['protocol', 'access', 'policies', 'tokens', 'accounts', 'audit', 'notices'],
-  jobs: DOMAIN,
+  core: [],
+  config: ['core'],
+  protocol: ['core'],
+  'domain/accounts': ['core'],
+  'domain/audit': ['core'],
+  'domain/tokens': ['core', 'protocol', 'domain/accounts'],
+  'domain/notifications': ['core', 'domain/tokens'],
+  'domain/policies': ['core', 'domain/accounts', 'domain/tokens'],
+  'domain/access': ['core', 'protocol', 'domain/accounts', 'domain/audit', 'domain/policies', 'domain/tokens'],
+  server: ['core', 'config'],
+  storage: ['core', 'domain'],
+  'audit-export': ['core', 'domain/audit'],
+  'git/admission': ['core', 'protocol'],
+  'git/cache': ['core', 'protocol'],
+  'git/embedded': ['core', 'protocol'],
+  'git/upstream': ['core', 'protocol'],
+  'git/http': ['core', 'protocol', 'domain/access', 'domain/audit'],
+  cluster: ['core', 'protocol', 'git/admission', 'server'],
+  jobs: ['core', 'config', 'server', 'domain'],
+  api: ['core', 'protocol', 'server', 'domain'],
+  web: ['core', 'protocol', 'server', 'domain'],
+  cli: ['core', 'config', 'protocol', 'domain'],
+  app: [
+    'core',
+    'config',
+    'protocol',
+    'domain',
+    'server',
+    'storage',
+    'audit-export',
+    'git',
+    'cluster',
+    'jobs',
+    'api',
+    'web',
+    'cli',
+  ],
 }
-/** Rooms that know the others by their types alone; but the trail's rows are chained where they are written. */
-const TYPES_ONLY = ['store']
-const VALUES_FOR_ALL = ['src/audit/chain.ts', 'src/audit/event.ts']
-/** Files that put the rooms together. Nothing but `bin` imports them. */
-const COMPOSITION = [
-  'gitgate',
-  'duties',
-  'crew-gate',
-  'backends',
-  'cli-rooms',
-  'gate-dependencies',
-  'server',
-  'audit-thread',
-  'audit-thread-run',
-].map((name) => `src/${name}.ts`)
+/** Folders that know the domain by its types alone; but audit events are chained, and redacted, where they are written. */
+const TYPES_ONLY = ['storage']
+const VALUES_FOR_ALL = ['src/domain/audit/chain.ts', 'src/domain/audit/event.ts', 'src/domain/tokens/secret.ts']
 /** What would tie a decision to a transport, a driver or the log. */
 const OUTSIDE_DOMAIN = ['node:http', 'node:https', 'node:http2', 'better-sqlite3', 'kysely', 'pino']
 
@@ -54,53 +59,45 @@ const sources = ['src', 'test', 'bench', 'bin'].flatMap(listFiles).map(readSourc
 const ours = sources.filter(({ file }) => file.startsWith('src/'))
 const shipped = sources.filter(({ file }) => !/^(test|bench)\//.test(file))
 
-t.test('a room imports only the rooms that the table lets it', async (t) => {
+t.test('a folder imports only those that the table lets it', async (t) => {
   const wrong: string[] = []
   for (const source of ours) {
-    if (COMPOSITION.includes(source.file)) continue
-    const room = roomOf(source.file)
-    const allowed = room === undefined ? [] : MAY_IMPORT[room]
-    if (allowed === undefined) wrong.push(`${source.file}: the room ${room ?? ''} is not in the table`)
+    const folder = folderOf(source.file)
+    const allowed = MAY_IMPORT[folder]
+    if (allowed === undefined) wrong.push(`${source.file}: the folder ${folder} is not in the table`)
     for (const { target, typesOnly } of localImports(source)) {
-      const other = roomOf(target)
-      const from = room ?? 'the ground floor'
-      if (COMPOSITION.includes(target)) wrong.push(`${source.file}: ${from} must not import ${target}`)
-      if (other === undefined || other === room) continue
-      if (allowed?.includes(other) === false) wrong.push(`${source.file}: ${from} must not import ${target}`)
-      else if (TYPES_ONLY.includes(from) && !typesOnly && !VALUES_FOR_ALL.includes(target))
-        wrong.push(`${source.file}: ${from} may import only types, not the values of ${target}`)
+      const other = folderOf(target)
+      if (other === folder) continue
+      const isAllowed = allowed?.some((name) => other === name || other.startsWith(`${name}/`)) ?? false
+      if (!isAllowed) wrong.push(`${source.file}: ${folder} must not import ${target}`)
+      else if (TYPES_ONLY.includes(folder) && other !== 'core' && !typesOnly && !VALUES_FOR_ALL.includes(target))
+        wrong.push(`${source.file}: ${folder} may import only types, not the values of ${target}`)
     }
   }
   t.strictSame(wrong, [])
 })
 
-t.test('the rooms import each other in one direction', async (t) => {
-  const edges = new Map<string, Set<string>>()
+t.test('no files import each other in a circle, and no folders', async (t) => {
+  const files = new Map<string, Set<string>>()
+  const folders = new Map<string, Set<string>>()
+  const add = (edges: Map<string, Set<string>>, from: string, to: string): void => {
+    if (from !== to) edges.set(from, (edges.get(from) ?? new Set()).add(to))
+  }
   for (const source of ours) {
-    const room = roomOf(source.file)
-    for (const { target } of room === undefined ? [] : localImports(source)) {
-      const other = roomOf(target)
-      if (room !== undefined && other !== undefined && other !== room)
-        edges.set(room, (edges.get(room) ?? new Set()).add(other))
+    for (const { target } of localImports(source)) {
+      add(files, source.file, target)
+      add(folders, folderOf(source.file), folderOf(target))
     }
   }
-  const cycles: string[] = []
-  const walk = (path: readonly string[]): void => {
-    for (const next of edges.get(path.at(-1) ?? '') ?? []) {
-      if (next === path[0]) cycles.push([...path, next].join(' → '))
-      else if (!path.includes(next)) walk([...path, next])
-    }
-  }
-  for (const room of edges.keys()) walk([room])
-  t.strictSame(cycles, [])
+  t.strictSame([...findCycles(files), ...findCycles(folders)], [])
 })
 
 t.test('the domain knows no transport, no driver, no log and no clock', async (t) => {
   const wrong: string[] = []
   const byFile = new Map(ours.map((source) => [source.file, source]))
-  for (const source of ours.filter(({ file }) => DOMAIN.includes(roomOf(file) ?? ''))) {
-    const groundFloor = localImports(source).filter(({ target }) => roomOf(target) === undefined)
-    for (const { file, imports } of [source, ...groundFloor.flatMap(({ target }) => byFile.get(target) ?? [])]) {
+  for (const source of ours.filter(({ file }) => file.startsWith('src/domain/'))) {
+    const core = localImports(source).filter(({ target }) => folderOf(target) === 'core')
+    for (const { file, imports } of [source, ...core.flatMap(({ target }) => byFile.get(target) ?? [])]) {
       const found = imports.map(({ specifier }) => specifier).find((specifier) => OUTSIDE_DOMAIN.includes(specifier))
       const by = file === source.file ? '' : ` by way of ${file}`
       if (found !== undefined) wrong.push(`${source.file}: a domain file must not import ${found}${by}`)
@@ -212,10 +209,24 @@ function localImports({ file, imports }: Source): readonly (Import & { readonly 
     })
 }
 
-/** `src/store/open.ts` → `store`; `undefined` for the ground floor. */
-function roomOf(file: string): string | undefined {
-  const [, room, rest] = file.split('/')
-  return rest === undefined ? undefined : room
+/** `src/storage/open.ts` → `storage`, `src/git/http/front.ts` → `git/http`. */
+function folderOf(file: string): string {
+  const [, first = '', second = ''] = file.split('/')
+  return ['domain', 'git'].includes(first) ? `${first}/${second}` : first
+}
+
+/** The cycles of a graph, each as its members in a row. */
+function findCycles(edges: ReadonlyMap<string, ReadonlySet<string>>): string[] {
+  const cycles: string[] = []
+  const done = new Set<string>()
+  const walk = (node: string, path: readonly string[]): void => {
+    if (path.includes(node)) cycles.push([...path.slice(path.indexOf(node)), node].join(' → '))
+    if (done.has(node) || path.includes(node)) return
+    for (const next of edges.get(node) ?? []) walk(next, [...path, node])
+    done.add(node)
+  }
+  for (const node of edges.keys()) walk(node, [])
+  return cycles
 }
 
 function readsClock(node: ts.Node): boolean {

@@ -82,7 +82,7 @@ const MUTATIONS = [
     name: 'accept-used-totp',
     simulates: 'a code of the authenticator app works twice',
     edits: [["where('last_step', '<', step)", "where('last_step', '<=', step)"]],
-    killedBy: ['accounts/two-factor', 'web/sessions', 'store/contract.test'],
+    killedBy: ['accounts/two-factor', 'web/sessions', 'storage/contract.test'],
   },
 ]
 

@@ -1,10 +1,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import SQLite from 'better-sqlite3'
-import { DAY, systemClock } from '../../src/clock.js'
-import type { Secret } from '../../src/secret.js'
-import type { OpenStore } from '../../src/store/open.js'
-import { newToken } from '../../test/store/new-token.js'
+import { DAY, systemClock } from '../../src/core/clock.js'
+import type { Secret } from '../../src/core/secret.js'
+import type { OpenStore } from '../../src/storage/open.js'
+import { newToken } from '../../test/storage/new-token.js'
 import type { Plan } from '../plan.js'
 
 const ACCOUNTS = 2_000

@@ -1,4 +1,4 @@
-import { messageOf } from '../errors.js'
+import { messageOf } from '../core/errors.js'
 
 /** What one look of the doctor has found. */
 export type Finding = {

@@ -1,5 +1,5 @@
-import { GitgateError } from '../errors.js'
-import { Secret } from '../secret.js'
+import { GitgateError } from '../core/errors.js'
+import { Secret } from '../core/secret.js'
 import type { Terminal } from './output.js'
 
 // More than any secret; keeps a mistaken `< big-file` from filling the memory.

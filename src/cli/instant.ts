@@ -1,5 +1,5 @@
-import { GitgateError } from '../errors.js'
-import { parseSince } from '../tokens/expiry.js'
+import { GitgateError } from '../core/errors.js'
+import { parseSince } from '../domain/tokens/expiry.js'
 
 /**
  * Reads when something begins, as an option has it: a date, an instant, or how long ago, such as `7d`.

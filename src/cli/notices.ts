@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
-import type { NoticeKind } from '../notices/notice.js'
-import { NOTICE_KINDS, parseNoticeKinds } from '../notices/notice.js'
+import type { NoticeKind } from '../domain/notifications/notice.js'
+import { NOTICE_KINDS, parseNoticeKinds } from '../domain/notifications/notice.js'
 import type { CliContext } from './context.js'
 import { addCommand, requireAccount, withStore } from './context.js'
 

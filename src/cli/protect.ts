@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
-import { describeProtection, parseProtection } from '../access/protection.js'
-import { GitgateError } from '../errors.js'
+import { describeProtection, parseProtection } from '../domain/access/protection.js'
+import { GitgateError } from '../core/errors.js'
 import { fullRefPattern } from '../protocol/ref-pattern.js'
 import type { CliContext } from './context.js'
 import { addCommand, withStore } from './context.js'

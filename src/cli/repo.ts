@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { GitgateError } from '../errors.js'
+import { GitgateError } from '../core/errors.js'
 import { requireRepositoryPath } from '../protocol/repository-path.js'
 import type { CliContext, OpenCli } from './context.js'
 import { addCommand, openRepositories, withStore } from './context.js'

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import type { Command } from 'commander'
-import type { Config, Flags } from '../config.js'
-import { addressMatcher } from '../address-list.js'
+import type { Config, Flags } from '../config/config.js'
+import { addressMatcher } from '../core/address-list.js'
 import type { CliContext, OpenCli } from './context.js'
 import { addCommand, withStore } from './context.js'
 

@@ -1,10 +1,16 @@
 import type { Command } from 'commander'
-import type { SettingKey, Settings } from '../policies/settings.js'
-import { formatSetting, parseSetting, parseSettingKey, SETTING_KEYS, settingSummary } from '../policies/settings.js'
-import { describeEffect, foreseeEffects } from '../policies/effects.js'
-import { REVOKED_AFTER } from '../policies/lifetime.js'
-import { HOUR, utcDate } from '../clock.js'
-import type { BriefToken } from '../tokens/token.js'
+import type { SettingKey, Settings } from '../domain/policies/settings.js'
+import {
+  formatSetting,
+  parseSetting,
+  parseSettingKey,
+  SETTING_KEYS,
+  settingSummary,
+} from '../domain/policies/settings.js'
+import { describeEffect, foreseeEffects } from '../domain/policies/effects.js'
+import { REVOKED_AFTER } from '../domain/policies/lifetime.js'
+import { HOUR, utcDate } from '../core/clock.js'
+import type { BriefToken } from '../domain/tokens/token.js'
 import type { CliContext, OpenCli } from './context.js'
 import { addCommand, withStore } from './context.js'
 

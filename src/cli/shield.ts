@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { formatSize } from '../tokens/budget.js'
+import { formatSize } from '../domain/tokens/budget.js'
 import type { CliContext } from './context.js'
 import { addCommand } from './context.js'
 

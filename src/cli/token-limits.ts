@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
-import type { Budget } from '../tokens/budget.js'
-import { formatSize, parseBudget } from '../tokens/budget.js'
-import type { Restrictions } from '../tokens/restriction.js'
-import { describeRestrictions, formatRefRule, parseRestrictions } from '../tokens/restriction.js'
-import type { PersonalAccessToken } from '../tokens/token.js'
+import type { Budget } from '../domain/tokens/budget.js'
+import { formatSize, parseBudget } from '../domain/tokens/budget.js'
+import type { Restrictions } from '../domain/tokens/restriction.js'
+import { describeRestrictions, formatRefRule, parseRestrictions } from '../domain/tokens/restriction.js'
+import type { PersonalAccessToken } from '../domain/tokens/token.js'
 
 /** The options that limit a new token. */
 export type LimitOptions = { repo?: string[]; ref?: string[]; maxPushes?: string; maxPushBytes?: string }

@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
-import { GitgateError } from '../errors.js'
-import type { Webhook } from '../notices/webhook.js'
-import { checkWebhookUrl, mintWebhookSecret } from '../notices/webhook.js'
-import { printable } from '../printable.js'
+import { GitgateError } from '../core/errors.js'
+import type { Webhook } from '../domain/notifications/webhook.js'
+import { checkWebhookUrl, mintWebhookSecret } from '../domain/notifications/webhook.js'
+import { printable } from '../core/printable.js'
 import type { CliContext, OpenCli } from './context.js'
 import { addCommand, requireAccount, withStore } from './context.js'
 

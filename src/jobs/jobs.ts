@@ -1,8 +1,8 @@
-import { applyRetention, EVERYTHING_KEPT } from '../audit/retention.js'
-import { DAY } from '../clock.js'
-import { revokeTooLongLived } from '../policies/lifetime.js'
-import type { Settings } from '../policies/settings.js'
-import { resolveSettings } from '../policies/settings.js'
+import { applyRetention, EVERYTHING_KEPT } from '../domain/audit/retention.js'
+import { DAY } from '../core/clock.js'
+import { revokeTooLongLived } from '../domain/policies/lifetime.js'
+import type { Settings } from '../domain/policies/settings.js'
+import { resolveSettings } from '../domain/policies/settings.js'
 import type { JobsOptions } from './options.js'
 
 /** When a job runs. */

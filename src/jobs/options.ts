@@ -1,11 +1,11 @@
-import type { AuditStore } from '../audit/trail.js'
-import type { Clock } from '../clock.js'
-import type { Config } from '../config.js'
-import type { Logger } from '../log.js'
-import type { NoticeStore } from '../notices/delivery.js'
-import type { WebhookStore } from '../notices/webhook.js'
-import type { SettingStore } from '../policies/settings.js'
-import type { TokenStore } from '../tokens/store.js'
+import type { AuditStore } from '../domain/audit/trail.js'
+import type { Clock } from '../core/clock.js'
+import type { Config } from '../config/config.js'
+import type { Logger } from '../server/log.js'
+import type { NoticeStore } from '../domain/notifications/delivery.js'
+import type { WebhookStore } from '../domain/notifications/webhook.js'
+import type { SettingStore } from '../domain/policies/settings.js'
+import type { TokenStore } from '../domain/tokens/store.js'
 
 /** What jobs are made of. */
 export type JobsOptions = {

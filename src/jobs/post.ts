@@ -1,8 +1,8 @@
 import { request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
-import { SECOND } from '../clock.js'
-import { messageOf } from '../errors.js'
-import type { WebhookPost } from '../notices/webhook.js'
+import { SECOND } from '../core/clock.js'
+import { messageOf } from '../core/errors.js'
+import type { WebhookPost } from '../domain/notifications/webhook.js'
 import type { Attempt } from './mail.js'
 
 const TIMEOUT = 10 * SECOND

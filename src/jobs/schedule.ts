@@ -1,4 +1,4 @@
-import { SECOND } from '../clock.js'
+import { SECOND } from '../core/clock.js'
 
 /** Tells when a job is to run. */
 export type Schedule = {

@@ -1,5 +1,5 @@
-import { HOUR, MINUTE, SECOND } from '../clock.js'
-import { messageOf } from '../errors.js'
+import { HOUR, MINUTE, SECOND } from '../core/clock.js'
+import { messageOf } from '../core/errors.js'
 import type { JobName } from './jobs.js'
 import { doJob, JOB_NAMES, JOBS } from './jobs.js'
 import type { JobsOptions } from './options.js'

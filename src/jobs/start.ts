@@ -1,8 +1,8 @@
-import { MINUTE, SECOND } from '../clock.js'
+import { MINUTE, SECOND } from '../core/clock.js'
 import { Deliveries } from './deliveries.js'
 import { mailerOf } from './mail.js'
 import type { JobsOptions } from './options.js'
-import { repeat } from '../repeat.js'
+import { repeat } from '../core/repeat.js'
 import { Scheduler } from './scheduler.js'
 
 /** Jobs that run by themselves. */

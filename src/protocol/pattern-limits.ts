@@ -1,6 +1,6 @@
-import { GitgateError } from '../errors.js'
-import { printable } from '../printable.js'
-import { countWildcards } from '../wildcard.js'
+import { GitgateError } from '../core/errors.js'
+import { printable } from '../core/printable.js'
+import { countWildcards } from '../core/wildcard.js'
 
 const MAX_PATTERN_BYTES = 256
 const MAX_WILDCARDS = 8

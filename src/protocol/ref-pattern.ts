@@ -1,5 +1,5 @@
-import { GitgateError } from '../errors.js'
-import { printable } from '../printable.js'
+import { GitgateError } from '../core/errors.js'
+import { printable } from '../core/printable.js'
 import { checkPatternLimits } from './pattern-limits.js'
 import { isRefName } from './ref-name.js'
 

@@ -1,5 +1,5 @@
-import { GitgateError } from '../errors.js'
-import { printable } from '../printable.js'
+import { GitgateError } from '../core/errors.js'
+import { printable } from '../core/printable.js'
 
 declare const brand: unique symbol
 

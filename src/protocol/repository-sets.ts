@@ -1,4 +1,4 @@
-import { mapInSlices } from '../event-loop.js'
+import { mapInSlices } from '../core/event-loop.js'
 import type { RepositoryPath } from './repository-path.js'
 import { repositoryMatcher } from './repository-pattern.js'
 

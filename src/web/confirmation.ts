@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
-import { Secret } from '../secret.js'
+import { Secret } from '../core/secret.js'
 import { actorOf, memberOf } from './visitor.js'
-import { auditEvent } from '../audit/event.js'
+import { auditEvent } from '../domain/audit/event.js'
 import type { PageOptions } from './options.js'
 
 /**

@@ -1,7 +1,7 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { mintSessionSecret } from '../accounts/session.js'
-import { Secret } from '../secret.js'
+import { mintSessionSecret } from '../domain/accounts/session.js'
+import { Secret } from '../core/secret.js'
 
 /**
  * The cookies of the pages: one of a session, and one of a visit, for who has not signed in. Over HTTPS they carry the

@@ -1,5 +1,5 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
-import { GitgateError, hasSystemCode } from '../errors.js'
+import { GitgateError, hasSystemCode } from '../core/errors.js'
 import type { WebOptions } from './options.js'
 
 /** Why there is a page of its own instead of what was asked for. */

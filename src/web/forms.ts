@@ -1,4 +1,4 @@
-import { breaksRule } from '../errors.js'
+import { breaksRule } from '../core/errors.js'
 import { sentence } from './errors.js'
 
 /** What is wrong with the fields of a form, by their names. */

@@ -1,6 +1,6 @@
-import { TOKENS_PAGE } from '../access/refusal.js'
-import type { Front, HttpExchange } from '../http.js'
-import { sendText } from '../http.js'
+import { TOKENS_PAGE } from '../domain/access/refusal.js'
+import type { Front, HttpExchange } from '../core/http.js'
+import { sendText } from '../core/http.js'
 import { ASSETS } from './asset-paths.js'
 import { tokensSignpost, welcome } from './signposts.js'
 

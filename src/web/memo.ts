@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
-import { GitgateError } from '../errors.js'
-import { Secret } from '../secret.js'
+import { GitgateError } from '../core/errors.js'
+import { Secret } from '../core/secret.js'
 import type { HalfSignedIn, Member } from './visitor.js'
 
 /** What the next page says at its top: what was just done, or why not. */

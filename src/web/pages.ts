@@ -1,7 +1,7 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import type { HttpExchange } from '../http.js'
+import type { HttpExchange } from '../core/http.js'
 import type { Visitor } from './visitor.js'
 
 /**

@@ -1,4 +1,4 @@
-import type { HttpExchange } from '../http.js'
+import type { HttpExchange } from '../core/http.js'
 import type { WebOptions } from './options.js'
 
 /**

@@ -1,4 +1,4 @@
-import { TOKENS_PAGE } from '../access/refusal.js'
+import { TOKENS_PAGE } from '../domain/access/refusal.js'
 
 /** The way in, for who asks the gate's address without a browser. */
 export function welcome(baseUrl: string): string {

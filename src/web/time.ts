@@ -1,4 +1,4 @@
-import { DAY, HOUR, MINUTE, SECOND, utcTime } from '../clock.js'
+import { DAY, HOUR, MINUTE, SECOND, utcTime } from '../core/clock.js'
 
 const UNITS = [
   ['year', 365 * DAY],

@@ -1,12 +1,12 @@
 import { Eta } from 'eta'
 import type { FastifyReply } from 'fastify'
-import { TOKENS_PAGE } from '../access/refusal.js'
+import { TOKENS_PAGE } from '../domain/access/refusal.js'
 import type { Assets } from './assets.js'
 import { webFolder } from './assets.js'
 import type { Cookies } from './cookies.js'
 import { takeNotice } from './memo.js'
 import type { WebOptions } from './options.js'
-import { utcTime } from '../clock.js'
+import { utcTime } from '../core/clock.js'
 import { calendarDay, dayTag, relativeTime, timeTag } from './time.js'
 
 /** Fills in templates. Each finds what its page hands it, and what the layout needs, as `it`. */

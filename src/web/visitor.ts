@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Account } from '../accounts/account.js'
-import type { Session, SignInMethod } from '../accounts/session.js'
+import type { Account } from '../domain/accounts/account.js'
+import type { Session, SignInMethod } from '../domain/accounts/session.js'
 import {
   isSeenAnew,
   mintSessionSecret,
@@ -8,11 +8,11 @@ import {
   sessionEnd,
   sessionHorizon,
   type SessionLimits,
-} from '../accounts/session.js'
-import type { Actor } from '../audit/event.js'
-import { auditEvent, keptUserAgent, THE_GATE } from '../audit/event.js'
-import { MINUTE } from '../clock.js'
-import type { HttpExchange } from '../http.js'
+} from '../domain/accounts/session.js'
+import type { Actor } from '../domain/audit/event.js'
+import { auditEvent, keptUserAgent, THE_GATE } from '../domain/audit/event.js'
+import { MINUTE } from '../core/clock.js'
+import type { HttpExchange } from '../core/http.js'
 import type { Cookies } from './cookies.js'
 import { Elsewhere } from './errors.js'
 import type { WebOptions, WebStores } from './options.js'

@@ -1,9 +1,9 @@
 // Who did what with which token: every Git request, every push before and after, every refusal that is worth knowing.
 import t from 'tap'
 import { within } from './until.js'
-import { DAY } from '../../src/clock.js'
-import type { AuditRow } from '../../src/audit/event.js'
-import type { AuditQuery } from '../../src/audit/trail.js'
+import { DAY } from '../../src/core/clock.js'
+import type { AuditRow } from '../../src/domain/audit/event.js'
+import type { AuditQuery } from '../../src/domain/audit/trail.js'
 import { embedded } from '../backends/embedded.js'
 import { nginx } from '../backends/nginx.js'
 import { requireProgram } from './programs.js'

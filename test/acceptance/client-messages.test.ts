@@ -2,7 +2,7 @@
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { DAY, utcDate } from '../../src/clock.js'
+import { DAY, utcDate } from '../../src/core/clock.js'
 import { embedded } from '../backends/embedded.js'
 import { nginx } from '../backends/nginx.js'
 import { requireProgram } from './programs.js'

@@ -5,7 +5,7 @@ import type { Readable } from 'node:stream'
 import { createGunzip, createGzip } from 'node:zlib'
 import type { Test } from 'tap'
 import type { BackendKind } from '../backends/backend.js'
-import { httpUpstream } from '../upstream/stand-in.js'
+import { httpUpstream } from '../git/upstream/stand-in.js'
 import { temporaryFolder } from './temporary-folder.js'
 import { GitClient } from './git-client.js'
 

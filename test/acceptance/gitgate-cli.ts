@@ -3,12 +3,12 @@ import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { PassThrough, Readable, Writable } from 'node:stream'
 import type { Owner } from '../backends/backend.js'
-import { createRooms } from '../../src/cli-rooms.js'
+import { createRooms } from '../../src/app/cli-dependencies.js'
 import { runCli } from '../../src/cli/program.js'
 import type { CliRooms } from '../../src/cli/rooms.js'
-import type { Clock } from '../../src/clock.js'
-import { systemClock } from '../../src/clock.js'
-import type { Intervals } from '../../src/intervals.js'
+import type { Clock } from '../../src/core/clock.js'
+import { systemClock } from '../../src/core/clock.js'
+import type { Intervals } from '../../src/core/intervals.js'
 
 /** What a command wrote, and its exit status. */
 export type CliResult = { readonly status: number; readonly stdout: string; readonly stderr: string }

@@ -1,10 +1,10 @@
 // What owners of tokens are told by mail, as they read it; and who is told nothing.
 import t from 'tap'
-import { DAY, HOUR, MINUTE, SECOND, utcDate } from '../../src/clock.js'
-import { issueRules } from '../../src/policies/issue-rules.js'
-import { resolveSettings } from '../../src/policies/settings.js'
-import { rotateToken } from '../../src/tokens/issue.js'
-import { newToken } from '../store/new-token.js'
+import { DAY, HOUR, MINUTE, SECOND, utcDate } from '../../src/core/clock.js'
+import { issueRules } from '../../src/domain/policies/issue-rules.js'
+import { resolveSettings } from '../../src/domain/policies/settings.js'
+import { rotateToken } from '../../src/domain/tokens/issue.js'
+import { newToken } from '../storage/new-token.js'
 import { advanceTo, createNoticedWorld, midnightIn } from './notification-world.js'
 import { until } from './until.js'
 

@@ -1,6 +1,6 @@
 import type { Test } from 'tap'
-import { DAY, HOUR, MINUTE } from '../../src/clock.js'
-import type { Flags } from '../../src/config.js'
+import { DAY, HOUR, MINUTE } from '../../src/core/clock.js'
+import type { Flags } from '../../src/config/config.js'
 import type { Behaviour } from './mail-server.js'
 import { MailServer } from './mail-server.js'
 import { until } from './until.js'

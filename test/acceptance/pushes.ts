@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { gzipSync } from 'node:zlib'
 import type { Test } from 'tap'
-import { parseRestrictions } from '../../src/tokens/restriction.js'
+import { parseRestrictions } from '../../src/domain/tokens/restriction.js'
 import type { BackendKind } from '../backends/backend.js'
 import type { World } from './world.js'
 import { createWorld } from './world.js'

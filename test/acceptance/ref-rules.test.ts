@@ -1,7 +1,7 @@
 // Tokens limited to refs, as real git meets them: before the embedded server and before nginx + git http-backend alike.
 import t from 'tap'
 import type { Test } from 'tap'
-import { parseRestrictions } from '../../src/tokens/restriction.js'
+import { parseRestrictions } from '../../src/domain/tokens/restriction.js'
 import { embedded } from '../backends/embedded.js'
 import { nginx } from '../backends/nginx.js'
 import type { BackendKind } from '../backends/backend.js'

@@ -1,8 +1,8 @@
 // Rotation with overlap, and limits that end tokens: by the command line, beside a running gate.
 import { join } from 'node:path'
 import t from 'tap'
-import { HOUR, utcDate, DAY } from '../../src/clock.js'
-import { openStore } from '../../src/store/open.js'
+import { HOUR, utcDate, DAY } from '../../src/core/clock.js'
+import { openStore } from '../../src/storage/open.js'
 import { GitgateCli } from './gitgate-cli.js'
 import { http } from './http-client.js'
 import { until, within } from './until.js'

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { isBranch, isRefName } from '../../src/protocol/ref-name.js'
 import { parseRefPattern } from '../../src/protocol/ref-pattern.js'
-import { wildcardMatcher } from '../../src/wildcard.js'
+import { wildcardMatcher } from '../../src/core/wildcard.js'
 
 /** Pieces of which names are made that are right, wrong, or almost one or the other. */
 const PIECES = [

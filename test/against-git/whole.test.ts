@@ -5,12 +5,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { encodePktLine, FLUSH } from '../../src/protocol/pkt-line.js'
-import type { AnswerShape } from '../../src/shield/answer-grammar.js'
-import type { Wholeness } from '../../src/shield/whole.js'
-import { WholenessTracker } from '../../src/shield/whole.js'
-import { VERSION_0 } from '../shield/captured-v0.js'
-import { VERSION_2 } from '../shield/captured-v2.js'
-import { ask, encode, MAIN, makeRepository, SIDE } from '../shield/captured.js'
+import type { AnswerShape } from '../../src/git/cache/answer-grammar.js'
+import type { Wholeness } from '../../src/git/cache/response-validator.js'
+import { WholenessTracker } from '../../src/git/cache/response-validator.js'
+import { VERSION_0 } from '../git/cache/captured-v0.js'
+import { VERSION_2 } from '../git/cache/captured-v2.js'
+import { ask, encode, MAIN, makeRepository, SIDE } from '../git/cache/captured.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'gitgate-whole-'))
 t.teardown(() => rmSync(folder, { recursive: true }))

@@ -6,7 +6,7 @@ import { makeCertificates } from '../acceptance/certificates.js'
 import { GitgateCli } from '../acceptance/gitgate-cli.js'
 import { requireProgram } from '../acceptance/programs.js'
 import { freePort } from '../backends/backend.js'
-import { httpUpstream } from '../upstream/stand-in.js'
+import { httpUpstream } from '../git/upstream/stand-in.js'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'
 
 type Finding = { check: string; status: string; message: string; remedy: string | null }

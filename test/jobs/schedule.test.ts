@@ -1,7 +1,7 @@
 import t from 'tap'
 import { until } from '../acceptance/until.js'
 import { JOBS } from '../../src/jobs/jobs.js'
-import { repeat } from '../../src/repeat.js'
+import { repeat } from '../../src/core/repeat.js'
 import { readSchedule } from '../../src/jobs/schedule.js'
 
 t.test('a schedule is read in UTC, whatever the zone of the machine', async (t) => {

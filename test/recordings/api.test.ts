@@ -1,7 +1,7 @@
 // Every call of the REST API and of GraphQL with the responses to it.
 import t from 'tap'
 import type { Test } from 'tap'
-import { DAY, HOUR } from '../../src/clock.js'
+import { DAY, HOUR } from '../../src/core/clock.js'
 import { callsWith } from '../acceptance/api/calls.js'
 import type { HttpOptions } from '../acceptance/http-client.js'
 import type { World } from '../acceptance/world.js'

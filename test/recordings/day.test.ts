@@ -1,7 +1,7 @@
 // Log lines and audit events of a day with every kind of request, command and job; and the data folder that it leaves.
 import { join } from 'node:path'
 import t from 'tap'
-import { AUDIT_ACTIONS } from '../../src/audit/event.js'
+import { AUDIT_ACTIONS } from '../../src/domain/audit/event.js'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'
 import { checkFolder, exportDay } from './data-folder.js'
 import { beginDay, playDay, tamper } from './play-day.js'

@@ -1,5 +1,5 @@
-import { createRooms } from '../../src/cli-rooms.js'
-import { THE_GATE } from '../../src/audit/event.js'
+import { createRooms } from '../../src/app/cli-dependencies.js'
+import { THE_GATE } from '../../src/domain/audit/event.js'
 import type { heldGit } from '../acceptance/cache-world.js'
 import { callsWith } from '../acceptance/api/calls.js'
 import { GitgateCli } from '../acceptance/gitgate-cli.js'

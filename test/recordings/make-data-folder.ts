@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { readVersion } from '../../src/version.js'
+import { readVersion } from '../../src/core/version.js'
 import { exportDay } from './data-folder.js'
 import { beginDay, playDay, tamper } from './play-day.js'
 

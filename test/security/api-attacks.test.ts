@@ -1,7 +1,7 @@
 // Ways to more than one has, that were found.
 import t from 'tap'
-import { HOUR } from '../../src/clock.js'
-import { parseRestrictions } from '../../src/tokens/restriction.js'
+import { HOUR } from '../../src/core/clock.js'
+import { parseRestrictions } from '../../src/domain/tokens/restriction.js'
 import { createWorld } from '../acceptance/world.js'
 
 const CREATE =

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { embedded } from '../backends/embedded.js'
 import { nginx } from '../backends/nginx.js'
-import { parseRestrictions } from '../../src/tokens/restriction.js'
+import { parseRestrictions } from '../../src/domain/tokens/restriction.js'
 import { requireProgram } from '../acceptance/programs.js'
 import { beginClone, cacheUses, cloneWhole, heldGit, shieldedWorld } from '../acceptance/cache-world.js'
 import { slowRelay } from '../acceptance/slow-relay.js'

@@ -5,10 +5,10 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { GitgateCli } from '../acceptance/gitgate-cli.js'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'
-import { auditEvent, THE_GATE } from '../../src/audit/event.js'
-import { DAY } from '../../src/clock.js'
-import { openStore } from '../../src/store/open.js'
-import { movableClock, NOON } from '../store/temporary-store.js'
+import { auditEvent, THE_GATE } from '../../src/domain/audit/event.js'
+import { DAY } from '../../src/core/clock.js'
+import { openStore } from '../../src/storage/open.js'
+import { movableClock, NOON } from '../storage/temporary-store.js'
 
 const JUMP = 3_650 * DAY
 

@@ -3,10 +3,10 @@
 import { join } from 'node:path'
 import t from 'tap'
 import { createWorld } from '../acceptance/world.js'
-import { DAY, HOUR, MINUTE } from '../../src/clock.js'
+import { DAY, HOUR, MINUTE } from '../../src/core/clock.js'
 import { doJob } from '../../src/jobs/jobs.js'
-import { newToken } from '../store/new-token.js'
-import { addAccount, NOON, openTemporaryStore } from '../store/temporary-store.js'
+import { newToken } from '../storage/new-token.js'
+import { addAccount, NOON, openTemporaryStore } from '../storage/temporary-store.js'
 
 const JUMP = 3_650 * DAY
 const after = (milliseconds: number): Date => new Date(NOON.getTime() + milliseconds)

@@ -2,7 +2,7 @@
 // two tokens, one of which nobody saw, and whose secret nobody has.
 import { hashSync } from 'bcrypt'
 import t from 'tap'
-import { Secret } from '../../src/secret.js'
+import { Secret } from '../../src/core/secret.js'
 import { createWorld } from '../acceptance/world.js'
 import { FormClient } from '../pages/form-client.js'
 

@@ -3,13 +3,13 @@ import { posix } from 'node:path'
 import { Readable } from 'node:stream'
 import type { Test } from 'tap'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'
-import { RepositoryFolder } from '../../src/embedded-git/repository-folder.js'
+import { RepositoryFolder } from '../../src/git/embedded/repository-folder.js'
 import type { Exchange } from '../../src/protocol/backend.js'
 import type { GitRequest } from '../../src/protocol/git-request.js'
 import { parseGitRequest } from '../../src/protocol/git-request.js'
-import type { UpstreamOptions } from '../../src/upstream/backend.js'
-import { upstream } from '../../src/upstream/backend.js'
-import type { Forward } from '../../src/upstream/forward.js'
+import type { UpstreamOptions } from '../../src/git/upstream/backend.js'
+import { upstream } from '../../src/git/upstream/backend.js'
+import type { Forward } from '../../src/git/upstream/forward.js'
 
 const PARTS = [
   ...[

@@ -1,13 +1,13 @@
 // Attack: a token, or the cookie of a session, used from more addresses in turn than are kept, so that each request is a write.
 // 2,000 requests cost 730 ms.
 import t from 'tap'
-import { MINUTE } from '../../src/clock.js'
-import type { Session } from '../../src/accounts/session.js'
-import { isSeenAnew } from '../../src/accounts/session.js'
-import { LastUse } from '../../src/tokens/last-use.js'
-import type { PersonalAccessToken } from '../../src/tokens/token.js'
-import type { TokenUse } from '../../src/tokens/store.js'
-import { NOON } from '../store/temporary-store.js'
+import { MINUTE } from '../../src/core/clock.js'
+import type { Session } from '../../src/domain/accounts/session.js'
+import { isSeenAnew } from '../../src/domain/accounts/session.js'
+import { LastUse } from '../../src/domain/tokens/last-use.js'
+import type { PersonalAccessToken } from '../../src/domain/tokens/token.js'
+import type { TokenUse } from '../../src/domain/tokens/store.js'
+import { NOON } from '../storage/temporary-store.js'
 
 const REQUESTS = 2_000
 const after = (milliseconds: number) => new Date(NOON.getTime() + milliseconds)

@@ -2,9 +2,9 @@
 // file reads and name look-ups waited for 22 s.
 import { readFile } from 'node:fs/promises'
 import t from 'tap'
-import { Passwords } from '../../src/accounts/password.js'
-import { systemClock } from '../../src/clock.js'
-import { Secret } from '../../src/secret.js'
+import { Passwords } from '../../src/domain/accounts/password.js'
+import { systemClock } from '../../src/core/clock.js'
+import { Secret } from '../../src/core/secret.js'
 
 const MANY = 24
 

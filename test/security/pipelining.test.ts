@@ -7,7 +7,7 @@ import { basic, http } from '../acceptance/http-client.js'
 import { until, within } from '../acceptance/until.js'
 import type { World } from '../acceptance/world.js'
 import { createWorld } from '../acceptance/world.js'
-import { kindAt, tcpUpstream } from '../upstream/stand-in.js'
+import { kindAt, tcpUpstream } from '../git/upstream/stand-in.js'
 
 // Attack: a request that takes a while, then thousands of `GET / HTTP/1.1\r\nHost:\r\n\r\n` on the same connection. The gate read
 // and parsed them all, and kept a listener on the socket for each: 1.2 MB blocked it for a minute, 7.5 MB for ten, with a

@@ -4,7 +4,7 @@ import type { Test } from 'tap'
 import { basic } from '../acceptance/http-client.js'
 import { within } from '../acceptance/until.js'
 import { createWorld } from '../acceptance/world.js'
-import { bodyOf, COMMANDS, httpUpstream } from '../upstream/stand-in.js'
+import { bodyOf, COMMANDS, httpUpstream } from '../git/upstream/stand-in.js'
 
 /** One request of many on a connection, in parts that are put together as they are. */
 type Message = {

@@ -4,7 +4,7 @@ import { GitgateCli } from '../acceptance/gitgate-cli.js'
 import { basic, http, raw } from '../acceptance/http-client.js'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'
 import { createWorld } from '../acceptance/world.js'
-import { httpUpstream } from '../upstream/stand-in.js'
+import { httpUpstream } from '../git/upstream/stand-in.js'
 
 // The log of a gate must not hold what it was given, wherever a client puts it: raw, in base64, percent-encoded.
 

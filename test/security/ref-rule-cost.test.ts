@@ -2,17 +2,17 @@
 // anybody needs. 40 kB stalled everybody for 32 s, 1,500 protections of somebody else's repository for 9 s.
 import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
-import { AccessMemory } from '../../src/access/memory.js'
-import { decideRef } from '../../src/access/decide-ref.js'
-import { refProtections } from '../../src/access/protection.js'
-import { mapInSlices } from '../../src/event-loop.js'
+import { AccessMemory } from '../../src/domain/access/memory.js'
+import { decideRef } from '../../src/domain/access/decide-ref.js'
+import { refProtections } from '../../src/domain/access/protection.js'
+import { mapInSlices } from '../../src/core/event-loop.js'
 import { parseRepositoryPath } from '../../src/protocol/repository-path.js'
 import { RepositorySets } from '../../src/protocol/repository-sets.js'
-import type { RefRule, Restrictions } from '../../src/tokens/restriction.js'
-import { parseRestrictions } from '../../src/tokens/restriction.js'
+import type { RefRule, Restrictions } from '../../src/domain/tokens/restriction.js'
+import { parseRestrictions } from '../../src/domain/tokens/restriction.js'
 import { GitgateCli } from '../acceptance/gitgate-cli.js'
 import { createWorld } from '../acceptance/world.js'
-import { openTemporaryStore, NOON } from '../store/temporary-store.js'
+import { openTemporaryStore, NOON } from '../storage/temporary-store.js'
 
 const REPOSITORY = parseRepositoryPath('team/app')!
 const LEVELS = { push: 'nobody', force: 'nobody', delete: 'nobody' } as const

@@ -4,13 +4,13 @@ import { rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import t from 'tap'
-import { parseRestrictions } from '../../src/tokens/restriction.js'
+import { parseRestrictions } from '../../src/domain/tokens/restriction.js'
 import { embedded } from '../backends/embedded.js'
 import { REFTABLE_GIT, requireReftableGit } from '../acceptance/programs.js'
 import { populate, ZERO } from '../acceptance/pushes.js'
 import { createWorld } from '../acceptance/world.js'
-import { initReftable, runGit } from '../embedded-git/bare-repository.js'
-import { findGit } from '../../src/embedded-git/git-program.js'
+import { initReftable, runGit } from '../git/embedded/bare-repository.js'
+import { findGit } from '../../src/git/embedded/git-program.js'
 
 const NOBODY = { push: 'nobody', force: 'nobody', delete: 'nobody' } as const
 const skip = requireReftableGit()

@@ -15,11 +15,11 @@ import { temporaryFolder } from '../acceptance/temporary-folder.js'
 import { beginPush, largeCommit, packOf, leftoversIn } from '../acceptance/transfers.js'
 import { until } from '../acceptance/until.js'
 import { createWorld } from '../acceptance/world.js'
-import { findGit } from '../../src/embedded-git/git-program.js'
-import { RepositoryFolder } from '../../src/embedded-git/repository-folder.js'
-import { joinInstances } from '../../src/instances.js'
+import { findGit } from '../../src/git/embedded/git-program.js'
+import { RepositoryFolder } from '../../src/git/embedded/repository-folder.js'
+import { joinInstances } from '../../src/core/instances.js'
 import { parseRepositoryPath } from '../../src/protocol/repository-path.js'
-import { openStore } from '../../src/store/open.js'
+import { openStore } from '../../src/storage/open.js'
 
 const PROGRAM = join(import.meta.dirname, '..', '..', '..', 'bin', 'gitgate.js')
 const UNSHARE = ['--pid', '--fork', '--kill-child', '--mount-proc']

@@ -1,7 +1,7 @@
 // What administrators do to accounts, and what they can't do to themselves.
 import t from 'tap'
-import { enrol } from '../../src/accounts/two-factor.js'
-import { Secret } from '../../src/secret.js'
+import { enrol } from '../../src/domain/accounts/two-factor.js'
+import { Secret } from '../../src/core/secret.js'
 import { FormClient } from '../pages/form-client.js'
 import { administration, PASSWORD } from './administration.js'
 

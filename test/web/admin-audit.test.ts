@@ -1,8 +1,8 @@
 // The audit trail in the browser: filters, pages, one row, and whether it is whole.
 import t from 'tap'
-import { formatHead } from '../../src/audit/chain.js'
-import { auditEvent, THE_GATE } from '../../src/audit/event.js'
-import { DAY } from '../../src/clock.js'
+import { formatHead } from '../../src/domain/audit/chain.js'
+import { auditEvent, THE_GATE } from '../../src/domain/audit/event.js'
+import { DAY } from '../../src/core/clock.js'
 import { administration } from './administration.js'
 
 const PATH = '/-/admin/audit_logs'

@@ -1,6 +1,6 @@
 // The settings in the browser: whom a change concerns is shown before it is made.
 import t from 'tap'
-import { DAY } from '../../src/clock.js'
+import { DAY } from '../../src/core/clock.js'
 import { administration } from './administration.js'
 
 const PATH = '/-/admin/application_settings'

@@ -1,8 +1,8 @@
 // Everybody's tokens, impersonation tokens, and the overview, in the browser.
 import t from 'tap'
-import { auditEvent, THE_GATE } from '../../src/audit/event.js'
-import { DAY } from '../../src/clock.js'
-import { parseRestrictions } from '../../src/tokens/restriction.js'
+import { auditEvent, THE_GATE } from '../../src/domain/audit/event.js'
+import { DAY } from '../../src/core/clock.js'
+import { parseRestrictions } from '../../src/domain/tokens/restriction.js'
 import { FormClient } from '../pages/form-client.js'
 import { administration, PASSWORD } from './administration.js'
 

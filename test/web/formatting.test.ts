@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { DAY, HOUR, MINUTE, SECOND, utcTime } from '../../src/clock.js'
+import { DAY, HOUR, MINUTE, SECOND, utcTime } from '../../src/core/clock.js'
 import { browserName } from '../../src/web/browser-name.js'
 import { parseLocalPath } from '../../src/web/local-path.js'
 import { calendarDay, relativeTime, timeTag } from '../../src/web/time.js'

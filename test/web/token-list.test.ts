@@ -2,7 +2,7 @@
 import t from 'tap'
 import type { BackendKind } from '../backends/backend.js'
 import { create, open, signedIn, TOKENS } from './token-forms.js'
-import { DAY } from '../../src/clock.js'
+import { DAY } from '../../src/core/clock.js'
 
 t.test('the list: states, search, order, pages', async (t) => {
   const { world, alice } = await open(t)

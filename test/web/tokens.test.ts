@@ -2,7 +2,7 @@
 import t from 'tap'
 import type { Person, World } from '../acceptance/world.js'
 import { create, open, signedIn, TOKENS } from './token-forms.js'
-import { DAY, utcDate } from '../../src/clock.js'
+import { DAY, utcDate } from '../../src/core/clock.js'
 
 const SECRET = /<code id="token-secret">([^<]+)</
 const ownTokens = async (world: World, person: Person = 'alice') =>

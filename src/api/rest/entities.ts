@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
-import type { Role } from '../../access/grant.js'
-import type { Account } from '../../accounts/account.js'
+import type { Role } from '../../domain/access/grant.js'
+import type { Account } from '../../domain/accounts/account.js'
 import type { RepositoryPath } from '../../protocol/repository-path.js'
 
 /** An account as everybody sees it (GitLab's API: users). */

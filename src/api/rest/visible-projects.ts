@@ -1,4 +1,4 @@
-import { ReachSets } from '../../access/reach-sets.js'
+import { ReachSets } from '../../domain/access/reach-sets.js'
 import type { Caller } from './caller.js'
 import { projectEntity } from './entities.js'
 import type { ApiOptions } from './options.js'

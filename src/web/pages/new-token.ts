@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import { TOKENS_PAGE } from '../../access/refusal.js'
+import { TOKENS_PAGE } from '../../domain/access/refusal.js'
 import type { PageOptions } from '../options.js'
 import type { Pages } from '../pages.js'
 import { addMaking } from '../tokens/making.js'

@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { sessionEnd } from '../../accounts/session.js'
+import { sessionEnd } from '../../domain/accounts/session.js'
 import { browserName } from '../browser-name.js'
 import { PageError } from '../errors.js'
 import { say } from '../memo.js'

@@ -9,8 +9,8 @@ import {
   mintSeed,
   refuseSecond,
   renewRecoveryCodes,
-} from '../../accounts/two-factor.js'
-import { Secret } from '../../secret.js'
+} from '../../domain/accounts/two-factor.js'
+import { Secret } from '../../core/secret.js'
 import { confirmedBy } from '../confirmation.js'
 import type { Visit } from '../memo.js'
 import { isFirstSubmission, passOnce, readMemo, say, takeOnce, updateMemo } from '../memo.js'

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import type { PersonalAccessToken } from '../../tokens/token.js'
+import type { PersonalAccessToken } from '../../domain/tokens/token.js'
 import { PageError } from '../errors.js'
 import type { PageOptions } from '../options.js'
 import { memberOf } from '../visitor.js'

@@ -1,7 +1,7 @@
-import type { AddressUse, ProgramUse, RepositoryUse } from '../../audit/usage.js'
-import { usesOfAddresses, usesOfPrograms, usesOfRepositories } from '../../audit/usage.js'
-import { DAY } from '../../clock.js'
-import type { PersonalAccessToken } from '../../tokens/token.js'
+import type { AddressUse, ProgramUse, RepositoryUse } from '../../domain/audit/usage.js'
+import { usesOfAddresses, usesOfPrograms, usesOfRepositories } from '../../domain/audit/usage.js'
+import { DAY } from '../../core/clock.js'
+import type { PersonalAccessToken } from '../../domain/tokens/token.js'
 import type { PageOptions } from '../options.js'
 
 const DAYS = 30

@@ -1,4 +1,4 @@
-import type { RefRule } from '../../tokens/restriction.js'
+import type { RefRule } from '../../domain/tokens/restriction.js'
 
 const BRANCHES = 'refs/heads/'
 

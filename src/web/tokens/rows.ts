@@ -1,10 +1,10 @@
-import { DAY } from '../../clock.js'
-import { tooLongLived } from '../../policies/lifetime.js'
-import type { Settings } from '../../policies/settings.js'
-import { formatSize } from '../../tokens/budget.js'
-import { describeRestrictions } from '../../tokens/restriction.js'
-import type { PersonalAccessToken } from '../../tokens/token.js'
-import { tokenState } from '../../tokens/token.js'
+import { DAY } from '../../core/clock.js'
+import { tooLongLived } from '../../domain/policies/lifetime.js'
+import type { Settings } from '../../domain/policies/settings.js'
+import { formatSize } from '../../domain/tokens/budget.js'
+import { describeRestrictions } from '../../domain/tokens/restriction.js'
+import type { PersonalAccessToken } from '../../domain/tokens/token.js'
+import { tokenState } from '../../domain/tokens/token.js'
 import { refWords } from './ref-words.js'
 
 /** How soon a token ends that is called expiring, as in GitLab. */

@@ -1,10 +1,10 @@
 import { Type } from 'typebox'
-import type { Account } from '../../accounts/account.js'
-import { DAY, utcDate } from '../../clock.js'
-import { expiryChoices, lifetimeLimit } from '../../policies/expiry-choices.js'
-import type { WantedExpiry } from '../../tokens/expiry.js'
-import { parseExpiryDate, parseExpirySpan } from '../../tokens/expiry.js'
-import type { IssueRules } from '../../tokens/issue.js'
+import type { Account } from '../../domain/accounts/account.js'
+import { DAY, utcDate } from '../../core/clock.js'
+import { expiryChoices, lifetimeLimit } from '../../domain/policies/expiry-choices.js'
+import type { WantedExpiry } from '../../domain/tokens/expiry.js'
+import { parseExpiryDate, parseExpirySpan } from '../../domain/tokens/expiry.js'
+import type { IssueRules } from '../../domain/tokens/issue.js'
 import type { PageOptions } from '../options.js'
 
 /** What the fields of an expiry hold: one of the lifetimes offered, or `date`. */

@@ -1,7 +1,7 @@
 // gitgate's own: tokens that are limited, and tokens derived from others. POST /user/personal_access_tokens makes, in GitLab,
 // a token for Kubernetes alone; here it makes one that is narrower than the presented one and ends with it.
 import t from 'tap'
-import { DAY, utcDate } from '../../../src/clock.js'
+import { DAY, utcDate } from '../../../src/core/clock.js'
 import { createWorld } from '../world.js'
 import type { ApiAnswer } from './calls.js'
 import { callsWith } from './calls.js'

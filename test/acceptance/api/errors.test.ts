@@ -1,6 +1,6 @@
 // GitLab's answers to what goes wrong, case by case (its REST API: status codes), and the ways of carrying a token.
 import t from 'tap'
-import { DAY } from '../../../src/clock.js'
+import { DAY } from '../../../src/core/clock.js'
 import { createWorld } from '../world.js'
 import { raw } from '../http-client.js'
 import { call, callsWith, form } from './calls.js'

@@ -1,6 +1,6 @@
 // Impersonation tokens: administrators make them, the account does not see them, and they work for the API and for Git.
 import t from 'tap'
-import { DAY, utcDate } from '../../../src/clock.js'
+import { DAY, utcDate } from '../../../src/core/clock.js'
 import { createWorld } from '../world.js'
 import { call, callsWith, form } from './calls.js'
 

@@ -1,6 +1,6 @@
 // The settings, by GitLab's names: read and changed by administrators, in force on the next request.
 import t from 'tap'
-import { formatSetting, resolveSettings, SETTING_KEYS } from '../../../src/policies/settings.js'
+import { formatSetting, resolveSettings, SETTING_KEYS } from '../../../src/domain/policies/settings.js'
 import { createWorld } from '../world.js'
 import { call, callsWith, form } from './calls.js'
 

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { within } from '../until.js'
 import type { Test } from 'tap'
-import { DAY, utcDate } from '../../../src/clock.js'
+import { DAY, utcDate } from '../../../src/core/clock.js'
 import type { World } from '../world.js'
 import { createWorld } from '../world.js'
 import type { ApiAnswer } from './calls.js'

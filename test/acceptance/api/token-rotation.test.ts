@@ -1,6 +1,6 @@
 // Rotation over the API: who may, until when the new token lives, and what happens to those who use an old one.
 import t from 'tap'
-import { DAY, utcDate } from '../../../src/clock.js'
+import { DAY, utcDate } from '../../../src/core/clock.js'
 import { createWorld } from '../world.js'
 import type { ApiAnswer } from './calls.js'
 import { callsWith } from './calls.js'

@@ -1,6 +1,6 @@
 // One token: looked at, rotated, revoked; and made by administrators for others.
 import t from 'tap'
-import { DAY, utcDate } from '../../../src/clock.js'
+import { DAY, utcDate } from '../../../src/core/clock.js'
 import { createWorld } from '../world.js'
 import { call, callsWith, form } from './calls.js'
 

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
-import type { ProtectionLevel } from '../../../access/protection.js'
-import { parseProtection } from '../../../access/protection.js'
+import type { ProtectionLevel } from '../../../domain/access/protection.js'
+import { parseProtection } from '../../../domain/access/protection.js'
 import { ProjectAnswer, ProtectedBranchAnswer } from '../answers.js'
 import type { Api } from '../api.js'
 import type { Caller } from '../caller.js'

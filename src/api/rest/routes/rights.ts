@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
-import { parseGrant, parseSubject } from '../../../access/grant.js'
-import { parseProtection } from '../../../access/protection.js'
+import { parseGrant, parseSubject } from '../../../domain/access/grant.js'
+import { parseProtection } from '../../../domain/access/protection.js'
 import { fullRefPattern } from '../../../protocol/ref-pattern.js'
 import { GrantAnswer, ProtectionAnswer } from '../answers.js'
 import type { Api } from '../api.js'

@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import type { Account, AccountStore } from '../../../accounts/account.js'
+import type { Account, AccountStore } from '../../../domain/accounts/account.js'
 import { PageError } from '../../errors.js'
 
 /** The parameters of the pages of one account. */

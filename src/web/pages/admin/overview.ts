@@ -1,5 +1,5 @@
-import { DAY } from '../../../clock.js'
-import type { AuditRow } from '../../../audit/event.js'
+import { DAY } from '../../../core/clock.js'
+import type { AuditRow } from '../../../domain/audit/event.js'
 import type { PageOptions } from '../../options.js'
 import type { Pages } from '../../pages.js'
 import { EXPIRING } from '../../tokens/rows.js'

@@ -1,7 +1,7 @@
-import { utcTime } from '../../../clock.js'
-import { formatSize } from '../../../tokens/budget.js'
-import { describeRestrictions, isRestricted } from '../../../tokens/restriction.js'
-import type { PersonalAccessToken } from '../../../tokens/token.js'
+import { utcTime } from '../../../core/clock.js'
+import { formatSize } from '../../../domain/tokens/budget.js'
+import { describeRestrictions, isRestricted } from '../../../domain/tokens/restriction.js'
+import type { PersonalAccessToken } from '../../../domain/tokens/token.js'
 
 /** A token in facts, before something is done to it that can't be undone. */
 export function factsOf(token: PersonalAccessToken, owner: string): readonly (readonly [string, string])[] {

@@ -1,0 +1,195 @@
+import { readFileSync } from 'node:fs'
+import type { Access } from '../domain/access/access.js'
+import type { Config, UpstreamConfig } from '../config/config.js'
+import { embeddedGit, emptyRepositoryIn } from '../git/embedded/backend.js'
+import { findGit } from '../git/embedded/git-program.js'
+import { RepositoryFolder } from '../git/embedded/repository-folder.js'
+import { RepositoryListing } from '../git/embedded/repository-listing.js'
+import { Starter } from '../git/embedded/starter.js'
+import { GitgateError, messageOf } from '../core/errors.js'
+import type { Intervals } from '../core/intervals.js'
+import type { Logger } from '../server/log.js'
+import type { BackendCounts } from '../server/metrics.js'
+import type { ReadinessCheck } from '../server/health.js'
+import type { Backend } from '../protocol/backend.js'
+import type { RepositoryPath } from '../protocol/repository-path.js'
+import type { ShieldReport } from '../git/cache/status-file.js'
+import { cacheFolderIn, Desk, openCacheFolder } from '../git/cache/status-file.js'
+import type { Lanes } from '../git/admission/limited-backend.js'
+import { lanesOf, queued } from '../git/admission/limited-backend.js'
+import { Shelf } from '../git/cache/response-cache.js'
+import { shielded } from '../git/cache/shielded.js'
+import type { ServedBackend } from '../storage/facts.js'
+import { upstream } from '../git/upstream/backend.js'
+import { openConnections } from '../git/upstream/connections.js'
+import type { Target } from '../git/upstream/forward.js'
+import { createForward } from '../git/upstream/forward.js'
+import { isReachable } from '../git/upstream/reach.js'
+import type { Colleague } from '../cluster/cluster-client.js'
+import { answerColleagues, askingKeepers } from '../cluster/shard-owner.js'
+import type { Place } from '../cluster/messages.js'
+
+/** A backend, and what the gate says and asks of it. */
+export type OpenBackend = {
+  readonly backend: Backend
+  /** For commands that work beside the gate. */
+  readonly served: ServedBackend
+  /** For the log. */
+  readonly description: Readonly<Record<string, string>>
+  readonly listRepositories: () => Promise<readonly RepositoryPath[]>
+  readonly check: ReadinessCheck
+  /** What it has done, and does. */
+  readonly counts: () => BackendCounts
+  readonly close: () => Promise<void> | void
+}
+
+type Uncounted = Omit<OpenBackend, 'counts'>
+
+/** What a backend is made of beside the configuration. */
+export type BackendNeeds = {
+  readonly log: Logger
+  readonly access: Pick<Access, 'settings'>
+  /** Where people reach the gate. */
+  readonly baseUrl: () => string
+  /** The gate's name in `Via`. */
+  readonly pseudonym: string
+  readonly intervals: Intervals
+  /** Where it is one of several processes of a gate. */
+  readonly worker: { readonly colleague: Colleague; readonly place: Place } | undefined
+}
+
+/** Opens the Git server that the configuration wants: the embedded one, or one elsewhere. */
+export async function openBackend(config: Config, needs: BackendNeeds): Promise<OpenBackend> {
+  const open = config.upstream === undefined ? await openEmbedded(config, needs) : openUpstream(config.upstream, needs)
+  // What comes from the cache needs no turn.
+  const common = needs.worker && commonLanes(needs.worker.colleague)
+  const lanes = common ?? ownLanes(config)
+  const counts = (): BackendCounts => ({
+    runs: {
+      refs: common?.refs.own ?? lanes.refs.counts,
+      packs: common?.packs.own ?? lanes.packs.counts,
+      pushes: common?.pushes.own ?? lanes.pushes.counts,
+    },
+    cache: undefined,
+  })
+  const inTurn = { ...open, backend: queued(open.backend, lanes, needs.intervals), counts }
+  if (!config.shield) return inTurn
+  try {
+    return await withShield(inTurn, config, needs)
+  } catch (error) {
+    await open.close()
+    throw error
+  }
+}
+
+/** The turns that the configuration allows, for all processes of a gate together. */
+export function ownLanes({ queue: { total, perRepository, waiting } }: Config): Lanes {
+  return lanesOf(total, perRepository, waiting)
+}
+
+function commonLanes(colleague: Colleague) {
+  return { refs: colleague.turns('refs'), packs: colleague.turns('packs'), pushes: colleague.turns('pushes') }
+}
+
+/** Puts the cache before a backend. */
+async function withShield(
+  open: OpenBackend,
+  config: Config,
+  { log, worker, intervals }: BackendNeeds,
+): Promise<OpenBackend> {
+  const root = cacheFolderIn(config.data)
+  const quota = Math.floor(config.cacheSize / (worker?.place.count ?? 1))
+  const onLost = (error: unknown): void => log.error({ err: error }, 'the cache can not be used; it rests for a minute')
+  const { path: folder, instance } = await openCacheFolder(root)
+  const shelf = new Shelf({ folder, quota, onLost, firstProgressMs: intervals.firstProgressMs })
+  const report = (): ShieldReport => ({
+    instance: instance.id,
+    pid: process.pid,
+    at: new Date().toISOString(),
+    quota,
+    ...shelf.counts,
+  })
+  const desk = new Desk(
+    root,
+    report,
+    () => shelf.clear(),
+    (error) => log.warn({ err: error }, 'cache statistics could not be written; will try again'),
+  )
+  // What another server has shown to an account is known only to the worker that it was shown by.
+  const place = config.upstream === undefined ? worker?.place : undefined
+  const source = place === undefined ? open.backend : askingKeepers(open.backend, place)
+  const backend = shielded(source, shelf, config.upstreamSameForAll, intervals.shownRefsMs)
+  const stopAnswering = place === undefined ? undefined : await answerColleagues(backend, place)
+  return {
+    ...open,
+    backend,
+    counts: () => ({ ...open.counts(), cache: shelf.counts }),
+    close: async () => {
+      await stopAnswering?.()
+      await desk.close()
+      shelf.close()
+      await instance.release()
+      await open.close()
+    },
+  }
+}
+
+async function openEmbedded(config: Config, { log, access, pseudonym }: BackendNeeds): Promise<Uncounted> {
+  const program = await findGit(config.git)
+  const starter = await Starter.open((error) => log.warn({ err: error }, 'what starts git has ended; it is begun anew'))
+  const git = { ...program, start: starter.start }
+  const folder = new RepositoryFolder(config.repos)
+  const listing = new RepositoryListing(folder.root)
+  const removed = await folder.join(pseudonym)
+  if (removed > 0) log.info({ removed }, 'removed what pushes that were killed had left')
+  const backend = await embeddedGit({
+    git,
+    folder,
+    emptyRepository: emptyRepositoryIn(config.data),
+    receiveMaxInputSize: async () => (await access.settings()).receive_max_input_size,
+  })
+  return {
+    backend,
+    served: { root: folder.root },
+    description: { repositories: folder.root, git: git.version },
+    listRepositories: () => listing.list(),
+    check: { name: 'repositories', check: () => Promise.resolve(folder.isUsable()) },
+    async close() {
+      starter.close()
+      await folder.leave()
+    },
+  }
+}
+
+function openUpstream(config: UpstreamConfig, { baseUrl, pseudonym }: BackendNeeds): Uncounted {
+  const { url, authorization, headersTimeout } = config
+  const connections = openConnections(url.protocol === 'https:')
+  const backend = upstream({
+    forward: createForward(targetOf(config)),
+    connections,
+    introduction: { authorization, publicUrl: baseUrl, pseudonym },
+    headersTimeout,
+  })
+  return {
+    backend,
+    served: { upstream: url.href },
+    description: { upstream: url.href },
+    listRepositories: () => Promise.resolve([]),
+    check: { name: 'upstream', check: () => isReachable(url) },
+    close: () => connections.close(),
+  }
+}
+
+/**
+ * Where an upstream is, and whom it is trusted by.
+ *
+ * @throws GitgateError `configuration` when the certificates can't be read
+ */
+export function targetOf({ url, ca }: UpstreamConfig): Target {
+  if (ca === undefined) return { url, ca }
+  try {
+    return { url, ca: readFileSync(ca) }
+  } catch (cause) {
+    throw new GitgateError('configuration', `${ca} can't be read: ${messageOf(cause)}`, { cause })
+  }
+}

@@ -1,0 +1,130 @@
+import { X509Certificate } from 'node:crypto'
+import { userInfo } from 'node:os'
+import { TOKENS_PAGE } from '../domain/access/refusal.js'
+import { THE_GATE } from '../domain/audit/event.js'
+import type { DestinationStream } from 'pino'
+import type { CliRooms } from '../cli/rooms.js'
+import type { Clock } from '../core/clock.js'
+import { systemClock } from '../core/clock.js'
+import type { Config } from '../config/config.js'
+import { findGit } from '../git/embedded/git-program.js'
+import { RepositoryFolder } from '../git/embedded/repository-folder.js'
+import { createSample } from '../git/embedded/sample.js'
+import type { Intervals } from '../core/intervals.js'
+import { readTls } from '../server/listener.js'
+import type { OpenStore } from '../storage/open.js'
+import { askToClear, cacheFolderIn, readReports } from '../git/cache/status-file.js'
+import { examineDatabase, openStore } from '../storage/open.js'
+import { redactTokens } from '../domain/tokens/secret.js'
+import { isReachable } from '../git/upstream/reach.js'
+
+/** What the command line's dependencies take from the process. */
+export type ProcessParts = {
+  /** @default the machine's */
+  readonly clock?: Clock
+  /** Where sudo says who called it. @default the process's */
+  readonly env?: NodeJS.ProcessEnv
+  /** Where a gate's log goes. @default the standard error output */
+  readonly logDestination?: DestinationStream
+  /** How often a gate looks, and how long it waits. */
+  readonly intervals?: Intervals
+  /** Whether what was committed survives a power cut. @default true */
+  readonly durable?: boolean
+}
+
+/**
+ * Makes what the command line is handed: every adapter, behind the interfaces that it declares. What most commands do
+ * without is loaded when it is asked for, since a helper of git's that takes half a second is felt at each fetch.
+ */
+export function createRooms(parts: ProcessParts = {}): CliRooms {
+  const { clock = systemClock, env = process.env, logDestination, durable, intervals } = parts
+  return {
+    openStore(config) {
+      const store = openStore(config.data, config.keyFile, {
+        actor: { ...THE_GATE, via: 'cli', operator: operatorName(env) },
+        clock,
+        redact: redactTokens,
+        ...(durable === undefined ? {} : { durable }),
+      })
+      // Who starts a gate, or a job, does not do by themselves what it does.
+      const own = { ...store, ...store.as(THE_GATE) }
+      return {
+        ...store,
+        async createGate(config) {
+          const [{ createCrewGate }, { createLog }] = await Promise.all([
+            import('./primary.js'),
+            import('../server/log.js'),
+          ])
+          const log = createLog(config.logLevel, redactTokens, logDestination)
+          return await createCrewGate(config, { clock, log, store: own, ...(intervals && { intervals }) })
+        },
+        async jobs(config) {
+          const { listJobs, runJob, testWebhook } = await import('../jobs/run.js')
+          const tokensPage = async (): Promise<string> => `${await baseUrlOf(config, own)}${TOKENS_PAGE}`
+          const options = { config, store: own, clock, tokensPage }
+          return {
+            list: () => listJobs(options),
+            run: (name) => runJob(name, options),
+            testWebhook: (webhook) => testWebhook(webhook, clock()),
+          }
+        },
+      }
+    },
+
+    async openRepositories(root, config) {
+      const git = await findGit(config.git)
+      const folder = new RepositoryFolder(root)
+      return {
+        root: folder.root,
+        has: (path) => folder.has(path),
+        hasGroup: (path) => folder.hasGroup(path),
+        list: () => folder.list(),
+        create: (path, format) => folder.create(git, path, format),
+        createSample: (path, readme) => createSample(git, folder, path, readme),
+        remove: (path) => folder.remove(path),
+        rename: (path, to) => folder.rename(path, to),
+      }
+    },
+    shield: {
+      reports: ({ data }) => readReports(cacheFolderIn(data)),
+      clear: ({ data }) => askToClear(cacheFolderIn(data)),
+    },
+    examine: {
+      git: (config) => findGit(config.git),
+      database: (config) => examineDatabase(config.data),
+      certificate(config) {
+        const pair = readTls(config)
+        return pair === undefined ? undefined : new Date(new X509Certificate(pair.cert).validTo)
+      },
+      reachable: ({ url }) => isReachable(url),
+      async pastTheGate(upstream, repository, service, as) {
+        const [{ targetOf }, { probeUpstream }] = await Promise.all([
+          import('./backends.js'),
+          import('../git/upstream/probe.js'),
+        ])
+        const credential = as === 'the gate' ? upstream : as === 'somebody' ? { user: as } : {}
+        return await probeUpstream(targetOf(upstream), repository, service, credential)
+      },
+    },
+  }
+}
+
+/** The operating system's user, and who became it with sudo. */
+function operatorName(env: NodeJS.ProcessEnv): string {
+  const sudoer = env['SUDO_USER']
+  return sudoer === undefined ? userName() : `${userName()} (${sudoer})`
+}
+
+function userName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    // A container may run as a user without a name.
+    return `uid ${process.geteuid?.() ?? '?'}`
+  }
+}
+
+/** Where people reach the gate: as it is configured, or where it listened last. */
+async function baseUrlOf({ publicUrl, host, port }: Config, { facts }: OpenStore): Promise<string> {
+  return publicUrl ?? (await facts.readBaseUrl()) ?? `http://${host}:${port}`
+}

@@ -1,0 +1,18 @@
+import type { Clock } from '../core/clock.js'
+import type { Intervals } from '../core/intervals.js'
+import type { Logger } from '../server/log.js'
+import type { OpenStore } from '../storage/open.js'
+import type { Colleague } from '../cluster/cluster-client.js'
+import type { Place } from '../cluster/messages.js'
+
+/** What the gate is given from outside. */
+export type GateDependencies = {
+  readonly clock: Clock
+  readonly log: Logger
+  /** Open; stays its owner's to close. */
+  readonly store: OpenStore
+  /** @default those of a gate that serves people */
+  readonly intervals?: Intervals
+  /** Where it is one of several processes of a gate. */
+  readonly worker?: { readonly colleague: Colleague; readonly place: Place }
+}

@@ -1,0 +1,222 @@
+import { randomUUID } from 'node:crypto'
+import { Access } from '../domain/access/access.js'
+import { Bans } from '../domain/access/ban.js'
+import { LiveExchanges } from '../domain/access/live-exchanges.js'
+import { AccessMemory } from '../domain/access/memory.js'
+import { SignIn } from '../domain/access/sign-in.js'
+import { Passwords } from '../domain/accounts/password.js'
+import { AuditRecorder } from '../domain/audit/recorder.js'
+import { AuditThread } from '../storage/audit-thread.js'
+import { addressMatcher } from '../core/address-list.js'
+import { clientAddressResolver, httpsDetector } from '../server/client-address.js'
+import type { ApiOptions } from '../api/rest/options.js'
+import type { GateDependencies } from './gate-dependencies.js'
+import type { Config } from '../config/config.js'
+import { openBackend } from './backends.js'
+import { dutiesOf } from './singleton-services.js'
+import { DEFAULT_INTERVALS } from '../core/intervals.js'
+import { listen, readTls, stop } from '../server/listener.js'
+import type { Front } from '../core/http.js'
+import type { ReadinessCheck } from '../server/health.js'
+import { health, readiness, statesOf } from '../server/health.js'
+import { isGitPath } from '../protocol/git-request.js'
+import type { Route } from '../server/server.js'
+import { createServer } from '../server/server.js'
+import { smartHttp } from '../git/http/front.js'
+import type { OpenStore } from '../storage/open.js'
+import { LastUse } from '../domain/tokens/last-use.js'
+import { readVersion } from '../core/version.js'
+import { webFront } from '../web/front.js'
+import type { WebOptions } from '../web/options.js'
+
+/** A gate, ready to listen. */
+export type Gate = {
+  /** @returns the URL that it listens on. @throws GitgateError `listen` */
+  listen(): Promise<string>
+  /** Takes no more requests, lets running ones finish within the configured time, and ends. */
+  close(): Promise<void>
+}
+
+/** Builds the rooms in order. */
+export async function createGate(config: Config, dependencies: GateDependencies): Promise<Gate> {
+  const { clock, log, store, worker, intervals = DEFAULT_INTERVALS } = dependencies
+  let url = ''
+  let closing = false
+  const baseUrl = (): string => config.publicUrl ?? url
+  const pseudonym = worker?.place.pseudonym ?? newPseudonym()
+  // Whatever can be wrong with it is found before anything is opened.
+  const tls = readTls(config)
+  // The first process of several has seen to it.
+  if (worker === undefined) await store.reserveSpace()
+
+  const memory = new AccessMemory(store.access)
+  const lastUse = new LastUse(
+    store.tokens,
+    (error) => {
+      log.error({ err: error }, 'last use was not written; will try again')
+    },
+    intervals.flushMs,
+  )
+  const auditThread = new AuditThread(config, store.audit)
+  const audit = new AuditRecorder(
+    auditThread,
+    (error, lost) => {
+      log.error({ err: error, lost }, 'the audit trail was not written; will try again')
+    },
+    intervals.flushMs,
+  )
+  const passwords = new Passwords(clock, { cost: config.bcryptCost })
+  const access = new Access({
+    memory,
+    passwords,
+    bans: new Bans(worker && ((rules) => worker.colleague.failures(rules))),
+    clock,
+    ownsGroup: config.upstream === undefined,
+    budgets: store.tokens,
+    onTokenUse: (token, ip, now) => lastUse.record(token, ip, now),
+  })
+  const live = new LiveExchanges(
+    () => store.access.readEpoch(),
+    (error) => {
+      log.error({ err: error }, 'running transfers were not looked at; will try again')
+    },
+    intervals.epochPollMs,
+  )
+  const { backend, served, description, listRepositories, check, counts, close } = await openBackend(config, {
+    log,
+    access,
+    baseUrl,
+    pseudonym,
+    intervals,
+    worker,
+  })
+
+  const rooms = {
+    ...store,
+    recorder: audit,
+    access,
+    passwords,
+    listRepositories,
+    baseUrl,
+    version: readVersion(),
+  }
+  const api: ApiOptions = { ...rooms, onError: (error) => log.error({ err: error }, 'an API request failed') }
+  const web: WebOptions = {
+    ...rooms,
+    signIn: new SignIn({ memory, passwords, clock }),
+    hsts: config.hsts,
+    sendsMail: config.smtp !== undefined,
+    onError: (error) => log.error({ err: error }, 'a page failed'),
+  }
+  // What a gate for Git alone never needs is not loaded: it takes memory, and a part of a second.
+  const rest = onFirstUse(async () => (await import('../api/rest/app.js')).restApi(api))
+  const graphql = onFirstUse(async () => (await import('../api/graphql/front.js')).graphqlApi(api))
+  const pages = onFirstUse(async () => (await import('../web/app.js')).webPages(web))
+  const watched = watchedParts(config, store)
+  const measures = once(async () =>
+    (await import('../server/metrics.js')).gateMetrics(counts, {
+      watched: () => statesOf(watched),
+      waitingEvents: () => waitingEvents(config, store),
+    }),
+  )
+  const ownMetrics = async (): Promise<string> => (await measures()).metrics()
+  // Told before anybody asks: another worker may be asked first.
+  const readMetrics = worker?.colleague.metrics(async () => (await measures()).getMetricsAsJSON()) ?? ownMetrics
+  const metrics = onFirstUse(async () =>
+    (await import('../server/metrics.js')).metricsFront(config.metricsAllow, readMetrics),
+  )
+
+  const exactly =
+    (...paths: readonly string[]) =>
+    (path: string) =>
+      paths.includes(path)
+  const routes: readonly Route[] = [
+    { claims: exactly('/-/health', '/-/liveness'), front: health },
+    {
+      claims: exactly('/-/readiness'),
+      front: readiness([
+        { name: 'accepting', check: () => Promise.resolve(!closing) },
+        { name: 'store', check: async () => (await store.access.readEpoch()) > 0 },
+        check,
+        ...watched,
+      ]),
+    },
+    { claims: exactly('/-/metrics'), front: metrics },
+    { claims: exactly('/api/graphql'), front: graphql },
+    { claims: (path) => path.startsWith('/api/v4/'), front: rest },
+    { claims: isGitPath, front: smartHttp({ access, backend, live, audit, baseUrl, realm: config.realm, pseudonym }) },
+    { claims: () => true, front: webFront(pages, baseUrl) },
+  ]
+  const { server, connections } = createServer({
+    routes,
+    log,
+    clientAddress: clientAddressResolver(config.trustedProxies),
+    isHttps: httpsDetector(config.trustedProxies),
+    idleTimeout: config.idleTimeout,
+    tls,
+    requestTimeout: intervals.requestTimeoutMs,
+    connections: { perAddress: config.connectionsPerAddress, isExempt: addressMatcher(config.trustedProxies) },
+  })
+
+  const duties = worker === undefined ? dutiesOf(config, dependencies) : undefined
+
+  return {
+    async listen() {
+      url = await listen(server, config)
+      const about = { served, description }
+      worker?.colleague.listens(url, about)
+      // Only now: a second start that finds the port in use must not change what commands take for served.
+      await duties?.begin(baseUrl(), about)
+      // Not before: gates that start at once on one data folder wait for each other.
+      store.beImpatient(config.workers)
+      return url
+    },
+    async close() {
+      closing = true
+      const dutiesEnded = duties?.end()
+      await stop(server, connections, config.shutdownTimeout, log)
+      await close()
+      await lastUse.flush()
+      await audit.close()
+      await auditThread.close()
+      await dutiesEnded
+      await duties?.endLast()
+    },
+  }
+}
+
+/** What a gate serves without, but not as it should. */
+function watchedParts({ auditLog }: Config, store: OpenStore): ReadinessCheck[] {
+  const disk = { name: 'disk', check: async () => !(await store.isDiskFull()), otherwise: 'degraded' } as const
+  if (auditLog === undefined) return [disk]
+  const isDelivering = async () => (await store.facts.readExportFailure(String(auditLog))) === undefined
+  return [disk, { name: 'audit_export', check: isDelivering, otherwise: 'degraded' }]
+}
+
+/** How many audit events wait to be exported; `undefined` where they are not exported. */
+async function waitingEvents({ auditLog }: Config, { facts, audit }: OpenStore): Promise<number | undefined> {
+  if (auditLog === undefined) return undefined
+  const told = await facts.readBookmark(String(auditLog))
+  return told === undefined ? 0 : Math.max(0, (await audit.head()).id - told)
+}
+
+/** By this name in `Via` a gate knows its own requests, should they come back to it. */
+export function newPseudonym(): string {
+  return `gitgate-${randomUUID()}`
+}
+
+/** A front that is built when it is first asked. */
+function onFirstUse(build: () => Promise<Front>): Front {
+  const front = once(build)
+  return async (exchange) => {
+    await (
+      await front()
+    )(exchange)
+  }
+}
+
+/** Makes something when it is first asked for. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined
+  return () => (made ??= make())
+}

@@ -1,0 +1,58 @@
+import { TOKENS_PAGE } from '../domain/access/refusal.js'
+import { AuditFollower } from '../audit-export/follower.js'
+import { openTarget } from '../audit-export/target.js'
+import type { Config } from '../config/config.js'
+import type { GateDependencies } from './gate-dependencies.js'
+import { DEFAULT_INTERVALS } from '../core/intervals.js'
+import type { RunningJobs } from '../jobs/start.js'
+import { startJobs } from '../jobs/start.js'
+import type { ServedBackend } from '../storage/facts.js'
+
+/** What a gate serves: for commands that work beside it, and for the log. */
+export type Served = { readonly served: ServedBackend; readonly description: Readonly<Record<string, string>> }
+
+/** What a gate does once, however many processes it has: jobs, telling the trail elsewhere, saying what it serves. */
+export type Duties = {
+  /** @param url where people reach the gate, which listens by now */
+  begin(url: string, about: Served): Promise<void>
+  /** Begins no more jobs, and waits for what is under way. */
+  end(): Promise<void>
+  /** When nothing is written to the trail any more. */
+  endLast(): Promise<void>
+}
+
+/** The duties of a gate. */
+export function dutiesOf(config: Config, dependencies: GateDependencies): Duties {
+  const { clock, log, store, intervals = DEFAULT_INTERVALS } = dependencies
+  const follower = followAudit(config, dependencies)
+  let jobs: RunningJobs | undefined
+  return {
+    async begin(url, { served, description }) {
+      await store.facts.writeBackend(served)
+      await store.facts.writeBaseUrl(url)
+      await follower?.start()
+      log.info({ url, ...description }, 'listening')
+      const tokensPage = (): Promise<string> => Promise.resolve(`${url}${TOKENS_PAGE}`)
+      jobs = startJobs({ config, store, clock, log, tokensPage }, intervals.jobPollMs)
+    },
+    async end() {
+      await jobs?.close()
+    },
+    async endLast() {
+      await follower?.close()
+    },
+  }
+}
+
+/** Tells the audit trail to where it is wanted, too. */
+function followAudit(
+  { auditLog }: Config,
+  { store, log, clock, intervals = DEFAULT_INTERVALS }: GateDependencies,
+): AuditFollower | undefined {
+  if (auditLog === undefined) return undefined
+  return new AuditFollower(store.audit, store.facts, openTarget(auditLog), {
+    pollMs: intervals.auditExportMs,
+    clock,
+    onError: (error) => log.error({ err: error }, 'the audit trail was not told to GITGATE_AUDIT_LOG; will try again'),
+  })
+}

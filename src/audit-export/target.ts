@@ -1,0 +1,44 @@
+import { constants } from 'node:fs'
+import type { FileHandle } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
+import { auditEntity } from '../domain/audit/entity.js'
+import type { AuditTarget } from './follower.js'
+import { SyslogTarget } from './syslog.js'
+
+/** Opens a target. @param place a file's path, or the URL of a syslog server */
+export function openTarget(place: string | URL): AuditTarget {
+  return typeof place === 'string' ? fileTarget(place) : new SyslogTarget(place)
+}
+
+// To open a FIFO that nobody reads would wait for ever, and so would the gate at its end: without waiting it fails.
+const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK
+
+/** A file of JSON lines. It is opened for each write, so that it can be rotated at any time. */
+function fileTarget(path: string): AuditTarget {
+  return {
+    name: path,
+    async write(rows) {
+      const lines = rows.map((row) => `${JSON.stringify(auditEntity(row))}\n`).join('')
+      const file = await open(path, APPEND, 0o600)
+      try {
+        await file.appendFile((await endsWithinLine(path, file)) ? `\n${lines}` : lines)
+      } finally {
+        await file.close()
+      }
+    },
+    close: () => undefined,
+  }
+}
+
+/** Whether the file's last line was cut off, as by a disk that got full: what follows must not become a part of it. */
+async function endsWithinLine(path: string, file: FileHandle): Promise<boolean> {
+  const stats = await file.stat()
+  if (!stats.isFile() || stats.size === 0) return false
+  const reader = await open(path)
+  try {
+    const { buffer } = await reader.read(Buffer.alloc(1), 0, 1, stats.size - 1)
+    return buffer.toString() !== '\n'
+  } finally {
+    await reader.close()
+  }
+}

@@ -1,0 +1,220 @@
+import { readFileSync } from 'node:fs'
+import type { LogLevel, OptionName, OptionValue } from './options.js'
+import { OPTIONS } from './options.js'
+import { GitgateError, messageOf } from '../core/errors.js'
+import type { Mailbox, SmtpServer } from './smtp-url.js'
+import type { Secret } from '../core/secret.js'
+
+/** Everything that is set where the gate starts; what changes while it runs is a setting in the store. */
+export type Config = {
+  /** What was given by a flag, a variable or the file, rather than left to its default. */
+  readonly given: ReadonlySet<OptionName>
+  /** The flags and the file, as variables for a process that is to be configured likewise. */
+  readonly variables: Readonly<Record<string, string>>
+  readonly data: string
+  readonly keyFile: string | undefined
+  readonly host: string
+  readonly port: number
+  readonly repos: string
+  /** A Git server elsewhere; `undefined`: the embedded one. */
+  readonly upstream: UpstreamConfig | undefined
+  /** Whether another server answers the same to everybody. */
+  readonly upstreamSameForAll: boolean
+  /** Whether answers are kept and shared. */
+  readonly shield: boolean
+  /** Runs of git for packs at once, in all and on one repository, and requests that may wait for them. */
+  readonly queue: { readonly total: number; readonly perRepository: number; readonly waiting: number }
+  /** Bytes that may be kept. */
+  readonly cacheSize: number
+  readonly publicUrl: string | undefined
+  readonly tls: { readonly cert: string; readonly key: string } | undefined
+  /** Whether browsers that came by HTTPS are told to come by nothing else. */
+  readonly hsts: boolean
+  /** The mail server; without one, mails wait. */
+  readonly smtp: SmtpServer | undefined
+  readonly mailFrom: Mailbox | undefined
+  readonly trustedProxies: readonly string[]
+  readonly metricsAllow: readonly string[]
+  /** Connections that one address may hold, other than trusted proxies. */
+  readonly connectionsPerAddress: number
+  /** Processes that serve. */
+  readonly workers: number
+  readonly realm: string
+  readonly git: string | undefined
+  readonly logLevel: LogLevel
+  /** A file's path, or the URL of a syslog server. */
+  readonly auditLog: string | URL | undefined
+  /** Percent of the audit log. */
+  readonly auditPruneShare: number
+  readonly bcryptCost: number
+  /** Milliseconds. */
+  readonly idleTimeout: number
+  /** Milliseconds. */
+  readonly shutdownTimeout: number
+}
+
+/** A Git server elsewhere, and how to speak to it. */
+export type UpstreamConfig = {
+  readonly url: URL
+  /** The whole `Authorization` header that it is sent. */
+  readonly authorization: Secret | undefined
+  /** A file with the certificates of a private CA. */
+  readonly ca: string | undefined
+  /** Milliseconds. */
+  readonly headersTimeout: number
+}
+
+/** What was given as flags, by option. */
+export type Flags = Partial<Record<OptionName, string>>
+
+// Git's hooks run with some of these, and the tests with the last two; they configure nothing.
+const NOT_OPTIONS = new Set([
+  'GITGATE_CONFIG',
+  'GITGATE_USER',
+  'GITGATE_TOKEN',
+  'GITGATE_TOKEN_ID',
+  'GITGATE_REQUIRE_ALL',
+  'GITGATE_REFTABLE_GIT',
+])
+
+/**
+ * Puts the configuration together: flags over the environment over the file over the defaults.
+ *
+ * @param file a configuration file: lines `VARIABLE=value`, comments after `#`
+ * @throws GitgateError `configuration`, naming every mistake with its flag, its variable or its line
+ */
+export function loadConfig(flags: Flags, environment: NodeJS.ProcessEnv, file: string | undefined): Config {
+  const mistakes: string[] = []
+  const inFile = file === undefined ? new Map<string, Given>() : readFile(file, mistakes)
+  for (const variable of Object.keys(environment)) {
+    if (variable.startsWith('GITGATE_') && !isVariable(variable) && !NOT_OPTIONS.has(variable)) {
+      mistakes.push(`the variable ${variable} is not known to this version`)
+    }
+  }
+  const chosen = new Set<OptionName>()
+  const read = <K extends OptionName>(name: K): OptionValue<K> => {
+    const { variable, fallback, parse } = OPTIONS[name]
+    const given = givenAs(name, flags, environment) ?? inFile.get(variable)
+    if (given !== undefined) chosen.add(name)
+    const text = given?.text ?? fallback
+    try {
+      return (text === undefined ? undefined : parse(text)) as OptionValue<K>
+    } catch (error) {
+      mistakes.push(`${given?.where ?? variable}: ${messageOf(error)}`)
+      // Never used: a configuration with mistakes is thrown away below.
+      return undefined as OptionValue<K>
+    }
+  }
+  const config: Config = {
+    given: chosen,
+    variables: variablesOf(flags, file),
+    data: read('data'),
+    keyFile: read('keyFile'),
+    host: read('host'),
+    port: read('port'),
+    repos: read('repos'),
+    upstream: upstreamOf(read, mistakes),
+    upstreamSameForAll: read('upstreamSameForAll'),
+    shield: read('shield'),
+    queue: {
+      total: read('gitRuns'),
+      perRepository: read('gitRunsPerRepository'),
+      waiting: read('gitWaiting'),
+    },
+    cacheSize: read('cacheSize'),
+    publicUrl: read('publicUrl'),
+    tls: pairOf(read('tlsCert'), read('tlsKey'), mistakes),
+    hsts: read('hsts'),
+    smtp: read('smtpUrl'),
+    mailFrom: read('mailFrom'),
+    trustedProxies: read('trustedProxies'),
+    metricsAllow: read('metricsAllow'),
+    connectionsPerAddress: read('connectionsPerAddress'),
+    workers: read('workers'),
+    realm: read('realm'),
+    git: read('git'),
+    logLevel: read('logLevel'),
+    auditLog: read('auditLog'),
+    auditPruneShare: read('auditPruneShare'),
+    bcryptCost: read('bcryptCost'),
+    idleTimeout: read('idleTimeout'),
+    shutdownTimeout: read('shutdownTimeout'),
+  }
+  if (config.upstream !== undefined && flags.repos !== undefined) {
+    mistakes.push('--repos is for the embedded server, and --upstream for another: give one of them')
+  }
+  if (mistakes.length > 0) throw new GitgateError('configuration', mistakes.join('; '))
+  return config
+}
+
+function variablesOf(flags: Flags, file: string | undefined): Record<string, string> {
+  const variables: Record<string, string> = file === undefined ? {} : { GITGATE_CONFIG: file }
+  for (const name of Object.keys(OPTIONS) as OptionName[]) {
+    const text = flags[name]
+    if (text !== undefined) variables[OPTIONS[name].variable] = text
+  }
+  return variables
+}
+
+type Read = <K extends OptionName>(name: K) => OptionValue<K>
+
+function upstreamOf(read: Read, mistakes: string[]): UpstreamConfig | undefined {
+  const url = read('upstream')
+  const file = read('upstreamAuthorizationFile')
+  const authorization = file === undefined ? read('upstreamAuthorization') : readAuthorization(file, mistakes)
+  const [ca, headersTimeout] = [read('upstreamCa'), read('upstreamTimeout')]
+  return url === undefined ? undefined : { url, authorization, ca, headersTimeout }
+}
+
+function readAuthorization(file: string, mistakes: string[]): Secret | undefined {
+  try {
+    return OPTIONS.upstreamAuthorization.parse(readFileSync(file, 'utf8').trim())
+  } catch (error) {
+    mistakes.push(`${file}: ${messageOf(error)}`)
+    return undefined
+  }
+}
+
+function pairOf(cert: string | undefined, key: string | undefined, mistakes: string[]): Config['tls'] {
+  if (cert !== undefined && key !== undefined) return { cert, key }
+  if (cert !== key) mistakes.push('a certificate and its key go together: --tls-cert and --tls-key')
+  return undefined
+}
+
+/** A value and where it was given. */
+type Given = { readonly text: string; readonly where: string }
+
+function givenAs(name: OptionName, flags: Flags, environment: NodeJS.ProcessEnv): Given | undefined {
+  const flag = flags[name]
+  if (flag !== undefined)
+    return { text: flag, where: `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}` }
+  const { variable } = OPTIONS[name]
+  const text = environment[variable]
+  // An empty variable is how many supervisors say "not set".
+  return text === undefined || text === '' ? undefined : { text, where: variable }
+}
+
+function readFile(file: string, mistakes: string[]): Map<string, Given> {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new GitgateError('configuration', `the configuration file ${file} can't be read: ${messageOf(cause)}`, {
+      cause,
+    })
+  }
+  const given = new Map<string, Given>()
+  for (const [index, line] of text.split(/\r?\n/).entries()) {
+    const where = `${file}:${index + 1}`
+    if (/^\s*(#.*)?$/.test(line)) continue
+    const [, variable, value] = /^\s*([A-Z_]+)\s*=(.*)$/.exec(line) ?? []
+    if (variable === undefined || value === undefined) mistakes.push(`${where}: not of the form VARIABLE=value`)
+    else if (!isVariable(variable)) mistakes.push(`${where}: ${variable} is not known to this version`)
+    else given.set(variable, { text: value.trim().replace(/^(["'])(.*)\1$/, '$2'), where })
+  }
+  return given
+}
+
+function isVariable(name: string): boolean {
+  return Object.values(OPTIONS).some(({ variable }) => variable === name)
+}

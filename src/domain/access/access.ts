@@ -1,0 +1,249 @@
+import type { Account } from '../accounts/account.js'
+import type { Passwords } from '../accounts/password.js'
+import type { Clock } from '../../core/clock.js'
+import { mapInSlices } from '../../core/event-loop.js'
+import { twoFactorDeadline } from '../policies/password-use.js'
+import type { Settings } from '../policies/settings.js'
+import type { Backend } from '../../protocol/backend.js'
+import type { RepositoryPath } from '../../protocol/repository-path.js'
+import type { Secret } from '../../core/secret.js'
+import type { GitRequest } from '../../protocol/git-request.js'
+import type { PushCommand } from '../../protocol/push-head.js'
+import { commandKind } from '../../protocol/push-head.js'
+import { reaches } from '../tokens/restriction.js'
+import type { Spent } from '../tokens/budget.js'
+import { describeExcess } from '../tokens/budget.js'
+import type { PersonalAccessToken } from '../tokens/token.js'
+import type { TokenStore } from '../tokens/store.js'
+import type { Authentication, Identity, TokenVerdict } from './authenticate.js'
+import { accountOf, authenticate, identifyToken, reidentify } from './authenticate.js'
+import type { Bans } from './ban.js'
+import { parseAuthorization } from './credential.js'
+import type { Decision } from './decide.js'
+import { abilityOf, decide } from './decide.js'
+import type { DecidedPush, FollowRefs, RefDecision } from './decide-ref.js'
+import { decideTarget, firstStricter, hasRefRules } from './decide-ref.js'
+import type { Grant, Role } from './grant.js'
+import { standing } from './grant.js'
+import { GuessLimits } from './guess-limits.js'
+import { ReachMemory } from './reach-memory.js'
+import type { AccessMemory } from './memory.js'
+import { expiryNotice } from './notice.js'
+import { TOKENS_PAGE } from './refusal.js'
+
+/** What access is made of. */
+export type AccessOptions = {
+  readonly memory: AccessMemory
+  readonly passwords: Passwords
+  readonly bans: Bans
+  readonly clock: Clock
+  /** Whether an account is admin of the group of its own name: on the embedded server only. */
+  readonly ownsGroup: boolean
+  /** Where the budgets of tokens are kept. */
+  readonly budgets: Pick<TokenStore, 'spend'>
+  /** Told of every token that was used. */
+  readonly onTokenUse: (token: PersonalAccessToken, ip: string, now: Date) => void
+}
+
+/** What an account reaches. */
+export type Reach = {
+  readonly roleOn: (repository: RepositoryPath) => Role | 'none'
+  /** Those that count for the account. */
+  readonly grants: readonly Grant[]
+  /** Whether it is also admin of the group of its own name. */
+  readonly ownsGroup: boolean
+}
+
+/** The two questions about each request: who is it, and may they. */
+export class Access {
+  readonly #options: AccessOptions & { readonly guesses: GuessLimits }
+  /** What everybody reaches. */
+  readonly reach: ReachMemory
+
+  constructor(options: AccessOptions) {
+    // Of one network, the bans limit them.
+    this.#options = { ...options, guesses: new GuessLimits({ limitsNetworks: false }) }
+    this.reach = new ReachMemory(options.memory)
+  }
+
+  /**
+   * Finds out who makes a request.
+   *
+   * @param authorization the `Authorization` header
+   * @param ip the client's address
+   * @returns beside the answer, the security epoch that it holds for
+   */
+  async authenticate(
+    authorization: string | undefined,
+    ip: string,
+  ): Promise<Authentication & { readonly epoch: number }> {
+    const { memory, clock, onTokenUse } = this.#options
+    const now = clock()
+    const credential = parseAuthorization(authorization)
+    const snapshot = await memory.current()
+    const result = await authenticate(credential, ip, snapshot, this.#options, now)
+    if (result.kind === 'identified' && result.identity.kind === 'token') onTokenUse(result.identity.token, ip, now)
+    return { ...result, epoch: snapshot.epoch }
+  }
+
+  /**
+   * Finds out whose token is presented to the API.
+   *
+   * @param ip the client's address
+   */
+  async identifyToken(secret: Secret, ip: string): Promise<TokenVerdict> {
+    const { memory, clock, onTokenUse } = this.#options
+    const now = clock()
+    const verdict = await identifyToken(secret, await memory.current(), now)
+    if (verdict.kind === 'identified') onTokenUse(verdict.token, ip, now)
+    return verdict
+  }
+
+  /** What an account reaches. @param token whose limits narrow it */
+  async reachOf(account: Account, token?: Pick<PersonalAccessToken, 'restrictions'>): Promise<Reach> {
+    const { memory, ownsGroup } = this.#options
+    const grants = await (await memory.current()).grantsOf(account)
+    return {
+      roleOn: (repository) =>
+        token === undefined || reaches(token.restrictions, repository)
+          ? standing(account, grants, repository, ownsGroup).role
+          : 'none',
+      grants: grants.map(({ grant }) => grant),
+      ownsGroup,
+    }
+  }
+
+  /**
+   * Decides whether somebody may do what a Git request asks for.
+   *
+   * @param epoch that the identity holds for
+   * @returns beside the decision, whether the repository's name is one of ours and may be logged: any other is just a
+   *   text from outside, perhaps a secret pasted into an address
+   */
+  async decide(
+    request: GitRequest,
+    identity: Identity,
+    backend: Pick<Backend, 'find' | 'creation'>,
+    epoch: number,
+  ): Promise<{ readonly decision: Decision; readonly isNameKnown: boolean }> {
+    const { memory, ownsGroup } = this.#options
+    const snapshot = await memory.at(epoch)
+    const { repository } = request
+    const found = await backend.find(repository)
+    const isFirstPush = found === 'missing' && abilityOf(request) === 'write'
+    const account = accountOf(identity)
+    const circumstances = {
+      standing: standing(account, await snapshot.grantsOf(account), repository, ownsGroup),
+      // Rights come first: who may not know of it learns nothing.
+      repository: found === 'unavailable' ? ('unknown' as const) : found,
+      obstacleToCreate: isFirstPush ? await backend.creation?.obstacle(repository) : undefined,
+      pushToCreate: backend.creation !== undefined && (await snapshot.settings()).push_to_create,
+    }
+    const decided = decide(request, identity, circumstances)
+    const decision: Decision =
+      found === 'unavailable' && decided.kind !== 'refuse'
+        ? { kind: 'refuse', rule: 'repositories unavailable', refusal: { kind: 'repositories-unavailable' } }
+        : decided
+    return { decision, isNameKnown: found === 'found' || decision.kind !== 'refuse' }
+  }
+
+  /**
+   * Decides about each ref of a push that was let in.
+   *
+   * @param followRefs tells what refs stand for where they are symbolic: then both must be allowed
+   * @returns a decision for each command, in their order
+   */
+  async decideRefs(
+    request: GitRequest,
+    identity: Identity,
+    commands: readonly PushCommand[],
+    followRefs: FollowRefs | undefined,
+  ): Promise<readonly RefDecision[]> {
+    const { memory, ownsGroup } = this.#options
+    const snapshot = await memory.current()
+    const account = accountOf(identity)
+    const { repository } = request
+    const pusher = {
+      token: identity.kind === 'token' ? identity.token : undefined,
+      role: standing(account, await snapshot.grantsOf(account), repository, ownsGroup).role,
+      protections: await snapshot.protectionsOf(repository),
+    }
+    const targets = hasRefRules(pusher) ? await followRefs?.() : undefined
+    return await mapInSlices(commands, (command, index) => {
+      const { ref } = command
+      return decideTarget(commandKind(command), ref, targets === undefined ? ref : targets[index], pusher)
+    })
+  }
+
+  /**
+   * Whether an exchange that was allowed in an earlier security epoch still is. Expiry does not count: what was begun in
+   * time may be finished.
+   *
+   * @param push what was decided about its refs, where it is a push
+   * @returns the rule by which it no longer is, or `undefined`
+   */
+  async reasonToCut(request: GitRequest, identity: Identity, push?: DecidedPush): Promise<string | undefined> {
+    const { memory, ownsGroup } = this.#options
+    const snapshot = await memory.current()
+    const today = await reidentify(identity, snapshot, this.#options.clock())
+    if (typeof today === 'string') return today
+    const account = accountOf(today)
+    const decision = decide(request, today, {
+      standing: standing(account, await snapshot.grantsOf(account), request.repository, ownsGroup),
+      // It was there when the exchange began.
+      repository: 'unknown',
+      obstacleToCreate: undefined,
+      pushToCreate: false,
+    })
+    if (decision.kind === 'refuse') return decision.rule
+    if (push === undefined) return undefined
+    const latest = await this.decideRefs(request, today, push.commands, push.followRefs)
+    return firstStricter(push.decisions, latest)
+  }
+
+  /** Whether what somebody pushes is counted. */
+  isCounted(identity: Identity): boolean {
+    if (identity.kind !== 'token') return false
+    const { budget, parentId } = identity.token
+    return budget.pushes !== null || budget.bytes !== null || parentId !== null
+  }
+
+  /**
+   * Takes what a push needs from the budget of its token.
+   *
+   * @param amount what to take; negative gives back
+   * @returns why there is not enough, or `undefined`
+   */
+  async spend(identity: Identity, amount: Spent): Promise<string | undefined> {
+    if (identity.kind !== 'token') return undefined
+    const spending = await this.#options.budgets.spend(identity.token.id, amount)
+    return spending.kind === 'spent' ? undefined : describeExcess(spending)
+  }
+
+  /** What whoever makes a request is to be told beside its answer, or `undefined`. @param baseUrl of this gate */
+  async notice(identity: Identity, baseUrl: string): Promise<string | undefined> {
+    if (identity.kind !== 'token' || !(await this.settings()).enforce_pat_expiration) return undefined
+    return expiryNotice(identity.token, this.#options.clock(), `${baseUrl}${TOKENS_PAGE}`)
+  }
+
+  /** The security epoch: where it has not moved, a decision still holds. */
+  async epoch(): Promise<number> {
+    return (await this.#options.memory.current()).epoch
+  }
+
+  /** The gate's time. */
+  now(): Date {
+    return this.#options.clock()
+  }
+
+  /** From when on an account must have two-factor authentication on; `undefined` where it need not, or has. */
+  async twoFactorDeadline(account: Account): Promise<Date | undefined> {
+    const snapshot = await this.#options.memory.current()
+    return twoFactorDeadline(account, await snapshot.settings(), await snapshot.twoFactorRequiredSince())
+  }
+
+  /** The settings in force. */
+  async settings(): Promise<Settings> {
+    return (await this.#options.memory.current()).settings()
+  }
+}

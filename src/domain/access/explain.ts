@@ -1,0 +1,84 @@
+import type { Account } from '../accounts/account.js'
+import { GitgateError } from '../../core/errors.js'
+import { printable } from '../../core/printable.js'
+import { fullRefPattern } from '../../protocol/ref-pattern.js'
+import type { RepositoryPath } from '../../protocol/repository-path.js'
+import type { RefVerb } from '../tokens/restriction.js'
+import { REF_VERBS } from '../tokens/restriction.js'
+import { explainRef } from './decide-ref.js'
+import type { Grant, Role } from './grant.js'
+import { readyGrant, standing } from './grant.js'
+import type { Protection } from './protection.js'
+import { refProtections } from './protection.js'
+
+/** What is asked: may this account, or anybody, do something with a repository, and with a ref of it. */
+export type Question = {
+  /** `undefined`: whoever is not signed in. */
+  readonly account: Pick<Account, 'username' | 'state'> | undefined
+  readonly repository: RepositoryPath
+  readonly ref: string | undefined
+}
+
+/** By what it is decided. */
+export type Rules = {
+  /** Those of the account's subjects. */
+  readonly grants: readonly Grant[]
+  readonly protections: readonly Protection[]
+  /** Whether an account is admin of the group of its own name. */
+  readonly ownsGroup: boolean
+}
+
+/** What an account may do, and by which rule; a token narrows it further. */
+export type Explanation = {
+  readonly role: Role | 'none'
+  readonly rule: string
+  /** The account is blocked, so all of it is refused. */
+  readonly blocked: boolean
+  readonly about: RefExplanation | undefined
+}
+
+/** What may be done to a ref: for each verb `null`, or why not. */
+export type RefExplanation = {
+  readonly ref: string
+  readonly verbs: Readonly<Record<RefVerb, string | null>>
+  readonly protectedBy: readonly Protection[]
+}
+
+/** Explains what an account may do. */
+export function explainAccess({ account, repository, ref }: Question, rules: Rules): Explanation {
+  const { role, rule } = standing(account, rules.grants.map(readyGrant), repository, rules.ownsGroup)
+  const blocked = account?.state === 'blocked'
+  if (ref === undefined) return { role, rule, blocked, about: undefined }
+  const protections = refProtections(repository, rules.protections)
+  return {
+    role,
+    rule,
+    blocked,
+    about: {
+      ref,
+      verbs: blocked ? BLOCKED : explainRef(ref, { token: undefined, role, protections }),
+      protectedBy: protections(ref),
+    },
+  }
+}
+
+/** What a role lets one do, in words. */
+export const ABILITIES = {
+  none: "can't see",
+  read: 'may clone and fetch',
+  write: 'may clone, fetch and push',
+  admin: 'may clone, fetch, push and create',
+} as const satisfies Readonly<Record<Role | 'none', string>>
+
+/**
+ * Reads one ref as it is typed: `main`, `refs/tags/v1`.
+ *
+ * @throws GitgateError `invalid`
+ */
+export function parseRef(text: string): string {
+  const ref = fullRefPattern(text)
+  if (!ref.includes('*')) return ref
+  throw new GitgateError('invalid', `"${printable(text)}" is a pattern; what is asked for is one ref, such as main`)
+}
+
+const BLOCKED = Object.fromEntries(REF_VERBS.map((verb) => [verb, 'the account is blocked'])) as Record<RefVerb, string>

@@ -1,0 +1,201 @@
+import type { TokenOnlyReason } from '../policies/password-use.js'
+import type { RepositoryPath } from '../../protocol/repository-path.js'
+import type { Scope } from '../tokens/scope.js'
+
+/** Why a request is not served. Every kind has its status and its text in {@link describeRefusal}. */
+export type Refusal =
+  /** Nothing was given, and anonymous readers are not let in here. */
+  | { readonly kind: 'credentials-missing' }
+  /** A wrong password, or a token that is unknown, or whose owner is blocked. */
+  | { readonly kind: 'credentials-wrong' }
+  /** A token that was good once, told to who holds it. */
+  | { readonly kind: 'token-over'; readonly token: string; readonly state: 'expired' | 'revoked'; readonly on: string }
+  | { readonly kind: 'credentials-malformed' }
+  /** Only a token will do, whether or not the password was right. */
+  | { readonly kind: 'token-required'; readonly reason: TokenOnlyReason }
+  | { readonly kind: 'tokens-off' }
+  | { readonly kind: 'banned' }
+  | { readonly kind: 'busy' }
+  /** So much runs, and waits, that there is no room to wait. */
+  | { readonly kind: 'crowded' }
+  /** The volume of the repositories is gone, for example. */
+  | { readonly kind: 'repositories-unavailable' }
+  | {
+      readonly kind: 'scope-too-small'
+      readonly ability: Ability
+      readonly token: string
+      readonly scopes: readonly Scope[]
+    }
+  /** Missing and invisible look alike, so that nobody learns what exists. */
+  | {
+      readonly kind: 'repository-not-found'
+      readonly repository: RepositoryPath
+      readonly username: string
+      readonly limited: boolean
+    }
+  /** Who may see what is there may also know that nothing is. */
+  | { readonly kind: 'repository-missing'; readonly repository: RepositoryPath; readonly mayCreate: boolean }
+  /** The server behind has none of this name; whoever gets so far may know. */
+  | { readonly kind: 'upstream-missing'; readonly repository: RepositoryPath }
+  | { readonly kind: 'push-not-granted'; readonly repository: RepositoryPath; readonly username: string }
+  | { readonly kind: 'creation-refused'; readonly reason: string }
+  | { readonly kind: 'command-not-served' }
+  | { readonly kind: 'head' }
+  | { readonly kind: 'path-malformed'; readonly reason: string }
+  | { readonly kind: 'suffix-missing' }
+  | { readonly kind: 'content-type-wrong'; readonly expected: string }
+  | { readonly kind: 'content-encoding-unknown' }
+  | { readonly kind: 'transfer-coding-unknown' }
+  | { readonly kind: 'body-malformed' }
+  /** The commands of a push break Git's grammar. */
+  | { readonly kind: 'push-malformed'; readonly reason: string }
+  /** A push whose client takes no report, so that the reason can only be told so. */
+  | { readonly kind: 'push-refused'; readonly reason: string }
+  | { readonly kind: 'backend-failed'; readonly requestId: string }
+  | { readonly kind: 'backend-silent'; readonly requestId: string }
+  /** The request came back to the gate: its upstream is the gate itself. */
+  | { readonly kind: 'loop' }
+
+/** What a service does to a repository. */
+export type Ability = 'read' | 'write'
+
+/** A refusal as HTTP carries it. The text is what git prints as `remote: …`. */
+export type RefusalAnswer = {
+  readonly status: number
+  readonly text: string
+  /** Whether `WWW-Authenticate` goes along, which makes clients ask for credentials. */
+  readonly challenge: boolean
+  /** Seconds after which to try again. */
+  readonly retryAfter?: number
+}
+
+/** Where tokens are made: GitLab's path. */
+export const TOKENS_PAGE = '/-/user_settings/personal_access_tokens'
+
+/**
+ * The status and the text of a refusal: GitLab's short strings, on which clients match, then the rule and the remedy
+ * (statuses: GitLab's Git over HTTP).
+ *
+ * @param baseUrl where people reach this gate, without a slash at its end
+ */
+export function describeRefusal(refusal: Refusal, baseUrl: string): RefusalAnswer {
+  switch (refusal.kind) {
+    case 'credentials-missing':
+      return challenge(
+        `HTTP Basic: Access denied\nSign in with a personal access token as the password. You can generate one at ${baseUrl}${TOKENS_PAGE}`,
+      )
+    case 'credentials-wrong':
+      return challenge('HTTP Basic: Access denied\nThe password or token is wrong, or the account is blocked.')
+    case 'token-over':
+      return challenge(
+        `HTTP Basic: Access denied\nThe token "${refusal.token}" ${refusal.state === 'expired' ? 'expired' : 'was revoked'} on ${refusal.on}. You can generate a new one at ${baseUrl}${TOKENS_PAGE}`,
+      )
+    case 'credentials-malformed':
+      return challenge(
+        'HTTP Basic: Access denied\nThe Authorization header is not well-formed: Basic takes the base64 of username:password in UTF-8.',
+      )
+    case 'token-required':
+      // Without a challenge, as GitLab: asking for the password again would not help.
+      return plain(
+        401,
+        `HTTP Basic: Access denied\nYou must use a personal access token with 'read_repository' or 'write_repository' scope for Git over HTTP.\nYou can generate one at ${baseUrl}${TOKENS_PAGE}`,
+      )
+    case 'tokens-off':
+      return challenge('HTTP Basic: Access denied\nPersonal access tokens are switched off on this server.')
+    case 'banned':
+      return plain(403, 'Too many failed authentication attempts from this IP')
+    case 'busy':
+      return { ...plain(429, 'Retry later\n'), retryAfter: 5 }
+    case 'crowded':
+      return {
+        ...plain(503, 'Too many Git requests run and wait on this gate, so nothing was done. Try again in a minute.'),
+        retryAfter: 60,
+      }
+    case 'repositories-unavailable':
+      return {
+        ...plain(
+          503,
+          "The repositories can't be reached right now. Try again later; the administrator sees why at /-/readiness.",
+        ),
+        retryAfter: 60,
+      }
+    case 'scope-too-small':
+      return plain(403, describeScope(refusal.ability, refusal.token, refusal.scopes))
+    case 'repository-not-found':
+      return plain(
+        404,
+        `${NOT_FOUND}\nYou are signed in as ${refusal.username}. An administrator can let you in with: gitgate access grant ${refusal.username} read ${refusal.repository}${refusal.limited ? '\nYour token is limited to some repositories; another may reach this one.' : ''}`,
+      )
+    case 'repository-missing':
+      return plain(404, `${NOT_FOUND}\n${missingAdvice(refusal.repository, refusal.mayCreate)}`)
+    case 'upstream-missing':
+      return plain(404, `${NOT_FOUND}\nThe Git server behind this gate has no ${refusal.repository}.`)
+    case 'push-not-granted':
+      return plain(
+        403,
+        `You are not allowed to push code to this project.\nYou are signed in as ${refusal.username}. An administrator can let you with: gitgate access grant ${refusal.username} write ${refusal.repository}`,
+      )
+    case 'creation-refused':
+      return plain(422, `Could not create project: ${refusal.reason}`)
+    case 'command-not-served':
+      return plain(
+        403,
+        "The command you're trying to execute is not allowed.\nOnly Git's smart HTTP protocol is served here.",
+      )
+    case 'head':
+      return plain(403, '')
+    case 'path-malformed':
+      return plain(400, `This is not the address of a repository: ${refusal.reason}.`)
+    case 'suffix-missing':
+      return plain(404, 'Not Found\nThe address of a repository ends in .git here; try it with that.')
+    case 'content-type-wrong':
+      return plain(415, `This request needs the Content-Type ${refusal.expected}`)
+    case 'content-encoding-unknown':
+      return plain(415, 'The Content-Encoding of a request can be gzip, or none')
+    case 'transfer-coding-unknown':
+      return plain(501, 'The Transfer-Encoding of a request can be chunked, or none')
+    case 'body-malformed':
+      return plain(400, 'The body of this request does not follow the Git protocol (pkt-line).')
+    case 'push-malformed':
+      return plain(400, `The commands of this push do not follow the Git protocol: ${refusal.reason}.`)
+    case 'push-refused':
+      return plain(403, `You are not allowed to push this: ${refusal.reason}.`)
+    case 'backend-failed':
+      return plain(
+        502,
+        `The Git server did not answer this request. The gate's log has the reason under the request id ${refusal.requestId}.`,
+      )
+    case 'backend-silent':
+      return plain(
+        504,
+        `The Git server took too long to answer. The gate's log has more under the request id ${refusal.requestId}.`,
+      )
+    case 'loop':
+      return plain(508, 'This gate is its own upstream: --upstream must name the Git server behind it.')
+  }
+}
+
+const NOT_FOUND = "The project you were looking for could not be found or you don't have permission to view it."
+
+function missingAdvice(repository: RepositoryPath, mayCreate: boolean): string {
+  const advice = mayCreate
+    ? 'A first push to it creates it.'
+    : `An administrator can create it with: gitgate repo create ${repository}`
+  return `There is no repository ${repository} here. ${advice}`
+}
+
+function describeScope(ability: Ability, token: string, scopes: readonly Scope[]): string {
+  const [sentence, action, needed] =
+    ability === 'read'
+      ? ['You are not allowed to download code.', 'reading', 'read_repository or write_repository']
+      : ['You are not allowed to upload code.', 'pushing', 'write_repository']
+  return `${sentence}\nThe token "${token}" has ${scopes.length > 1 ? 'the scopes' : 'the scope'} ${scopes.join(', ')}; ${action} needs ${needed}.`
+}
+
+function challenge(text: string): RefusalAnswer {
+  return { status: 401, text, challenge: true }
+}
+
+function plain(status: number, text: string): RefusalAnswer {
+  return { status, text, challenge: false }
+}

@@ -1,0 +1,176 @@
+import { createHmac, randomBytes } from 'node:crypto'
+import { availableParallelism } from 'node:os'
+import bcrypt from 'bcrypt'
+import { LRUCache } from 'lru-cache'
+import type { Clock } from '../../core/clock.js'
+import { MINUTE } from '../../core/clock.js'
+import { GitgateError } from '../../core/errors.js'
+import { Secret } from '../../core/secret.js'
+import type { Account } from './account.js'
+import { isCommonPassword } from './common-passwords.js'
+
+const MIN_CHARACTERS = 8
+// bcrypt looks at no more than 72 bytes: a longer password would be cut without a word.
+const MAX_BYTES = 72
+// docs/decisions/0018-recovery-codes.md
+const COST_OF_RANDOM = 8
+// Unless the environment says otherwise (Node's documentation: UV_THREADPOOL_SIZE).
+const THREADS = Number(process.env['UV_THREADPOOL_SIZE']) || 4
+const REMEMBERED_FOR = MINUTE
+const REMEMBERED_PASSWORDS = 1_000
+
+/**
+ * Checks a new password.
+ *
+ * @throws GitgateError `invalid`, saying which rule is broken
+ */
+export function checkNewPassword(password: Secret, account: Pick<Account, 'username' | 'email'>): void {
+  const text = password.reveal()
+  const folded = text.toLowerCase()
+  if (Array.from(text).length < MIN_CHARACTERS)
+    throw new GitgateError('invalid', `a password has ${MIN_CHARACTERS} characters at least`)
+  if (Buffer.byteLength(text) > MAX_BYTES)
+    throw new GitgateError('invalid', `a password has ${MAX_BYTES} bytes at most`)
+  if (text.includes('\0')) throw new GitgateError('invalid', 'a password holds no NUL character')
+  if (isCommonPassword(folded))
+    throw new GitgateError('invalid', 'this password is among the commonest; choose another')
+  if (folded === account.username.toLowerCase() || folded === account.email?.toLowerCase()) {
+    throw new GitgateError('invalid', 'a password is not the username or the e-mail address')
+  }
+}
+
+/** What comes of checking a password; `busy` when too many checks wait already. */
+export type PasswordVerdict = 'right' | 'wrong' | 'busy'
+
+/** How passwords are checked. */
+export type PasswordOptions = {
+  /** bcrypt's cost, the binary logarithm of its rounds. @default 12, range 4–15 (170 ms at 12, 43 ms at 10) */
+  readonly cost?: number
+  /** Checks that run at once, less than libuv has threads. @default the machine's cores less one, so that Git still gets one */
+  readonly concurrency?: number
+  /** Checks that may wait; more are answered `busy`. @default 64 */
+  readonly maxWaiting?: number
+}
+
+/**
+ * Hashes and checks passwords with bcrypt, a few at a time: bcrypt runs on libuv's four threads, and 50 at once were
+ * seen to keep files and name look-ups waiting for 19 s. One thread is always left to them, whatever the number of cores. A password found right is remembered for a minute, because git
+ * sends it with each of the two to four requests of a clone.
+ */
+export class Passwords {
+  readonly #cost: number
+  readonly #clock: Clock
+  readonly #gate: BoundedQueue
+  /** Checks that are under way or were right, each with the instant until which its answer counts. */
+  readonly #remembered = new LRUCache<string, { until: number; verdict: Promise<PasswordVerdict> }>({
+    max: REMEMBERED_PASSWORDS,
+  })
+  // Per process, so that a memory dump of one gate says nothing to another.
+  readonly #key = randomBytes(32)
+  #dummyHash: Promise<string | undefined> | undefined
+
+  constructor(clock: Clock, options: PasswordOptions = {}) {
+    this.#clock = clock
+    this.#cost = options.cost ?? 12
+    this.#gate = new BoundedQueue(
+      Math.min(options.concurrency ?? Math.max(1, availableParallelism() - 1), Math.max(1, THREADS - 1)),
+      options.maxWaiting ?? 64,
+    )
+  }
+
+  /**
+   * The bcrypt hash of a new password.
+   *
+   * @throws GitgateError `conflict` when too many checks wait
+   */
+  async hash(password: Secret): Promise<Secret> {
+    return this.#hash(password, this.#cost)
+  }
+
+  /**
+   * The bcrypt hash of a secret of 60 random bits or more, in a sixteenth of the time. Ten recovery codes take 0.1 s instead
+   * of two, and a wrong one is known as soon.
+   *
+   * @throws GitgateError `conflict` when too many checks wait
+   */
+  async hashRandom(secret: Secret): Promise<Secret> {
+    return this.#hash(secret, Math.min(this.#cost, COST_OF_RANDOM))
+  }
+
+  async #hash(password: Secret, cost: number): Promise<Secret> {
+    const hash = await this.#gate.run(() => bcrypt.hash(password.reveal(), cost))
+    if (hash === undefined) throw new GitgateError('conflict', 'too many passwords are being checked; try again')
+    return new Secret(hash, 'password hash')
+  }
+
+  /**
+   * Checks a password. An account that is missing or has no password costs as much time as a wrong password, so that
+   * the time taken does not tell which usernames exist.
+   *
+   * @param account the account signed in to, or `undefined` where there is none of that name
+   */
+  async check(account: Pick<Account, 'id' | 'passwordHash'> | undefined, password: Secret): Promise<PasswordVerdict> {
+    const text = password.reveal()
+    const hash = account?.passwordHash?.reveal()
+    if (account === undefined || hash === undefined || Buffer.byteLength(text) > MAX_BYTES) {
+      const dummy = await this.#dummy()
+      const verdict = dummy === undefined ? 'busy' : await this.#compare('', dummy)
+      return verdict === 'busy' ? 'busy' : 'wrong'
+    }
+    const key = createHmac('sha256', this.#key).update(`${account.id}\0${hash}\0${text}`).digest('base64')
+    const now = this.#clock().getTime()
+    const known = this.#remembered.get(key)
+    if (known !== undefined && known.until > now) return known.verdict
+
+    const verdict = this.#compare(text, hash)
+    this.#remembered.set(key, { until: now + REMEMBERED_FOR, verdict })
+    const answer = await verdict
+    if (answer !== 'right') this.#remembered.delete(key)
+    return answer
+  }
+
+  async #compare(text: string, hash: string): Promise<PasswordVerdict> {
+    const equal = await this.#gate.run(() => bcrypt.compare(text, hash))
+    if (equal === undefined) return 'busy'
+    return equal ? 'right' : 'wrong'
+  }
+
+  /** @returns `undefined` when too many checks wait */
+  async #dummy(): Promise<string | undefined> {
+    this.#dummyHash ??= this.#gate.run(() => bcrypt.hash(randomBytes(16).toString('hex'), this.#cost))
+    const hash = await this.#dummyHash
+    if (hash === undefined) this.#dummyHash = undefined
+    return hash
+  }
+}
+
+/** Runs at most `concurrency` tasks at once and lets at most `maxWaiting` wait. */
+class BoundedQueue {
+  readonly #concurrency: number
+  readonly #maxWaiting: number
+  readonly #waiting: (() => void)[] = []
+  #running = 0
+
+  constructor(concurrency: number, maxWaiting: number) {
+    this.#concurrency = concurrency
+    this.#maxWaiting = maxWaiting
+  }
+
+  /** @returns the task's result, or `undefined` when it was not run because too many wait */
+  async run<T>(task: () => Promise<T>): Promise<T | undefined> {
+    if (this.#running >= this.#concurrency) {
+      if (this.#waiting.length >= this.#maxWaiting) return undefined
+      await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    } else {
+      this.#running += 1
+    }
+    try {
+      return await task()
+    } finally {
+      // The place goes straight to the next in line, so that nobody can slip in between.
+      const next = this.#waiting.shift()
+      if (next === undefined) this.#running -= 1
+      else next()
+    }
+  }
+}

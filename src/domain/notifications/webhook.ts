@@ -1,0 +1,138 @@
+import { createHmac, randomBytes } from 'node:crypto'
+import { GitgateError } from '../../core/errors.js'
+import { Secret } from '../../core/secret.js'
+import type { Delivery } from './delivery.js'
+import { daysLeft } from './moments.js'
+import type { By, News, NoticedToken } from './notice.js'
+import { tokensOf } from './notice.js'
+
+/** A URL that notices are posted to: those of one account, or everybody's. */
+export type Webhook = {
+  readonly id: number
+  readonly accountId: number | null
+  readonly url: string
+  readonly createdAt: Date
+}
+
+/** Where webhooks are kept. */
+export interface WebhookStore {
+  /** @param accountId whose notices it gets; `null`: everybody's */
+  add(accountId: number | null, url: string, secret: Secret, now: Date): Promise<Webhook>
+  /** With the secret that what it is sent is signed with. */
+  find(id: number): Promise<(Webhook & { readonly secret: Secret }) | undefined>
+  list(): Promise<Webhook[]>
+  /** @returns false when there was none */
+  remove(id: number): Promise<boolean>
+}
+
+const SECRET_BYTES = 32
+const MAX_URL = 2_000
+
+/** Makes the secret that a webhook's receiver checks signatures with. */
+export function mintWebhookSecret(): Secret {
+  return new Secret(randomBytes(SECRET_BYTES).toString('base64url'), 'webhook secret')
+}
+
+/**
+ * Checks the URL of a webhook.
+ *
+ * @throws GitgateError `invalid`
+ */
+export function checkWebhookUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || !['http:', 'https:'].includes(url.protocol) || url.href.length > MAX_URL)
+    throw new GitgateError('invalid', 'a webhook is a URL such as https://bot.example.com/gitgate')
+  if (url.username !== '' || url.password !== '') {
+    throw new GitgateError(
+      'invalid',
+      "a webhook's URL must not hold a username or a password; the receiver knows the gate by its signature",
+    )
+  }
+  if (url.hash !== '') throw new GitgateError('invalid', "a webhook's URL has no fragment")
+  return url.href
+}
+
+/** What is posted: a text, and the headers that go with it. */
+export type WebhookPost = { readonly body: string; readonly headers: Readonly<Record<string, string>> }
+
+/** A notice as a webhook gets it. */
+export function webhookPost(
+  { id, notice: { createdAt, recipient, news } }: Delivery,
+  secret: Secret,
+  now: Date,
+  tokensPage: string,
+): WebhookPost {
+  const { id: userId, username, name } = recipient
+  const body = {
+    id: String(id),
+    event: news.kind,
+    created_at: createdAt.toISOString(),
+    user: { id: userId, username, name },
+    tokens: tokensOf(news).map((token) => tokenBody(token, now)),
+    ...detailsOf(news),
+    tokens_url: tokensPage,
+  }
+  return signed(body.id, news.kind, JSON.stringify(body), secret, now)
+}
+
+/** What a webhook gets when it is tried out. */
+export function testPost(id: string, secret: Secret, now: Date): WebhookPost {
+  const body = { id, event: 'test', created_at: now.toISOString(), user: null, tokens: [] }
+  return signed(id, 'test', JSON.stringify(body), secret, now)
+}
+
+function signed(id: string, event: string, body: string, secret: Secret, now: Date): WebhookPost {
+  const timestamp = String(Math.floor(now.getTime() / 1_000))
+  // The time is signed, too, so that a receiver can refuse what is sent again much later.
+  const signature = createHmac('sha256', secret.reveal()).update(`${timestamp}.${body}`).digest('hex')
+  const headers = {
+    'Content-Type': 'application/json',
+    'User-Agent': 'gitgate',
+    'X-Gitgate-Event': event,
+    'X-Gitgate-Delivery': id,
+    'X-Gitgate-Timestamp': timestamp,
+    'X-Gitgate-Signature': `sha256=${signature}`,
+  }
+  return { body, headers }
+}
+
+function tokenBody({ id, name, description, scopes, createdAt, expiresAt, lastUsedAt }: NoticedToken, now: Date) {
+  return {
+    id,
+    name,
+    description,
+    scopes,
+    created_at: createdAt.toISOString(),
+    expires_at: expiresAt?.toISOString() ?? null,
+    days_left: expiresAt === null ? null : Math.max(0, daysLeft(expiresAt, now)),
+    last_used_at: lastUsedAt?.toISOString() ?? null,
+  }
+}
+
+function detailsOf(news: News): object {
+  switch (news.kind) {
+    case 'expiring':
+    case 'expired':
+      return { more: news.more }
+    case 'created':
+    case 'password-changed':
+    case 'email-changed':
+    case 'two-factor-enabled':
+    case 'two-factor-disabled':
+    case 'recovery-codes-renewed':
+      return { by: byBody(news.by) }
+    case 'revoked':
+      return { by: byBody(news.by), rule: news.rule }
+    case 'rotated':
+      return { by: byBody(news.by), old_secret_ends_at: news.endsAt.toISOString() }
+    case 'new-address':
+      return {
+        addresses: news.addresses.map(({ ip, at }) => ({ ip, first_used_at: at.toISOString() })),
+        more: news.more,
+      }
+  }
+}
+
+function byBody(by: By): object {
+  return { kind: by.kind, name: 'name' in by ? by.name : null, ip: 'ip' in by ? by.ip : null }
+}

@@ -1,0 +1,76 @@
+import { DAY } from '../../core/clock.js'
+import { scopesAllow } from '../tokens/scope.js'
+import type { PersonalAccessToken } from '../tokens/token.js'
+import { tokenState } from '../tokens/token.js'
+
+/** How far back use counts. */
+export const ADVICE_DAYS = 90
+
+/** What a token can do, and what was done with it. */
+export type Observed = {
+  /** How many repositories it reaches; `undefined` where the list of repositories is not known. */
+  readonly reach: { readonly read: number; readonly write: number } | undefined
+  /** How many different ones were used within the last {@link ADVICE_DAYS}. */
+  readonly used: { readonly read: number; readonly written: number }
+  /** From when on that is known, where it is later. */
+  readonly knownSince: Date
+}
+
+/** What could be better about a token. */
+export type Advice =
+  | { readonly kind: 'never-expires' }
+  | { readonly kind: 'unused'; readonly days: number }
+  | {
+      readonly kind: 'wider-than-used'
+      readonly may: 'read' | 'write'
+      readonly reach: number
+      readonly used: number
+      readonly days: number
+    }
+  | { readonly kind: 'never-writes'; readonly days: number }
+
+/** A token, as far as advice is about it. */
+export type Advised = Pick<PersonalAccessToken, 'scopes' | 'createdAt' | 'expiresAt' | 'revokedAt' | 'lastUsedAt'>
+
+/** Gives advice about a token that is active; none about others. */
+export function adviceOn(token: Advised, observed: Observed, now: Date): Advice[] {
+  if (tokenState(token, now, true) !== 'active') return []
+  const since = Math.max(now.getTime() - ADVICE_DAYS * DAY, token.createdAt.getTime(), observed.knownSince.getTime())
+  const days = Math.floor((now.getTime() - since) / DAY)
+  const advice: Advice[] = token.expiresAt === null ? [{ kind: 'never-expires' }] : []
+  const { read, written } = observed.used
+  // What was made a moment ago had no time to be used.
+  if (days < 1) return advice
+  const isUsed = read + written > 0 || (token.lastUsedAt !== null && token.lastUsedAt.getTime() >= since - DAY)
+  if (!isUsed) return [...advice, { kind: 'unused', days }]
+  const mayWrite = scopesAllow(token.scopes, 'write')
+  const { reach } = observed
+  const may = mayWrite ? 'write' : 'read'
+  const used = Math.max(read, written)
+  if (reach !== undefined && reach[may] > used + 1 && reach[may] >= 2 * used)
+    advice.push({ kind: 'wider-than-used', may, reach: reach[may], used, days })
+  if (mayWrite && written === 0) advice.push({ kind: 'never-writes', days })
+  return advice
+}
+
+/** Advice in one line, with what to do. */
+export function describeAdvice(advice: Advice): string {
+  switch (advice.kind) {
+    case 'never-expires':
+      return 'never expires: give it an end (gitgate token rotate ID --expires-in 90d)'
+    case 'unused':
+      return `unused for ${inDays(advice.days)}: revoke it, if nobody knows what it is for`
+    case 'wider-than-used':
+      return `may ${advice.may} ${count(advice.reach, 'repository', 'repositories')}, used ${advice.used} in ${inDays(advice.days)}: limit the next one with --repo`
+    case 'never-writes':
+      return `may write, and pushed nothing in ${inDays(advice.days)}: read_repository would do`
+  }
+}
+
+function inDays(days: number): string {
+  return count(days, 'day', 'days')
+}
+
+function count(number: number, one: string, many: string): string {
+  return `${number} ${number === 1 ? one : many}`
+}

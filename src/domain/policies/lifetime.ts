@@ -1,0 +1,40 @@
+import { HOUR } from '../../core/clock.js'
+import type { BriefToken } from '../tokens/token.js'
+import type { TokenStore } from '../tokens/store.js'
+import { tokenState } from '../tokens/token.js'
+import { latestInstant } from '../tokens/issue.js'
+import { issueRules } from './issue-rules.js'
+import type { Settings, SettingStore } from './settings.js'
+import { resolveSettings } from './settings.js'
+
+/** Tokens that live longer than a new limit are revoked so much later, as in GitLab: time to think again. */
+export const REVOKED_AFTER = 3 * HOUR
+
+/** The tokens that live longer than the setting `max_personal_access_token_lifetime` lets new ones, and those derived from them. */
+export function tooLongLived(tokens: readonly BriefToken[], settings: Settings, now: Date): BriefToken[] {
+  const { latestExpiry } = issueRules(settings, now)
+  if (latestExpiry === null) return []
+  const active = tokens.filter((token) => tokenState(token, now, settings.enforce_pat_expiration) === 'active')
+  const latest = latestInstant(latestExpiry, now)
+  const ended = new Set(active.filter(({ expiresAt }) => expiresAt === null || expiresAt > latest).map(({ id }) => id))
+  return active.filter(({ id, parentId }) => ended.has(id) || (parentId !== null && ended.has(parentId)))
+}
+
+/**
+ * Revokes the tokens that live longer than the limit, once that has been in force for three hours.
+ *
+ * @returns those that were revoked
+ */
+export async function revokeTooLongLived(
+  tokens: TokenStore,
+  store: SettingStore,
+  now: Date,
+): Promise<readonly BriefToken[]> {
+  const since = await store.setAt('max_personal_access_token_lifetime')
+  if (since === undefined || now.getTime() < since.getTime() + REVOKED_AFTER) return []
+  const settings = resolveSettings(await store.list())
+  if (settings.max_personal_access_token_lifetime === null) return []
+  const tooLong = tooLongLived(await tokens.listBriefly(), settings, now)
+  for (const { id } of tooLong) await tokens.revoke(id, now, 'max_personal_access_token_lifetime')
+  return tooLong
+}

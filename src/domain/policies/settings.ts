@@ -1,0 +1,181 @@
+import { GitgateError } from '../../core/errors.js'
+import { printable } from '../../core/printable.js'
+import { DEFAULT_PREFIX } from '../tokens/secret.js'
+import { parseAddressList } from '../../core/address-list.js'
+
+/** One setting: its default, what it does, and how a text becomes its value. */
+type Setting<T> = {
+  readonly fallback: T
+  /** One sentence for `settings list`. */
+  readonly summary: string
+  /** @throws GitgateError `invalid`, without the setting's name */
+  readonly parse: (text: string) => T
+}
+
+// GitLab's rule for the prefix: letters of the Base64 alphabets and a few more.
+const PREFIX = /^[a-zA-Z0-9_+=/@:.-]*$/
+const MAX_PREFIX = 20
+// A map: an object would also have words such as `constructor`.
+const FLAG_WORDS: ReadonlyMap<string, boolean> = new Map([
+  ['true', true],
+  ['false', false],
+  ['on', true],
+  ['off', false],
+  ['yes', true],
+  ['no', false],
+  ['1', true],
+  ['0', false],
+])
+
+/** Every setting of an instance, by GitLab's names. Kept in the store, changed while the gate runs. */
+const SETTINGS = {
+  enforce_pat_expiration: flag(true, 'refuse tokens from their expiry on; off, they work until revoked'),
+  max_personal_access_token_lifetime: wholeNumberOrNull(1, 36_500, 'days that a new token may live at most'),
+  require_personal_access_token_expiry: flag(false, 'refuse new tokens that never expire'),
+  personal_access_token_prefix: {
+    fallback: DEFAULT_PREFIX,
+    summary: 'new tokens begin with it; 20 characters at most',
+    parse: parsePrefix,
+  } satisfies Setting<string>,
+  password_authentication_enabled_for_git: flag(true, 'let accounts without two-factor use their password with Git'),
+  require_two_factor_authentication: flag(false, 'take passwords for no account, so that Git needs a token'),
+  two_factor_grace_period: wholeNumber(
+    0,
+    0,
+    3_650,
+    'days that accounts have to switch two-factor authentication on, once it is required or they are new',
+  ),
+  session_expire_delay: wholeNumber(
+    480,
+    1,
+    10_080,
+    'minutes without a request after which a session in the browser ends; after a week each ends',
+  ),
+  disable_personal_access_tokens: flag(false, 'refuse all personal access tokens, and make none'),
+  impersonation_enabled: flag(true, 'let impersonation tokens work'),
+  receive_max_input_size: wholeNumberOrNull(1, 1_000_000, 'MiB that one push may bring at most'),
+  allow_unproven_fast_forwards: flag(
+    false,
+    'before an upstream, take updates of which it can not be told whether they are forced, where force is not allowed',
+  ),
+  push_to_create: flag(true, 'a first push by an admin of the path creates the repository (embedded server)'),
+  audit_retention: wholeNumberOrNull(1, 36_500, 'days that the audit trail is kept'),
+  git_basic_auth_enabled: flag(true, 'ban addresses after many failed sign-ins'),
+  git_basic_auth_maxretry: wholeNumber(10, 1, 10_000, 'failed sign-ins within findtime that bring a ban'),
+  git_basic_auth_findtime: wholeNumber(60, 1, 86_400, 'seconds over which failed sign-ins are counted'),
+  git_basic_auth_bantime: wholeNumber(3_600, 1, 604_800, 'seconds that a ban lasts'),
+  git_basic_auth_ip_allowlist: {
+    fallback: ['127.0.0.1', '::1'],
+    summary: 'addresses and networks that are never banned, with commas between',
+    parse: parseAddressList,
+  } satisfies Setting<readonly string[]>,
+} as const
+
+export type SettingKey = keyof typeof SETTINGS
+
+/** The value of every setting. */
+export type Settings = { readonly [K in SettingKey]: ReturnType<(typeof SETTINGS)[K]['parse']> }
+
+/** Where settings are kept: only those that were changed, as the texts that {@link parseSetting} reads. */
+export interface SettingStore {
+  list(): Promise<ReadonlyMap<string, string>>
+  /** Sets all of them, or none. */
+  set(changes: ReadonlyMap<SettingKey, string>, now: Date): Promise<void>
+  /** When it was set last; `undefined` where it never was. */
+  setAt(key: SettingKey): Promise<Date | undefined>
+}
+
+/** All keys, in the order in which they are shown. */
+export const SETTING_KEYS = Object.keys(SETTINGS) as readonly SettingKey[]
+
+/** What a setting does, in one sentence. */
+export function settingSummary(key: SettingKey): string {
+  return SETTINGS[key].summary
+}
+
+/**
+ * Finds a setting by its name.
+ *
+ * @throws GitgateError `not-found`
+ */
+export function parseSettingKey(key: string): SettingKey {
+  if (Object.hasOwn(SETTINGS, key)) return key as SettingKey
+  throw new GitgateError('not-found', `there is no setting "${printable(key)}"; gitgate settings list shows all`)
+}
+
+/**
+ * Reads the value of a setting.
+ *
+ * @throws GitgateError `invalid`, naming the setting and what it takes
+ */
+export function parseSetting<K extends SettingKey>(key: K, text: string): Settings[K] {
+  try {
+    return SETTINGS[key].parse(text) as Settings[K]
+  } catch (error) {
+    if (error instanceof GitgateError) throw new GitgateError('invalid', `${key}: ${error.message}`)
+    throw error
+  }
+}
+
+/**
+ * All settings: what is stored, and the default for the rest.
+ *
+ * @throws GitgateError `invalid` when a stored value was edited into something that can't be read
+ */
+export function resolveSettings(stored: ReadonlyMap<string, string>): Settings {
+  const entries = SETTING_KEYS.map((key) => {
+    const text = stored.get(key)
+    return [key, text === undefined ? SETTINGS[key].fallback : parseSetting(key, text)]
+  })
+  return Object.fromEntries(entries) as Settings
+}
+
+/** A value as the text that {@link parseSetting} reads. */
+export function formatSetting(value: Settings[SettingKey]): string {
+  if (value === null) return 'null'
+  return typeof value === 'object' ? value.join(',') : String(value)
+}
+
+function flag(fallback: boolean, summary: string): Setting<boolean> {
+  const parse = (text: string): boolean => {
+    const value = FLAG_WORDS.get(text.trim().toLowerCase())
+    if (value === undefined) throw new GitgateError('invalid', 'takes true or false')
+    return value
+  }
+  return { fallback, summary, parse }
+}
+
+function wholeNumber(fallback: number, min: number, max: number, summary: string): Setting<number> {
+  const parse = (text: string): number => {
+    const value = /^\d+$/.test(text.trim()) ? Number(text) : Number.NaN
+    if (Number.isNaN(value) || value < min || value > max) {
+      throw new GitgateError('invalid', `takes a whole number from ${min} to ${max}`)
+    }
+    return value
+  }
+  return { fallback, summary, parse }
+}
+
+function wholeNumberOrNull(min: number, max: number, summary: string): Setting<number | null> {
+  const number = wholeNumber(min, min, max, summary)
+  const parse = (text: string): number | null => {
+    if (['null', 'none', ''].includes(text.trim().toLowerCase())) return null
+    try {
+      return number.parse(text)
+    } catch {
+      throw new GitgateError('invalid', `takes a whole number from ${min} to ${max}, or null for no limit`)
+    }
+  }
+  return { fallback: null, summary: `${summary} (null: no limit)`, parse }
+}
+
+function parsePrefix(text: string): string {
+  if (text.length > MAX_PREFIX) throw new GitgateError('invalid', `is too long (maximum is ${MAX_PREFIX} characters)`)
+  if (!PREFIX.test(text)) {
+    throw new GitgateError(
+      'invalid',
+      "can contain only letters of the Base64 alphabet (RFC4648) with the addition of '@', ':' and '.'",
+    )
+  }
+  return text
+}

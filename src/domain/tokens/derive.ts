@@ -1,0 +1,72 @@
+import type { Account } from '../accounts/account.js'
+import { DAY } from '../../core/clock.js'
+import { GitgateError } from '../../core/errors.js'
+import type { Budget } from './budget.js'
+import type { IssuedToken, IssueRules } from './issue.js'
+import { issueToken } from './issue.js'
+import type { Restrictions } from './restriction.js'
+import { isRestricted } from './restriction.js'
+import type { Scope } from './scope.js'
+import { scopesAllow } from './scope.js'
+import type { PersonalAccessToken } from './token.js'
+import type { TokenStore } from './store.js'
+
+/** What a derived token is to be; all of it within what its parent is. */
+export type Derivation = {
+  /** @default what the parent may do with repositories */
+  readonly scopes?: readonly Scope[]
+  readonly expiry: Date
+  readonly restrictions: Omit<Restrictions, 'within'>
+  readonly budget: Budget
+  readonly description: string | null
+  /** @default its parent's */
+  readonly name?: string
+}
+
+// Each operation of git may leave a token behind that is over; whose is asked about for a week.
+const KEPT_FOR = 7 * DAY
+
+/**
+ * Issues a token from another that is held: of the same owner and name, narrower, not longer-lived, and ended with it. So a
+ * sandbox can be given one for a single task, while the other never enters it.
+ *
+ * @param parent active; itself not derived
+ * @throws GitgateError `forbidden` where it would be wider than its parent; as {@link issueToken}
+ */
+export async function deriveToken(
+  store: TokenStore,
+  owner: Account,
+  parent: PersonalAccessToken,
+  wish: Derivation,
+  rules: IssueRules,
+  now: Date,
+): Promise<IssuedToken> {
+  if (parent.parentId !== null) {
+    throw new GitgateError('forbidden', `token ${parent.id} is derived itself; derive from token ${parent.parentId}`)
+  }
+  if (parent.userId !== owner.id) {
+    throw new GitgateError('forbidden', 'a token is derived for its owner, not with sudo')
+  }
+  const mayRead = scopesAllow(parent.scopes, 'read')
+  const mayWrite = scopesAllow(parent.scopes, 'write')
+  const possible = (['read_repository', 'write_repository'] as const).filter((scope) =>
+    scope === 'read_repository' ? mayRead : mayWrite,
+  )
+  const wider = wish.scopes?.find((scope) => !possible.some((one) => one === scope))
+  if (wider !== undefined || possible.length === 0) {
+    const has = possible.length === 0 ? 'nothing for repositories' : possible.join(', ')
+    throw new GitgateError('forbidden', `a token derived from ${parent.id} can have ${has}`)
+  }
+  const { expiresAt } = parent
+  await store.prune(parent.id, KEPT_FOR, now)
+  const draft = {
+    name: wish.name ?? parent.name,
+    description: wish.description,
+    scopes: wish.scopes ?? [mayWrite ? ('write_repository' as const) : ('read_repository' as const)],
+    expiry: expiresAt !== null && expiresAt < wish.expiry ? expiresAt : wish.expiry,
+    restrictions: { ...wish.restrictions, within: isRestricted(parent.restrictions) ? parent.restrictions : null },
+    budget: wish.budget,
+    impersonation: parent.impersonation,
+  }
+  return await issueToken(store, owner, draft, rules, now, parent.id)
+}

@@ -1,0 +1,69 @@
+import { DAY, HOUR, MINUTE, SECOND, utcDate } from '../../core/clock.js'
+import { GitgateError } from '../../core/errors.js'
+import { printable } from '../../core/printable.js'
+
+/** What was asked for: an instant, never, or nothing, which leaves it to the rules in force. */
+export type WantedExpiry = Date | 'never' | undefined
+
+const UNITS: Readonly<Record<string, number>> = { s: SECOND, m: MINUTE, h: HOUR, d: DAY }
+const LAST_YEAR = 9999
+
+/**
+ * Reads a date such as `2027-01-31`: 00:00 UTC, when that day begins.
+ *
+ * @throws GitgateError `invalid` for what is no date of the calendar
+ */
+export function parseExpiryDate(text: string): Date {
+  const date = /^\d{4}-\d{2}-\d{2}$/.test(text) ? new Date(`${text}T00:00:00.000Z`) : undefined
+  // `2026-02-30` would silently become the 2nd of March.
+  if (date === undefined || Number.isNaN(date.getTime()) || utcDate(date) !== text) {
+    throw new GitgateError('invalid', `"${printable(text)}" is not a date; write it as YYYY-MM-DD`)
+  }
+  return date
+}
+
+/**
+ * Reads a length of time such as `90s`, `15m`, `12h`, `30d`.
+ *
+ * @returns milliseconds
+ * @throws GitgateError `invalid`
+ */
+export function parseSpan(text: string): number {
+  const now = new Date(0)
+  const end = parseExpirySpan(text, now)
+  if (end === 'never') throw new GitgateError('invalid', '"never" is not a span of time here; write 15m, 12h or 30d')
+  return end.getTime()
+}
+
+/**
+ * Reads when something begins: a date, an instant, or how long ago, such as `7d`.
+ *
+ * @throws GitgateError `invalid`
+ */
+export function parseSince(text: string, now: Date): Date {
+  if (/^\d{4}-\d{2}-\d{2}(T[\d:.]+Z)?$/.test(text)) {
+    const instant = new Date(text)
+    // JavaScript takes 31 February for 3 March.
+    if (!Number.isNaN(instant.getTime()) && instant.toISOString().startsWith(text.slice(0, 10))) return instant
+  } else if (/^\d+[smhd]$/.test(text)) return new Date(now.getTime() - parseSpan(text))
+  throw new GitgateError(
+    'invalid',
+    `"${printable(text)}" is no time; write 2026-01-31, 2026-01-31T08:00:00Z, or how long ago: 12h, 30d`,
+  )
+}
+
+/**
+ * Reads a span such as `90s`, `15m`, `12h`, `30d`, or `never`.
+ *
+ * @throws GitgateError `invalid`
+ */
+export function parseExpirySpan(text: string, now: Date): Date | 'never' {
+  if (text === 'never') return 'never'
+  const [, digits, unit] = /^([1-9]\d{0,9})([smhd])$/.exec(text) ?? []
+  const milliseconds = digits === undefined || unit === undefined ? Number.NaN : Number(digits) * (UNITS[unit] ?? 0)
+  const expiry = new Date(now.getTime() + milliseconds)
+  if (Number.isNaN(expiry.getTime()) || expiry.getUTCFullYear() > LAST_YEAR) {
+    throw new GitgateError('invalid', `"${printable(text)}" is not a span of time; write 90s, 15m, 12h, 30d or never`)
+  }
+  return expiry
+}

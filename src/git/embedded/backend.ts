@@ -1,0 +1,209 @@
+import { randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { createGunzip } from 'node:zlib'
+import { hasSystemCode } from '../../core/errors.js'
+import type { Backend, Exchange, Fault, ServeOutcome } from '../../protocol/backend.js'
+import type { GitRequest } from '../../protocol/git-request.js'
+import { encodePktLine, FLUSH } from '../../protocol/pkt-line.js'
+import type { RepositoryPath } from '../../protocol/repository-path.js'
+import { EmbeddedFreshness } from './freshness.js'
+import type { GitProgram } from './git-program.js'
+import { gitEnvironment, initBare } from './git-program.js'
+import type { GitEnd } from './process.js'
+import { runGit } from './process.js'
+import { RefPacking } from './ref-packing.js'
+import type { RepositoryFolder } from './repository-folder.js'
+import { serviceArguments } from './service-arguments.js'
+import { SharedRuns } from './shared-runs.js'
+import { followSymbolicRefs } from './symbolic-ref.js'
+import { adoptFirstBranch, branchesBesideUnbornHead } from './unborn-head.js'
+
+/** What the embedded server is made of. */
+export type EmbeddedGitOptions = {
+  readonly git: GitProgram
+  readonly folder: RepositoryFolder
+  /** A folder of ours that holds `empty.git`: what a repository advertises before it exists. */
+  readonly emptyRepository: string
+  /** The setting `receive_max_input_size`: MiB that one push may bring, or `null` for no limit. */
+  readonly receiveMaxInputSize: () => Promise<number | null>
+}
+
+/** The Git server within: `git upload-pack` and `git receive-pack`, started for each request. */
+export async function embeddedGit({
+  git,
+  folder,
+  emptyRepository,
+  receiveMaxInputSize,
+}: EmbeddedGitOptions): Promise<Backend> {
+  await makeEmptyRepository(git, emptyRepository)
+  const packing = new RefPacking(git)
+  // For each request by itself they were a tenth of what an answer from the cache costs.
+  const lookups = new SharedRuns<RepositoryPath, 'found' | 'missing' | 'unavailable'>()
+  const freshness = new EmbeddedFreshness(git, folder, packing)
+  const run = async (request: GitRequest, exchange: Exchange, repository: string): Promise<GitEnd> => {
+    const maxInputSize = request.service === 'git-receive-pack' ? await receiveMaxInputSize() : null
+    const isAdvertisement = request.phase === 'advertisement'
+    return await runGit({
+      start: git.start,
+      program: git.path,
+      args: serviceArguments(request, repository, maxInputSize, exchange.fastForwardOnly === true),
+      env: { ...gitEnvironment(), ...requesterEnvironment(exchange) },
+      input: isAdvertisement ? undefined : decodedBody(exchange),
+      signal: exchange.signal,
+      begin: () => {
+        const answer = exchange.begin({ compressible: isAdvertisement })
+        if (isAdvertisement) {
+          answer.write(encodePktLine(`# service=${request.service}\n`))
+          answer.write(FLUSH)
+        }
+        return answer
+      },
+    })
+  }
+  const push = async (request: GitRequest, exchange: Exchange, repository: string): Promise<GitEnd> => {
+    const mayChooseHead = exchange.requester?.isLimited !== true
+    const branches = mayChooseHead ? await branchesBesideUnbornHead(git, repository) : undefined
+    const end = await run(request, exchange, repository)
+    if (end.killed) await folder.removeLeftovers(repository)
+    if (branches !== undefined && end.began) await adoptFirstBranch(git, repository, branches)
+    return end
+  }
+
+  return {
+    find: (repository) =>
+      lookups.ask(repository, () =>
+        Promise.resolve(folder.has(repository) ? 'found' : folder.isUsable() ? 'missing' : 'unavailable'),
+      ),
+
+    checksFastForward: true,
+
+    followRefs: (repository, refs) => followSymbolicRefs(git, folder.locate(repository), refs),
+
+    freshness,
+
+    async serve(request, exchange) {
+      const repository = folder.locate(request.repository)
+      const isPush = request.service === 'git-receive-pack' && request.phase === 'exchange'
+      if (!isPush) return outcomeOf(await run(request, exchange, repository), request, exchange)
+      const pushEnded = packing.pushBegins(repository)
+      try {
+        return outcomeOf(await push(request, exchange, repository), request, exchange)
+      } finally {
+        freshness.changed(request.repository)
+        pushEnded()
+      }
+    },
+
+    creation: {
+      obstacle: (repository) => Promise.resolve(folder.obstacleTo(repository)),
+
+      async create(repository) {
+        try {
+          await folder.create(git, repository, 'sha1')
+        } catch (error) {
+          // Two first pushes at once: the second finds what the first has made.
+          if (!folder.has(repository)) throw error
+        }
+      },
+
+      async serveUnborn(request, exchange) {
+        return outcomeOf(await run(request, exchange, emptyRepository), request, exchange)
+      },
+    },
+  }
+}
+
+/**
+ * Makes the empty repository where there is none. It appears at its place whole: gates that start at once on one data folder
+ * got in each other's way when each ran `git init` there.
+ */
+async function makeEmptyRepository(git: GitProgram, folder: string): Promise<void> {
+  if (['HEAD', 'config', 'objects', 'refs'].every((name) => existsSync(join(folder, name)))) return
+  // What is there is half of one: git adds the rest.
+  if (existsSync(folder)) {
+    await initBare(git, folder, 'sha1')
+    return
+  }
+  const draft = `${folder}.${randomUUID()}`
+  try {
+    await initBare(git, draft, 'sha1')
+    await rename(draft, folder)
+  } catch (error) {
+    // Another gate was first.
+    if (!hasSystemCode(error, 'EEXIST', 'ENOTEMPTY')) throw error
+  } finally {
+    await rm(draft, { recursive: true, force: true })
+  }
+}
+
+/** Where the data folder keeps the empty repository. */
+export function emptyRepositoryIn(dataFolder: string): string {
+  return join(dataFolder, 'empty.git')
+}
+
+function outcomeOf(
+  { began, failure, killed, stderr }: GitEnd,
+  { phase }: GitRequest,
+  exchange: Exchange,
+): ServeOutcome {
+  if (failure === undefined) {
+    // An empty list of commands, or of wants, has an empty answer.
+    if (!began) exchange.begin()
+    return { kind: 'answered' }
+  }
+  const reason = stderr === '' ? failure : `${failure}: ${stderr}`
+  if (!began && faultOf(phase, stderr) === 'request') {
+    // What git quotes is the client's: perhaps a secret in the wrong place.
+    return { kind: 'failed', reason: `${failure}: ${stderr.split(/['"\n]|line: /, 1)[0] ?? ''}`, fault: 'request' }
+  }
+  if (!began) return { kind: 'failed', reason, fault: 'backend' }
+  // A git that fails by itself has said so in its answer (ERR, band 3); one that was killed stops anywhere.
+  return killed ? { kind: 'broken', reason } : { kind: 'answered', failure: reason }
+}
+
+/**
+ * Whose fault it is that git said nothing. In an exchange git dies without a word of protocol when the request is not
+ * one, in dozens of wordings; what is wrong on our side is worded by the system, and mostly seen at the advertisement.
+ */
+function faultOf(phase: GitRequest['phase'], stderr: string): Fault {
+  const isOurs =
+    /not (?:appear to be )?a git repository|unable to|permission denied|no space|ownership|corrupt|cannot|could not|failed to/i
+  return phase === 'exchange' && stderr !== '' && !isOurs.test(stderr) ? 'request' : 'backend'
+}
+
+// Some 200,000 wants and haves; a kilobyte of gzip could ask git to remember a thousand times as many.
+const MAX_WANTS = 10 * 1_048_576
+
+/** Git reads no compressed requests from its standard input. */
+function decodedBody({ body, contentEncoding, signal }: Exchange): Readable {
+  if (contentEncoding === undefined) return body
+  const gunzip = createGunzip()
+  // A client that leaves must fail the decoder, too, or git would wait for more.
+  body.on('error', (error) => gunzip.destroy(error))
+  signal.addEventListener('abort', () => gunzip.destroy(), { once: true })
+  let length = 0
+  gunzip.on('data', (chunk: Buffer) => {
+    length += chunk.length
+    if (length > MAX_WANTS) gunzip.destroy(new Error(`a compressed fetch request of more than ${MAX_WANTS} bytes`))
+  })
+  return body.pipe(gunzip)
+}
+
+function requesterEnvironment({ gitProtocol, requester }: Exchange): Record<string, string> {
+  return {
+    ...(gitProtocol === undefined ? {} : { GIT_PROTOCOL: gitProtocol }),
+    ...(requester === undefined
+      ? {}
+      : {
+          REMOTE_USER: requester.username,
+          GITGATE_USER: requester.username,
+          // For the reflog, as git http-backend sets them.
+          GIT_COMMITTER_NAME: requester.username,
+          GIT_COMMITTER_EMAIL: `${requester.username}@gitgate`,
+        }),
+    ...(requester?.tokenId === undefined ? {} : { GITGATE_TOKEN_ID: String(requester.tokenId) }),
+  }
+}

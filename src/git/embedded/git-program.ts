@@ -1,0 +1,124 @@
+import { accessSync, constants } from 'node:fs'
+import { delimiter, isAbsolute, join } from 'node:path'
+import { GitgateError } from '../../core/errors.js'
+import type { StartGit } from './git-process.js'
+import { readOutput } from './output.js'
+import { startHere } from './start-here.js'
+
+/** The git that is installed on this machine. */
+export type GitProgram = {
+  readonly path: string
+  readonly version: string
+  /** How it is started. */
+  readonly start: StartGit
+}
+
+/** How objects of a repository are named. */
+export type ObjectFormat = 'sha1' | 'sha256'
+
+// From 2.38 on git heeds `-c safe.directory`, without which it refuses repositories of another owner.
+const OLDEST = [2, 38] as const
+
+/**
+ * Finds git.
+ *
+ * @param wanted an absolute path, or `undefined` to look in `PATH`
+ * @throws GitgateError `git` when there is none, or one that is too old
+ */
+export async function findGit(wanted: string | undefined): Promise<GitProgram> {
+  const path = wanted ?? searchPath()
+  if (path === undefined)
+    throw new GitgateError('git', 'git is not installed; install it (Debian: apt-get install git)')
+  if (!isAbsolute(path)) throw new GitgateError('git', `the path of git must be absolute, and ${path} is not`)
+  const version = /^git version (\d+)\.(\d+)(\S*)/.exec(await readVersion(path))
+  if (version === null) throw new GitgateError('git', `${path} does not answer "git version" as git does`)
+  const [major, minor] = [Number(version[1]), Number(version[2])]
+  const [oldestMajor, oldestMinor] = OLDEST
+  if (major < oldestMajor || (major === oldestMajor && minor < oldestMinor)) {
+    throw new GitgateError('git', `${path} is git ${major}.${minor}, and gitgate needs ${OLDEST.join('.')} or newer`)
+  }
+  return { path, version: `${major}.${minor}${version[3] ?? ''}`, start: startHere }
+}
+
+/**
+ * The environment of every git process: an allow-list. No `GIT_*` variable of ours changes what git does, no secret of
+ * ours reaches a hook, no configuration of a user or of the machine counts.
+ */
+export function gitEnvironment(): Record<string, string> {
+  const inherited = ['PATH', 'TMPDIR', 'TZ'].flatMap((name) => {
+    const value = process.env[name]
+    return value === undefined ? [] : [[name, value] as const]
+  })
+  return {
+    ...Object.fromEntries(inherited),
+    LC_ALL: 'C.UTF-8',
+    GIT_CONFIG_NOSYSTEM: '1',
+    GIT_CONFIG_GLOBAL: '/dev/null',
+    GIT_ATTR_NOSYSTEM: '1',
+    GIT_TERMINAL_PROMPT: '0',
+    // Whoever may create refs/replace/… would otherwise tell git's own checks another history.
+    GIT_NO_REPLACE_OBJECTS: '1',
+  }
+}
+
+/** The flags by which git works in a bare repository, whoever owns it. */
+export function inRepository(folder: string): string[] {
+  return ['-c', `safe.directory=${folder}`, `--git-dir=${folder}`]
+}
+
+/** Whom commits and reflogs name when gitgate itself writes. */
+const OURSELVES = {
+  GIT_AUTHOR_NAME: 'gitgate',
+  GIT_AUTHOR_EMAIL: 'gitgate@localhost',
+  GIT_COMMITTER_NAME: 'gitgate',
+  GIT_COMMITTER_EMAIL: 'gitgate@localhost',
+}
+
+/**
+ * Runs a git command that says little, and returns what it says.
+ *
+ * @param args written by us; a user's string may only be among them where it can't be taken for a flag
+ * @param input what it reads, if anything
+ * @throws GitgateError `git` with git's own words when it fails
+ */
+export async function askGit(git: GitProgram, args: readonly string[], input?: string): Promise<string> {
+  const env = { ...gitEnvironment(), ...OURSELVES }
+  const { bytes, failure, stderr } = await readOutput(git.start, { program: git.path, args, env }, input)
+  if (failure !== undefined) throw new GitgateError('git', `git failed: ${stderr || failure}`)
+  return bytes.toString('utf8')
+}
+
+/** Makes an empty bare repository whose HEAD is `main`; one that exists already stays as it is. */
+export async function initBare(git: GitProgram, folder: string, format: ObjectFormat): Promise<void> {
+  await askGit(git, [
+    'init',
+    '--quiet',
+    '--bare',
+    '--template=',
+    '--initial-branch=main',
+    `--object-format=${format}`,
+    folder,
+  ])
+}
+
+function searchPath(): string | undefined {
+  const folders = (process.env['PATH'] ?? '').split(delimiter).filter(isAbsolute)
+  return folders.map((folder) => join(folder, 'git')).find(isExecutable)
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+async function readVersion(path: string): Promise<string> {
+  try {
+    return await askGit({ path, version: '', start: startHere }, ['version'])
+  } catch (cause) {
+    throw new GitgateError('git', `${path} can't be run`, { cause })
+  }
+}

@@ -1,0 +1,69 @@
+import type { IncomingMessage } from 'node:http'
+import type { Access } from '../../domain/access/access.js'
+import type { Identity } from '../../domain/access/authenticate.js'
+import type { LiveExchanges } from '../../domain/access/live-exchanges.js'
+import type { Refusal } from '../../domain/access/refusal.js'
+import { describeRefusal } from '../../domain/access/refusal.js'
+import type { HttpExchange } from '../../core/http.js'
+import { millisecondsSince, sendTextUnread } from '../../core/http.js'
+import type { Backend } from '../../protocol/backend.js'
+import type { AuditPort, GitTrail } from './trail.js'
+
+/** What the Git front is made of. */
+export type SmartHttpOptions = {
+  readonly access: Access
+  readonly backend: Backend
+  /** Watches over transfers that are running. */
+  readonly live: LiveExchanges
+  /** Told of every request. */
+  readonly audit: AuditPort
+  /** Where people reach this gate, without a slash at its end. */
+  readonly baseUrl: () => string
+  /** The realm of the challenge, which credential helpers may show or match on. */
+  readonly realm: string
+  /** This gate's name in `Via`. */
+  readonly pseudonym: string
+}
+
+/** Who makes the request; `undefined` when that was refused, and answered. */
+export async function identify(
+  exchange: HttpExchange,
+  options: SmartHttpOptions,
+  trail: GitTrail,
+): Promise<{ identity: Identity; epoch: number } | undefined> {
+  const started = performance.now()
+  const result = await options.access.authenticate(authorizationOf(exchange.request), exchange.ip)
+  exchange.record.auth_ms = millisecondsSince(started)
+  if (result.kind === 'refused') {
+    exchange.record.rule = result.rule
+    trail.suspects(result.suspect)
+    refuse(result.refusal, exchange, options)
+    return undefined
+  }
+  const { identity } = result
+  trail.identified(identity)
+  if (identity.kind !== 'anonymous') exchange.record.user = identity.account.username
+  if (identity.kind === 'token') exchange.record.token_id = identity.token.id
+  return { identity, epoch: result.epoch }
+}
+
+/** The `Authorization` header. Of two, nobody can tell which is meant: they are none that is well-formed. */
+function authorizationOf({ rawHeaders, headers }: IncomingMessage): string | undefined {
+  const names = rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'authorization')
+  return names.length > 1 ? 'Basic' : headers.authorization
+}
+
+/** Sends a refusal. */
+export function refuse(
+  refusal: Refusal,
+  { request, response, record }: HttpExchange,
+  { baseUrl, realm }: SmartHttpOptions,
+): void {
+  const answer = describeRefusal(refusal, baseUrl())
+  record.decision = answer.status >= 500 ? 'failed' : 'refused'
+  record.rule ??= refusal.kind
+  sendTextUnread(request, response, answer.status, answer.text, {
+    ...(answer.challenge ? { 'WWW-Authenticate': `Basic realm="${realm}"` } : {}),
+    ...(answer.retryAfter === undefined ? {} : { 'Retry-After': String(answer.retryAfter) }),
+  })
+}

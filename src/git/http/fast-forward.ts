@@ -1,0 +1,97 @@
+import { Readable, Writable } from 'node:stream'
+import type { RefDecision } from '../../domain/access/decide-ref.js'
+import { readCommits, traceAncestry } from '../../protocol/pack-commits.js'
+import { encodePktLine, FLUSH, PktLineReader } from '../../protocol/pkt-line.js'
+import type { PushCommand } from '../../protocol/push-head.js'
+import type { Push } from './push-exchange.js'
+import { hold, prepend } from './body.js'
+
+// Commits stand first in a pack: in so much of it a hundred to several thousand.
+const HELD = 1_048_576
+const MAX_EDGES = 256
+const MAX_ANSWER = 1_024
+const PACK_HEAD = 12
+
+/**
+ * Finds out which updates of branches are fast-forwards, for a backend that can't refuse the others itself. A chain of
+ * hashes through the pack's own commits proves one; where it leaves the pack, the backend's upload-pack is asked. The
+ * backend verifies the old commits when it changes the refs, so that nothing can come between.
+ *
+ * @param decisions one for each command
+ * @returns the decisions without conditions, and the push with its pack as it was; `undefined` when the client has left
+ */
+export async function proveFastForwards(
+  push: Push,
+  decisions: readonly RefDecision[],
+): Promise<{ readonly push: Push; readonly decisions: readonly RefDecision[] } | undefined> {
+  const { head, admitted } = push
+  if (decisions.every(({ kind }) => kind !== 'allow-fast-forward')) return { push, decisions }
+  const held = await hold(push.pack, HELD)
+  if (held === undefined) return undefined
+  const commits = readCommits(held, head.commands[0]?.newId.length ?? 40)
+  const { allow_unproven_fast_forwards: allowsUnproven } = await admitted.options.access.settings()
+  const settle = async (decision: RefDecision, command: PushCommand | undefined): Promise<RefDecision> => {
+    if (decision.kind !== 'allow-fast-forward' || command === undefined) return decision
+    const ancestry = traceAncestry(commits, command.newId, command.oldId)
+    if (ancestry.kind === 'proven') return { kind: 'allow' }
+    if (await isReached(push, ancestry.edges, command.oldId)) return { kind: 'allow' }
+    if (commits.isWhole && ancestry.edges.length <= MAX_EDGES) return { kind: 'refuse', reason: decision.reason }
+    if (allowsUnproven) return { kind: 'allow' }
+    return { kind: 'refuse', reason: `not proven to be a fast-forward: ${decision.reason}` }
+  }
+  const settled: RefDecision[] = []
+  // One after the other: a push of many refs must not become as many requests at once.
+  for (const [index, decision] of decisions.entries()) settled.push(await settle(decision, head.commands[index]))
+  return { push: { ...push, pack: prepend(held, push.pack) }, decisions: settled }
+}
+
+/**
+ * Whether the backend's own history leads from one of the edges to the old commit: asked as a client that has the edges and
+ * wants the old commit, and so gets a pack of no objects. (That upload-pack is `ready` proves less: it is so as soon as a
+ * commit reaches a parent of what the client has, as after every `commit --amend`.)
+ */
+async function isReached(push: Push, edges: readonly string[], oldId: string): Promise<boolean> {
+  if (edges.length === 0) return false
+  const { admitted, git } = push
+  const format = oldId.length === 64 ? ' object-format=sha256' : ''
+  const haves = edges.slice(0, MAX_EDGES).map((edge) => encodePktLine(`have ${edge}\n`))
+  const bytes = Buffer.concat([encodePktLine(`want ${oldId}${format}\n`), FLUSH, ...haves, encodePktLine('done\n')])
+  const enough = new AbortController()
+  let answer = Buffer.alloc(0)
+  const collector = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      answer = Buffer.concat([answer, chunk])
+      // Of a pack of objects nothing more is needed.
+      if (answer.length > MAX_ANSWER) enough.abort()
+      done()
+    },
+  })
+  const { repository } = admitted.request
+  const { preferences, clientAddress, requester, signal, turn } = git
+  await admitted.options.backend.serve(
+    { repository, service: 'git-upload-pack', phase: 'exchange' },
+    {
+      body: Readable.from([bytes]),
+      contentEncoding: undefined,
+      contentLength: bytes.length,
+      gitProtocol: undefined,
+      preferences: preferences.userAgent === undefined ? {} : { userAgent: preferences.userAgent },
+      clientAddress,
+      requester,
+      turn: { ...turn, isSmall: true },
+      signal: AbortSignal.any([signal, enough.signal]),
+      begin: () => collector,
+    },
+  )
+  return isEmptyPack(answer)
+}
+
+/** Whether an answer is one acknowledgement, and then a pack of no objects. */
+function isEmptyPack(answer: Buffer): boolean {
+  const reader = new PktLineReader()
+  reader.add(answer)
+  const first = reader.next()
+  if (typeof first === 'string' || !first.data.toString('latin1').startsWith('ACK ')) return false
+  const { rest } = reader
+  return rest.length >= PACK_HEAD && rest.toString('latin1', 0, 4) === 'PACK' && rest.readUInt32BE(8) === 0
+}

@@ -1,0 +1,71 @@
+import { constants, gunzipSync } from 'node:zlib'
+import { millisecondsSince } from '../../core/http.js'
+import { asksForRefs, readFetchRequest } from '../../protocol/fetch-request.js'
+import { classifyBodyStart } from '../../protocol/pkt-line.js'
+import { BAND, encodeBand, encodeProgress } from '../../protocol/side-band.js'
+import { refuse } from './answers.js'
+import { announcing } from './announce.js'
+import { speaking } from './answer-stream.js'
+import type { Admitted, Spoken } from './conclude.js'
+import { answerNothing, conclude, requesterOf } from './conclude.js'
+import type { OpenExchange } from './exchange.js'
+import { isGzip, openExchange } from './exchange.js'
+import { hold, prepend } from './body.js'
+
+// What a request asks of its answer stands before the objects that it wants.
+const LOOKED_AT = 4_096
+
+/** Serves the exchange of a fetch. */
+export async function serveFetch(admitted: Admitted): Promise<void> {
+  const { request, identity, exchange, options, trail, isStillAllowed } = admitted
+  const start = await hold(exchange.request, LOOKED_AT)
+  if (start === undefined) return
+  const kind = isGzip(exchange.request) ? 'packets' : classifyBodyStart(start)
+  if (kind === 'empty' || kind === 'not-packets') {
+    refuse({ kind: 'body-malformed' }, exchange, options)
+    return
+  }
+  const isList = asksForRefs(start)
+  if (isList) trail.listsRefs()
+  if (!(await isStillAllowed())) return
+  const opened = openExchange(exchange, request, requesterOf(identity))
+  const turn = { ...opened.git.turn, isSmall: isList }
+  const whole = { ...opened, git: { ...opened.git, turn, body: prepend(start, exchange.request) } }
+  const served = await withWords(whole, start, admitted)
+  const started = performance.now()
+  const outcome = kind === 'flush-only' ? answerNothing(served.git) : await options.backend.serve(request, served.git)
+  exchange.record.backend_ms = millisecondsSince(started)
+  conclude(outcome, served, admitted)
+}
+
+/**
+ * Puts a notice into the answer, words while it waits, and last words should it come to that, where the client takes such
+ * packets.
+ */
+async function withWords(
+  served: OpenExchange,
+  start: Buffer,
+  admitted: Admitted,
+): Promise<OpenExchange & Partial<Spoken>> {
+  const { identity, exchange, options, lastWords } = admitted
+  const asked = readFetchRequest(isGzip(exchange.request) ? gunzipStart(start) : start)
+  if (asked === undefined) return served
+  const { lead, sideBand, wantsProgress, firstPacket } = asked
+  const notice = wantsProgress ? await options.access.notice(identity, options.baseUrl()) : undefined
+  const packets = notice === undefined ? Buffer.alloc(0) : encodeProgress(notice, sideBand)
+  const exchangeWithWords = speaking(served, lead, packets)
+  const endWith = (text: string): boolean =>
+    exchangeWithWords.endWith(encodeBand(BAND.fatal, Buffer.from(`${text}\n`), sideBand))
+  lastWords.through(endWith)
+  if (firstPacket === undefined) return { ...exchangeWithWords, endWith }
+  return { ...announcing(exchangeWithWords, { firstPacket, sideBand, wantsProgress }), endWith }
+}
+
+/** As much as the first bytes of a compressed body tell; nothing where they are damaged. */
+function gunzipStart(start: Buffer): Buffer {
+  try {
+    return gunzipSync(start, { finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: 1_048_576 })
+  } catch {
+    return Buffer.alloc(0)
+  }
+}

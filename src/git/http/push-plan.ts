@@ -1,0 +1,76 @@
+import type { RefDecision } from '../../domain/access/decide-ref.js'
+import type { PushCommand, PushHead } from '../../protocol/push-head.js'
+import { commandKind } from '../../protocol/push-head.js'
+import type { RefRefusal } from '../../protocol/push-report.js'
+import { isBranch } from '../../protocol/ref-name.js'
+
+/** What becomes of a push. */
+export type PushPlan =
+  /** All of it is allowed, and goes on untouched. */
+  | { readonly kind: 'pass' }
+  /** Nothing is done, for these reasons, one for each command; `reason` is what decided. */
+  | { readonly kind: 'refuse'; readonly refusals: readonly RefRefusal[]; readonly reason: string }
+  /** Some of it is done, or under a condition. */
+  | { readonly kind: 'run'; readonly runs: readonly PushRun[]; readonly refusals: readonly RefRefusal[] }
+
+/** One run of receive-pack. The second of a push brings no objects: the first has brought all. */
+export type PushRun = {
+  readonly commands: readonly PushCommand[]
+  /** Commands that must be fast-forwards, each with the reason for when it is none; empty: no such condition. */
+  readonly fastForwards: readonly RefRefusal[]
+}
+
+/**
+ * Plans a push.
+ *
+ * @param decisions one for each command, in their order
+ */
+export function planPush(head: PushHead, decisions: readonly RefDecision[]): PushPlan {
+  const of = (kind: RefDecision['kind']): RefRefusal[] =>
+    head.commands.flatMap((command, index) => {
+      const decision = decisions[index]
+      return decision?.kind === kind ? [{ command, reason: 'reason' in decision ? decision.reason : '' }] : []
+    })
+  const refused = of('refuse')
+  const guarded = of('allow-fast-forward')
+  const free = of('allow').map(({ command }) => command)
+  const isWhole = head.isSigned || head.capabilities.has('atomic')
+
+  if (refused.length === 0 && guarded.length === 0) return { kind: 'pass' }
+  if (guarded.length + free.length === 0) return refuseAll(head, refused, '')
+  // Without a report, git takes an empty answer for success.
+  if (!reports(head)) return refuseAll(head, [...refused, ...guarded], 'other refs of this push are refused')
+  if (refused.length > 0 && isWhole) {
+    const others = head.isSigned ? 'signed push holds a refused ref; nothing was changed' : 'atomic push failed'
+    return refuseAll(head, refused, others)
+  }
+  // Git's own check is about the branches that are updated, all of them.
+  const forceable = free.filter((command) => commandKind(command) === 'update' && isBranch(command.ref))
+  if (guarded.length === 0) return { kind: 'run', runs: [{ commands: free, fastForwards: [] }], refusals: refused }
+  const guardedCommands = guarded.map(({ command }) => command)
+  if (forceable.length === 0) {
+    const kept = new Set([...free, ...guardedCommands])
+    const commands = head.commands.filter((command) => kept.has(command))
+    return { kind: 'run', runs: [{ commands, fastForwards: guarded }], refusals: refused }
+  }
+  if (isWhole) {
+    const kind = head.isSigned ? 'signed' : 'atomic'
+    return refuseAll(head, [], `this ${kind} push mixes refs that may and may not be forced; push them apart`)
+  }
+  const runs = [
+    { commands: free, fastForwards: [] },
+    { commands: guardedCommands, fastForwards: guarded },
+  ]
+  return { kind: 'run', runs, refusals: refused }
+}
+
+/** Whether the client takes a report at all. */
+export function reports({ capabilities }: PushHead): boolean {
+  return capabilities.has('report-status') || capabilities.has('report-status-v2')
+}
+
+function refuseAll(head: PushHead, reasons: readonly RefRefusal[], otherwise: string): PushPlan {
+  const known = new Map(reasons.map(({ command, reason }) => [command, reason]))
+  const refusals = head.commands.map((command) => ({ command, reason: known.get(command) ?? otherwise }))
+  return { kind: 'refuse', refusals, reason: reasons[0]?.reason ?? otherwise }
+}

@@ -1,0 +1,158 @@
+import type { Writable } from 'node:stream'
+import type { FollowRefs, RefDecision } from '../../domain/access/decide-ref.js'
+import { messageOf } from '../../core/errors.js'
+import type { AnswerHead, RefTargets } from '../../protocol/backend.js'
+import type { PushHead } from '../../protocol/push-head.js'
+import type { SideBand } from '../../protocol/side-band.js'
+import { BAND, encodeBand, encodeProgress } from '../../protocol/side-band.js'
+import { announcing } from './announce.js'
+import { speaking } from './answer-stream.js'
+import { refuse } from './answers.js'
+import type { Admitted, Spoken } from './conclude.js'
+import { answerNothing, conclude, requesterOf } from './conclude.js'
+import type { OpenExchange } from './exchange.js'
+import { openExchange } from './exchange.js'
+import { proveFastForwards } from './fast-forward.js'
+import { decodePush, readPushHead, undecoded } from './body.js'
+import { takeFromBudget } from './push-budget.js'
+import type { Push } from './push-exchange.js'
+import { endPush, handOver, wantsProgress, withHead } from './push-exchange.js'
+import type { PushPlan } from './push-plan.js'
+import { planPush } from './push-plan.js'
+import { refusePush } from './push-refusal.js'
+import { runPush } from './push-run.js'
+import { tapReport } from './report-tap.js'
+
+/** Serves the exchange of a push: what is authorised are its commands, and they are what goes on. */
+export async function servePush(admitted: Admitted): Promise<void> {
+  const { request, identity, exchange, options, isStillAllowed } = admitted
+  const pack = decodePush(exchange.request)
+  const start = await readPushHead(pack, exchange.request)
+  if (start.kind === 'client-left') return
+  if (start.kind === 'malformed') {
+    refuse({ kind: 'push-malformed', reason: start.reason }, exchange, options)
+    return
+  }
+  if (!(await isStillAllowed())) return
+  const { head } = start
+  const opened = openExchange(exchange, request, requesterOf(identity))
+  if (head.commands.length === 0) {
+    undecoded(pack, exchange.request).resume()
+    conclude(answerNothing(opened.git), opened, admitted)
+    return
+  }
+  exchange.record.refs = head.commands.length
+  admitted.trail.asks(head.commands)
+  // Git's receive-pack knows the wide one alone.
+  const sideBand = head.capabilities.has('side-band-64k') ? 'side-band-64k' : undefined
+  const wantsNotice = sideBand !== undefined && wantsProgress({ head })
+  const notice = wantsNotice ? await options.access.notice(identity, options.baseUrl()) : undefined
+  const served = withNotice(opened, notice, sideBand)
+  const push: Push = { admitted, head, pack, sideBand, ...served }
+  admitted.lastWords.through((text) => endPush(push, text))
+  const followRefs = refFollower(admitted, head)
+  const decisions = await options.access.decideRefs(request, identity, head.commands, followRefs)
+  admitted.keepDeciding({ commands: head.commands, decisions, followRefs })
+  if (options.backend.checksFastForward) {
+    await carryOut(push, decisions)
+    return
+  }
+  const proven = await proveFastForwards(push, decisions)
+  if (proven !== undefined && (await isStillAllowed())) await carryOut(proven.push, proven.decisions)
+}
+
+/** Nothing that comes through the gate makes a ref symbolic, so that one look serves the decisions that follow, too. */
+function refFollower({ request, options }: Admitted, { commands }: PushHead): FollowRefs | undefined {
+  const { followRefs } = options.backend
+  if (followRefs === undefined) return undefined
+  const names = commands.map(({ refBytes }) => refBytes)
+  let targets: Promise<RefTargets> | undefined
+  return () => (targets ??= followRefs(request.repository, names))
+}
+
+/** Does what the decisions and the budget leave of a push. */
+async function carryOut(push: Push, decisions: readonly RefDecision[]): Promise<void> {
+  const { head } = push
+  const plan = planPush(head, decisions)
+  if (plan.kind === 'refuse') {
+    await refusePush(push, plan.refusals, plan.reason)
+    return
+  }
+  const taken = await admit(push, plan)
+  if (typeof taken === 'string') {
+    await refusePush(
+      push,
+      head.commands.map((command) => ({ command, reason: taken })),
+      taken,
+    )
+    return
+  }
+  try {
+    if (plan.kind === 'run') await runPush(taken, plan)
+    else await passPush(taken)
+  } finally {
+    // Where it ended in another way than by an answer.
+    await push.admitted.trail.ended({ kind: 'broken', reason: 'it was broken off' }, undefined)
+  }
+}
+
+/**
+ * Takes a push from its budget and writes it into the audit trail: what can't be recorded is not done.
+ *
+ * @returns the push to be handed over, or why it is not
+ */
+async function admit(push: Push, plan: PushPlan): Promise<Push | string> {
+  const { trail, creates, exchange } = push.admitted
+  try {
+    const taken = await takeFromBudget(push)
+    if (typeof taken === 'string') return taken
+    if (push.git.signal.aborted) {
+      await taken.giveBack()
+      return 'the client left'
+    }
+    try {
+      await trail.handsOver(plan.kind === 'run' ? plan.refusals : [], creates)
+    } catch (error) {
+      await taken.giveBack()
+      throw error
+    }
+    return taken.push()
+  } catch (error) {
+    exchange.record.reason = messageOf(error)
+    return `gitgate can't record pushes now (${messageOf(error)}), so it takes none; ask who runs it`
+  }
+}
+
+/** Hands over a push as it is. */
+async function passPush(push: Push): Promise<void> {
+  const { admitted, head, sideBand } = push
+  const served = sideBand === undefined ? { ...push, endWith: undefined } : withWords(push, sideBand)
+  const { begin, onWait } = served.git
+  const tap = tapReport(begin, sideBand !== undefined)
+  const told = onWait === undefined ? {} : { onWait }
+  const outcome = await handOver(push, { ...withHead(push, head.bytes), ...told, begin: tap.begin })
+  await admitted.trail.ended(outcome, await tap.finish())
+  conclude(outcome, { end: served.end, ...(served.endWith && { endWith: served.endWith }) }, admitted)
+}
+
+/** Puts words into the answer while the push waits, and last words should it come to that. */
+function withWords(push: Push, sideBand: SideBand): OpenExchange & Spoken {
+  const speaker = speaking(push, 'none', Buffer.alloc(0))
+  const endWith = (text: string): boolean => speaker.endWith(encodeBand(BAND.fatal, Buffer.from(`${text}\n`), sideBand))
+  push.admitted.lastWords.through((text) => (push.isBegun() ? endWith(text) : endPush(push, text)))
+  return { ...announcing<OpenExchange>(speaker, { sideBand, wantsProgress: wantsProgress(push) }), endWith }
+}
+
+/** Lets a notice be the first that a client gets to see. */
+function withNotice(served: OpenExchange, notice: string | undefined, sideBand: SideBand | undefined) {
+  let isBegun = false
+  const begin = (head?: AnswerHead): Writable => {
+    isBegun = true
+    const isFixed = head?.contentEncoding !== undefined
+    if (notice === undefined || sideBand === undefined || isFixed) return served.git.begin(head)
+    const answer = served.git.begin(head?.cacheControl === undefined ? {} : { cacheControl: head.cacheControl })
+    answer.write(encodeProgress(notice, sideBand))
+    return answer
+  }
+  return { ...served, git: { ...served.git, begin }, isBegun: () => isBegun }
+}

@@ -1,0 +1,82 @@
+import type { DecidedPush } from '../../domain/access/decide-ref.js'
+import type { HttpExchange } from '../../core/http.js'
+import { millisecondsSince } from '../../core/http.js'
+import type { GitRequest } from '../../protocol/git-request.js'
+import type { SmartHttpOptions } from './answers.js'
+import { identify, refuse } from './answers.js'
+import type { Admitted } from './conclude.js'
+import { conclude, requesterOf } from './conclude.js'
+import { openExchange, requestContentError } from './exchange.js'
+import { serveFetch } from './fetch.js'
+import { LastWords } from './last-words.js'
+import { servePush } from './push.js'
+import { GitTrail } from './trail.js'
+
+/** Serves a request of the smart protocol: authenticate, decide, hand it to the backend. */
+export async function serveGit(request: GitRequest, exchange: HttpExchange, options: SmartHttpOptions): Promise<void> {
+  const { access, backend } = options
+  exchange.record.service = request.service
+  exchange.record.phase = request.phase
+  const trail = new GitTrail(request, exchange, options.audit, () => access.now())
+  const identified = await identify(exchange, options, trail)
+  if (identified === undefined) return
+  const { identity, epoch } = identified
+
+  const { decision, isNameKnown } = await access.decide(request, identity, backend, epoch)
+  if (isNameKnown) exchange.record.repository = request.repository
+  exchange.record.rule = decision.rule
+  if (decision.kind === 'refuse') {
+    refuse(decision.refusal, exchange, options)
+    return
+  }
+
+  // From here on: a body may be held back for as long as its sender likes, and what is revoked meanwhile must count.
+  let push: DecidedPush | undefined
+  const recheck = (): Promise<string | undefined> => access.reasonToCut(request, identity, push)
+  const lastWords = new LastWords()
+  const cut = (rule: string): void => lastWords.end(rule, identity, exchange)
+  const unwatch = options.live.watch({ recheck, cut }, epoch)
+  let checkedEpoch = epoch
+  const isStillAllowed = async (): Promise<boolean> => {
+    const current = await access.epoch()
+    if (current === checkedEpoch) return true
+    const reason = await recheck()
+    if (reason === undefined) checkedEpoch = current
+    else cut(reason)
+    return reason === undefined
+  }
+  const keepDeciding = (decided: DecidedPush): void => {
+    push = decided
+  }
+  const creates = decision.kind === 'create'
+  const admitted = { request, identity, creates, exchange, options, lastWords, trail, isStillAllowed, keepDeciding }
+  try {
+    if (request.phase === 'exchange' && !openBody(admitted)) return
+    if (request.phase === 'exchange' && request.service === 'git-receive-pack') await servePush(admitted)
+    else if (request.phase === 'exchange') await serveFetch(admitted)
+    else await serveAdvertisement(admitted)
+  } finally {
+    unwatch()
+  }
+}
+
+/** Lets the client send its body. @returns false where its headers were refused */
+function openBody({ request, exchange, options }: Admitted): boolean {
+  const refusal = requestContentError(exchange.request, request)
+  if (refusal !== undefined) refuse(refusal, exchange, options)
+  else if (exchange.expectsContinue) exchange.response.writeContinue()
+  return refusal === undefined
+}
+
+async function serveAdvertisement(admitted: Admitted): Promise<void> {
+  const { request, identity, creates, exchange, options } = admitted
+  const { git, end } = openExchange(exchange, request, requesterOf(identity))
+  const { backend } = options
+  const started = performance.now()
+  const outcome =
+    creates && backend.creation !== undefined
+      ? await backend.creation.serveUnborn(request, git)
+      : await backend.serve(request, git)
+  exchange.record.backend_ms = millisecondsSince(started)
+  conclude(outcome, { end }, admitted)
+}

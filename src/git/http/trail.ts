@@ -1,0 +1,215 @@
+import type { Identity, Suspect } from '../../domain/access/authenticate.js'
+import { accountOf } from '../../domain/access/authenticate.js'
+import type { AuditDecision, AuditEvent, RefChange } from '../../domain/audit/event.js'
+import { keptUserAgent } from '../../domain/audit/event.js'
+import type { AuditRecorder } from '../../domain/audit/recorder.js'
+import type { HttpExchange, RequestRecord } from '../../core/http.js'
+import type { ServeOutcome } from '../../protocol/backend.js'
+import type { GitRequest } from '../../protocol/git-request.js'
+import type { PushCommand } from '../../protocol/push-head.js'
+import type { PushReport, RefRefusal } from '../../protocol/push-report.js'
+import { refusedRef } from '../../protocol/push-report.js'
+
+/** Where the audit trail is told what happens. */
+export type AuditPort = Pick<AuditRecorder, 'note' | 'noteRefusal' | 'write'>
+
+type Parts = Pick<AuditEvent, 'action' | 'decision' | 'refs' | 'details'>
+
+/**
+ * What the audit trail says of one Git request: a row when it has ended, and for a push that is handed over two, one before
+ * and one after, which are on the disk before anything else is done.
+ */
+export class GitTrail {
+  readonly #exchange: HttpExchange
+  readonly #request: GitRequest | undefined
+  readonly #audit: AuditPort
+  readonly #now: () => Date
+  #who: Suspect | undefined
+  #isRefused = false
+  #listsRefs = false
+  /** By which the push was let in; the log's may become that by which a part of it was refused. */
+  #rule: string | undefined
+  #commands: readonly PushCommand[] = []
+  #push: 'asked' | 'handed-over' | 'done' = 'asked'
+
+  /** @param request `undefined` where it is none that is served */
+  constructor(request: GitRequest | undefined, exchange: HttpExchange, audit: AuditPort, now: () => Date) {
+    this.#exchange = exchange
+    this.#request = request
+    this.#audit = audit
+    this.#now = now
+    exchange.onEnd(() => this.#end())
+  }
+
+  /** Notes who makes the request. */
+  identified(identity: Identity): void {
+    const account = accountOf(identity)
+    if (account !== undefined) this.#who = { account, token: identity.kind === 'token' ? identity.token : undefined }
+  }
+
+  /** Notes whose credentials were refused. */
+  suspects(suspect: Suspect | undefined): void {
+    this.#isRefused = true
+    this.#who = suspect
+  }
+
+  /** Notes that an exchange of upload-pack only lists refs. */
+  listsRefs(): void {
+    this.#listsRefs = true
+  }
+
+  /** Notes what a push asks for. */
+  asks(commands: readonly PushCommand[]): void {
+    this.#commands = commands
+    this.#rule = this.#exchange.record.rule
+  }
+
+  /**
+   * Writes that a push is about to be handed over.
+   *
+   * @param refusals the refs of it that are not
+   * @param creates whether it creates its repository
+   * @throws what the store throws: then it must not be handed over
+   */
+  async handsOver(refusals: readonly RefRefusal[], creates: boolean): Promise<void> {
+    const refused = new Set(refusals.map(({ command }) => command))
+    const refs = this.#commands.filter((command) => !refused.has(command)).map(changeOf)
+    const details = unlessEmpty({
+      ...(creates ? { creates } : {}),
+      ...(refusals.length === 0 ? {} : { rejected: refusals.map(refusalOf) }),
+    })
+    await this.#audit.write(this.#event({ action: 'git.push', decision: 'allowed', refs, details }))
+    this.#push = 'handed-over'
+  }
+
+  /**
+   * Writes how a push ended that was handed over.
+   *
+   * @param report the backend's; `undefined` where none is known
+   * @param refusals of the gate, beside the backend's
+   */
+  async ended(
+    outcome: ServeOutcome,
+    report: PushReport | undefined,
+    refusals: readonly RefRefusal[] = [],
+  ): Promise<void> {
+    if (this.#push !== 'handed-over') return
+    this.#push = 'done'
+    const event = this.#event(this.#outcome(outcome, report, refusals))
+    // Its beginning is on the disk; what can't be written now is written later.
+    await this.#audit.write(event).catch(() => this.#audit.note(event))
+  }
+
+  /** Writes that a push is refused as a whole, before it is told. */
+  async refuses(): Promise<void> {
+    this.#push = 'done'
+    const refs = this.#commands.map(changeOf)
+    const event = this.#event({ action: 'git.push', decision: 'refused', refs, details: null })
+    await this.#audit.write(event).catch(() => this.#audit.note(event))
+  }
+
+  #outcome(outcome: ServeOutcome, report: PushReport | undefined, refusals: readonly RefRefusal[]): Parts {
+    const action = 'git.pushed'
+    if (outcome.kind !== 'answered' || report === undefined) {
+      const reason = 'reason' in outcome ? outcome.reason : outcome.kind
+      const { decision } = this.#exchange.record
+      const isOver = decision === 'cut' || decision === 'aborted'
+      const details = { refs: 'unknown', ...(outcome.kind === 'answered' ? {} : { reason }) }
+      const ended = isOver ? decision : outcome.kind === 'answered' ? 'allowed' : 'failed'
+      return { action, decision: ended, refs: this.#commands.map(changeOf), details }
+    }
+    const { unpack } = report
+    const accepted = acceptedRefs(report)
+    const moved = this.#commands.filter(({ refBytes }) => accepted.has(refBytes.toString('latin1')))
+    const rejected = [...refusals.map(refusalOf), ...rejectedRefs(report)]
+    return {
+      action,
+      decision: unpack === 'ok' && moved.length > 0 ? 'allowed' : 'refused',
+      refs: moved.map(changeOf),
+      details: unlessEmpty({
+        ...(unpack === 'ok' ? {} : { unpack }),
+        ...(rejected.length === 0 ? {} : { rejected }),
+      }),
+    }
+  }
+
+  #end(): void {
+    const { record } = this.#exchange
+    const isPush = this.#request?.service === 'git-receive-pack' && this.#request.phase === 'exchange'
+    // One that was handed over is not over with its connection: the Git server may still carry it out.
+    if (isPush && this.#push !== 'asked') return
+    const decision = decisionOf(record)
+    const refs = isPush ? this.#commands.map(changeOf) : null
+    // Before a chunked push git asks with a flush alone whether it may.
+    const details = isPush && decision === 'allowed' && refs?.length === 0 ? { probe: true } : null
+    const event = this.#event({ action: this.#action(), decision, refs, details })
+    if (decision === 'refused' && !isPush) this.#audit.noteRefusal(event)
+    else this.#audit.note(event)
+  }
+
+  #action(): AuditEvent['action'] {
+    if (this.#isRefused || this.#request === undefined) return 'auth.refused'
+    const { service, phase } = this.#request
+    if (phase === 'advertisement' || this.#listsRefs) return 'git.refs'
+    if (service === 'git-upload-pack') return 'git.fetch'
+    return 'git.push'
+  }
+
+  #event({ action, decision, refs, details }: Parts): AuditEvent {
+    const { record, ip, requestId, request, traffic } = this.#exchange
+    const { account, token } = this.#who ?? {}
+    const { bytesIn, bytesOut } = traffic()
+    return {
+      at: this.#now(),
+      action,
+      decision,
+      rule: (decision === 'allowed' ? this.#rule : undefined) ?? record.rule ?? record.reason ?? null,
+      via: 'git',
+      operator: null,
+      accountId: account?.id ?? null,
+      username: account?.username ?? null,
+      tokenId: token?.id ?? null,
+      impersonator: token?.impersonation === true ? token.issuedBy : null,
+      ip,
+      userAgent: keptUserAgent(request.headers['user-agent']),
+      requestId,
+      repository: record.repository ?? null,
+      service: this.#request?.service ?? null,
+      refs,
+      bytesIn,
+      bytesOut,
+      target: null,
+      details,
+    }
+  }
+}
+
+function decisionOf({ decision }: RequestRecord): AuditDecision {
+  return decision === 'served' ? 'allowed' : (decision ?? 'refused')
+}
+
+function unlessEmpty<T extends object>(details: T): T | null {
+  return Object.keys(details).length === 0 ? null : details
+}
+
+function changeOf({ ref, oldId, newId }: PushCommand): RefChange {
+  return { ref, old: oldId, new: newId }
+}
+
+function refusalOf({ command, reason }: RefRefusal): { ref: string; reason: string } {
+  return { ref: command.ref, reason }
+}
+
+/** The refs that a report has an `ok` for, byte by byte. */
+function acceptedRefs({ lines }: PushReport): Set<string> {
+  const texts = lines.map((line) => line.toString('latin1').replace(/\n$/, ''))
+  return new Set(texts.filter((text) => text.startsWith('ok ')).map((text) => text.slice('ok '.length)))
+}
+
+function rejectedRefs({ lines }: PushReport): { ref: string; reason: string }[] {
+  return lines.flatMap((line) => {
+    const { ref, reason } = refusedRef(line) ?? {}
+    const utf8 = (text: string): string => Buffer.from(text, 'latin1').toString()
+    return ref === undefined || reason === undefined ? [] : [{ ref: utf8(ref), reason: utf8(reason) }]
+  })
+}

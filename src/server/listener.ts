@@ -1,0 +1,86 @@
+import { readFileSync } from 'node:fs'
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { createSecureContext } from 'node:tls'
+import type { Config } from '../config/config.js'
+import type { Connections } from './connections.js'
+import { GitgateError, hasSystemCode, messageOf } from '../core/errors.js'
+import type { Logger } from './log.js'
+
+/**
+ * Starts to listen.
+ *
+ * @returns the URL that it listens on
+ * @throws GitgateError `listen`
+ */
+export async function listen(server: Server, config: Config): Promise<string> {
+  const { host, port } = config
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => reject(listenError(error, host, port)))
+    server.listen(port, host, resolve)
+  })
+  return urlOf(server, config)
+}
+
+/** Why it can't be listened there, for a person. */
+export function listenError(error: Error, host: string, port: number): GitgateError {
+  const where = `${host}:${port}`
+  if (hasSystemCode(error, 'EADDRINUSE')) {
+    return new GitgateError(
+      'listen',
+      `${where} is in use; is gitgate running already? Stop that program, or choose another --port`,
+      { cause: error },
+    )
+  }
+  if (hasSystemCode(error, 'EACCES')) {
+    return new GitgateError('listen', `${where} may not be listened on by this user; choose a --port above 1023`, {
+      cause: error,
+    })
+  }
+  return new GitgateError('listen', `${where} can't be listened on: ${error.message}`, { cause: error })
+}
+
+function urlOf(server: Server, { host, tls }: Config): string {
+  const { port } = server.address() as AddressInfo
+  const name = ['0.0.0.0', '::'].includes(host) ? '127.0.0.1' : host
+  return `${tls === undefined ? 'http' : 'https'}://${name.includes(':') ? `[${name}]` : name}:${port}`
+}
+
+/** Takes no more requests, lets running ones finish within `timeout` milliseconds, and cuts the rest. */
+export async function stop(server: Server, connections: Connections, timeout: number, log: Logger): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(() => {
+      log.warn({ after_ms: timeout }, 'cutting transfers that are still running')
+      connections.closeAll()
+    }, timeout)
+    server.close(() => {
+      clearTimeout(timer)
+      resolve()
+    })
+    connections.closeIdle()
+  })
+}
+
+/**
+ * Reads certificate and key.
+ *
+ * @throws GitgateError `configuration` when they can't be read, or don't fit each other
+ */
+export function readTls({ tls }: Config): { cert: Buffer; key: Buffer } | undefined {
+  if (tls === undefined) return undefined
+  const read = (path: string): Buffer => {
+    try {
+      return readFileSync(path)
+    } catch (cause) {
+      throw new GitgateError('configuration', `${path} can't be read: ${messageOf(cause)}`, { cause })
+    }
+  }
+  const pair = { cert: read(tls.cert), key: read(tls.key) }
+  try {
+    createSecureContext(pair)
+  } catch (cause) {
+    const files = `the certificate ${tls.cert} and the key ${tls.key}`
+    throw new GitgateError('configuration', `${files} can't be used: ${messageOf(cause)}`, { cause })
+  }
+  return pair
+}

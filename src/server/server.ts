@@ -1,0 +1,226 @@
+import { randomUUID } from 'node:crypto'
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
+import { createServer as createHttpServer } from 'node:http'
+import type { Server as HttpsServer } from 'node:https'
+import { createServer as createHttpsServer } from 'node:https'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { ConnectionLimits } from './connections.js'
+import { Connections } from './connections.js'
+import { hasSystemCode } from '../core/errors.js'
+import type { Front, HttpExchange, RequestRecord, Traffic } from '../core/http.js'
+import { millisecondsSince, sendText, sendTextUnread } from '../core/http.js'
+import type { Logger } from './log.js'
+import { takeTurn } from './pipelining.js'
+import { hasTooManyParameters, MAX_PARAMETERS } from './parameter-count.js'
+
+/** One row of the route table: the first whose `claims` says yes answers. */
+export type Route = { readonly claims: (path: string) => boolean; readonly front: Front }
+
+/** What the HTTP server is made of. */
+export type ServerOptions = {
+  readonly routes: readonly Route[]
+  readonly log: Logger
+  /** The client's address, from the socket's and from what trusted proxies say. */
+  readonly clientAddress: (socketAddress: string, forwardedFor: string | undefined) => string
+  /** Whether a client came by HTTPS, from the socket and from what trusted proxies say. */
+  readonly isHttps: (socket: Socket, forwardedProto: string | undefined) => boolean
+  /** Milliseconds after which a connection without traffic is cut; a transfer may take as long as it moves. */
+  readonly idleTimeout: number
+  /** Milliseconds for the headers of a request, and for its body until it is authenticated. */
+  readonly requestTimeout: number
+  readonly connections: ConnectionLimits
+  /** Certificate and key in PEM, for HTTPS. */
+  readonly tls: { readonly cert: Buffer; readonly key: Buffer } | undefined
+}
+
+// A proxy in front reuses idle connections; ours must outlive its own 60 s, or requests meet a closed door.
+const KEEP_ALIVE = 75_000
+// How often Node looks for requests that are late.
+const TIMEOUT_POLL_MS = 2_000
+// As long a client gets to read why it was refused, before the gate closes the connection for it.
+const LINGER_MS = 2_000
+// Node's own bound is 16 KiB; a token of 40 characters needs far less.
+const MAX_HEADER_BYTES = 32_768
+
+/** Makes the HTTP or HTTPS server. It doesn't listen yet. */
+export function createServer(options: ServerOptions): { server: Server | HttpsServer; connections: Connections } {
+  const limits = {
+    // The time of a whole request is not limited: a slow push is still a push.
+    requestTimeout: 0,
+    headersTimeout: options.requestTimeout,
+    connectionsCheckingInterval: Math.min(TIMEOUT_POLL_MS, options.requestTimeout),
+    keepAliveTimeout: KEEP_ALIVE,
+    maxHeaderSize: MAX_HEADER_BYTES,
+    noDelay: true,
+  }
+  const server = options.tls === undefined ? createHttpServer(limits) : createHttpsServer({ ...limits, ...options.tls })
+  server.timeout = options.idleTimeout
+  const connections = new Connections(server, options.connections, (ip, reason) =>
+    options.log.info({ ip, reason }, 'connection closed'),
+  )
+  const listener =
+    (expectsContinue: boolean): RequestListener =>
+    (request, response) =>
+      void answer(request, response, expectsContinue, connections, options)
+  server.on('request', listener(false))
+  server.on('checkContinue', listener(true))
+  server.on('clientError', (error: Error, socket: Socket) => {
+    const status = answerUnparsed(error, socket)
+    options.log.info(
+      { ip: socket.remoteAddress, status, reason: 'code' in error ? error.code : error.name },
+      'no request',
+    )
+  })
+  server.on('connect', (_request, socket: Duplex) => endWith(socket, 405, 'This is not a proxy.'))
+  return { server, connections }
+}
+
+/** What had gone over a connection when its previous request ended. */
+const trafficBefore = new WeakMap<Socket, { readonly read: number; readonly written: number }>()
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  expectsContinue: boolean,
+  connections: Connections,
+  options: ServerOptions,
+): Promise<void> {
+  const { socket } = request
+  if (!(await takeTurn(request, response))) return
+  const started = performance.now()
+  const before = trafficBefore.get(socket) ?? { read: 0, written: 0 }
+  const requestId = randomUUID()
+  const forwardedFor = request.headers['x-forwarded-for']
+  const ip = options.clientAddress(
+    socket.remoteAddress ?? '',
+    Array.isArray(forwardedFor) ? forwardedFor.join(',') : forwardedFor,
+  )
+  const record: RequestRecord = {}
+  const traffic = (): Traffic => ({
+    bytesIn: socket.bytesRead - before.read,
+    bytesOut: socket.bytesWritten - before.written,
+  })
+  const listeners: (() => void)[] = []
+  // Whoever is authenticated may take as long as the connection moves: a slow push is still a push.
+  const endLateBody = (): void => {
+    if (request.complete || record.user !== undefined) return
+    record.decision = 'refused'
+    record.rule = 'body too late'
+    if (response.headersSent) socket.destroy()
+    else endWith(socket, 408, LATE)
+    socket.once('finish', () => socket.destroy())
+  }
+  const ended = connections.begin(socket, () => request.complete || record.user !== undefined)
+  const deadline = request.complete ? undefined : setTimeout(endLateBody, options.requestTimeout)
+  response.setHeader('X-Request-Id', requestId)
+  response.setHeader('X-Content-Type-Options', 'nosniff')
+  response.on('close', () => {
+    if (!response.writableFinished && record.decision === undefined) record.decision = 'aborted'
+    const { bytesIn, bytesOut } = traffic()
+    trafficBefore.set(socket, { read: socket.bytesRead, written: socket.bytesWritten })
+    ended()
+    clearTimeout(deadline)
+    for (const listener of listeners) listener()
+    const level = record.decision === 'failed' ? 'warn' : 'info'
+    options.log[level]({
+      request_id: requestId,
+      ip,
+      method: request.method,
+      status: response.headersSent ? response.statusCode : 0,
+      ...record,
+      bytes_in: bytesIn,
+      bytes_out: bytesOut,
+      duration_ms: millisecondsSince(started),
+    })
+  })
+  const target = originForm(request.url ?? '/')
+  if (target === undefined) {
+    sendTextUnread(request, response, 400, 'The request target is not a path.')
+    return
+  }
+  const path = target.split('?', 1)[0] ?? ''
+  if (hasTooManyParameters(target.slice(path.length))) {
+    record.decision = 'refused'
+    record.rule = 'too many parameters'
+    sendTextUnread(request, response, 400, `A query has ${MAX_PARAMETERS} parameters at most.`)
+    return
+  }
+  const reset = (): void => connections.reset(socket)
+  const onEnd = (listener: () => void): void => void listeners.push(listener)
+  const exchange: HttpExchange = {
+    request,
+    response,
+    target,
+    requestId,
+    ip,
+    isHttps: options.isHttps(socket, [request.headers['x-forwarded-proto']].flat().join(',')),
+    expectsContinue,
+    record,
+    traffic,
+    onEnd,
+    reset,
+  }
+  try {
+    const route = options.routes.find(({ claims }) => claims(path))
+    if (route === undefined) {
+      sendText(response, 404, 'Not Found')
+      return
+    }
+    await route.front(exchange)
+  } catch (error) {
+    record.decision = 'failed'
+    options.log.error({ request_id: requestId, err: error }, 'request failed')
+    if (response.headersSent) response.destroy()
+    else
+      sendTextUnread(
+        request,
+        response,
+        500,
+        `Something went wrong in gitgate. Its log has the reason under the request id ${requestId}.`,
+      )
+  }
+}
+
+/**
+ * The path and query of a request target. Proxies' absolute form is taken, as RFC 9112 (3.2.2) demands; its authority is
+ * ignored, like `Host`: this server has one name.
+ */
+function originForm(target: string): string | undefined {
+  if (target.startsWith('/')) return target
+  const match = /^https?:\/\/[^/?#]*(\/[^#]*)?$/i.exec(target)
+  return match === null ? undefined : (match[1] ?? '/')
+}
+
+/** Answers what Node's parser refused, so that even then the client reads why. @returns the status */
+function answerUnparsed(error: Error, socket: Socket): number {
+  const [status, text] = hasSystemCode(error, 'HPE_HEADER_OVERFLOW')
+    ? [431, `The headers of a request hold ${MAX_HEADER_BYTES} bytes at most.`]
+    : hasSystemCode(error, 'ERR_HTTP_REQUEST_TIMEOUT')
+      ? [408, LATE]
+      : [400, 'This is not a well-formed HTTP request.']
+  endWith(socket, status, text)
+  return status
+}
+
+const LATE = 'The request did not arrive in time.'
+
+const REASONS: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  405: 'Method Not Allowed',
+  408: 'Request Timeout',
+  431: 'Request Header Fields Too Large',
+}
+
+function endWith(socket: Duplex, status: number, text: string): void {
+  if (!socket.writable) {
+    socket.destroy()
+    return
+  }
+  const head = `HTTP/1.1 ${status} ${REASONS[status] ?? ''}\r\nContent-Type: text/plain; charset=utf-8\r\n`
+  socket.on('error', () => socket.destroy())
+  // A client that never closes its side would keep the connection.
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS)
+  socket.once('close', () => clearTimeout(timer))
+  socket.end(`${head}Content-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`)
+}

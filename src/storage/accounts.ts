@@ -1,0 +1,217 @@
+import type { Expression, Selectable, SqlBool } from 'kysely'
+import { sql } from 'kysely'
+import type { Account, AccountChange, AccountPage, AccountQuery, AccountStore } from '../domain/accounts/account.js'
+import { GitgateError, hasSystemCode } from '../core/errors.js'
+import { Secret } from '../core/secret.js'
+import { noticeAccountChange } from './account-notices.js'
+import type { Queries } from './database.js'
+import { moveSecurityEpoch } from './database.js'
+import type { Schema } from './schema.js'
+import { endSessions } from './session-end.js'
+import type { Change, Trail } from './trail.js'
+import { applyChange, applyRevocation } from './trail.js'
+
+/** Whether the account of a row has a second factor. */
+export const HAS_TWO_FACTOR = sql<number>`EXISTS (SELECT 1 FROM two_factors WHERE account_id = accounts.id)`
+
+/** A row with what is joined to it. */
+export type AccountRow = Selectable<Schema['accounts']> & { readonly two_factor_enabled: number }
+
+/** An account from its row. */
+export function accountFrom(row: AccountRow): Account {
+  return {
+    id: row.id,
+    username: row.username,
+    name: row.name,
+    email: row.email,
+    admin: row.admin === 1,
+    state: row.state,
+    passwordHash: row.password_hash === null ? null : new Secret(row.password_hash, 'password hash'),
+    twoFactorEnabled: row.two_factor_enabled === 1,
+    createdAt: new Date(row.created_at),
+  }
+}
+
+/** Accounts in the database. */
+export function accountStore(queries: Queries, trail: Trail): AccountStore {
+  const select = () =>
+    queries.selectFrom('accounts').selectAll('accounts').select(HAS_TWO_FACTOR.as('two_factor_enabled'))
+
+  const one = async (query: ReturnType<typeof select>): Promise<Account | undefined> => {
+    const row = await query.executeTakeFirst()
+    return row === undefined ? undefined : accountFrom(row)
+  }
+
+  const update = (
+    id: number,
+    values: Partial<{ state: Account['state']; password_hash: string }>,
+    action: Change['action'],
+    apply = applyChange,
+  ) =>
+    apply(queries, trail, async (transaction) => {
+      await transaction.updateTable('accounts').set(values).where('id', '=', id).execute()
+      await endSessions(transaction, id)
+      await moveSecurityEpoch(transaction)
+      await trail.record(transaction, { action, target: await userTarget(transaction, id) })
+      if (values.password_hash !== undefined) await noticeAccountChange(transaction, id, 'password-changed', trail)
+    })
+
+  return {
+    async add(account, now) {
+      const row = {
+        username: account.username,
+        name: account.name,
+        email: account.email,
+        email_key: keyOf(account.email),
+        admin: account.admin ? (1 as const) : (0 as const),
+        state: 'active' as const,
+        password_hash: account.passwordHash?.reveal() ?? null,
+        created_at: now.getTime(),
+      }
+      return await alone(account, () =>
+        applyChange(queries, trail, async (transaction) => {
+          const added = await transaction.insertInto('accounts').values(row).returningAll().executeTakeFirstOrThrow()
+          await moveSecurityEpoch(transaction)
+          const details = { name: account.name, email: account.email, admin: account.admin }
+          await trail.record(transaction, { action: 'user.added', target: `user:${account.username}`, details })
+          return accountFrom({ ...added, two_factor_enabled: 0 })
+        }),
+      )
+    },
+
+    find: (id) => one(select().where('accounts.id', '=', id)),
+
+    findByUsername: (username) => one(select().where(sql`lower(username)`, '=', username.toLowerCase())),
+
+    findByLogin(login) {
+      const folded = login.toLowerCase()
+      return one(
+        select().where((where) =>
+          where.or([where(sql`lower(username)`, '=', folded), where('email_key', '=', folded)]),
+        ),
+      )
+    },
+
+    async isEmpty() {
+      return (await queries.selectFrom('accounts').select('id').limit(1).executeTakeFirst()) === undefined
+    },
+
+    async list() {
+      const rows = await select()
+        .orderBy(sql`lower(username)`)
+        .execute()
+      return rows.map(accountFrom)
+    },
+
+    search: (query) => searchAccounts(queries, query),
+
+    change: (id, change) =>
+      alone(change, () => applyChange(queries, trail, (transaction) => changeAccount(transaction, id, change, trail))),
+
+    async setState(id, state) {
+      const account = await one(select().where('accounts.id', '=', id))
+      if (account?.state === state) return
+      if (state === 'blocked') await update(id, { state }, 'user.blocked', applyRevocation)
+      else await update(id, { state }, 'user.unblocked')
+    },
+
+    setPasswordHash: (id, hash) => update(id, { password_hash: hash.reveal() }, 'user.password_changed'),
+
+    remove: (account) =>
+      applyChange(queries, trail, async (transaction) => {
+        const tokens = await transaction
+          .selectFrom('personal_access_tokens')
+          .select(['id', 'name'])
+          .where('user_id', '=', account.id)
+          .execute()
+        await transaction.deleteFrom('accounts').where('id', '=', account.id).execute()
+        // A later account of the same name must not inherit them.
+        const grants = await transaction
+          .deleteFrom('grants')
+          .where('subject', '=', account.username.toLowerCase())
+          .returning(['role', 'pattern'])
+          .execute()
+        await moveSecurityEpoch(transaction)
+        await trail.record(transaction, {
+          action: 'user.deleted',
+          target: `user:${account.username}`,
+          details: { tokens, grants },
+        })
+      }),
+  }
+}
+
+async function changeAccount(transaction: Queries, id: number, change: AccountChange, trail: Trail): Promise<void> {
+  const row = await transaction.selectFrom('accounts').selectAll().where('id', '=', id).executeTakeFirst()
+  if (row === undefined) return
+  const was = { name: row.name, email: row.email, admin: row.admin === 1 }
+  const now = { ...was, ...change }
+  const changed = (['name', 'email', 'admin'] as const).filter((key) => now[key] !== was[key])
+  if (changed.length === 0) return
+  // While the address is still there to be told at.
+  if (keyOf(now.email) !== row.email_key && was.email !== null)
+    await noticeAccountChange(transaction, id, 'email-changed', trail)
+  const values = {
+    name: now.name,
+    email: now.email,
+    email_key: keyOf(now.email),
+    admin: now.admin ? (1 as const) : (0 as const),
+  }
+  await transaction.updateTable('accounts').set(values).where('id', '=', id).execute()
+  if (changed.includes('admin')) await endSessions(transaction, id)
+  await moveSecurityEpoch(transaction)
+  const details = Object.fromEntries(changed.map((key) => [key, { from: was[key], to: now[key] }]))
+  await trail.record(transaction, { action: 'user.changed', target: `user:${row.username}`, details })
+}
+
+// By it an address is unique, and found, whatever the case of its letters.
+function keyOf(email: string | null): string | null {
+  return email?.toLowerCase() ?? null
+}
+
+/** Writes an account. @throws GitgateError `conflict` where another has its username or e-mail address */
+async function alone<T>(
+  { username = '', email }: Partial<Pick<Account, 'username' | 'email'>>,
+  write: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await write()
+  } catch (error) {
+    if (!hasSystemCode(error, 'SQLITE_CONSTRAINT_UNIQUE')) throw error
+    const which = String(error).includes('email') ? `the e-mail address ${email ?? ''}` : `the username ${username}`
+    throw new GitgateError('conflict', `${which} is taken`)
+  }
+}
+
+async function searchAccounts(queries: Queries, query: AccountQuery): Promise<AccountPage> {
+  const { search, state, admin, twoFactorEnabled } = query
+  const found = queries.selectFrom('accounts').where((eb) => {
+    const wanted: (Expression<SqlBool> | undefined)[] = [
+      search === undefined ? undefined : eb.or(['username', 'name', 'email'].map((column) => holds(column, search))),
+      state && eb('state', '=', state),
+      admin === undefined ? undefined : eb('admin', '=', admin ? 1 : 0),
+      twoFactorEnabled === undefined ? undefined : eb(HAS_TWO_FACTOR, '=', twoFactorEnabled ? 1 : 0),
+    ]
+    return eb.and(wanted.filter((condition) => condition !== undefined))
+  })
+  const { total } = await found.select((eb) => eb.fn.countAll<number>().as('total')).executeTakeFirstOrThrow()
+  const rows = await found
+    .selectAll('accounts')
+    .select(HAS_TWO_FACTOR.as('two_factor_enabled'))
+    .orderBy(sql`lower(username)`)
+    .offset(query.offset)
+    .limit(query.limit)
+    .execute()
+  return { accounts: rows.map(accountFrom), total }
+}
+
+// instr and not LIKE: a search for 100% finds that.
+function holds(column: string, text: string): Expression<SqlBool> {
+  return sql<SqlBool>`instr(unicode_lower(coalesce(${sql.ref(column)}, '')), ${text.toLowerCase()}) > 0`
+}
+
+/** An account as what a change was made to. */
+export async function userTarget(queries: Queries, id: number): Promise<string> {
+  const row = await queries.selectFrom('accounts').select('username').where('id', '=', id).executeTakeFirst()
+  return `user:${row?.username ?? id}`
+}

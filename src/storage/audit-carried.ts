@@ -1,0 +1,180 @@
+import { createHash } from 'node:crypto'
+import { sql } from 'kysely'
+import type { ChainHead } from '../domain/audit/chain.js'
+import { currentFacts } from './current-facts.js'
+import type { Queries } from './database.js'
+import type { FactRow } from './recorded-facts.js'
+import { FACT_ACTIONS, factsOf } from './recorded-facts.js'
+
+// Rows read at a time.
+const PAGE = 1_000
+
+/** The newest instant among pruned rows: what used a token before that may be in none. */
+export const NEWEST_PRUNED = 'audit newest'
+
+// The hash of an empty table.
+const NOTHING_CARRIED = createHash('sha256').digest('hex')
+
+const FACT_COLUMNS = ['id', 'action', 'decision', 'at', 'target', 'details'] as const
+
+/** Which row of the log says what {@link hashCarried} was, and what it says. */
+export type CarriedHead = { readonly id: number; readonly hash: string | undefined }
+
+/** What an event says of the pruned facts. @returns `undefined` where it is about something else */
+export function carriedHeadOf({ action, details, id }: FactRow & { readonly id: number }): CarriedHead | undefined {
+  if (action !== 'audit.pruned' && action !== 'audit.repaired') return undefined
+  const { carried } = (JSON.parse(details ?? '{}') ?? {}) as { readonly carried?: string }
+  // Versions before this check pruned without; a repair says it only where it changed them.
+  return action === 'audit.repaired' && carried === undefined ? undefined : { id, hash: carried }
+}
+
+/** The hash of all that pruned rows said and that is still true. */
+export async function hashCarried(queries: Queries): Promise<string> {
+  const hash = createHash('sha256')
+  for (let after = ''; ;) {
+    const rows = await carriedAfter(queries, after)
+    const last = rows.at(-1)
+    if (last === undefined) return hash.digest('hex')
+    for (const { key, value } of rows) hash.update(`${JSON.stringify([key, value])}\n`)
+    after = last.key
+  }
+}
+
+/** Facts that were carried over, by their keys. */
+export async function carriedAfter(queries: Queries, after: string) {
+  const query = queries.selectFrom('audit_carried').selectAll().where('key', '>', after)
+  return await query.orderBy('key').limit(PAGE).execute()
+}
+
+/**
+ * Keeps what rows say that are about to be pruned, from their events alone: what somebody put into a table by hand does not get
+ * an origin in this way.
+ *
+ * @param last the last row that is pruned
+ * @returns what the event of the pruning says of it
+ */
+export async function carryFacts(
+  transaction: Queries,
+  start: ChainHead,
+  last: ChainHead,
+  redact: (text: string) => string,
+): Promise<string> {
+  const known = await newestCarriedHead(transaction, start)
+  // Changed by hand: a new hash over it would make it right.
+  if (known !== undefined && known !== (await hashCarried(transaction))) return known
+  if (known === undefined) await adoptFacts(transaction, start, redact)
+  for await (const row of factRows(transaction, start.id, last.id)) await carry(transaction, row)
+  await dropEnded(transaction)
+  const { newest } = await transaction
+    .selectFrom('audit_events')
+    .select((eb) => eb.fn.max<number>('at').as('newest'))
+    .where('id', '<=', last.id)
+    .executeTakeFirstOrThrow()
+  await putNewest(transaction, newest)
+  return await hashCarried(transaction)
+}
+
+/**
+ * Takes what the tables hold for what pruned rows said, wherever the log has no event about it: once, where a version before this
+ * check has pruned, or where somebody answers for it.
+ */
+async function adoptFacts(transaction: Queries, start: ChainHead, redact: (text: string) => string): Promise<void> {
+  await transaction.deleteFrom('audit_carried').execute()
+  const recorded = new Set<string>()
+  for await (const row of factRows(transaction, start.id, Number.MAX_SAFE_INTEGER))
+    for (const [key] of factsOf(row)) recorded.add(key)
+  for await (const { key, value } of currentFacts(transaction, redact))
+    if (!recorded.has(key)) await put(transaction, key, value)
+  const { newest } = await transaction
+    .selectFrom('token_uses')
+    .select(sql<number | null>`max(max(coalesce(fetched_at, 0), coalesce(pushed_at, 0)))`.as('newest'))
+    .executeTakeFirstOrThrow()
+  await putNewest(transaction, newest)
+}
+
+/**
+ * Makes what is kept of pruned rows anew, where it is not what the log says.
+ *
+ * @returns its hash; `undefined` where nothing was changed
+ */
+export async function repairCarried(
+  transaction: Queries,
+  start: ChainHead,
+  redact: (text: string) => string,
+): Promise<string | undefined> {
+  if ((await newestCarriedHead(transaction, start)) === (await hashCarried(transaction))) return undefined
+  if (start.id === 0) await transaction.deleteFrom('audit_carried').execute()
+  else await adoptFacts(transaction, start, redact)
+  return await hashCarried(transaction)
+}
+
+/** The hash that the log holds. @returns `undefined` where a version before this check has pruned */
+async function newestCarriedHead(queries: Queries, start: ChainHead): Promise<string | undefined> {
+  const rows = queries
+    .selectFrom('audit_events')
+    .select(FACT_COLUMNS)
+    .where('action', 'in', ['audit.pruned', 'audit.repaired'])
+  for (const row of await rows.orderBy('id', 'desc').execute()) {
+    const head = carriedHeadOf(row)
+    if (head !== undefined) return head.hash
+  }
+  return start.id === 0 ? NOTHING_CARRIED : undefined
+}
+
+async function* factRows(queries: Queries, after: number, to: number) {
+  for (let from = after; ;) {
+    const rows = await queries
+      .selectFrom('audit_events')
+      .select(FACT_COLUMNS)
+      .where('id', '>', from)
+      .where('id', '<=', to)
+      .where('action', 'in', FACT_ACTIONS)
+      .orderBy('id')
+      .limit(PAGE)
+      .execute()
+    const last = rows.at(-1)
+    if (last === undefined) return
+    yield* rows
+    from = last.id
+  }
+}
+
+async function carry(transaction: Queries, row: FactRow): Promise<void> {
+  for (const [key, value] of factsOf(row)) {
+    if (value === null) await transaction.deleteFrom('audit_carried').where('key', '=', key).execute()
+    else await put(transaction, key, value)
+  }
+  // The webhooks of an account end with it.
+  if (row.action === 'user.deleted')
+    await sql`
+      DELETE FROM audit_carried
+      WHERE key >= 'webhook:' AND key < 'webhook;' AND json_extract(value, '$[1]') = ${row.target}
+    `.execute(transaction)
+}
+
+async function putNewest(transaction: Queries, newest: number | null): Promise<void> {
+  await sql`
+    INSERT INTO audit_carried (key, value) VALUES (${NEWEST_PRUNED}, ${String(newest ?? 0)})
+    ON CONFLICT DO UPDATE SET value = CAST(max(CAST(value AS integer), CAST(excluded.value AS integer)) AS text)
+  `.execute(transaction)
+}
+
+async function put(transaction: Queries, key: string, value: string): Promise<void> {
+  await transaction
+    .insertInto('audit_carried')
+    .values({ key, value })
+    .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
+    .execute()
+}
+
+/** Forgets tokens and sessions that are gone, which no event says. Their ids are never given again. */
+async function dropEnded(transaction: Queries): Promise<void> {
+  await sql`
+    DELETE FROM audit_carried WHERE key >= 'token:' AND key < 'token;'
+      AND CAST(substr(key, 7) AS integer) NOT IN (SELECT id FROM personal_access_tokens)
+  `.execute(transaction)
+  await sql`
+    DELETE FROM audit_carried WHERE key >= 'session:' AND key < 'session;'
+      AND CAST(substr(key, 9) AS integer) NOT IN (SELECT id FROM sessions)
+  `.execute(transaction)
+}

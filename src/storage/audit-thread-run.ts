@@ -1,0 +1,32 @@
+// What runs in the thread that writes the audit trail.
+import { parentPort, workerData } from 'node:worker_threads'
+import type { AuditEvent } from '../domain/audit/event.js'
+import type { Batch, TrailPlace, TrailReply } from './audit-thread.js'
+import { messageOf } from '../core/errors.js'
+import { openStore } from './open.js'
+import { redactTokens } from '../domain/tokens/secret.js'
+
+const { data, keyFile } = workerData as TrailPlace
+const store = openStore(data, keyFile, { redact: redactTokens })
+let writing = Promise.resolve()
+
+parentPort?.on('message', (message: Batch | 'end') => {
+  writing = writing.then(() => (message === 'end' ? end() : write(message)))
+})
+
+async function write({ id, events }: Batch): Promise<void> {
+  let reply: TrailReply = { id }
+  try {
+    await store.audit.record(
+      (JSON.parse(events) as AuditEvent[]).map((event) => ({ ...event, at: new Date(event.at) })),
+    )
+  } catch (error) {
+    reply = { id, failure: messageOf(error) }
+  }
+  parentPort?.postMessage(reply)
+}
+
+async function end(): Promise<void> {
+  parentPort?.close()
+  await store.close()
+}

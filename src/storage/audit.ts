@@ -1,0 +1,147 @@
+import { sql } from 'kysely'
+import type { ChainHead } from '../domain/audit/chain.js'
+import { CHAIN_START } from '../domain/audit/chain.js'
+import type { Actor } from '../domain/audit/event.js'
+import { auditEvent, THE_GATE } from '../domain/audit/event.js'
+import type { AuditStore } from '../domain/audit/trail.js'
+import { hasSystemCode } from '../core/errors.js'
+import { carryFacts } from './audit-carried.js'
+import { dropNamesBefore } from './audit-names.js'
+import { lastRow, readEnd, writeEnd } from './audit-ends.js'
+import { addUpRecentUsage, addUpUsage } from './audit-usage.js'
+import { searchAudit } from './audit-search.js'
+import type { Verifier } from './audit-verify.js'
+import { verifyAudit } from './audit-verify.js'
+import { confirmedTime } from './confirmed-time.js'
+import type { AuditWriter } from './audit-writer.js'
+import { atomically } from './database.js'
+import { countUsedRepositories } from './token-uses.js'
+
+// Together five seconds, as long as commands wait for each other.
+const BUSY_PAUSE = 50
+const MAX_TRIES = 100
+
+/** The trail in the database. @param actor who opened it, and prunes it by force */
+export function auditStore(
+  verifier: Verifier,
+  writer: AuditWriter,
+  actor: Actor,
+): AuditStore & { moveMark(): Promise<void> } {
+  const { queries, sealer, mark, redact, clock } = verifier
+  /** Whether the trail still holds a place of it, or has pruned it. */
+  const holds = async ({ id, hash }: ChainHead): Promise<boolean> => {
+    const row = await queries.selectFrom('audit_events').select('hash').where('id', '=', id).executeTakeFirst()
+    return row?.hash === hash || ((await readEnd(queries, sealer, 'audit_start'))?.id ?? 0) >= id
+  }
+  const moveMark = async (): Promise<void> => {
+    const head = await readEnd(queries, sealer, 'audit_head')
+    const old = mark.read()
+    if (head === undefined || (old !== undefined && old.id >= head.id)) return
+    // It is made while the log is empty. Later, one that is missing was removed, and one that the log does not hold tells that
+    // the log was replaced: to write another would hide that.
+    if (old === undefined ? head.id === 0 : await holds(old)) mark.write(head)
+  }
+  return {
+    moveMark,
+
+    async record(events) {
+      await patiently(() => atomically(queries, (transaction) => writer.append(transaction, events)))
+      await moveMark()
+    },
+
+    list: (query) => searchAudit(queries, query),
+
+    usage: (tokens, since) => addUpUsage(queries, tokens, since),
+
+    recentUsage: (tokens, since, most) => addUpRecentUsage(queries, tokens, since, most),
+
+    usedRepositories: (token, since) => countUsedRepositories(queries, token, since),
+
+    async begin() {
+      const query = queries.selectFrom('audit_events').select('at').orderBy('id').limit(1)
+      const row = await query.executeTakeFirst()
+      return row === undefined ? undefined : new Date(row.at)
+    },
+
+    head: async () => (await readEnd(queries, sealer, 'audit_head')) ?? (await lastRow(queries)),
+
+    verify: (anchor, onProgress) => verifyAudit(verifier, anchor, onProgress ?? (() => undefined)),
+
+    async prune(before, now, guard) {
+      const confirmedAt = await confirmedTime(queries)
+      return await atomically(queries, async (transaction) => {
+        const lag = Math.max(0, now.getTime() - (confirmedAt?.getTime() ?? -Infinity))
+        const horizon = guard === 'force' ? before.getTime() : before.getTime() - lag
+        const { total, old, oldByClock, first } = await transaction
+          .selectFrom('audit_events')
+          .select((eb) => [
+            eb.fn.countAll<number>().as('total'),
+            eb.fn.countAll<number>().filterWhere('at', '<', horizon).as('old'),
+            eb.fn.countAll<number>().filterWhere('at', '<', before.getTime()).as('oldByClock'),
+            eb.fn.min('id').as('first'),
+          ])
+          .executeTakeFirstOrThrow()
+        const unconfirmed = oldByClock - old
+        const most = guard === 'force' ? total : Math.max(1, Math.floor((total * guard.share) / 100))
+        // As many rows as are old, from the first on: one whose clock was wrong neither holds up the others nor takes them along.
+        const lastOld = await transaction
+          .selectFrom('audit_events')
+          .select(['id', 'hash'])
+          .where('at', '<', horizon)
+          .where('id', '<', first + old)
+          .orderBy('id', 'desc')
+          .limit(1)
+          .executeTakeFirst()
+        if (lastOld === undefined) return { deleted: 0, overShare: 0, unconfirmed, confirmedAt }
+        const [last, next] = await transaction
+          .selectFrom('audit_events')
+          .select(['id', 'hash', 'at'])
+          .where('id', '>=', Math.min(lastOld.id, first + most - 1))
+          .orderBy('id')
+          .limit(2)
+          .execute()
+        if (last === undefined) throw new TypeError('the last row to delete is not there')
+        const start = (await readEnd(transaction, sealer, 'audit_start')) ?? CHAIN_START
+        const carried = await carryFacts(transaction, start, last, redact)
+        const { numDeletedRows } = await transaction
+          .deleteFrom('audit_events')
+          .where('id', '<=', last.id)
+          .executeTakeFirst()
+        await transaction
+          .deleteFrom('token_uses')
+          .where(sql`max(coalesce(fetched_at, 0), coalesce(pushed_at, 0))`, '<', Math.min(horizon, next?.at ?? horizon))
+          .execute()
+        await dropNamesBefore(transaction, last.id + 1)
+        await writeEnd(transaction, sealer, 'audit_start', last)
+        const deleted = Number(numDeletedRows)
+        const isForced = guard === 'force'
+        const details = {
+          rows: deleted,
+          before: new Date(horizon).toISOString(),
+          ...(isForced ? { forced: true } : {}),
+          carried,
+        }
+        const event = auditEvent(isForced ? actor : THE_GATE, clock(), {
+          action: 'audit.pruned',
+          target: `audit:${last.id}`,
+          details,
+        })
+        await writer.append(transaction, [event])
+        return { deleted, overShare: lastOld.id - last.id, unconfirmed, confirmedAt }
+      })
+    },
+  }
+}
+
+/** Tries again while another program writes: a row must not be lost, nor a push refused, for that. */
+async function patiently(write: () => Promise<void>): Promise<void> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await write()
+      return
+    } catch (error) {
+      if (!hasSystemCode(error, 'SQLITE_BUSY') || tries === MAX_TRIES) throw error
+      await new Promise((resolve) => setTimeout(resolve, BUSY_PAUSE))
+    }
+  }
+}

@@ -1,0 +1,72 @@
+import type { PersonalAccessToken } from '../domain/tokens/token.js'
+import type { Queries } from './database.js'
+import { atomically } from './database.js'
+import { addNotice, findReach } from './notice-outbox.js'
+import { noticedToken } from './notice-row.js'
+import { TOKEN_COLUMNS, tokenFrom } from './token-row.js'
+
+/** As many tokens as one notice names; of more it tells the number. */
+const NAMED_TOKENS = 100
+
+const MARKS = { expiring: 'expiring_noticed_at', expired: 'expired_noticed_at' } as const
+
+/**
+ * Writes one notice for each owner of tokens that end within a span (its end does not belong to it), and marks the tokens, in
+ * one transaction: whoever does it a second time, or at once, finds none.
+ *
+ * @returns how many notices
+ */
+export function noteEnds(
+  queries: Queries,
+  kind: 'expiring' | 'expired',
+  { from, until }: { readonly from: Date; readonly until: Date },
+  now: Date,
+): Promise<number> {
+  return atomically(queries, async (transaction) => {
+    let notices = 0
+    for (const [accountId, tokens] of await findUntold(transaction, kind, from, until, now)) {
+      const reach = await findReach(transaction, accountId, kind)
+      if (reach === undefined) continue
+      const named = tokens.slice(0, NAMED_TOKENS).map(noticedToken)
+      const news = { kind, tokens: named, more: tokens.length - named.length }
+      await addNotice(transaction, { accountId, news, at: now })
+      for (const { id } of tokens) await mark(transaction, kind, id, now)
+      notices += 1
+    }
+    return notices
+  })
+}
+
+async function findUntold(
+  transaction: Queries,
+  kind: 'expiring' | 'expired',
+  from: Date,
+  until: Date,
+  now: Date,
+): Promise<Map<number, PersonalAccessToken[]>> {
+  const rows = await transaction
+    .selectFrom('personal_access_tokens')
+    .select(TOKEN_COLUMNS)
+    .where('expires_at', '>=', from.getTime())
+    .where('expires_at', '<', until.getTime())
+    .where('revoked_at', 'is', null)
+    // A mark from the future was set by a clock that was wrong: the owner is told again at the right time.
+    .where((eb) => eb.or([eb(MARKS[kind], 'is', null), eb(MARKS[kind], '>', now.getTime())]))
+    // As in token-notices.ts: one is hidden from its owner, the other lives for one task.
+    .where('impersonation', '=', 0)
+    .where('parent_id', 'is', null)
+    .orderBy('expires_at')
+    .orderBy('id')
+    .execute()
+  const byOwner = new Map<number, PersonalAccessToken[]>()
+  for (const token of rows.map(tokenFrom)) byOwner.set(token.userId, [...(byOwner.get(token.userId) ?? []), token])
+  return byOwner
+}
+
+async function mark(transaction: Queries, kind: 'expiring' | 'expired', id: number, now: Date): Promise<void> {
+  await transaction
+    .updateTable('personal_access_tokens')
+    .set({ [MARKS[kind]]: now.getTime() })
+    .where('id', '=', id)
+    .execute()
+}

@@ -1,0 +1,75 @@
+import type { ExportFailure } from '../domain/audit/trail.js'
+import type { Queries } from './database.js'
+
+/** What a gate served last: repositories in a folder, or another server. */
+export type ServedBackend = { readonly upstream: string } | { readonly root: string }
+
+/** What an instance notes about itself, for the commands that work beside it. */
+export interface InstanceFacts {
+  /** What `serve` used last; `undefined` before its first run. */
+  readBackend(): Promise<ServedBackend | undefined>
+  writeBackend(backend: ServedBackend): Promise<void>
+  /** The last row of the audit trail that a target was told. */
+  readBookmark(target: string): Promise<number | undefined>
+  writeBookmark(target: string, row: number): Promise<void>
+  /** Why audit export can't deliver to a target; `undefined` while it can. */
+  readExportFailure(target: string): Promise<ExportFailure | undefined>
+  writeExportFailure(target: string, failure: ExportFailure | undefined): Promise<void>
+  /** Where people reach the gate that listened last, without a slash at its end. */
+  readBaseUrl(): Promise<string | undefined>
+  writeBaseUrl(url: string): Promise<void>
+}
+
+const BACKEND = 'backend'
+const BASE_URL = 'base_url'
+
+/** The instance's facts in the database. */
+export function instanceFacts(queries: Queries): InstanceFacts {
+  const read = async (key: string): Promise<string | undefined> => {
+    const query = queries.selectFrom('instance_facts').select('value').where('key', '=', key)
+    return (await query.executeTakeFirst())?.value
+  }
+  const write = async (key: string, value: string): Promise<void> => {
+    await queries
+      .insertInto('instance_facts')
+      .values({ key, value })
+      .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
+      .execute()
+  }
+  return {
+    async readBackend() {
+      const value = await read(BACKEND)
+      return value === undefined ? undefined : (JSON.parse(value) as ServedBackend)
+    },
+    writeBackend: (backend) => write(BACKEND, JSON.stringify(backend)),
+
+    async readBookmark(target) {
+      const value = await read(bookmarkOf(target))
+      return value === undefined ? undefined : Number(value)
+    },
+    writeBookmark: (target, row) => write(bookmarkOf(target), String(row)),
+
+    async readExportFailure(target) {
+      const value = await read(failureOf(target))
+      if (value === undefined) return undefined
+      const { since, message } = JSON.parse(value) as { since: string; message: string }
+      return { since: new Date(since), message }
+    },
+    async writeExportFailure(target, failure) {
+      const key = failureOf(target)
+      if (failure === undefined) await queries.deleteFrom('instance_facts').where('key', '=', key).execute()
+      else await write(key, JSON.stringify(failure))
+    },
+
+    readBaseUrl: () => read(BASE_URL),
+    writeBaseUrl: (url) => write(BASE_URL, url),
+  }
+}
+
+function bookmarkOf(target: string): string {
+  return `audit told to ${target}`
+}
+
+function failureOf(target: string): string {
+  return `audit export failure ${target}`
+}

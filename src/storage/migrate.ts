@@ -1,0 +1,51 @@
+import type { Database } from 'better-sqlite3'
+import { GitgateError } from '../core/errors.js'
+import { first } from './migrations/0001-first.js'
+import { restrictions } from './migrations/0002-restrictions.js'
+import { trail } from './migrations/0003-trail.js'
+import { sessions } from './migrations/0004-sessions.js'
+import { tokenUses } from './migrations/0005-token-uses.js'
+import { auditNames } from './migrations/0006-audit-names.js'
+import { carriedFacts } from './migrations/0007-carried-facts.js'
+
+// In order of their versions; one that was released is never changed again.
+const MIGRATIONS = [first, restrictions, trail, sessions, tokenUses, auditNames, carriedFacts] as const
+const NEWEST = MIGRATIONS.length
+
+/**
+ * Brings a database to the newest schema. All of it happens in one transaction under SQLite's write lock, so that two
+ * programs that start at once don't do it twice, and a crash leaves the schema as it was. (Kysely's own migrator runs
+ * without a transaction on SQLite.)
+ *
+ * @throws GitgateError `store` when the database is newer than this program, or was not made by it
+ */
+export function migrate(database: Database): void {
+  if (versionOf(database) === NEWEST) return
+  database
+    .transaction(() => {
+      const version = versionOf(database)
+      if (version > NEWEST) {
+        throw new GitgateError(
+          'store',
+          `the database is of schema ${version} and this gitgate knows up to ${NEWEST}: it was used by a newer one; install that, or restore a backup`,
+        )
+      }
+      if (version === 0 && hasTables(database)) {
+        throw new GitgateError(
+          'store',
+          'the database has tables that gitgate did not make; choose another --data folder',
+        )
+      }
+      for (const migration of MIGRATIONS.slice(version)) database.exec(migration.sqlite)
+      database.pragma(`user_version = ${NEWEST}`)
+    })
+    .immediate()
+}
+
+function versionOf(database: Database): number {
+  return Number(database.pragma('user_version', { simple: true }))
+}
+
+function hasTables(database: Database): boolean {
+  return database.prepare("SELECT 1 FROM sqlite_master WHERE type = 'table' LIMIT 1").get() !== undefined
+}

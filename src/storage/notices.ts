@@ -1,0 +1,203 @@
+import type { Expression, ExpressionBuilder, SqlBool } from 'kysely'
+import { HOUR } from '../core/clock.js'
+import type { Delivery, NoticeStore, Wanted } from '../domain/notifications/delivery.js'
+import { userTarget } from './accounts.js'
+import type { Queries } from './database.js'
+import { atomically } from './database.js'
+import { noteEnds } from './expiry-notices.js'
+import { dropUndelivered } from './notice-outbox.js'
+import { kindsOffFrom, newsFrom } from './notice-row.js'
+import type { Schema } from './schema.js'
+import type { Sealer } from './seal.js'
+import type { Trail } from './trail.js'
+import { applyChange } from './trail.js'
+import { openWebhookSecret } from './webhooks.js'
+
+// No delivery is due later than in an hour, nor leased for longer. What says so was written by a clock that was ahead.
+const LONGEST_WAIT_MS = 2 * HOUR
+
+/** Notices on their way, in the database. */
+export function noticeStore(queries: Queries, sealer: Sealer, trail: Trail): NoticeStore {
+  return {
+    // What ends this very millisecond is over.
+    noteExpiring: (now, until) => noteEnds(queries, 'expiring', { from: new Date(now.getTime() + 1), until }, now),
+    noteExpired: (since, now) => noteEnds(queries, 'expired', { from: since, until: new Date(now.getTime() + 1) }, now),
+
+    async take(wanted) {
+      // To look needs no lock, and mostly there is nothing to take.
+      if ((await findTakeable(queries, { ...wanted, limit: 1 })).length === 0) return []
+      return await atomically(queries, async (transaction) => {
+        const ids = await findTakeable(transaction, wanted)
+        await transaction
+          .updateTable('deliveries')
+          .set({ leased_until: wanted.leasedUntil.getTime() })
+          .where('id', 'in', ids)
+          .execute()
+        return await readDeliveries(transaction, ids, wanted.leasedUntil, sealer)
+      })
+    },
+
+    finish: (delivery) =>
+      atomically(queries, async (transaction) => {
+        const { id, leasedUntil, notice } = delivery
+        // Who was slower than the lease must not take it from another.
+        await transaction
+          .deleteFrom('deliveries')
+          .where('id', '=', id)
+          .where('leased_until', '=', leasedUntil.getTime())
+          .execute()
+        await dropUndelivered(transaction, notice.id)
+      }),
+
+    async postpone({ id, attempts, leasedUntil }, error, now, dueAt) {
+      await queries
+        .updateTable('deliveries')
+        .set({
+          due_at: dueAt.getTime(),
+          attempts: attempts + 1,
+          tried_at: now.getTime(),
+          leased_until: null,
+          last_error: error,
+        })
+        .where('id', '=', id)
+        .where('leased_until', '=', leasedUntil.getTime())
+        .execute()
+    },
+
+    async release({ id, leasedUntil }) {
+      await queries
+        .updateTable('deliveries')
+        .set({ leased_until: null })
+        .where('id', '=', id)
+        .where('leased_until', '=', leasedUntil.getTime())
+        .execute()
+    },
+
+    async countLeased(now) {
+      const query = queries
+        .selectFrom('deliveries')
+        .where('leased_until', '>', now.getTime())
+        .where('leased_until', '<=', now.getTime() + LONGEST_WAIT_MS)
+      return (await query.select((eb) => eb.fn.countAll<number>().as('count')).executeTakeFirstOrThrow()).count
+    },
+
+    async failedSince(since) {
+      const failed = queries.selectFrom('deliveries').where('tried_at', '>=', since.getTime())
+      const { count } = await failed.select((eb) => eb.fn.countAll<number>().as('count')).executeTakeFirstOrThrow()
+      const last = await failed.select('last_error').orderBy('tried_at', 'desc').limit(1).executeTakeFirst()
+      return { count, lastError: last?.last_error ?? null }
+    },
+
+    async waiting() {
+      const { count, webhooks } = await queries
+        .selectFrom('deliveries')
+        .select((eb) => [eb.fn.countAll<number>().as('count'), eb.fn.count<number>('webhook_id').as('webhooks')])
+        .executeTakeFirstOrThrow()
+      const failed = queries.selectFrom('deliveries').select('last_error').where('last_error', 'is not', null)
+      const last = await failed.orderBy('tried_at', 'desc').limit(1).executeTakeFirst()
+      return { count, mails: count - webhooks, lastError: last?.last_error ?? null }
+    },
+
+    dropMails: (before) =>
+      atomically(queries, async (transaction) => {
+        const { numDeletedRows } = await transaction
+          .deleteFrom('deliveries')
+          .where('webhook_id', 'is', null)
+          .where('notice_id', 'in', (eb) =>
+            eb.selectFrom('notices').select('id').where('created_at', '<', before.getTime()),
+          )
+          .executeTakeFirst()
+        await dropUndelivered(transaction)
+        return Number(numDeletedRows)
+      }),
+
+    async kindsOff(accountId) {
+      const query = queries.selectFrom('accounts').select('notices_off').where('id', '=', accountId)
+      return kindsOffFrom(await query.executeTakeFirstOrThrow())
+    },
+
+    setKindsOff: (accountId, kinds) =>
+      applyChange(queries, trail, async (transaction) => {
+        await transaction
+          .updateTable('accounts')
+          .set({ notices_off: JSON.stringify(kinds) })
+          .where('id', '=', accountId)
+          .execute()
+        const target = await userTarget(transaction, accountId)
+        await trail.record(transaction, { action: 'user.notices_changed', target, details: { off: kinds } })
+      }),
+  }
+}
+
+async function findTakeable(queries: Queries, wanted: Wanted): Promise<number[]> {
+  const rows = await queries
+    .selectFrom('deliveries')
+    .select('id')
+    .where((eb) => eb.and(conditions(eb, wanted)))
+    .orderBy('due_at')
+    .orderBy('id')
+    .limit(wanted.limit)
+    .execute()
+  return rows.map(({ id }) => id)
+}
+
+function conditions(
+  eb: ExpressionBuilder<Schema, 'deliveries'>,
+  { now, mail, failedBefore }: Wanted,
+): Expression<SqlBool>[] {
+  const latest = now.getTime() + LONGEST_WAIT_MS
+  const isDue = eb.or([eb('due_at', '<=', now.getTime()), eb('due_at', '>', latest)])
+  return [
+    failedBefore === undefined ? isDue : eb.or([isDue, eb('tried_at', '<', failedBefore.getTime())]),
+    eb.or([eb('leased_until', 'is', null), eb('leased_until', '<=', now.getTime()), eb('leased_until', '>', latest)]),
+    ...(mail ? [] : [eb('webhook_id', 'is not', null)]),
+  ]
+}
+
+async function readDeliveries(
+  transaction: Queries,
+  ids: readonly number[],
+  leasedUntil: Date,
+  sealer: Sealer,
+): Promise<Delivery[]> {
+  const rows = await transaction
+    .selectFrom('deliveries as delivery')
+    .innerJoin('notices as notice', 'notice.id', 'delivery.notice_id')
+    .innerJoin('accounts as account', 'account.id', 'notice.account_id')
+    .leftJoin('webhooks as webhook', 'webhook.id', 'delivery.webhook_id')
+    .select(['delivery.id', 'delivery.attempts', 'delivery.notice_id'])
+    .select(['notice.kind', 'notice.facts', 'notice.created_at', 'notice.account_id'])
+    .select(['account.username', 'account.name', 'account.email', 'account.state', 'account.notices_off'])
+    .select(['webhook.id as webhook_id', 'webhook.url', 'webhook.sealed_secret'])
+    .where('delivery.id', 'in', ids)
+    .orderBy('delivery.due_at')
+    .orderBy('delivery.id')
+    .execute()
+  return rows.map((row) => ({
+    id: row.id,
+    attempts: row.attempts,
+    leasedUntil,
+    way:
+      row.webhook_id === null || row.url === null || row.sealed_secret === null
+        ? { kind: 'mail' }
+        : {
+            kind: 'webhook',
+            id: row.webhook_id,
+            url: row.url,
+            secret: openWebhookSecret(sealer, row.webhook_id, row.sealed_secret),
+          },
+    notice: {
+      id: row.notice_id,
+      createdAt: new Date(row.created_at),
+      news: newsFrom(row),
+      recipient: {
+        id: row.account_id,
+        username: row.username,
+        name: row.name,
+        email: row.email,
+        state: row.state,
+        off: kindsOffFrom(row),
+      },
+    },
+  }))
+}

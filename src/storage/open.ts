@@ -1,0 +1,313 @@
+import { closeSync, existsSync, openSync, unlinkSync } from 'node:fs'
+import { dirname } from 'node:path'
+import SQLite from 'better-sqlite3'
+import type { AccessSource } from '../domain/access/memory.js'
+import type { GrantStore } from '../domain/access/grant.js'
+import type { ProtectionStore } from '../domain/access/protection.js'
+import type { AccountStore } from '../domain/accounts/account.js'
+import type { SessionStore } from '../domain/accounts/session.js'
+import type { TwoFactorStore } from '../domain/accounts/two-factor.js'
+import type { Actor, Authority } from '../domain/audit/event.js'
+import { CHAIN_START } from '../domain/audit/chain.js'
+import { THE_GATE } from '../domain/audit/event.js'
+import type { AuditStore } from '../domain/audit/trail.js'
+import type { Clock } from '../core/clock.js'
+import { systemClock } from '../core/clock.js'
+import { GitgateError, hasSystemCode, messageOf } from '../core/errors.js'
+import type { NoticeStore } from '../domain/notifications/delivery.js'
+import type { WebhookStore } from '../domain/notifications/webhook.js'
+import type { SettingStore } from '../domain/policies/settings.js'
+import type { TokenStore } from '../domain/tokens/store.js'
+import { accessSource } from './access-source.js'
+import { accountStore } from './accounts.js'
+import { auditStore } from './audit.js'
+import { AuditMark } from './audit-mark.js'
+import type { RepairParts } from './audit-repair.js'
+import { repairAudit } from './audit-repair.js'
+import type { Verifier } from './audit-verify.js'
+import { AuditWriter } from './audit-writer.js'
+import { databaseIn, openDataFolder, readKey } from './data-folder.js'
+import type { Queries } from './database.js'
+import { atomically, queriesOver } from './database.js'
+import { diskFullIn, DiskSpace, isDiskFull } from './disk-space.js'
+import type { InstanceFacts } from './facts.js'
+import { instanceFacts } from './facts.js'
+import { grantStore } from './grants.js'
+import type { JobRuns } from './job-runs.js'
+import { jobRuns } from './job-runs.js'
+import { migrate } from './migrate.js'
+import { noticeStore } from './notices.js'
+import { protectionStore } from './protections.js'
+import { Sealer } from './seal.js'
+import { sessionStore } from './sessions.js'
+import { settingStore } from './settings.js'
+import { tokenStore } from './tokens.js'
+import type { Change, Trail } from './trail.js'
+import { applyChange, trailOf } from './trail.js'
+import { twoFactorStore } from './two-factors.js'
+import { webhookStore } from './webhooks.js'
+
+/** Everything that is kept. Whatever is changed is told to the audit trail in the same transaction. */
+export type Store = {
+  readonly accounts: AccountStore
+  readonly twoFactors: TwoFactorStore
+  readonly sessions: SessionStore
+  readonly tokens: TokenStore
+  readonly grants: GrantStore
+  readonly protections: ProtectionStore
+  readonly settings: SettingStore
+  readonly notices: NoticeStore
+  readonly webhooks: WebhookStore
+  readonly jobRuns: JobRuns
+  readonly facts: InstanceFacts
+  /** Tells the trail what was changed elsewhere, such as a repository. */
+  note(change: Change): Promise<void>
+  /**
+   * Makes what is derived from the audit log anew, and notes its head beside the database, whatever is noted there. An event says
+   * so; the rows of the log stay as they are.
+   */
+  repairAudit(): Promise<void>
+}
+
+/** An open database. Its own stores change things on behalf of whoever opened it. */
+export type OpenStore = Store & {
+  /** The stores for changes on behalf of another. @param authority what must still hold when each is made */
+  as(actor: Actor, authority?: Authority): Store
+  readonly audit: AuditStore
+  readonly access: AccessSource
+  /**
+   * For a server: waits 25 ms for another writer instead of five seconds, because waiting holds up everything. What could
+   * not be written is tried again later.
+   *
+   * @param processes that serve: where there are several, each waits a second, since the others write all the time
+   */
+  beImpatient(processes: number): void
+  /**
+   * For a server, at its start: keeps space on the disk for revocations.
+   *
+   * @throws GitgateError `disk-full`, with the folder and what to do
+   */
+  reserveSpace(): Promise<void>
+  /** Whether the disk is full: then nothing but revocations, blocks and ends of sessions is written. */
+  isDiskFull(): Promise<boolean>
+  /** Writes a whole copy of the database while it is in use. @throws GitgateError `conflict` when the file exists */
+  backup(file: string): Promise<void>
+  /** Closes it; nothing may be asked of it afterwards. */
+  close(): Promise<void>
+}
+
+// Another process holds the write lock for milliseconds; five seconds mean that something is wrong.
+const BUSY_TIMEOUT = 5_000
+const BUSY_STEP = 20
+const IMPATIENT = { alone: 25, amongOthers: 1_000 }
+
+/** Who opens a store, and by which clock. */
+export type Opener = {
+  /** Whose changes those are that are made through the store itself. @default the gate's own */
+  readonly actor?: Actor
+  /** @default the machine's */
+  readonly clock?: Clock
+  /** Takes secrets out of texts for the audit trail. @default leaves them as they are */
+  readonly redact?: (text: string) => string
+  /** Whether what was committed survives a power cut: each commit then waits for the disk. @default true */
+  readonly durable?: boolean
+}
+
+/**
+ * Opens the store of a data folder; makes both where there are none, and brings the schema up to date.
+ *
+ * @param keyFile where the key is, if not in the folder
+ * @throws GitgateError `store`, with what to do, when the folder, the key or the database can't be used
+ */
+export function openStore(
+  dataFolder: string,
+  keyFile: string | undefined,
+  { actor = THE_GATE, clock = systemClock, redact = (text) => text, durable = true }: Opener = {},
+): OpenStore {
+  const folder = openDataFolder(dataFolder, keyFile)
+  const writer = openDatabase(folder.database)
+  try {
+    migrate(writer)
+    configure(writer, durable)
+    const sealer = new Sealer(readKey(folder.key, hasSealed(writer)))
+    checkKey(writer, sealer, folder.key)
+    const reader = openDatabase(folder.database)
+    configure(reader, durable)
+    const disk = new DiskSpace(folder.path, folder.reserve)
+    const queries = queriesOver(writer, disk)
+    const trail = new AuditWriter(sealer, clock, redact)
+    const mark = new AuditMark(folder.mark, sealer)
+    const storesOf = (whose: Actor, authority?: Authority): Store =>
+      stores(queries, { sealer, mark, redact }, trailOf(whose, authority, { writer: trail, clock, disk }))
+    const own = storesOf(actor)
+    mark.tidy()
+    if (mark.read() === undefined && isLogEmpty(writer)) mark.write(CHAIN_START)
+    const onSnapshot: Verifier['onSnapshot'] = (read) => readSnapshot(folder.database, disk, read)
+    const audit = auditStore({ queries, onSnapshot, sealer, mark, redact, clock }, trail, actor)
+    return {
+      ...own,
+      as: storesOf,
+      audit,
+      access: accessSource(reader, own, folder.database),
+      beImpatient: (processes) =>
+        void writer.pragma(`busy_timeout = ${IMPATIENT[processes === 1 ? 'alone' : 'amongOthers']}`),
+      reserveSpace: () => reserveSpace(queries, disk, folder.path),
+      isDiskFull: () => disk.isFull(),
+      backup: (file) => backup(writer, file),
+      async close() {
+        await audit.moveMark()
+        reader.close()
+        await queries.destroy()
+        // Kysely closes the connection only if it was ever used.
+        writer.close()
+      },
+    }
+  } catch (error) {
+    writer.close()
+    throw asStoreError(folder.database, error)
+  }
+}
+
+/**
+ * Has SQLite check every page of a data folder's database.
+ *
+ * @returns its complaints; none where there is no database yet
+ */
+export function examineDatabase(dataFolder: string): string[] {
+  const path = databaseIn(dataFolder)
+  if (!existsSync(path)) return []
+  const database = new SQLite(path, { readonly: true, timeout: BUSY_TIMEOUT })
+  try {
+    const complaints = database.pragma('quick_check', { simple: false }) as { readonly quick_check: string }[]
+    return complaints.map(({ quick_check }) => quick_check).filter((line) => line !== 'ok')
+  } catch (error) {
+    throw isDiskFull(error) ? diskFullIn(dataFolder, error) : error
+  } finally {
+    database.close()
+  }
+}
+
+function stores(queries: Queries, parts: RepairParts, trail: Trail): Store {
+  const { sealer } = parts
+  return {
+    accounts: accountStore(queries, trail),
+    twoFactors: twoFactorStore(queries, sealer, trail),
+    sessions: sessionStore(queries, sealer, trail),
+    tokens: tokenStore(queries, trail),
+    grants: grantStore(queries, trail),
+    protections: protectionStore(queries, trail),
+    settings: settingStore(queries, trail),
+    notices: noticeStore(queries, sealer, trail),
+    webhooks: webhookStore(queries, sealer, trail),
+    jobRuns: jobRuns(queries),
+    facts: instanceFacts(queries),
+    note: (noted) => applyChange(queries, trail, (transaction) => trail.record(transaction, noted)),
+    repairAudit: () => repairAudit(queries, parts, trail),
+  }
+}
+
+function openDatabase(path: string): SQLite.Database {
+  try {
+    return new SQLite(path, { timeout: BUSY_TIMEOUT })
+  } catch (error) {
+    throw asStoreError(path, error)
+  }
+}
+
+async function backup(database: SQLite.Database, file: string): Promise<void> {
+  try {
+    closeSync(openSync(file, 'wx', 0o600))
+  } catch (cause) {
+    throw new GitgateError('conflict', `${file} can't be made: ${messageOf(cause)}`, { cause })
+  }
+  try {
+    await database.backup(file)
+  } catch (error) {
+    unlinkSync(file)
+    throw asStoreError(file, error)
+  }
+}
+
+/** Makes the reserve, and writes to the database, so that a disk that is full is found before the gate listens. */
+async function reserveSpace(queries: Queries, disk: DiskSpace, folder: string): Promise<void> {
+  try {
+    await atomically(queries, async (transaction) => {
+      await disk.prepare()
+      const probe = transaction.updateTable('instance_facts').set((eb) => ({ value: eb.ref('value') }))
+      await probe.where('key', '=', 'security_epoch').execute()
+    })
+  } catch (error) {
+    throw isDiskFull(error) ? diskFullIn(folder, error) : error
+  }
+}
+
+/** Reads the database as it is at this instant, on a connection of its own. */
+async function readSnapshot<T>(path: string, disk: DiskSpace, read: (snapshot: Queries) => Promise<T>): Promise<T> {
+  const database = openDatabase(path)
+  const queries = queriesOver(database, disk)
+  try {
+    database.exec('BEGIN')
+    return await read(queries)
+  } finally {
+    database.close()
+  }
+}
+
+function isLogEmpty(database: SQLite.Database): boolean {
+  return database.prepare('SELECT 1 FROM audit_events LIMIT 1').get() === undefined
+}
+
+function hasSealed(database: SQLite.Database): boolean {
+  const tables = ['two_factors', 'webhooks', 'audit_events']
+  return tables.some((table) => database.prepare(`SELECT 1 FROM ${table} LIMIT 1`).get() !== undefined)
+}
+
+/**
+ * Refuses a key that is not the one of the database: what is written under it could not be read, and would spoil the trail.
+ *
+ * @throws GitgateError `store`
+ */
+function checkKey(database: SQLite.Database, sealer: Sealer, path: string): void {
+  const [text, purpose] = ['the key of this database', 'key check']
+  database
+    .prepare("INSERT INTO instance_facts (key, value) VALUES ('key_check', ?) ON CONFLICT DO NOTHING")
+    .run(sealer.sign(text, purpose))
+  const kept = database.prepare("SELECT value FROM instance_facts WHERE key = 'key_check'").pluck().get() as string
+  if (sealer.isSigned(text, purpose, kept)) return
+  throw new GitgateError(
+    'store',
+    `${path} is not the key of this database: what is encrypted and signed in it was so under another one; restore that from a backup`,
+  )
+}
+
+function configure(database: SQLite.Database, durable: boolean): void {
+  // SQLite's own lower() knows ASCII only.
+  database.function('unicode_lower', { deterministic: true }, (text) => String(text).toLowerCase())
+  enterWal(database)
+  // WAL with NORMAL may lose the last commits when the machine loses power; what was answered must not be lost.
+  database.pragma(`synchronous = ${durable ? 'FULL' : 'OFF'}`)
+  database.pragma('foreign_keys = ON')
+}
+
+/**
+ * Turns the write-ahead log on. That takes the whole database for a moment, and where another program has it in use SQLite
+ * fails at once, whatever the busy timeout; so it is tried again until then.
+ */
+function enterWal(database: SQLite.Database): void {
+  const pause = new Int32Array(new SharedArrayBuffer(4))
+  for (let waited = 0; ; waited += BUSY_STEP) {
+    try {
+      database.pragma('journal_mode = WAL')
+      return
+    } catch (error) {
+      if (!hasSystemCode(error, 'SQLITE_BUSY') || waited >= BUSY_TIMEOUT) throw error
+      Atomics.wait(pause, 0, 0, BUSY_STEP)
+    }
+  }
+}
+
+function asStoreError(path: string, error: unknown): GitgateError {
+  if (error instanceof GitgateError) return error
+  if (isDiskFull(error)) return diskFullIn(dirname(path), error)
+  return new GitgateError('store', `the database ${path} can't be used: ${messageOf(error)}`, { cause: error })
+}

@@ -1,0 +1,50 @@
+import type { SettingStore } from '../domain/policies/settings.js'
+import type { Queries } from './database.js'
+import { moveSecurityEpoch } from './database.js'
+import type { Trail } from './trail.js'
+import { applyChange } from './trail.js'
+
+/** Settings in the database. */
+export function settingStore(queries: Queries, trail: Trail): SettingStore {
+  return {
+    async list() {
+      const rows = await queries.selectFrom('settings').select(['key', 'value']).execute()
+      return new Map(rows.map(({ key, value }) => [key, value]))
+    },
+
+    async setAt(key) {
+      const row = await queries.selectFrom('settings').select('set_at').where('key', '=', key).executeTakeFirst()
+      return row === undefined || row.set_at === null ? undefined : new Date(row.set_at)
+    },
+
+    set: (changes, now) =>
+      applyChange(queries, trail, async (transaction) => {
+        const set_at = now.getTime()
+        for (const [key, value] of changes) {
+          const old = await transaction.selectFrom('settings').select('value').where('key', '=', key).executeTakeFirst()
+          await transaction
+            .insertInto('settings')
+            .values({ key, value, set_at })
+            .onConflict((conflict) => conflict.column('key').doUpdateSet({ value, set_at }))
+            .execute()
+          // The same value is told only where no event has: somebody has put it there by hand, or the event was pruned.
+          if (old?.value === value && (await isRecorded(transaction, key, value))) continue
+          const details = { from: old?.value ?? null, to: value }
+          await trail.record(transaction, { action: 'setting.changed', target: `setting:${key}`, details })
+        }
+        await moveSecurityEpoch(transaction)
+      }),
+  }
+}
+
+async function isRecorded(transaction: Queries, key: string, value: string): Promise<boolean> {
+  const row = await transaction
+    .selectFrom('audit_events')
+    .select('details')
+    .where('target', '=', `setting:${key}`)
+    .where('action', '=', 'setting.changed')
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return row !== undefined && (JSON.parse(row.details ?? '{}') as { readonly to?: string }).to === value
+}

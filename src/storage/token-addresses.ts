@@ -1,0 +1,113 @@
+import { HOUR } from '../core/clock.js'
+import type { News } from '../domain/notifications/notice.js'
+import type { PersonalAccessToken } from '../domain/tokens/token.js'
+import type { TokenUse } from '../domain/tokens/store.js'
+import type { Queries } from './database.js'
+import { addNotice } from './notice-outbox.js'
+import { factsOf, newsFrom, noticedToken } from './notice-row.js'
+import { isTold } from './token-notices.js'
+import { TOKEN_COLUMNS, tokenFrom } from './token-row.js'
+
+/** So many addresses are known of a token; then the oldest is forgotten. */
+const KNOWN_ADDRESSES = 1_000
+/** As many as one notice names; of more it tells the number. */
+const NAMED_ADDRESSES = 100
+/** The owner is told of new addresses of one token so often at most. */
+const TOLD_EVERY = HOUR
+
+/**
+ * Notes from where a token is used. Where it never was used from there before, the owner is told. The use of a derived token
+ * is one of the token that it was derived from.
+ */
+export async function noteAddress(transaction: Queries, use: TokenUse): Promise<void> {
+  const token = await findSubject(transaction, use.tokenId)
+  if (token === undefined || !(await isNew(transaction, token.id, use))) return
+  if (!isTold(token) || (await joinWaiting(transaction, token, use))) return
+  const dueAt = new Date(Math.max(use.at.getTime(), (token.noticedAt ?? -Infinity) + TOLD_EVERY))
+  const news: News = {
+    kind: 'new-address',
+    token: noticedToken(token),
+    addresses: [{ ip: use.ip, at: use.at }],
+    more: 0,
+  }
+  if (!(await addNotice(transaction, { accountId: token.userId, news, at: use.at, dueAt, tokenId: token.id }))) return
+  await transaction
+    .updateTable('personal_access_tokens')
+    .set({ address_noticed_at: dueAt.getTime() })
+    .where('id', '=', token.id)
+    .execute()
+}
+
+/** Has a token know the addresses of the one that it replaces: they are no news. */
+export async function inheritAddresses(transaction: Queries, from: number, to: number): Promise<void> {
+  await transaction
+    .insertInto('token_addresses')
+    .columns(['token_id', 'ip', 'first_used_at'])
+    .expression((eb) =>
+      eb
+        .selectFrom('token_addresses')
+        .select((eb) => [eb.val(to).as('token_id'), 'ip', 'first_used_at'])
+        .where('token_id', '=', from),
+    )
+    .execute()
+}
+
+type Subject = PersonalAccessToken & { readonly noticedAt: number | null }
+
+async function findSubject(transaction: Queries, id: number): Promise<Subject | undefined> {
+  const row = await transaction
+    .selectFrom('personal_access_tokens')
+    .select([...TOKEN_COLUMNS, 'address_noticed_at'])
+    .where('id', '=', id)
+    .executeTakeFirst()
+  if (row === undefined) return undefined
+  // There is no longer line of descent.
+  return row.parent_id === null
+    ? { ...tokenFrom(row), noticedAt: row.address_noticed_at }
+    : await findSubject(transaction, row.parent_id)
+}
+
+async function isNew(transaction: Queries, tokenId: number, { ip, at }: TokenUse): Promise<boolean> {
+  const { numInsertedOrUpdatedRows: inserted = 0n } = await transaction
+    .insertInto('token_addresses')
+    .values({ token_id: tokenId, ip, first_used_at: at.getTime() })
+    .onConflict((conflict) => conflict.doNothing())
+    .executeTakeFirst()
+  if (inserted === 0n) return false
+  const known = transaction.selectFrom('token_addresses').select('ip').where('token_id', '=', tokenId)
+  await transaction
+    .deleteFrom('token_addresses')
+    .where('token_id', '=', tokenId)
+    // SQLite takes an offset only with a limit; a negative one is none.
+    .where('ip', 'in', known.orderBy('first_used_at', 'desc').limit(-1).offset(KNOWN_ADDRESSES))
+    .execute()
+  return true
+}
+
+/** Adds an address to a notice that waits for its hour, and was tried by none of its ways. @returns false where none does */
+async function joinWaiting(transaction: Queries, token: PersonalAccessToken, use: TokenUse): Promise<boolean> {
+  const waiting = await transaction
+    .selectFrom('notices')
+    .select(['id', 'kind', 'facts'])
+    .where('token_id', '=', token.id)
+    .where('id', 'not in', (eb) =>
+      eb
+        .selectFrom('deliveries')
+        .select('notice_id')
+        .where((eb) =>
+          eb.or([eb('leased_until', 'is not', null), eb('attempts', '>', 0), eb('due_at', '<=', use.at.getTime())]),
+        ),
+    )
+    .executeTakeFirst()
+  if (waiting === undefined) return false
+  const news = newsFrom(waiting)
+  if (news.kind !== 'new-address') return false
+  const isFull = news.addresses.length >= NAMED_ADDRESSES
+  const addresses = isFull ? news.addresses : [...news.addresses, { ip: use.ip, at: use.at }]
+  await transaction
+    .updateTable('notices')
+    .set({ facts: factsOf({ ...news, addresses, more: news.more + (isFull ? 1 : 0) }) })
+    .where('id', '=', waiting.id)
+    .execute()
+  return true
+}

@@ -1,0 +1,244 @@
+import type { RawBuilder, SqlBool } from 'kysely'
+import { sql } from 'kysely'
+import { DAY } from '../core/clock.js'
+import { GitgateError, hasSystemCode } from '../core/errors.js'
+import type { Spending, Spent } from '../domain/tokens/budget.js'
+import type { NewToken, PersonalAccessToken } from '../domain/tokens/token.js'
+import type { AddIp, TokenStore, TokenUse } from '../domain/tokens/store.js'
+import type { Queries } from './database.js'
+import { CONFIRMING_DAYS } from './confirmed-time.js'
+import { atomically, moveSecurityEpoch, urgently } from './database.js'
+import { inheritAddresses, noteAddress } from './token-addresses.js'
+import { BRIEF_COLUMNS, briefTokenFrom, TOKEN_COLUMNS, tokenFrom } from './token-row.js'
+import { searchTokens } from './token-search.js'
+import { listUsedTokens } from './token-uses.js'
+import { tellEnd, tellIssue, tellRotation } from './token-trail.js'
+import type { Trail } from './trail.js'
+import { applyChange } from './trail.js'
+
+// Requests that were sent before the client knew of the rotation arrive within this time.
+const REUSE_LEEWAY_MS = 10_000
+
+/** Tokens in the database. */
+export function tokenStore(queries: Queries, trail: Trail): TokenStore {
+  const select = () => queries.selectFrom('personal_access_tokens').select(TOKEN_COLUMNS)
+
+  return {
+    // A new token needs no new epoch: an unknown digest is never remembered.
+    add: (token) => applyChange(queries, trail, (transaction) => insert(transaction, token, trail)),
+
+    async find(id) {
+      const row = await select().where('id', '=', id).executeTakeFirst()
+      return row === undefined ? undefined : tokenFrom(row)
+    },
+
+    async findByDigest(digest) {
+      const row = await select().where('token_digest', '=', digest.reveal()).executeTakeFirst()
+      return row === undefined ? undefined : tokenFrom(row)
+    },
+
+    async list({ userId }) {
+      const query = userId === undefined ? select() : select().where('user_id', '=', userId)
+      const rows = await query.orderBy('id').execute()
+      return rows.map(tokenFrom)
+    },
+
+    async listBriefly() {
+      const rows = await queries.selectFrom('personal_access_tokens').select(BRIEF_COLUMNS).orderBy('id').execute()
+      return rows.map(briefTokenFrom)
+    },
+
+    async family(id) {
+      const derived = queries.selectFrom('personal_access_tokens').select('id').where('parent_id', '=', id)
+      return [id, ...(await derived.execute()).map((row) => row.id)]
+    },
+
+    search: (query, now, enforceExpiry) => searchTokens(queries, query, now, enforceExpiry),
+
+    listUsed: (query, since, now, enforceExpiry) => listUsedTokens(queries, query, since, now, enforceExpiry),
+
+    revoke: (id, now, rule) =>
+      urgently(queries, trail.disk, async (transaction) => {
+        const isRevoked = await revoke(transaction, id, now, isNotRevoked(now))
+        if (isRevoked) await tellEnd(transaction, id, now, rule, trail)
+        return isRevoked
+      }),
+
+    revokeDescendants: (id, now) =>
+      urgently(queries, trail.disk, (transaction) =>
+        revokeSuccessors(transaction, id, new Date(now.getTime() - REUSE_LEEWAY_MS), now, trail),
+      ),
+
+    replace: (id, successor, endsAt) =>
+      applyChange(queries, trail, async (transaction) => {
+        const isOnlyOne = await revoke(transaction, id, endsAt, sql<SqlBool>`revoked_at IS NULL`)
+        if (!isOnlyOne) return undefined
+        const token = await insert(transaction, successor, trail)
+        await inheritAddresses(transaction, id, token.id)
+        await tellRotation(transaction, id, token, endsAt, trail)
+        return token
+      }),
+
+    spend: (id, amount) => atomically(queries, (transaction) => spend(transaction, id, amount)),
+
+    async prune(parentId, keptMs, now) {
+      const days = await queries
+        .selectFrom('personal_access_tokens')
+        .select((eb) => eb.fn.max('created_at').as('last'))
+        .where('parent_id', '=', parentId)
+        .groupBy(sql`created_at / ${sql.lit(DAY)}`)
+        .orderBy('last', 'desc')
+        .limit(CONFIRMING_DAYS)
+        .execute()
+      const confirmed = days[CONFIRMING_DAYS - 1]?.last
+      if (confirmed === undefined) return
+      await queries
+        .deleteFrom('personal_access_tokens')
+        .where('parent_id', '=', parentId)
+        .where('expires_at', '<', Math.min(now.getTime(), confirmed) - keptMs)
+        .execute()
+    },
+
+    recordUses: (uses, addIp) =>
+      atomically(queries, async (transaction) => {
+        for (const use of uses) {
+          await recordUse(transaction, use, addIp)
+          await noteAddress(transaction, use)
+        }
+      }),
+  }
+}
+
+/** Revokes what a token was rotated into, and so on. @param rotatedBy the latest instant of its own rotation */
+async function revokeSuccessors(
+  transaction: Queries,
+  id: number,
+  rotatedBy: Date,
+  now: Date,
+  trail: Trail,
+): Promise<void> {
+  const successors = await transaction
+    .selectFrom('personal_access_tokens as successor')
+    .innerJoin('personal_access_tokens as old', 'old.id', 'successor.previous_personal_access_token_id')
+    .select('successor.id')
+    .where('old.id', '=', id)
+    .where('old.revoked_at', '<=', rotatedBy.getTime())
+    .whereRef('successor.created_at', '>=', 'old.revoked_at')
+    .execute()
+  const store = tokenStore(transaction, trail)
+  for (const successor of successors) {
+    await store.revoke(successor.id, now, `token ${id}, which was rotated, was used again`)
+    await revokeSuccessors(transaction, successor.id, now, now, trail)
+  }
+}
+
+async function insert(queries: Queries, token: NewToken, trail: Trail): Promise<PersonalAccessToken> {
+  const { actor } = trail
+  const values = {
+    user_id: token.userId,
+    name: token.name,
+    description: token.description,
+    scopes: JSON.stringify(token.scopes),
+    repositories: JSON.stringify(token.restrictions.repositories),
+    refs: JSON.stringify(token.restrictions.refs),
+    within_limits: token.restrictions.within === null ? null : JSON.stringify(token.restrictions.within),
+    max_pushes: token.budget.pushes,
+    max_push_bytes: token.budget.bytes,
+    pushes: token.spent.pushes,
+    push_bytes: token.spent.bytes,
+    parent_id: token.parentId,
+    token_digest: token.digest.reveal(),
+    created_at: token.createdAt.getTime(),
+    expires_at: token.expiresAt?.getTime() ?? null,
+    impersonation: token.impersonation ? (1 as const) : (0 as const),
+    last_used_ips: '[]',
+    previous_personal_access_token_id: token.previousId,
+    issued_by: actor.impersonator ?? actor.username ?? actor.operator,
+  }
+  await requireLivingParent(queries, token)
+  try {
+    const insertion = queries.insertInto('personal_access_tokens').values(values).returning(TOKEN_COLUMNS)
+    const issued = tokenFrom(await insertion.executeTakeFirstOrThrow())
+    await tellIssue(queries, issued, trail)
+    return issued
+  } catch (error) {
+    if (!hasSystemCode(error, 'SQLITE_CONSTRAINT_FOREIGNKEY')) throw error
+    throw new GitgateError('not-found', 'the account was deleted in the meantime', { cause: error })
+  }
+}
+
+/** A token that was revoked a moment ago, or is to end soon, must not have another derived from it, which would live on. */
+async function requireLivingParent(queries: Queries, { parentId }: NewToken): Promise<void> {
+  if (parentId === null) return
+  const parent = await queries
+    .selectFrom('personal_access_tokens')
+    .select('revoked_at')
+    .where('id', '=', parentId)
+    .executeTakeFirst()
+  if (parent?.revoked_at !== null) {
+    throw new GitgateError('conflict', 'the token to derive from was revoked or rotated; derive from its successor')
+  }
+}
+
+/** One may be revoked for an instant that is still to come. */
+function isNotRevoked(now: Date) {
+  return sql<SqlBool>`(revoked_at IS NULL OR revoked_at > ${now.getTime()})`
+}
+
+/** @param which of them: those that are not revoked, or never were to be */
+async function revoke(transaction: Queries, id: number, at: Date, which: RawBuilder<SqlBool>): Promise<boolean> {
+  const update = () => transaction.updateTable('personal_access_tokens').set({ revoked_at: at.getTime() }).where(which)
+  const result = await update().where('id', '=', id).executeTakeFirst()
+  const derived = await update().where('parent_id', '=', id).executeTakeFirst()
+  // Where nothing changed, nobody need forget anything.
+  if (result.numUpdatedRows + derived.numUpdatedRows > 0n) await moveSecurityEpoch(transaction)
+  return result.numUpdatedRows === 1n
+}
+
+/** Takes from the budgets of a token and of its parent; there is no longer line of descent. */
+async function spend(transaction: Queries, id: number, amount: Spent): Promise<Spending> {
+  const rows = await transaction
+    .selectFrom('personal_access_tokens')
+    .select(['id', 'name', 'max_pushes', 'max_push_bytes', 'pushes', 'push_bytes'])
+    .where((eb) =>
+      eb.or([
+        eb('id', '=', id),
+        eb('id', 'in', eb.selectFrom('personal_access_tokens as child').select('parent_id').where('child.id', '=', id)),
+      ]),
+    )
+    .execute()
+  for (const { name, max_pushes: pushes, max_push_bytes: bytes, ...spent } of rows) {
+    if (pushes !== null && spent.pushes + amount.pushes > pushes)
+      return { kind: 'exhausted', token: name, part: 'pushes', limit: pushes }
+    if (bytes !== null && spent.push_bytes + amount.bytes > bytes)
+      return { kind: 'exhausted', token: name, part: 'bytes', limit: bytes }
+  }
+  await transaction
+    .updateTable('personal_access_tokens')
+    .set((eb) => ({ pushes: eb('pushes', '+', amount.pushes), push_bytes: eb('push_bytes', '+', amount.bytes) }))
+    .where(
+      'id',
+      'in',
+      rows.map((row) => row.id),
+    )
+    .execute()
+  return { kind: 'spent' }
+}
+
+async function recordUse(transaction: Queries, use: TokenUse, addIp: AddIp): Promise<void> {
+  const row = await transaction
+    .selectFrom('personal_access_tokens')
+    .select(['last_used_ips'])
+    .where('id', '=', use.tokenId)
+    .executeTakeFirst()
+  if (row === undefined) return
+  const at = use.at.getTime()
+  await transaction
+    .updateTable('personal_access_tokens')
+    .set({
+      last_used_at: sql<number>`CASE WHEN last_used_at IS NULL OR last_used_at <= ${at - DAY} THEN ${at} ELSE last_used_at END`,
+      last_used_ips: JSON.stringify(addIp(JSON.parse(row.last_used_ips) as string[], use.ip)),
+    })
+    .where('id', '=', use.tokenId)
+    .execute()
+}

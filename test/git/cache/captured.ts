@@ -1,0 +1,82 @@
+// Requests to upload-pack as git 2.39.5 and isomorphic-git 1.44 sent them over HTTP, for the repository made below.
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { encodePktLine } from '../../../src/protocol/pkt-line.js'
+import type { Asked } from '../../../src/git/cache/asked.js'
+import { parseAsked } from '../../../src/git/cache/parse-asked.js'
+
+/** The tips of the repository's two branches and its tag, by SHA-1. */
+export const MAIN = '64d096ded92aedb63d351abc3b927d5feb4851bf'
+export const SIDE = '062fb0f09c92fd21325aae86a3f5b6668b23b825'
+export const TAG = '1c01b5fa7a81b3510bdd932a007f5cab6ae9ce92'
+
+// Git takes no date of less than nine digits.
+const START = 1_700_000_000
+
+export type Captured = {
+  /** What the client was told to do; `(2)` marks a second request of the same. */
+  readonly client: string
+  /** What is asked for, as {@link describe} tells it. */
+  readonly asks: string
+  /** Its packets, between bars; `0000` and `0001` stand for themselves. */
+  readonly packets: string
+}
+
+/** The bytes of packets between bars. */
+export function encode(packets: string): Buffer {
+  return Buffer.concat(
+    packets.split('|').map((packet) => (/^000[012]$/.test(packet) ? Buffer.from(packet) : encodePktLine(packet))),
+  )
+}
+
+/** What packets ask for in a version. */
+export function ask(packets: string, version: number): Asked {
+  return parseAsked(encode(packets), version === 0 ? undefined : `version=${version}`)
+}
+
+/** The key of what is asked, or `uncacheable`. */
+export function keyIn(asked: Asked): string {
+  return asked.kind === 'uncacheable' ? asked.kind : asked.key
+}
+
+/** All but the key, in words. */
+export function describe(asked: Asked): string {
+  if (asked.kind !== 'fetch') return asked.kind
+  const { tags, allRefs } = asked.dependsOn
+  const words = [tags && 'tags', allRefs && 'all-refs', asked.isFleeting && 'fleeting']
+  return [asked.shape, ...words.filter((word) => word !== false)].join(' ')
+}
+
+/** Makes the repository that the requests are about: its commits are the same wherever they are made. */
+export function makeRepository(folder: string, format: 'sha1' | 'sha256'): string {
+  const repository = join(folder, format)
+  const git = (date: number, ...args: readonly string[]): void => {
+    const who = { NAME: 'A', EMAIL: 'a@example.org', DATE: `${date} +0000` }
+    const people = ['AUTHOR', 'COMMITTER'].flatMap((role) =>
+      Object.entries(who).map(([name, value]) => [`GIT_${role}_${name}`, value]),
+    )
+    const env = { PATH: process.env['PATH'], GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_NOSYSTEM: '1' }
+    execFileSync('git', args, { cwd: repository, env: { ...env, ...(Object.fromEntries(people) as typeof env) } })
+  }
+  mkdirSync(join(repository, 'd'), { recursive: true })
+  git(START, 'init', '-q', '-b', 'main', `--object-format=${format}`)
+  const commit = (date: number, message: string, files: Readonly<Record<string, string>>): void => {
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(repository, name), text)
+    git(date, 'add', '.')
+    git(date, 'commit', '-qm', message)
+  }
+  let text = ''
+  for (let i = 1; i <= 6; i++) {
+    text += `line ${i}\n`
+    commit(START + i, `commit ${i}`, { 'a.txt': text, [`d/${i}.txt`]: `${i}\n` })
+    if (i === 2) git(START + i, 'tag', '-a', 'v1', '-m', 'v1')
+    if (i === 3) git(START + i, 'branch', 'side')
+  }
+  git(START, 'checkout', '-q', 'side')
+  commit(START + 6, 'side', { 'side.txt': 'side\n' })
+  git(START, 'checkout', '-q', 'main')
+  const settings = ['uploadpack.allowFilter', 'uploadpack.allowAnySHA1InWant', 'transfer.advertiseSID']
+  for (const setting of settings) git(START, 'config', setting, 'true')
+  return join(repository, '.git')
+}

@@ -1,0 +1,43 @@
+// Attack: a reader stands still where there is no room for an answer but a window of memory, and all others wait for it.
+import t from 'tap'
+import { SlidingWindow } from '../../../src/git/cache/window.js'
+
+const MIB = 1_048_576
+
+/** A window with readers who have taken so much, which is filled beyond what fits. */
+function filled(...positions: readonly number[]) {
+  const readers = new Map(positions.map((position, index) => [{ index }, position]))
+  const window = new SlidingWindow(0, readers, 20)
+  for (let number = 0; number < 9; number += 1) window.add(Buffer.alloc(MIB, number))
+  return { window, left: () => [...readers.keys()].map(({ index }) => index), readers }
+}
+
+t.test('who stands still while others wait is left behind', async (t) => {
+  const { window, left } = filled(100, 9 * MIB, 200)
+  await window.room()
+  t.strictSame(left(), [1])
+})
+
+t.test('who moves is not, however slowly', async (t) => {
+  const { window, left, readers } = filled(100, 9 * MIB)
+  const [slow] = readers.keys()
+  const moving = setInterval(() => readers.set(slow!, readers.get(slow!)! + 1), 2)
+  const room = window.room().then(() => 'room')
+  const waited = new Promise((resolve) => setTimeout(() => resolve('waited'), 300))
+  t.equal(await Promise.race([room, waited]), 'waited')
+  clearInterval(moving)
+  readers.set(slow!, 9 * MIB)
+  window.trim()
+  t.equal(await room, 'room')
+  t.strictSame(left(), [0, 1])
+})
+
+t.test('where nobody waits for more, nobody is left behind', async (t) => {
+  const { window, left } = filled(100, 8 * MIB + 100)
+  const room = window.room().then(() => 'room')
+  const waited = new Promise((resolve) => setTimeout(() => resolve('waited'), 100))
+  t.equal(await Promise.race([room, waited]), 'waited')
+  t.strictSame(left(), [0, 1])
+  window.close()
+  t.equal(await room, 'room')
+})

@@ -1,0 +1,69 @@
+// What is read from the files is what git lists, or nothing.
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { readRefFiles } from '../../../src/git/embedded/ref-files.js'
+import { listRefs } from '../../../src/git/embedded/ref-list.js'
+import { startHere } from '../../../src/git/embedded/start-here.js'
+import type { BareRepository } from './bare-repository.js'
+import { createBareRepository } from './bare-repository.js'
+
+const listed = async ({ git, where }: BareRepository) => await listRefs({ ...git, start: startHere }, where)
+
+for (const format of ['sha1', 'sha256'] as const) {
+  t.test(`loose and packed refs, tags among them: ${format}`, async (t) => {
+    const repository = await createBareRepository(t, format)
+    const { run, where, one, two } = repository
+    const steps = [
+      ['update-ref', 'refs/heads/feature/a-b.c+d_e', two],
+      ['tag', '-a', '-m', 'first', 'v1.0', one],
+      ['pack-refs', '--all'],
+      ['update-ref', 'refs/heads/main', two],
+      ['update-ref', 'refs/heads/main-2', one],
+      ['update-ref', 'refs/heads/main0', one],
+      ['update-ref', 'refs/heads/mäin', one],
+      ['pack-refs', '--all'],
+      ['update-ref', '-d', 'refs/heads/main0'],
+      ['update-ref', 'refs/notes/x', one],
+    ]
+    for (const step of steps) {
+      run(...step)
+      const found = readRefFiles(where)
+      if (step.includes('refs/heads/mäin')) t.equal(found, undefined, 'git is asked')
+      else t.strictSame([...(found?.ids ?? [])], [...((await listed(repository))?.ids ?? [])], step.join(' '))
+    }
+    t.strictSame(readRefFiles(where)?.tips, (await listed(repository))?.tips)
+  })
+}
+
+t.test('git is asked where the files are not of the usual kind', async (t) => {
+  const { run, where, one } = await createBareRepository(t)
+  const file = (name: string, text: string) => {
+    const path = join(where, name)
+    mkdirSync(join(path, '..'), { recursive: true })
+    writeFileSync(path, text)
+    return () => rmSync(path)
+  }
+  const unusual: readonly (() => () => void)[] = [
+    () => file('refs/heads/main.lock', ''),
+    () => file('refs/heads/half', one.slice(0, 20)),
+    () => file('refs/heads/empty', ''),
+    () => file('refs/heads/zero', `${'0'.repeat(40)}\n`),
+    () => file('refs/heads/alias', 'ref: refs/heads/main\n'),
+    () => file('refs/heads/a..b', `${one}\n`),
+    () => file('refs/heads/.hidden', `${one}\n`),
+    () => file('packed-refs', `${one} refs/heads/x\ngarbage\n`),
+    () => file('packed-refs', `${'0'.repeat(40)} refs/heads/x\n`),
+    () => file('reftable/tables.list', ''),
+  ]
+  t.ok(readRefFiles(where))
+  for (const make of unusual) {
+    const undo = make()
+    t.equal(readRefFiles(where), undefined, make.toString())
+    undo()
+    t.ok(readRefFiles(where))
+  }
+  for (let i = 0; i < 200; i++) run('update-ref', `refs/many/${i}`, one)
+  t.equal(readRefFiles(where), undefined, 'many loose ones')
+  t.equal(readRefFiles(join(where, 'nowhere')), undefined)
+})

@@ -1,0 +1,138 @@
+// Notices stand beside the changes that they tell about, in the same transaction, and are taken by one gate at a time.
+import { join } from 'node:path'
+import SQLite from 'better-sqlite3'
+import t from 'tap'
+import { DAY, HOUR, MINUTE } from '../../src/core/clock.js'
+import type { Delivery } from '../../src/domain/notifications/delivery.js'
+import { tokensOf } from '../../src/domain/notifications/notice.js'
+import { Secret } from '../../src/core/secret.js'
+import type { OpenStore } from '../../src/storage/open.js'
+import { newToken } from './new-token.js'
+import { NOON, addAccount, openTemporaryStore } from './temporary-store.js'
+
+const after = (milliseconds: number): Date => new Date(NOON.getTime() + milliseconds)
+const HELD = after(10 * MINUTE)
+const take = (store: OpenStore, now = NOON, limit = 100): Promise<Delivery[]> =>
+  store.notices.take({ now, leasedUntil: new Date(now.getTime() + 10 * MINUTE), mail: true, limit })
+const told = (deliveries: readonly Delivery[]): string[] =>
+  deliveries.map(({ notice, way }) => {
+    const names = tokensOf(notice.news).map(({ name }) => name)
+    return `${notice.recipient.username} ${way.kind} ${notice.news.kind} ${names.join(' ')}`
+  })
+const addIp = (ips: readonly string[], ip: string): string[] => [...ips, ip]
+
+t.test('a change that fails tells nothing', async (t) => {
+  const store = openTemporaryStore(t)
+  const { id } = await addAccount(store, 'alice', { email: 'alice@example.com' })
+  const token = newToken(id)
+  await store.tokens.add(token)
+  await t.rejects(store.tokens.add(token), 'the same digest again')
+  t.strictSame(told(await take(store)), ['alice mail created ci'])
+})
+
+t.test('who has no way, or is blocked, leaves no notice; each webhook is a way of its own', async (t) => {
+  const store = openTemporaryStore(t)
+  const [none, mail, bot] = [
+    await addAccount(store, 'none'),
+    await addAccount(store, 'mail', { email: 'mail@example.com' }),
+    await addAccount(store, 'bot'),
+  ]
+  const secret = new Secret('secret', 'secret')
+  await store.tokens.add(newToken(none.id))
+  await store.webhooks.add(bot.id, 'http://127.0.0.1/bot', secret, NOON)
+  for (const { id } of [none, mail, bot]) await store.tokens.add(newToken(id))
+  t.strictSame(told(await take(store)).toSorted(), ['bot webhook created ci', 'mail mail created ci'])
+  const { id } = await store.webhooks.add(null, 'http://127.0.0.1/all', secret, NOON)
+  await store.tokens.add(newToken(bot.id))
+  await store.accounts.setState(mail.id, 'blocked')
+  await store.tokens.add(newToken(mail.id))
+  const taken = await take(store)
+  t.strictSame(told(taken), ['bot webhook created ci', 'bot webhook created ci'])
+  t.match(taken[1]?.way, { kind: 'webhook', id, url: 'http://127.0.0.1/all' })
+  t.equal(taken[1]?.way.kind === 'webhook' && taken[1].way.secret.reveal(), 'secret')
+})
+
+t.test('what one gate has taken no other takes, until its lease ends', async (t) => {
+  const store = openTemporaryStore(t)
+  const { id } = await addAccount(store, 'alice', { email: 'alice@example.com' })
+  for (const name of ['a', 'b', 'c']) await store.tokens.add(newToken(id, { name }))
+  const [first] = await take(store, NOON, 1)
+  t.strictSame(told(await take(store)), ['alice mail created b', 'alice mail created c'])
+  t.strictSame(await take(store), [])
+  t.equal(await store.notices.countLeased(NOON), 3)
+  const again = await take(store, HELD)
+  t.equal(again.length, 3)
+  await store.notices.finish(first!)
+  t.equal((await store.notices.waiting()).count, 3, 'who was too slow takes nothing from who has it now')
+  await store.notices.finish(again[0]!)
+  await store.notices.release(again[1]!)
+  await store.notices.postpone(again[2]!, 'it is down', HELD, after(HOUR))
+  t.match(await store.notices.waiting(), { count: 2, mails: 2, lastError: 'it is down' })
+  t.equal((await store.notices.failedSince(HELD)).count, 1)
+  t.strictSame(told(await take(store, HELD)), ['alice mail created b'])
+  const wanted = { now: after(HOUR / 2), leasedUntil: after(HOUR), mail: true, limit: 9, failedBefore: after(HOUR / 2) }
+  const impatient = await store.notices.take(wanted)
+  t.strictSame(told(impatient), ['alice mail created b', 'alice mail created c'], 'on demand, before it is due')
+  t.equal(impatient[1]?.attempts, 1)
+})
+
+t.test('tokens that end are told once, by whoever comes first, up to a hundred by name', async (t) => {
+  const store = openTemporaryStore(t)
+  const { id } = await addAccount(store, 'alice', { email: 'alice@example.com' })
+  for (let number = 0; number < 103; number += 1) await store.tokens.add(newToken(id, { expiresAt: after(DAY) }))
+  await store.tokens.add(newToken(id, { expiresAt: after(7 * DAY) }))
+  await store.tokens.add(newToken(id, { expiresAt: NOON }))
+  await take(store, NOON, 1_000)
+  const note = () => store.notices.noteExpiring(NOON, after(7 * DAY))
+  t.strictSame(await Promise.all([note(), note()]), [1, 0])
+  const [delivery] = await take(store)
+  t.match(delivery?.notice.news, { kind: 'expiring', more: 3 })
+  t.equal(tokensOf(delivery!.notice.news).length, 100)
+  t.equal(await store.notices.noteExpired(after(-HOUR), NOON), 1)
+  t.equal(await store.notices.noteExpired(after(-HOUR), NOON), 0)
+})
+
+t.test('a new address is told once; a derived token’s is its parent’s, a successor knows them', async (t) => {
+  const store = openTemporaryStore(t)
+  const { id } = await addAccount(store, 'alice', { email: 'alice@example.com' })
+  const parent = await store.tokens.add(newToken(id, { name: 'parent' }))
+  const child = await store.tokens.add(newToken(id, { name: 'child', parentId: parent.id }))
+  const hidden = await store.tokens.add(newToken(id, { name: 'hidden', impersonation: true }))
+  t.strictSame(told(await take(store)), ['alice mail created parent'])
+  const use = (tokenId: number, ip: string, at = NOON) => store.tokens.recordUses([{ tokenId, ip, at }], addIp)
+  await use(child.id, '192.0.2.1')
+  await use(parent.id, '192.0.2.1')
+  await use(hidden.id, '192.0.2.1')
+  t.strictSame(told(await take(store)), ['alice mail new-address parent'])
+  await use(parent.id, '192.0.2.2', after(MINUTE))
+  await use(child.id, '192.0.2.3', after(2 * MINUTE))
+  t.strictSame(await take(store, after(HOUR - 1)).then(told), [
+    'alice mail created parent',
+    'alice mail new-address parent',
+  ])
+  const next = newToken(id, { name: 'next', previousId: parent.id })
+  const successor = await store.tokens.replace(parent.id, next, after(HOUR))
+  await use(successor!.id, '192.0.2.3', after(3 * HOUR))
+  const waiting = await take(store, after(4 * HOUR))
+  t.strictSame(told(waiting).slice(-2), ['alice mail rotated parent next', 'alice mail new-address parent'])
+  const news = waiting.find(({ notice }) => notice.createdAt > NOON && notice.news.kind === 'new-address')?.notice.news
+  t.match(news, { addresses: [{ ip: '192.0.2.2', at: after(MINUTE) }, { ip: '192.0.2.3' }], more: 0 })
+})
+
+t.test('a thousand addresses of a token are known, then the oldest is forgotten', async (t) => {
+  const store = openTemporaryStore(t)
+  const { id } = await addAccount(store, 'alice', { email: 'alice@example.com' })
+  const token = await store.tokens.add(newToken(id))
+  const uses = Array.from({ length: 1_005 }, (_, index) => ({
+    tokenId: token.id,
+    ip: `10.0.${index >> 8}.${index & 255}`,
+    at: after(index),
+  }))
+  await store.tokens.recordUses(uses, (ips) => [...ips])
+  const database = new SQLite(join(t.testdirName, 'data', 'gitgate.sqlite3'), { readonly: true })
+  const known = database.prepare('SELECT count(*) AS count, min(first_used_at) AS oldest FROM token_addresses').get()
+  database.close()
+  t.strictSame(known, { count: 1_000, oldest: after(5).getTime() })
+  const named = (await take(store, after(2 * HOUR))).map(({ notice }) => notice.news)
+  t.match(named.at(-1), { kind: 'new-address', more: 904 })
+})
