@@ -67,6 +67,9 @@ export type Comparison = {
 // have no baseline in their own run, and the same machine is twice as slow on some days.
 const LEAST_NOISE: Readonly<Record<Verdict['unit'], number>> = { '×': 0.03, µs: 1, ms: 1, MB: 0.1, runs: 0 }
 const NOISE_OF_FEW_VALUES = 0.15
+// The ratio of two wall times also depends on how busy the host is: two runs of the same code differed by 5.0 %, where their
+// rounds allowed 4.7 %.
+const NOISE_OF_WALL_TIME = 0.1
 
 /** @throws Error with one line for the user when the file can't be compared with a run of this plan */
 export function readSavedReport(file: string, plan: 'full' | 'quick'): SavedReport {
@@ -101,7 +104,7 @@ function compareRow(before: Row | undefined, after: Row): ComparedRow | undefine
   const { claim, unit, bound } = after
   const isFew = Math.min(before.values.length, after.values.length) < FEW_VALUES
   const least = isFew && unit === '×' ? NOISE_OF_FEW_VALUES : LEAST_NOISE[unit]
-  const noise = Math.max(least, from.error + to.error)
+  const noise = Math.max(least, claim.startsWith('wall ') ? NOISE_OF_WALL_TIME : 0, from.error + to.error)
   const moreIsBetter = bound !== undefined && 'least' in bound
   const factor = moreIsBetter ? from.middle / to.middle : to.middle / from.middle
   const outcome = factor > 1 + noise ? 'worse' : 1 / factor > 1 + noise ? 'better' : 'same'

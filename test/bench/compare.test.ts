@@ -53,6 +53,12 @@ t.test('a ratio of a few rounds must change by 15 %', async (t) => {
   t.equal(outcome({ ...CPU, values: [4] }, { ...CPU, values: [4.7] }), 'worse')
 })
 
+t.test('a ratio of wall times must change by 10 %', async (t) => {
+  const wall = { claim: 'wall of a clone', unit: '×', bound: { most: 1.1 } } as const
+  t.equal(outcome({ ...wall, values: around(1, 0.01) }, { ...wall, values: around(1.09, 0.01) }), 'same')
+  t.equal(outcome({ ...wall, values: around(1, 0.01) }, { ...wall, values: around(1.12, 0.01) }), 'worse')
+})
+
 t.test('a time must double, because machines wander and it has no baseline', async (t) => {
   const page = { claim: 'a page', unit: 'ms', bound: { most: 50 } } as const
   t.equal(outcome({ ...page, values: around(10, 0.05) }, { ...page, values: around(19, 0.05) }), 'same')
