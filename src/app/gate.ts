@@ -208,10 +208,10 @@ export function newPseudonym(): string {
 /** A front that is built when it is first asked. */
 function onFirstUse(build: () => Promise<Front>): Front {
   const front = once(build)
-  return async (exchange) => {
+  return async (context) => {
     await (
       await front()
-    )(exchange)
+    )(context)
   }
 }
 

@@ -27,7 +27,7 @@ export type RequestRecord = {
 export type Traffic = { readonly bytesIn: number; readonly bytesOut: number }
 
 /** One HTTP request on its way through the gate. */
-export type HttpExchange = {
+export type RequestContext = {
   readonly request: IncomingMessage
   readonly response: ServerResponse
   /** Path and query, in origin form. */
@@ -56,7 +56,7 @@ export type HttpExchange = {
 export const MAX_CREDENTIAL_BODY = 16_384
 
 /** One of the gate's faces: answers every request that is routed to it. */
-export type Front = (exchange: HttpExchange) => Promise<void> | void
+export type Front = (context: RequestContext) => Promise<void> | void
 
 /** Milliseconds since an instant of `performance.now()`, to the microsecond. */
 export function millisecondsSince(started: number): number {

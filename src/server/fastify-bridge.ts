@@ -1,24 +1,24 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Front, HttpExchange } from '../core/http.js'
+import type { Front, RequestContext } from '../core/http.js'
 import { dropBody } from '../core/http.js'
 
 /** What answers a request: Fastify's own router. */
 export type Router = { routing(request: IncomingMessage, response: ServerResponse): void }
 
 /** Lets a client send its body that waits for `100 Continue`. A front calls it once it knows that it wants the body. */
-export function inviteBody({ expectsContinue, response }: HttpExchange): void {
+export function inviteBody({ expectsContinue, response }: RequestContext): void {
   if (expectsContinue && !response.headersSent) response.writeContinue()
 }
 
 /**
  * Makes an API's router one of the gate's fronts.
  *
- * @param exchanges where the router's hooks find the exchange of a request
+ * @param contexts where the router's hooks find the context of a request
  */
-export function frontOf(router: Router, exchanges: WeakMap<IncomingMessage, HttpExchange>): Front {
-  return async (exchange) => {
-    const { request, response, target, record } = exchange
-    exchanges.set(request, exchange)
+export function frontOf(router: Router, contexts: WeakMap<IncomingMessage, RequestContext>): Front {
+  return async (context) => {
+    const { request, response, target, record } = context
+    contexts.set(request, context)
     // A proxy's absolute form is what it names.
     request.url = target
     response.once('finish', () => {

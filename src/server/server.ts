@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream'
 import type { ConnectionLimits } from './connections.js'
 import { Connections } from './connections.js'
 import { hasSystemCode } from '../core/errors.js'
-import type { Front, HttpExchange, RequestRecord, Traffic } from '../core/http.js'
+import type { Front, RequestContext, RequestRecord, Traffic } from '../core/http.js'
 import { millisecondsSince, sendText, sendTextUnread } from '../core/http.js'
 import type { Logger } from './log.js'
 import { takeTurn } from './pipelining.js'
@@ -148,7 +148,7 @@ async function answer(
   }
   const reset = (): void => connections.reset(socket)
   const onEnd = (listener: () => void): void => void listeners.push(listener)
-  const exchange: HttpExchange = {
+  const context: RequestContext = {
     request,
     response,
     target,
@@ -167,7 +167,7 @@ async function answer(
       sendText(response, 404, 'Not Found')
       return
     }
-    await route.front(exchange)
+    await route.front(context)
   } catch (error) {
     record.decision = 'failed'
     options.log.error({ request_id: requestId, err: error }, 'request failed')

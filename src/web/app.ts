@@ -6,7 +6,7 @@ import Fastify from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import type { ParsedUrlQuery } from 'node:querystring'
 import { parse } from 'node:querystring'
-import type { Front, HttpExchange } from '../core/http.js'
+import type { Front, RequestContext } from '../core/http.js'
 import { hasTooManyParameters } from '../server/parameter-count.js'
 import { parseRepositoryPath } from '../protocol/repository-path.js'
 import { frontOf, inviteBody } from '../server/fastify-bridge.js'
@@ -36,7 +36,7 @@ const ENROL = '/-/user_settings/two_factor_auth'
 
 /** The pages, as one of the gate's fronts. */
 export async function webPages(options: WebOptions): Promise<Front> {
-  const exchanges = new WeakMap<IncomingMessage, HttpExchange>()
+  const contexts = new WeakMap<IncomingMessage, RequestContext>()
   const app = Fastify({
     logger: false,
     bodyLimit: MAX_BODY,
@@ -54,24 +54,24 @@ export async function webPages(options: WebOptions): Promise<Front> {
   const cookies = new Cookies(options.baseUrl)
   const views = new Views(assets, cookies, options)
 
-  app.decorateRequest('exchange')
+  app.decorateRequest('context')
   app.decorateRequest('visitor')
   app.decorateReply('page', function (this: FastifyReply, view: string, data: object = {}, status = 200) {
     return views.send(this, view, data, status)
   })
   app.addHook('onRequest', async (request, reply) => {
-    const exchange = exchanges.get(request.raw)
-    if (exchange === undefined) throw new TypeError('a request came past the gate')
-    request.exchange = exchange
-    exchange.record.route = request.routeOptions.url ?? ''
-    reply.headers({ ...SECURITY_HEADERS, ...strictTransport(exchange, options) })
+    const context = contexts.get(request.raw)
+    if (context === undefined) throw new TypeError('a request came past the gate')
+    request.context = context
+    context.record.route = request.routeOptions.url ?? ''
+    reply.headers({ ...SECURITY_HEADERS, ...strictTransport(context, options) })
     request.visitor = { kind: 'stranger' }
     request.visitor = await identifyVisitor(request, cookies, options)
     // From here on the body may be read, and where nobody is signed in, a short one only: see the routes' limits.
     if (request.is404) return await answerNotFound(request, reply)
     const elsewhere = wayFor(request, routes, options.access.now())
     if (elsewhere !== undefined) return reply.redirect(elsewhere, 303)
-    inviteBody(exchange)
+    inviteBody(context)
     return undefined
   })
   app.addHook('preValidation', (request, reply, done) => {
@@ -108,7 +108,7 @@ export async function webPages(options: WebOptions): Promise<Front> {
   const ownTokens = [tokenPages, newTokenPages, endTokenPages]
   for (const add of [repositoryPages, ...account, ...ownTokens, adminPages]) add(pages, { ...options, cookies })
   await app.ready()
-  return frontOf(app, exchanges)
+  return frontOf(app, contexts)
 }
 
 /** @throws PageError for more parameters than a form of ours can have */

@@ -60,7 +60,7 @@ export async function answerError(
   if (problem === 'unavailable') reply.header('Retry-After', '5')
   // The store may be what failed: then the session can't be asked for what it has to say either.
   if (isOurs) request.visitor = { kind: 'stranger' }
-  return await reply.page('error', { what: problem, said, requestId: request.exchange.requestId }, STATUS[problem])
+  return await reply.page('error', { what: problem, said, requestId: request.context.requestId }, STATUS[problem])
 }
 
 /** What the page says about it beyond its heading, where there is something to say. */

@@ -1,5 +1,5 @@
 import { TOKENS_PAGE } from '../domain/access/refusal.js'
-import type { Front, HttpExchange } from '../core/http.js'
+import type { Front, RequestContext } from '../core/http.js'
 import { sendText } from '../core/http.js'
 import { ASSETS } from './asset-paths.js'
 import { tokensSignpost, welcome } from './signposts.js'
@@ -14,24 +14,24 @@ const OLD_TOKENS_PAGES = ['/profile/personal_access_tokens', '/-/profile/persona
  * @param pages answers browsers
  */
 export function webFront(pages: Front, baseUrl: () => string): Front {
-  return (exchange) => {
-    if (OLD_TOKENS_PAGES.includes(pathOf(exchange)))
-      return sendText(exchange.response, 301, '', { Location: TOKENS_PAGE })
-    return isForBrowser(exchange) ? pages(exchange) : answerInText(exchange, baseUrl)
+  return (context) => {
+    if (OLD_TOKENS_PAGES.includes(pathOf(context)))
+      return sendText(context.response, 301, '', { Location: TOKENS_PAGE })
+    return isForBrowser(context) ? pages(context) : answerInText(context, baseUrl)
   }
 }
 
-function isForBrowser({ request, target }: HttpExchange): boolean {
+function isForBrowser({ request, target }: RequestContext): boolean {
   return target.startsWith(ASSETS) || /\btext\/html\b/i.test(request.headers.accept ?? '')
 }
 
-function pathOf({ target }: HttpExchange): string {
+function pathOf({ target }: RequestContext): string {
   return target.split('?', 1)[0] ?? ''
 }
 
-function answerInText(exchange: HttpExchange, baseUrl: () => string): void {
-  const { response } = exchange
-  const path = pathOf(exchange)
+function answerInText(context: RequestContext, baseUrl: () => string): void {
+  const { response } = context
+  const path = pathOf(context)
   if (path === '/') sendText(response, 200, welcome(baseUrl()))
   else if (path === TOKENS_PAGE) sendText(response, 200, tokensSignpost(baseUrl()))
   else sendText(response, 404, 'Not Found')

@@ -1,7 +1,7 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import type { HttpExchange } from '../core/http.js'
+import type { RequestContext } from '../core/http.js'
 import type { Visitor } from './visitor.js'
 
 /**
@@ -15,7 +15,7 @@ export type Audience = 'anyone' | 'members' | 'enrolling' | 'administrators'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    exchange: HttpExchange
+    context: RequestContext
     visitor: Visitor
   }
   interface FastifyReply {

@@ -1,4 +1,4 @@
-import type { HttpExchange } from '../core/http.js'
+import type { RequestContext } from '../core/http.js'
 import type { WebOptions } from './options.js'
 
 /**
@@ -25,7 +25,7 @@ const STRICT = { 'Strict-Transport-Security': `max-age=${180 * 86_400}` }
  * and not while people are told an address without it.
  */
 export function strictTransport(
-  { isHttps }: Pick<HttpExchange, 'isHttps'>,
+  { isHttps }: Pick<RequestContext, 'isHttps'>,
   { hsts, baseUrl }: Pick<WebOptions, 'hsts' | 'baseUrl'>,
 ): Readonly<Record<string, string>> {
   return hsts && isHttps && baseUrl().startsWith('https:') ? STRICT : {}

@@ -12,7 +12,7 @@ import {
 import type { Actor } from '../domain/audit/event.js'
 import { auditEvent, keptUserAgent, THE_GATE } from '../domain/audit/event.js'
 import { MINUTE } from '../core/clock.js'
-import type { HttpExchange } from '../core/http.js'
+import type { RequestContext } from '../core/http.js'
 import type { Cookies } from './cookies.js'
 import { Elsewhere } from './errors.js'
 import type { WebOptions, WebStores } from './options.js'
@@ -55,11 +55,11 @@ export async function identifyVisitor(
   if (session === undefined || sessionEnd(session, await sessionLimits(options)) <= now) return { kind: 'stranger' }
   const account = await options.accounts.find(session.accountId)
   if (account?.state !== 'active') return { kind: 'stranger' }
-  const stores = options.as(actorOf(request.exchange, account), { kind: 'session', id: session.id })
+  const stores = options.as(actorOf(request.context, account), { kind: 'session', id: session.id })
   const isHead = request.method === 'HEAD'
   if (session.signedInBy === null) return { kind: 'half-signed-in', account, session, stores, isHead }
-  request.exchange.record.user = account.username
-  const { ip } = request.exchange
+  request.context.record.user = account.username
+  const { ip } = request.context
   // That it was seen is no reason to fail: another writer may be at work.
   if (isSeenAnew(session, ip, now)) await options.sessions.touch(session.id, ip, now).catch(options.onError)
   return {
@@ -88,20 +88,20 @@ export async function beginSession(
   cookies: Cookies,
   options: WebOptions,
 ): Promise<Session> {
-  const { visitor, exchange } = request
-  const stores = options.as(actorOf(exchange, account))
+  const { visitor, context: context } = request
+  const stores = options.as(actorOf(context, account))
   const completes = visitor.kind === 'half-signed-in' && by !== null ? visitor.session.id : null
   if (visitor.kind !== 'stranger' && completes === null)
     await stores.sessions.end(visitor.account.id, visitor.session.id)
   const secret = mintSessionSecret()
-  const { ip, userAgent } = actorOf(exchange, account)
+  const { ip, userAgent } = actorOf(context, account)
   const session = await stores.sessions.start(
     { account, digest: sessionDigest(secret), ip: ip ?? '', userAgent, signedInBy: by, completes },
     sessionHorizon(await sessionLimits(options), options.access.now()),
   )
   if (session === undefined) {
     const refusal = { action: 'auth.refused', decision: 'refused', rule: 'account changed during sign-in' } as const
-    options.recorder.noteRefusal(auditEvent(actorOf(exchange, account), options.access.now(), refusal))
+    options.recorder.noteRefusal(auditEvent(actorOf(context, account), options.access.now(), refusal))
     throw new Elsewhere('/users/sign_in?from=change')
   }
   cookies.beginSession(reply, secret)
@@ -120,7 +120,7 @@ export function memberOf({ visitor }: FastifyRequest): Member {
 }
 
 /** Who does something in a browser. */
-export function actorOf({ ip, requestId, request }: HttpExchange, account: Account | undefined): Actor {
+export function actorOf({ ip, requestId, request }: RequestContext, account: Account | undefined): Actor {
   return {
     ...THE_GATE,
     via: 'web',

@@ -3,7 +3,7 @@ import Fastify from 'fastify'
 import type { DocumentNode } from 'graphql'
 import { execute, GraphQLError, Kind, OperationTypeNode, parse, specifiedRules, validate } from 'graphql'
 import type { IncomingMessage } from 'node:http'
-import type { Front, HttpExchange } from '../../core/http.js'
+import type { Front, RequestContext } from '../../core/http.js'
 import { MAX_CREDENTIAL_BODY } from '../../core/http.js'
 import { frontOf, inviteBody } from '../../server/fastify-bridge.js'
 import type { Caller, Identified } from '../rest/caller.js'
@@ -23,25 +23,25 @@ const NEEDS = { scopes: ['api', 'read_api'] as const, admin: false, takesLimited
 
 /** GitLab's GraphQL API, for the account's own tokens: as one of the gate's fronts. */
 export async function graphqlApi(options: ApiOptions): Promise<Front> {
-  const exchanges = new WeakMap<IncomingMessage, HttpExchange>()
+  const contexts = new WeakMap<IncomingMessage, RequestContext>()
   const root = rootOf(options)
   const app = Fastify({ logger: false, bodyLimit: MAX_BODY, routerOptions: { querystringParser: parseForm } })
 
-  const exchangeOf = (request: FastifyRequest): HttpExchange => {
-    const exchange = exchanges.get(request.raw)
-    if (exchange === undefined) throw new TypeError('the request has no exchange')
-    return exchange
+  const contextOf = (request: FastifyRequest): RequestContext => {
+    const context = contexts.get(request.raw)
+    if (context === undefined) throw new TypeError('the request has no context')
+    return context
   }
   const identify = async (request: FastifyRequest): Promise<Identified> => {
-    const exchange = exchangeOf(request)
-    exchange.record.route = PATH
-    return await identifyToken(request, exchange, options)
+    const context = contextOf(request)
+    context.record.route = PATH
+    return await identifyToken(request, context, options)
   }
   /** Who asks; nobody where no token is presented. @throws ApiError */
   const callerOf = async (request: FastifyRequest): Promise<Caller | undefined> => {
     if (secretOf(request) === undefined) return undefined
     const identified = request.identified ?? (await identify(request))
-    return await authorizeCaller(request, exchangeOf(request), NEEDS, identified, options)
+    return await authorizeCaller(request, contextOf(request), NEEDS, identified, options)
   }
 
   const answer = async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
@@ -73,11 +73,11 @@ export async function graphqlApi(options: ApiOptions): Promise<Front> {
   // Before the body is read; without a token there is little to read.
   app.addHook('preParsing', async (request, reply) => {
     if (request.is404) return await reply.status(404).send({ error: '404 Not Found' })
-    const exchange = exchangeOf(request)
+    const context = contextOf(request)
     if (secretOf(request) !== undefined) request.identified = await identify(request)
     else if (request.method === 'POST' && !hasShortBody(request))
       return await fail(reply, 413, `Without a token, a query is ${MAX_CREDENTIAL_BODY} bytes at most`)
-    inviteBody(exchange)
+    inviteBody(context)
     return undefined
   })
   app.route({ method: ['GET', 'POST'], url: PATH, handler: answer })
@@ -91,7 +91,7 @@ export async function graphqlApi(options: ApiOptions): Promise<Front> {
   app.setNotFoundHandler((_request, reply) => reply.status(404).send({ error: '404 Not Found' }))
 
   await app.ready()
-  return frontOf(app, exchanges)
+  return frontOf(app, contexts)
 }
 
 type GraphqlRequest = {

@@ -4,7 +4,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import Fastify from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import { GitgateError } from '../../core/errors.js'
-import type { Front, HttpExchange } from '../../core/http.js'
+import type { Front, RequestContext } from '../../core/http.js'
 import { frontOf, inviteBody } from '../../server/fastify-bridge.js'
 import { mergeQuery, readBodies, readFlags } from './body.js'
 import type { RouteNeeds } from './caller.js'
@@ -31,7 +31,7 @@ const UNKNOWN = { error: '404 Not Found' }
 
 /** GitLab's REST API, for what gitgate has: as one of the gate's fronts. */
 export async function restApi(options: ApiOptions): Promise<Front> {
-  const exchanges = new WeakMap<IncomingMessage, HttpExchange>()
+  const contexts = new WeakMap<IncomingMessage, RequestContext>()
   const app = Fastify({
     logger: false,
     bodyLimit: MAX_BODY,
@@ -54,19 +54,19 @@ export async function restApi(options: ApiOptions): Promise<Front> {
   // Before the body is read: parsing is work that is done for nobody else than token holders.
   app.addHook('preParsing', async (request, reply) => {
     if (request.is404) return await reply.status(404).send(UNKNOWN)
-    const exchange = exchanges.get(request.raw)
-    if (exchange === undefined) throw unauthorized()
-    exchange.record.route = request.routeOptions.url ?? ''
+    const context = contexts.get(request.raw)
+    if (context === undefined) throw unauthorized()
+    context.record.route = request.routeOptions.url ?? ''
     if (secretOf(request) !== undefined || !hasShortBody(request))
-      request.identified = await identifyToken(request, exchange, options)
-    inviteBody(exchange)
+      request.identified = await identifyToken(request, context, options)
+    inviteBody(context)
     return undefined
   })
   app.addHook('preValidation', async (request) => {
-    const exchange = exchanges.get(request.raw)
-    if (exchange === undefined) throw unauthorized()
-    const identified = request.identified ?? (await identifyToken(request, exchange, options))
-    request.caller = await authorizeCaller(request, exchange, needsOf(request), identified, options)
+    const context = contexts.get(request.raw)
+    if (context === undefined) throw unauthorized()
+    const identified = request.identified ?? (await identifyToken(request, context, options))
+    request.caller = await authorizeCaller(request, context, needsOf(request), identified, options)
     mergeQuery(request)
     readFlags(request)
   })
@@ -103,7 +103,7 @@ export async function restApi(options: ApiOptions): Promise<Front> {
   )
   await app.ready()
 
-  return frontOf(app, exchanges)
+  return frontOf(app, contexts)
 }
 
 /** What a route asks of its caller; without a word: `api`, or `read_api` to read. */

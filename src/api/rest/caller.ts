@@ -3,7 +3,7 @@ import type { Account } from '../../domain/accounts/account.js'
 import type { TokenVerdict } from '../../domain/access/authenticate.js'
 import type { Actor } from '../../domain/audit/event.js'
 import { auditEvent, keptUserAgent, THE_GATE } from '../../domain/audit/event.js'
-import type { HttpExchange } from '../../core/http.js'
+import type { RequestContext } from '../../core/http.js'
 import { MAX_CREDENTIAL_BODY } from '../../core/http.js'
 import { Secret } from '../../core/secret.js'
 import type { Scope } from '../../domain/tokens/scope.js'
@@ -42,22 +42,22 @@ export type Identified = Extract<TokenVerdict, { readonly kind: 'identified' }>
 /**
  * Authenticates a request by its token.
  *
- * @param exchange whose log line names the account
+ * @param context whose log line names the account
  * @throws ApiError
  */
 export async function identifyToken(
   request: FastifyRequest,
-  exchange: HttpExchange,
+  context: RequestContext,
   options: CallerOptions,
 ): Promise<Identified> {
   const { access } = options
   const secret = secretOf(request)
   if (secret === undefined) throw unauthorized()
-  const verdict = await access.identifyToken(secret, exchange.ip)
+  const verdict = await access.identifyToken(secret, context.ip)
   if (verdict.kind !== 'identified') {
-    exchange.record.rule = RULES[verdict.kind]
+    context.record.rule = RULES[verdict.kind]
     const { account, token } = verdict.kind === 'unknown' ? {} : verdict
-    noteRefusal(actorOf(exchange, account, token), RULES[verdict.kind], options)
+    noteRefusal(actorOf(context, account, token), RULES[verdict.kind], options)
   }
   switch (verdict.kind) {
     case 'unknown':
@@ -67,7 +67,7 @@ export async function identifyToken(
     case 'revoked':
       // Whoever still presents it may have stolen it before it was rotated: those that came of it end, too.
       await options
-        .as(actorOf(exchange, verdict.account, verdict.token))
+        .as(actorOf(context, verdict.account, verdict.token))
         .tokens.revokeDescendants(verdict.token.id, access.now())
       throw invalidToken(REVOKED)
     case 'impersonation-off':
@@ -77,8 +77,8 @@ export async function identifyToken(
     case 'blocked':
       throw forbidden('Your account has been blocked.')
     case 'identified':
-      exchange.record.user = verdict.account.username
-      exchange.record.token_id = verdict.token.id
+      context.record.user = verdict.account.username
+      context.record.token_id = verdict.token.id
       return verdict
   }
 }
@@ -90,7 +90,7 @@ export async function identifyToken(
  */
 export async function authorizeCaller(
   request: FastifyRequest,
-  exchange: HttpExchange,
+  context: RequestContext,
   needs: RouteNeeds,
   identified: Identified,
   options: CallerOptions,
@@ -102,22 +102,18 @@ export async function authorizeCaller(
     // Only another account counts: who names their own calls as themselves.
     const isSudo = acting.id !== account.id
     if (isSudo) {
-      exchange.record.user = acting.username
-      exchange.record.sudoer = account.username
+      context.record.user = acting.username
+      context.record.sudoer = account.username
     }
     checkNeeds(request, needs, { account: acting, token })
     const impersonator = isSudo ? account.username : token.impersonation ? token.issuedBy : null
-    const actor = { ...actorOf(exchange, acting, token), impersonator }
+    const actor = { ...actorOf(context, acting, token), impersonator }
     const stores = options.as(actor, { kind: 'token', id: token.id, admin: account.admin })
     return { account: acting, token, stores }
   } catch (error) {
     // What a token that was stolen is tried for is worth knowing.
     if (error instanceof ApiError && error.status === 403)
-      noteRefusal(
-        actorOf(exchange, account, token),
-        `may not ${request.method} ${exchange.record.route ?? ''}`,
-        options,
-      )
+      noteRefusal(actorOf(context, account, token), `may not ${request.method} ${context.record.route ?? ''}`, options)
     throw error
   }
 }
@@ -151,7 +147,7 @@ const RULES: Readonly<Record<Exclude<TokenVerdict['kind'], 'identified'>, string
 }
 
 function actorOf(
-  { ip, requestId, request }: HttpExchange,
+  { ip, requestId, request }: RequestContext,
   account: Account | undefined,
   token: PersonalAccessToken | undefined,
 ): Actor {

@@ -4,7 +4,7 @@ import type { Identity } from '../../domain/access/authenticate.js'
 import type { LiveExchanges } from '../../domain/access/live-exchanges.js'
 import type { Refusal } from '../../domain/access/refusal.js'
 import { describeRefusal } from '../../domain/access/refusal.js'
-import type { HttpExchange } from '../../core/http.js'
+import type { RequestContext } from '../../core/http.js'
 import { millisecondsSince, sendTextUnread } from '../../core/http.js'
 import type { Backend } from '../../protocol/backend.js'
 import type { AuditPort, GitTrail } from './trail.js'
@@ -27,23 +27,23 @@ export type SmartHttpOptions = {
 
 /** Who makes the request; `undefined` when that was refused, and answered. */
 export async function identify(
-  exchange: HttpExchange,
+  context: RequestContext,
   options: SmartHttpOptions,
   trail: GitTrail,
 ): Promise<{ identity: Identity; epoch: number } | undefined> {
   const started = performance.now()
-  const result = await options.access.authenticate(authorizationOf(exchange.request), exchange.ip)
-  exchange.record.auth_ms = millisecondsSince(started)
+  const result = await options.access.authenticate(authorizationOf(context.request), context.ip)
+  context.record.auth_ms = millisecondsSince(started)
   if (result.kind === 'refused') {
-    exchange.record.rule = result.rule
+    context.record.rule = result.rule
     trail.suspects(result.suspect)
-    refuse(result.refusal, exchange, options)
+    refuse(result.refusal, context, options)
     return undefined
   }
   const { identity } = result
   trail.identified(identity)
-  if (identity.kind !== 'anonymous') exchange.record.user = identity.account.username
-  if (identity.kind === 'token') exchange.record.token_id = identity.token.id
+  if (identity.kind !== 'anonymous') context.record.user = identity.account.username
+  if (identity.kind === 'token') context.record.token_id = identity.token.id
   return { identity, epoch: result.epoch }
 }
 
@@ -56,7 +56,7 @@ function authorizationOf({ rawHeaders, headers }: IncomingMessage): string | und
 /** Sends a refusal. */
 export function refuse(
   refusal: Refusal,
-  { request, response, record }: HttpExchange,
+  { request, response, record }: RequestContext,
   { baseUrl, realm }: SmartHttpOptions,
 ): void {
   const answer = describeRefusal(refusal, baseUrl())

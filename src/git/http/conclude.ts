@@ -3,7 +3,7 @@ import type { Identity } from '../../domain/access/authenticate.js'
 import { accountOf, pushesSomeRefsOnly } from '../../domain/access/authenticate.js'
 import type { Refusal } from '../../domain/access/refusal.js'
 import { describeRefusal } from '../../domain/access/refusal.js'
-import type { HttpExchange } from '../../core/http.js'
+import type { RequestContext } from '../../core/http.js'
 import type { Exchange, Fault, ServeOutcome } from '../../protocol/backend.js'
 import type { GitRequest } from '../../protocol/git-request.js'
 import type { SmartHttpOptions } from './answers.js'
@@ -18,7 +18,7 @@ export type Admitted = {
   readonly identity: Identity
   /** Whether the repository is to be created first. */
   readonly creates: boolean
-  readonly exchange: HttpExchange
+  readonly context: RequestContext
   readonly options: SmartHttpOptions
   readonly lastWords: LastWords
   readonly trail: GitTrail
@@ -40,10 +40,10 @@ export function conclude(
   { end, endWith }: Pick<OpenExchange, 'end'> & Partial<Spoken>,
   admitted: Admitted,
 ): void {
-  const { request, identity, exchange, options } = admitted
-  const { record, response, requestId } = exchange
+  const { request, identity, context: context, options } = admitted
+  const { record, response, requestId } = context
   const refuseOrSay = (refusal: Refusal): void => {
-    if (!response.headersSent) return refuse(refusal, exchange, options)
+    if (!response.headersSent) return refuse(refusal, context, options)
     // It was told to wait, so the status is sent: what is to be said goes into the answer.
     record.decision = 'failed'
     if (endWith?.(describeRefusal(refusal, options.baseUrl()).text) !== true) response.destroy()

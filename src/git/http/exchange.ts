@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
 import { createGzip } from 'node:zlib'
 import type { Refusal } from '../../domain/access/refusal.js'
-import type { HttpExchange } from '../../core/http.js'
+import type { RequestContext } from '../../core/http.js'
 import type { AnswerHead, ClientPreferences, Exchange } from '../../protocol/backend.js'
 import type { GitRequest } from '../../protocol/git-request.js'
 
@@ -25,7 +25,7 @@ export type OpenExchange = {
 
 /** Makes an HTTP exchange into one of Git's. */
 export function openExchange(
-  { request, response, ip }: HttpExchange,
+  { request, response, ip }: RequestContext,
   { service, phase }: GitRequest,
   requester: Exchange['requester'],
 ): OpenExchange {

@@ -17,24 +17,24 @@ const LOOKED_AT = 4_096
 
 /** Serves the exchange of a fetch. */
 export async function serveFetch(admitted: Admitted): Promise<void> {
-  const { request, identity, exchange, options, trail, isStillAllowed } = admitted
-  const start = await hold(exchange.request, LOOKED_AT)
+  const { request, identity, context: context, options, trail, isStillAllowed } = admitted
+  const start = await hold(context.request, LOOKED_AT)
   if (start === undefined) return
-  const kind = isGzip(exchange.request) ? 'packets' : classifyBodyStart(start)
+  const kind = isGzip(context.request) ? 'packets' : classifyBodyStart(start)
   if (kind === 'empty' || kind === 'not-packets') {
-    refuse({ kind: 'body-malformed' }, exchange, options)
+    refuse({ kind: 'body-malformed' }, context, options)
     return
   }
   const isList = asksForRefs(start)
   if (isList) trail.listsRefs()
   if (!(await isStillAllowed())) return
-  const opened = openExchange(exchange, request, requesterOf(identity))
+  const opened = openExchange(context, request, requesterOf(identity))
   const turn = { ...opened.git.turn, isSmall: isList }
-  const whole = { ...opened, git: { ...opened.git, turn, body: prepend(start, exchange.request) } }
+  const whole = { ...opened, git: { ...opened.git, turn, body: prepend(start, context.request) } }
   const served = await withWords(whole, start, admitted)
   const started = performance.now()
   const outcome = kind === 'flush-only' ? answerNothing(served.git) : await options.backend.serve(request, served.git)
-  exchange.record.backend_ms = millisecondsSince(started)
+  context.record.backend_ms = millisecondsSince(started)
   conclude(outcome, served, admitted)
 }
 
@@ -47,8 +47,8 @@ async function withWords(
   start: Buffer,
   admitted: Admitted,
 ): Promise<OpenExchange & Partial<Spoken>> {
-  const { identity, exchange, options, lastWords } = admitted
-  const asked = readFetchRequest(isGzip(exchange.request) ? gunzipStart(start) : start)
+  const { identity, context: context, options, lastWords } = admitted
+  const asked = readFetchRequest(isGzip(context.request) ? gunzipStart(start) : start)
   if (asked === undefined) return served
   const { lead, sideBand, wantsProgress, firstPacket } = asked
   const notice = wantsProgress ? await options.access.notice(identity, options.baseUrl()) : undefined

@@ -1,5 +1,5 @@
 import type { Identity } from '../../domain/access/authenticate.js'
-import type { HttpExchange } from '../../core/http.js'
+import type { RequestContext } from '../../core/http.js'
 
 // With the half second in which a change is seen, within the two seconds that are promised.
 const GRACE = 1_200
@@ -21,7 +21,7 @@ export class LastWords {
   }
 
   /** @param rule by which it is no longer allowed */
-  end(rule: string, identity: Identity, { request, response, record, reset }: HttpExchange): void {
+  end(rule: string, identity: Identity, { request, response, record, reset }: RequestContext): void {
     if (record.decision === 'cut') return
     record.decision = 'cut'
     record.rule = rule

@@ -26,7 +26,7 @@ export type Taken = {
  */
 export async function takeFromBudget(push: Push): Promise<Taken | string> {
   const { admitted, head, pack, git } = push
-  const { identity, exchange, options } = admitted
+  const { identity, context: context, options } = admitted
   if (!options.access.isCounted(identity)) return { push: () => push, giveBack: () => Promise.resolve() }
   const length = git.contentEncoding === undefined ? git.contentLength : undefined
   const bytes = length ?? head.bytes.length
@@ -34,9 +34,9 @@ export async function takeFromBudget(push: Push): Promise<Taken | string> {
   if (reason !== undefined) return reason
   const metered = (): Push => {
     const meter = new BudgetMeter(options.access, identity, (reason) => {
-      exchange.record.decision = 'refused'
-      exchange.record.rule = reason
-      if (!endPush(push, reason)) exchange.reset()
+      context.record.decision = 'refused'
+      context.record.rule = reason
+      if (!endPush(push, reason)) context.reset()
     })
     return { ...push, pack: flowInto(pack, meter) }
   }

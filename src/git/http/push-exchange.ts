@@ -1,6 +1,6 @@
 import type { Readable, TransformCallback } from 'node:stream'
 import { Transform } from 'node:stream'
-import type { HttpExchange } from '../../core/http.js'
+import type { RequestContext } from '../../core/http.js'
 import { millisecondsSince } from '../../core/http.js'
 import type { Exchange, ServeOutcome } from '../../protocol/backend.js'
 import type { PushHead } from '../../protocol/push-head.js'
@@ -45,12 +45,12 @@ export function withHead({ head, pack, git }: Push, bytes: Buffer): Exchange {
 
 /** Gives the push to the backend; a repository that is to be created is created first. */
 export async function handOver({ admitted }: Push, git: Exchange): Promise<ServeOutcome> {
-  const { request, creates, exchange, options, isStillAllowed } = admitted
+  const { request, creates, context: context, options, isStillAllowed } = admitted
   const started = performance.now()
   if (creates) await options.backend.creation?.create(request.repository)
   const body = new PushGuard(git.body, isStillAllowed)
   const outcome = await options.backend.serve(request, { ...git, body })
-  exchange.record.backend_ms = (exchange.record.backend_ms ?? 0) + millisecondsSince(started)
+  context.record.backend_ms = (context.record.backend_ms ?? 0) + millisecondsSince(started)
   return outcome
 }
 
@@ -65,12 +65,12 @@ export function endPush(push: Push, text: string): boolean {
   if (!reports(head) || push.isBegun()) return false
   abort()
   pack.unpipe()
-  undecoded(pack, push.admitted.exchange.request).resume()
+  undecoded(pack, push.admitted.context.request).resume()
   const report = encodeRefusal(head.commands.map((command) => ({ command, reason: text })))
   const answer = git.begin()
   if (sideBand !== undefined) answer.write(encodeProgress(text, sideBand))
   answer.write(sideBand === undefined ? report : encodeAnswer(report, sideBand))
-  whenRead(push.admitted.exchange, end)
+  whenRead(push.admitted.context, end)
   return true
 }
 
@@ -78,7 +78,7 @@ export function endPush(push: Push, text: string): boolean {
  * Waits, a moment at most, until the client has sent all where the connection ends with the response: while bytes of the
  * request are unread it would be reset, and the client might lose the response.
  */
-function whenRead({ request, response }: HttpExchange, end: () => void): void {
+function whenRead({ request, response }: RequestContext, end: () => void): void {
   if (request.complete || response.shouldKeepAlive) return end()
   const timer = setTimeout(end, READ_TIMEOUT_MS)
   request.once('end', () => {

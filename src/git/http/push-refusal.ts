@@ -24,12 +24,12 @@ const LINGER = 2_000
  */
 export async function refusePush(push: Push, refusals: readonly RefRefusal[], reason: string): Promise<void> {
   const { admitted, head, pack, sideBand, end } = push
-  const { exchange, options } = admitted
+  const { context: context, options } = admitted
   if (!reports(head) && sideBand === undefined) {
-    refuse({ kind: 'push-refused', reason }, exchange, options)
+    refuse({ kind: 'push-refused', reason }, context, options)
     return
   }
-  const { record } = exchange
+  const { record } = context
   record.decision = 'refused'
   record.rule = reason
   record.refused_refs = refusals.length
@@ -41,7 +41,7 @@ export async function refusePush(push: Push, refusals: readonly RefRefusal[], re
   }
   const limit = (await options.access.settings()).receive_max_input_size ?? DRAINED
   const onLong = (): void => say(`push refused: ${reason}`)
-  const drained = await drain(undecoded(pack, exchange.request), { limit: limit * MEBIBYTE, longAfter: LONG, onLong })
+  const drained = await drain(undecoded(pack, context.request), { limit: limit * MEBIBYTE, longAfter: LONG, onLong })
   if (drained === 'client-left' || (record.decision as string) === 'cut') return
   if (drained === 'too-long') say(`push refused: ${reason}; upload stopped after ${limit} MiB`)
   const client = begin()
@@ -50,5 +50,5 @@ export async function refusePush(push: Push, refusals: readonly RefRefusal[], re
   else if (reports(head)) client.write(encodeAnswer(report, sideBand))
   else client.write(encodeBand(BAND.fatal, Buffer.from(`push refused: ${reason}\n`), sideBand))
   end()
-  if (drained === 'too-long') setTimeout(() => exchange.request.destroy(), LINGER).unref()
+  if (drained === 'too-long') setTimeout(() => context.request.destroy(), LINGER).unref()
 }

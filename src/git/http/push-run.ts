@@ -32,7 +32,7 @@ export async function runPush(push: Push, plan: PushPlan & { kind: 'run' }): Pro
   const { admitted, sideBand, end } = push
   const wants = wantsProgress(push)
   const { git } = sideBand === undefined ? push : announcing(push, { sideBand, wantsProgress: wants })
-  const { record } = admitted.exchange
+  const { record } = admitted.context
   if (plan.refusals[0] !== undefined) {
     record.refused_refs = plan.refusals.length
     record.rule = plan.refusals[0].reason
@@ -56,7 +56,7 @@ export async function runPush(push: Push, plan: PushPlan & { kind: 'run' }): Pro
       conclude(outcome, { end, endWith }, admitted)
       return
     }
-    reports.push(report ?? failedReport(run, admitted.exchange.requestId))
+    reports.push(report ?? failedReport(run, admitted.context.requestId))
   }
   const answered = begin()
   const { report, refusals } = merge(reports, plan)
@@ -76,7 +76,7 @@ async function exchangeFor(push: Push, run: PushRun, index: number): Promise<Exc
   if (isUntouched || hasPack(run.commands) || !hasPack(head.commands))
     return { ...base, ...bodyOf(withHead(push, bytes)) }
   // Only deletions are left: git would not read the pack, and may answer before the client has sent it.
-  const rest = undecoded(pack, admitted.exchange.request)
+  const rest = undecoded(pack, admitted.context.request)
   const drained = await drain(rest, { limit: Infinity, longAfter: Infinity, onLong: () => undefined })
   return drained === 'whole' && (await admitted.isStillAllowed()) ? { ...base, ...only(bytes) } : undefined
 }

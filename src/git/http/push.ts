@@ -25,23 +25,23 @@ import { tapReport } from './report-tap.js'
 
 /** Serves the exchange of a push: what is authorised are its commands, and they are what goes on. */
 export async function servePush(admitted: Admitted): Promise<void> {
-  const { request, identity, exchange, options, isStillAllowed } = admitted
-  const pack = decodePush(exchange.request)
-  const start = await readPushHead(pack, exchange.request)
+  const { request, identity, context: context, options, isStillAllowed } = admitted
+  const pack = decodePush(context.request)
+  const start = await readPushHead(pack, context.request)
   if (start.kind === 'client-left') return
   if (start.kind === 'malformed') {
-    refuse({ kind: 'push-malformed', reason: start.reason }, exchange, options)
+    refuse({ kind: 'push-malformed', reason: start.reason }, context, options)
     return
   }
   if (!(await isStillAllowed())) return
   const { head } = start
-  const opened = openExchange(exchange, request, requesterOf(identity))
+  const opened = openExchange(context, request, requesterOf(identity))
   if (head.commands.length === 0) {
-    undecoded(pack, exchange.request).resume()
+    undecoded(pack, context.request).resume()
     conclude(answerNothing(opened.git), opened, admitted)
     return
   }
-  exchange.record.refs = head.commands.length
+  context.record.refs = head.commands.length
   admitted.trail.asks(head.commands)
   // Git's receive-pack knows the wide one alone.
   const sideBand = head.capabilities.has('side-band-64k') ? 'side-band-64k' : undefined
@@ -102,7 +102,7 @@ async function carryOut(push: Push, decisions: readonly RefDecision[]): Promise<
  * @returns the push to be handed over, or why it is not
  */
 async function admit(push: Push, plan: PushPlan): Promise<Push | string> {
-  const { trail, creates, exchange } = push.admitted
+  const { trail, creates, context: context } = push.admitted
   try {
     const taken = await takeFromBudget(push)
     if (typeof taken === 'string') return taken
@@ -118,7 +118,7 @@ async function admit(push: Push, plan: PushPlan): Promise<Push | string> {
     }
     return taken.push()
   } catch (error) {
-    exchange.record.reason = messageOf(error)
+    context.record.reason = messageOf(error)
     return `gitgate can't record pushes now (${messageOf(error)}), so it takes none; ask who runs it`
   }
 }

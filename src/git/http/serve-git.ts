@@ -1,5 +1,5 @@
 import type { DecidedPush } from '../../domain/access/decide-ref.js'
-import type { HttpExchange } from '../../core/http.js'
+import type { RequestContext } from '../../core/http.js'
 import { millisecondsSince } from '../../core/http.js'
 import type { GitRequest } from '../../protocol/git-request.js'
 import type { SmartHttpOptions } from './answers.js'
@@ -13,20 +13,20 @@ import { servePush } from './push.js'
 import { GitTrail } from './trail.js'
 
 /** Serves a request of the smart protocol: authenticate, decide, hand it to the backend. */
-export async function serveGit(request: GitRequest, exchange: HttpExchange, options: SmartHttpOptions): Promise<void> {
+export async function serveGit(request: GitRequest, context: RequestContext, options: SmartHttpOptions): Promise<void> {
   const { access, backend } = options
-  exchange.record.service = request.service
-  exchange.record.phase = request.phase
-  const trail = new GitTrail(request, exchange, options.audit, () => access.now())
-  const identified = await identify(exchange, options, trail)
+  context.record.service = request.service
+  context.record.phase = request.phase
+  const trail = new GitTrail(request, context, options.audit, () => access.now())
+  const identified = await identify(context, options, trail)
   if (identified === undefined) return
   const { identity, epoch } = identified
 
   const { decision, isNameKnown } = await access.decide(request, identity, backend, epoch)
-  if (isNameKnown) exchange.record.repository = request.repository
-  exchange.record.rule = decision.rule
+  if (isNameKnown) context.record.repository = request.repository
+  context.record.rule = decision.rule
   if (decision.kind === 'refuse') {
-    refuse(decision.refusal, exchange, options)
+    refuse(decision.refusal, context, options)
     return
   }
 
@@ -34,7 +34,7 @@ export async function serveGit(request: GitRequest, exchange: HttpExchange, opti
   let push: DecidedPush | undefined
   const recheck = (): Promise<string | undefined> => access.reasonToCut(request, identity, push)
   const lastWords = new LastWords()
-  const cut = (rule: string): void => lastWords.end(rule, identity, exchange)
+  const cut = (rule: string): void => lastWords.end(rule, identity, context)
   const unwatch = options.live.watch({ recheck, cut }, epoch)
   let checkedEpoch = epoch
   const isStillAllowed = async (): Promise<boolean> => {
@@ -49,7 +49,7 @@ export async function serveGit(request: GitRequest, exchange: HttpExchange, opti
     push = decided
   }
   const creates = decision.kind === 'create'
-  const admitted = { request, identity, creates, exchange, options, lastWords, trail, isStillAllowed, keepDeciding }
+  const admitted = { request, identity, creates, context, options, lastWords, trail, isStillAllowed, keepDeciding }
   try {
     if (request.phase === 'exchange' && !openBody(admitted)) return
     if (request.phase === 'exchange' && request.service === 'git-receive-pack') await servePush(admitted)
@@ -61,22 +61,22 @@ export async function serveGit(request: GitRequest, exchange: HttpExchange, opti
 }
 
 /** Lets the client send its body. @returns false where its headers were refused */
-function openBody({ request, exchange, options }: Admitted): boolean {
-  const refusal = requestContentError(exchange.request, request)
-  if (refusal !== undefined) refuse(refusal, exchange, options)
-  else if (exchange.expectsContinue) exchange.response.writeContinue()
+function openBody({ request, context: context, options }: Admitted): boolean {
+  const refusal = requestContentError(context.request, request)
+  if (refusal !== undefined) refuse(refusal, context, options)
+  else if (context.expectsContinue) context.response.writeContinue()
   return refusal === undefined
 }
 
 async function serveAdvertisement(admitted: Admitted): Promise<void> {
-  const { request, identity, creates, exchange, options } = admitted
-  const { git, end } = openExchange(exchange, request, requesterOf(identity))
+  const { request, identity, creates, context: context, options } = admitted
+  const { git, end } = openExchange(context, request, requesterOf(identity))
   const { backend } = options
   const started = performance.now()
   const outcome =
     creates && backend.creation !== undefined
       ? await backend.creation.serveUnborn(request, git)
       : await backend.serve(request, git)
-  exchange.record.backend_ms = millisecondsSince(started)
+  context.record.backend_ms = millisecondsSince(started)
   conclude(outcome, { end }, admitted)
 }

@@ -3,7 +3,7 @@ import { accountOf } from '../../domain/access/authenticate.js'
 import type { AuditDecision, AuditEvent, RefChange } from '../../domain/audit/event.js'
 import { keptUserAgent } from '../../domain/audit/event.js'
 import type { AuditRecorder } from '../../domain/audit/recorder.js'
-import type { HttpExchange, RequestRecord } from '../../core/http.js'
+import type { RequestContext, RequestRecord } from '../../core/http.js'
 import type { ServeOutcome } from '../../protocol/backend.js'
 import type { GitRequest } from '../../protocol/git-request.js'
 import type { PushCommand } from '../../protocol/push-head.js'
@@ -20,7 +20,7 @@ type Parts = Pick<AuditEvent, 'action' | 'decision' | 'refs' | 'details'>
  * and one after, which are on the disk before anything else is done.
  */
 export class GitTrail {
-  readonly #exchange: HttpExchange
+  readonly #context: RequestContext
   readonly #request: GitRequest | undefined
   readonly #audit: AuditPort
   readonly #now: () => Date
@@ -33,12 +33,12 @@ export class GitTrail {
   #push: 'asked' | 'handed-over' | 'done' = 'asked'
 
   /** @param request `undefined` where it is none that is served */
-  constructor(request: GitRequest | undefined, exchange: HttpExchange, audit: AuditPort, now: () => Date) {
-    this.#exchange = exchange
+  constructor(request: GitRequest | undefined, context: RequestContext, audit: AuditPort, now: () => Date) {
+    this.#context = context
     this.#request = request
     this.#audit = audit
     this.#now = now
-    exchange.onEnd(() => this.#end())
+    context.onEnd(() => this.#end())
   }
 
   /** Notes who makes the request. */
@@ -61,7 +61,7 @@ export class GitTrail {
   /** Notes what a push asks for. */
   asks(commands: readonly PushCommand[]): void {
     this.#commands = commands
-    this.#rule = this.#exchange.record.rule
+    this.#rule = this.#context.record.rule
   }
 
   /**
@@ -112,7 +112,7 @@ export class GitTrail {
     const action = 'git.pushed'
     if (outcome.kind !== 'answered' || report === undefined) {
       const reason = 'reason' in outcome ? outcome.reason : outcome.kind
-      const { decision } = this.#exchange.record
+      const { decision } = this.#context.record
       const isOver = decision === 'cut' || decision === 'aborted'
       const details = { refs: 'unknown', ...(outcome.kind === 'answered' ? {} : { reason }) }
       const ended = isOver ? decision : outcome.kind === 'answered' ? 'allowed' : 'failed'
@@ -134,7 +134,7 @@ export class GitTrail {
   }
 
   #end(): void {
-    const { record } = this.#exchange
+    const { record } = this.#context
     const isPush = this.#request?.service === 'git-receive-pack' && this.#request.phase === 'exchange'
     // One that was handed over is not over with its connection: the Git server may still carry it out.
     if (isPush && this.#push !== 'asked') return
@@ -156,7 +156,7 @@ export class GitTrail {
   }
 
   #event({ action, decision, refs, details }: Parts): AuditEvent {
-    const { record, ip, requestId, request, traffic } = this.#exchange
+    const { record, ip, requestId, request, traffic } = this.#context
     const { account, token } = this.#who ?? {}
     const { bytesIn, bytesOut } = traffic()
     return {

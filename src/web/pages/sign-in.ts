@@ -21,8 +21,8 @@ const Query = Type.Object({ return_to: Type.Optional(Type.String()), from: Type.
 export function signInPages(pages: Pages, options: PageOptions): void {
   const { accounts, signIn, recorder, access, cookies } = options
   const noteRefusal = (request: FastifyRequest, account: Account | undefined, rule: string): void => {
-    request.exchange.record.rule = rule
-    const actor = actorOf(request.exchange, account)
+    request.context.record.rule = rule
+    const actor = actorOf(request.context, account)
     recorder.noteRefusal(auditEvent(actor, access.now(), { action: 'auth.refused', decision: 'refused', rule }))
   }
 
@@ -41,11 +41,7 @@ export function signInPages(pages: Pages, options: PageOptions): void {
   pages.post(SIGN_IN, { ...open, schema: { body: Credentials } }, async (request, reply) => {
     const login = request.body.login.trim()
     const returnTo = parseLocalPath(request.body.return_to)
-    const verdict = await signIn.checkPassword(
-      login,
-      new Secret(request.body.password, 'password'),
-      request.exchange.ip,
-    )
+    const verdict = await signIn.checkPassword(login, new Secret(request.body.password, 'password'), request.context.ip)
     if (verdict.kind !== 'right') {
       noteRefusal(request, 'account' in verdict ? verdict.account : undefined, RULES[verdict.kind])
       const status = verdict.kind === 'throttled' ? 429 : verdict.kind === 'busy' ? 503 : 422
