@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { Access } from '../domain/access/access.js'
 import { Bans } from '../domain/access/ban.js'
-import { LiveExchanges } from '../domain/access/live-exchanges.js'
+import { ActiveTransfers } from '../domain/access/active-transfers.js'
 import { AccessMemory } from '../domain/access/memory.js'
 import { SignIn } from '../domain/access/sign-in.js'
 import { Passwords } from '../domain/accounts/password.js'
@@ -75,10 +75,10 @@ export async function createGate(config: Config, dependencies: GateDependencies)
     budgets: store.tokens,
     onTokenUse: (token, ip, now) => lastUse.record(token, ip, now),
   })
-  const live = new LiveExchanges(
+  const activeTransfers = new ActiveTransfers(
     () => store.access.readEpoch(),
     (error) => {
-      log.error({ err: error }, 'running transfers were not looked at; will try again')
+      log.error({ err: error }, 're-authorising transfers failed; retrying')
     },
     intervals.epochPollMs,
   )
@@ -144,7 +144,10 @@ export async function createGate(config: Config, dependencies: GateDependencies)
     { claims: exactly('/-/metrics'), front: metrics },
     { claims: exactly('/api/graphql'), front: graphql },
     { claims: (path) => path.startsWith('/api/v4/'), front: rest },
-    { claims: isGitPath, front: smartHttp({ access, backend, live, audit, baseUrl, realm: config.realm, pseudonym }) },
+    {
+      claims: isGitPath,
+      front: smartHttp({ access, backend, activeTransfers, audit, baseUrl, realm: config.realm, pseudonym }),
+    },
     { claims: () => true, front: webFront(pages, baseUrl) },
   ]
   const { server, connections } = createServer({

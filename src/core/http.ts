@@ -16,7 +16,7 @@ export type RequestRecord = {
   refused_refs?: number
   /** Where the answer came from. */
   cache?: 'hit' | 'joined' | 'miss' | 'bypassed'
-  decision?: 'served' | 'refused' | 'failed' | 'aborted' | 'cut'
+  decision?: 'served' | 'refused' | 'failed' | 'aborted' | 'revoked'
   rule?: string
   reason?: string
   auth_ms?: number

@@ -1,6 +1,7 @@
 // What the gate says to people in the middle of Git's own output.
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Test } from 'tap'
 import t from 'tap'
 import { DAY, utcDate } from '../../src/core/clock.js'
 import { embedded } from '../backends/embedded.js'
@@ -81,15 +82,21 @@ t.test('what is revoked says so before it ends', async (t) => {
   const whole = await world.token('alice', 'write_repository')
   await world.git.run(['push', '-q', world.remote('alice/app', whole), 'main'], { cwd: large.folder })
   const disk = world.onDisk('alice/app')
+  let isRevoked = false
   const revokeSoon = async (id: number, begun: () => boolean) => {
     await within(5_000, begun)
     await world.store.tokens.revoke(id, world.now)
+    isRevoked = true
+  }
+  const relayTo = async (t: Test, slow: 'client' | 'server') => {
+    isRevoked = false
+    return new URL(await slowRelay(t, world.url, slow, () => isRevoked))
   }
   const begunRequests = () => world.log.split('\n').length
 
   await t.test('a clone', async (t) => {
     const { token, secret } = await world.issue('alice', ['read_repository'], { name: 'agent' })
-    const url = new URL(await slowRelay(t, world.url, 'server'))
+    const url = await relayTo(t, 'server')
     const remote = `http://alice:${secret.reveal()}@${url.host}/alice/app.git`
     const before = begunRequests()
     const [clone] = await Promise.all([
@@ -102,7 +109,7 @@ t.test('what is revoked says so before it ends', async (t) => {
 
   await t.test('a push that is being sent', async (t) => {
     const { token, secret } = await world.issue('alice', ['write_repository'], { name: 'agent' })
-    const url = new URL(await slowRelay(t, world.url, 'client'))
+    const url = await relayTo(t, 'client')
     const remote = `http://alice:${secret.reveal()}@${url.host}/alice/app.git`
     const more = await largeCommit(world.git, 'more', 30)
     const before = begunRequests()

@@ -66,7 +66,7 @@ function readSlowly(answer: IncomingMessage) {
 
 /** Whether the gate logs within the promised time that it has cut a transfer, for this reason. */
 async function cutWithinPromise(world: World, rule: string): Promise<boolean> {
-  const isCut = (line: string) => line.includes('"decision":"cut"') && line.includes(`"rule":"${rule}"`)
+  const isCut = (line: string) => line.includes('"decision":"revoked"') && line.includes(`"rule":"${rule}"`)
   return await within(PROMISED, () => world.log.split('\n').some(isCut))
 }
 

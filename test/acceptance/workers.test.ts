@@ -88,7 +88,7 @@ t.test('two workers are one gate', async (t) => {
     const begun = await Promise.all([1, 2, 3, 4].map(() => beginFetch({ ...place, password: token }, large.oid)))
     await cli.ask(['token', 'revoke', String(id)])
     t.strictSame(await look(token), [401, 401, 401, 401])
-    t.ok(await within(2_000, () => gate.said.stderr.match(/"decision":"cut"/g)?.length === begun.length))
+    t.ok(await within(2_000, () => gate.said.stderr.match(/"decision":"revoked"/g)?.length === begun.length))
     for (const { answer } of begun) answer.on('error', () => undefined).destroy()
   })
 

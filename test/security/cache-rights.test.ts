@@ -106,7 +106,8 @@ t.test('who is let in no longer is told so and cut off', async (t) => {
         await push('HEAD:main')
         const config = ['-c', `protocol.version=${version}`]
         const { token, secret } = await world.issue('alice', ['read_repository'], { name: 'ci' })
-        const relay = new URL(await slowRelay(t, world.url, 'server'))
+        let isRevoked = false
+        const relay = new URL(await slowRelay(t, world.url, 'server', () => isRevoked))
         const slow = new URL(world.remote('team/app', secret.reveal()))
         slow.host = relay.host
 
@@ -118,6 +119,7 @@ t.test('who is let in no longer is told so and cut off', async (t) => {
         t.ok(await within(10_000, cloning.isReceiving), 'the clone is under way')
         git.release()
         await world.store.tokens.revoke(token.id, world.now)
+        isRevoked = true
         t.not(await cloning.ended, 0)
         t.match(cloning.said(), /remote: token "ci" was revoked/)
         t.ok(await within(2_000, () => cutLine(world.log, token.id)?.['rule'] === 'token revoked'))
@@ -129,6 +131,8 @@ t.test('who is let in no longer is told so and cut off', async (t) => {
 })
 
 function cutLine(log: string, tokenId: number): Record<string, unknown> | undefined {
-  const line = log.split('\n').find((one) => one.includes('"decision":"cut"') && one.includes(`"token_id":${tokenId},`))
+  const line = log
+    .split('\n')
+    .find((one) => one.includes('"decision":"revoked"') && one.includes(`"token_id":${tokenId},`))
   return line === undefined ? undefined : (JSON.parse(line) as Record<string, unknown>)
 }

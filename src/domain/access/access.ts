@@ -182,7 +182,7 @@ export class Access {
    * @param push what was decided about its refs, where it is a push
    * @returns the rule by which it no longer is, or `undefined`
    */
-  async reasonToCut(request: GitRequest, identity: Identity, push?: DecidedPush): Promise<string | undefined> {
+  async reasonToRevoke(request: GitRequest, identity: Identity, push?: DecidedPush): Promise<string | undefined> {
     const { memory, ownsGroup } = this.#options
     const snapshot = await memory.current()
     const today = await reidentify(identity, snapshot, this.#options.clock())

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Access } from '../../domain/access/access.js'
 import type { Identity } from '../../domain/access/authenticate.js'
-import type { LiveExchanges } from '../../domain/access/live-exchanges.js'
+import type { ActiveTransfers } from '../../domain/access/active-transfers.js'
 import type { Refusal } from '../../domain/access/refusal.js'
 import { describeRefusal } from '../../domain/access/refusal.js'
 import type { RequestContext } from '../../core/http.js'
@@ -14,7 +14,7 @@ export type SmartHttpOptions = {
   readonly access: Access
   readonly backend: Backend
   /** Watches over transfers that are running. */
-  readonly live: LiveExchanges
+  readonly activeTransfers: ActiveTransfers
   /** Told of every request. */
   readonly audit: AuditPort
   /** Where people reach this gate, without a slash at its end. */

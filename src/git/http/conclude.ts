@@ -49,7 +49,7 @@ export function conclude(
     if (endWith?.(describeRefusal(refusal, options.baseUrl()).text) !== true) response.destroy()
   }
   // It was ended with words of ours already.
-  if (record.decision === 'cut' || record.decision === 'refused') return
+  if (record.decision === 'revoked' || record.decision === 'refused') return
   switch (outcome.kind) {
     case 'answered':
       record.decision = 'served'

@@ -22,8 +22,8 @@ export class LastWords {
 
   /** @param rule by which it is no longer allowed */
   end(rule: string, identity: Identity, { request, response, record, reset }: RequestContext): void {
-    if (record.decision === 'cut') return
-    record.decision = 'cut'
+    if (record.decision === 'revoked') return
+    record.decision = 'revoked'
     record.rule = rule
     if (this.#say?.(describe(rule, identity)) !== true) {
       reset()

@@ -42,7 +42,7 @@ export async function refusePush(push: Push, refusals: readonly RefRefusal[], re
   const limit = (await options.access.settings()).receive_max_input_size ?? DRAINED
   const onLong = (): void => say(`push refused: ${reason}`)
   const drained = await drain(undecoded(pack, context.request), { limit: limit * MEBIBYTE, longAfter: LONG, onLong })
-  if (drained === 'client-left' || (record.decision as string) === 'cut') return
+  if (drained === 'client-left' || (record.decision as string) === 'revoked') return
   if (drained === 'too-long') say(`push refused: ${reason}; upload stopped after ${limit} MiB`)
   const client = begin()
   const report = encodeRefusal(refusals)

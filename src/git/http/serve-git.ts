@@ -32,17 +32,17 @@ export async function serveGit(request: GitRequest, context: RequestContext, opt
 
   // From here on: a body may be held back for as long as its sender likes, and what is revoked meanwhile must count.
   let push: DecidedPush | undefined
-  const recheck = (): Promise<string | undefined> => access.reasonToCut(request, identity, push)
+  const reauthorize = (): Promise<string | undefined> => access.reasonToRevoke(request, identity, push)
   const lastWords = new LastWords()
-  const cut = (rule: string): void => lastWords.end(rule, identity, context)
-  const unwatch = options.live.watch({ recheck, cut }, epoch)
+  const abort = (rule: string): void => lastWords.end(rule, identity, context)
+  const unwatch = options.activeTransfers.watch({ reauthorize, abort }, epoch)
   let checkedEpoch = epoch
   const isStillAllowed = async (): Promise<boolean> => {
     const current = await access.epoch()
     if (current === checkedEpoch) return true
-    const reason = await recheck()
+    const reason = await reauthorize()
     if (reason === undefined) checkedEpoch = current
-    else cut(reason)
+    else abort(reason)
     return reason === undefined
   }
   const keepDeciding = (decided: DecidedPush): void => {

@@ -112,11 +112,11 @@ export class GitTrail {
     const action = 'git.pushed'
     if (outcome.kind !== 'answered' || report === undefined) {
       const reason = 'reason' in outcome ? outcome.reason : outcome.kind
-      const { decision } = this.#context.record
-      const isOver = decision === 'cut' || decision === 'aborted'
+      const { record } = this.#context
+      const isOver = record.decision === 'revoked' || record.decision === 'aborted'
+      const decision = isOver ? decisionOf(record) : outcome.kind === 'answered' ? 'allowed' : 'failed'
       const details = { refs: 'unknown', ...(outcome.kind === 'answered' ? {} : { reason }) }
-      const ended = isOver ? decision : outcome.kind === 'answered' ? 'allowed' : 'failed'
-      return { action, decision: ended, refs: this.#commands.map(changeOf), details }
+      return { action, decision, refs: this.#commands.map(changeOf), details }
     }
     const { unpack } = report
     const accepted = acceptedRefs(report)
@@ -184,8 +184,10 @@ export class GitTrail {
   }
 }
 
+/** The audit log's words are stored, and so stay what they were. */
 function decisionOf({ decision }: RequestRecord): AuditDecision {
-  return decision === 'served' ? 'allowed' : (decision ?? 'refused')
+  if (decision === 'served') return 'allowed'
+  return decision === 'revoked' ? 'cut' : (decision ?? 'refused')
 }
 
 function unlessEmpty<T extends object>(details: T): T | null {
