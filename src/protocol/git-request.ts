@@ -11,7 +11,7 @@ export type Service = 'git-upload-pack' | 'git-receive-pack'
 export type GitRequest = {
   readonly repository: RepositoryPath
   readonly service: Service
-  readonly phase: 'advertisement' | 'exchange'
+  readonly phase: 'advertisement' | 'rpc'
 }
 
 /** What a request line means to Git. */
@@ -80,7 +80,7 @@ function parseUnderRepository(
     }
   }
   if (method === 'POST' && isService(rest)) {
-    return { kind: 'git', request: { repository, service: rest, phase: 'exchange' } }
+    return { kind: 'git', request: { repository, service: rest, phase: 'rpc' } }
   }
   return { kind: 'unserved' }
 }

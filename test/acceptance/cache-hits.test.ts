@@ -11,7 +11,7 @@ import type { World } from './world.js'
 import { createWorld } from './world.js'
 
 /** How the last exchanges of a repository came about, in the order of their ends. */
-function cacheUses(world: World, phase: 'advertisement' | 'exchange'): string[] {
+function cacheUses(world: World, phase: 'advertisement' | 'rpc'): string[] {
   return world.log
     .split('\n')
     .filter((line) => line.includes('"service":"git-upload-pack"') && line.includes(`"phase":"${phase}"`))
@@ -50,12 +50,12 @@ for (const kind of [embedded, nginx]) {
       const first = await clone()
       const second = await clone()
       t.equal(await head(second), await head(first))
-      t.equal(cacheUses(world, 'exchange').at(-1), 'hit')
+      t.equal(cacheUses(world, 'rpc').at(-1), 'hit')
       const id = await commit('next.txt')
       t.equal(await head(await clone()), id)
-      t.not(cacheUses(world, 'exchange').at(-1), 'hit')
+      t.not(cacheUses(world, 'rpc').at(-1), 'hit')
       t.equal(await head(await clone()), id)
-      t.equal(cacheUses(world, 'exchange').at(-1), 'hit')
+      t.equal(cacheUses(world, 'rpc').at(-1), 'hit')
     })
 
     await t.test('clones of every kind are whole, cold and warm, and differ as they should', async (t) => {
@@ -87,10 +87,10 @@ for (const kind of [embedded, nginx]) {
     await t.test('many clones at once are one run of git', async (t) => {
       const { world, clone } = await populate(t, kind)
       await world.store.settings.list()
-      const before = cacheUses(world, 'exchange').length
+      const before = cacheUses(world, 'rpc').length
       // In version 0 each exchange is for a pack; in version 2 lists of refs are exchanges, too.
       await Promise.all(Array.from({ length: 8 }, () => clone('--bare', '-c', 'protocol.version=0')))
-      const uses = cacheUses(world, 'exchange').slice(before)
+      const uses = cacheUses(world, 'rpc').slice(before)
       t.equal(uses.length, 8)
       t.notOk(uses.includes('bypassed'), uses.join(' '))
       t.ok(uses.filter((use) => use === 'miss').length <= (kind === embedded ? 2 : 1), uses.join(' '))

@@ -10,7 +10,7 @@ import type { World } from './world.js'
 import { createWorld } from './world.js'
 
 /** How the last exchanges of upload-pack came about, in the order of their ends. */
-export function cacheUses(world: World, phase: 'advertisement' | 'exchange' = 'exchange'): string[] {
+export function cacheUses(world: World, phase: 'advertisement' | 'rpc' = 'rpc'): string[] {
   return world.log
     .split('\n')
     .filter((line) => line.includes('"service":"git-upload-pack"') && line.includes(`"phase":"${phase}"`))

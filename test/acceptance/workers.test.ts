@@ -47,7 +47,7 @@ function workersOf(gate: GateProcess): number[] {
 function usesIn({ said }: GateProcess): string[] {
   return said.stderr
     .split('\n')
-    .filter((line) => line.includes('"phase":"exchange"'))
+    .filter((line) => line.includes('"phase":"rpc"'))
     .flatMap((line) => (JSON.parse(line) as { cache?: string }).cache ?? [])
 }
 

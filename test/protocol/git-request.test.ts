@@ -39,8 +39,8 @@ t.test('the four requests of the smart protocol are read', async (t) => {
   const cases: readonly (readonly [string, string, ParsedGitRequest])[] = [
     ['GET', '/team/app.git/info/refs?service=git-upload-pack', git('team/app', 'git-upload-pack', 'advertisement')],
     ['GET', '/team/app.git/info/refs?service=git-receive-pack', git('team/app', 'git-receive-pack', 'advertisement')],
-    ['POST', '/team/app.git/git-upload-pack', git('team/app', 'git-upload-pack', 'exchange')],
-    ['POST', '/team/app.git/git-receive-pack', git('team/app', 'git-receive-pack', 'exchange')],
+    ['POST', '/team/app.git/git-upload-pack', git('team/app', 'git-upload-pack', 'rpc')],
+    ['POST', '/team/app.git/git-receive-pack', git('team/app', 'git-receive-pack', 'rpc')],
     ['GET', `/app.git/${FETCH}`, git('app', 'git-upload-pack', 'advertisement')],
     ['GET', `/a/b/c/d.git/${FETCH}`, git('a/b/c/d', 'git-upload-pack', 'advertisement')],
     ['GET', `/team/next.js.git/${FETCH}`, git('team/next.js', 'git-upload-pack', 'advertisement')],
@@ -49,7 +49,7 @@ t.test('the four requests of the smart protocol are read', async (t) => {
     ['GET', `/app.git/${FETCH}&private_token=x`, git('app', 'git-upload-pack', 'advertisement')],
     ['GET', '/app.git/info/refs?service=git%2Dupload-pack', git('app', 'git-upload-pack', 'advertisement')],
     // A POST says what it wants in its path; its query is ignored.
-    ['POST', '/app.git/git-upload-pack?service=git-receive-pack', git('app', 'git-upload-pack', 'exchange')],
+    ['POST', '/app.git/git-upload-pack?service=git-receive-pack', git('app', 'git-upload-pack', 'rpc')],
   ]
   for (const [method, target, parsed] of cases) t.strictSame(parseGitRequest(method, target), parsed, target)
 })

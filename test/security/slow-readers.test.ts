@@ -14,7 +14,7 @@ import { createWorld } from '../acceptance/world.js'
 
 const REQUEST = {
   service: 'git-upload-pack',
-  phase: 'exchange',
+  phase: 'rpc',
   repository: 'team/app' as RepositoryPath,
 } as GitRequest
 const SLOW_MS = 60

@@ -86,7 +86,7 @@ export async function embeddedGit({
 
     async serve(request, exchange) {
       const repository = folder.locate(request.repository)
-      const isPush = request.service === 'git-receive-pack' && request.phase === 'exchange'
+      const isPush = request.service === 'git-receive-pack' && request.phase === 'rpc'
       if (!isPush) return outcomeOf(await run(request, exchange, repository), request, exchange)
       const pushEnded = packing.pushBegins(repository)
       try {
@@ -171,7 +171,7 @@ function outcomeOf(
 function faultOf(phase: GitRequest['phase'], stderr: string): Fault {
   const isOurs =
     /not (?:appear to be )?a git repository|unable to|permission denied|no space|ownership|corrupt|cannot|could not|failed to/i
-  return phase === 'exchange' && stderr !== '' && !isOurs.test(stderr) ? 'request' : 'backend'
+  return phase === 'rpc' && stderr !== '' && !isOurs.test(stderr) ? 'request' : 'backend'
 }
 
 // Some 200,000 wants and haves; a kilobyte of gzip could ask git to remember a thousand times as many.

@@ -69,7 +69,7 @@ async function isReached(push: Push, edges: readonly string[], oldId: string): P
   const { repository } = admitted.request
   const { preferences, clientAddress, requester, signal, turn } = git
   await admitted.options.backend.serve(
-    { repository, service: 'git-upload-pack', phase: 'exchange' },
+    { repository, service: 'git-upload-pack', phase: 'rpc' },
     {
       body: Readable.from([bytes]),
       contentEncoding: undefined,

@@ -51,9 +51,9 @@ export async function serveGit(request: GitRequest, context: RequestContext, opt
   const creates = decision.kind === 'create'
   const admitted = { request, identity, creates, context, options, lastWords, trail, isStillAllowed, keepDeciding }
   try {
-    if (request.phase === 'exchange' && !openBody(admitted)) return
-    if (request.phase === 'exchange' && request.service === 'git-receive-pack') await servePush(admitted)
-    else if (request.phase === 'exchange') await serveFetch(admitted)
+    if (request.phase === 'rpc' && !openBody(admitted)) return
+    if (request.phase === 'rpc' && request.service === 'git-receive-pack') await servePush(admitted)
+    else if (request.phase === 'rpc') await serveFetch(admitted)
     else await serveAdvertisement(admitted)
   } finally {
     unwatch()

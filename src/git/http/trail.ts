@@ -135,7 +135,7 @@ export class GitTrail {
 
   #end(): void {
     const { record } = this.#context
-    const isPush = this.#request?.service === 'git-receive-pack' && this.#request.phase === 'exchange'
+    const isPush = this.#request?.service === 'git-receive-pack' && this.#request.phase === 'rpc'
     // One that was handed over is not over with its connection: the Git server may still carry it out.
     if (isPush && this.#push !== 'asked') return
     const decision = decisionOf(record)

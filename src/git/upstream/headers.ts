@@ -38,7 +38,7 @@ export function requestHeaders(
     'x-forwarded-host': host,
     'x-forwarded-user': requester?.username,
   }
-  if (request.phase === 'exchange') {
+  if (request.phase === 'rpc') {
     headers['content-type'] = `application/x-${request.service}-request`
     headers['content-encoding'] = exchange.contentEncoding
     headers['content-length'] = exchange.contentLength?.toString()

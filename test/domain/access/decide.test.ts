@@ -59,7 +59,7 @@ type Case = {
 function decisions({ who, does, role, repository = 'found', pushToCreate = true, obstacle }: Case): Decision[] {
   const service: Service = does === 'pull' ? 'git-upload-pack' : 'git-receive-pack'
   const circumstances = { standing: { role, rule: 'the rule' }, repository, pushToCreate, obstacleToCreate: obstacle }
-  return (['advertisement', 'exchange'] as const).map((phase) =>
+  return (['advertisement', 'rpc'] as const).map((phase) =>
     decide({ repository: REPOSITORY, service, phase }, who, circumstances),
   )
 }

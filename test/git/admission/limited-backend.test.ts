@@ -9,7 +9,7 @@ import { lanesOf, queued } from '../../../src/git/admission/limited-backend.js'
 
 const REQUEST = {
   service: 'git-upload-pack',
-  phase: 'exchange',
+  phase: 'rpc',
   repository: 'team/app' as RepositoryPath,
 } as GitRequest
 

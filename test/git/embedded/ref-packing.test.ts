@@ -161,7 +161,7 @@ t.test('pushes from four sides succeed, each of them, while refs are packed with
 
 /** Git's receive-pack with the settings that the embedded server gives it, for `git push` to start. */
 function receivePackCommand(where: string): string {
-  const request = { repository: APP, service: 'git-receive-pack', phase: 'exchange' } as const
+  const request = { repository: APP, service: 'git-receive-pack', phase: 'rpc' } as const
   const args = serviceArguments(request, where, null, false)
   return ['git', ...args.slice(0, args.indexOf('receive-pack')), 'receive-pack'].map((word) => `'${word}'`).join(' ')
 }
