@@ -25,9 +25,9 @@ import { openConnections } from '../git/upstream/connections.js'
 import type { Target } from '../git/upstream/forward.js'
 import { createForward } from '../git/upstream/forward.js'
 import { isReachable } from '../git/upstream/reach.js'
-import type { Colleague } from '../cluster/cluster-client.js'
-import { answerColleagues, askingKeepers } from '../cluster/shard-owner.js'
-import type { Place } from '../cluster/messages.js'
+import type { ClusterClient } from '../cluster/cluster-client.js'
+import { answerWorkers, askingShardOwners } from '../cluster/shard-owner.js'
+import type { WorkerInfo } from '../cluster/messages.js'
 
 /** A backend, and what the gate says and asks of it. */
 export type OpenBackend = {
@@ -55,14 +55,14 @@ export type BackendNeeds = {
   readonly pseudonym: string
   readonly intervals: Intervals
   /** Where it is one of several processes of a gate. */
-  readonly worker: { readonly colleague: Colleague; readonly place: Place } | undefined
+  readonly worker: { readonly client: ClusterClient; readonly info: WorkerInfo } | undefined
 }
 
 /** Opens the Git server that the configuration wants: the embedded one, or one elsewhere. */
 export async function openBackend(config: Config, needs: BackendNeeds): Promise<OpenBackend> {
   const open = config.upstream === undefined ? await openEmbedded(config, needs) : openUpstream(config.upstream, needs)
   // What comes from the cache needs no turn.
-  const common = needs.worker && commonLanes(needs.worker.colleague)
+  const common = needs.worker && commonLanes(needs.worker.client)
   const lanes = common ?? ownLanes(config)
   const counts = (): BackendCounts => ({
     runs: {
@@ -87,8 +87,8 @@ export function ownLanes({ queue: { total, perRepository, waiting } }: Config): 
   return lanesOf(total, perRepository, waiting)
 }
 
-function commonLanes(colleague: Colleague) {
-  return { refs: colleague.turns('refs'), packs: colleague.turns('packs'), pushes: colleague.turns('pushes') }
+function commonLanes(client: ClusterClient) {
+  return { refs: client.turns('refs'), packs: client.turns('packs'), pushes: client.turns('pushes') }
 }
 
 /** Puts the cache before a backend. */
@@ -98,7 +98,7 @@ async function withShield(
   { log, worker, intervals }: BackendNeeds,
 ): Promise<OpenBackend> {
   const root = cacheFolderIn(config.data)
-  const quota = Math.floor(config.cacheSize / (worker?.place.count ?? 1))
+  const quota = Math.floor(config.cacheSize / (worker?.info.count ?? 1))
   const onLost = (error: unknown): void => log.error({ err: error }, 'the cache can not be used; it rests for a minute')
   const { path: folder, instance } = await openCacheFolder(root)
   const shelf = new Shelf({ folder, quota, onLost, firstProgressMs: intervals.firstProgressMs })
@@ -116,10 +116,10 @@ async function withShield(
     (error) => log.warn({ err: error }, 'cache statistics could not be written; will try again'),
   )
   // What another server has shown to an account is known only to the worker that it was shown by.
-  const place = config.upstream === undefined ? worker?.place : undefined
-  const source = place === undefined ? open.backend : askingKeepers(open.backend, place)
+  const place = config.upstream === undefined ? worker?.info : undefined
+  const source = place === undefined ? open.backend : askingShardOwners(open.backend, place)
   const backend = shielded(source, shelf, config.upstreamSameForAll, intervals.shownRefsMs)
-  const stopAnswering = place === undefined ? undefined : await answerColleagues(backend, place)
+  const stopAnswering = place === undefined ? undefined : await answerWorkers(backend, place)
   return {
     ...open,
     backend,

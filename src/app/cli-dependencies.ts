@@ -51,7 +51,7 @@ export function createRooms(parts: ProcessParts = {}): CliRooms {
       return {
         ...store,
         async createGate(config) {
-          const [{ createCrewGate }, { createLog }] = await Promise.all([
+          const [{ createClusterGate: createCrewGate }, { createLog }] = await Promise.all([
             import('./primary.js'),
             import('../server/log.js'),
           ])

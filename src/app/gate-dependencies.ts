@@ -2,8 +2,8 @@ import type { Clock } from '../core/clock.js'
 import type { Intervals } from '../core/intervals.js'
 import type { Logger } from '../server/log.js'
 import type { OpenStore } from '../storage/open.js'
-import type { Colleague } from '../cluster/cluster-client.js'
-import type { Place } from '../cluster/messages.js'
+import type { ClusterClient } from '../cluster/cluster-client.js'
+import type { WorkerInfo } from '../cluster/messages.js'
 
 /** What the gate is given from outside. */
 export type GateDependencies = {
@@ -14,5 +14,5 @@ export type GateDependencies = {
   /** @default those of a gate that serves people */
   readonly intervals?: Intervals
   /** Where it is one of several processes of a gate. */
-  readonly worker?: { readonly colleague: Colleague; readonly place: Place }
+  readonly worker?: { readonly client: ClusterClient; readonly info: WorkerInfo }
 }

@@ -13,7 +13,7 @@ import type { ApiOptions } from '../api/rest/options.js'
 import type { GateDependencies } from './gate-dependencies.js'
 import type { Config } from '../config/config.js'
 import { openBackend } from './backends.js'
-import { dutiesOf } from './singleton-services.js'
+import { singletonServices } from './singleton-services.js'
 import { DEFAULT_INTERVALS } from '../core/intervals.js'
 import { listen, readTls, stop } from '../server/listener.js'
 import type { Front } from '../core/http.js'
@@ -43,7 +43,7 @@ export async function createGate(config: Config, dependencies: GateDependencies)
   let url = ''
   let closing = false
   const baseUrl = (): string => config.publicUrl ?? url
-  const pseudonym = worker?.place.pseudonym ?? newPseudonym()
+  const pseudonym = worker?.info.pseudonym ?? newPseudonym()
   // Whatever can be wrong with it is found before anything is opened.
   const tls = readTls(config)
   // The first process of several has seen to it.
@@ -69,7 +69,7 @@ export async function createGate(config: Config, dependencies: GateDependencies)
   const access = new Access({
     memory,
     passwords,
-    bans: new Bans(worker && ((rules) => worker.colleague.failures(rules))),
+    bans: new Bans(worker && ((rules) => worker.client.failures(rules))),
     clock,
     ownsGroup: config.upstream === undefined,
     budgets: store.tokens,
@@ -121,7 +121,7 @@ export async function createGate(config: Config, dependencies: GateDependencies)
   )
   const ownMetrics = async (): Promise<string> => (await measures()).metrics()
   // Told before anybody asks: another worker may be asked first.
-  const readMetrics = worker?.colleague.metrics(async () => (await measures()).getMetricsAsJSON()) ?? ownMetrics
+  const readMetrics = worker?.client.metrics(async () => (await measures()).getMetricsAsJSON()) ?? ownMetrics
   const metrics = onFirstUse(async () =>
     (await import('../server/metrics.js')).metricsFront(config.metricsAllow, readMetrics),
   )
@@ -161,13 +161,13 @@ export async function createGate(config: Config, dependencies: GateDependencies)
     connections: { perAddress: config.connectionsPerAddress, isExempt: addressMatcher(config.trustedProxies) },
   })
 
-  const duties = worker === undefined ? dutiesOf(config, dependencies) : undefined
+  const duties = worker === undefined ? singletonServices(config, dependencies) : undefined
 
   return {
     async listen() {
       url = await listen(server, config)
       const about = { served, description }
-      worker?.colleague.listens(url, about)
+      worker?.client.listens(url, about)
       // Only now: a second start that finds the port in use must not change what commands take for served.
       await duties?.begin(baseUrl(), about)
       // Not before: gates that start at once on one data folder wait for each other.

@@ -5,15 +5,15 @@ import { createServer } from 'node:net'
 import { ownLanes } from './backends.js'
 import type { Config } from '../config/config.js'
 import type { Served } from './singleton-services.js'
-import { dutiesOf } from './singleton-services.js'
+import { singletonServices } from './singleton-services.js'
 import type { ErrorCode } from '../core/errors.js'
 import { GitgateError } from '../core/errors.js'
 import type { Gate } from './gate.js'
 import type { GateDependencies } from './gate-dependencies.js'
 import { createGate, newPseudonym } from './gate.js'
 import { listenError } from '../server/listener.js'
-import { Colleague } from '../cluster/cluster-client.js'
-import { Crew } from '../cluster/cluster-coordinator.js'
+import { ClusterClient } from '../cluster/cluster-client.js'
+import { ClusterCoordinator } from '../cluster/cluster-coordinator.js'
 import type { ToWorker } from '../cluster/messages.js'
 import { Supervisor } from '../cluster/supervisor.js'
 
@@ -21,7 +21,7 @@ import { Supervisor } from '../cluster/supervisor.js'
 const LAST_STEPS = 10_000
 
 /** A gate of as many processes as the configuration says, or this process's part in one. */
-export async function createCrewGate(config: Config, dependencies: GateDependencies): Promise<Gate> {
+export async function createClusterGate(config: Config, dependencies: GateDependencies): Promise<Gate> {
   if (cluster.isWorker) return await createWorkersGate(config, dependencies)
   return config.workers === 1 ? await createGate(config, dependencies) : createSupervisedGate(config, dependencies)
 }
@@ -29,15 +29,15 @@ export async function createCrewGate(config: Config, dependencies: GateDependenc
 /** The gate of the first process: it serves nobody itself. */
 function createSupervisedGate(config: Config, dependencies: GateDependencies): Gate {
   const { log } = dependencies
-  const duties = dutiesOf(config, dependencies)
+  const services = singletonServices(config, dependencies)
   let supervisor: Supervisor | undefined
   return {
     async listen() {
       await dependencies.store.reserveSpace()
-      const crew = new Crew(ownLanes(config), async (metrics) =>
+      const coordinator = new ClusterCoordinator(ownLanes(config), async (metrics) =>
         (await import('../server/metrics.js')).joinMetrics(metrics),
       )
-      supervisor = new Supervisor(crew, log, {
+      supervisor = new Supervisor(coordinator, log, {
         count: config.workers,
         // A worker that takes another's place must find the same port.
         variables: { ...config.variables, GITGATE_PORT: String(config.port || (await freePort(config.host))) },
@@ -48,34 +48,34 @@ function createSupervisedGate(config: Config, dependencies: GateDependencies): G
       if (said.kind === 'failed') throw new GitgateError(said.code as ErrorCode, said.message)
       const { served, description } = said.about as Served
       const about = { served, description: { ...description, workers: String(config.workers) } }
-      await duties.begin(config.publicUrl ?? said.url, about)
+      await services.begin(config.publicUrl ?? said.url, about)
       return said.url
     },
     async close() {
-      const dutiesEnded = duties.end()
+      const dutiesEnded = services.end()
       await supervisor?.end()
       await dutiesEnded
-      await duties.endLast()
+      await services.endLast()
     },
   }
 }
 
 async function createWorkersGate(config: Config, dependencies: GateDependencies): Promise<Gate> {
-  const colleague = new Colleague((message) => {
+  const client = new ClusterClient((message) => {
     // When the first process is gone, this one is about to end.
     process.send?.(message, undefined, undefined, () => undefined)
   })
-  process.on('message', (message: ToWorker) => colleague.hear(message))
+  process.on('message', (message: ToWorker) => client.hear(message))
   const told = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
       return await work()
     } catch (error) {
-      if (error instanceof GitgateError) colleague.fails(error.code, error.message)
+      if (error instanceof GitgateError) client.fails(error.code, error.message)
       throw error
     }
   }
-  const place = await colleague.join()
-  const gate = await told(() => createGate(config, { ...dependencies, worker: { colleague, place } }))
+  const info = await client.join()
+  const gate = await told(() => createGate(config, { ...dependencies, worker: { client: client, info: info } }))
   return { listen: () => told(() => gate.listen()), close: () => gate.close() }
 }
 

@@ -12,7 +12,7 @@ import type { ServedBackend } from '../storage/facts.js'
 export type Served = { readonly served: ServedBackend; readonly description: Readonly<Record<string, string>> }
 
 /** What a gate does once, however many processes it has: jobs, telling the trail elsewhere, saying what it serves. */
-export type Duties = {
+export type SingletonServices = {
   /** @param url where people reach the gate, which listens by now */
   begin(url: string, about: Served): Promise<void>
   /** Begins no more jobs, and waits for what is under way. */
@@ -22,7 +22,7 @@ export type Duties = {
 }
 
 /** The duties of a gate. */
-export function dutiesOf(config: Config, dependencies: GateDependencies): Duties {
+export function singletonServices(config: Config, dependencies: GateDependencies): SingletonServices {
   const { clock, log, store, intervals = DEFAULT_INTERVALS } = dependencies
   const follower = followAudit(config, dependencies)
   let jobs: RunningJobs | undefined

@@ -1,7 +1,7 @@
 import type { QueueCounts } from '../protocol/backend.js'
 import type { Turn } from '../git/admission/concurrency-limiter.js'
 import { CountTable } from './counts.js'
-import type { Count, CountRules, FromWorker, Lane, Place, ToWorker } from './messages.js'
+import type { Count, CountRules, FromWorker, Lane, WorkerInfo, ToWorker } from './messages.js'
 
 /** What a worker has in place of the queues of a gate that is alone. */
 export type CommonTurns = {
@@ -15,16 +15,16 @@ export type CommonTurns = {
 type Ask = Extract<FromWorker, { readonly kind: 'enter' | 'count' | 'metrics' | 'join' }>
 
 /** A worker's side of what workers share: turns, failures to sign in, metrics. */
-export class Colleague {
-  readonly #tell: (message: FromWorker) => void
+export class ClusterClient {
+  readonly #send: (message: FromWorker) => void
   readonly #asked = new Map<number, (answer: unknown) => void>()
   readonly #counts = new CountTable()
   #id = 0
   #queues: Readonly<Record<Lane, QueueCounts>> | undefined
   #measure: (() => Promise<unknown>) | undefined
 
-  constructor(tell: (message: FromWorker) => void) {
-    this.#tell = tell
+  constructor(send: (message: FromWorker) => void) {
+    this.#send = send
   }
 
   /** What the first process says. */
@@ -41,23 +41,23 @@ export class Colleague {
         this.#queues = message.queues
         break
       case 'measure':
-        void this.#measure?.().then((metrics) => this.#tell({ kind: 'measured', id: message.id, metrics }))
+        void this.#measure?.().then((metrics) => this.#send({ kind: 'measured', id: message.id, metrics }))
     }
   }
 
   /** Begins to take part. */
-  async join(): Promise<Place> {
-    return (await this.#ask((id) => ({ kind: 'join', id }))) as Place
+  async join(): Promise<WorkerInfo> {
+    return (await this.#ask((id) => ({ kind: 'join', id }))) as WorkerInfo
   }
 
   /** That this worker listens. @param about for the log, and for commands that work beside the gate */
   listens(url: string, about: unknown): void {
-    this.#tell({ kind: 'listening', url, about })
+    this.#send({ kind: 'listening', url, about })
   }
 
   /** That it can't. */
   fails(code: string, message: string): void {
-    this.#tell({ kind: 'failed', code, message })
+    this.#send({ kind: 'failed', code, message })
   }
 
   /** The metrics of all workers. @param own those of this one */
@@ -78,7 +78,7 @@ export class Colleague {
       enter: async (repository, account, signal) => {
         if (signal.aborted) return { kind: 'left' }
         let id = 0
-        const leave = (): void => this.#tell({ kind: 'left', id })
+        const leave = (): void => this.#send({ kind: 'left', id })
         signal.addEventListener('abort', leave, { once: true })
         counts.waiting += 1
         const answer = await this.#ask((own) => ({ kind: 'enter', id: (id = own), lane, repository, account }))
@@ -90,7 +90,7 @@ export class Colleague {
           kind: 'turn',
           end: () => {
             counts.running -= 1
-            this.#tell({ kind: 'ended', id })
+            this.#send({ kind: 'ended', id })
           },
         }
       },
@@ -118,12 +118,12 @@ export class Colleague {
       penalty: (key: string) => add(key),
       block: (key: string, seconds: number) => add(key, seconds),
       reward: (key: string, points: number) => {
-        this.#tell({ kind: 'uncount', rules, key, points })
+        this.#send({ kind: 'uncount', rules, key, points })
         return Promise.resolve()
       },
       delete: (key: string) => {
         // Nearly every request is a success, and has nothing to clear.
-        if (read(key) !== null) this.#tell({ kind: 'uncount', rules, key })
+        if (read(key) !== null) this.#send({ kind: 'uncount', rules, key })
         return Promise.resolve()
       },
     }
@@ -133,7 +133,7 @@ export class Colleague {
     const id = (this.#id += 1)
     return await new Promise((resolve) => {
       this.#asked.set(id, resolve)
-      this.#tell(question(id))
+      this.#send(question(id))
     })
   }
 }

@@ -1,24 +1,24 @@
 import type { Lanes } from '../git/admission/limited-backend.js'
 import type { RepositoryPath } from '../protocol/repository-path.js'
 import { CommonCounts } from './counts.js'
-import type { FromWorker, Place, ToWorker } from './messages.js'
+import type { FromWorker, WorkerInfo, ToWorker } from './messages.js'
 
-/** A worker, as the first process speaks to it. */
-export type Member = { readonly place: Place; readonly tell: (message: ToWorker) => void }
+/** A worker, as the primary sees it. */
+export type Member = { readonly info: WorkerInfo; readonly send: (message: ToWorker) => void }
 
-const MEASURED_WITHIN = 2_000
-// Who waits is told how many do, at first after a second.
-const TELL_EVERY = 500
+const METRICS_TIMEOUT_MS = 2_000
+// A waiting request first learns after a second how many wait.
+const QUEUE_REPORT_INTERVAL_MS = 500
 
-/** The first process's side of what workers share. */
-export class Crew {
+/** The primary's side of what workers share. */
+export class ClusterCoordinator {
   readonly #lanes: Lanes
   readonly #join: (metrics: readonly unknown[]) => Promise<string>
   readonly #members = new Map<Member, Map<number, () => void>>()
   readonly #measuring = new Map<number, (metrics: unknown) => void>()
-  readonly #counts = new CommonCounts((count) => this.#tellAll({ kind: 'counted', count }))
+  readonly #counts = new CommonCounts((count) => this.#sendAll({ kind: 'counted', count }))
   #id = 0
-  #telling: NodeJS.Timeout | undefined
+  #reporting: NodeJS.Timeout | undefined
 
   /**
    * @param lanes the turns, for all workers together
@@ -29,24 +29,24 @@ export class Crew {
     this.#join = join
   }
 
-  /** Takes a worker in. */
+  /** Adds a worker. */
   add(member: Member): void {
     this.#members.set(member, new Map())
   }
 
-  /** A worker has ended: what it had, others may have. */
+  /** Removes a worker that has exited, and frees its slots for others. */
   remove(member: Member): void {
     const turns = this.#members.get(member)
     this.#members.delete(member)
     for (const end of turns?.values() ?? []) end()
   }
 
-  /** What a worker says. */
-  hear(member: Member, message: FromWorker): void {
+  /** Handles a message of a worker. */
+  onMessage(member: Member, message: FromWorker): void {
     switch (message.kind) {
       case 'join':
-        for (const count of this.#counts.all) member.tell({ kind: 'counted', count })
-        member.tell({ kind: 'answer', id: message.id, answer: member.place })
+        for (const count of this.#counts.all) member.send({ kind: 'counted', count })
+        member.send({ kind: 'answer', id: message.id, answer: member.info })
         break
       case 'enter':
         void this.#enter(member, message)
@@ -58,13 +58,13 @@ export class Crew {
       case 'count':
         void this.#counts
           .add(message.rules, message.key, message.block)
-          .then((answer) => member.tell({ kind: 'answer', id: message.id, answer }))
+          .then((answer) => member.send({ kind: 'answer', id: message.id, answer }))
         break
       case 'uncount':
         void this.#counts.clear(message.rules, message.key, message.points)
         break
       case 'metrics':
-        void this.#measure().then((answer) => member.tell({ kind: 'answer', id: message.id, answer }))
+        void this.#measure().then((answer) => member.send({ kind: 'answer', id: message.id, answer }))
         break
       case 'measured':
         this.#measuring.get(message.id)?.(message.metrics)
@@ -82,7 +82,7 @@ export class Crew {
     turns?.set(id, () => leaving.abort())
     // It was parsed by the worker.
     const entering = this.#lanes[lane].enter(repository as RepositoryPath, account, leaving.signal)
-    if (this.#lanes[lane].counts.waiting > 0) this.#tellQueues()
+    if (this.#lanes[lane].counts.waiting > 0) this.#reportQueues()
     const turn = await entering
     turns?.delete(id)
     if (turn.kind === 'turn') {
@@ -94,18 +94,18 @@ export class Crew {
           turn.end()
         })
     }
-    member.tell({ kind: 'answer', id, answer: leaving.signal.aborted ? 'left' : turn.kind })
+    member.send({ kind: 'answer', id, answer: leaving.signal.aborted ? 'left' : turn.kind })
   }
 
   /** As long as anybody waits. */
-  #tellQueues(): void {
-    this.#telling ??= setInterval(() => {
+  #reportQueues(): void {
+    this.#reporting ??= setInterval(() => {
       const { refs, packs, pushes } = this.#lanes
-      this.#tellAll({ kind: 'queues', queues: { refs: refs.counts, packs: packs.counts, pushes: pushes.counts } })
+      this.#sendAll({ kind: 'queues', queues: { refs: refs.counts, packs: packs.counts, pushes: pushes.counts } })
       if (refs.counts.waiting + packs.counts.waiting + pushes.counts.waiting > 0) return
-      clearInterval(this.#telling)
-      this.#telling = undefined
-    }, TELL_EVERY).unref()
+      clearInterval(this.#reporting)
+      this.#reporting = undefined
+    }, QUEUE_REPORT_INTERVAL_MS).unref()
   }
 
   async #measure(): Promise<string> {
@@ -114,8 +114,8 @@ export class Crew {
         const id = (this.#id += 1)
         const answer = await new Promise<unknown>((resolve) => {
           this.#measuring.set(id, resolve)
-          setTimeout(resolve, MEASURED_WITHIN, undefined).unref()
-          member.tell({ kind: 'measure', id })
+          setTimeout(resolve, METRICS_TIMEOUT_MS, undefined).unref()
+          member.send({ kind: 'measure', id })
         })
         this.#measuring.delete(id)
         return answer
@@ -124,7 +124,7 @@ export class Crew {
     return await this.#join(answers.filter((answer) => answer !== undefined))
   }
 
-  #tellAll(message: ToWorker): void {
-    for (const member of this.#members.keys()) member.tell(message)
+  #sendAll(message: ToWorker): void {
+    for (const member of this.#members.keys()) member.send(message)
   }
 }

@@ -8,11 +8,11 @@ const MOST = 10_000
 export class CommonCounts {
   readonly #limiters = new Map<string, RateLimiterMemory>()
   readonly #current = new CountTable()
-  readonly #tell: (count: Count) => void
+  readonly #send: (count: Count) => void
 
-  /** @param tell has all workers know a count that has changed */
-  constructor(tell: (count: Count) => void) {
-    this.#tell = tell
+  /** @param send sends a changed count to all workers */
+  constructor(send: (count: Count) => void) {
+    this.#send = send
   }
 
   /** What a new worker has to know. */
@@ -42,7 +42,7 @@ export class CommonCounts {
 
   #note(count: Count): Count {
     this.#current.set(count)
-    this.#tell(count)
+    this.#send(count)
     return count
   }
 

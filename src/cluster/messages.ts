@@ -15,7 +15,7 @@ export type Count = {
 }
 
 /** Which worker one is, of how many. */
-export type Place = {
+export type WorkerInfo = {
   readonly index: number
   readonly count: number
   /** The folder of the workers' sockets. */

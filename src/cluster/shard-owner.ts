@@ -8,7 +8,7 @@ import { Readable, Writable } from 'node:stream'
 import type { AnswerHead, Backend, Exchange, QueueCounts, ServeOutcome } from '../protocol/backend.js'
 import type { GitRequest } from '../protocol/git-request.js'
 import type { RepositoryPath } from '../protocol/repository-path.js'
-import type { Place } from './messages.js'
+import type { WorkerInfo } from './messages.js'
 import { readFrames, readValue, writeBytes, writeValue } from './frames.js'
 
 /** What one worker asks of another: an exchange that was decided, and whose body was read. */
@@ -27,16 +27,16 @@ type Told = { readonly waits: QueueCounts } | { readonly head: AnswerHead } | { 
  * A backend that has another worker answer what is shared, if that one keeps the repository: so all workers share its cache and
  * its runs of git. Where it can't be reached, this worker's own backend answers.
  */
-export function askingKeepers(backend: Backend, place: Place): Backend {
+export function askingShardOwners(backend: Backend, info: WorkerInfo): Backend {
   return {
     ...backend,
     async serve(request, exchange) {
-      const keeper = keeperOf(request.repository, place.count)
-      if (exchange.isShared !== true || keeper === place.index) return await backend.serve(request, exchange)
+      const owner = ownerOf(request.repository, info.count)
+      if (exchange.isShared !== true || owner === info.index) return await backend.serve(request, exchange)
       const pieces: Buffer[] = []
       for await (const piece of exchange.body as AsyncIterable<Buffer>) pieces.push(piece)
       const body = Buffer.concat(pieces)
-      const outcome = await ask(socketOf(place.folder, keeper), request, exchange, body)
+      const outcome = await ask(socketOf(info.folder, owner), request, exchange, body)
       return outcome ?? (await backend.serve(request, { ...exchange, body: Readable.from([body]) }))
     },
   }
@@ -83,8 +83,8 @@ async function ask(
 }
 
 /** Answers other workers. @returns what ends it, when those that ask have their answers */
-export async function answerColleagues(backend: Backend, place: Place): Promise<() => Promise<void>> {
-  const path = socketOf(place.folder, place.index)
+export async function answerWorkers(backend: Backend, info: WorkerInfo): Promise<() => Promise<void>> {
+  const path = socketOf(info.folder, info.index)
   // One that this worker's predecessor has left.
   rmSync(path, { force: true })
   const server: Server = createServer((socket) => {
@@ -98,7 +98,7 @@ export async function answerColleagues(backend: Backend, place: Place): Promise<
   // When the first process was killed, nobody else clears up.
   process.once('exit', () => {
     rmSync(path, { force: true })
-    removeEmpty(place.folder)
+    removeEmpty(info.folder)
   })
   return () => new Promise((resolve) => server.close(() => resolve()))
 }
@@ -142,7 +142,7 @@ async function finished(output: Writable | undefined): Promise<void> {
   })
 }
 
-function keeperOf(repository: RepositoryPath, count: number): number {
+function ownerOf(repository: RepositoryPath, count: number): number {
   return parseInt(hash('sha256', repository).slice(0, 8), 16) % count
 }
 

@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Logger } from '../server/log.js'
-import type { Crew, Member } from './cluster-coordinator.js'
-import type { FromWorker, Place } from './messages.js'
+import type { ClusterCoordinator, Member } from './cluster-coordinator.js'
+import type { FromWorker, WorkerInfo } from './messages.js'
 
 /** What workers are started with. */
 export type Starting = {
@@ -34,7 +34,7 @@ const LIVED_WELL = 10_000
 
 /** Starts workers, and another where one has ended. */
 export class Supervisor {
-  readonly #crew: Crew
+  readonly #coordinator: ClusterCoordinator
   readonly #log: Logger
   readonly #starting: Starting
   readonly #folder: string
@@ -43,8 +43,8 @@ export class Supervisor {
   #isEnding = false
   #onGone: (() => void) | undefined
 
-  constructor(crew: Crew, log: Logger, starting: Starting) {
-    this.#crew = crew
+  constructor(coordinator: ClusterCoordinator, log: Logger, starting: Starting) {
+    this.#coordinator = coordinator
     this.#log = log
     this.#starting = starting
     const wanted = join(tmpdir(), PREFIX)
@@ -76,29 +76,29 @@ export class Supervisor {
 
   async #fork(index: number): Promise<Listening | Failed> {
     const { count, variables, pseudonym } = this.#starting
-    const place: Place = { index, count, folder: this.#folder, pseudonym }
+    const info: WorkerInfo = { index, count, folder: this.#folder, pseudonym }
     const worker = cluster.fork(variables)
     const member: Member = {
-      place,
-      tell(message) {
+      info,
+      send(message) {
         // One that has just ended hears nothing more.
         if (worker.isConnected()) worker.send(message, () => undefined)
       },
     }
     const started = performance.now()
     this.#workers.add(worker)
-    this.#crew.add(member)
-    worker.on('error', (error) => this.#log.error({ err: error, worker: index }, 'a worker can not be spoken to'))
+    this.#coordinator.add(member)
+    worker.on('error', (error) => this.#log.error({ err: error, worker: index }, 'sending to a worker failed'))
     return await new Promise((resolve) => {
       let listens = false
       worker.on('message', (message: FromWorker) => {
         if (message.kind === 'listening' || message.kind === 'failed') resolve(message)
         if (message.kind === 'listening') listens = true
-        this.#crew.hear(member, message)
+        this.#coordinator.onMessage(member, message)
       })
       worker.on('exit', (code, signal) => {
         this.#workers.delete(worker)
-        this.#crew.remove(member)
+        this.#coordinator.remove(member)
         const ended = signal || `exit status ${code}`
         resolve({ kind: 'failed', code: 'listen', message: `a worker could not start: ${ended}` })
         if (this.#isEnding) this.#goneIfAll()
@@ -111,7 +111,7 @@ export class Supervisor {
     const before = lived < LIVED_WELL ? this.#delays.get(index) : undefined
     const delay = before === undefined ? FIRST_DELAY : Math.min(before * 2, LONGEST_DELAY)
     this.#delays.set(index, delay)
-    this.#log.error({ worker: index, pid, ended, again_in_ms: delay }, 'a worker has ended; another takes its place')
+    this.#log.error({ worker: index, pid, ended, again_in_ms: delay }, 'worker exited; starting another')
     setTimeout(() => {
       if (!this.#isEnding) void this.#fork(index)
     }, delay).unref()

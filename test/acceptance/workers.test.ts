@@ -171,7 +171,7 @@ t.test('a worker that is killed takes only its own transfers with it, and is rep
   })
   const completed = await Promise.all(ends)
   t.equal(completed.filter(Boolean).length, 2, completed.join())
-  t.ok(await within(2_000, () => /another takes its place/.test(gate.said.stderr)))
+  t.ok(await within(2_000, () => /starting another/.test(gate.said.stderr)))
   t.ok(await within(5_000, () => workersOf(gate).length === 2))
   for (let i = 0; i < EACH_OF_TWO; i++) t.match(await git.ask(['ls-remote', remote]), large.oid)
 })
