@@ -3,7 +3,7 @@ import type { AnswerHead, QueueCounts } from '../../protocol/backend.js'
 import { PktLineReader } from '../../protocol/pkt-line.js'
 import type { SideBand } from '../../protocol/side-band.js'
 import { BAND, encodeBand, encodeProgress } from '../../protocol/side-band.js'
-import type { OpenExchange } from './exchange.js'
+import type { GitResponse } from './git-response.js'
 
 /** How an answer begins, as far as that is known before there is one. */
 export type AnswerStart = {
@@ -22,7 +22,7 @@ const SIGN_OF_LIFE = Buffer.from('0005\u0001', 'latin1')
  * Tells the client while it waits for its turn. For that the answer is begun before the server has answered, with the packet that
  * must stand first; when the server answers, that packet is taken out of its answer.
  */
-export function announcing<T extends OpenExchange>(served: T, start: AnswerStart): T {
+export function announcing<T extends GitResponse>(served: T, start: AnswerStart): T {
   const { firstPacket = NOTHING, sideBand, wantsProgress } = start
   let announced: Writable | undefined
   let isBegun = false

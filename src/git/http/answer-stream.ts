@@ -2,12 +2,12 @@ import { Writable } from 'node:stream'
 import type { AnswerLead } from '../../protocol/answer-tracker.js'
 import { AnswerTracker } from '../../protocol/answer-tracker.js'
 import type { AnswerHead } from '../../protocol/backend.js'
-import type { OpenExchange } from './exchange.js'
+import type { GitResponse } from './git-response.js'
 
 /** An exchange into whose answer words of ours can be put. */
-export type SpeakingExchange = OpenExchange & {
+export type SpeakingExchange = GitResponse & {
   /** Ends the answer where its current packet ends. @returns false where nothing can be said */
-  readonly endWith: (lastWords: Buffer) => boolean
+  readonly endWith: (message: Buffer) => boolean
 }
 
 /**
@@ -16,7 +16,7 @@ export type SpeakingExchange = OpenExchange & {
  *
  * @param notice packets to stand before the answer's own; empty: none
  */
-export function speaking(served: OpenExchange, lead: AnswerLead, notice: Buffer): SpeakingExchange {
+export function speaking(served: GitResponse, lead: AnswerLead, notice: Buffer): SpeakingExchange {
   let stream: AnswerStream | undefined
   const begin = ({ contentLength, ...head }: AnswerHead = {}): Writable => {
     // Of an answer that is compressed, or whose length was said, nothing can be changed any more.
@@ -29,7 +29,7 @@ export function speaking(served: OpenExchange, lead: AnswerLead, notice: Buffer)
     git: { ...served.git, preferences: { ...served.git.preferences, acceptEncoding: 'identity' }, begin },
     end: () => (stream === undefined ? served.end() : stream.end()),
     abort: served.abort,
-    endWith: (lastWords) => stream?.endWith(lastWords) === true,
+    endWith: (message) => stream?.endWith(message) === true,
   }
 }
 
@@ -48,8 +48,8 @@ class AnswerStream extends Writable {
   }
 
   /** @returns false where nothing can be said */
-  endWith(lastWords: Buffer): boolean {
-    const now = this.#tracker.endWith(lastWords)
+  endWith(message: Buffer): boolean {
+    const now = this.#tracker.endWith(message)
     if (now === undefined) return false
     this.#send(now, () => undefined)
     return true

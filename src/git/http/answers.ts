@@ -7,7 +7,7 @@ import { describeRefusal } from '../../domain/access/refusal.js'
 import type { RequestContext } from '../../core/http.js'
 import { millisecondsSince, sendTextUnread } from '../../core/http.js'
 import type { Backend } from '../../protocol/backend.js'
-import type { AuditPort, GitTrail } from './trail.js'
+import type { AuditPort, GitAudit } from './git-audit.js'
 
 /** What the Git front is made of. */
 export type SmartHttpOptions = {
@@ -29,19 +29,19 @@ export type SmartHttpOptions = {
 export async function identify(
   context: RequestContext,
   options: SmartHttpOptions,
-  trail: GitTrail,
+  audit: GitAudit,
 ): Promise<{ identity: Identity; epoch: number } | undefined> {
   const started = performance.now()
   const result = await options.access.authenticate(authorizationOf(context.request), context.ip)
   context.record.auth_ms = millisecondsSince(started)
   if (result.kind === 'refused') {
     context.record.rule = result.rule
-    trail.suspects(result.suspect)
+    audit.suspects(result.suspect)
     refuse(result.refusal, context, options)
     return undefined
   }
   const { identity } = result
-  trail.identified(identity)
+  audit.identified(identity)
   if (identity.kind !== 'anonymous') context.record.user = identity.account.username
   if (identity.kind === 'token') context.record.token_id = identity.token.id
   return { identity, epoch: result.epoch }

@@ -4,7 +4,7 @@ import { Readable, Transform } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import type { PushHead } from '../../protocol/push-head.js'
 import { PushHeadParser } from '../../protocol/push-parser.js'
-import { isGzip } from './exchange.js'
+import { isGzip } from './git-response.js'
 
 /** What the body of a push begins with. */
 export type PushStart =

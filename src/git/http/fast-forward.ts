@@ -24,12 +24,12 @@ export async function proveFastForwards(
   push: Push,
   decisions: readonly RefDecision[],
 ): Promise<{ readonly push: Push; readonly decisions: readonly RefDecision[] } | undefined> {
-  const { head, admitted } = push
+  const { head, authorized: authorized } = push
   if (decisions.every(({ kind }) => kind !== 'allow-fast-forward')) return { push, decisions }
   const held = await hold(push.pack, HELD)
   if (held === undefined) return undefined
   const commits = readCommits(held, head.commands[0]?.newId.length ?? 40)
-  const { allow_unproven_fast_forwards: allowsUnproven } = await admitted.options.access.settings()
+  const { allow_unproven_fast_forwards: allowsUnproven } = await authorized.options.access.settings()
   const settle = async (decision: RefDecision, command: PushCommand | undefined): Promise<RefDecision> => {
     if (decision.kind !== 'allow-fast-forward' || command === undefined) return decision
     const ancestry = traceAncestry(commits, command.newId, command.oldId)
@@ -52,7 +52,7 @@ export async function proveFastForwards(
  */
 async function isReached(push: Push, edges: readonly string[], oldId: string): Promise<boolean> {
   if (edges.length === 0) return false
-  const { admitted, git } = push
+  const { authorized: authorized, git } = push
   const format = oldId.length === 64 ? ' object-format=sha256' : ''
   const haves = edges.slice(0, MAX_EDGES).map((edge) => encodePktLine(`have ${edge}\n`))
   const bytes = Buffer.concat([encodePktLine(`want ${oldId}${format}\n`), FLUSH, ...haves, encodePktLine('done\n')])
@@ -66,9 +66,9 @@ async function isReached(push: Push, edges: readonly string[], oldId: string): P
       done()
     },
   })
-  const { repository } = admitted.request
+  const { repository } = authorized.request
   const { preferences, clientAddress, requester, signal, turn } = git
-  await admitted.options.backend.serve(
+  await authorized.options.backend.serve(
     { repository, service: 'git-upload-pack', phase: 'rpc' },
     {
       body: Readable.from([bytes]),

@@ -6,18 +6,18 @@ import { BAND, encodeBand, encodeProgress } from '../../protocol/side-band.js'
 import { refuse } from './answers.js'
 import { announcing } from './announce.js'
 import { speaking } from './answer-stream.js'
-import type { Admitted, Spoken } from './conclude.js'
-import { answerNothing, conclude, requesterOf } from './conclude.js'
-import type { OpenExchange } from './exchange.js'
-import { isGzip, openExchange } from './exchange.js'
+import type { AuthorizedRequest, Spoken } from './finish-response.js'
+import { answerNothing, finishResponse, requesterOf } from './finish-response.js'
+import type { GitResponse } from './git-response.js'
+import { isGzip, openGitResponse } from './git-response.js'
 import { hold, prepend } from './body.js'
 
 // What a request asks of its answer stands before the objects that it wants.
 const LOOKED_AT = 4_096
 
 /** Serves the exchange of a fetch. */
-export async function serveFetch(admitted: Admitted): Promise<void> {
-  const { request, identity, context: context, options, trail, isStillAllowed } = admitted
+export async function serveFetch(authorized: AuthorizedRequest): Promise<void> {
+  const { request, identity, context: context, options, audit: audit, isStillAllowed } = authorized
   const start = await hold(context.request, LOOKED_AT)
   if (start === undefined) return
   const kind = isGzip(context.request) ? 'packets' : classifyBodyStart(start)
@@ -26,16 +26,16 @@ export async function serveFetch(admitted: Admitted): Promise<void> {
     return
   }
   const isList = asksForRefs(start)
-  if (isList) trail.listsRefs()
+  if (isList) audit.listsRefs()
   if (!(await isStillAllowed())) return
-  const opened = openExchange(context, request, requesterOf(identity))
+  const opened = openGitResponse(context, request, requesterOf(identity))
   const turn = { ...opened.git.turn, isSmall: isList }
   const whole = { ...opened, git: { ...opened.git, turn, body: prepend(start, context.request) } }
-  const served = await withWords(whole, start, admitted)
+  const served = await withWords(whole, start, authorized)
   const started = performance.now()
   const outcome = kind === 'flush-only' ? answerNothing(served.git) : await options.backend.serve(request, served.git)
   context.record.backend_ms = millisecondsSince(started)
-  conclude(outcome, served, admitted)
+  finishResponse(outcome, served, authorized)
 }
 
 /**
@@ -43,11 +43,11 @@ export async function serveFetch(admitted: Admitted): Promise<void> {
  * packets.
  */
 async function withWords(
-  served: OpenExchange,
+  served: GitResponse,
   start: Buffer,
-  admitted: Admitted,
-): Promise<OpenExchange & Partial<Spoken>> {
-  const { identity, context: context, options, lastWords } = admitted
+  authorized: AuthorizedRequest,
+): Promise<GitResponse & Partial<Spoken>> {
+  const { identity, context: context, options, terminalMessage: terminalMessage } = authorized
   const asked = readFetchRequest(isGzip(context.request) ? gunzipStart(start) : start)
   if (asked === undefined) return served
   const { lead, sideBand, wantsProgress, firstPacket } = asked
@@ -56,7 +56,7 @@ async function withWords(
   const exchangeWithWords = speaking(served, lead, packets)
   const endWith = (text: string): boolean =>
     exchangeWithWords.endWith(encodeBand(BAND.fatal, Buffer.from(`${text}\n`), sideBand))
-  lastWords.through(endWith)
+  terminalMessage.sendWith(endWith)
   if (firstPacket === undefined) return { ...exchangeWithWords, endWith }
   return { ...announcing(exchangeWithWords, { firstPacket, sideBand, wantsProgress }), endWith }
 }

@@ -4,7 +4,7 @@ import { parseGitRequest } from '../../protocol/git-request.js'
 import type { SmartHttpOptions } from './answers.js'
 import { identify, refuse } from './answers.js'
 import { serveGit } from './serve-git.js'
-import { GitTrail } from './trail.js'
+import { GitAudit } from './git-audit.js'
 
 /** Git over HTTP: parse, authenticate, decide, serve. */
 export function smartHttp(options: SmartHttpOptions): Front {
@@ -35,8 +35,8 @@ export function smartHttp(options: SmartHttpOptions): Front {
 
 /** Everything else under a repository: GitLab asks who it is, and then says that this is not served. */
 async function refuseUnserved(context: RequestContext, options: SmartHttpOptions): Promise<void> {
-  const trail = new GitTrail(undefined, context, options.audit, () => options.access.now())
-  const identified = await identify(context, options, trail)
+  const audit = new GitAudit(undefined, context, options.audit, () => options.access.now())
+  const identified = await identify(context, options, audit)
   if (identified === undefined) return
   const kind = identified.identity.kind === 'anonymous' ? 'credentials-missing' : 'command-not-served'
   refuse({ kind }, context, options)

@@ -25,8 +25,8 @@ export type Taken = {
  * @returns what was taken, or why there is not enough
  */
 export async function takeFromBudget(push: Push): Promise<Taken | string> {
-  const { admitted, head, pack, git } = push
-  const { identity, context: context, options } = admitted
+  const { authorized: authorized, head, pack, git } = push
+  const { identity, context: context, options } = authorized
   if (!options.access.isCounted(identity)) return { push: () => push, giveBack: () => Promise.resolve() }
   const length = git.contentEncoding === undefined ? git.contentLength : undefined
   const bytes = length ?? head.bytes.length

@@ -8,16 +8,16 @@ import { encodeRefusal } from '../../protocol/push-report.js'
 import type { SideBand } from '../../protocol/side-band.js'
 import { encodeAnswer, encodeProgress } from '../../protocol/side-band.js'
 import { flowInto, prepend, undecoded } from './body.js'
-import type { Admitted } from './conclude.js'
-import type { OpenExchange } from './exchange.js'
+import type { AuthorizedRequest } from './finish-response.js'
+import type { GitResponse } from './git-response.js'
 import { reports } from './push-plan.js'
 
 // Well within the two seconds in which a revoked push has ended.
 const READ_TIMEOUT_MS = 1_000
 
 /** A push whose commands are known. */
-export type Push = OpenExchange & {
-  readonly admitted: Admitted
+export type Push = GitResponse & {
+  readonly authorized: AuthorizedRequest
   readonly head: PushHead
   /** The pack, decoded, where one follows. */
   readonly pack: Readable
@@ -44,8 +44,8 @@ export function withHead({ head, pack, git }: Push, bytes: Buffer): Exchange {
 }
 
 /** Gives the push to the backend; a repository that is to be created is created first. */
-export async function handOver({ admitted }: Push, git: Exchange): Promise<ServeOutcome> {
-  const { request, creates, context: context, options, isStillAllowed } = admitted
+export async function handOver({ authorized: authorized }: Push, git: Exchange): Promise<ServeOutcome> {
+  const { request, creates, context: context, options, isStillAllowed } = authorized
   const started = performance.now()
   if (creates) await options.backend.creation?.create(request.repository)
   const body = new PushGuard(git.body, isStillAllowed)
@@ -65,12 +65,12 @@ export function endPush(push: Push, text: string): boolean {
   if (!reports(head) || push.isBegun()) return false
   abort()
   pack.unpipe()
-  undecoded(pack, push.admitted.context.request).resume()
+  undecoded(pack, push.authorized.context.request).resume()
   const report = encodeRefusal(head.commands.map((command) => ({ command, reason: text })))
   const answer = git.begin()
   if (sideBand !== undefined) answer.write(encodeProgress(text, sideBand))
   answer.write(sideBand === undefined ? report : encodeAnswer(report, sideBand))
-  whenRead(push.admitted.context, end)
+  whenRead(push.authorized.context, end)
   return true
 }
 

@@ -23,8 +23,8 @@ const LINGER = 2_000
  * @param reason what decided, for where a single one is told
  */
 export async function refusePush(push: Push, refusals: readonly RefRefusal[], reason: string): Promise<void> {
-  const { admitted, head, pack, sideBand, end } = push
-  const { context: context, options } = admitted
+  const { authorized: authorized, head, pack, sideBand, end } = push
+  const { context: context, options } = authorized
   if (!reports(head) && sideBand === undefined) {
     refuse({ kind: 'push-refused', reason }, context, options)
     return
@@ -33,7 +33,7 @@ export async function refusePush(push: Push, refusals: readonly RefRefusal[], re
   record.decision = 'refused'
   record.rule = reason
   record.refused_refs = refusals.length
-  await admitted.trail.refuses()
+  await authorized.audit.refuses()
   let answer: Writable | undefined
   const begin = (): Writable => (answer ??= push.git.begin())
   const say = (text: string): void => {

@@ -7,7 +7,7 @@ import type { PushReport, RefRefusal } from '../../protocol/push-report.js'
 import { encodeReport, refusedRef, ReportReader } from '../../protocol/push-report.js'
 import { BAND, encodeAnswer, encodeBand } from '../../protocol/side-band.js'
 import { announcing } from './announce.js'
-import { conclude } from './conclude.js'
+import { finishResponse } from './finish-response.js'
 import type { Push } from './push-exchange.js'
 import { handOver, wantsProgress, withHead } from './push-exchange.js'
 import { drain, undecoded } from './body.js'
@@ -29,10 +29,10 @@ const EMPTY_PACK = {
  * the backend says passes as it comes.
  */
 export async function runPush(push: Push, plan: PushPlan & { kind: 'run' }): Promise<void> {
-  const { admitted, sideBand, end } = push
+  const { authorized: authorized, sideBand, end } = push
   const wants = wantsProgress(push)
   const { git } = sideBand === undefined ? push : announcing(push, { sideBand, wantsProgress: wants })
-  const { record } = admitted.context
+  const { record } = authorized.context
   if (plan.refusals[0] !== undefined) {
     record.refused_refs = plan.refusals.length
     record.rule = plan.refusals[0].reason
@@ -52,23 +52,23 @@ export async function runPush(push: Push, plan: PushPlan & { kind: 'run' }): Pro
     const { outcome, report } = await runOnce(push, exchange, begin)
     if (report === undefined && index === 0) {
       // Nothing is known of what was done: git must see that the answer has no report.
-      await admitted.trail.ended(outcome, undefined)
-      conclude(outcome, { end, endWith }, admitted)
+      await authorized.audit.ended(outcome, undefined)
+      finishResponse(outcome, { end, endWith }, authorized)
       return
     }
-    reports.push(report ?? failedReport(run, admitted.context.requestId))
+    reports.push(report ?? failedReport(run, authorized.context.requestId))
   }
   const answered = begin()
   const { report, refusals } = merge(reports, plan)
-  await admitted.trail.ended({ kind: 'answered' }, report, refusals)
+  await authorized.audit.ended({ kind: 'answered' }, report, refusals)
   const bytes = encodeReport(report, refusals)
   answered.write(sideBand === undefined ? bytes : encodeAnswer(bytes, sideBand))
-  conclude({ kind: 'answered' }, { end }, admitted)
+  finishResponse({ kind: 'answered' }, { end }, authorized)
 }
 
 /** One run's exchange. @returns `undefined` when the client has left, or is not allowed any more */
 async function exchangeFor(push: Push, run: PushRun, index: number): Promise<Exchange | undefined> {
-  const { head, pack, git, admitted } = push
+  const { head, pack, git, authorized: authorized } = push
   const isUntouched = run.commands.length === head.commands.length
   const bytes = isUntouched ? head.bytes : encodePushHead(head, run.commands)
   const base = { ...git, fastForwardOnly: run.fastForwards.length > 0, preferences: plainly(git) }
@@ -76,9 +76,9 @@ async function exchangeFor(push: Push, run: PushRun, index: number): Promise<Exc
   if (isUntouched || hasPack(run.commands) || !hasPack(head.commands))
     return { ...base, ...bodyOf(withHead(push, bytes)) }
   // Only deletions are left: git would not read the pack, and may answer before the client has sent it.
-  const rest = undecoded(pack, admitted.context.request)
+  const rest = undecoded(pack, authorized.context.request)
   const drained = await drain(rest, { limit: Infinity, longAfter: Infinity, onLong: () => undefined })
-  return drained === 'whole' && (await admitted.isStillAllowed()) ? { ...base, ...only(bytes) } : undefined
+  return drained === 'whole' && (await authorized.isStillAllowed()) ? { ...base, ...only(bytes) } : undefined
 }
 
 /** Without a wish for compression: the answer is to be read. */

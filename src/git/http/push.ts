@@ -8,10 +8,10 @@ import { BAND, encodeBand, encodeProgress } from '../../protocol/side-band.js'
 import { announcing } from './announce.js'
 import { speaking } from './answer-stream.js'
 import { refuse } from './answers.js'
-import type { Admitted, Spoken } from './conclude.js'
-import { answerNothing, conclude, requesterOf } from './conclude.js'
-import type { OpenExchange } from './exchange.js'
-import { openExchange } from './exchange.js'
+import type { AuthorizedRequest, Spoken } from './finish-response.js'
+import { answerNothing, finishResponse, requesterOf } from './finish-response.js'
+import type { GitResponse } from './git-response.js'
+import { openGitResponse } from './git-response.js'
 import { proveFastForwards } from './fast-forward.js'
 import { decodePush, readPushHead, undecoded } from './body.js'
 import { takeFromBudget } from './push-budget.js'
@@ -24,8 +24,8 @@ import { runPush } from './push-run.js'
 import { tapReport } from './report-tap.js'
 
 /** Serves the exchange of a push: what is authorised are its commands, and they are what goes on. */
-export async function servePush(admitted: Admitted): Promise<void> {
-  const { request, identity, context: context, options, isStillAllowed } = admitted
+export async function servePush(authorized: AuthorizedRequest): Promise<void> {
+  const { request, identity, context: context, options, isStillAllowed } = authorized
   const pack = decodePush(context.request)
   const start = await readPushHead(pack, context.request)
   if (start.kind === 'client-left') return
@@ -35,24 +35,24 @@ export async function servePush(admitted: Admitted): Promise<void> {
   }
   if (!(await isStillAllowed())) return
   const { head } = start
-  const opened = openExchange(context, request, requesterOf(identity))
+  const opened = openGitResponse(context, request, requesterOf(identity))
   if (head.commands.length === 0) {
     undecoded(pack, context.request).resume()
-    conclude(answerNothing(opened.git), opened, admitted)
+    finishResponse(answerNothing(opened.git), opened, authorized)
     return
   }
   context.record.refs = head.commands.length
-  admitted.trail.asks(head.commands)
+  authorized.audit.asks(head.commands)
   // Git's receive-pack knows the wide one alone.
   const sideBand = head.capabilities.has('side-band-64k') ? 'side-band-64k' : undefined
   const wantsNotice = sideBand !== undefined && wantsProgress({ head })
   const notice = wantsNotice ? await options.access.notice(identity, options.baseUrl()) : undefined
   const served = withNotice(opened, notice, sideBand)
-  const push: Push = { admitted, head, pack, sideBand, ...served }
-  admitted.lastWords.through((text) => endPush(push, text))
-  const followRefs = refFollower(admitted, head)
+  const push: Push = { authorized: authorized, head, pack, sideBand, ...served }
+  authorized.terminalMessage.sendWith((text) => endPush(push, text))
+  const followRefs = refFollower(authorized, head)
   const decisions = await options.access.decideRefs(request, identity, head.commands, followRefs)
-  admitted.keepDeciding({ commands: head.commands, decisions, followRefs })
+  authorized.keepDeciding({ commands: head.commands, decisions, followRefs })
   if (options.backend.checksFastForward) {
     await carryOut(push, decisions)
     return
@@ -62,7 +62,7 @@ export async function servePush(admitted: Admitted): Promise<void> {
 }
 
 /** Nothing that comes through the gate makes a ref symbolic, so that one look serves the decisions that follow, too. */
-function refFollower({ request, options }: Admitted, { commands }: PushHead): FollowRefs | undefined {
+function refFollower({ request, options }: AuthorizedRequest, { commands }: PushHead): FollowRefs | undefined {
   const { followRefs } = options.backend
   if (followRefs === undefined) return undefined
   const names = commands.map(({ refBytes }) => refBytes)
@@ -92,17 +92,17 @@ async function carryOut(push: Push, decisions: readonly RefDecision[]): Promise<
     else await passPush(taken)
   } finally {
     // Where it ended in another way than by an answer.
-    await push.admitted.trail.ended({ kind: 'broken', reason: 'it was broken off' }, undefined)
+    await push.authorized.audit.ended({ kind: 'broken', reason: 'it was broken off' }, undefined)
   }
 }
 
 /**
- * Takes a push from its budget and writes it into the audit trail: what can't be recorded is not done.
+ * Takes a push from its budget and writes its audit event. If the event can't be written, the push is refused.
  *
  * @returns the push to be handed over, or why it is not
  */
 async function admit(push: Push, plan: PushPlan): Promise<Push | string> {
-  const { trail, creates, context: context } = push.admitted
+  const { audit: audit, creates, context: context } = push.authorized
   try {
     const taken = await takeFromBudget(push)
     if (typeof taken === 'string') return taken
@@ -111,7 +111,7 @@ async function admit(push: Push, plan: PushPlan): Promise<Push | string> {
       return 'the client left'
     }
     try {
-      await trail.handsOver(plan.kind === 'run' ? plan.refusals : [], creates)
+      await audit.handsOver(plan.kind === 'run' ? plan.refusals : [], creates)
     } catch (error) {
       await taken.giveBack()
       throw error
@@ -125,26 +125,26 @@ async function admit(push: Push, plan: PushPlan): Promise<Push | string> {
 
 /** Hands over a push as it is. */
 async function passPush(push: Push): Promise<void> {
-  const { admitted, head, sideBand } = push
+  const { authorized: authorized, head, sideBand } = push
   const served = sideBand === undefined ? { ...push, endWith: undefined } : withWords(push, sideBand)
   const { begin, onWait } = served.git
   const tap = tapReport(begin, sideBand !== undefined)
   const told = onWait === undefined ? {} : { onWait }
   const outcome = await handOver(push, { ...withHead(push, head.bytes), ...told, begin: tap.begin })
-  await admitted.trail.ended(outcome, await tap.finish())
-  conclude(outcome, { end: served.end, ...(served.endWith && { endWith: served.endWith }) }, admitted)
+  await authorized.audit.ended(outcome, await tap.finish())
+  finishResponse(outcome, { end: served.end, ...(served.endWith && { endWith: served.endWith }) }, authorized)
 }
 
 /** Puts words into the answer while the push waits, and last words should it come to that. */
-function withWords(push: Push, sideBand: SideBand): OpenExchange & Spoken {
+function withWords(push: Push, sideBand: SideBand): GitResponse & Spoken {
   const speaker = speaking(push, 'none', Buffer.alloc(0))
   const endWith = (text: string): boolean => speaker.endWith(encodeBand(BAND.fatal, Buffer.from(`${text}\n`), sideBand))
-  push.admitted.lastWords.through((text) => (push.isBegun() ? endWith(text) : endPush(push, text)))
-  return { ...announcing<OpenExchange>(speaker, { sideBand, wantsProgress: wantsProgress(push) }), endWith }
+  push.authorized.terminalMessage.sendWith((text) => (push.isBegun() ? endWith(text) : endPush(push, text)))
+  return { ...announcing<GitResponse>(speaker, { sideBand, wantsProgress: wantsProgress(push) }), endWith }
 }
 
 /** Lets a notice be the first that a client gets to see. */
-function withNotice(served: OpenExchange, notice: string | undefined, sideBand: SideBand | undefined) {
+function withNotice(served: GitResponse, notice: string | undefined, sideBand: SideBand | undefined) {
   let isBegun = false
   const begin = (head?: AnswerHead): Writable => {
     isBegun = true

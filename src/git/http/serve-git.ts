@@ -4,21 +4,21 @@ import { millisecondsSince } from '../../core/http.js'
 import type { GitRequest } from '../../protocol/git-request.js'
 import type { SmartHttpOptions } from './answers.js'
 import { identify, refuse } from './answers.js'
-import type { Admitted } from './conclude.js'
-import { conclude, requesterOf } from './conclude.js'
-import { openExchange, requestContentError } from './exchange.js'
+import type { AuthorizedRequest } from './finish-response.js'
+import { finishResponse, requesterOf } from './finish-response.js'
+import { openGitResponse, requestContentError } from './git-response.js'
 import { serveFetch } from './fetch.js'
-import { LastWords } from './last-words.js'
+import { TerminalMessage } from './terminal-message.js'
 import { servePush } from './push.js'
-import { GitTrail } from './trail.js'
+import { GitAudit } from './git-audit.js'
 
 /** Serves a request of the smart protocol: authenticate, decide, hand it to the backend. */
 export async function serveGit(request: GitRequest, context: RequestContext, options: SmartHttpOptions): Promise<void> {
   const { access, backend } = options
   context.record.service = request.service
   context.record.phase = request.phase
-  const trail = new GitTrail(request, context, options.audit, () => access.now())
-  const identified = await identify(context, options, trail)
+  const audit = new GitAudit(request, context, options.audit, () => access.now())
+  const identified = await identify(context, options, audit)
   if (identified === undefined) return
   const { identity, epoch } = identified
 
@@ -33,8 +33,8 @@ export async function serveGit(request: GitRequest, context: RequestContext, opt
   // From here on: a body may be held back for as long as its sender likes, and what is revoked meanwhile must count.
   let push: DecidedPush | undefined
   const reauthorize = (): Promise<string | undefined> => access.reasonToRevoke(request, identity, push)
-  const lastWords = new LastWords()
-  const abort = (rule: string): void => lastWords.end(rule, identity, context)
+  const terminalMessage = new TerminalMessage()
+  const abort = (rule: string): void => terminalMessage.end(rule, identity, context)
   const unwatch = options.activeTransfers.watch({ reauthorize, abort }, epoch)
   let checkedEpoch = epoch
   const isStillAllowed = async (): Promise<boolean> => {
@@ -49,28 +49,38 @@ export async function serveGit(request: GitRequest, context: RequestContext, opt
     push = decided
   }
   const creates = decision.kind === 'create'
-  const admitted = { request, identity, creates, context, options, lastWords, trail, isStillAllowed, keepDeciding }
+  const authorized = {
+    request,
+    identity,
+    creates,
+    context,
+    options,
+    terminalMessage,
+    audit,
+    isStillAllowed,
+    keepDeciding,
+  }
   try {
-    if (request.phase === 'rpc' && !openBody(admitted)) return
-    if (request.phase === 'rpc' && request.service === 'git-receive-pack') await servePush(admitted)
-    else if (request.phase === 'rpc') await serveFetch(admitted)
-    else await serveAdvertisement(admitted)
+    if (request.phase === 'rpc' && !openBody(authorized)) return
+    if (request.phase === 'rpc' && request.service === 'git-receive-pack') await servePush(authorized)
+    else if (request.phase === 'rpc') await serveFetch(authorized)
+    else await serveAdvertisement(authorized)
   } finally {
     unwatch()
   }
 }
 
 /** Lets the client send its body. @returns false where its headers were refused */
-function openBody({ request, context: context, options }: Admitted): boolean {
+function openBody({ request, context: context, options }: AuthorizedRequest): boolean {
   const refusal = requestContentError(context.request, request)
   if (refusal !== undefined) refuse(refusal, context, options)
   else if (context.expectsContinue) context.response.writeContinue()
   return refusal === undefined
 }
 
-async function serveAdvertisement(admitted: Admitted): Promise<void> {
-  const { request, identity, creates, context: context, options } = admitted
-  const { git, end } = openExchange(context, request, requesterOf(identity))
+async function serveAdvertisement(authorized: AuthorizedRequest): Promise<void> {
+  const { request, identity, creates, context: context, options } = authorized
+  const { git, end } = openGitResponse(context, request, requesterOf(identity))
   const { backend } = options
   const started = performance.now()
   const outcome =
@@ -78,5 +88,5 @@ async function serveAdvertisement(admitted: Admitted): Promise<void> {
       ? await backend.creation.serveUnborn(request, git)
       : await backend.serve(request, git)
   context.record.backend_ms = millisecondsSince(started)
-  conclude(outcome, { end }, admitted)
+  finishResponse(outcome, { end }, authorized)
 }

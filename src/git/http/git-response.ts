@@ -15,7 +15,7 @@ const WAITING_TIMEOUT = 90_000
 const GZIP_LEVEL = 1
 
 /** The exchange that a backend is given, and how the front ends it. */
-export type OpenExchange = {
+export type GitResponse = {
   readonly git: Exchange
   /** Ends an answer that was begun. */
   readonly end: () => void
@@ -24,11 +24,11 @@ export type OpenExchange = {
 }
 
 /** Makes an HTTP exchange into one of Git's. */
-export function openExchange(
+export function openGitResponse(
   { request, response, ip }: RequestContext,
   { service, phase }: GitRequest,
   requester: Exchange['requester'],
-): OpenExchange {
+): GitResponse {
   const client = new AbortController()
   const onClose = (): void => {
     if (!response.writableFinished) client.abort()

@@ -10,7 +10,7 @@ import type { PushCommand } from '../../protocol/push-head.js'
 import type { PushReport, RefRefusal } from '../../protocol/push-report.js'
 import { refusedRef } from '../../protocol/push-report.js'
 
-/** Where the audit trail is told what happens. */
+/** Where audit events of Git requests go. */
 export type AuditPort = Pick<AuditRecorder, 'note' | 'noteRefusal' | 'write'>
 
 type Parts = Pick<AuditEvent, 'action' | 'decision' | 'refs' | 'details'>
@@ -19,7 +19,7 @@ type Parts = Pick<AuditEvent, 'action' | 'decision' | 'refs' | 'details'>
  * What the audit trail says of one Git request: a row when it has ended, and for a push that is handed over two, one before
  * and one after, which are on the disk before anything else is done.
  */
-export class GitTrail {
+export class GitAudit {
   readonly #context: RequestContext
   readonly #request: GitRequest | undefined
   readonly #audit: AuditPort

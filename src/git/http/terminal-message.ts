@@ -1,23 +1,23 @@
 import type { Identity } from '../../domain/access/authenticate.js'
 import type { RequestContext } from '../../core/http.js'
 
-// With the half second in which a change is seen, within the two seconds that are promised.
-const GRACE = 1_200
+// The change is seen within half a second: together less than the two seconds that are promised.
+const GRACE_MS = 1_200
 
 /**
- * How an exchange ends that is no longer allowed: with words to its user where the answer has room for them, and with a
- * reset of the connection where it has none, or where the client does not take them in time.
+ * Ends a request that is no longer allowed: with a message for its user where the response has room for one. Where it has none, or the
+ * client does not read it in time, the connection is reset.
  */
-export class LastWords {
-  #say: ((text: string) => boolean) | undefined
+export class TerminalMessage {
+  #send: ((text: string) => boolean) | undefined
 
   /**
-   * From now on words can be said.
+   * From now on a message can be sent.
    *
-   * @param say ends the answer with a text; returns false where it can't
+   * @param send ends the response with a text; returns false where it can't
    */
-  through(say: (text: string) => boolean): void {
-    this.#say = say
+  sendWith(send: (text: string) => boolean): void {
+    this.#send = send
   }
 
   /** @param rule by which it is no longer allowed */
@@ -25,12 +25,12 @@ export class LastWords {
     if (record.decision === 'revoked') return
     record.decision = 'revoked'
     record.rule = rule
-    if (this.#say?.(describe(rule, identity)) !== true) {
+    if (this.#send?.(describe(rule, identity)) !== true) {
       reset()
       return
     }
     const { socket } = request
-    const timer = setTimeout(reset, GRACE)
+    const timer = setTimeout(reset, GRACE_MS)
     socket.once('close', () => clearTimeout(timer))
     // A client that has taken everything closes, too.
     if (response.writableFinished) socket.end()

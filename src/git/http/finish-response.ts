@@ -8,20 +8,20 @@ import type { Exchange, Fault, ServeOutcome } from '../../protocol/backend.js'
 import type { GitRequest } from '../../protocol/git-request.js'
 import type { SmartHttpOptions } from './answers.js'
 import { refuse } from './answers.js'
-import type { OpenExchange } from './exchange.js'
-import type { LastWords } from './last-words.js'
-import type { GitTrail } from './trail.js'
+import type { GitResponse } from './git-response.js'
+import type { TerminalMessage } from './terminal-message.js'
+import type { GitAudit } from './git-audit.js'
 
 /** A request that was let in. */
-export type Admitted = {
+export type AuthorizedRequest = {
   readonly request: GitRequest
   readonly identity: Identity
   /** Whether the repository is to be created first. */
   readonly creates: boolean
   readonly context: RequestContext
   readonly options: SmartHttpOptions
-  readonly lastWords: LastWords
-  readonly trail: GitTrail
+  readonly terminalMessage: TerminalMessage
+  readonly audit: GitAudit
   /** Whether it still is let in; where it is not, it has been cut. To be asked after every wait for the client. */
   readonly isStillAllowed: () => Promise<boolean>
   /** From now on, what was decided about the refs of a push must still hold, too. */
@@ -35,12 +35,12 @@ export type Spoken = {
 }
 
 /** Ends the answer as the backend's outcome says. */
-export function conclude(
+export function finishResponse(
   outcome: ServeOutcome,
-  { end, endWith }: Pick<OpenExchange, 'end'> & Partial<Spoken>,
-  admitted: Admitted,
+  { end, endWith }: Pick<GitResponse, 'end'> & Partial<Spoken>,
+  authorized: AuthorizedRequest,
 ): void {
-  const { request, identity, context: context, options } = admitted
+  const { request, identity, context: context, options } = authorized
   const { record, response, requestId } = context
   const refuseOrSay = (refusal: Refusal): void => {
     if (!response.headersSent) return refuse(refusal, context, options)
