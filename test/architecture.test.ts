@@ -209,7 +209,7 @@ function localImports({ file, imports }: Source): readonly (Import & { readonly 
     })
 }
 
-/** `src/storage/open.ts` → `storage`, `src/git/http/front.ts` → `git/http`. */
+/** `src/storage/open.ts` → `storage`, `src/git/http/handler.ts` → `git/http`. */
 function folderOf(file: string): string {
   const [, first = '', second = ''] = file.split('/')
   return ['domain', 'git'].includes(first) ? `${first}/${second}` : first

@@ -16,17 +16,17 @@ import { openBackend } from './backends.js'
 import { singletonServices } from './singleton-services.js'
 import { DEFAULT_INTERVALS } from '../core/intervals.js'
 import { listen, readTls, stop } from '../server/listener.js'
-import type { Front } from '../core/http.js'
+import type { Handler } from '../core/http.js'
 import type { ReadinessCheck } from '../server/health.js'
 import { health, readiness, statesOf } from '../server/health.js'
 import { isGitPath } from '../protocol/git-request.js'
 import type { Route } from '../server/server.js'
 import { createServer } from '../server/server.js'
-import { smartHttp } from '../git/http/front.js'
+import { gitHandler } from '../git/http/handler.js'
 import type { OpenStore } from '../storage/open.js'
 import { LastUse } from '../domain/tokens/last-use.js'
 import { readVersion } from '../core/version.js'
-import { webFront } from '../web/front.js'
+import { webHandler } from '../web/web-handler.js'
 import type { WebOptions } from '../web/options.js'
 
 /** A gate, ready to listen. */
@@ -110,7 +110,7 @@ export async function createGate(config: Config, dependencies: GateDependencies)
   }
   // What a gate for Git alone never needs is not loaded: it takes memory, and a part of a second.
   const rest = onFirstUse(async () => (await import('../api/rest/app.js')).restApi(api))
-  const graphql = onFirstUse(async () => (await import('../api/graphql/front.js')).graphqlApi(api))
+  const graphql = onFirstUse(async () => (await import('../api/graphql/graphql-api.js')).graphqlApi(api))
   const pages = onFirstUse(async () => (await import('../web/app.js')).webPages(web))
   const watched = watchedParts(config, store)
   const measures = once(async () =>
@@ -123,7 +123,7 @@ export async function createGate(config: Config, dependencies: GateDependencies)
   // Told before anybody asks: another worker may be asked first.
   const readMetrics = worker?.client.metrics(async () => (await measures()).getMetricsAsJSON()) ?? ownMetrics
   const metrics = onFirstUse(async () =>
-    (await import('../server/metrics.js')).metricsFront(config.metricsAllow, readMetrics),
+    (await import('../server/metrics.js')).metricsHandler(config.metricsAllow, readMetrics),
   )
 
   const exactly =
@@ -131,24 +131,24 @@ export async function createGate(config: Config, dependencies: GateDependencies)
     (path: string) =>
       paths.includes(path)
   const routes: readonly Route[] = [
-    { claims: exactly('/-/health', '/-/liveness'), front: health },
+    { claims: exactly('/-/health', '/-/liveness'), handle: health },
     {
       claims: exactly('/-/readiness'),
-      front: readiness([
+      handle: readiness([
         { name: 'accepting', check: () => Promise.resolve(!closing) },
         { name: 'store', check: async () => (await store.access.readEpoch()) > 0 },
         check,
         ...watched,
       ]),
     },
-    { claims: exactly('/-/metrics'), front: metrics },
-    { claims: exactly('/api/graphql'), front: graphql },
-    { claims: (path) => path.startsWith('/api/v4/'), front: rest },
+    { claims: exactly('/-/metrics'), handle: metrics },
+    { claims: exactly('/api/graphql'), handle: graphql },
+    { claims: (path) => path.startsWith('/api/v4/'), handle: rest },
     {
       claims: isGitPath,
-      front: smartHttp({ access, backend, activeTransfers, audit, baseUrl, realm: config.realm, pseudonym }),
+      handle: gitHandler({ access, backend, activeTransfers, audit, baseUrl, realm: config.realm, pseudonym }),
     },
-    { claims: () => true, front: webFront(pages, baseUrl) },
+    { claims: () => true, handle: webHandler(pages, baseUrl) },
   ]
   const { server, connections } = createServer({
     routes,
@@ -208,12 +208,12 @@ export function newPseudonym(): string {
   return `gitgate-${randomUUID()}`
 }
 
-/** A front that is built when it is first asked. */
-function onFirstUse(build: () => Promise<Front>): Front {
-  const front = once(build)
+/** A handler that is built when its first request comes. */
+function onFirstUse(build: () => Promise<Handler>): Handler {
+  const handler = once(build)
   return async (context) => {
     await (
-      await front()
+      await handler()
     )(context)
   }
 }

@@ -1,5 +1,5 @@
 /**
- * What can go wrong in ways that the program foresaw. A front renders it in one place: the CLI as one line and an exit
+ * What can go wrong in ways that the program foresaw. An entry point renders it in one place: the CLI as one line and an exit
  * status, HTTP fronts as a status and a text.
  */
 export type ErrorCode =

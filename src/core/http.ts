@@ -55,8 +55,8 @@ export type RequestContext = {
 /** Bytes of a body that is read before anybody is authenticated, because it may hold the credential. */
 export const MAX_CREDENTIAL_BODY = 16_384
 
-/** One of the gate's faces: answers every request that is routed to it. */
-export type Front = (context: RequestContext) => Promise<void> | void
+/** Answers every request that is routed to it. */
+export type Handler = (context: RequestContext) => Promise<void> | void
 
 /** Milliseconds since an instant of `performance.now()`, to the microsecond. */
 export function millisecondsSince(started: number): number {

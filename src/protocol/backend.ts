@@ -81,7 +81,7 @@ export type AnswerHead = {
   readonly contentEncoding?: string
   readonly contentLength?: number
   readonly cacheControl?: string
-  /** The front may compress it for a client that can take it. */
+  /** The handler may compress it for a client that can take it. */
   readonly compressible?: boolean
 }
 

@@ -1,11 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Front, RequestContext } from '../core/http.js'
+import type { Handler, RequestContext } from '../core/http.js'
 import { dropBody } from '../core/http.js'
 
 /** What answers a request: Fastify's own router. */
 export type Router = { routing(request: IncomingMessage, response: ServerResponse): void }
 
-/** Lets a client send its body that waits for `100 Continue`. A front calls it once it knows that it wants the body. */
+/** Lets a client that waits for `100 Continue` send its body. A handler calls it once it knows that it wants the body. */
 export function inviteBody({ expectsContinue, response }: RequestContext): void {
   if (expectsContinue && !response.headersSent) response.writeContinue()
 }
@@ -15,7 +15,7 @@ export function inviteBody({ expectsContinue, response }: RequestContext): void 
  *
  * @param contexts where the router's hooks find the context of a request
  */
-export function frontOf(router: Router, contexts: WeakMap<IncomingMessage, RequestContext>): Front {
+export function handlerOf(router: Router, contexts: WeakMap<IncomingMessage, RequestContext>): Handler {
   return async (context) => {
     const { request, response, target, record } = context
     contexts.set(request, context)

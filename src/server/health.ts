@@ -1,4 +1,4 @@
-import type { Front } from '../core/http.js'
+import type { Handler } from '../core/http.js'
 import { sendText } from '../core/http.js'
 
 /** A part of the gate that readiness looks at. */
@@ -14,13 +14,13 @@ export type ReadinessCheck = {
 type State = 'ok' | 'degraded' | 'failed'
 
 /** `/-/health` and `/-/liveness`: the process answers. */
-export const health: Front = ({ response }) => sendText(response, 200, 'GitGate OK\n')
+export const health: Handler = ({ response }) => sendText(response, 200, 'GitGate OK\n')
 
 /**
  * `/-/readiness`: 503 when requests would not be served; names each part that is degraded or failed. A degraded gate answers
  * 200: a load balancer that took it out would make an outage of a warning.
  */
-export function readiness(checks: readonly ReadinessCheck[]): Front {
+export function readiness(checks: readonly ReadinessCheck[]): Handler {
   return async ({ response }) => {
     const states = await statesOf(checks)
     const all = Object.values(states)

@@ -1,6 +1,6 @@
 import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import { addressMatcher, plainAddress } from '../core/address-list.js'
-import type { Front } from '../core/http.js'
+import type { Handler } from '../core/http.js'
 import { sendText } from '../core/http.js'
 
 /** What a backend counts. */
@@ -115,7 +115,7 @@ export async function joinMetrics(measured: readonly unknown[]): Promise<string>
  * @param allowed addresses and networks
  * @param read the metrics
  */
-export function metricsFront(allowed: readonly string[], read: () => Promise<string>): Front {
+export function metricsHandler(allowed: readonly string[], read: () => Promise<string>): Handler {
   const isAllowed = addressMatcher(allowed)
   return async ({ request, response, ip }) => {
     // A proxy on this machine that is not declared as one would make everybody a local client.

@@ -8,14 +8,14 @@ import type { Duplex } from 'node:stream'
 import type { ConnectionLimits } from './connections.js'
 import { Connections } from './connections.js'
 import { hasSystemCode } from '../core/errors.js'
-import type { Front, RequestContext, RequestRecord, Traffic } from '../core/http.js'
+import type { Handler, RequestContext, RequestRecord, Traffic } from '../core/http.js'
 import { millisecondsSince, sendText, sendTextUnread } from '../core/http.js'
 import type { Logger } from './log.js'
 import { takeTurn } from './pipelining.js'
 import { hasTooManyParameters, MAX_PARAMETERS } from './parameter-count.js'
 
 /** One row of the route table: the first whose `claims` says yes answers. */
-export type Route = { readonly claims: (path: string) => boolean; readonly front: Front }
+export type Route = { readonly claims: (path: string) => boolean; readonly handle: Handler }
 
 /** What the HTTP server is made of. */
 export type ServerOptions = {
@@ -167,7 +167,7 @@ async function answer(
       sendText(response, 404, 'Not Found')
       return
     }
-    await route.front(context)
+    await route.handle(context)
   } catch (error) {
     record.decision = 'failed'
     options.log.error({ request_id: requestId, err: error }, 'request failed')

@@ -6,10 +6,10 @@ import Fastify from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import type { ParsedUrlQuery } from 'node:querystring'
 import { parse } from 'node:querystring'
-import type { Front, RequestContext } from '../core/http.js'
+import type { Handler, RequestContext } from '../core/http.js'
 import { hasTooManyParameters } from '../server/parameter-count.js'
 import { parseRepositoryPath } from '../protocol/repository-path.js'
-import { frontOf, inviteBody } from '../server/fastify-bridge.js'
+import { handlerOf, inviteBody } from '../server/fastify-bridge.js'
 import { Assets } from './assets.js'
 import { Cookies, isCsrfToken } from './cookies.js'
 import { answerError, PageError } from './errors.js'
@@ -35,7 +35,7 @@ const SIGN_OUT = '/users/sign_out'
 const ENROL = '/-/user_settings/two_factor_auth'
 
 /** The pages, as one of the gate's fronts. */
-export async function webPages(options: WebOptions): Promise<Front> {
+export async function webPages(options: WebOptions): Promise<Handler> {
   const contexts = new WeakMap<IncomingMessage, RequestContext>()
   const app = Fastify({
     logger: false,
@@ -108,7 +108,7 @@ export async function webPages(options: WebOptions): Promise<Front> {
   const ownTokens = [tokenPages, newTokenPages, endTokenPages]
   for (const add of [repositoryPages, ...account, ...ownTokens, adminPages]) add(pages, { ...options, cookies })
   await app.ready()
-  return frontOf(app, contexts)
+  return handlerOf(app, contexts)
 }
 
 /** @throws PageError for more parameters than a form of ours can have */

@@ -4,8 +4,8 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import Fastify from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import { GitgateError } from '../../core/errors.js'
-import type { Front, RequestContext } from '../../core/http.js'
-import { frontOf, inviteBody } from '../../server/fastify-bridge.js'
+import type { Handler, RequestContext } from '../../core/http.js'
+import { handlerOf, inviteBody } from '../../server/fastify-bridge.js'
 import { mergeQuery, readBodies, readFlags } from './body.js'
 import type { RouteNeeds } from './caller.js'
 import { authorizeCaller, hasShortBody, identifyToken, secretOf } from './caller.js'
@@ -30,7 +30,7 @@ const HEADERS = { 'X-Frame-Options': 'SAMEORIGIN', 'Cache-Control': 'max-age=0, 
 const UNKNOWN = { error: '404 Not Found' }
 
 /** GitLab's REST API, for what gitgate has: as one of the gate's fronts. */
-export async function restApi(options: ApiOptions): Promise<Front> {
+export async function restApi(options: ApiOptions): Promise<Handler> {
   const contexts = new WeakMap<IncomingMessage, RequestContext>()
   const app = Fastify({
     logger: false,
@@ -103,7 +103,7 @@ export async function restApi(options: ApiOptions): Promise<Front> {
   )
   await app.ready()
 
-  return frontOf(app, contexts)
+  return handlerOf(app, contexts)
 }
 
 /** What a route asks of its caller; without a word: `api`, or `read_api` to read. */

@@ -9,7 +9,7 @@ import { millisecondsSince, sendTextUnread } from '../../core/http.js'
 import type { Backend } from '../../protocol/backend.js'
 import type { AuditPort, GitAudit } from './git-audit.js'
 
-/** What the Git front is made of. */
+/** What the Git handler depends on. */
 export type SmartHttpOptions = {
   readonly access: Access
   readonly backend: Backend

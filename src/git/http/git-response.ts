@@ -14,7 +14,7 @@ const WAITING_TIMEOUT = 90_000
 // Advertisements are mostly hexadecimal: the cheapest level halves them, and dearer ones gain little.
 const GZIP_LEVEL = 1
 
-/** The exchange that a backend is given, and how the front ends it. */
+/** What a backend is given for one request, and how the handler ends its response. */
 export type GitResponse = {
   readonly git: Exchange
   /** Ends an answer that was begun. */

@@ -3,9 +3,9 @@ import Fastify from 'fastify'
 import type { DocumentNode } from 'graphql'
 import { execute, GraphQLError, Kind, OperationTypeNode, parse, specifiedRules, validate } from 'graphql'
 import type { IncomingMessage } from 'node:http'
-import type { Front, RequestContext } from '../../core/http.js'
+import type { Handler, RequestContext } from '../../core/http.js'
 import { MAX_CREDENTIAL_BODY } from '../../core/http.js'
-import { frontOf, inviteBody } from '../../server/fastify-bridge.js'
+import { handlerOf, inviteBody } from '../../server/fastify-bridge.js'
 import type { Caller, Identified } from '../rest/caller.js'
 import { authorizeCaller, hasShortBody, identifyToken, secretOf } from '../rest/caller.js'
 import { ApiError } from '../rest/errors.js'
@@ -22,7 +22,7 @@ const MAX_BODY = 262_144
 const NEEDS = { scopes: ['api', 'read_api'] as const, admin: false, takesLimited: true }
 
 /** GitLab's GraphQL API, for the account's own tokens: as one of the gate's fronts. */
-export async function graphqlApi(options: ApiOptions): Promise<Front> {
+export async function graphqlApi(options: ApiOptions): Promise<Handler> {
   const contexts = new WeakMap<IncomingMessage, RequestContext>()
   const root = rootOf(options)
   const app = Fastify({ logger: false, bodyLimit: MAX_BODY, routerOptions: { querystringParser: parseForm } })
@@ -91,7 +91,7 @@ export async function graphqlApi(options: ApiOptions): Promise<Front> {
   app.setNotFoundHandler((_request, reply) => reply.status(404).send({ error: '404 Not Found' }))
 
   await app.ready()
-  return frontOf(app, contexts)
+  return handlerOf(app, contexts)
 }
 
 type GraphqlRequest = {

@@ -1,5 +1,5 @@
 import { TOKENS_PAGE } from '../domain/access/refusal.js'
-import type { Front, RequestContext } from '../core/http.js'
+import type { Handler, RequestContext } from '../core/http.js'
 import { sendText } from '../core/http.js'
 import { ASSETS } from './asset-paths.js'
 import { tokensSignpost, welcome } from './signposts.js'
@@ -13,7 +13,7 @@ const OLD_TOKENS_PAGES = ['/profile/personal_access_tokens', '/-/profile/persona
  *
  * @param pages answers browsers
  */
-export function webFront(pages: Front, baseUrl: () => string): Front {
+export function webHandler(pages: Handler, baseUrl: () => string): Handler {
   return (context) => {
     if (OLD_TOKENS_PAGES.includes(pathOf(context)))
       return sendText(context.response, 301, '', { Location: TOKENS_PAGE })

@@ -1,4 +1,4 @@
-import type { Front, RequestContext } from '../../core/http.js'
+import type { Handler, RequestContext } from '../../core/http.js'
 import { sendText } from '../../core/http.js'
 import { parseGitRequest } from '../../protocol/git-request.js'
 import type { SmartHttpOptions } from './answers.js'
@@ -7,7 +7,7 @@ import { serveGit } from './serve-git.js'
 import { GitAudit } from './git-audit.js'
 
 /** Git over HTTP: parse, authenticate, decide, serve. */
-export function smartHttp(options: SmartHttpOptions): Front {
+export function gitHandler(options: SmartHttpOptions): Handler {
   return async (context) => {
     if (context.request.headers.via?.includes(options.pseudonym) === true) {
       refuse({ kind: 'loop' }, context, options)
