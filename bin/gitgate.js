@@ -33,7 +33,7 @@ process.on('uncaughtException', async (error) => {
   setTimeout(() => process.exit(1), LONGEST_END_MS).unref()
   const [{ createLog }, { redactTokens }] = await Promise.all([
     import('../build/src/server/log.js'),
-    import('../build/src/domain/tokens/secret.js'),
+    import('../build/src/domain/tokens/token-secret.js'),
   ])
   createLog('fatal', redactTokens).fatal({ err: error }, 'unexpected error; ending')
 })

@@ -47,7 +47,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 }
 /** Folders that know the domain by its types alone; but audit events are chained, and redacted, where they are written. */
 const TYPES_ONLY = ['storage']
-const VALUES_FOR_ALL = ['src/domain/audit/chain.ts', 'src/domain/audit/event.ts', 'src/domain/tokens/secret.ts']
+const VALUES_FOR_ALL = ['src/domain/audit/chain.ts', 'src/domain/audit/event.ts', 'src/domain/tokens/token-secret.ts']
 /** What would tie a decision to a transport, a driver or the log. */
 const OUTSIDE_DOMAIN = ['node:http', 'node:https', 'node:http2', 'better-sqlite3', 'kysely', 'pino']
 

@@ -15,7 +15,7 @@ import { readTls } from '../server/listener.js'
 import type { OpenStore } from '../storage/open.js'
 import { askToClear, cacheFolderIn, readReports } from '../git/cache/status-file.js'
 import { examineDatabase, openStore } from '../storage/open.js'
-import { redactTokens } from '../domain/tokens/secret.js'
+import { redactTokens } from '../domain/tokens/token-secret.js'
 import { isReachable } from '../git/upstream/reach.js'
 
 /** What the command line's dependencies take from the process. */

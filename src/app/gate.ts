@@ -9,7 +9,7 @@ import { AuditRecorder } from '../domain/audit/recorder.js'
 import { AuditThread } from '../storage/audit-thread.js'
 import { addressMatcher } from '../core/address-list.js'
 import { clientAddressResolver, httpsDetector } from '../server/client-address.js'
-import type { ApiOptions } from '../api/rest/options.js'
+import type { ApiOptions } from '../api/rest/api-options.js'
 import type { GateDependencies } from './gate-dependencies.js'
 import type { Config } from '../config/config.js'
 import { openBackend } from './backends.js'
@@ -109,7 +109,7 @@ export async function createGate(config: Config, dependencies: GateDependencies)
     onError: (error) => log.error({ err: error }, 'a page failed'),
   }
   // What a gate for Git alone never needs is not loaded: it takes memory, and a part of a second.
-  const rest = onFirstUse(async () => (await import('../api/rest/app.js')).restApi(api))
+  const rest = onFirstUse(async () => (await import('../api/rest/rest-api.js')).restApi(api))
   const graphql = onFirstUse(async () => (await import('../api/graphql/graphql-api.js')).graphqlApi(api))
   const pages = onFirstUse(async () => (await import('../web/app.js')).webPages(web))
   const watched = watchedParts(config, store)

@@ -1,5 +1,5 @@
 import type { AuditRow } from '../domain/audit/event.js'
-import type { AuditStore, ExportFailure } from '../domain/audit/trail.js'
+import type { AuditStore, ExportFailure } from '../domain/audit/audit-log.js'
 import type { Clock } from '../core/clock.js'
 import { messageOf } from '../core/errors.js'
 

@@ -8,8 +8,8 @@ import { GitgateError } from '../core/errors.js'
 import type { Settings } from '../domain/policies/settings.js'
 import { resolveSettings } from '../domain/policies/settings.js'
 import { printable } from '../core/printable.js'
-import type { Terminal } from './output.js'
-import { Output } from './output.js'
+import type { Terminal } from './terminal-output.js'
+import { Output } from './terminal-output.js'
 import type { CliRepositories, CliRooms, CliStore } from './rooms.js'
 
 /** What all commands share. */

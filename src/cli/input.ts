@@ -1,6 +1,6 @@
 import { GitgateError } from '../core/errors.js'
 import { Secret } from '../core/secret.js'
-import type { Terminal } from './output.js'
+import type { Terminal } from './terminal-output.js'
 
 // More than any secret; keeps a mistaken `< big-file` from filling the memory.
 const MAX_BYTES = 65_536

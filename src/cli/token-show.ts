@@ -1,7 +1,7 @@
 import { GitgateError } from '../core/errors.js'
 import type { Advice } from '../domain/policies/advice.js'
 import { describeAdvice } from '../domain/policies/advice.js'
-import { tokenEntity } from '../domain/tokens/entity.js'
+import { tokenEntity } from '../domain/tokens/token-entity.js'
 import type { PersonalAccessToken } from '../domain/tokens/token.js'
 import { tokenState } from '../domain/tokens/token.js'
 import type { OpenCli } from './context.js'

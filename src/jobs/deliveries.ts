@@ -5,7 +5,7 @@ import { KEPT_WITHOUT_SERVER, retryAfter, unwantedBecause } from '../domain/noti
 import { webhookPost } from '../domain/notifications/webhook.js'
 import type { Attempt, Mailer } from './mail.js'
 import { postToWebhook } from './post.js'
-import type { JobsOptions } from './options.js'
+import type { JobsOptions } from './jobs-options.js'
 
 /** What became of deliveries that were taken. */
 export type Delivered = { accepted: number; failed: number; refused: string[] }

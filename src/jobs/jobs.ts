@@ -3,7 +3,7 @@ import { DAY } from '../core/clock.js'
 import { revokeTooLongLived } from '../domain/policies/lifetime.js'
 import type { Settings } from '../domain/policies/settings.js'
 import { resolveSettings } from '../domain/policies/settings.js'
-import type { JobsOptions } from './options.js'
+import type { JobsOptions } from './jobs-options.js'
 
 /** When a job runs. */
 type JobPlan = { readonly schedule: string; readonly summary: string; readonly atStart?: true }

@@ -8,7 +8,7 @@ import type { Delivery } from '../domain/notifications/delivery.js'
 import { writeLetter } from '../domain/notifications/letter.js'
 import { addressFor } from '../domain/notifications/notice.js'
 import { renderLetter } from '../domain/notifications/render.js'
-import type { JobsOptions } from './options.js'
+import type { JobsOptions } from './jobs-options.js'
 
 /** What became of a try. */
 export type Attempt =

@@ -7,7 +7,7 @@ import { Deliveries } from './deliveries.js'
 import type { JobName } from './jobs.js'
 import { doJob, isMute, isNoticeJob, JOB_NAMES, JOBS, NO_CHANNEL } from './jobs.js'
 import { mailerOf } from './mail.js'
-import type { JobRun, JobsOptions } from './options.js'
+import type { JobRun, JobsOptions } from './jobs-options.js'
 import { postToWebhook } from './post.js'
 import { readSchedule } from './schedule.js'
 

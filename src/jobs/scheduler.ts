@@ -2,7 +2,7 @@ import { HOUR, MINUTE, SECOND } from '../core/clock.js'
 import { messageOf } from '../core/errors.js'
 import type { JobName } from './jobs.js'
 import { doJob, JOB_NAMES, JOBS } from './jobs.js'
-import type { JobsOptions } from './options.js'
+import type { JobsOptions } from './jobs-options.js'
 import type { Schedule } from './schedule.js'
 import { readSchedule } from './schedule.js'
 

@@ -1,7 +1,7 @@
 import { MINUTE, SECOND } from '../core/clock.js'
 import { Deliveries } from './deliveries.js'
 import { mailerOf } from './mail.js'
-import type { JobsOptions } from './options.js'
+import type { JobsOptions } from './jobs-options.js'
 import { repeat } from '../core/repeat.js'
 import { Scheduler } from './scheduler.js'
 

@@ -2,7 +2,7 @@ import type { AccountNoticeKind } from '../domain/notifications/notice.js'
 import type { Queries } from './database.js'
 import { addNotice } from './notice-outbox.js'
 import { byActor } from './notice-row.js'
-import type { Trail } from './trail.js'
+import type { Trail } from './audit-context.js'
 
 /** Has a person told that something was changed about how their account is signed in to. */
 export async function noticeAccountChange(

@@ -6,8 +6,8 @@ import { rebuildNames } from './audit-names.js'
 import type { Queries } from './database.js'
 import type { Sealer } from './seal.js'
 import { rebuildUses } from './token-uses.js'
-import type { Trail } from './trail.js'
-import { applyChange } from './trail.js'
+import type { Trail } from './audit-context.js'
+import { applyChange } from './audit-context.js'
 
 /** What a repair needs beside the database. */
 export type RepairParts = {

@@ -1,6 +1,6 @@
 import type { ChainedValues, Link } from '../domain/audit/chain.js'
 import type { AuditAction, AuditDecision, AuditEvent, AuditRow, RefChange, Via } from '../domain/audit/event.js'
-import type { Schema } from './schema.js'
+import type { Schema } from './database-schema.js'
 
 type Row = Schema['audit_events']
 

@@ -1,12 +1,12 @@
 import type { Expression, ExpressionBuilder, SqlBool } from 'kysely'
 import { sql } from 'kysely'
 import type { AuditRow } from '../domain/audit/event.js'
-import type { AuditQuery } from '../domain/audit/trail.js'
+import type { AuditQuery } from '../domain/audit/audit-log.js'
 import type { RowRange } from './audit-names.js'
 import { rangesAbout } from './audit-names.js'
 import { AUDIT_COLUMNS, auditRowFrom } from './audit-row.js'
 import type { Queries } from './database.js'
-import type { Schema } from './schema.js'
+import type { Schema } from './database-schema.js'
 
 type Events = ExpressionBuilder<Schema, 'audit_events'>
 

@@ -9,7 +9,7 @@ import type { Queries } from './database.js'
 import type { UseKey } from './fact-ledger.js'
 import { FactLedger } from './fact-ledger.js'
 import { endOf, factsOf } from './recorded-facts.js'
-import type { Schema } from './schema.js'
+import type { Schema } from './database-schema.js'
 
 type Row = Schema['audit_events']
 

@@ -4,7 +4,7 @@ import type { AuditEvent } from '../domain/audit/event.js'
 import type { Batch, TrailPlace, TrailReply } from './audit-thread.js'
 import { messageOf } from '../core/errors.js'
 import { openStore } from './open.js'
-import { redactTokens } from '../domain/tokens/secret.js'
+import { redactTokens } from '../domain/tokens/token-secret.js'
 
 const { data, keyFile } = workerData as TrailPlace
 const store = openStore(data, keyFile, { redact: redactTokens })

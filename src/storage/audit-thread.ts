@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import type { AuditEvent } from '../domain/audit/event.js'
-import type { AuditStore } from '../domain/audit/trail.js'
+import type { AuditStore } from '../domain/audit/audit-log.js'
 import { GitgateError } from '../core/errors.js'
 
 // 400 rows a second are 4 ms of every second; more of them, or of the refs in them, are worth a thread's 20 MB.

@@ -1,7 +1,7 @@
 import type { ChainFlaw, ChainHead } from '../domain/audit/chain.js'
 import { CHAIN_START, ChainWalk } from '../domain/audit/chain.js'
 import type { Flaw } from '../domain/audit/flaw.js'
-import type { Verification } from '../domain/audit/trail.js'
+import type { Verification } from '../domain/audit/audit-log.js'
 import { GitgateError } from '../core/errors.js'
 import { readEnd } from './audit-ends.js'
 import type { AuditMark } from './audit-mark.js'

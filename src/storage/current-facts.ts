@@ -2,7 +2,7 @@ import type { Queries } from './database.js'
 import { protectionValue } from './recorded-facts.js'
 import { TOKEN_COLUMNS, tokenFrom } from './token-row.js'
 import { issueDetails } from './token-trail.js'
-import { originOf } from './webhooks.js'
+import { originOf } from './webhook-store.js'
 
 // Rows read at a time: a few milliseconds, between which others have their turn.
 const PAGE = 1_000

@@ -4,7 +4,7 @@ import { Kysely, SqliteAdapter, SqliteDriver, SqliteIntrospector, SqliteQueryCom
 import { LRUCache } from 'lru-cache'
 import type { DiskSpace } from './disk-space.js'
 import { isDiskFull } from './disk-space.js'
-import type { Schema } from './schema.js'
+import type { Schema } from './database-schema.js'
 
 /** The database, or a transaction on it: queries are the same on either. */
 export type Queries = Kysely<Schema> | Transaction<Schema>

@@ -1,4 +1,4 @@
-import type { ExportFailure } from '../domain/audit/trail.js'
+import type { ExportFailure } from '../domain/audit/audit-log.js'
 import type { Queries } from './database.js'
 
 /** What a gate served last: repositories in a folder, or another server. */

@@ -1,8 +1,8 @@
 import type { Selectable } from 'kysely'
 import type { By, News, NoticedToken, NoticeKind } from '../domain/notifications/notice.js'
 import type { PersonalAccessToken } from '../domain/tokens/token.js'
-import type { Schema } from './schema.js'
-import type { Trail } from './trail.js'
+import type { Schema } from './database-schema.js'
+import type { Trail } from './audit-context.js'
 
 /** What a notice tells, as its row keeps it: without the kind, which has a column of its own. */
 export function factsOf(news: News): string {

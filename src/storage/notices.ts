@@ -1,17 +1,17 @@
 import type { Expression, ExpressionBuilder, SqlBool } from 'kysely'
 import { HOUR } from '../core/clock.js'
 import type { Delivery, NoticeStore, Wanted } from '../domain/notifications/delivery.js'
-import { userTarget } from './accounts.js'
+import { userTarget } from './account-store.js'
 import type { Queries } from './database.js'
 import { atomically } from './database.js'
 import { noteEnds } from './expiry-notices.js'
 import { dropUndelivered } from './notice-outbox.js'
 import { kindsOffFrom, newsFrom } from './notice-row.js'
-import type { Schema } from './schema.js'
+import type { Schema } from './database-schema.js'
 import type { Sealer } from './seal.js'
-import type { Trail } from './trail.js'
-import { applyChange } from './trail.js'
-import { openWebhookSecret } from './webhooks.js'
+import type { Trail } from './audit-context.js'
+import { applyChange } from './audit-context.js'
+import { openWebhookSecret } from './webhook-store.js'
 
 // No delivery is due later than in an hour, nor leased for longer. What says so was written by a clock that was ahead.
 const LONGEST_WAIT_MS = 2 * HOUR

@@ -1,5 +1,5 @@
 import type { AuditAction } from '../domain/audit/event.js'
-import type { Schema } from './schema.js'
+import type { Schema } from './database-schema.js'
 
 /**
  * What an audit event says holds from then on, such as `setting:push_to_create` is `"false"`. The key names what was changed, the

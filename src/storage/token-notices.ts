@@ -4,7 +4,7 @@ import type { Queries } from './database.js'
 import { addNotice } from './notice-outbox.js'
 import { byActor, noticedToken } from './notice-row.js'
 import { TOKEN_COLUMNS, tokenFrom } from './token-row.js'
-import type { Trail } from './trail.js'
+import type { Trail } from './audit-context.js'
 
 /**
  * Whether changes of a token are told to its owner: not of impersonation tokens, which are hidden from them, nor of derived

@@ -3,7 +3,7 @@ import type { UsedToken } from '../domain/tokens/query.js'
 import type { RefRule, Restrictions } from '../domain/tokens/restriction.js'
 import type { Scope } from '../domain/tokens/scope.js'
 import type { BriefToken, PersonalAccessToken } from '../domain/tokens/token.js'
-import type { Schema } from './schema.js'
+import type { Schema } from './database-schema.js'
 
 /** A token's row, without its digest: nothing that reads tokens needs it. */
 export type TokenRow = Omit<

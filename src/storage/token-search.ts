@@ -4,7 +4,7 @@ import { DAY } from '../core/clock.js'
 import type { TokenQuery, TokenSort } from '../domain/tokens/query.js'
 import type { TokenPage } from '../domain/tokens/store.js'
 import type { Queries } from './database.js'
-import type { Schema } from './schema.js'
+import type { Schema } from './database-schema.js'
 import { TOKEN_COLUMNS, tokenFrom } from './token-row.js'
 
 type Tokens = ExpressionBuilder<Schema, 'personal_access_tokens'>

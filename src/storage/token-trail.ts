@@ -1,8 +1,8 @@
 import type { PersonalAccessToken } from '../domain/tokens/token.js'
-import { userTarget } from './accounts.js'
+import { userTarget } from './account-store.js'
 import type { Queries } from './database.js'
 import { noticeEnd, noticeIssue, noticeRotation } from './token-notices.js'
-import type { Trail } from './trail.js'
+import type { Trail } from './audit-context.js'
 
 /** Tells that a token was made: the trail, and its owner. */
 export async function tellIssue(transaction: Queries, token: PersonalAccessToken, trail: Trail): Promise<void> {

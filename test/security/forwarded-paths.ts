@@ -7,8 +7,8 @@ import { RepositoryFolder } from '../../src/git/embedded/repository-folder.js'
 import type { Exchange } from '../../src/protocol/backend.js'
 import type { GitRequest } from '../../src/protocol/git-request.js'
 import { parseGitRequest } from '../../src/protocol/git-request.js'
-import type { UpstreamOptions } from '../../src/git/upstream/backend.js'
-import { upstream } from '../../src/git/upstream/backend.js'
+import type { UpstreamOptions } from '../../src/git/upstream/upstream-backend.js'
+import { upstream } from '../../src/git/upstream/upstream-backend.js'
 import type { Forward } from '../../src/git/upstream/forward.js'
 
 const PARTS = [

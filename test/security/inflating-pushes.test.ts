@@ -4,7 +4,7 @@ import { buffer } from 'node:stream/consumers'
 import { gzipSync } from 'node:zlib'
 import type { IncomingMessage } from 'node:http'
 import t from 'tap'
-import { decodePush, undecoded } from '../../src/git/http/body.js'
+import { decodePush, undecoded } from '../../src/git/http/push-body.js'
 import { embedded } from '../backends/embedded.js'
 import { ONLY, populate, ZERO } from '../acceptance/pushes.js'
 

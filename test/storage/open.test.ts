@@ -17,7 +17,7 @@ import type { Test } from 'tap'
 import { Secret } from '../../src/core/secret.js'
 import { openStore } from '../../src/storage/open.js'
 import { issueToken } from '../../src/domain/tokens/issue.js'
-import { digestSecret } from '../../src/domain/tokens/secret.js'
+import { digestSecret } from '../../src/domain/tokens/token-secret.js'
 import { NOON, addAccount } from './temporary-store.js'
 
 const SEED = 'GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ'

@@ -9,8 +9,8 @@ import { Secret } from '../../core/secret.js'
 import type { Scope } from '../../domain/tokens/scope.js'
 import type { PersonalAccessToken } from '../../domain/tokens/token.js'
 import { isLimited } from '../../domain/tokens/token.js'
-import { ApiError, badParameter, forbidden, insufficientScope, invalidToken, unauthorized } from './errors.js'
-import type { ApiOptions, ApiStores } from './options.js'
+import { ApiError, badParameter, forbidden, insufficientScope, invalidToken, unauthorized } from './api-errors.js'
+import type { ApiOptions, ApiStores } from './api-options.js'
 
 /** Who calls the API, and with which token. With `sudo` the account is somebody else's than the token. */
 export type Caller = {

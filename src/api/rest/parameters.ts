@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { badParameter } from './errors.js'
+import { badParameter } from './api-errors.js'
 
 /** The number of something in a path. Another word there is a parameter error, as in GitLab. */
 export const Id = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, description: 'a number' })

@@ -1,7 +1,7 @@
 import { ReachSets } from '../../domain/access/reach-sets.js'
 import type { Caller } from './caller.js'
 import { projectEntity } from './entities.js'
-import type { ApiOptions } from './options.js'
+import type { ApiOptions } from './api-options.js'
 
 /**
  * The repositories that a caller can see, as projects.

@@ -1,4 +1,4 @@
-import type { AuditStore } from '../audit/trail.js'
+import type { AuditStore } from '../audit/audit-log.js'
 import { DAY } from '../../core/clock.js'
 import type { Advice } from '../policies/advice.js'
 import { ADVICE_DAYS, adviceOn } from '../policies/advice.js'

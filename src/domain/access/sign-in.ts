@@ -5,7 +5,7 @@ import type { SecondFactorVerdict, TwoFactorStore } from '../accounts/two-factor
 import { verifySecondFactor } from '../accounts/two-factor.js'
 import type { Clock } from '../../core/clock.js'
 import type { Secret } from '../../core/secret.js'
-import { DEFAULT_PREFIX, secretShape } from '../tokens/secret.js'
+import { DEFAULT_PREFIX, secretShape } from '../tokens/token-secret.js'
 import { Bans } from './ban.js'
 import { consume, GuessLimits } from './guess-limits.js'
 import type { AccessMemory } from './memory.js'

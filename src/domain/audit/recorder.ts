@@ -1,7 +1,7 @@
 import { MINUTE } from '../../core/clock.js'
 import type { AuditEvent } from './event.js'
 import { Refusals } from './refusals.js'
-import type { AuditStore } from './trail.js'
+import type { AuditStore } from './audit-log.js'
 
 const LONGEST_PAUSE = 10_000
 // While the store can't be written: some hundred megabytes of memory.

@@ -1,5 +1,5 @@
 import type { AuditRow } from './event.js'
-import type { AuditQuery, AuditStore } from './trail.js'
+import type { AuditQuery, AuditStore } from './audit-log.js'
 import type { AddressUse, RepositoryUse } from './usage.js'
 import { usesOfAddresses, usesOfRepositories } from './usage.js'
 

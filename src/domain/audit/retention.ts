@@ -1,5 +1,5 @@
 import { DAY, utcDate } from '../../core/clock.js'
-import type { AuditStore, PruneGuard, Pruned } from './trail.js'
+import type { AuditStore, PruneGuard, Pruned } from './audit-log.js'
 
 // In use, the log confirms the day before yesterday; on a quiet gate less.
 const USUAL_LAG_MS = 7 * DAY

@@ -3,7 +3,7 @@ import type { Account } from '../accounts/account.js'
 import { checkNewPassword } from '../accounts/password.js'
 import { GitgateError } from '../../core/errors.js'
 import type { Secret } from '../../core/secret.js'
-import { DEFAULT_PREFIX, secretShape } from '../tokens/secret.js'
+import { DEFAULT_PREFIX, secretShape } from '../tokens/token-secret.js'
 import type { Settings } from './settings.js'
 
 /**

@@ -1,6 +1,6 @@
 import { GitgateError } from '../../core/errors.js'
 import { printable } from '../../core/printable.js'
-import { DEFAULT_PREFIX } from '../tokens/secret.js'
+import { DEFAULT_PREFIX } from '../tokens/token-secret.js'
 import { parseAddressList } from '../../core/address-list.js'
 
 /** One setting: its default, what it does, and how a text becomes its value. */

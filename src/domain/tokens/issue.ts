@@ -11,7 +11,7 @@ import { UNLIMITED } from './budget.js'
 import type { Restrictions } from './restriction.js'
 import { UNRESTRICTED } from './restriction.js'
 import type { Scope } from './scope.js'
-import { digestSecret, mintSecret } from './secret.js'
+import { digestSecret, mintSecret } from './token-secret.js'
 import type { PersonalAccessToken } from './token.js'
 import type { TokenStore } from './store.js'
 

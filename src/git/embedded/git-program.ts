@@ -2,7 +2,7 @@ import { accessSync, constants } from 'node:fs'
 import { delimiter, isAbsolute, join } from 'node:path'
 import { GitgateError } from '../../core/errors.js'
 import type { StartGit } from './git-process.js'
-import { readOutput } from './output.js'
+import { readOutput } from './git-output.js'
 import { startHere } from './start-here.js'
 
 /** The git that is installed on this machine. */

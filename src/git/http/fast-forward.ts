@@ -4,7 +4,7 @@ import { readCommits, traceAncestry } from '../../protocol/pack-commits.js'
 import { encodePktLine, FLUSH, PktLineReader } from '../../protocol/pkt-line.js'
 import type { PushCommand } from '../../protocol/push-head.js'
 import type { Push } from './push-exchange.js'
-import { hold, prepend } from './body.js'
+import { hold, prepend } from './push-body.js'
 
 // Commits stand first in a pack: in so much of it a hundred to several thousand.
 const HELD = 1_048_576

@@ -3,14 +3,14 @@ import { millisecondsSince } from '../../core/http.js'
 import { asksForRefs, readFetchRequest } from '../../protocol/fetch-request.js'
 import { classifyBodyStart } from '../../protocol/pkt-line.js'
 import { BAND, encodeBand, encodeProgress } from '../../protocol/side-band.js'
-import { refuse } from './answers.js'
+import { refuse } from './refusal-response.js'
 import { announcing } from './announce.js'
 import { speaking } from './answer-stream.js'
 import type { AuthorizedRequest, Spoken } from './finish-response.js'
 import { answerNothing, finishResponse, requesterOf } from './finish-response.js'
 import type { GitResponse } from './git-response.js'
 import { isGzip, openGitResponse } from './git-response.js'
-import { hold, prepend } from './body.js'
+import { hold, prepend } from './push-body.js'
 
 // What a request asks of its answer stands before the objects that it wants.
 const LOOKED_AT = 4_096

@@ -1,8 +1,8 @@
 import type { Handler, RequestContext } from '../../core/http.js'
 import { sendText } from '../../core/http.js'
 import { parseGitRequest } from '../../protocol/git-request.js'
-import type { SmartHttpOptions } from './answers.js'
-import { identify, refuse } from './answers.js'
+import type { SmartHttpOptions } from './refusal-response.js'
+import { identify, refuse } from './refusal-response.js'
 import { serveGit } from './serve-git.js'
 import { GitAudit } from './git-audit.js'
 

@@ -1,8 +1,8 @@
 import type { TransformCallback } from 'node:stream'
 import { Transform } from 'node:stream'
 import type { Identity } from '../../domain/access/authenticate.js'
-import type { SmartHttpOptions } from './answers.js'
-import { flowInto } from './body.js'
+import type { SmartHttpOptions } from './refusal-response.js'
+import { flowInto } from './push-body.js'
 import type { Push } from './push-exchange.js'
 import { endPush } from './push-exchange.js'
 

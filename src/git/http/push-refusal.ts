@@ -2,9 +2,9 @@ import type { Writable } from 'node:stream'
 import type { RefRefusal } from '../../protocol/push-report.js'
 import { encodeRefusal } from '../../protocol/push-report.js'
 import { BAND, encodeAnswer, encodeBand, encodeProgress } from '../../protocol/side-band.js'
-import { refuse } from './answers.js'
+import { refuse } from './refusal-response.js'
 import type { Push } from './push-exchange.js'
-import { drain, undecoded } from './body.js'
+import { drain, undecoded } from './push-body.js'
 import { reports } from './push-plan.js'
 
 const MEBIBYTE = 1_048_576

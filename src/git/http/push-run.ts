@@ -10,7 +10,7 @@ import { announcing } from './announce.js'
 import { finishResponse } from './finish-response.js'
 import type { Push } from './push-exchange.js'
 import { handOver, wantsProgress, withHead } from './push-exchange.js'
-import { drain, undecoded } from './body.js'
+import { drain, undecoded } from './push-body.js'
 import type { PushPlan, PushRun } from './push-plan.js'
 import { passingTo } from './report-tap.js'
 

@@ -6,7 +6,7 @@ import type { AuditEvent } from '../../../src/domain/audit/event.js'
 import { AuditRecorder } from '../../../src/domain/audit/recorder.js'
 import { AuditThread } from '../../../src/storage/audit-thread.js'
 import { openStore } from '../../../src/storage/open.js'
-import { redactTokens } from '../../../src/domain/tokens/secret.js'
+import { redactTokens } from '../../../src/domain/tokens/token-secret.js'
 import { NOON } from '../../storage/temporary-store.js'
 
 const MANY = 500

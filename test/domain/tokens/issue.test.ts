@@ -7,7 +7,7 @@ import { DAY } from '../../../src/core/clock.js'
 import type { OpenStore } from '../../../src/storage/open.js'
 import type { IssueRules, IssuedToken, TokenDraft } from '../../../src/domain/tokens/issue.js'
 import { issueToken, rotateToken } from '../../../src/domain/tokens/issue.js'
-import { digestSecret } from '../../../src/domain/tokens/secret.js'
+import { digestSecret } from '../../../src/domain/tokens/token-secret.js'
 import { NOON, addAccount, openTemporaryStore } from '../../storage/temporary-store.js'
 
 const FREE: IssueRules = { prefix: 'ggpat-', latestExpiry: null, expiryRequired: false, disabled: false }

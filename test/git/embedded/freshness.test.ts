@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
-import { embeddedGit } from '../../../src/git/embedded/backend.js'
+import { embeddedGit } from '../../../src/git/embedded/embedded-backend.js'
 import { SharedRuns } from '../../../src/git/embedded/shared-runs.js'
 import { APP, createBareRepository } from './bare-repository.js'
 

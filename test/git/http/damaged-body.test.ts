@@ -4,7 +4,7 @@ import { PassThrough } from 'node:stream'
 import { setTimeout as pause } from 'node:timers/promises'
 import { deflateRawSync } from 'node:zlib'
 import t from 'tap'
-import { decodePush, readPushHead } from '../../../src/git/http/body.js'
+import { decodePush, readPushHead } from '../../../src/git/http/push-body.js'
 import { command, encodeHead } from '../../protocol/push-bytes.js'
 
 const HEAD = encodeHead({ commands: [command('refs/heads/main')], capabilities: ' report-status', options: [] })

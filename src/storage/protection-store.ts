@@ -4,8 +4,8 @@ import type { Protection, ProtectionStore } from '../domain/access/protection.js
 import { GitgateError } from '../core/errors.js'
 import type { Queries } from './database.js'
 import { moveSecurityEpoch } from './database.js'
-import type { Trail } from './trail.js'
-import { applyChange } from './trail.js'
+import type { Trail } from './audit-context.js'
+import { applyChange } from './audit-context.js'
 
 // Of one pattern of repositories. Each may cost a comparison for each ref of a push.
 const MAX_PROTECTIONS = 500

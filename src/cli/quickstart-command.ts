@@ -9,8 +9,8 @@ import { issueToken } from '../domain/tokens/issue.js'
 import { requireRepositoryPath } from '../protocol/repository-path.js'
 import type { CliContext, OpenCli } from './context.js'
 import { addCommand, openRepositories, withStore } from './context.js'
-import type { ServeFlags } from './serve.js'
-import { addListenOptions, announce, configurationOf, serve } from './serve.js'
+import type { ServeFlags } from './serve-command.js'
+import { addListenOptions, announce, configurationOf, serve } from './serve-command.js'
 
 const ADMINISTRATOR = 'admin'
 const SAMPLE = `${ADMINISTRATOR}/sample`

@@ -1,8 +1,8 @@
 import type { SettingStore } from '../domain/policies/settings.js'
 import type { Queries } from './database.js'
 import { moveSecurityEpoch } from './database.js'
-import type { Trail } from './trail.js'
-import { applyChange } from './trail.js'
+import type { Trail } from './audit-context.js'
+import { applyChange } from './audit-context.js'
 
 /** Settings in the database. */
 export function settingStore(queries: Queries, trail: Trail): SettingStore {

@@ -1,12 +1,12 @@
 import type { Selectable } from 'kysely'
 import type { NewSession, Session, SessionHorizon, SessionStore } from '../domain/accounts/session.js'
-import { HAS_TWO_FACTOR, userTarget } from './accounts.js'
+import { HAS_TWO_FACTOR, userTarget } from './account-store.js'
 import type { Queries } from './database.js'
 import { atomically, urgently } from './database.js'
-import type { Schema } from './schema.js'
+import type { Schema } from './database-schema.js'
 import type { Sealer } from './seal.js'
-import type { Trail } from './trail.js'
-import { applyRevocation } from './trail.js'
+import type { Trail } from './audit-context.js'
+import { applyRevocation } from './audit-context.js'
 
 /** Sessions in the database: digests of their secrets, and encrypted memos. */
 export function sessionStore(queries: Queries, sealer: Sealer, trail: Trail): SessionStore {

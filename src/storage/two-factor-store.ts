@@ -2,13 +2,13 @@ import type { TwoFactorStore } from '../domain/accounts/two-factor.js'
 import { GitgateError } from '../core/errors.js'
 import { Secret } from '../core/secret.js'
 import { noticeAccountChange } from './account-notices.js'
-import { userTarget } from './accounts.js'
+import { userTarget } from './account-store.js'
 import type { Queries } from './database.js'
 import { atomically, moveSecurityEpoch } from './database.js'
 import { endSessions } from './session-end.js'
 import type { Sealer } from './seal.js'
-import type { Trail } from './trail.js'
-import { applyChange } from './trail.js'
+import type { Trail } from './audit-context.js'
+import { applyChange } from './audit-context.js'
 
 /** Second factors in the database; the seeds are encrypted. */
 export function twoFactorStore(queries: Queries, sealer: Sealer, trail: Trail): TwoFactorStore {

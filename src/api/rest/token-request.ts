@@ -10,8 +10,8 @@ import { issueToken } from '../../domain/tokens/issue.js'
 import { parseRestrictions } from '../../domain/tokens/restriction.js'
 import { ALL_SCOPES } from '../../domain/tokens/scope.js'
 import type { Caller } from './caller.js'
-import { badParameter } from './errors.js'
-import type { ApiOptions } from './options.js'
+import { badParameter } from './api-errors.js'
+import type { ApiOptions } from './api-options.js'
 import { Name, NullableDate } from './parameters.js'
 
 const ScopeList = Type.Array(Type.Enum([...ALL_SCOPES]), { maxItems: 50, description: 'what it may do' })

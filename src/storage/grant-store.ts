@@ -3,8 +3,8 @@ import { sql } from 'kysely'
 import type { GrantStore } from '../domain/access/grant.js'
 import type { Queries } from './database.js'
 import { moveSecurityEpoch } from './database.js'
-import type { Trail } from './trail.js'
-import { applyChange, applyRevocation } from './trail.js'
+import type { Trail } from './audit-context.js'
+import { applyChange, applyRevocation } from './audit-context.js'
 
 const COLUMNS = ['id', 'subject', 'role', 'pattern'] as const
 

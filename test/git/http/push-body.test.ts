@@ -5,7 +5,7 @@ import type { Readable } from 'node:stream'
 import { setImmediate as turn } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
-import { decodePush, drain, hold, prepend, readPushHead } from '../../../src/git/http/body.js'
+import { decodePush, drain, hold, prepend, readPushHead } from '../../../src/git/http/push-body.js'
 import { command, encodeHead } from '../../protocol/push-bytes.js'
 
 const COMMANDS = [command('refs/heads/main'), command('refs/tags/v1')]

@@ -2,7 +2,7 @@ import { inspect } from 'node:util'
 import fc from 'fast-check'
 import t from 'tap'
 import { Secret } from '../../../src/core/secret.js'
-import { digestSecret, mintSecret, redactTokens, secretShape } from '../../../src/domain/tokens/secret.js'
+import { digestSecret, mintSecret, redactTokens, secretShape } from '../../../src/domain/tokens/token-secret.js'
 
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 // One of each kind of character that the setting takes, and the longest.

@@ -13,8 +13,8 @@ import { BRIEF_COLUMNS, briefTokenFrom, TOKEN_COLUMNS, tokenFrom } from './token
 import { searchTokens } from './token-search.js'
 import { listUsedTokens } from './token-uses.js'
 import { tellEnd, tellIssue, tellRotation } from './token-trail.js'
-import type { Trail } from './trail.js'
-import { applyChange } from './trail.js'
+import type { Trail } from './audit-context.js'
+import { applyChange } from './audit-context.js'
 
 // Requests that were sent before the client knew of the rotation arrive within this time.
 const REUSE_LEEWAY_MS = 10_000

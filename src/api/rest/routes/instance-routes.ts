@@ -4,9 +4,9 @@ import type { SettingKey } from '../../../domain/policies/settings.js'
 import { GitgateError } from '../../../core/errors.js'
 import { versionEntity } from '../../gitlab-version.js'
 import type { Api } from '../api.js'
-import { invalidField } from '../errors.js'
+import { invalidField } from '../api-errors.js'
 import { answers } from '../openapi.js'
-import type { ApiOptions } from '../options.js'
+import type { ApiOptions } from '../api-options.js'
 
 const Version = Type.Object(
   { version: Type.String(), revision: Type.String() },

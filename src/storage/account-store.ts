@@ -6,10 +6,10 @@ import { Secret } from '../core/secret.js'
 import { noticeAccountChange } from './account-notices.js'
 import type { Queries } from './database.js'
 import { moveSecurityEpoch } from './database.js'
-import type { Schema } from './schema.js'
+import type { Schema } from './database-schema.js'
 import { endSessions } from './session-end.js'
-import type { Change, Trail } from './trail.js'
-import { applyChange, applyRevocation } from './trail.js'
+import type { Change, Trail } from './audit-context.js'
+import { applyChange, applyRevocation } from './audit-context.js'
 
 /** Whether the account of a row has a second factor. */
 export const HAS_TWO_FACTOR = sql<number>`EXISTS (SELECT 1 FROM two_factors WHERE account_id = accounts.id)`

@@ -1,7 +1,7 @@
 import formbody from '@fastify/formbody'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { hasTooManyParameters, MAX_PARAMETERS } from '../../server/parameter-count.js'
-import { badRequest } from './errors.js'
+import { badRequest } from './api-errors.js'
 import { parseForm } from './parameters.js'
 
 /** Takes bodies as JSON and as forms, and nothing else. */

@@ -1,4 +1,4 @@
-import type { AuditStore } from '../domain/audit/trail.js'
+import type { AuditStore } from '../domain/audit/audit-log.js'
 import type { Clock } from '../core/clock.js'
 import type { Config } from '../config/config.js'
 import type { Logger } from '../server/log.js'

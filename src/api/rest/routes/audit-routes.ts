@@ -1,13 +1,13 @@
 import { Type } from 'typebox'
 import { describeFlaw } from '../../../domain/audit/flaw.js'
-import { auditEntity } from '../../../domain/audit/entity.js'
+import { auditEntity } from '../../../domain/audit/audit-entity.js'
 import { AUDIT_DECISIONS, isActionOrKind } from '../../../domain/audit/event.js'
 import { checkPatternLimits } from '../../../protocol/pattern-limits.js'
-import { AuditHeadAnswer, AuditRowAnswer, VerificationAnswer } from '../answers.js'
+import { AuditHeadAnswer, AuditRowAnswer, VerificationAnswer } from '../response-schemas.js'
 import type { Api } from '../api.js'
-import { badParameter } from '../errors.js'
+import { badParameter } from '../api-errors.js'
 import { answers, listOf } from '../openapi.js'
-import type { ApiOptions } from '../options.js'
+import type { ApiOptions } from '../api-options.js'
 import { Instant, parseInstant } from '../parameters.js'
 
 const MAX_ROWS = 1_000

@@ -1,13 +1,13 @@
 import type { Selectable } from 'kysely'
 import type { Webhook, WebhookStore } from '../domain/notifications/webhook.js'
 import type { Secret } from '../core/secret.js'
-import { userTarget } from './accounts.js'
+import { userTarget } from './account-store.js'
 import type { Queries } from './database.js'
 import { dropUndelivered } from './notice-outbox.js'
-import type { Schema } from './schema.js'
+import type { Schema } from './database-schema.js'
 import type { Sealer } from './seal.js'
-import type { Trail } from './trail.js'
-import { applyChange } from './trail.js'
+import type { Trail } from './audit-context.js'
+import { applyChange } from './audit-context.js'
 
 /** Webhooks in the database; their secrets are sealed. */
 export function webhookStore(queries: Queries, sealer: Sealer, trail: Trail): WebhookStore {
