@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import t from 'tap'
 import { OPTIONS } from '../src/config/options.js'
 import { formatSetting, resolveSettings, SETTING_KEYS } from '../src/domain/policies/settings.js'
@@ -55,9 +55,51 @@ t.test('docs/api.md has every call of the REST API, and no other', async (t) => 
   t.same(named.sort(), calls.sort())
 })
 
+t.test('docs/architecture.md and CONTRIBUTING.md name files that exist', async (t) => {
+  for (const page of ['docs/architecture.md', 'CONTRIBUTING.md']) {
+    const paths = [...read(page).matchAll(/`([\w-]+\/[\w./-]+\.[jt]s)`/g)].map(([, path = '']) => path)
+    t.ok(paths.length > 5, page)
+    for (const path of paths)
+      t.ok(existsSync(join(root, path)) || existsSync(join(root, 'src', path)), `${page}: ${path}`)
+  }
+})
+
+t.test('links between the pages lead to files and headings that exist', async (t) => {
+  const docs = readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' })
+  const pages = docs.filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)
+  for (const page of ['README.md', 'CONTRIBUTING.md', ...pages]) {
+    for (const [, target = ''] of read(page).matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^https?:/.test(target)) continue
+      const [path = '', heading] = target.split('#')
+      const file = path === '' ? page : join(dirname(page), path)
+      t.ok(existsSync(join(root, file)), `${page}: ${target}`)
+      if (heading !== undefined) t.ok(headingsOf(read(file)).includes(heading), `${page}: ${target}`)
+    }
+  }
+})
+
+t.test('README.md has 200 lines at most, of 100 columns', async (t) => {
+  const lines = read('README.md').trimEnd().split('\n')
+  t.ok(lines.length <= 200, `${lines.length} lines`)
+  t.strictSame(
+    lines.filter((line) => line.length > 100),
+    [],
+  )
+})
+
 t.test('docs/backends.md names what each server can not do', async (t) => {
   const page = read('docs/backends.md')
   for (const { name, cannot } of [nodeGitServer, gitolite]) {
     for (const [test, reason] of Object.entries(cannot)) t.match(page, `**${name}**, ${test}: ${reason}.`)
   }
 })
+
+/** The anchors of a page's headings, as GitHub makes them. */
+function headingsOf(page: string): string[] {
+  return [...page.matchAll(/^#+ (.*)$/gm)].map(([, text = '']) =>
+    text
+      .toLowerCase()
+      .replace(/[^\w\s-]/g, '')
+      .replaceAll(' ', '-'),
+  )
+}
