@@ -33,7 +33,7 @@ export class Stage {
   readonly git: GitClient
   readonly credentials: Credentials
   /** Whether the gate has a cache that can be switched off, so that it is to be measured both ways. */
-  readonly hasShield: boolean
+  readonly hasResponseCache: boolean
   readonly #owner: Owner
   readonly #cache: RepositoryCache
   readonly #prepared: string
@@ -47,7 +47,7 @@ export class Stage {
     this.#prepared = place.prepared
     this.folder = place.folder
     this.credentials = gate.credentials
-    this.hasShield = gate.hasShield
+    this.hasResponseCache = gate.hasResponseCache
     this.accounting = controlGroups(owner) ?? processTree
     this.git = new GitClient(place.folder, 'client')
   }
@@ -62,13 +62,13 @@ export class Stage {
     mkdirSync(join(folder, REPOSITORIES))
     const prepared = join(folder, 'prepared')
     const credentials = await prepareGate(prepared)
-    const hasShield = await serveHas('--no-shield', prepared)
-    return new Stage(owner, cache, { folder, prepared }, { credentials, hasShield })
+    const hasResponseCache = await serveHas('--no-cache', prepared)
+    return new Stage(owner, cache, { folder, prepared }, { credentials, hasResponseCache })
   }
 
   /** The gate as it comes, and without its cache where it has one. */
   get gates(): readonly PeerName[] {
-    return this.hasShield ? ['gitgate', 'gitgate --no-shield'] : ['gitgate']
+    return this.hasResponseCache ? ['gitgate', 'gitgate --no-cache'] : ['gitgate']
   }
 
   async peers(...names: readonly PeerName[]): Promise<Peer[]> {
@@ -134,12 +134,12 @@ export class Stage {
     switch (name) {
       case 'gitgate':
         return this.startGate(name, 'gitgate', this.embedded)
-      case 'gitgate --no-shield':
-        return this.startGate(name, 'gitgate-no-shield', [...this.embedded, '--no-shield'])
+      case 'gitgate --no-cache':
+        return this.startGate(name, 'gitgate-no-cache', [...this.embedded, '--no-cache'])
       case 'gitgate --workers 2':
         return this.startGate(name, 'gitgate-workers', [...this.embedded, '--workers', '2'])
-      case 'gitgate --workers 2 --no-shield':
-        return this.startGate(name, 'gitgate-workers-no-shield', [...this.embedded, '--workers', '2', '--no-shield'])
+      case 'gitgate --workers 2 --no-cache':
+        return this.startGate(name, 'gitgate-workers-no-cache', [...this.embedded, '--workers', '2', '--no-cache'])
       case 'gitgate before nginx': {
         const upstream = await this.#trustingNginx()
         return { ...(await this.startGate(name, 'gitgate-before-nginx', ['--upstream', upstream.url])), upstream }
@@ -194,4 +194,4 @@ export class Stage {
   }
 }
 
-type Gate = { readonly credentials: Credentials; readonly hasShield: boolean }
+type Gate = { readonly credentials: Credentials; readonly hasResponseCache: boolean }

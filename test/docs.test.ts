@@ -37,7 +37,7 @@ t.test('docs/cli.md has every command', async (t) => {
     const list = /\nCommands:\n(.*?)(\n\n|$)/s.exec(help)?.[1] ?? ''
     return [...list.matchAll(/^ {2}(\S+)/gm)].map(([, name = '']) => name).filter((name) => name !== 'help')
   }
-  const groups = ['user', 'token', 'access', 'protect', 'repo', 'settings', 'audit', 'shield', 'jobs', 'webhook']
+  const groups = ['user', 'token', 'access', 'protect', 'repo', 'settings', 'audit', 'cache', 'jobs', 'webhook']
   for (const name of await commandsOf()) if (!groups.includes(name)) t.match(page, `\`${name}`, name)
   for (const group of groups) {
     for (const name of await commandsOf(group)) t.match(page, `\`${group} ${name}`, `${group} ${name}`)

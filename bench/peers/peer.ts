@@ -3,9 +3,9 @@ import type { CpuAccount } from '../accounting/account.js'
 /** The servers that are measured, by the names that the tables show. */
 export type PeerName =
   | 'gitgate'
-  | 'gitgate --no-shield'
+  | 'gitgate --no-cache'
   | 'gitgate --workers 2'
-  | 'gitgate --workers 2 --no-shield'
+  | 'gitgate --workers 2 --no-cache'
   | 'gitgate before nginx'
   | 'nginx + git http-backend'
   | 'Apache + git http-backend'

@@ -10,7 +10,7 @@ import { lsRemote } from './ls-remote.js'
 
 const PAIRS: readonly (readonly [one: PeerName, two: PeerName])[] = [
   ['gitgate', 'gitgate --workers 2'],
-  ['gitgate --no-shield', 'gitgate --workers 2 --no-shield'],
+  ['gitgate --no-cache', 'gitgate --workers 2 --no-cache'],
 ]
 
 const WHY =

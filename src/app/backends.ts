@@ -13,12 +13,12 @@ import type { BackendCounts } from '../server/metrics.js'
 import type { ReadinessCheck } from '../server/health.js'
 import type { Backend } from '../protocol/backend.js'
 import type { RepositoryPath } from '../protocol/repository-path.js'
-import type { ShieldReport } from '../git/cache/status-file.js'
+import type { CacheReport } from '../git/cache/status-file.js'
 import { cacheFolderIn, Desk, openCacheFolder } from '../git/cache/status-file.js'
 import type { Lanes } from '../git/admission/limited-backend.js'
 import { lanesOf, queued } from '../git/admission/limited-backend.js'
 import { Shelf } from '../git/cache/response-cache.js'
-import { shielded } from '../git/cache/shielded.js'
+import { cachedBackend } from '../git/cache/cached-backend.js'
 import type { ServedBackend } from '../storage/facts.js'
 import { upstream } from '../git/upstream/upstream-backend.js'
 import { openConnections } from '../git/upstream/upstream-connections.js'
@@ -73,9 +73,9 @@ export async function openBackend(config: Config, needs: BackendNeeds): Promise<
     cache: undefined,
   })
   const inTurn = { ...open, backend: queued(open.backend, lanes, needs.intervals), counts }
-  if (!config.shield) return inTurn
+  if (!config.cache) return inTurn
   try {
-    return await withShield(inTurn, config, needs)
+    return await withCache(inTurn, config, needs)
   } catch (error) {
     await open.close()
     throw error
@@ -92,7 +92,7 @@ function commonLanes(client: ClusterClient) {
 }
 
 /** Puts the cache before a backend. */
-async function withShield(
+async function withCache(
   open: OpenBackend,
   config: Config,
   { log, worker, intervals }: BackendNeeds,
@@ -102,7 +102,7 @@ async function withShield(
   const onLost = (error: unknown): void => log.error({ err: error }, 'the cache can not be used; it rests for a minute')
   const { path: folder, instance } = await openCacheFolder(root)
   const shelf = new Shelf({ folder, quota, onLost, firstProgressMs: intervals.firstProgressMs })
-  const report = (): ShieldReport => ({
+  const report = (): CacheReport => ({
     instance: instance.id,
     pid: process.pid,
     at: new Date().toISOString(),
@@ -118,7 +118,7 @@ async function withShield(
   // What another server has shown to an account is known only to the worker that it was shown by.
   const place = config.upstream === undefined ? worker?.info : undefined
   const source = place === undefined ? open.backend : askingShardOwners(open.backend, place)
-  const backend = shielded(source, shelf, config.upstreamSameForAll, intervals.shownRefsMs)
+  const backend = cachedBackend(source, shelf, config.upstreamSameForAll, intervals.shownRefsMs)
   const stopAnswering = place === undefined ? undefined : await answerWorkers(backend, place)
   return {
     ...open,

@@ -85,7 +85,7 @@ export function createRooms(parts: ProcessParts = {}): CliRooms {
         rename: (path, to) => folder.rename(path, to),
       }
     },
-    shield: {
+    cache: {
       reports: ({ data }) => readReports(cacheFolderIn(data)),
       clear: ({ data }) => askToClear(cacheFolderIn(data)),
     },

@@ -18,7 +18,7 @@ import { addRepoCommands } from './repo-commands.js'
 import type { CliRooms } from './rooms.js'
 import { addServeCommand } from './serve-command.js'
 import { addSettingsCommands } from './settings-commands.js'
-import { addShieldCommands } from './shield.js'
+import { addCacheCommands } from './cache-commands.js'
 import { addTokenCommands } from './token-commands.js'
 import { addTokenReportCommands } from './token-report-commands.js'
 import { addTwoFactorCommands } from './two-factor-commands.js'
@@ -64,7 +64,7 @@ export async function runCli(
   addRepoCommands(program, context)
   addSettingsCommands(program, context)
   addAuditCommands(program, context)
-  addShieldCommands(program, context)
+  addCacheCommands(program, context)
   addJobsCommands(program, context)
   addWebhookCommands(program, context)
   addCredentialCommand(program, context)

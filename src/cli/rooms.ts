@@ -95,15 +95,15 @@ export type CliRooms = {
   openRepositories(root: string, config: Config): Promise<CliRepositories>
   readonly examine: Examine
   /** The caches of gates that run on the data folder. */
-  readonly shield: {
-    reports(config: Config): Promise<readonly ShieldReport[]>
+  readonly cache: {
+    reports(config: Config): Promise<readonly CacheReport[]>
     /** @returns how many gates were asked */
     clear(config: Config): Promise<number>
   }
 }
 
 /** What a gate tells about its cache. */
-export type ShieldReport = {
+export type CacheReport = {
   readonly [K in 'pid' | 'quota' | 'hit' | 'joined' | 'miss' | 'bypassed' | 'evicted' | 'entries' | 'bytes']: number
 } & { readonly instance: string; readonly at: string }
 

@@ -6,7 +6,7 @@ import type { CliContext, OpenCli } from './context.js'
 import { addCommand, withStore } from './context.js'
 
 /** The flags of commands that listen. */
-export type ServeFlags = Omit<Flags, 'shield'> & { json?: true; shield?: boolean }
+export type ServeFlags = Omit<Flags, 'cache'> & { json?: true; cache?: boolean }
 
 /** `gitgate serve`: serve Git over HTTP until the process is asked to end. */
 export function addServeCommand(program: Command, context: CliContext): void {
@@ -34,7 +34,7 @@ export function addListenOptions(command: Command): Command {
     .option('--tls-cert <file>', 'certificate chain in PEM, for HTTPS')
     .option('--tls-key <file>', 'private key of the certificate')
     .option('--workers <number>', 'processes that serve (1)')
-    .option('--no-shield', 'answer nothing from a cache')
+    .option('--no-cache', 'turn the response cache off')
 }
 
 /**
@@ -60,9 +60,9 @@ export async function serve(
   }
 }
 
-/** What flags configure: `--no-shield` reaches us as a truth value. */
-export function configurationOf({ shield, ...others }: ServeFlags): Flags {
-  return shield === false ? { ...others, shield: 'off' } : others
+/** What the flags configure. commander hands `--no-cache` over as a boolean. */
+export function configurationOf({ cache, ...others }: ServeFlags): Flags {
+  return cache === false ? { ...others, cache: 'off' } : others
 }
 
 /** Says where the gate listens. */

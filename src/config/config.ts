@@ -21,7 +21,7 @@ export type Config = {
   /** Whether another server answers the same to everybody. */
   readonly upstreamSameForAll: boolean
   /** Whether answers are kept and shared. */
-  readonly shield: boolean
+  readonly cache: boolean
   /** Runs of git for packs at once, in all and on one repository, and requests that may wait for them. */
   readonly queue: { readonly total: number; readonly perRepository: number; readonly waiting: number }
   /** Bytes that may be kept. */
@@ -115,7 +115,7 @@ export function loadConfig(flags: Flags, environment: NodeJS.ProcessEnv, file: s
     repos: read('repos'),
     upstream: upstreamOf(read, mistakes),
     upstreamSameForAll: read('upstreamSameForAll'),
-    shield: read('shield'),
+    cache: read('cache'),
     queue: {
       total: read('gitRuns'),
       perRepository: read('gitRunsPerRepository'),

@@ -53,7 +53,7 @@ export const OPTIONS = {
     onOrOff,
   ),
   workers: option('GITGATE_WORKERS', '1', 'processes that serve, on one port', wholeNumber(1, 64)),
-  shield: option('GITGATE_SHIELD', 'on', 'off: nothing is answered from a cache', onOrOff),
+  cache: option('GITGATE_CACHE', 'on', 'off: turns the response cache off', onOrOff),
   gitRuns: option('GITGATE_GIT_RUNS', '16', 'runs of git for packs at once; others wait', wholeNumber(1, 10_000)),
   gitRunsPerRepository: option(
     'GITGATE_GIT_RUNS_PER_REPOSITORY',

@@ -22,7 +22,7 @@ async function served(folder: string) {
   await git.run(['push', '-q', join(cli.folder, 'repos', 'alice', 'app.git'), 'main'], { cwd: work.folder })
   const clone = async (gate: GateProcess) =>
     await cloneWhole(git, `${gate.url.replace('//', `//alice:${secret}@`)}/alice/app.git`, '-q', '--bare')
-  const stats = async () => (await cli.json('shield', 'stats')) as Report[]
+  const stats = async () => (await cli.json('cache', 'stats')) as Report[]
   /** Waits until the gates tell something. */
   const told = async (holds: (reports: Report[]) => boolean): Promise<Report[]> => {
     let reports: Report[] = []
@@ -35,8 +35,8 @@ async function served(folder: string) {
 t.test('stats tell what each gate keeps, and clear empties them all', async (t) => {
   const { cli, clone, stats, told, data } = await served(temporaryFolder(t))
   t.strictSame(await stats(), [])
-  t.match(await cli.run(['shield', 'stats']), { status: 0, stderr: /No gate with a cache runs/ })
-  t.strictSame(await cli.json('shield', 'clear'), { gates: 0 })
+  t.match(await cli.run(['cache', 'stats']), { status: 0, stderr: /No gate with a cache runs/ })
+  t.strictSame(await cli.json('cache', 'clear'), { gates: 0 })
 
   const gates = [await cli.serveProcess(t), await cli.serveProcess(t)] as const
   for (const gate of gates) for (let time = 0; time < 3; time += 1) await clone(gate)
@@ -47,11 +47,11 @@ t.test('stats tell what each gate keeps, and clear empties them all', async (t) 
     t.ok(report['bytes']! > 3 * 1_048_576 && report['bytes']! < report['quota']!)
   }
   t.match(
-    await cli.ask(['shield', 'stats']),
+    await cli.ask(['cache', 'stats']),
     new RegExp(`^INSTANCE +PID.*\\n(.*\\n)?[0-9a-f]{16} +${gates[0].child.pid} `, 'm'),
   )
 
-  t.strictSame(await cli.json('shield', 'clear'), { gates: 2 })
+  t.strictSame(await cli.json('cache', 'clear'), { gates: 2 })
   for (const { child } of gates) t.ok(await within(1_500, () => cacheFiles(data, child.pid).length === 0))
   t.match(await told((all) => all.every(({ entries }) => entries === 0)), [{ entries: 0 }, { entries: 0 }])
   for (const gate of gates) await clone(gate)
@@ -60,22 +60,22 @@ t.test('stats tell what each gate keeps, and clear empties them all', async (t) 
   t.equal((await stats()).length, 1)
 })
 
-t.test('serve --no-shield answers nothing from a cache, and so does GITGATE_SHIELD=off', async (t) => {
+t.test('serve --no-cache answers nothing from a cache, and so does GITGATE_CACHE=off', async (t) => {
   const { cli, clone, stats, data } = await served(temporaryFolder(t))
-  const without = await cli.serveProcess(t, ['serve', '--port', '0', '--no-shield'])
+  const without = await cli.serveProcess(t, ['serve', '--port', '0', '--no-cache'])
   for (let time = 0; time < 2; time += 1) await clone(without)
   t.notMatch(without.said.stderr + without.said.stdout, /"cache":/)
   t.strictSame(await stats(), [])
   t.notOk(existsSync(join(data, 'cache')))
   await without.stop()
 
-  const off = new GitgateCli(cli.folder, { GITGATE_SHIELD: 'off' })
+  const off = new GitgateCli(cli.folder, { GITGATE_CACHE: 'off' })
   const other = await off.serveProcess(t)
   await clone(other)
   t.notOk(existsSync(join(data, 'cache')))
   await other.stop()
 
-  const shielded = await cli.serveProcess(t)
-  for (let time = 0; time < 2; time += 1) await clone(shielded)
-  t.match(shielded.said.stderr + shielded.said.stdout, /"cache":"hit"/)
+  const cached = await cli.serveProcess(t)
+  for (let time = 0; time < 2; time += 1) await clone(cached)
+  t.match(cached.said.stderr + cached.said.stdout, /"cache":"hit"/)
 })

@@ -6,7 +6,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { GitClient } from './git-client.js'
 import { GitgateCli } from './gitgate-cli.js'
-import { beginClone, cacheBytes, cacheFiles, cacheUses, cloneWhole, heldGit, shieldedWorld } from './cache-world.js'
+import { beginClone, cacheBytes, cacheFiles, cacheUses, cloneWhole, heldGit, cachedWorld } from './cache-world.js'
 import { largeCommit } from './transfers.js'
 import { within } from './until.js'
 import { temporaryFolder } from './temporary-folder.js'
@@ -43,13 +43,13 @@ t.test('on a full disk clones go on whole, alone and shared, and later ones as w
   await cloneWhole(git, remote)
   const data = join(cli.folder, 'data')
   t.ok(await within(1_000, () => cacheFiles(data, gate.pid).length === 0), 'what was begun is gone')
-  const [{ writeFailures }] = (await cli.json('shield', 'stats')) as [{ writeFailures: number }]
+  const [{ writeFailures }] = (await cli.json('cache', 'stats')) as [{ writeFailures: number }]
   t.equal(writeFailures, 1)
 })
 
 t.test('a cache folder that is removed while clones run disturbs none', async (t) => {
   const git = heldGit(t)
-  const { world, remote, clone, data } = await shieldedWorld(t, { flags: { git: git.path }, mebibytes: 10 })
+  const { world, remote, clone, data } = await cachedWorld(t, { flags: { git: git.path }, mebibytes: 10 })
   git.hold()
   const clones = [beginClone(world.git, remote), beginClone(world.git, remote)]
   t.ok(await within(10_000, () => clones.every((one) => one.isReceiving())))
@@ -64,7 +64,7 @@ t.test('a cache folder that is removed while clones run disturbs none', async (t
 })
 
 t.test('a kept file that is cut breaks the clone that reads it, and no other', async (t) => {
-  const { world, remote, clone, data } = await shieldedWorld(t, { mebibytes: 5 })
+  const { world, remote, clone, data } = await cachedWorld(t, { mebibytes: 5 })
   await clone('--bare')
   const [file = ''] = cacheFiles(data)
   truncateSync(file, 2_000_000)
@@ -75,7 +75,7 @@ t.test('a kept file that is cut breaks the clone that reads it, and no other', a
 
 t.test('whatever is asked for, the folder stays under its quota', async (t) => {
   const quota = 8 * 1_048_576
-  const { world, push, clone, data, folder } = await shieldedWorld(t, { mebibytes: 3, flags: { cacheSize: '8M' } })
+  const { world, push, clone, data, folder } = await cachedWorld(t, { mebibytes: 3, flags: { cacheSize: '8M' } })
   let most = 0
   const look = setInterval(() => (most = Math.max(most, cacheBytes(data))), 5)
   t.teardown(() => clearInterval(look))
@@ -97,7 +97,7 @@ t.test('whatever is asked for, the folder stays under its quota', async (t) => {
 t.test('a pack that is longer than the quota goes to all who share it, and is not kept', async (t) => {
   const git = heldGit(t)
   const flags = { git: git.path, cacheSize: '4M' }
-  const { world, remote, clone, data } = await shieldedWorld(t, { mebibytes: 12, flags })
+  const { world, remote, clone, data } = await cachedWorld(t, { mebibytes: 12, flags })
   git.hold()
   const clones = Array.from({ length: 4 }, () => beginClone(world.git, remote))
   t.ok(await within(10_000, () => clones.every((one) => one.isReceiving())))
@@ -109,7 +109,7 @@ t.test('a pack that is longer than the quota goes to all who share it, and is no
 })
 
 t.test('where there is no cache, there is no folder for it', async (t) => {
-  const { clone, data, world } = await shieldedWorld(t, { flags: { shield: 'off' } })
+  const { clone, data, world } = await cachedWorld(t, { flags: { cache: 'off' } })
   await clone()
   t.notOk(existsSync(join(data, 'cache')), readdirSync(data).join(' '))
   t.strictSame(cacheUses(world), [])

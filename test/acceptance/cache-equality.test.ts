@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import t from 'tap'
 import { PktLineReader } from '../../src/protocol/pkt-line.js'
 import type { HttpOptions } from './http-client.js'
-import { cacheUses, shieldedWorld, uncached } from './cache-world.js'
+import { cacheUses, cachedWorld, uncached } from './cache-world.js'
 import type { World } from './world.js'
 
 const packet = (text: string): string => (text.length + 4).toString(16).padStart(4, '0') + text
@@ -51,7 +51,7 @@ function joined(text: string): string {
 }
 
 t.test('the same requests have the same answers, with a cache and without', async (t) => {
-  const { world, password, folder, push, disk } = await shieldedWorld(t)
+  const { world, password, folder, push, disk } = await cachedWorld(t)
   for (let number = 1; number <= 5; number += 1) {
     await world.git.commit(folder, `file-${number}`, `${number}\n`.repeat(1_000))
     await world.git.run(['tag', '-a', '-m', 'A tag', `v${number}`], { cwd: folder })

@@ -10,13 +10,13 @@ import { embedded } from '../backends/embedded.js'
 import { nginx } from '../backends/nginx.js'
 import type { BackendKind } from '../backends/backend.js'
 import { requireProgram } from './programs.js'
-import { cacheUses, cloneAnew, cloneWhole, shieldedWorld, uncached } from './cache-world.js'
+import { cacheUses, cloneAnew, cloneWhole, cachedWorld, uncached } from './cache-world.js'
 import { temporaryFolder } from './temporary-folder.js'
 
 /** Ten commits on two branches with tags, a day apart. */
 async function history(t: Test, kind?: BackendKind) {
-  const shielded = await shieldedWorld(t, kind === undefined ? {} : { kind })
-  const { world, folder, push } = shielded
+  const cached = await cachedWorld(t, kind === undefined ? {} : { kind })
+  const { world, folder, push } = cached
   for (let number = 1; number <= 10; number += 1) {
     const at = `2026-01-${String(number + 10)}T12:00:00Z`
     const env = { GIT_AUTHOR_DATE: at, GIT_COMMITTER_DATE: at }
@@ -31,7 +31,7 @@ async function history(t: Test, kind?: BackendKind) {
   /** All objects that a repository has of its own. */
   const objects = async (cwd: string): Promise<string> =>
     (await world.git.ask(['cat-file', '--batch-check', '--batch-all-objects'], { cwd })).split('\n').sort().join('\n')
-  return { ...shielded, objects }
+  return { ...cached, objects }
 }
 
 for (const kind of [embedded, nginx]) {
@@ -139,7 +139,7 @@ t.test('a request of thousands of haves is compressed, and answered', async (t) 
 })
 
 t.test('a repository of SHA-256 is cloned, fetched and kept as any other', async (t) => {
-  const { world, password } = await shieldedWorld(t)
+  const { world, password } = await cachedWorld(t)
   await world.createRepository('team/new', 'sha256')
   const folder = await world.git.init('new', '--object-format=sha256')
   const remote = world.remote('team/new', password)

@@ -5,7 +5,7 @@ import t from 'tap'
 import { embedded } from '../backends/embedded.js'
 import { nginx } from '../backends/nginx.js'
 import { requireProgram } from './programs.js'
-import { beginClone, cacheUses, cloneWhole, expectPacks, heldGit, repeatUntil, shieldedWorld } from './cache-world.js'
+import { beginClone, cacheUses, cloneWhole, expectPacks, heldGit, repeatUntil, cachedWorld } from './cache-world.js'
 import { within } from './until.js'
 import type { World } from './world.js'
 
@@ -14,7 +14,7 @@ for (const kind of [embedded, nginx]) {
     t.setTimeout(240_000)
 
     await t.test('in a storm of clones and pushes each clone is a state that was, and never an old one', async (t) => {
-      const { world, push, remote, folder, head } = await shieldedWorld(t, { kind, mebibytes: 1 })
+      const { world, push, remote, folder, head } = await cachedWorld(t, { kind, mebibytes: 1 })
       const history = [await world.git.ask(['rev-parse', 'HEAD'], { cwd: folder })]
       // Of the pushes that were answered the last.
       let answered = 0
@@ -45,7 +45,7 @@ for (const kind of [embedded, nginx]) {
     })
 
     await t.test('repacking and collecting in the middle of a storm breaks no clone', async (t) => {
-      const { world, push, remote, folder, direct } = await shieldedWorld(t, { kind, mebibytes: 1 })
+      const { world, push, remote, folder, direct } = await cachedWorld(t, { kind, mebibytes: 1 })
       for (let number = 1; number <= 5; number += 1) {
         await world.git.commit(folder, 'next.txt', `${number}\n`)
         await push('HEAD:main', `HEAD:refs/heads/side/${number}`)
@@ -72,7 +72,7 @@ for (const kind of [embedded, nginx]) {
     })
 
     await t.test('each change of refs is seen by the next request', async (t) => {
-      const { world, push, remote, direct, clone, head, disk } = await shieldedWorld(t, { kind })
+      const { world, push, remote, direct, clone, head, disk } = await cachedWorld(t, { kind })
       const list = async () => await world.git.ask(['ls-remote', '--symref', remote])
       const truth = async () => await direct('for-each-ref', '--format=%(objectname)%09%(refname)')
       const isTrue = async (what: string): Promise<void> => {
@@ -128,7 +128,7 @@ for (const kind of [embedded, nginx]) {
     })
 
     await t.test('a repository that is made anew at its place is another one', async (t) => {
-      const { world, remote, disk, clone, head, push, folder } = await shieldedWorld(t, { kind })
+      const { world, remote, disk, clone, head, push, folder } = await cachedWorld(t, { kind })
       const old = await head(await clone())
       for (let time = 1; time <= 3; time += 1) {
         rmSync(disk, { recursive: true })
@@ -156,7 +156,7 @@ for (const kind of [embedded, nginx]) {
     })
 
     await t.test('changes within one tick of the clock are all seen', async (t) => {
-      const { world, password, direct, disk } = await shieldedWorld(t, { kind })
+      const { world, password, direct, disk } = await cachedWorld(t, { kind })
       const one = await direct('rev-parse', 'main')
       const two = await direct('commit-tree', 'main^{tree}', '-p', 'main', '-m', 'two')
       for (let time = 0; time < 40; time += 1) {
@@ -178,7 +178,7 @@ async function listRefs(world: World, password: string): Promise<string> {
 }
 
 t.test('a change in the middle of a request is seen by one that comes after it', async (t) => {
-  const { world, password, direct, disk } = await shieldedWorld(t)
+  const { world, password, direct, disk } = await cachedWorld(t)
   const ids = [await direct('rev-parse', 'main'), await direct('commit-tree', 'main^{tree}', '-p', 'main', '-m', 'two')]
   const running: Promise<string>[] = []
   for (let time = 0; time < 150; time += 1) {
@@ -196,7 +196,7 @@ t.test('a change in the middle of a request is seen by one that comes after it',
 
 t.test('a pack outlives a push to another ref that comes while it is made, and none to its own', async (t) => {
   const git = heldGit(t)
-  const { world, remote, push, folder, clone } = await shieldedWorld(t, { flags: { git: git.path }, mebibytes: 3 })
+  const { world, remote, push, folder, clone } = await cachedWorld(t, { flags: { git: git.path }, mebibytes: 3 })
   await world.git.commit(folder, 'next.txt', 'next\n')
   for (const [ref, use] of [
     ['refs/heads/other', 'hit'],
@@ -217,7 +217,7 @@ t.test('a pack outlives a push to another ref that comes while it is made, and n
 // Tags come along with what they point at, so that a pack that was made between two moves of a tag is of neither state.
 t.test('a pack that was made while a tag was elsewhere is not kept for the tag when it is back', async (t) => {
   const git = heldGit(t)
-  const { world, remote, clone, direct } = await shieldedWorld(t, { flags: { git: git.path } })
+  const { world, remote, clone, direct } = await cachedWorld(t, { flags: { git: git.path } })
   const tag = async (words: string): Promise<string> => {
     const named = ['-c', 'user.name=b', '-c', 'user.email=b@example.com']
     await direct(...named, 'tag', '-f', '-a', '-m', words, 'v1', 'main')

@@ -1,12 +1,12 @@
 // What was got rid of is gone from the cache, too: a secret that was pushed by mistake, then pruned.
 import t from 'tap'
-import { cacheUses, shieldedWorld } from './cache-world.js'
+import { cacheUses, cachedWorld } from './cache-world.js'
 
 for (const isPacked of [false, true]) {
   t.test(
     `what nothing refers to is answered until it is pruned from ${isPacked ? 'a pack' : 'its own file'}`,
     async (t) => {
-      const { world, push, remote, folder, direct } = await shieldedWorld(t)
+      const { world, push, remote, folder, direct } = await cachedWorld(t)
       if (isPacked) await direct('config', 'receive.unpackLimit', '1')
       await world.git.run(['checkout', '-q', '-b', 'secret'], { cwd: folder })
       const secret = await world.git.commit(folder, 'key.txt', 'SECRET-KEY\n')

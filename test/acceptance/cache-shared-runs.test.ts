@@ -2,22 +2,22 @@
 import { once } from 'node:events'
 import t from 'tap'
 import type { Test } from 'tap'
-import { beginClone, cacheFiles, heldGit, shieldedWorld } from './cache-world.js'
+import { beginClone, cacheFiles, heldGit, cachedWorld } from './cache-world.js'
 import { beginFetch, commandOf, processesIn } from './transfers.js'
 import { within } from './until.js'
 
 /** A repository of 10 MiB whose packs stop in their middle, and how clones of it begin. */
 async function held(t: Test, mebibytes = 10) {
   const git = heldGit(t)
-  const shielded = await shieldedWorld(t, { flags: { git: git.path }, mebibytes })
+  const cached = await cachedWorld(t, { flags: { git: git.path }, mebibytes })
   git.hold()
   const begin = async (count: number) => {
-    const clones = Array.from({ length: count }, () => beginClone(shielded.world.git, shielded.remote))
+    const clones = Array.from({ length: count }, () => beginClone(cached.world.git, cached.remote))
     const areUnderWay = await within(10_000, () => clones.every((clone) => clone.isReceiving()))
     t.ok(areUnderWay, 'the clones are under way')
     return clones
   }
-  return { git, begin, ...shielded }
+  return { git, begin, ...cached }
 }
 
 t.test('a leader that is killed in the middle ends nothing for those who follow', async (t) => {

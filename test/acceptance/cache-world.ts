@@ -75,7 +75,7 @@ export function cacheBytes(data: string, pid?: number): number {
 }
 
 /** A gate before which nothing stands but its cache, and one repository. @param mebibytes of its one commit, which do not compress */
-export async function shieldedWorld(
+export async function cachedWorld(
   t: Test,
   { kind, flags = {}, mebibytes = 0 }: { kind?: BackendKind; flags?: Flags; mebibytes?: number } = {},
 ) {
@@ -109,9 +109,9 @@ export async function shieldedWorld(
   }
 }
 
-/** A gate without a cache over the same repositories. @param disk where that of {@link shieldedWorld} is */
+/** A gate without a cache over the same repositories. @param disk where that of {@link cachedWorld} is */
 export async function uncached(t: Test, disk: string) {
-  const world = await createWorld(t, { shield: 'off', repos: dirname(dirname(disk)) })
+  const world = await createWorld(t, { cache: 'off', repos: dirname(dirname(disk)) })
   await world.grant('alice', 'write', 'team/**')
   const password = await world.token('alice', 'write_repository')
   return { world, password, remote: world.remote('team/app', password) }

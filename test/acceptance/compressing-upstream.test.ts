@@ -13,7 +13,7 @@ const WAITING = /remote: Waiting for a turn/
 /** A gate with one slot, before a server that compresses, and a fetch that holds the slot. */
 async function busyGate(t: Test) {
   const upstream = await countingUpstream(t)
-  const world = await createWorld(t, { gitRuns: '1', shield: 'off' }, upstream.kind)
+  const world = await createWorld(t, { gitRuns: '1', cache: 'off' }, upstream.kind)
   const large = await largeCommit(world.git, 'large', 16)
   await upstream.show('alice', large.folder, 'main')
   upstream.behave('gzip where it is accepted')

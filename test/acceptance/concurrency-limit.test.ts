@@ -29,7 +29,7 @@ t.test('clones wait for their turn, and none of them fails', async (t) => {
   const secrets = new Map<string, string>()
   for (const name of ['alice', 'bob'])
     secrets.set(name, await cli.ask(['token', 'create', name, '--name', 'ci', '--scopes', 'write_repository']))
-  const gate = await cli.serve(t, ['serve', '--port', '0', '--no-shield'])
+  const gate = await cli.serve(t, ['serve', '--port', '0', '--no-cache'])
   const remote = (name: string): string =>
     `${gate.url.replace('//', `//${name}:${secrets.get(name) ?? ''}@`)}/alice/app.git`
   const git = new GitClient(cli.folder, 'git')
@@ -51,7 +51,7 @@ t.test('who finds no room to wait is told so, and to try again', async (t) => {
   await cli.ask(['user', 'add', 'alice'])
   await cli.ask(['repo', 'create', 'alice/app'])
   const secret = await cli.ask(['token', 'create', 'alice', '--name', 'ci', '--scopes', 'write_repository'])
-  const gate = await cli.serve(t, ['serve', '--port', '0', '--no-shield'])
+  const gate = await cli.serve(t, ['serve', '--port', '0', '--no-cache'])
   const url = `${gate.url}/alice/app.git/info/refs?service=git-upload-pack`
   const headers = { Authorization: `Basic ${Buffer.from(`alice:${secret}`).toString('base64')}` }
   const answers = await Promise.all(

@@ -48,8 +48,8 @@ async function whenSaid(
 
 for (const [name, kind, flags] of [
   ['embedded', undefined, {}],
-  ['embedded, without a cache', undefined, { shield: 'off' }],
-  ['before nginx', nginx, { shield: 'off' }],
+  ['embedded, without a cache', undefined, { cache: 'off' }],
+  ['before nginx', nginx, { cache: 'off' }],
 ] as const) {
   t.test(`clones: ${name}`, { skip: requireProgram(...(kind ?? embedded).programs) }, async (t) => {
     t.setTimeout(240_000)

@@ -125,7 +125,7 @@ t.test('two workers are one gate', async (t) => {
 
 t.test('the limits hold for all workers together', async (t) => {
   const limits = { GITGATE_GIT_RUNS: '1', GITGATE_GIT_RUNS_PER_REPOSITORY: '1' }
-  const { git, remote, disk } = await served(t, { mebibytes: 5, env: limits, flags: ['--no-shield'] })
+  const { git, remote, disk } = await served(t, { mebibytes: 5, env: limits, flags: ['--no-cache'] })
   let most = 0
   const timer = setInterval(() => {
     const packing = processesIn(disk).filter((pid) => /upload-pack --strict --stateless-rpc \//.test(commandOf(pid)))

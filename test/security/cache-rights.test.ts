@@ -4,7 +4,7 @@ import { embedded } from '../backends/embedded.js'
 import { nginx } from '../backends/nginx.js'
 import { parseRestrictions } from '../../src/domain/tokens/restriction.js'
 import { requireProgram } from '../acceptance/programs.js'
-import { beginClone, cacheUses, cloneWhole, heldGit, shieldedWorld } from '../acceptance/cache-world.js'
+import { beginClone, cacheUses, cloneWhole, heldGit, cachedWorld } from '../acceptance/cache-world.js'
 import { slowRelay } from '../acceptance/slow-relay.js'
 import { beginFetch } from '../acceptance/transfers.js'
 import { within } from '../acceptance/until.js'
@@ -14,7 +14,7 @@ for (const kind of [embedded, nginx]) {
     t.setTimeout(240_000)
 
     await t.test('two with different rights, interleaved: each has what they may, then and now', async (t) => {
-      const { world, folder, password } = await shieldedWorld(t, { kind })
+      const { world, folder, password } = await cachedWorld(t, { kind })
       for (const name of ['one', 'two', 'three']) {
         await world.createRepository(`team/${name}`)
         await world.git.run(['push', '-q', world.remote(`team/${name}`, password), 'HEAD:main'], {
@@ -50,7 +50,7 @@ for (const kind of [embedded, nginx]) {
     })
 
     await t.test('one who may read a repository gets from the cache no object of another', async (t) => {
-      const { world, password, clone } = await shieldedWorld(t, { kind })
+      const { world, password, clone } = await cachedWorld(t, { kind })
       await world.createRepository('open/app')
       await world.grant('mallory', 'write', 'open/**')
       const mallory = await world.token('mallory', 'write_repository')
@@ -67,7 +67,7 @@ for (const kind of [embedded, nginx]) {
     })
 
     await t.test('without credentials only what is public comes, cached or not', async (t) => {
-      const { world, clone } = await shieldedWorld(t, { kind })
+      const { world, clone } = await cachedWorld(t, { kind })
       const anonymous = async () => await beginClone(world.git, world.remote('team/app')).ended
       await clone()
       t.not(await anonymous(), 0)
@@ -80,7 +80,7 @@ for (const kind of [embedded, nginx]) {
     })
 
     await t.test('a token that is limited to repositories gets no others from the cache', async (t) => {
-      const { world, clone } = await shieldedWorld(t, { kind })
+      const { world, clone } = await cachedWorld(t, { kind })
       await clone()
       const limited = async (pattern: string) => {
         const restrictions = parseRestrictions([pattern], [])
@@ -97,7 +97,7 @@ for (const kind of [embedded, nginx]) {
 
 t.test('who is let in no longer is told so and cut off', async (t) => {
   const git = heldGit(t)
-  const { world, remote, place, folder, push } = await shieldedWorld(t, { flags: { git: git.path }, mebibytes: 20 })
+  const { world, remote, place, folder, push } = await cachedWorld(t, { flags: { git: git.path }, mebibytes: 20 })
   for (const version of ['0', '2'])
     for (const use of ['miss', 'joined', 'hit'] as const)
       await t.test(`${use}, version ${version}`, async (t) => {

@@ -70,8 +70,8 @@ t.test(
     t.strictSame(cacheFiles(data), kept, 'the start of the second leaves it there')
     await clone(second)
     t.equal(cacheFiles(data).length, 2)
-    await until(async () => ((await cli.json('shield', 'stats')) as { pid: number }[]).length === 2)
-    const stats = (await cli.json('shield', 'stats')) as { pid: number; instance: string }[]
+    await until(async () => ((await cli.json('cache', 'stats')) as { pid: number }[]).length === 2)
+    const stats = (await cli.json('cache', 'stats')) as { pid: number; instance: string }[]
     t.strictSame(
       stats.map(({ pid }) => pid),
       [1, 1],

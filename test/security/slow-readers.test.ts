@@ -97,7 +97,7 @@ t.test('paused transfers do not pile up: who has most of them loses the oldest',
 })
 
 t.test('a clone is served while an account reads nothing of what it asked for', async (t) => {
-  const world = await createWorld(t, { gitRuns: '2', shield: 'off' }, undefined, { intervals: { slowTransferMs: 200 } })
+  const world = await createWorld(t, { gitRuns: '2', cache: 'off' }, undefined, { intervals: { slowTransferMs: 200 } })
   await world.grant('alice', 'write', 'team/**')
   for (const other of ['mallory', 'root'] as const) await world.grant(other, 'read', 'team/**')
   await world.createRepository('team/app')

@@ -10,7 +10,7 @@ import type { Shelf } from './response-cache.js'
 import type { ShownRefs } from './shown.js'
 
 /** What the cache over a server elsewhere is made of. */
-export type UpstreamShield = {
+export type UpstreamCache = {
   readonly backend: Backend
   readonly shelf: Shelf
   readonly shown: ShownRefs
@@ -33,16 +33,16 @@ type Listing = {
  * account a moment ago.
  */
 export async function serveOverUpstream(
-  shield: UpstreamShield,
+  cache: UpstreamCache,
   request: GitRequest,
   exchange: Exchange,
 ): Promise<ServeOutcome> {
-  const { backend, shelf, shown, isSameForAll } = shield
+  const { backend, shelf, shown, isSameForAll } = cache
   const { repository } = request
   const account = exchange.requester === undefined ? '@anonymous' : exchange.requester.username
   if (request.phase === 'advertisement') {
     const key = advertisementKey(request.service, exchange.gitProtocol)
-    return await list(shield, request, { key, body: Buffer.alloc(0), shape: 'advertisement' }, exchange, account)
+    return await list(cache, request, { key, body: Buffer.alloc(0), shape: 'advertisement' }, exchange, account)
   }
 
   const read = await readAsked(exchange)
@@ -50,7 +50,7 @@ export async function serveOverUpstream(
   if (read.kind === 'unread') return await bypass(backend, shelf, request, exchange, read.body)
   const { asked, body } = read
   if (asked.kind === 'refs')
-    return await list(shield, request, { key: asked.key, body, shape: 'refs' }, exchange, account)
+    return await list(cache, request, { key: asked.key, body, shape: 'refs' }, exchange, account)
   const seen = shown.find(account, repository)
   const isShown = seen !== undefined && !asked.dependsOn.allRefs && asked.wants.every((want) => seen.ids.has(want))
   if (!isShown) return await bypass(backend, shelf, request, exchange, body)
@@ -70,7 +70,7 @@ export async function serveOverUpstream(
 
 /** Has the server list refs: for one request, or for all that came while it listed them for others of the account. */
 async function list(
-  { backend, shelf, shown, gatherings }: UpstreamShield,
+  { backend, shelf, shown, gatherings }: UpstreamCache,
   request: GitRequest,
   { key, body, shape }: Listing,
   exchange: Exchange,

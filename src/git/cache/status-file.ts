@@ -7,7 +7,7 @@ import { repeat } from '../../core/repeat.js'
 import type { ShelfCounts } from './response-cache.js'
 
 /** What a gate tells about its cache. */
-export type ShieldReport = ShelfCounts & {
+export type CacheReport = ShelfCounts & {
   readonly instance: string
   /** Two gates in containers may have the same. */
   readonly pid: number
@@ -39,7 +39,7 @@ export class Desk {
    * @param clear called when a command asks for it
    * @param onError told when the folder can't be used: commands then see old figures, and the cache works on
    */
-  constructor(root: string, report: () => ShieldReport, clear: () => void, onError: (error: unknown) => void) {
+  constructor(root: string, report: () => CacheReport, clear: () => void, onError: (error: unknown) => void) {
     this.#root = root
     this.#clearedAt = clearedAt(root)
     const look = (): void => {
@@ -55,7 +55,7 @@ export class Desk {
     await this.#looking.stop()
   }
 
-  #write(report: ShieldReport): void {
+  #write(report: CacheReport): void {
     const text = JSON.stringify(report)
     const same = JSON.stringify({ ...report, at: '' })
     if (same === this.#reported) return
@@ -86,10 +86,10 @@ export async function openCacheFolder(root: string): Promise<OwnCacheFolder> {
 }
 
 /** What running gates tell about their caches. */
-export async function readReports(root: string): Promise<ShieldReport[]> {
+export async function readReports(root: string): Promise<CacheReport[]> {
   return (await findLive(root)).flatMap((name) => {
     try {
-      return [JSON.parse(readFileSync(join(root, name, REPORT), 'utf8')) as ShieldReport]
+      return [JSON.parse(readFileSync(join(root, name, REPORT), 'utf8')) as CacheReport]
     } catch {
       // It has told nothing yet.
       return []

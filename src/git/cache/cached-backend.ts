@@ -12,7 +12,7 @@ import { ShownRefs } from './shown.js'
  * @param isSameForAll whether a server elsewhere answers the same to everybody
  * @param shownRefsMs how long what it has shown to an account vouches for its commits, in milliseconds
  */
-export function shielded(backend: Backend, shelf: Shelf, isSameForAll: boolean, shownRefsMs: number): Backend {
+export function cachedBackend(backend: Backend, shelf: Shelf, isSameForAll: boolean, shownRefsMs: number): Backend {
   const { freshness } = backend
   const upstream = { backend, shelf, shown: new ShownRefs(shownRefsMs), gatherings: new Gatherings(), isSameForAll }
   return {

@@ -1,0 +1,40 @@
+import type { Command } from 'commander'
+import { formatSize } from '../domain/tokens/budget.js'
+import type { CliContext } from './context.js'
+import { addCommand } from './context.js'
+
+/** `gitgate cache …`: the response caches of running gates. */
+export function addCacheCommands(program: Command, context: CliContext): void {
+  const group = program.command('cache').description('the response caches of running gates')
+
+  addCommand(group, 'stats', 'show what each cache holds, and its hits and misses', 'gitgate cache stats').action(
+    async ({ json }: { json?: true }) => {
+      const reports = await context.rooms.cache.reports(context.config())
+      if (json === true) {
+        context.output.json(reports)
+        return
+      }
+      context.output.table(
+        ['INSTANCE', 'PID', 'HITS', 'JOINED', 'MISSES', 'BYPASSED', 'EVICTED', 'ENTRIES', 'BYTES', 'OF', 'AS OF'],
+        reports.map(({ instance, pid, hit, joined, miss, bypassed, evicted, entries, bytes, quota, at }) => [
+          instance,
+          ...[pid, hit, joined, miss, bypassed, evicted, entries].map(String),
+          formatSize(bytes),
+          formatSize(quota),
+          at,
+        ]),
+        'No gate with a cache runs on this data folder.',
+      )
+    },
+  )
+
+  addCommand(group, 'clear', 'clear the caches', 'gitgate cache clear').action(async ({ json }: { json?: true }) => {
+    const gates = await context.rooms.cache.clear(context.config())
+    if (json === true) context.output.json({ gates })
+    else if (gates === 0) context.output.note('No gate with a cache runs on this data folder.')
+    else
+      context.output.note(
+        `${gates === 1 ? 'One gate clears its cache' : `${gates} gates clear their caches`} within a second.`,
+      )
+  })
+}
