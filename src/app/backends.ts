@@ -99,7 +99,7 @@ async function withCache(
 ): Promise<OpenBackend> {
   const root = cacheFolderIn(config.data)
   const quota = Math.floor(config.cacheSize / (worker?.info.count ?? 1))
-  const onLost = (error: unknown): void => log.error({ err: error }, 'the cache can not be used; it rests for a minute')
+  const onLost = (error: unknown): void => log.error({ err: error }, 'cache disabled for 60 s after an I/O error')
   const { path: folder, instance } = await openCacheFolder(root)
   const shelf = new Shelf({ folder, quota, onLost, firstProgressMs: intervals.firstProgressMs })
   const report = (): CacheReport => ({
@@ -113,7 +113,7 @@ async function withCache(
     root,
     report,
     () => shelf.clear(),
-    (error) => log.warn({ err: error }, 'cache statistics could not be written; will try again'),
+    (error) => log.warn({ err: error }, 'writing the cache status file failed; retrying'),
   )
   // What another server has shown to an account is known only to the worker that it was shown by.
   const place = config.upstream === undefined ? worker?.info : undefined

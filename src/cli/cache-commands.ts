@@ -15,10 +15,10 @@ export function addCacheCommands(program: Command, context: CliContext): void {
         return
       }
       context.output.table(
-        ['INSTANCE', 'PID', 'HITS', 'JOINED', 'MISSES', 'BYPASSED', 'EVICTED', 'ENTRIES', 'BYTES', 'OF', 'AS OF'],
-        reports.map(({ instance, pid, hit, joined, miss, bypassed, evicted, entries, bytes, quota, at }) => [
+        ['INSTANCE', 'PID', 'HITS', 'COALESCED', 'MISSES', 'BYPASSES', 'EVICTED', 'ENTRIES', 'BYTES', 'OF', 'AS OF'],
+        reports.map(({ instance, pid, hit, coalesced, miss, bypass, evicted, entries, bytes, quota, at }) => [
           instance,
-          ...[pid, hit, joined, miss, bypassed, evicted, entries].map(String),
+          ...[pid, hit, coalesced, miss, bypass, evicted, entries].map(String),
           formatSize(bytes),
           formatSize(quota),
           at,

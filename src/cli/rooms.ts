@@ -104,7 +104,7 @@ export type CliRooms = {
 
 /** What a gate tells about its cache. */
 export type CacheReport = {
-  readonly [K in 'pid' | 'quota' | 'hit' | 'joined' | 'miss' | 'bypassed' | 'evicted' | 'entries' | 'bytes']: number
+  readonly [K in 'pid' | 'quota' | 'hit' | 'coalesced' | 'miss' | 'bypass' | 'evicted' | 'entries' | 'bytes']: number
 } & { readonly instance: string; readonly at: string }
 
 /** How the surroundings are looked at by `doctor`. Each throws what is wrong. */

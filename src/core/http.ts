@@ -14,8 +14,8 @@ export type RequestRecord = {
   /** How many refs a push names, and how many of them were refused. */
   refs?: number
   refused_refs?: number
-  /** Where the answer came from. */
-  cache?: 'hit' | 'joined' | 'miss' | 'bypassed'
+  /** What the response cache did. */
+  cache?: 'hit' | 'coalesced' | 'miss' | 'bypass'
   decision?: 'served' | 'refused' | 'failed' | 'aborted' | 'revoked'
   rule?: string
   reason?: string

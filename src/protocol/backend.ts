@@ -87,8 +87,8 @@ export type AnswerHead = {
 
 /** How an exchange ended for the backend. */
 export type ServeOutcome =
-  /** All of the answer was written. `failure`: it reports the end of a program that failed. `cache`: where it came from. */
-  | { readonly kind: 'answered'; readonly failure?: string; readonly cache?: CacheUse }
+  /** All of the answer was written. `failure`: it reports the end of a program that failed. `cache`: what the response cache did. */
+  | { readonly kind: 'answered'; readonly failure?: string; readonly cache?: CacheResult }
   /** The backend has no such repository. Nothing was written yet. */
   | { readonly kind: 'missing' }
   /** Nothing was written yet, so a refusal can still be sent. */
@@ -97,10 +97,10 @@ export type ServeOutcome =
   | { readonly kind: 'broken'; readonly reason: string }
 
 /**
- * How an answer came about before which a cache stands: it was kept, it was shared with a run that was under way, it was made
- * and may be kept, or it can't be.
+ * What the response cache did for a request: it had the response (`hit`), joined it to a response that was being produced
+ * (`coalesced`), produced one (`miss`), or let the backend respond to this request alone (`bypass`).
  */
-export type CacheUse = 'hit' | 'joined' | 'miss' | 'bypassed'
+export type CacheResult = 'hit' | 'coalesced' | 'miss' | 'bypass'
 
 /**
  * What a failure is put down to: the request, a backend that failed or can't be reached, one that stayed silent, or too many

@@ -19,9 +19,9 @@ export type WatchedParts = {
   readonly waitingEvents: () => Promise<number | undefined>
 }
 
-type CacheUses = Readonly<Record<'hit' | 'joined' | 'miss' | 'bypassed', number>>
+type CacheResults = Readonly<Record<'hit' | 'coalesced' | 'miss' | 'bypass', number>>
 
-type CacheCounts = CacheUses & {
+type CacheCounts = CacheResults & {
   readonly evicted: number
   readonly writeFailures: number
   readonly entries: number
@@ -30,7 +30,7 @@ type CacheCounts = CacheUses & {
 
 // A timer that is to fire so often tells how late the event loop is; the milliseconds are in what it tells.
 const LOOK_EVERY = 10
-const USES = ['hit', 'joined', 'miss', 'bypassed'] as const
+const CACHE_RESULTS = ['hit', 'coalesced', 'miss', 'bypass'] as const
 
 /** The metrics of this process: its own, those of its event loop since the last scrape, those of the backend and of watched parts. */
 export function gateMetrics(counts: () => BackendCounts, { watched, waitingEvents }: WatchedParts): Registry {
@@ -51,24 +51,24 @@ export function gateMetrics(counts: () => BackendCounts, { watched, waitingEvent
       },
     })
   }
-  const answers: Counter<'use'> = new Counter({
-    name: 'gitgate_cache_answers_total',
-    help: 'Answers to reads, by where they came from.',
-    labelNames: ['use'],
+  const cacheRequests: Counter<'result'> = new Counter({
+    name: 'gitgate_cache_requests_total',
+    help: 'Read requests, by what the response cache did.',
+    labelNames: ['result'],
     registers,
     collect() {
       const { cache } = counts()
-      answers.reset()
-      for (const use of USES) answers.inc({ use }, cache?.[use] ?? 0)
+      cacheRequests.reset()
+      for (const result of CACHE_RESULTS) cacheRequests.inc({ result }, cache?.[result] ?? 0)
     },
   })
-  total('gitgate_cache_evicted_total', 'Answers that went to make room for others.', () => counts().cache?.evicted)
+  total('gitgate_cache_evicted_total', 'Cache entries evicted to make room.', () => counts().cache?.evicted)
   total(
     'gitgate_cache_write_failures_total',
-    'Failed writes, each of which rests the cache for a minute.',
+    'Failed cache writes. Each disables the cache for 60 s.',
     () => counts().cache?.writeFailures,
   )
-  gauge('gitgate_cache_entries', 'Answers in the cache.', () => counts().cache?.entries)
+  gauge('gitgate_cache_entries', 'Entries in the cache.', () => counts().cache?.entries)
   gauge('gitgate_cache_bytes', 'Bytes in the cache, in memory and on disk.', () => counts().cache?.bytes)
   const runs: Gauge<'kind' | 'state'> = new Gauge({
     name: 'gitgate_git_runs',

@@ -43,7 +43,7 @@ t.test('stats tell what each gate keeps, and clear empties them all', async (t) 
   const reports = await told((all) => all.length === 2 && all.every(({ hit }) => (hit ?? 0) >= 6))
   t.strictSame(reports.map(({ pid }) => pid).sort(), gates.map(({ child }) => child.pid).sort())
   for (const report of reports) {
-    t.match(report, { entries: 3, miss: 3, hit: 6, joined: 0, bypassed: 0, evicted: 0, writeFailures: 0 })
+    t.match(report, { entries: 3, miss: 3, hit: 6, coalesced: 0, bypass: 0, evicted: 0, writeFailures: 0 })
     t.ok(report['bytes']! > 3 * 1_048_576 && report['bytes']! < report['quota']!)
   }
   t.match(

@@ -6,7 +6,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { GitClient } from './git-client.js'
 import { GitgateCli } from './gitgate-cli.js'
-import { beginClone, cacheBytes, cacheFiles, cacheUses, cloneWhole, heldGit, cachedWorld } from './cache-world.js'
+import { beginClone, cacheBytes, cacheFiles, cacheResults, cloneWhole, heldGit, cachedWorld } from './cache-world.js'
 import { largeCommit } from './transfers.js'
 import { within } from './until.js'
 import { temporaryFolder } from './temporary-folder.js'
@@ -39,7 +39,7 @@ t.test('on a full disk clones go on whole, alone and shared, and later ones as w
   const remote = `${gate.url.replace('//', `//alice:${secret}@`)}/alice/app.git`
   const clones = Array.from({ length: 4 }, () => beginClone(git, remote))
   for (const clone of clones) t.equal(await clone.ended, 0)
-  t.match(gate.said(), /it rests for a minute/)
+  t.match(gate.said(), /cache disabled for 60 s/)
   await cloneWhole(git, remote)
   const data = join(cli.folder, 'data')
   t.ok(await within(1_000, () => cacheFiles(data, gate.pid).length === 0), 'what was begun is gone')
@@ -60,7 +60,7 @@ t.test('a cache folder that is removed while clones run disturbs none', async (t
   await clone()
   await clone('--depth', '1')
   await clone('--depth', '1')
-  t.match(world.log, 'it rests for a minute')
+  t.match(world.log, 'cache disabled for 60 s')
 })
 
 t.test('a kept file that is cut breaks the clone that reads it, and no other', async (t) => {
@@ -91,7 +91,7 @@ t.test('whatever is asked for, the folder stays under its quota', async (t) => {
   t.ok(most > 0 && most <= quota, `${most} bytes at most`)
   // Of three at once, one may have found no room.
   for (let time = 0; time < 2; time += 1) await clone('--bare')
-  t.equal(cacheUses(world).at(-1), 'hit')
+  t.equal(cacheResults(world).at(-1), 'hit')
 })
 
 t.test('a pack that is longer than the quota goes to all who share it, and is not kept', async (t) => {
@@ -112,5 +112,5 @@ t.test('where there is no cache, there is no folder for it', async (t) => {
   const { clone, data, world } = await cachedWorld(t, { flags: { cache: 'off' } })
   await clone()
   t.notOk(existsSync(join(data, 'cache')), readdirSync(data).join(' '))
-  t.strictSame(cacheUses(world), [])
+  t.strictSame(cacheResults(world), [])
 })

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import t from 'tap'
 import { PktLineReader } from '../../src/protocol/pkt-line.js'
 import type { HttpOptions } from './http-client.js'
-import { cacheUses, cachedWorld, uncached } from './cache-world.js'
+import { cacheResults, cachedWorld, uncached } from './cache-world.js'
 import type { World } from './world.js'
 
 const packet = (text: string): string => (text.length + 4).toString(16).padStart(4, '0') + text
@@ -133,7 +133,7 @@ t.test('the same requests have the same answers, with a cache and without', asyn
     const [without, ...within] = await sameAnswer(worlds, one)
     for (const answer of within) t.strictSame(answer, without, one.name)
   }
-  t.ok(cacheUses(world).filter((use) => use === 'hit').length > 30)
-  t.match(cacheUses(world, 'advertisement'), ['miss', 'hit'])
-  t.strictSame(cacheUses(other.world), [], 'the other one has none')
+  t.ok(cacheResults(world).filter((result) => result === 'hit').length > 30)
+  t.match(cacheResults(world, 'advertisement'), ['miss', 'hit'])
+  t.strictSame(cacheResults(other.world), [], 'the other one has none')
 })

@@ -10,7 +10,7 @@ import { embedded } from '../backends/embedded.js'
 import { nginx } from '../backends/nginx.js'
 import type { BackendKind } from '../backends/backend.js'
 import { requireProgram } from './programs.js'
-import { cacheUses, cloneAnew, cloneWhole, cachedWorld, uncached } from './cache-world.js'
+import { cacheResults, cloneAnew, cloneWhole, cachedWorld, uncached } from './cache-world.js'
 import { temporaryFolder } from './temporary-folder.js'
 
 /** Ten commits on two branches with tags, a day apart. */
@@ -73,7 +73,7 @@ for (const kind of [embedded, nginx]) {
           }
         }
       }
-      t.ok(cacheUses(world).filter((use) => use === 'hit').length >= (kind === embedded ? kinds.length : 4))
+      t.ok(cacheResults(world).filter((result) => result === 'hit').length >= (kind === embedded ? kinds.length : 4))
     })
 
     await t.test('fetches that go on from what is there bring the rest, in each version', async (t) => {
@@ -148,7 +148,7 @@ t.test('a repository of SHA-256 is cloned, fetched and kept as any other', async
     const config = ['-c', `protocol.version=${version}`]
     const copies = []
     for (let time = 0; time < 2; time += 1) copies.push(await cloneWhole(world.git, remote, '-q', ...config))
-    t.equal(cacheUses(world).at(-1), 'hit', version)
+    t.equal(cacheResults(world).at(-1), 'hit', version)
     await cloneWhole(world.git, remote, '-q', ...config, '--depth=1')
     const id = await world.git.commit(folder, 'next', `${version}\n`)
     t.equal(id.length, 64)
@@ -172,7 +172,7 @@ t.test('isomorphic-git clones, cold and warm, beside git', async (t) => {
       await world.git.run(['fsck', '--full', '--strict'], { cwd: dir })
       fs.rmSync(dir, { recursive: true })
     }
-    t.ok(cacheUses(world).includes('hit'))
+    t.ok(cacheResults(world).includes('hit'))
   }
 })
 
@@ -192,6 +192,6 @@ t.test('a request that is too long to look at passes, plain and compressed', asy
       },
     })
     t.match(answer.body, /PACK.*0000$/s)
-    t.equal(cacheUses(world).at(-1), 'bypassed')
+    t.equal(cacheResults(world).at(-1), 'bypass')
   }
 })

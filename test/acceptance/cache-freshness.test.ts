@@ -5,7 +5,7 @@ import t from 'tap'
 import { embedded } from '../backends/embedded.js'
 import { nginx } from '../backends/nginx.js'
 import { requireProgram } from './programs.js'
-import { beginClone, cacheUses, cloneWhole, expectPacks, heldGit, repeatUntil, cachedWorld } from './cache-world.js'
+import { beginClone, cacheResults, cloneWhole, expectPacks, heldGit, repeatUntil, cachedWorld } from './cache-world.js'
 import { within } from './until.js'
 import type { World } from './world.js'
 
@@ -198,7 +198,7 @@ t.test('a pack outlives a push to another ref that comes while it is made, and n
   const git = heldGit(t)
   const { world, remote, push, folder, clone } = await cachedWorld(t, { flags: { git: git.path }, mebibytes: 3 })
   await world.git.commit(folder, 'next.txt', 'next\n')
-  for (const [ref, use] of [
+  for (const [ref, result] of [
     ['refs/heads/other', 'hit'],
     ['refs/heads/main', 'miss'],
   ] as const) {
@@ -210,7 +210,7 @@ t.test('a pack outlives a push to another ref that comes while it is made, and n
     git.release()
     t.equal(await begun.ended, 0)
     await clone('--bare', ...args)
-    t.equal(cacheUses(world).at(-1), use, ref)
+    t.equal(cacheResults(world).at(-1), result, ref)
   }
 })
 

@@ -5,19 +5,9 @@ import type { Test } from 'tap'
 import { embedded } from '../backends/embedded.js'
 import { nginx } from '../backends/nginx.js'
 import type { BackendKind } from '../backends/backend.js'
-import { cacheFolders } from './cache-world.js'
+import { cacheFolders, cacheResults } from './cache-world.js'
 import { requireProgram } from './programs.js'
-import type { World } from './world.js'
 import { createWorld } from './world.js'
-
-/** How the last exchanges of a repository came about, in the order of their ends. */
-function cacheUses(world: World, phase: 'advertisement' | 'rpc'): string[] {
-  return world.log
-    .split('\n')
-    .filter((line) => line.includes('"service":"git-upload-pack"') && line.includes(`"phase":"${phase}"`))
-    .map((line) => (JSON.parse(line) as { cache?: string }).cache ?? '-')
-    .filter((use) => use !== '-')
-}
 
 async function populate(t: Test, kind: BackendKind) {
   const world = await createWorld(t, {}, kind)
@@ -50,12 +40,12 @@ for (const kind of [embedded, nginx]) {
       const first = await clone()
       const second = await clone()
       t.equal(await head(second), await head(first))
-      t.equal(cacheUses(world, 'rpc').at(-1), 'hit')
+      t.equal(cacheResults(world).at(-1), 'hit')
       const id = await commit('next.txt')
       t.equal(await head(await clone()), id)
-      t.not(cacheUses(world, 'rpc').at(-1), 'hit')
+      t.not(cacheResults(world).at(-1), 'hit')
       t.equal(await head(await clone()), id)
-      t.equal(cacheUses(world, 'rpc').at(-1), 'hit')
+      t.equal(cacheResults(world).at(-1), 'hit')
     })
 
     await t.test('clones of every kind are whole, cold and warm, and differ as they should', async (t) => {
@@ -87,13 +77,13 @@ for (const kind of [embedded, nginx]) {
     await t.test('many clones at once are one run of git', async (t) => {
       const { world, clone } = await populate(t, kind)
       await world.store.settings.list()
-      const before = cacheUses(world, 'rpc').length
+      const before = cacheResults(world).length
       // In version 0 each exchange is for a pack; in version 2 lists of refs are exchanges, too.
       await Promise.all(Array.from({ length: 8 }, () => clone('--bare', '-c', 'protocol.version=0')))
-      const uses = cacheUses(world, 'rpc').slice(before)
-      t.equal(uses.length, 8)
-      t.notOk(uses.includes('bypassed'), uses.join(' '))
-      t.ok(uses.filter((use) => use === 'miss').length <= (kind === embedded ? 2 : 1), uses.join(' '))
+      const results = cacheResults(world).slice(before)
+      t.equal(results.length, 8)
+      t.notOk(results.includes('bypass'), results.join(' '))
+      t.ok(results.filter((result) => result === 'miss').length <= (kind === embedded ? 2 : 1), results.join(' '))
     })
 
     await t.test('nobody gets from the cache what they may not read', async (t) => {

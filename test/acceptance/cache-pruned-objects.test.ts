@@ -1,6 +1,6 @@
 // What was got rid of is gone from the cache, too: a secret that was pushed by mistake, then pruned.
 import t from 'tap'
-import { cacheUses, cachedWorld } from './cache-world.js'
+import { cacheResults, cachedWorld } from './cache-world.js'
 
 for (const isPacked of [false, true]) {
   t.test(
@@ -19,7 +19,7 @@ for (const isPacked of [false, true]) {
       }
       t.equal((await fetch('first')).status, 0)
       t.equal((await fetch('second')).status, 0)
-      t.equal(cacheUses(world).at(-1), 'hit')
+      t.equal(cacheResults(world).at(-1), 'hit')
 
       if (isPacked) await direct('-c', 'repack.updateServerInfo=false', 'repack', '-a', '-d', '-q')
       else await direct('prune', '--expire=now')

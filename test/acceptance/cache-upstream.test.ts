@@ -5,7 +5,7 @@ import type { Test } from 'tap'
 import type { Flags } from '../../src/config/config.js'
 import type { Intervals } from '../../src/core/intervals.js'
 import { countingUpstream } from './counting-upstream.js'
-import { beginClone, cacheFiles, cacheUses, cloneWhole } from './cache-world.js'
+import { beginClone, cacheFiles, cacheResults, cloneWhole } from './cache-world.js'
 import { beginFetch, largeCommit } from './transfers.js'
 import { within } from './until.js'
 import { createWorld } from './world.js'
@@ -72,7 +72,7 @@ for (const sameForAll of ['off', 'on']) {
     await list('alice')
     t.match(await fetchOf('alice', secret), /PACK/)
     t.match(await fetchOf('alice', secret), /PACK/)
-    t.equal(cacheUses(world).at(-1), 'hit')
+    t.equal(cacheResults(world).at(-1), 'hit')
     await list('mallory')
     t.notMatch(await fetchOf('mallory', secret), /PACK/)
     t.equal(upstream.count('pack', 'mallory'), 1, 'the server itself has refused it')
@@ -86,12 +86,12 @@ t.test('a pack comes from the cache while what is wanted was shown seconds ago, 
   const shownRefsMs = 3_000
   const { upstream, world, main, fetchOf, remote, tokens } = await before(t, {}, 3, { shownRefsMs })
   t.match(await fetchOf('alice', main), /PACK/)
-  t.equal(cacheUses(world).at(-1), 'bypassed', 'it was shown nothing yet')
+  t.equal(cacheResults(world).at(-1), 'bypass', 'it was shown nothing yet')
   const list = async () => await world.git.run(['ls-remote', remote('alice')])
   await list()
-  for (const use of ['miss', 'hit']) {
+  for (const result of ['miss', 'hit']) {
     t.match(await fetchOf('alice', main), /PACK/)
-    t.equal(cacheUses(world).at(-1), use)
+    t.equal(cacheResults(world).at(-1), result)
   }
   // An advertisement of version 2 shows nothing, and makes nothing forgotten.
   const advertised = await world.http('/team/app.git/info/refs?service=git-upload-pack', {
@@ -99,14 +99,14 @@ t.test('a pack comes from the cache while what is wanted was shown seconds ago, 
   })
   t.match(advertised.body, /version 2/)
   t.match(await fetchOf('alice', main), /PACK/)
-  t.equal(cacheUses(world).at(-1), 'hit')
+  t.equal(cacheResults(world).at(-1), 'hit')
   const packs = upstream.count('pack')
   await pause(shownRefsMs + 100)
   t.match(await fetchOf('alice', main), /PACK/)
   t.equal(upstream.count('pack'), packs + 1, 'too long ago')
   await list()
   t.match(await fetchOf('alice', main), /PACK/)
-  t.equal(cacheUses(world).at(-1), 'hit')
+  t.equal(cacheResults(world).at(-1), 'hit')
 })
 
 t.test('clones of one account that come one into another still share', async (t) => {

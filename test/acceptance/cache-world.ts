@@ -10,7 +10,7 @@ import type { World } from './world.js'
 import { createWorld } from './world.js'
 
 /** How the last exchanges of upload-pack came about, in the order of their ends. */
-export function cacheUses(world: World, phase: 'advertisement' | 'rpc' = 'rpc'): string[] {
+export function cacheResults(world: World, phase: 'advertisement' | 'rpc' = 'rpc'): string[] {
   return world.log
     .split('\n')
     .filter((line) => line.includes('"service":"git-upload-pack"') && line.includes(`"phase":"${phase}"`))
@@ -29,7 +29,7 @@ export function expectPacks(t: Test, world: World, { clones, fromCache }: { clon
     .map((line) => JSON.parse(line) as { cache?: string; bytes_out: number })
     .filter(({ bytes_out }) => bytes_out > 1_048_576)
   t.equal(packs.length, clones, 'every clone got a pack')
-  const cached = packs.filter(({ cache }) => cache === 'hit' || cache === 'joined').length
+  const cached = packs.filter(({ cache }) => cache === 'hit' || cache === 'coalesced').length
   t.ok(cached >= fromCache, `${cached} of ${packs.length} packs come from the cache, at least ${fromCache} do`)
 }
 

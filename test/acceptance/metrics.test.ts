@@ -17,8 +17,8 @@ t.test('/-/metrics tells how late the event loop is, what git does and what the 
     /^process_resident_memory_bytes \d+$/m,
     /^gitgate_git_runs\{kind="packs",state="running"\} 0$/m,
     /^gitgate_git_runs\{kind="pushes",state="waiting"\} 0$/m,
-    /^gitgate_cache_answers_total\{use="hit"\} 1$/m,
-    /^gitgate_cache_answers_total\{use="miss"\} 1$/m,
+    /^gitgate_cache_requests_total\{result="hit"\} 1$/m,
+    /^gitgate_cache_requests_total\{result="miss"\} 1$/m,
     /^gitgate_cache_entries 1$/m,
   ])
     t.match(body, line)

@@ -4,7 +4,7 @@ import { embedded } from '../backends/embedded.js'
 import { nginx } from '../backends/nginx.js'
 import { parseRestrictions } from '../../src/domain/tokens/restriction.js'
 import { requireProgram } from '../acceptance/programs.js'
-import { beginClone, cacheUses, cloneWhole, heldGit, cachedWorld } from '../acceptance/cache-world.js'
+import { beginClone, cacheResults, cloneWhole, heldGit, cachedWorld } from '../acceptance/cache-world.js'
 import { slowRelay } from '../acceptance/slow-relay.js'
 import { beginFetch } from '../acceptance/transfers.js'
 import { within } from '../acceptance/until.js'
@@ -46,7 +46,7 @@ for (const kind of [embedded, nginx]) {
         }
         await tries()
       }
-      t.ok(cacheUses(world).includes('hit'))
+      t.ok(cacheResults(world).includes('hit'))
     })
 
     await t.test('one who may read a repository gets from the cache no object of another', async (t) => {
@@ -74,7 +74,7 @@ for (const kind of [embedded, nginx]) {
       await world.grant('@anonymous', 'read', 'team/app')
       t.equal(await anonymous(), 0)
       t.equal(await anonymous(), 0)
-      t.equal(cacheUses(world).at(-1), 'hit')
+      t.equal(cacheResults(world).at(-1), 'hit')
       await world.store.grants.remove('@anonymous', 'team/app')
       t.not(await anonymous(), 0)
     })
@@ -99,10 +99,10 @@ t.test('who is let in no longer is told so and cut off', async (t) => {
   const git = heldGit(t)
   const { world, remote, place, folder, push } = await cachedWorld(t, { flags: { git: git.path }, mebibytes: 20 })
   for (const version of ['0', '2'])
-    for (const use of ['miss', 'joined', 'hit'] as const)
-      await t.test(`${use}, version ${version}`, async (t) => {
+    for (const result of ['miss', 'coalesced', 'hit'] as const)
+      await t.test(`${result}, version ${version}`, async (t) => {
         // So that nothing comes from what the cases before have left in the cache.
-        await world.git.commit(folder, 'next.txt', `${use} ${version}`)
+        await world.git.commit(folder, 'next.txt', `${result} ${version}`)
         await push('HEAD:main')
         const config = ['-c', `protocol.version=${version}`]
         const { token, secret } = await world.issue('alice', ['read_repository'], { name: 'ci' })
@@ -111,9 +111,9 @@ t.test('who is let in no longer is told so and cut off', async (t) => {
         const slow = new URL(world.remote('team/app', secret.reveal()))
         slow.host = relay.host
 
-        if (use === 'hit') await cloneWhole(world.git, remote, '-q', '--bare', ...config)
+        if (result === 'hit') await cloneWhole(world.git, remote, '-q', '--bare', ...config)
         git.hold()
-        const leader = use === 'joined' ? beginClone(world.git, remote, ...config) : undefined
+        const leader = result === 'coalesced' ? beginClone(world.git, remote, ...config) : undefined
         if (leader !== undefined) t.ok(await within(10_000, leader.isReceiving), 'the leader is under way')
         const cloning = beginClone(world.git, slow.href, ...config)
         t.ok(await within(10_000, cloning.isReceiving), 'the clone is under way')

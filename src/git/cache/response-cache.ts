@@ -1,10 +1,10 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import type { CacheUse } from '../../protocol/backend.js'
+import type { CacheResult } from '../../protocol/backend.js'
 import { Recording } from './cache-entry.js'
 
 /** What the shelf has done so far. */
-export type ShelfCounts = Readonly<Record<CacheUse | 'evicted' | 'writeFailures', number>> & {
+export type ShelfCounts = Readonly<Record<CacheResult | 'evicted' | 'writeFailures', number>> & {
   readonly entries: number
   readonly bytes: number
 }
@@ -36,7 +36,7 @@ export class Shelf {
   /** In the order of their last use. */
   readonly #entries = new Map<string, Recording>()
   readonly #kept = new Set<Recording>()
-  readonly #counts = { hit: 0, joined: 0, miss: 0, bypassed: 0, evicted: 0, writeFailures: 0 }
+  readonly #counts = { hit: 0, coalesced: 0, miss: 0, bypass: 0, evicted: 0, writeFailures: 0 }
   /** What is held, of answers that run and of those that are given up but still read as well. */
   #inMemory = 0
   #onDisk = 0
@@ -114,9 +114,9 @@ export class Shelf {
     }
   }
 
-  /** Counts how an answer came about. */
-  count(use: CacheUse): void {
-    this.#counts[use] += 1
+  /** Counts what the cache did for a request. */
+  count(result: CacheResult): void {
+    this.#counts[result] += 1
   }
 
   get counts(): ShelfCounts {

@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream'
-import type { AnswerHead, Backend, CacheUse, Exchange, ServeOutcome } from '../../protocol/backend.js'
+import type { AnswerHead, Backend, CacheResult, Exchange, ServeOutcome } from '../../protocol/backend.js'
 import type { GitRequest } from '../../protocol/git-request.js'
 import type { AnswerShape } from './answer-grammar.js'
 import type { Recording } from './cache-entry.js'
@@ -29,9 +29,9 @@ export async function serveShared(
 ): Promise<ServeOutcome> {
   const known = shelf.find(shared.key)
   if (known !== undefined) {
-    const use = known.end === undefined ? 'joined' : 'hit'
-    shelf.count(use)
-    return told(await known.play(exchange), use)
+    const result = known.end === undefined ? 'coalesced' : 'hit'
+    shelf.count(result)
+    return told(await known.play(exchange), result)
   }
   if (!shelf.isOpen) return await bypass(backend, shelf, shared.request, exchange, shared.body)
   shelf.count('miss')
@@ -51,10 +51,10 @@ export async function bypass(
   exchange: Exchange,
   body: Buffer | Readable | undefined,
 ): Promise<ServeOutcome> {
-  shelf.count('bypassed')
+  shelf.count('bypass')
   const replayed =
     body === undefined ? exchange : Buffer.isBuffer(body) ? withBody(exchange, body) : { ...exchange, body }
-  return told(await backend.serve(request, replayed), 'bypassed')
+  return told(await backend.serve(request, replayed), 'bypass')
 }
 
 async function record(
@@ -117,6 +117,6 @@ export function plainly({ accept, acceptLanguage, userAgent }: Exchange['prefere
   }
 }
 
-function told(outcome: ServeOutcome, cache: CacheUse): ServeOutcome {
+function told(outcome: ServeOutcome, cache: CacheResult): ServeOutcome {
   return outcome.kind === 'answered' ? { ...outcome, cache } : outcome
 }

@@ -6,7 +6,7 @@ import t from 'tap'
 import { until } from '../../acceptance/until.js'
 import { Desk, openCacheFolder, readReports } from '../../../src/git/cache/status-file.js'
 
-const COUNTS = { hit: 1, joined: 0, miss: 0, bypassed: 0, evicted: 0, writeFailures: 0, entries: 0, bytes: 0 }
+const COUNTS = { hit: 1, coalesced: 0, miss: 0, bypass: 0, evicted: 0, writeFailures: 0, entries: 0, bytes: 0 }
 
 t.test('a cache folder that can not be used is reported, and written again when it can', async (t) => {
   const root = join(t.testdir(), 'cache')
