@@ -17,7 +17,7 @@ import type { CacheReport } from '../git/cache/status-file.js'
 import { cacheFolderIn, Desk, openCacheFolder } from '../git/cache/status-file.js'
 import type { Lanes } from '../git/admission/limited-backend.js'
 import { lanesOf, queued } from '../git/admission/limited-backend.js'
-import { Shelf } from '../git/cache/response-cache.js'
+import { ResponseCache } from '../git/cache/response-cache.js'
 import { cachedBackend } from '../git/cache/cached-backend.js'
 import type { ServedBackend } from '../storage/facts.js'
 import { upstream } from '../git/upstream/upstream-backend.js'
@@ -101,33 +101,33 @@ async function withCache(
   const quota = Math.floor(config.cacheSize / (worker?.info.count ?? 1))
   const onLost = (error: unknown): void => log.error({ err: error }, 'cache disabled for 60 s after an I/O error')
   const { path: folder, instance } = await openCacheFolder(root)
-  const shelf = new Shelf({ folder, quota, onLost, firstProgressMs: intervals.firstProgressMs })
+  const cache = new ResponseCache({ folder, quota, onLost, firstProgressMs: intervals.firstProgressMs })
   const report = (): CacheReport => ({
     instance: instance.id,
     pid: process.pid,
     at: new Date().toISOString(),
     quota,
-    ...shelf.counts,
+    ...cache.counts,
   })
   const desk = new Desk(
     root,
     report,
-    () => shelf.clear(),
+    () => cache.clear(),
     (error) => log.warn({ err: error }, 'writing the cache status file failed; retrying'),
   )
   // What another server has shown to an account is known only to the worker that it was shown by.
   const place = config.upstream === undefined ? worker?.info : undefined
   const source = place === undefined ? open.backend : askingShardOwners(open.backend, place)
-  const backend = cachedBackend(source, shelf, config.upstreamSameForAll, intervals.shownRefsMs)
+  const backend = cachedBackend(source, cache, config.upstreamSameForAll, intervals.shownRefsMs)
   const stopAnswering = place === undefined ? undefined : await answerWorkers(backend, place)
   return {
     ...open,
     backend,
-    counts: () => ({ ...open.counts(), cache: shelf.counts }),
+    counts: () => ({ ...open.counts(), cache: cache.counts }),
     close: async () => {
       await stopAnswering?.()
       await desk.close()
-      shelf.close()
+      cache.close()
       await instance.release()
       await open.close()
     },

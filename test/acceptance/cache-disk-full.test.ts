@@ -105,7 +105,7 @@ t.test('a pack that is longer than the quota goes to all who share it, and is no
   for (const one of clones) t.equal(await one.ended, 0)
   t.ok(await within(1_000, () => cacheFiles(data).length === 0))
   await clone('--bare')
-  t.notMatch(world.log, 'it rests')
+  t.notMatch(world.log, 'cache disabled')
 })
 
 t.test('where there is no cache, there is no folder for it', async (t) => {

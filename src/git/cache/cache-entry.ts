@@ -34,7 +34,7 @@ export class Recording {
 
   /**
    * @param path of a file for it, should it be long
-   * @param room that the shelf has for it
+   * @param room that the cache has for it
    * @param firstProgressMs milliseconds until a client that waits for it reads so
    */
   constructor(path: string, room: Room, firstProgressMs: number) {

@@ -2,7 +2,7 @@ import type { Backend } from '../../protocol/backend.js'
 import { Gatherings } from './coalescer.js'
 import { serveOverEmbedded } from './over-embedded.js'
 import { serveOverUpstream } from './over-upstream.js'
-import type { Shelf } from './response-cache.js'
+import type { ResponseCache } from './response-cache.js'
 import { ShownRefs } from './shown.js'
 
 /**
@@ -12,16 +12,21 @@ import { ShownRefs } from './shown.js'
  * @param isSameForAll whether a server elsewhere answers the same to everybody
  * @param shownRefsMs how long what it has shown to an account vouches for its commits, in milliseconds
  */
-export function cachedBackend(backend: Backend, shelf: Shelf, isSameForAll: boolean, shownRefsMs: number): Backend {
+export function cachedBackend(
+  backend: Backend,
+  cache: ResponseCache,
+  isSameForAll: boolean,
+  shownRefsMs: number,
+): Backend {
   const { freshness } = backend
-  const upstream = { backend, shelf, shown: new ShownRefs(shownRefsMs), gatherings: new Gatherings(), isSameForAll }
+  const upstream = { backend, cache, shown: new ShownRefs(shownRefsMs), gatherings: new Gatherings(), isSameForAll }
   return {
     ...backend,
     async serve(request, exchange) {
       if (request.service === 'git-receive-pack') return await backend.serve(request, exchange)
       return freshness === undefined
         ? await serveOverUpstream(upstream, request, exchange)
-        : await serveOverEmbedded({ ...backend, freshness }, shelf, request, exchange)
+        : await serveOverEmbedded({ ...backend, freshness }, cache, request, exchange)
     },
   }
 }

@@ -9,7 +9,7 @@ import { protocolVersionOf } from './protocol-version.js'
 import { readAsked } from './read-asked.js'
 import type { Shared } from './shared.js'
 import { bypass, serveShared } from './shared.js'
-import type { Shelf } from './response-cache.js'
+import type { ResponseCache } from './response-cache.js'
 
 type AskedFetch = Asked & { readonly kind: 'fetch' }
 /** What is asked for, by whichever request. */
@@ -24,7 +24,7 @@ type AskedOnce =
  */
 export async function serveOverEmbedded(
   backend: Backend & { readonly freshness: Freshness },
-  shelf: Shelf,
+  cache: ResponseCache,
   request: GitRequest,
   exchange: Exchange,
 ): Promise<ServeOutcome> {
@@ -33,13 +33,13 @@ export async function serveOverEmbedded(
   const { gitProtocol } = exchange
   const share = async (body: Buffer, asked: AskedOnce): Promise<ServeOutcome> => {
     const state = await freshness.state(repository)
-    if (state === undefined) return await bypass(backend, shelf, request, exchange, body)
+    if (state === undefined) return await bypass(backend, cache, request, exchange, body)
     const basisIn = async (now: RepositoryState): Promise<string | undefined> => {
       if (asked.kind === 'fetch') return await basisOf(asked, now, freshness, repository)
       return asked.tellsRefs ? now.fingerprint : keyOf('entry', [now.identity, now.configuration])
     }
     const basis = await basisIn(state)
-    if (basis === undefined) return await bypass(backend, shelf, request, exchange, body)
+    if (basis === undefined) return await bypass(backend, cache, request, exchange, body)
     const isSame = async (): Promise<boolean> => {
       const now = await freshness.state(repository)
       // A push to other refs, during a pack that takes its time, makes no difference to it.
@@ -53,13 +53,13 @@ export async function serveOverEmbedded(
       keepIf: asked.kind === 'fetch' && asked.isFleeting ? undefined : isSame,
       shape: asked.kind === 'fetch' ? asked.shape : asked.kind,
     }
-    return await serveShared(backend, shelf, shared, exchange)
+    return await serveShared(backend, cache, shared, exchange)
   }
 
   if (request.phase === 'advertisement') {
     const key = advertisementKey(request.service, gitProtocol)
     return key === undefined
-      ? await bypass(backend, shelf, request, exchange, undefined)
+      ? await bypass(backend, cache, request, exchange, undefined)
       : // Version 2 advertises only what git and the configuration are capable of.
         await share(Buffer.alloc(0), { kind: 'advertisement', key, tellsRefs: protocolVersionOf(gitProtocol) !== 2 })
   }
@@ -68,7 +68,7 @@ export async function serveOverEmbedded(
     case 'client-left':
       return { kind: 'broken', reason: 'the client left' }
     case 'unread':
-      return await bypass(backend, shelf, request, exchange, read.body)
+      return await bypass(backend, cache, request, exchange, read.body)
     case 'asked':
       return await share(read.body, read.asked.kind === 'fetch' ? read.asked : { ...read.asked, tellsRefs: true })
   }

@@ -6,13 +6,13 @@ import type { Gatherings } from './coalescer.js'
 import { keyOf } from './key.js'
 import { readAsked } from './read-asked.js'
 import { bypass, plainly, serveShared } from './shared.js'
-import type { Shelf } from './response-cache.js'
+import type { ResponseCache } from './response-cache.js'
 import type { ShownRefs } from './shown.js'
 
 /** What the cache over a server elsewhere is made of. */
 export type UpstreamCache = {
   readonly backend: Backend
-  readonly shelf: Shelf
+  readonly cache: ResponseCache
   readonly shown: ShownRefs
   readonly gatherings: Gatherings
   /** Whether it answers the same to everybody. Otherwise answers are shared within one account only. */
@@ -33,27 +33,27 @@ type Listing = {
  * account a moment ago.
  */
 export async function serveOverUpstream(
-  cache: UpstreamCache,
+  upstream: UpstreamCache,
   request: GitRequest,
   exchange: Exchange,
 ): Promise<ServeOutcome> {
-  const { backend, shelf, shown, isSameForAll } = cache
+  const { backend, cache, shown, isSameForAll } = upstream
   const { repository } = request
   const account = exchange.requester === undefined ? '@anonymous' : exchange.requester.username
   if (request.phase === 'advertisement') {
     const key = advertisementKey(request.service, exchange.gitProtocol)
-    return await list(cache, request, { key, body: Buffer.alloc(0), shape: 'advertisement' }, exchange, account)
+    return await list(upstream, request, { key, body: Buffer.alloc(0), shape: 'advertisement' }, exchange, account)
   }
 
   const read = await readAsked(exchange)
   if (read.kind === 'client-left') return { kind: 'broken', reason: 'the client left' }
-  if (read.kind === 'unread') return await bypass(backend, shelf, request, exchange, read.body)
+  if (read.kind === 'unread') return await bypass(backend, cache, request, exchange, read.body)
   const { asked, body } = read
   if (asked.kind === 'refs')
-    return await list(cache, request, { key: asked.key, body, shape: 'refs' }, exchange, account)
+    return await list(upstream, request, { key: asked.key, body, shape: 'refs' }, exchange, account)
   const seen = shown.find(account, repository)
   const isShown = seen !== undefined && !asked.dependsOn.allRefs && asked.wants.every((want) => seen.ids.has(want))
-  if (!isShown) return await bypass(backend, shelf, request, exchange, body)
+  if (!isShown) return await bypass(backend, cache, request, exchange, body)
   const scope = isSameForAll ? '@all' : account
   const key = keyOf('entry', [repository, scope, asked.dependsOn.tags ? seen.tags : '', asked.key])
   const shared = {
@@ -65,12 +65,12 @@ export async function serveOverUpstream(
     keepIf: asked.isFleeting ? undefined : () => Promise.resolve(true),
     shape: asked.shape,
   }
-  return await serveShared(backend, shelf, shared, exchange)
+  return await serveShared(backend, cache, shared, exchange)
 }
 
 /** Has the server list refs: for one request, or for all that came while it listed them for others of the account. */
 async function list(
-  { backend, shelf, shown, gatherings }: UpstreamCache,
+  { backend, cache, shown, gatherings }: UpstreamCache,
   request: GitRequest,
   { key, body, shape }: Listing,
   exchange: Exchange,
@@ -88,7 +88,7 @@ async function list(
       return outcome
     },
   }
-  const alone = async (): Promise<ServeOutcome> => await bypass(watching, shelf, request, exchange, body)
+  const alone = async (): Promise<ServeOutcome> => await bypass(watching, cache, request, exchange, body)
   if (key === undefined) return await alone()
   const part = await gatherings.join(keyOf('entry', [repository, account, key]), exchange.signal)
   if (part === undefined) return { kind: 'broken', reason: 'the client left' }
@@ -98,7 +98,7 @@ async function list(
     // It ends with the server's answer: those that read it slowly keep nobody from asking again.
     const ending: Backend = { ...watching, serve: async (...run) => await watching.serve(...run).finally(end) }
     const shared = { key: sharedAs, request, body, requester: exchange.requester, keepIf: undefined, shape }
-    return await serveShared(ending, shelf, shared, exchange)
+    return await serveShared(ending, cache, shared, exchange)
   } finally {
     end()
   }

@@ -3,59 +3,58 @@ import { join } from 'node:path'
 import type { CacheResult } from '../../protocol/backend.js'
 import { Recording } from './cache-entry.js'
 
-/** What the shelf has done so far. */
-export type ShelfCounts = Readonly<Record<CacheResult | 'evicted' | 'writeFailures', number>> & {
+/** What the cache holds, and what it has done since the process started. */
+export type CacheCounts = Readonly<Record<CacheResult | 'evicted' | 'writeFailures', number>> & {
   readonly entries: number
   readonly bytes: number
 }
 
-// After a write that failed, such as on a full disk, the cache rests.
-const RESTS_FOR = 60_000
-// Beside its bytes an entry costs about so much.
-const ENTRY = 1_024
-// Of the quota, as much may be in memory.
-const MEMORY_SHARE = 8
+// After a failed write, as on a full disk.
+const DISABLED_MS = 60_000
+// What an entry costs in memory beside its bytes, roughly.
+const ENTRY_OVERHEAD_BYTES = 1_024
+// An eighth of the quota may be in memory.
+const MEMORY_DIVISOR = 8
 
-/** What the shelf is made of. */
-export type ShelfOptions = {
-  /** A folder of its own; what is in it is removed. */
+export type ResponseCacheOptions = {
+  /** A folder for this cache alone. It is emptied first. */
   readonly folder: string
-  /** Bytes that may be kept, in memory and on disk. */
+  /** Bytes, in memory and on disk together. */
   readonly quota: number
-  /** Told when the disk fails, or is full. */
+  /** Called when the disk fails or is full. */
   readonly onLost: (error: unknown) => void
-  /** Milliseconds for which nothing is recorded then. @default 60_000 */
-  readonly restsFor?: number
-  /** Milliseconds until a client that waits for an answer reads so. */
+  /** How long the cache then stores nothing, in milliseconds. @default 60_000 */
+  readonly disabledMs?: number
+  /** How long a client waits before it sees that its request is queued, in milliseconds. */
   readonly firstProgressMs: number
 }
 
-/** Answers by their keys: those that run, and those that are kept until others need the room. */
-export class Shelf {
-  readonly #options: ShelfOptions
-  /** In the order of their last use. */
+/** Responses by key: those in progress, and complete ones until they are evicted. Least recently used entries are evicted first. */
+export class ResponseCache {
+  readonly #options: ResponseCacheOptions
+  /** Least recently used first. */
   readonly #entries = new Map<string, Recording>()
   readonly #kept = new Set<Recording>()
   readonly #counts = { hit: 0, coalesced: 0, miss: 0, bypass: 0, evicted: 0, writeFailures: 0 }
-  /** What is held, of answers that run and of those that are given up but still read as well. */
+  /** Bytes of all entries: those in progress, and those that were dropped but still have readers, included. */
   #inMemory = 0
   #onDisk = 0
   #files = 0
-  #restsUntil = 0
-  #isFolderThere = true
+  #disabledUntil = 0
+  #folderExists = true
 
-  constructor(options: ShelfOptions) {
+  constructor(options: ResponseCacheOptions) {
     this.#options = options
     rmSync(options.folder, { recursive: true, force: true })
     mkdirSync(options.folder, { recursive: true, mode: 0o700 })
   }
 
-  /** Whether anything may be recorded now. */
-  get isOpen(): boolean {
-    return performance.now() >= this.#restsUntil
+  /** Whether new responses are stored. */
+  get isEnabled(): boolean {
+    return performance.now() >= this.#disabledUntil
   }
 
-  /** An answer that is kept, or under way. */
+  /** A complete response, or one in progress. */
   find(key: string): Recording | undefined {
     const found = this.#entries.get(key)
     if (found === undefined) return undefined
@@ -65,7 +64,7 @@ export class Shelf {
     return found
   }
 
-  /** Begins to record an answer, which others with the same key find from now on. */
+  /** Starts an entry, which later requests with the same key join. */
   begin(key: string): Recording {
     this.#openFolder()
     const path = join(this.#options.folder, String((this.#files += 1)))
@@ -79,8 +78,8 @@ export class Shelf {
           this.#onDisk -= onDisk
         },
         onLost: (error) => {
-          if (error !== undefined) this.#rest(error)
-          // One that runs is given up at its end.
+          if (error !== undefined) this.#disable(error)
+          // An entry in progress is dropped when it ends.
           if (recording.end === undefined) this.#forget(key, recording)
           else this.drop(key, recording)
         },
@@ -91,22 +90,22 @@ export class Shelf {
     return recording
   }
 
-  /** Keeps an answer that is whole. */
+  /** Keeps a complete response. */
   keep(key: string, recording: Recording): void {
     if (this.#entries.get(key) !== recording) return this.drop(key, recording)
     this.#kept.add(recording)
-    this.#inMemory += ENTRY
+    this.#inMemory += ENTRY_OVERHEAD_BYTES
     this.#claimMemory(0)
   }
 
-  /** Offers an answer to nobody any more. Whoever reads it gets the rest. */
+  /** Removes an entry. Its present readers still get the rest. */
   drop(key: string, recording: Recording): void {
     this.#forget(key, recording)
     if (recording.isRead) recording.whenIdle(() => void recording.bytes.dispose())
     else void recording.bytes.dispose()
   }
 
-  /** Drops all that is kept. What runs goes on for those that read it, is found by nobody else, and is not kept. */
+  /** Removes all entries. Those in progress go on for their present readers, and are not kept. */
   clear(): void {
     for (const [key, recording] of this.#entries) {
       if (this.#kept.has(recording)) this.drop(key, recording)
@@ -119,11 +118,11 @@ export class Shelf {
     this.#counts[result] += 1
   }
 
-  get counts(): ShelfCounts {
+  get counts(): CacheCounts {
     return { ...this.#counts, entries: this.#entries.size, bytes: this.#inMemory + this.#onDisk }
   }
 
-  /** Gives up everything. */
+  /** Removes all entries and the folder. */
   close(): void {
     this.clear()
     rmSync(this.#options.folder, { recursive: true, force: true })
@@ -132,11 +131,11 @@ export class Shelf {
   #forget(key: string, recording: Recording): void {
     if (this.#entries.get(key) !== recording) return
     this.#entries.delete(key)
-    if (this.#kept.delete(recording)) this.#inMemory -= ENTRY
+    if (this.#kept.delete(recording)) this.#inMemory -= ENTRY_OVERHEAD_BYTES
   }
 
   #claimMemory(bytes: number): boolean {
-    const most = this.#options.quota / MEMORY_SHARE
+    const most = this.#options.quota / MEMORY_DIVISOR
     this.#evict(
       (recording) => recording.bytes.inMemory !== undefined,
       () => this.#inMemory + bytes > most,
@@ -147,7 +146,7 @@ export class Shelf {
   }
 
   #claimDisk(bytes: number): boolean {
-    const most = this.#options.quota - this.#options.quota / MEMORY_SHARE
+    const most = this.#options.quota - this.#options.quota / MEMORY_DIVISOR
     this.#evict(
       (recording) => recording.bytes.inMemory === undefined,
       () => this.#onDisk + bytes > most,
@@ -157,7 +156,7 @@ export class Shelf {
     return true
   }
 
-  /** Drops what was not used for the longest time. One that is read goes when it was read. */
+  /** Evicts the least recently used entries. One that is being read is disposed of after its last reader. */
   #evict(isThere: (recording: Recording) => boolean, isNeeded: () => boolean): void {
     if (!isNeeded()) return
     for (const [key, recording] of this.#entries) {
@@ -168,21 +167,21 @@ export class Shelf {
     }
   }
 
-  #rest(error: unknown): void {
+  #disable(error: unknown): void {
     this.#counts.writeFailures += 1
-    this.#restsUntil = performance.now() + (this.#options.restsFor ?? RESTS_FOR)
-    this.#isFolderThere = false
+    this.#disabledUntil = performance.now() + (this.#options.disabledMs ?? DISABLED_MS)
+    this.#folderExists = false
     this.#options.onLost(error)
   }
 
-  /** After a failure: perhaps somebody has removed it. */
+  /** After a failure: the folder may have been removed. */
   #openFolder(): void {
-    if (this.#isFolderThere) return
+    if (this.#folderExists) return
     try {
       mkdirSync(this.#options.folder, { recursive: true, mode: 0o700 })
-      this.#isFolderThere = true
+      this.#folderExists = true
     } catch {
-      // Whoever needs a file says why there is none.
+      // The entry that needs a file reports why there is none.
     }
   }
 }

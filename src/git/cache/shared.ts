@@ -3,7 +3,7 @@ import type { AnswerHead, Backend, CacheResult, Exchange, ServeOutcome } from '.
 import type { GitRequest } from '../../protocol/git-request.js'
 import type { AnswerShape } from './answer-grammar.js'
 import type { Recording } from './cache-entry.js'
-import type { Shelf } from './response-cache.js'
+import type { ResponseCache } from './response-cache.js'
 import { WholenessTracker } from './response-validator.js'
 
 /** A request whose answer may be shared, under a key. */
@@ -20,24 +20,24 @@ export type Shared = {
   readonly shape: AnswerShape
 }
 
-/** Answers from the shelf, joins a run that is under way, or starts one that others can join. */
+/** Responds from the cache, joins a response in progress, or starts one that others can join. */
 export async function serveShared(
   backend: Backend,
-  shelf: Shelf,
+  cache: ResponseCache,
   shared: Shared,
   exchange: Exchange,
 ): Promise<ServeOutcome> {
-  const known = shelf.find(shared.key)
+  const known = cache.find(shared.key)
   if (known !== undefined) {
     const result = known.end === undefined ? 'coalesced' : 'hit'
-    shelf.count(result)
+    cache.count(result)
     return told(await known.play(exchange), result)
   }
-  if (!shelf.isOpen) return await bypass(backend, shelf, shared.request, exchange, shared.body)
-  shelf.count('miss')
-  const recording = shelf.begin(shared.key)
+  if (!cache.isEnabled) return await bypass(backend, cache, shared.request, exchange, shared.body)
+  cache.count('miss')
+  const recording = cache.begin(shared.key)
   const playing = recording.play(exchange)
-  void record(backend, shelf, shared, exchange, recording)
+  void record(backend, cache, shared, exchange, recording)
   const outcome = await playing
   // Another worker may have had it.
   return outcome.kind === 'answered' ? { ...outcome, cache: outcome.cache ?? 'miss' } : outcome
@@ -46,12 +46,12 @@ export async function serveShared(
 /** Has the backend answer, as if there were no cache. @param body of the request, where it was read */
 export async function bypass(
   backend: Backend,
-  shelf: Shelf,
+  cache: ResponseCache,
   request: GitRequest,
   exchange: Exchange,
   body: Buffer | Readable | undefined,
 ): Promise<ServeOutcome> {
-  shelf.count('bypass')
+  cache.count('bypass')
   const replayed =
     body === undefined ? exchange : Buffer.isBuffer(body) ? withBody(exchange, body) : { ...exchange, body }
   return told(await backend.serve(request, replayed), 'bypass')
@@ -59,7 +59,7 @@ export async function bypass(
 
 async function record(
   backend: Backend,
-  shelf: Shelf,
+  cache: ResponseCache,
   shared: Shared,
   exchange: Exchange,
   recording: Recording,
@@ -96,11 +96,11 @@ async function record(
     outcome.kind === 'answered' && outcome.failure === undefined && isPlain && tracker.wholeness === 'whole'
   const keepIf = isDone ? shared.keepIf : undefined
   // Before its readers are let go: nobody else is to find it.
-  if (keepIf === undefined) shelf.drop(shared.key, recording)
+  if (keepIf === undefined) cache.drop(shared.key, recording)
   await recording.finish(outcome)
   if (keepIf === undefined) return
-  if (await keepIf()) shelf.keep(shared.key, recording)
-  else shelf.drop(shared.key, recording)
+  if (await keepIf()) cache.keep(shared.key, recording)
+  else cache.drop(shared.key, recording)
 }
 
 /** An exchange with a body that was read. */

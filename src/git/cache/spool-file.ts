@@ -14,7 +14,7 @@ const IN_MEMORY = 1_048_576
 const GATHERED = 524_288
 const GATHER_FOR = 15
 
-/** What the bytes of an answer ask of the shelf that they are for. */
+/** The part of the cache's quota that an entry may use. */
 export type Room = {
   /** Asks for room in memory. @returns whether it is there; where it is not, the answer goes to its file */
   readonly claimMemory: (bytes: number) => boolean

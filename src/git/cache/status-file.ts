@@ -4,10 +4,10 @@ import type { Instance } from '../../core/instances.js'
 import { joinInstances, lockInstances, newInstanceId } from '../../core/instances.js'
 import type { Repeated } from '../../core/repeat.js'
 import { repeat } from '../../core/repeat.js'
-import type { ShelfCounts } from './response-cache.js'
+import type { CacheCounts } from './response-cache.js'
 
 /** What a gate tells about its cache. */
-export type CacheReport = ShelfCounts & {
+export type CacheReport = CacheCounts & {
   readonly instance: string
   /** Two gates in containers may have the same. */
   readonly pid: number

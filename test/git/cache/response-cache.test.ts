@@ -9,37 +9,37 @@ import { within } from '../../acceptance/until.js'
 import type { Test } from 'tap'
 import type { ServeOutcome } from '../../../src/protocol/backend.js'
 import type { Recording } from '../../../src/git/cache/cache-entry.js'
-import { Shelf } from '../../../src/git/cache/response-cache.js'
+import { ResponseCache } from '../../../src/git/cache/response-cache.js'
 
 const MIB = 1_048_576
 const ANSWERED: ServeOutcome = { kind: 'answered' }
 
-function openShelf(t: Test, quota: number, restsFor?: number) {
+function openCache(t: Test, quota: number, disabledMs?: number) {
   const folder = join(t.testdir(), 'cache')
   const lost: unknown[] = []
   const onLost = (error: unknown) => lost.push(error)
-  const shelf = new Shelf({
+  const cache = new ResponseCache({
     folder,
     quota,
     onLost,
     firstProgressMs: 1_000,
-    ...(restsFor === undefined ? {} : { restsFor }),
+    ...(disabledMs === undefined ? {} : { disabledMs }),
   })
   const files = () => readdirSync(folder).map((name) => join(folder, name))
   const size = () => files().reduce((sum, name) => sum + (statSync(name, { throwIfNoEntry: false })?.size ?? 0), 0)
   /** Records an answer, and keeps it. */
   const record = async (key: string, bytes: Buffer, whilst: () => void = () => undefined) => {
-    const recording = shelf.begin(key)
+    const recording = cache.begin(key)
     const input = recording.input(() => undefined)
     for (let at = 0; at < bytes.length; at += 65_536) {
       await write(input, bytes.subarray(at, at + 65_536))
       whilst()
     }
     await recording.finish(ANSWERED)
-    shelf.keep(key, recording)
+    cache.keep(key, recording)
     return recording
   }
-  return { shelf, folder, lost, files, size, record }
+  return { cache, folder, lost, files, size, record }
 }
 
 async function write(input: Writable, bytes: Buffer): Promise<void> {
@@ -68,58 +68,58 @@ function client(isHeld = false) {
 }
 
 t.test('what is evicted goes from the disk, and the folder stays under its quota', async (t) => {
-  const { shelf, record, size } = openShelf(t, 8 * MIB)
+  const { cache, record, size } = openCache(t, 8 * MIB)
   let most = 0
   for (let number = 0; number < 20; number += 1) {
     await record(`key ${number}`, Buffer.alloc(3 * MIB, number), () => (most = Math.max(most, size())))
     await pause(5)
   }
   t.ok(most <= 8 * MIB, `${most} bytes at most`)
-  t.ok(shelf.counts.bytes <= 8 * MIB)
-  t.ok(shelf.counts.evicted >= 17)
-  t.equal(shelf.find('key 0'), undefined)
-  t.not(shelf.find('key 19'), undefined)
+  t.ok(cache.counts.bytes <= 8 * MIB)
+  t.ok(cache.counts.evicted >= 17)
+  t.equal(cache.find('key 0'), undefined)
+  t.not(cache.find('key 19'), undefined)
 })
 
 t.test('what is cleared is found no more, nor is what ran meanwhile, which its readers get whole', async (t) => {
-  const { shelf, files, record } = openShelf(t, 10 * MIB)
+  const { cache, files, record } = openCache(t, 10 * MIB)
   await record('kept', randomBytes(MIB))
   const bytes = randomBytes(MIB)
   let isCleared = false
   const clear = (): void => {
-    if (!isCleared) shelf.clear()
+    if (!isCleared) cache.clear()
     isCleared = true
   }
   const running = await record('running', bytes, clear)
-  t.equal(shelf.find('kept'), undefined)
-  t.equal(shelf.find('running'), undefined)
+  t.equal(cache.find('kept'), undefined)
+  t.equal(cache.find('running'), undefined)
   t.equal(running.end?.kind, 'answered')
-  t.match(shelf.counts, { entries: 0, bytes: 0 })
+  t.match(cache.counts, { entries: 0, bytes: 0 })
   t.strictSame(files(), [])
 })
 
 t.test('what was used last stays', async (t) => {
-  const { shelf, record } = openShelf(t, 8 * MIB)
+  const { cache, record } = openCache(t, 8 * MIB)
   await record('old', Buffer.alloc(3 * MIB))
   await record('unused', Buffer.alloc(3 * MIB))
-  shelf.find('old')
+  cache.find('old')
   await record('new', Buffer.alloc(3 * MIB))
   t.strictSame(
-    ['old', 'unused', 'new'].map((key) => shelf.find(key) !== undefined),
+    ['old', 'unused', 'new'].map((key) => cache.find(key) !== undefined),
     [true, false, true],
   )
 })
 
 // Attack on the disk: one answer that is longer than all that may be kept, or many at once.
 t.test('answers that run count, and one that is too long for the quota is delivered but not kept', async (t) => {
-  const { shelf, record, size, lost, files } = openShelf(t, 8 * MIB)
+  const { cache, record, size, lost, files } = openCache(t, 8 * MIB)
   await record('kept', Buffer.alloc(3 * MIB))
   const bytes = randomBytes(30 * MIB)
   const reader = client()
   let most = 0
   let reading: Promise<ServeOutcome> | undefined
-  const begin = shelf.begin.bind(shelf)
-  shelf.begin = (key) => {
+  const begin = cache.begin.bind(cache)
+  cache.begin = (key) => {
     const recording = begin(key)
     reading = reader.read(recording)
     return recording
@@ -128,22 +128,22 @@ t.test('answers that run count, and one that is too long for the quota is delive
   t.match(await reading, ANSWERED)
   t.ok(reader.bytes().equals(bytes))
   t.ok(most <= 8 * MIB, `${most} bytes at most`)
-  t.equal(shelf.find('long'), undefined)
-  t.ok(shelf.isOpen, 'the cache does not rest for it')
+  t.equal(cache.find('long'), undefined)
+  t.ok(cache.isEnabled, 'the cache stays enabled')
   t.strictSame(lost, [])
   t.ok(await within(500, () => files().length <= 1))
 })
 
 t.test('what is evicted while it is read is read to its end, and goes then', async (t) => {
-  const { shelf, record, files, size } = openShelf(t, 24 * MIB)
+  const { cache, record, files, size } = openCache(t, 24 * MIB)
   const bytes = randomBytes(5 * MIB)
   const recording = await record('read', bytes)
   const slow = client(true)
   const reading = slow.read(recording)
   await record('idle', Buffer.alloc(12 * MIB))
   await record('next', Buffer.alloc(8 * MIB))
-  t.strictSame([shelf.find('read'), shelf.find('idle')], [undefined, undefined])
-  t.not(shelf.find('next'), undefined)
+  t.strictSame([cache.find('read'), cache.find('idle')], [undefined, undefined])
+  t.not(cache.find('next'), undefined)
   await pause(50)
   t.equal(size(), 13 * MIB, 'what is still read has its file')
   slow.letGo()
@@ -154,13 +154,13 @@ t.test('what is evicted while it is read is read to its end, and goes then', asy
 
 // What was gathered for the next write used to come after the file was given up, and made one that nobody owned.
 t.test('a run that is given up in its middle leaves no file', async (t) => {
-  const { shelf, lost, files } = openShelf(t, 80 * MIB)
+  const { cache, lost, files } = openCache(t, 80 * MIB)
   for (let number = 0; number < 10; number += 1) {
-    const recording = shelf.begin('key')
+    const recording = cache.begin('key')
     const input = recording.input(() => undefined)
     for (let piece = 0; piece < 20 + number; piece += 1) await write(input, Buffer.alloc(131_072))
     await new Promise<void>((resolve) => input.end(() => resolve()))
-    shelf.drop('key', recording)
+    cache.drop('key', recording)
     await recording.finish({ kind: 'broken', reason: 'it broke off' })
   }
   await pause(100)
@@ -168,24 +168,24 @@ t.test('a run that is given up in its middle leaves no file', async (t) => {
   t.strictSame(lost, [])
 })
 
-t.test('a folder that was removed is made anew after the cache has rested', async (t) => {
-  const { shelf, record, folder, lost, files } = openShelf(t, 80 * MIB, 50)
+t.test('a folder that was removed is made anew once the cache is enabled again', async (t) => {
+  const { cache, record, folder, lost, files } = openCache(t, 80 * MIB, 50)
   await record('before', Buffer.alloc(2 * MIB))
   rmSync(folder, { recursive: true })
   await record('lost', Buffer.alloc(2 * MIB))
   t.equal(lost.length, 1)
-  t.notOk(shelf.isOpen)
-  t.equal(shelf.find('lost'), undefined)
-  t.ok(await within(500, () => shelf.isOpen))
+  t.notOk(cache.isEnabled)
+  t.equal(cache.find('lost'), undefined)
+  t.ok(await within(500, () => cache.isEnabled))
   await record('after', Buffer.alloc(2 * MIB))
-  t.not(shelf.find('after'), undefined)
+  t.not(cache.find('after'), undefined)
   t.equal(files().length, 1)
 })
 
 t.test('a file that somebody has cut is seen as broken, and not offered again', async (t) => {
-  const { record, shelf, files } = openShelf(t, 80 * MIB)
+  const { record, cache, files } = openCache(t, 80 * MIB)
   const recording = await record('cut', Buffer.alloc(4 * MIB, 1))
   truncateSync(files()[0]!, 2 * MIB)
   t.match(await client().read(recording), { kind: 'broken' })
-  t.equal(shelf.find('cut'), undefined)
+  t.equal(cache.find('cut'), undefined)
 })
