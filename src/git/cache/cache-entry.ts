@@ -3,25 +3,25 @@ import type { AnswerHead, Exchange, QueueCounts, ServeOutcome } from '../../prot
 import type { Room } from './spool-file.js'
 import { Bytes } from './spool-file.js'
 
-// When the last reader has left, another may still come: a client that tries again.
-const ABANDONED_AFTER = 500
-// What fits into one packet of the network is not worth the CPU.
-const WORTH_COMPRESSING = 1_400
-// What a reader takes at once; two of them are under way.
-const PART = 524_288
+// After the last reader has left another may come, such as a client that retries.
+const ABANDON_TIMEOUT_MS = 500
+// A response that fits into one network packet isn't worth the CPU.
+const COMPRESS_THRESHOLD_BYTES = 1_400
+// A reader has two buffers of this size: one is sent while the other is filled.
+const READ_SIZE_BYTES = 524_288
 
-/** A client that is given an answer. */
-type Player = Pick<Exchange, 'begin' | 'signal' | 'onWait' | 'turn'>
+/** The client's side of a request that reads an entry. */
+type EntryReader = Pick<Exchange, 'begin' | 'signal' | 'onWait' | 'turn'>
 
 /**
- * One run of the backend and its answer, which any number of readers take at their own speeds: while it grows, and afterwards.
- * A reader that leaves ends nothing for the others; when all have left, the run is ended.
+ * One response of the backend, which any number of clients read at their own speeds while it grows and afterwards.
+ * A client that leaves doesn't disturb the others. When all have left, the backend's work is aborted.
  */
-export class Recording {
+export class CacheEntry {
   readonly bytes: Bytes
   readonly #room: Room
   readonly #firstProgressMs: number
-  readonly #run: AbortController = new AbortController()
+  readonly #aborting: AbortController = new AbortController()
   readonly #readers = new Map<object, Exchange['onWait']>()
   #head: AnswerHead = {}
   #end: ServeOutcome | undefined
@@ -29,13 +29,13 @@ export class Recording {
   #abandoning: NodeJS.Timeout | undefined
   #onIdle: (() => void) | undefined
   #onJoin: ((account: string) => void) | undefined
-  /** While it waits for its turn. */
+  /** Set while the request waits for a slot. */
   #queue: QueueCounts | undefined
 
   /**
-   * @param path of a file for it, should it be long
+   * @param path of its file, if the response gets long
    * @param room that the cache has for it
-   * @param firstProgressMs milliseconds until a client that waits for it reads so
+   * @param firstProgressMs how long a client waits before it sees that its request is queued, in milliseconds
    */
   constructor(path: string, room: Room, firstProgressMs: number) {
     this.#firstProgressMs = firstProgressMs
@@ -43,36 +43,36 @@ export class Recording {
     this.bytes = new Bytes(path, () => this.#wake(), room)
   }
 
-  /** Aborted when nobody waits for the answer any more. */
+  /** Aborted when no client waits for the response any more. */
   get signal(): AbortSignal {
-    return this.#run.signal
+    return this.#aborting.signal
   }
 
-  /** How it ended; `undefined` while it runs. */
+  /** How it ended; `undefined` while in progress. */
   get end(): ServeOutcome | undefined {
     return this.#end
   }
 
-  /** Whether somebody reads it. */
+  /** Whether a client is reading it. */
   get isRead(): boolean {
     return this.#readers.size > 0
   }
 
-  /** Notes what the backend says of its answer. */
+  /** Stores the head of the backend's response. */
   setHead(head: AnswerHead = {}): void {
     this.#head = head
   }
 
-  /** Tells its readers that the run waits for its turn. */
-  tellWait(queue: QueueCounts): void {
+  /** Reports to the clients that the request waits for a slot. */
+  reportQueue(queue: QueueCounts): void {
     this.#queue = queue
     for (const onWait of this.#readers.values()) onWait?.(queue)
   }
 
-  /** What the backend writes its answer to. @param watch sees each piece */
-  input(watch: (piece: Buffer) => void): Writable {
+  /** What the backend writes its response to. @param watch sees each piece */
+  writable(watch: (piece: Buffer) => void): Writable {
     return new Writable({
-      highWaterMark: PART,
+      highWaterMark: READ_SIZE_BYTES,
       write: (piece: Buffer, _encoding, done) => {
         watch(piece)
         void this.bytes.append(piece).then(() => done())
@@ -80,62 +80,59 @@ export class Recording {
     })
   }
 
-  /** Notes that the run has ended. */
+  /** Marks the end of the response. */
   async finish(end: ServeOutcome): Promise<void> {
     await this.bytes.flush()
     this.#end = end
     this.#wake()
   }
 
-  /** Has a function called with each account that comes to read it. */
-  whenJoined(join: (account: string) => void): void {
+  /** Calls a function with the account of each client that starts to read. */
+  onJoin(join: (account: string) => void): void {
     this.#onJoin = join
   }
 
-  /** Has a function called when the last reader has left. */
-  whenIdle(done: () => void): void {
+  /** Calls a function when the last client has left. */
+  onIdle(done: () => void): void {
     this.#onIdle = done
   }
 
-  /**
-   * Gives the answer to a client, from its first byte on.
-   *
-   * @param exchange the client's
-   */
-  async play({ begin, signal, onWait, turn }: Player): Promise<ServeOutcome> {
+  /** Sends the response to a client from its first byte, as it arrives. */
+  async pipeTo({ begin, signal, onWait, turn }: EntryReader): Promise<ServeOutcome> {
     const reader = {}
     this.#readers.set(reader, onWait)
     this.bytes.enter(reader)
     clearTimeout(this.#abandoning)
     this.#onJoin?.(turn.of)
-    const words = this.#end === undefined ? setTimeout(() => this.#tellLate(onWait), this.#firstProgressMs) : undefined
+    const lateReport =
+      this.#end === undefined ? setTimeout(() => this.#reportQueueTo(onWait), this.#firstProgressMs) : undefined
     try {
-      return await this.#play(reader, begin, signal)
+      return await this.#pipeTo(reader, begin, signal)
     } finally {
-      clearTimeout(words)
+      clearTimeout(lateReport)
       this.bytes.leave(reader)
       this.#readers.delete(reader)
       if (this.#readers.size === 0) this.#idle()
     }
   }
 
-  /** Who comes while it waits is not told before its next word otherwise, which may be half a minute away. */
-  #tellLate(onWait: Exchange['onWait']): void {
+  /** A client that joins a queued request would otherwise see nothing until the next report, up to 30 s later. */
+  #reportQueueTo(onWait: Exchange['onWait']): void {
     if (this.#queue !== undefined && this.bytes.length === 0 && this.#end === undefined) onWait?.(this.#queue)
   }
 
-  async #play(reader: object, begin: (head?: AnswerHead) => Writable, signal: AbortSignal): Promise<ServeOutcome> {
+  async #pipeTo(reader: object, begin: (head?: AnswerHead) => Writable, signal: AbortSignal): Promise<ServeOutcome> {
     while (this.bytes.length === 0 && this.#end === undefined) {
       if (signal.aborted) return LEFT
       await this.#change(signal)
     }
     const ended = this.#end
     if (ended !== undefined && ended.kind !== 'answered') return this.bytes.length === 0 ? ended : BROKEN
-    // Words of ours must fit into what is streamed: an answer whose length was said can only be cut.
+    // Only a streamed response has room for our messages: one with a Content-Length can only be cut off.
     const small = ended === undefined ? undefined : this.bytes.inMemory
     const length = small === undefined ? undefined : this.bytes.length
     const { compressible, cacheControl, contentEncoding } = this.#head
-    const isLong = length === undefined || length > WORTH_COMPRESSING
+    const isLong = length === undefined || length > COMPRESS_THRESHOLD_BYTES
     const client = begin({
       ...(cacheControl === undefined ? {} : { cacheControl }),
       ...(contentEncoding === undefined ? {} : { contentEncoding }),
@@ -151,9 +148,9 @@ export class Recording {
   }
 
   /**
-   * Sends what is in memory while it grows; its pieces never change, so none is copied.
+   * Sends what is in memory while it grows. Its pieces never change, so none is copied.
    *
-   * @returns how much was sent when it was all, or when the rest was to be found elsewhere
+   * @returns how many bytes were sent, when that was all of it or when the rest is no longer in memory
    */
   async #sendMemory(client: Writable, signal: AbortSignal): Promise<number> {
     let [position, count] = [0, 0]
@@ -172,11 +169,11 @@ export class Recording {
     return position
   }
 
-  /** Two parts take turns: while one is being sent, the next is read. */
+  /** Reads into one buffer while the other is sent. */
   async #stream(reader: object, start: number, client: Writable, signal: AbortSignal): Promise<ServeOutcome> {
-    let parts: readonly [Buffer, Buffer] | undefined
+    let buffers: readonly [Buffer, Buffer] | undefined
     let sending: Promise<void> = Promise.resolve()
-    for (let position = start, turn = 0; ;) {
+    for (let position = start, reads = 0; ;) {
       if (signal.aborted || client.destroyed) return LEFT
       if (position >= this.bytes.length) {
         const ended = this.#end
@@ -187,23 +184,23 @@ export class Recording {
         await sending
         return ended.kind === 'answered' ? ended : BROKEN
       }
-      parts ??= [Buffer.allocUnsafeSlow(PART), Buffer.allocUnsafeSlow(PART)]
-      const part = parts[turn % 2 === 0 ? 0 : 1]
+      buffers ??= [Buffer.allocUnsafeSlow(READ_SIZE_BYTES), Buffer.allocUnsafeSlow(READ_SIZE_BYTES)]
+      const part = buffers[reads % 2 === 0 ? 0 : 1]
       const count = await this.#read(reader, position, part)
       if (count === undefined) return BROKEN
       position += count
-      turn += 1
+      reads += 1
       await sending
       sending = sent(client, part.subarray(0, count), signal)
     }
   }
 
-  /** @returns `undefined` where no more can be read */
+  /** @returns `undefined` when no more can be read */
   async #read(reader: object, position: number, part: Buffer): Promise<number | undefined> {
     try {
       return await this.bytes.read(reader, position, part)
     } catch (error) {
-      // The disk fails, or somebody has cut the file.
+      // The disk failed, or the file was truncated.
       this.#room.onLost(error)
       return undefined
     }
@@ -211,7 +208,7 @@ export class Recording {
 
   #idle(): void {
     this.#onIdle?.()
-    if (this.#end === undefined) this.#abandoning = setTimeout(() => this.#run.abort(), ABANDONED_AFTER)
+    if (this.#end === undefined) this.#abandoning = setTimeout(() => this.#aborting.abort(), ABANDON_TIMEOUT_MS)
   }
 
   #wake(): void {
@@ -233,7 +230,7 @@ export class Recording {
 }
 
 const LEFT: ServeOutcome = { kind: 'broken', reason: 'the client left' }
-const BROKEN: ServeOutcome = { kind: 'broken', reason: 'the answer that was shared broke off' }
+const BROKEN: ServeOutcome = { kind: 'broken', reason: 'the shared response broke off' }
 
 /** Sends bytes. @returns when they may be changed, or when the client has left */
 async function sent(client: Writable, bytes: Buffer, signal: AbortSignal): Promise<void> {

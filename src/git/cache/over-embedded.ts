@@ -7,7 +7,7 @@ import type { Asked } from './asked.js'
 import { keyOf } from './key.js'
 import { protocolVersionOf } from './protocol-version.js'
 import { readAsked } from './read-asked.js'
-import type { Shared } from './shared.js'
+import type { SharedRequest } from './shared.js'
 import { bypass, serveShared } from './shared.js'
 import type { ResponseCache } from './response-cache.js'
 
@@ -45,7 +45,7 @@ export async function serveOverEmbedded(
       // A push to other refs, during a pack that takes its time, makes no difference to it.
       return now !== undefined && (await basisIn(now)) === basis
     }
-    const shared: Shared = {
+    const shared: SharedRequest = {
       key: keyOf('entry', [basis, asked.key]),
       request,
       body,

@@ -5,7 +5,7 @@ import { advertisementKey } from './advertisement-key.js'
 import type { Gatherings } from './coalescer.js'
 import { keyOf } from './key.js'
 import { readAsked } from './read-asked.js'
-import { bypass, plainly, serveShared } from './shared.js'
+import { bypass, withoutCompression, serveShared } from './shared.js'
 import type { ResponseCache } from './response-cache.js'
 import type { ShownRefs } from './shown.js'
 
@@ -126,5 +126,5 @@ function watched(exchange: Exchange, push: (piece: Buffer) => void) {
       passing?.end(() => resolve())
     })
   }
-  return { exchange: { ...exchange, preferences: plainly(exchange.preferences), begin }, end }
+  return { exchange: { ...exchange, preferences: withoutCompression(exchange.preferences), begin }, end }
 }

@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { CacheResult } from '../../protocol/backend.js'
-import { Recording } from './cache-entry.js'
+import { CacheEntry } from './cache-entry.js'
 
 /** What the cache holds, and what it has done since the process started. */
 export type CacheCounts = Readonly<Record<CacheResult | 'evicted' | 'writeFailures', number>> & {
@@ -33,8 +33,8 @@ export type ResponseCacheOptions = {
 export class ResponseCache {
   readonly #options: ResponseCacheOptions
   /** Least recently used first. */
-  readonly #entries = new Map<string, Recording>()
-  readonly #kept = new Set<Recording>()
+  readonly #entries = new Map<string, CacheEntry>()
+  readonly #kept = new Set<CacheEntry>()
   readonly #counts = { hit: 0, coalesced: 0, miss: 0, bypass: 0, evicted: 0, writeFailures: 0 }
   /** Bytes of all entries: those in progress, and those that were dropped but still have readers, included. */
   #inMemory = 0
@@ -55,7 +55,7 @@ export class ResponseCache {
   }
 
   /** A complete response, or one in progress. */
-  find(key: string): Recording | undefined {
+  find(key: string): CacheEntry | undefined {
     const found = this.#entries.get(key)
     if (found === undefined) return undefined
     if (found.signal.aborted) return undefined
@@ -65,10 +65,10 @@ export class ResponseCache {
   }
 
   /** Starts an entry, which later requests with the same key join. */
-  begin(key: string): Recording {
+  begin(key: string): CacheEntry {
     this.#openFolder()
     const path = join(this.#options.folder, String((this.#files += 1)))
-    const recording: Recording = new Recording(
+    const entry: CacheEntry = new CacheEntry(
       path,
       {
         claimMemory: (bytes) => this.#claimMemory(bytes),
@@ -80,36 +80,36 @@ export class ResponseCache {
         onLost: (error) => {
           if (error !== undefined) this.#disable(error)
           // An entry in progress is dropped when it ends.
-          if (recording.end === undefined) this.#forget(key, recording)
-          else this.drop(key, recording)
+          if (entry.end === undefined) this.#forget(key, entry)
+          else this.drop(key, entry)
         },
       },
       this.#options.firstProgressMs,
     )
-    this.#entries.set(key, recording)
-    return recording
+    this.#entries.set(key, entry)
+    return entry
   }
 
   /** Keeps a complete response. */
-  keep(key: string, recording: Recording): void {
-    if (this.#entries.get(key) !== recording) return this.drop(key, recording)
-    this.#kept.add(recording)
+  keep(key: string, entry: CacheEntry): void {
+    if (this.#entries.get(key) !== entry) return this.drop(key, entry)
+    this.#kept.add(entry)
     this.#inMemory += ENTRY_OVERHEAD_BYTES
     this.#claimMemory(0)
   }
 
   /** Removes an entry. Its present readers still get the rest. */
-  drop(key: string, recording: Recording): void {
-    this.#forget(key, recording)
-    if (recording.isRead) recording.whenIdle(() => void recording.bytes.dispose())
-    else void recording.bytes.dispose()
+  drop(key: string, entry: CacheEntry): void {
+    this.#forget(key, entry)
+    if (entry.isRead) entry.onIdle(() => void entry.bytes.dispose())
+    else void entry.bytes.dispose()
   }
 
   /** Removes all entries. Those in progress go on for their present readers, and are not kept. */
   clear(): void {
-    for (const [key, recording] of this.#entries) {
-      if (this.#kept.has(recording)) this.drop(key, recording)
-      else this.#forget(key, recording)
+    for (const [key, entry] of this.#entries) {
+      if (this.#kept.has(entry)) this.drop(key, entry)
+      else this.#forget(key, entry)
     }
   }
 
@@ -128,16 +128,16 @@ export class ResponseCache {
     rmSync(this.#options.folder, { recursive: true, force: true })
   }
 
-  #forget(key: string, recording: Recording): void {
-    if (this.#entries.get(key) !== recording) return
+  #forget(key: string, entry: CacheEntry): void {
+    if (this.#entries.get(key) !== entry) return
     this.#entries.delete(key)
-    if (this.#kept.delete(recording)) this.#inMemory -= ENTRY_OVERHEAD_BYTES
+    if (this.#kept.delete(entry)) this.#inMemory -= ENTRY_OVERHEAD_BYTES
   }
 
   #claimMemory(bytes: number): boolean {
     const most = this.#options.quota / MEMORY_DIVISOR
     this.#evict(
-      (recording) => recording.bytes.inMemory !== undefined,
+      (entry) => entry.bytes.inMemory !== undefined,
       () => this.#inMemory + bytes > most,
     )
     if (this.#inMemory + bytes > most) return false
@@ -148,7 +148,7 @@ export class ResponseCache {
   #claimDisk(bytes: number): boolean {
     const most = this.#options.quota - this.#options.quota / MEMORY_DIVISOR
     this.#evict(
-      (recording) => recording.bytes.inMemory === undefined,
+      (entry) => entry.bytes.inMemory === undefined,
       () => this.#onDisk + bytes > most,
     )
     if (this.#onDisk + bytes > most) return false
@@ -157,12 +157,12 @@ export class ResponseCache {
   }
 
   /** Evicts the least recently used entries. One that is being read is disposed of after its last reader. */
-  #evict(isThere: (recording: Recording) => boolean, isNeeded: () => boolean): void {
+  #evict(isThere: (entry: CacheEntry) => boolean, isNeeded: () => boolean): void {
     if (!isNeeded()) return
-    for (const [key, recording] of this.#entries) {
-      if (!this.#kept.has(recording) || !isThere(recording)) continue
+    for (const [key, entry] of this.#entries) {
+      if (!this.#kept.has(entry) || !isThere(entry)) continue
       this.#counts.evicted += 1
-      this.drop(key, recording)
+      this.drop(key, entry)
       if (!isNeeded()) return
     }
   }

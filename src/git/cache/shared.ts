@@ -2,21 +2,21 @@ import { Readable } from 'node:stream'
 import type { AnswerHead, Backend, CacheResult, Exchange, ServeOutcome } from '../../protocol/backend.js'
 import type { GitRequest } from '../../protocol/git-request.js'
 import type { AnswerShape } from './answer-grammar.js'
-import type { Recording } from './cache-entry.js'
+import type { CacheEntry } from './cache-entry.js'
 import type { ResponseCache } from './response-cache.js'
 import { WholenessTracker } from './response-validator.js'
 
-/** A request whose answer may be shared, under a key. */
-export type Shared = {
+/** A request whose response may be shared under a key. */
+export type SharedRequest = {
   readonly key: string
   readonly request: GitRequest
   /** The decoded body; empty for an advertisement. */
   readonly body: Buffer
-  /** Who is told to the backend as asking: where answers are shared between accounts, nobody. */
+  /** The requester that the backend sees: none where accounts share responses. */
   readonly requester: Exchange['requester']
-  /** Whether what the answer depends on is as it was when the request came, so that it may be kept; `undefined`: it may never. */
+  /** Whether what the response depends on hasn't changed since the request arrived, so that it may be kept; `undefined`: never keep it. */
   readonly keepIf: (() => Promise<boolean>) | undefined
-  /** How its answer is built when it is whole. */
+  /** The grammar of a complete response. */
   readonly shape: AnswerShape
 }
 
@@ -24,26 +24,26 @@ export type Shared = {
 export async function serveShared(
   backend: Backend,
   cache: ResponseCache,
-  shared: Shared,
+  shared: SharedRequest,
   exchange: Exchange,
 ): Promise<ServeOutcome> {
   const known = cache.find(shared.key)
   if (known !== undefined) {
     const result = known.end === undefined ? 'coalesced' : 'hit'
     cache.count(result)
-    return told(await known.play(exchange), result)
+    return withCacheResult(await known.pipeTo(exchange), result)
   }
   if (!cache.isEnabled) return await bypass(backend, cache, shared.request, exchange, shared.body)
   cache.count('miss')
-  const recording = cache.begin(shared.key)
-  const playing = recording.play(exchange)
-  void record(backend, cache, shared, exchange, recording)
-  const outcome = await playing
-  // Another worker may have had it.
+  const entry = cache.begin(shared.key)
+  const piping = entry.pipeTo(exchange)
+  void storeResponse(backend, cache, shared, exchange, entry)
+  const outcome = await piping
+  // It may be a hit in another worker.
   return outcome.kind === 'answered' ? { ...outcome, cache: outcome.cache ?? 'miss' } : outcome
 }
 
-/** Has the backend answer, as if there were no cache. @param body of the request, where it was read */
+/** Lets the backend respond as if there were no cache. @param body of the request, where it was read */
 export async function bypass(
   backend: Backend,
   cache: ResponseCache,
@@ -54,33 +54,33 @@ export async function bypass(
   cache.count('bypass')
   const replayed =
     body === undefined ? exchange : Buffer.isBuffer(body) ? withBody(exchange, body) : { ...exchange, body }
-  return told(await backend.serve(request, replayed), 'bypass')
+  return withCacheResult(await backend.serve(request, replayed), 'bypass')
 }
 
-async function record(
+async function storeResponse(
   backend: Backend,
   cache: ResponseCache,
-  shared: Shared,
+  shared: SharedRequest,
   exchange: Exchange,
-  recording: Recording,
+  entry: CacheEntry,
 ): Promise<void> {
   const tracker = new WholenessTracker(shared.shape)
-  const input = recording.input((piece) => tracker.push(piece))
+  const input = entry.writable((piece) => tracker.push(piece))
   const heads: (AnswerHead | undefined)[] = []
   const run: Exchange = {
     ...withBody(exchange, shared.body),
     requester: shared.requester,
     isShared: true,
-    turn: { ...exchange.turn, others: (join) => recording.whenJoined(join) },
-    // Compressed, it could be given only to some.
-    preferences: plainly(exchange.preferences),
-    signal: recording.signal,
-    // Where the cache has no room, the run waits for its readers.
-    progress: () => ({ bytes: recording.bytes.length, waitsForClient: input.writableLength > 0 }),
-    onWait: (queue) => recording.tellWait(queue),
+    turn: { ...exchange.turn, others: (join) => entry.onJoin(join) },
+    // A compressed response would suit only some clients.
+    preferences: withoutCompression(exchange.preferences),
+    signal: entry.signal,
+    // Where the cache has no room, the backend waits for the clients.
+    progress: () => ({ bytes: entry.bytes.length, waitsForClient: input.writableLength > 0 }),
+    onWait: (queue) => entry.reportQueue(queue),
     begin: (head) => {
       heads.push(head)
-      recording.setHead(head)
+      entry.setHead(head)
       return input
     },
   }
@@ -95,21 +95,25 @@ async function record(
   const isDone =
     outcome.kind === 'answered' && outcome.failure === undefined && isPlain && tracker.wholeness === 'whole'
   const keepIf = isDone ? shared.keepIf : undefined
-  // Before its readers are let go: nobody else is to find it.
-  if (keepIf === undefined) cache.drop(shared.key, recording)
-  await recording.finish(outcome)
+  // Before the clients see its end, so that no other request finds it.
+  if (keepIf === undefined) cache.drop(shared.key, entry)
+  await entry.finish(outcome)
   if (keepIf === undefined) return
-  if (await keepIf()) cache.keep(shared.key, recording)
-  else cache.drop(shared.key, recording)
+  if (await keepIf()) cache.keep(shared.key, entry)
+  else cache.drop(shared.key, entry)
 }
 
-/** An exchange with a body that was read. */
+/** An exchange whose body has been read. */
 function withBody(exchange: Exchange, body: Buffer): Exchange {
   return { ...exchange, body: Readable.from([body]), contentEncoding: undefined, contentLength: body.length }
 }
 
-/** What a client prefers, without compression. */
-export function plainly({ accept, acceptLanguage, userAgent }: Exchange['preferences']): Exchange['preferences'] {
+/** A client's preferences without compression. */
+export function withoutCompression({
+  accept,
+  acceptLanguage,
+  userAgent,
+}: Exchange['preferences']): Exchange['preferences'] {
   return {
     ...(accept === undefined ? {} : { accept }),
     ...(acceptLanguage === undefined ? {} : { acceptLanguage }),
@@ -117,6 +121,6 @@ export function plainly({ accept, acceptLanguage, userAgent }: Exchange['prefere
   }
 }
 
-function told(outcome: ServeOutcome, cache: CacheResult): ServeOutcome {
+function withCacheResult(outcome: ServeOutcome, cache: CacheResult): ServeOutcome {
   return outcome.kind === 'answered' ? { ...outcome, cache } : outcome
 }

@@ -8,7 +8,7 @@ import t from 'tap'
 import { within } from '../../acceptance/until.js'
 import type { Test } from 'tap'
 import type { ServeOutcome } from '../../../src/protocol/backend.js'
-import type { Recording } from '../../../src/git/cache/cache-entry.js'
+import type { CacheEntry } from '../../../src/git/cache/cache-entry.js'
 import { ResponseCache } from '../../../src/git/cache/response-cache.js'
 
 const MIB = 1_048_576
@@ -29,15 +29,15 @@ function openCache(t: Test, quota: number, disabledMs?: number) {
   const size = () => files().reduce((sum, name) => sum + (statSync(name, { throwIfNoEntry: false })?.size ?? 0), 0)
   /** Records an answer, and keeps it. */
   const record = async (key: string, bytes: Buffer, whilst: () => void = () => undefined) => {
-    const recording = cache.begin(key)
-    const input = recording.input(() => undefined)
+    const entry = cache.begin(key)
+    const input = entry.writable(() => undefined)
     for (let at = 0; at < bytes.length; at += 65_536) {
       await write(input, bytes.subarray(at, at + 65_536))
       whilst()
     }
-    await recording.finish(ANSWERED)
-    cache.keep(key, recording)
-    return recording
+    await entry.finish(ANSWERED)
+    cache.keep(key, entry)
+    return entry
   }
   return { cache, folder, lost, files, size, record }
 }
@@ -61,8 +61,8 @@ function client(isHeld = false) {
   return {
     letGo: () => letGo(),
     leave: () => controller.abort(),
-    read: async (recording: Recording) =>
-      await recording.play({ turn: { of: 'alice', isSmall: false }, begin: () => stream, signal: controller.signal }),
+    read: async (entry: CacheEntry) =>
+      await entry.pipeTo({ turn: { of: 'alice', isSmall: false }, begin: () => stream, signal: controller.signal }),
     bytes: () => Buffer.concat(pieces),
   }
 }
@@ -120,9 +120,9 @@ t.test('answers that run count, and one that is too long for the quota is delive
   let reading: Promise<ServeOutcome> | undefined
   const begin = cache.begin.bind(cache)
   cache.begin = (key) => {
-    const recording = begin(key)
-    reading = reader.read(recording)
-    return recording
+    const entry = begin(key)
+    reading = reader.read(entry)
+    return entry
   }
   await record('long', bytes, () => (most = Math.max(most, size())))
   t.match(await reading, ANSWERED)
@@ -137,9 +137,9 @@ t.test('answers that run count, and one that is too long for the quota is delive
 t.test('what is evicted while it is read is read to its end, and goes then', async (t) => {
   const { cache, record, files, size } = openCache(t, 24 * MIB)
   const bytes = randomBytes(5 * MIB)
-  const recording = await record('read', bytes)
+  const entry = await record('read', bytes)
   const slow = client(true)
-  const reading = slow.read(recording)
+  const reading = slow.read(entry)
   await record('idle', Buffer.alloc(12 * MIB))
   await record('next', Buffer.alloc(8 * MIB))
   t.strictSame([cache.find('read'), cache.find('idle')], [undefined, undefined])
@@ -156,12 +156,12 @@ t.test('what is evicted while it is read is read to its end, and goes then', asy
 t.test('a run that is given up in its middle leaves no file', async (t) => {
   const { cache, lost, files } = openCache(t, 80 * MIB)
   for (let number = 0; number < 10; number += 1) {
-    const recording = cache.begin('key')
-    const input = recording.input(() => undefined)
+    const entry = cache.begin('key')
+    const input = entry.writable(() => undefined)
     for (let piece = 0; piece < 20 + number; piece += 1) await write(input, Buffer.alloc(131_072))
     await new Promise<void>((resolve) => input.end(() => resolve()))
-    cache.drop('key', recording)
-    await recording.finish({ kind: 'broken', reason: 'it broke off' })
+    cache.drop('key', entry)
+    await entry.finish({ kind: 'broken', reason: 'it broke off' })
   }
   await pause(100)
   t.strictSame(files(), [])
@@ -184,8 +184,8 @@ t.test('a folder that was removed is made anew once the cache is enabled again',
 
 t.test('a file that somebody has cut is seen as broken, and not offered again', async (t) => {
   const { record, cache, files } = openCache(t, 80 * MIB)
-  const recording = await record('cut', Buffer.alloc(4 * MIB, 1))
+  const entry = await record('cut', Buffer.alloc(4 * MIB, 1))
   truncateSync(files()[0]!, 2 * MIB)
-  t.match(await client().read(recording), { kind: 'broken' })
+  t.match(await client().read(entry), { kind: 'broken' })
   t.equal(cache.find('cut'), undefined)
 })
