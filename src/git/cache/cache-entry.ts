@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream'
 import type { AnswerHead, Exchange, QueueCounts, ServeOutcome } from '../../protocol/backend.js'
-import type { Room } from './spool-file.js'
-import { Bytes } from './spool-file.js'
+import type { StorageBudget } from './spool-file.js'
+import { SpoolFile } from './spool-file.js'
 
 // After the last reader has left another may come, such as a client that retries.
 const ABANDON_TIMEOUT_MS = 500
@@ -18,8 +18,8 @@ type EntryReader = Pick<Exchange, 'begin' | 'signal' | 'onWait' | 'turn'>
  * A client that leaves doesn't disturb the others. When all have left, the backend's work is aborted.
  */
 export class CacheEntry {
-  readonly bytes: Bytes
-  readonly #room: Room
+  readonly spool: SpoolFile
+  readonly #budget: StorageBudget
   readonly #firstProgressMs: number
   readonly #aborting: AbortController = new AbortController()
   readonly #readers = new Map<object, Exchange['onWait']>()
@@ -34,13 +34,13 @@ export class CacheEntry {
 
   /**
    * @param path of its file, if the response gets long
-   * @param room that the cache has for it
+   * @param budget that the cache has for it
    * @param firstProgressMs how long a client waits before it sees that its request is queued, in milliseconds
    */
-  constructor(path: string, room: Room, firstProgressMs: number) {
+  constructor(path: string, budget: StorageBudget, firstProgressMs: number) {
     this.#firstProgressMs = firstProgressMs
-    this.#room = room
-    this.bytes = new Bytes(path, () => this.#wake(), room)
+    this.#budget = budget
+    this.spool = new SpoolFile(path, () => this.#wake(), budget)
   }
 
   /** Aborted when no client waits for the response any more. */
@@ -75,14 +75,14 @@ export class CacheEntry {
       highWaterMark: READ_SIZE_BYTES,
       write: (piece: Buffer, _encoding, done) => {
         watch(piece)
-        void this.bytes.append(piece).then(() => done())
+        void this.spool.append(piece).then(() => done())
       },
     })
   }
 
   /** Marks the end of the response. */
   async finish(end: ServeOutcome): Promise<void> {
-    await this.bytes.flush()
+    await this.spool.flush()
     this.#end = end
     this.#wake()
   }
@@ -101,7 +101,7 @@ export class CacheEntry {
   async pipeTo({ begin, signal, onWait, turn }: EntryReader): Promise<ServeOutcome> {
     const reader = {}
     this.#readers.set(reader, onWait)
-    this.bytes.enter(reader)
+    this.spool.addReader(reader)
     clearTimeout(this.#abandoning)
     this.#onJoin?.(turn.of)
     const lateReport =
@@ -110,7 +110,7 @@ export class CacheEntry {
       return await this.#pipeTo(reader, begin, signal)
     } finally {
       clearTimeout(lateReport)
-      this.bytes.leave(reader)
+      this.spool.removeReader(reader)
       this.#readers.delete(reader)
       if (this.#readers.size === 0) this.#idle()
     }
@@ -118,19 +118,19 @@ export class CacheEntry {
 
   /** A client that joins a queued request would otherwise see nothing until the next report, up to 30 s later. */
   #reportQueueTo(onWait: Exchange['onWait']): void {
-    if (this.#queue !== undefined && this.bytes.length === 0 && this.#end === undefined) onWait?.(this.#queue)
+    if (this.#queue !== undefined && this.spool.length === 0 && this.#end === undefined) onWait?.(this.#queue)
   }
 
   async #pipeTo(reader: object, begin: (head?: AnswerHead) => Writable, signal: AbortSignal): Promise<ServeOutcome> {
-    while (this.bytes.length === 0 && this.#end === undefined) {
+    while (this.spool.length === 0 && this.#end === undefined) {
       if (signal.aborted) return LEFT
       await this.#change(signal)
     }
     const ended = this.#end
-    if (ended !== undefined && ended.kind !== 'answered') return this.bytes.length === 0 ? ended : BROKEN
+    if (ended !== undefined && ended.kind !== 'answered') return this.spool.length === 0 ? ended : BROKEN
     // Only a streamed response has room for our messages: one with a Content-Length can only be cut off.
-    const small = ended === undefined ? undefined : this.bytes.inMemory
-    const length = small === undefined ? undefined : this.bytes.length
+    const small = ended === undefined ? undefined : this.spool.inMemory
+    const length = small === undefined ? undefined : this.spool.length
     const { compressible, cacheControl, contentEncoding } = this.#head
     const isLong = length === undefined || length > COMPRESS_THRESHOLD_BYTES
     const client = begin({
@@ -154,14 +154,14 @@ export class CacheEntry {
    */
   async #sendMemory(client: Writable, signal: AbortSignal): Promise<number> {
     let [position, count] = [0, 0]
-    for (let pieces = this.bytes.inMemory; pieces !== undefined; pieces = this.bytes.inMemory) {
+    for (let pieces = this.spool.inMemory; pieces !== undefined; pieces = this.spool.inMemory) {
       if (signal.aborted || client.destroyed) return position
       const fresh = pieces.slice(count)
       const last = fresh.pop()
       if (last !== undefined) {
         count = pieces.length
         for (const piece of fresh) client.write(piece)
-        position = this.bytes.length
+        position = this.spool.length
         await sent(client, last, signal)
       } else if (this.#end === undefined) await this.#change(signal)
       else return position
@@ -175,7 +175,7 @@ export class CacheEntry {
     let sending: Promise<void> = Promise.resolve()
     for (let position = start, reads = 0; ;) {
       if (signal.aborted || client.destroyed) return LEFT
-      if (position >= this.bytes.length) {
+      if (position >= this.spool.length) {
         const ended = this.#end
         if (ended === undefined) {
           await this.#change(signal)
@@ -198,10 +198,10 @@ export class CacheEntry {
   /** @returns `undefined` when no more can be read */
   async #read(reader: object, position: number, part: Buffer): Promise<number | undefined> {
     try {
-      return await this.bytes.read(reader, position, part)
+      return await this.spool.read(reader, position, part)
     } catch (error) {
       // The disk failed, or the file was truncated.
-      this.#room.onLost(error)
+      this.#budget.onLost(error)
       return undefined
     }
   }

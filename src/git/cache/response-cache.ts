@@ -101,8 +101,8 @@ export class ResponseCache {
   /** Removes an entry. Its present readers still get the rest. */
   drop(key: string, entry: CacheEntry): void {
     this.#forget(key, entry)
-    if (entry.isRead) entry.onIdle(() => void entry.bytes.dispose())
-    else void entry.bytes.dispose()
+    if (entry.isRead) entry.onIdle(() => void entry.spool.dispose())
+    else void entry.spool.dispose()
   }
 
   /** Removes all entries. Those in progress go on for their present readers, and are not kept. */
@@ -137,7 +137,7 @@ export class ResponseCache {
   #claimMemory(bytes: number): boolean {
     const most = this.#options.quota / MEMORY_DIVISOR
     this.#evict(
-      (entry) => entry.bytes.inMemory !== undefined,
+      (entry) => entry.spool.inMemory !== undefined,
       () => this.#inMemory + bytes > most,
     )
     if (this.#inMemory + bytes > most) return false
@@ -148,7 +148,7 @@ export class ResponseCache {
   #claimDisk(bytes: number): boolean {
     const most = this.#options.quota - this.#options.quota / MEMORY_DIVISOR
     this.#evict(
-      (entry) => entry.bytes.inMemory === undefined,
+      (entry) => entry.spool.inMemory === undefined,
       () => this.#onDisk + bytes > most,
     )
     if (this.#onDisk + bytes > most) return false

@@ -76,7 +76,7 @@ async function storeResponse(
     preferences: withoutCompression(exchange.preferences),
     signal: entry.signal,
     // Where the cache has no room, the backend waits for the clients.
-    progress: () => ({ bytes: entry.bytes.length, waitsForClient: input.writableLength > 0 }),
+    progress: () => ({ bytes: entry.spool.length, waitsForClient: input.writableLength > 0 }),
     onWait: (queue) => entry.reportQueue(queue),
     begin: (head) => {
       heads.push(head)

@@ -1,107 +1,111 @@
 import { close, open, read, unlink } from 'node:fs'
 import { promisify } from 'node:util'
 import { GitgateError } from '../../core/errors.js'
-import { SlidingWindow } from './window.js'
-import { lengthOf, writeWhole } from './write-whole.js'
+import { SlidingWindow } from './sliding-window.js'
+import { lengthOf, writeAll } from './write-whole.js'
 
 const openFile = promisify(open)
 const closeFile = promisify(close)
 const unlinkFile = promisify(unlink)
 
-// Up to this length an answer stays in memory: advertisements and lists of refs, read by thousands a second.
-const IN_MEMORY = 1_048_576
-// Git writes pieces of 64 KiB; gathered, a file of 112 MB is written with half the CPU (measured).
-const GATHERED = 524_288
-const GATHER_FOR = 15
+// A response up to this length stays in memory: advertisements and lists of refs, read by thousands a second.
+const MEMORY_LIMIT_BYTES = 1_048_576
+// Git writes pieces of 64 KiB. Writing them together takes half the CPU for a file of 112 MB (measured).
+const WRITE_SIZE_BYTES = 524_288
+const WRITE_DELAY_MS = 15
 
 /** The part of the cache's quota that an entry may use. */
-export type Room = {
-  /** Asks for room in memory. @returns whether it is there; where it is not, the answer goes to its file */
+export type StorageBudget = {
+  /** Claims memory. @returns whether there is enough; otherwise the response goes to its file */
   readonly claimMemory: (bytes: number) => boolean
-  /** Asks for room on the disk. @returns whether it is there; where it is not, the answer is not kept */
+  /** Claims disk space. @returns whether there is enough; otherwise the response is not kept */
   readonly claimDisk: (bytes: number) => boolean
-  /** Gives back what was claimed. */
+  /** Releases what was claimed. */
   readonly release: (inMemory: number, onDisk: number) => void
   /**
-   * Called once when not all of it can be kept: nobody may begin to read it any more.
+   * Called once when the response can't be kept: no further client may start to read it.
    *
-   * @param error of the disk; `undefined` where there is no room
+   * @param error of the disk; `undefined` when the quota is used up
    */
   readonly onLost: (error?: unknown) => void
 }
 
 /**
- * The bytes of an answer while it grows, and afterwards: in memory, in a file once there are many, and where the file can't be written
- * in a window of memory that moves on with its readers.
+ * The bytes of a response, while it grows and afterwards: in memory while short, then in a file, and in a sliding window of memory when
+ * the file can't be written.
  */
-export class Bytes {
+export class SpoolFile {
   readonly #path: string
   readonly #onLength: () => void
-  readonly #room: Room
-  /** The first bytes; all of them while they are in memory. */
+  readonly #budget: StorageBudget
+  /** The bytes, until they are written to the file. */
   #memory: Buffer[] = []
-  #isLong = false
+  #usesFile = false
   #file: number | undefined
-  /** How many bytes are in the file. */
-  #inFile = 0
+  /** Bytes in the file. */
+  #fileLength = 0
   #length = 0
-  #gathered: Buffer[] = []
-  #gatheredLength = 0
+  #pending: Buffer[] = []
+  #pendingLength = 0
   #timer: NodeJS.Timeout | undefined
   #writing: Promise<void> = Promise.resolve()
   #window: SlidingWindow | undefined
   readonly #positions = new Map<object, number>()
   #claimedMemory = 0
   #claimedDisk = 0
-  #isGivenUp = false
+  #isDisposed = false
 
   /**
-   * @param path of the file, should one be needed; there must be none
-   * @param onLength called when more can be read
+   * @param path of the file, created when it is needed
+   * @param onLength called when more bytes can be read
    */
-  constructor(path: string, onLength: () => void, room: Room) {
+  constructor(path: string, onLength: () => void, budget: StorageBudget) {
     this.#path = path
     this.#onLength = onLength
-    this.#room = room
+    this.#budget = budget
   }
 
-  /** How many bytes can be read. */
+  /** Bytes that can be read. */
   get length(): number {
     return this.#length
   }
 
-  /** All of them where they are in memory. */
+  /** All bytes, if they are in memory. */
   get inMemory(): readonly Buffer[] | undefined {
     return this.#file === undefined && this.#window === undefined ? this.#memory : undefined
   }
 
-  /** Adds bytes. Resolves when there is room for more. Never rejects. */
+  /** Adds bytes. Resolves when more can be added. Never rejects. */
   async append(bytes: Buffer): Promise<void> {
-    // Nobody reads it, and nobody will.
-    if (this.#isGivenUp) return
+    // It has no reader, and won't get one.
+    if (this.#isDisposed) return
     if (this.#window !== undefined) {
-      await this.#slide(this.#window, bytes)
+      await this.#appendToWindow(this.#window, bytes)
       return
     }
-    if (!this.#isLong && this.#length + bytes.length <= IN_MEMORY && this.#room.claimMemory(bytes.length)) {
+    if (
+      !this.#usesFile &&
+      this.#length + bytes.length <= MEMORY_LIMIT_BYTES &&
+      this.#budget.claimMemory(bytes.length)
+    ) {
       this.#claimedMemory += bytes.length
       this.#memory.push(bytes)
       this.#length += bytes.length
       this.#onLength()
       return
     }
-    // From here on, or a short piece would overtake a long one.
-    this.#isLong = true
-    this.#gathered.push(bytes)
-    this.#gatheredLength += bytes.length
-    if (this.#gatheredLength >= GATHERED) {
+    // From now on all goes to the file, or a short piece would overtake a long one.
+    this.#usesFile = true
+    this.#pending.push(bytes)
+    this.#pendingLength += bytes.length
+    if (this.#pendingLength >= WRITE_SIZE_BYTES) {
       await this.flush()
       return
     }
-    this.#timer ??= setTimeout(() => void this.flush(), GATHER_FOR)
+    this.#timer ??= setTimeout(() => void this.flush(), WRITE_DELAY_MS)
   }
 
-  /** Makes everything readable that was added. */
+  /** Makes all added bytes readable. */
   flush(): Promise<void> {
     clearTimeout(this.#timer)
     this.#timer = undefined
@@ -110,18 +114,18 @@ export class Bytes {
   }
 
   /**
-   * Reads from a position on.
+   * Reads from a position.
    *
-   * @param reader who has entered; of a window, what all have read is dropped
-   * @returns how many bytes were read: none where there are none yet; `undefined` for a reader that was left behind
+   * @param reader that was added. A window drops what all readers have read
+   * @returns how many bytes were read, 0 if there are none yet; `undefined` for a reader that was dropped because it stalled
    */
   async read(reader: object, position: number, into: Buffer): Promise<number | undefined> {
     if (!this.#positions.has(reader)) return undefined
     this.#positions.set(reader, position)
     if (position >= this.#length) return 0
-    if (this.#file !== undefined && position < this.#inFile) {
+    if (this.#file !== undefined && position < this.#fileLength) {
       const file = this.#file
-      const wanted = Math.min(into.length, this.#inFile - position)
+      const wanted = Math.min(into.length, this.#fileLength - position)
       return await new Promise((resolve, reject) => {
         read(file, into, 0, wanted, position, (error, count) => {
           if (error === null && count > 0) resolve(count)
@@ -136,29 +140,29 @@ export class Bytes {
     return count
   }
 
-  /** Notes a reader at the beginning, for whom all is kept. */
-  enter(reader: object): void {
+  /** Adds a reader at the start of the response. */
+  addReader(reader: object): void {
     this.#positions.set(reader, 0)
   }
 
-  /** Forgets a reader. */
-  leave(reader: object): void {
+  /** Removes a reader. */
+  removeReader(reader: object): void {
     this.#positions.delete(reader)
     this.#window?.trim()
   }
 
-  /** Gives up memory and file, and whatever still comes. */
+  /** Frees memory and file, and ignores further bytes. */
   async dispose(): Promise<void> {
     clearTimeout(this.#timer)
-    this.#isGivenUp = true
+    this.#isDisposed = true
     this.#window?.close()
-    // At once, or others would go for the room that this one gives.
-    this.#room.release(this.#claimedMemory, this.#claimedDisk)
+    // Before anything else: otherwise more entries than needed would be evicted.
+    this.#budget.release(this.#claimedMemory, this.#claimedDisk)
     this.#claimedMemory = 0
     this.#claimedDisk = 0
     await this.#writing
     this.#memory = []
-    this.#gathered = []
+    this.#pending = []
     this.#window = undefined
     const file = this.#file
     this.#file = undefined
@@ -168,56 +172,57 @@ export class Bytes {
   }
 
   async #write(): Promise<void> {
-    const pieces = this.#gathered
-    this.#gathered = []
-    this.#gatheredLength = 0
-    if (pieces.length === 0 || this.#isGivenUp) return
+    const pieces = this.#pending
+    this.#pending = []
+    this.#pendingLength = 0
+    if (pieces.length === 0 || this.#isDisposed) return
     try {
       const wanted = lengthOf(pieces) + (this.#file === undefined ? lengthOf(this.#memory) : 0)
-      if (!this.#room.claimDisk(wanted)) {
-        this.#room.onLost()
-        this.#goOnInMemory(pieces)
+      if (!this.#budget.claimDisk(wanted)) {
+        this.#budget.onLost()
+        this.#fallBackToMemory(pieces)
         return
       }
       this.#claimedDisk += wanted
       if (this.#file === undefined) {
         this.#file = await openFile(this.#path, 'wx+', 0o600)
-        await this.#put(this.#file, this.#memory)
+        await this.#writePieces(this.#file, this.#memory)
       }
-      await this.#put(this.#file, pieces)
+      await this.#writePieces(this.#file, pieces)
       this.#memory = []
-      this.#room.release(this.#claimedMemory, 0)
+      this.#budget.release(this.#claimedMemory, 0)
       this.#claimedMemory = 0
-      this.#length = this.#inFile
+      this.#length = this.#fileLength
       this.#onLength()
     } catch (error) {
-      this.#room.onLost(error)
-      this.#goOnInMemory(pieces)
+      this.#budget.onLost(error)
+      this.#fallBackToMemory(pieces)
     }
   }
 
-  /** What the file has holds; the rest lives in memory from here on. */
-  #goOnInMemory(pieces: readonly Buffer[]): void {
-    const window = new SlidingWindow(this.#inFile, this.#positions)
-    for (const piece of [...(this.#inFile === 0 ? this.#memory : []), ...pieces, ...this.#gathered]) window.add(piece)
+  /** Keeps what the file has, and the rest in a window of memory. */
+  #fallBackToMemory(pieces: readonly Buffer[]): void {
+    const window = new SlidingWindow(this.#fileLength, this.#positions)
+    for (const piece of [...(this.#fileLength === 0 ? this.#memory : []), ...pieces, ...this.#pending])
+      window.add(piece)
     this.#memory = []
-    this.#gathered = []
-    this.#gatheredLength = 0
+    this.#pending = []
+    this.#pendingLength = 0
     this.#window = window
     this.#length = window.end
     this.#onLength()
   }
 
-  async #put(file: number, pieces: readonly Buffer[]): Promise<void> {
-    await writeWhole(file, pieces, this.#inFile)
-    this.#inFile += lengthOf(pieces)
+  async #writePieces(file: number, pieces: readonly Buffer[]): Promise<void> {
+    await writeAll(file, pieces, this.#fileLength)
+    this.#fileLength += lengthOf(pieces)
   }
 
-  async #slide(window: SlidingWindow, bytes: Buffer): Promise<void> {
+  async #appendToWindow(window: SlidingWindow, bytes: Buffer): Promise<void> {
     window.add(bytes)
     this.#length = window.end
     this.#onLength()
-    await window.room()
+    await window.waitForSpace()
   }
 }
 

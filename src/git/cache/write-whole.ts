@@ -1,12 +1,12 @@
 import { writev } from 'node:fs'
 
-/** How many bytes pieces have together. */
+/** The total length of pieces in bytes. */
 export function lengthOf(pieces: readonly Buffer[]): number {
   return pieces.reduce((sum, piece) => sum + piece.length, 0)
 }
 
-/** Writes pieces to a file, all of them. A system may write fewer at once. */
-export async function writeWhole(file: number, pieces: readonly Buffer[], position: number): Promise<void> {
+/** Writes all pieces to a file: one writev may write fewer bytes. */
+export async function writeAll(file: number, pieces: readonly Buffer[], position: number): Promise<void> {
   const wanted = lengthOf(pieces)
   let left = pieces
   for (let written = 0; written < wanted;) {

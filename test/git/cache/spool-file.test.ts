@@ -3,30 +3,30 @@ import fc from 'fast-check'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { Room } from '../../../src/git/cache/spool-file.js'
-import { Bytes } from '../../../src/git/cache/spool-file.js'
+import type { StorageBudget } from '../../../src/git/cache/spool-file.js'
+import { SpoolFile } from '../../../src/git/cache/spool-file.js'
 
 const MIB = 1_048_576
 
 /** Reads all that comes, in parts of a size, until so many bytes are there. */
-async function readAll(bytes: Bytes, total: number, part: number): Promise<Buffer> {
+async function readAll(spool: SpoolFile, total: number, part: number): Promise<Buffer> {
   const reader = {}
-  bytes.enter(reader)
+  spool.addReader(reader)
   const into = Buffer.alloc(part)
   const pieces: Buffer[] = []
   for (let position = 0; position < total;) {
-    const count = await bytes.read(reader, position, into)
-    if (count === undefined) throw new Error('it was left behind')
+    const count = await spool.read(reader, position, into)
+    if (count === undefined) throw new Error('the reader was dropped')
     pieces.push(Buffer.from(into.subarray(0, count)))
     position += count
     if (count === 0) await new Promise((resolve) => setImmediate(resolve))
   }
-  bytes.leave(reader)
+  spool.removeReader(reader)
   return Buffer.concat(pieces)
 }
 
-/** Room without an end, or with one. */
-function room(onLost: (error?: unknown) => void = () => undefined, memory = true, disk = Infinity): Room {
+/** A budget without limits, or with them. */
+function budget(onLost: (error?: unknown) => void = () => undefined, memory = true, disk = Infinity): StorageBudget {
   let left = disk
   return { claimMemory: () => memory, claimDisk: (bytes) => (left -= bytes) >= 0, release: () => undefined, onLost }
 }
@@ -47,14 +47,14 @@ t.test(
       fc.asyncProperty(lengths, fc.boolean(), fc.boolean(), fc.nat(4 * MIB), async (sizes, isFull, memory, disk) => {
         // A folder that is not there fails the file, as a full disk does.
         const path = join(folder, isFull ? 'nowhere' : '.', String((files += 1)))
-        const bytes = new Bytes(path, () => undefined, room(undefined, memory, disk))
+        const spool = new SpoolFile(path, () => undefined, budget(undefined, memory, disk))
         const pieces = numbered(sizes)
         const whole = Buffer.concat(pieces)
-        const reading = [readAll(bytes, whole.length, 65_536), readAll(bytes, whole.length, 524_288)]
-        for (const piece of pieces) await bytes.append(piece)
-        await bytes.flush()
+        const reading = [readAll(spool, whole.length, 65_536), readAll(spool, whole.length, 524_288)]
+        for (const piece of pieces) await spool.append(piece)
+        await spool.flush()
         for (const read of await Promise.all(reading)) if (!read.equals(whole)) throw new Error('other bytes came out')
-        await bytes.dispose()
+        await spool.dispose()
       }),
       { numRuns: 100 },
     )
@@ -64,24 +64,24 @@ t.test(
 // Attack on memory: one reader stands still while the disk is full.
 t.test('when the file can’t be written, the window in memory is bounded by its slowest reader', async (t) => {
   let lost = 0
-  const bytes = new Bytes(
+  const spool = new SpoolFile(
     join(t.testdir(), 'nowhere', '1'),
     () => undefined,
-    room(() => (lost += 1)),
+    budget(() => (lost += 1)),
   )
   const slow = {}
-  bytes.enter(slow)
+  spool.addReader(slow)
   let appended = 0
   const appending = (async () => {
-    for (; appended < 40; appended += 1) await bytes.append(Buffer.alloc(MIB, appended))
+    for (; appended < 40; appended += 1) await spool.append(Buffer.alloc(MIB, appended))
   })()
   await new Promise((resolve) => setTimeout(resolve, 300))
   t.ok(appended < 14, `${appended} MiB are held`)
   t.equal(lost, 1)
-  const whole = readAll(bytes, 40 * MIB, MIB)
-  bytes.leave(slow)
+  const whole = readAll(spool, 40 * MIB, MIB)
+  spool.removeReader(slow)
   await appending
-  await bytes.flush()
+  await spool.flush()
   t.equal((await whole).length, 40 * MIB)
 })
 
@@ -89,16 +89,16 @@ t.test('a file goes when it is given up', async (t) => {
   const folder = t.testdir()
   mkdirSync(join(folder, 'cache'))
   const path = join(folder, 'cache', '1')
-  const bytes = new Bytes(path, () => undefined, room())
-  for (let number = 0; number < 3; number += 1) await bytes.append(Buffer.alloc(MIB))
-  await bytes.flush()
-  t.equal(bytes.inMemory, undefined)
-  await bytes.dispose()
-  await t.rejects(readAllOnce(bytes))
+  const spool = new SpoolFile(path, () => undefined, budget())
+  for (let number = 0; number < 3; number += 1) await spool.append(Buffer.alloc(MIB))
+  await spool.flush()
+  t.equal(spool.inMemory, undefined)
+  await spool.dispose()
+  await t.rejects(readAllOnce(spool))
 })
 
-async function readAllOnce(bytes: Bytes): Promise<void> {
+async function readAllOnce(spool: SpoolFile): Promise<void> {
   const reader = {}
-  bytes.enter(reader)
-  if ((await bytes.read(reader, 0, Buffer.alloc(10))) === 0) throw new Error('nothing is there')
+  spool.addReader(reader)
+  if ((await spool.read(reader, 0, Buffer.alloc(10))) === 0) throw new Error('nothing is there')
 }

@@ -1,6 +1,6 @@
-// Attack: a reader stands still where there is no room for an answer but a window of memory, and all others wait for it.
+// Attack: a reader stalls while the response fits only into the window in memory, and all other readers wait for it.
 import t from 'tap'
-import { SlidingWindow } from '../../../src/git/cache/window.js'
+import { SlidingWindow } from '../../../src/git/cache/sliding-window.js'
 
 const MIB = 1_048_576
 
@@ -14,7 +14,7 @@ function filled(...positions: readonly number[]) {
 
 t.test('who stands still while others wait is left behind', async (t) => {
   const { window, left } = filled(100, 9 * MIB, 200)
-  await window.room()
+  await window.waitForSpace()
   t.strictSame(left(), [1])
 })
 
@@ -22,22 +22,22 @@ t.test('who moves is not, however slowly', async (t) => {
   const { window, left, readers } = filled(100, 9 * MIB)
   const [slow] = readers.keys()
   const moving = setInterval(() => readers.set(slow!, readers.get(slow!)! + 1), 2)
-  const room = window.room().then(() => 'room')
+  const space = window.waitForSpace().then(() => 'space')
   const waited = new Promise((resolve) => setTimeout(() => resolve('waited'), 300))
-  t.equal(await Promise.race([room, waited]), 'waited')
+  t.equal(await Promise.race([space, waited]), 'waited')
   clearInterval(moving)
   readers.set(slow!, 9 * MIB)
   window.trim()
-  t.equal(await room, 'room')
+  t.equal(await space, 'space')
   t.strictSame(left(), [0, 1])
 })
 
 t.test('where nobody waits for more, nobody is left behind', async (t) => {
   const { window, left } = filled(100, 8 * MIB + 100)
-  const room = window.room().then(() => 'room')
+  const space = window.waitForSpace().then(() => 'space')
   const waited = new Promise((resolve) => setTimeout(() => resolve('waited'), 100))
-  t.equal(await Promise.race([room, waited]), 'waited')
+  t.equal(await Promise.race([space, waited]), 'waited')
   t.strictSame(left(), [0, 1])
   window.close()
-  t.equal(await room, 'room')
+  t.equal(await space, 'space')
 })

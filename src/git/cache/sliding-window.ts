@@ -1,28 +1,28 @@
-// What readers may be behind.
-const LARGEST = 8 * 1_048_576
-// A client that takes nothing for so long holds up no others.
-const PATIENCE = 30_000
+// How far readers may fall behind.
+const WINDOW_BYTES = 8 * 1_048_576
+// A client that takes nothing for this long no longer holds up the others.
+const STALL_TIMEOUT_MS = 30_000
 
 /**
- * What readers have yet to take of an answer, where there is no room for all of it. It moves on with the slowest of them; who
- * stands still while others wait is left behind.
+ * The part of a response that its readers have yet to take, when the whole can't be stored. It moves with the slowest reader; a
+ * reader that stalls while others wait is dropped.
  */
 export class SlidingWindow {
   readonly #positions: Map<object, number>
-  readonly #patience: number
+  readonly #stallTimeoutMs: number
   #pieces: { readonly at: number; readonly bytes: Buffer }[] = []
   #end: number
-  #onRoom: (() => void) | undefined
+  #onSpace: (() => void) | undefined
 
   /**
    * @param start the position of its first byte
-   * @param positions of the readers, from which those are taken who are left behind
-   * @param patience milliseconds
+   * @param positions of the readers; stalled readers are removed from it
+   * @param stallTimeoutMs after which a reader that takes nothing is dropped
    */
-  constructor(start: number, positions: Map<object, number>, patience = PATIENCE) {
+  constructor(start: number, positions: Map<object, number>, stallTimeoutMs = STALL_TIMEOUT_MS) {
     this.#end = start
     this.#positions = positions
-    this.#patience = patience
+    this.#stallTimeoutMs = stallTimeoutMs
   }
 
   /** The position behind its last byte. */
@@ -46,43 +46,43 @@ export class SlidingWindow {
     return count
   }
 
-  /** Drops what all have read. */
+  /** Drops what all readers have read. */
   trim(): void {
     const first = Math.min(...this.#positions.values(), this.#end)
     while (this.#pieces[0] !== undefined && this.#pieces[0].at + this.#pieces[0].bytes.length <= first)
       this.#pieces.shift()
-    if (this.#length() <= LARGEST) this.#giveRoom()
+    if (this.#length() <= WINDOW_BYTES) this.#releaseWriter()
   }
 
-  /** Resolves when there is room for more. */
-  async room(): Promise<void> {
+  /** Resolves when bytes can be added. */
+  async waitForSpace(): Promise<void> {
     this.trim()
-    while (this.#length() > LARGEST) {
+    while (this.#length() > WINDOW_BYTES) {
       const before = new Map(this.#positions)
       let timer: NodeJS.Timeout | undefined
       await new Promise<void>((resolve) => {
-        this.#onRoom = resolve
-        timer = setTimeout(resolve, this.#patience)
+        this.#onSpace = resolve
+        timer = setTimeout(resolve, this.#stallTimeoutMs)
       })
       clearTimeout(timer)
-      if (this.#length() > LARGEST) this.#leaveBehind(before)
+      if (this.#length() > WINDOW_BYTES) this.#dropStalledReaders(before)
     }
   }
 
-  /** Has the writer go on. */
-  #giveRoom(): void {
-    this.#onRoom?.()
-    this.#onRoom = undefined
+  /** Lets the writer continue. */
+  #releaseWriter(): void {
+    this.#onSpace?.()
+    this.#onSpace = undefined
   }
 
-  /** Drops all; nobody reads it any more. */
+  /** Drops everything and all readers. */
   close(): void {
     this.#positions.clear()
     this.trim()
   }
 
-  #leaveBehind(before: ReadonlyMap<object, number>): void {
-    // Where nobody waits for more, nobody is held up.
+  #dropStalledReaders(before: ReadonlyMap<object, number>): void {
+    // If no reader waits for more, none is held up.
     if (![...this.#positions.values()].some((position) => position >= this.#end)) return
     for (const [reader, position] of before)
       if (position < this.#end && this.#positions.get(reader) === position) this.#positions.delete(reader)
