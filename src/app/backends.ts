@@ -14,7 +14,7 @@ import type { ReadinessCheck } from '../server/health.js'
 import type { Backend } from '../protocol/backend.js'
 import type { RepositoryPath } from '../protocol/repository-path.js'
 import type { CacheReport } from '../git/cache/status-file.js'
-import { cacheFolderIn, Desk, openCacheFolder } from '../git/cache/status-file.js'
+import { cacheFolderIn, CacheStatusFile, openCacheFolder } from '../git/cache/status-file.js'
 import type { Lanes } from '../git/admission/limited-backend.js'
 import { lanesOf, queued } from '../git/admission/limited-backend.js'
 import { ResponseCache } from '../git/cache/response-cache.js'
@@ -109,7 +109,7 @@ async function withCache(
     quota,
     ...cache.counts,
   })
-  const desk = new Desk(
+  const statusFile = new CacheStatusFile(
     root,
     report,
     () => cache.clear(),
@@ -126,7 +126,7 @@ async function withCache(
     counts: () => ({ ...open.counts(), cache: cache.counts }),
     close: async () => {
       await stopAnswering?.()
-      await desk.close()
+      await statusFile.close()
       cache.close()
       await instance.release()
       await open.close()

@@ -13,7 +13,7 @@ import { createSample } from '../git/embedded/sample.js'
 import type { Intervals } from '../core/intervals.js'
 import { readTls } from '../server/listener.js'
 import type { OpenStore } from '../storage/open.js'
-import { askToClear, cacheFolderIn, readReports } from '../git/cache/status-file.js'
+import { requestClear, cacheFolderIn, readReports } from '../git/cache/status-file.js'
 import { examineDatabase, openStore } from '../storage/open.js'
 import { redactTokens } from '../domain/tokens/token-secret.js'
 import { isReachable } from '../git/upstream/reach.js'
@@ -87,7 +87,7 @@ export function createRooms(parts: ProcessParts = {}): CliRooms {
     },
     cache: {
       reports: ({ data }) => readReports(cacheFolderIn(data)),
-      clear: ({ data }) => askToClear(cacheFolderIn(data)),
+      clear: ({ data }) => requestClear(cacheFolderIn(data)),
     },
     examine: {
       git: (config) => findGit(config.git),

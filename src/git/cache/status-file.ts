@@ -6,74 +6,72 @@ import type { Repeated } from '../../core/repeat.js'
 import { repeat } from '../../core/repeat.js'
 import type { CacheCounts } from './response-cache.js'
 
-/** What a gate tells about its cache. */
+/** What a gate reports about its cache. */
 export type CacheReport = CacheCounts & {
   readonly instance: string
-  /** Two gates in containers may have the same. */
+  /** Not unique: gates in containers may share it. */
   readonly pid: number
   readonly quota: number
   readonly at: string
 }
 
-/** Where one process keeps its part of the cache, as long as it is alive. */
+/** The cache folder of one process, as long as it is alive. */
 export type OwnCacheFolder = { readonly path: string; readonly instance: Instance }
 
-const CLEARED = 'cleared'
-const REPORT = 'report.json'
+const CLEAR_REQUEST = 'cleared'
+const REPORT_FILE = 'report.json'
 const POLL_INTERVAL_MS = 1_000
-// By instance, or by process ID as earlier versions did.
+// Named after the instance, or after the process ID by earlier versions.
 const CACHE_NAME = /^(?:[0-9a-f]{16}|\d{1,10})$/
 
-/** The folder in which one gate keeps its cache, and is told by commands to clear it. */
-export class Desk {
+/** Writes what `gitgate cache stats` shows, and notices when `gitgate cache clear` asks to clear the cache. */
+export class CacheStatusFile {
   readonly #root: string
-  readonly #looking: Repeated
+  readonly #polling: Repeated
   #clearedAt: number
-  #reported = ''
+  #written = ''
 
   /**
-   * Makes room for this gate, and removes what gates have left that are gone.
-   *
-   * @param root the folder of all gates of one data folder
-   * @param report what is to be told
+   * @param root the cache folder of all gates of one data folder
+   * @param report the current figures
    * @param clear called when a command asks for it
-   * @param onError told when the folder can't be used: commands then see old figures, and the cache works on
+   * @param onError called when the folder can't be used: commands then see old figures, and the cache goes on
    */
   constructor(root: string, report: () => CacheReport, clear: () => void, onError: (error: unknown) => void) {
     this.#root = root
     this.#clearedAt = clearedAt(root)
-    const look = (): void => {
+    const poll = (): void => {
       const at = clearedAt(root)
       if (at !== this.#clearedAt) clear()
       this.#clearedAt = at
       this.#write(report())
     }
-    this.#looking = repeat(POLL_INTERVAL_MS, () => Promise.resolve().then(look), onError)
+    this.#polling = repeat(POLL_INTERVAL_MS, () => Promise.resolve().then(poll), onError)
   }
 
   async close(): Promise<void> {
-    await this.#looking.stop()
+    await this.#polling.stop()
   }
 
   #write(report: CacheReport): void {
     const text = JSON.stringify(report)
     const same = JSON.stringify({ ...report, at: '' })
-    if (same === this.#reported) return
-    const path = join(this.#root, report.instance, REPORT)
-    // A command that reads it finds the old one or the new one, never half of one.
+    if (same === this.#written) return
+    const path = join(this.#root, report.instance, REPORT_FILE)
+    // By a rename, so that a command reads the old report or the new one, never half of one.
     writeFileSync(`${path}.draft`, text, { mode: 0o600 })
     renameSync(`${path}.draft`, path)
-    this.#reported = same
+    this.#written = same
   }
 }
 
-/** Where a data folder has room for the caches of its gates. */
+/** The folder, in a data folder, of the caches of its gates. */
 export function cacheFolderIn(dataFolder: string): string {
   return join(dataFolder, 'cache')
 }
 
 /**
- * Gives this process a folder for its files. What gates have left that are gone is removed: a crash leaves nothing that is
+ * Creates the cache folder of this process, and removes those of gates that are gone: nothing that a crash leaves behind is
  * served later.
  */
 export async function openCacheFolder(root: string): Promise<OwnCacheFolder> {
@@ -85,26 +83,26 @@ export async function openCacheFolder(root: string): Promise<OwnCacheFolder> {
   return { path: join(root, instance.id), instance }
 }
 
-/** What running gates tell about their caches. */
+/** The reports of running gates. */
 export async function readReports(root: string): Promise<CacheReport[]> {
   return (await findLive(root)).flatMap((name) => {
     try {
-      return [JSON.parse(readFileSync(join(root, name, REPORT), 'utf8')) as CacheReport]
+      return [JSON.parse(readFileSync(join(root, name, REPORT_FILE), 'utf8')) as CacheReport]
     } catch {
-      // It has told nothing yet.
+      // It has reported nothing yet.
       return []
     }
   })
 }
 
-/** Has running gates clear their caches. @returns how many there are */
-export async function askToClear(root: string): Promise<number> {
+/** Asks running gates to clear their caches. @returns how many there are */
+export async function requestClear(root: string): Promise<number> {
   const live = await findLive(root)
   if (live.length === 0) return 0
-  const mark = join(root, CLEARED)
-  writeFileSync(mark, '', { mode: 0o600 })
+  const path = join(root, CLEAR_REQUEST)
+  writeFileSync(path, '', { mode: 0o600 })
   const now = new Date()
-  utimesSync(mark, now, now)
+  utimesSync(path, now, now)
   return live.length
 }
 
@@ -115,5 +113,5 @@ async function findLive(root: string): Promise<readonly string[]> {
 }
 
 function clearedAt(root: string): number {
-  return statSync(join(root, CLEARED), { throwIfNoEntry: false })?.mtimeMs ?? 0
+  return statSync(join(root, CLEAR_REQUEST), { throwIfNoEntry: false })?.mtimeMs ?? 0
 }

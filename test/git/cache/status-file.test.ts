@@ -1,10 +1,10 @@
-// Attack: somebody puts a file in the place of `<data>/cache`, or its disk fails. The timer that writes the figures of the cache
+// Attack: somebody puts a file in the place of `<data>/cache`, or its disk fails. The timer that writes the status file of the cache
 // threw, and ended the gate with all its transfers.
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { until } from '../../acceptance/until.js'
-import { Desk, openCacheFolder, readReports } from '../../../src/git/cache/status-file.js'
+import { CacheStatusFile, openCacheFolder, readReports } from '../../../src/git/cache/status-file.js'
 
 const COUNTS = { hit: 1, coalesced: 0, miss: 0, bypass: 0, evicted: 0, writeFailures: 0, entries: 0, bytes: 0 }
 
@@ -21,13 +21,13 @@ t.test('a cache folder that can not be used is reported, and written again when 
     ...COUNTS,
     hit: errors.length,
   })
-  const desk = new Desk(
+  const statusFile = new CacheStatusFile(
     root,
     report,
     () => undefined,
     (error) => errors.push(error),
   )
-  t.teardown(() => desk.close())
+  t.teardown(() => statusFile.close())
   await until(async () => (await readReports(root)).length === 1)
   renameSync(root, `${root}-away`)
   writeFileSync(root, 'no folder')
