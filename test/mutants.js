@@ -54,7 +54,7 @@ const MUTATIONS = [
   {
     name: 'stale-advertisement',
     simulates: 'the cache gives out a list of refs from before a push',
-    edits: [['asked.tellsRefs ? now.fingerprint', "asked.tellsRefs && now.fingerprint === '' ? now.fingerprint"]],
+    edits: [['parsed.tellsRefs ? now.fingerprint', "parsed.tellsRefs && now.fingerprint === '' ? now.fingerprint"]],
     killedBy: ['acceptance/cache-hits', 'acceptance/cache-freshness'],
   },
   {

@@ -50,9 +50,9 @@ function wrongEnds(shape: AnswerShape, answer: Buffer): number[] {
 t.test('what git answers is whole at its end, and nowhere before', async (t) => {
   for (const version of [0, 1, 2]) {
     for (const { client, packets } of version === 2 ? VERSION_2 : VERSION_0) {
-      const asked = ask(packets, version)
-      if (asked.kind === 'uncacheable') continue
-      const shape = asked.kind === 'refs' ? 'refs' : asked.shape
+      const request = ask(packets, version)
+      if (request.kind === 'uncacheable') continue
+      const shape = request.kind === 'refs' ? 'refs' : request.shape
       const answer = answerOf(version, client.includes('sha256') ? 'sha256' : 'sha1', encode(packets))
       t.strictSame([follow(shape, answer), wrongEnds(shape, answer)], ['whole', []], `${client}, version ${version}`)
       t.equal(follow(shape, answer, FLUSH), 'unfit', 'and more')
@@ -74,9 +74,9 @@ t.test('what is asked for and is not there is unfit', async (t) => {
   const missing = 'f'.repeat(40)
   for (const version of [0, 2]) {
     const { packets } = (version === 2 ? VERSION_2 : VERSION_0).find(({ asks }) => asks.endsWith('-pack')) ?? {}
-    const asked = ask((packets ?? '').replaceAll(MAIN, missing), version)
-    if (asked.kind !== 'fetch') throw new Error('it is a fetch')
-    t.equal(follow(asked.shape, encode(`ERR upload-pack: not our ref ${missing}`)), 'unfit')
+    const request = ask((packets ?? '').replaceAll(MAIN, missing), version)
+    if (request.kind !== 'fetch') throw new Error('it is a fetch')
+    t.equal(follow(request.shape, encode(`ERR upload-pack: not our ref ${missing}`)), 'unfit')
   }
 })
 

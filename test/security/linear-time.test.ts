@@ -22,7 +22,7 @@ import { encodePktLine } from '../../src/protocol/pkt-line.js'
 import { parseGitRequest } from '../../src/protocol/git-request.js'
 import { PushHeadParser } from '../../src/protocol/push-parser.js'
 import type { RepositoryPath } from '../../src/protocol/repository-path.js'
-import { parseAsked } from '../../src/git/cache/parse-asked.js'
+import { parseUploadPackRequest } from '../../src/git/cache/parse-upload-pack-request.js'
 import { parseExpiryDate, parseSince, parseSpan } from '../../src/domain/tokens/expiry.js'
 import { parseRestrictions } from '../../src/domain/tokens/restriction.js'
 import { parseScopes } from '../../src/domain/tokens/scope.js'
@@ -89,7 +89,7 @@ const READERS: Readonly<Record<string, Reader>> = {
       'ffff',
       '0004',
     ],
-    read: (text) => parseAsked(packets(text), 'version=2'),
+    read: (text) => parseUploadPackRequest(packets(text), 'version=2'),
   },
   'fetch requests, version 0': {
     units: [
@@ -98,7 +98,7 @@ const READERS: Readonly<Record<string, Reader>> = {
       encodePktLine(`have ${ID}`).toString(),
       '0009done\n',
     ],
-    read: (text) => parseAsked(packets(text), undefined),
+    read: (text) => parseUploadPackRequest(packets(text), undefined),
   },
   'patterns of repositories': { units: LETTERS, read: (text) => parseRestrictions([text], []) },
   'patterns of refs': { units: [...LETTERS, 'refs/heads/'], read: (text) => parseRestrictions([], [text]) },

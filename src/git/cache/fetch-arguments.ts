@@ -47,11 +47,11 @@ export class FetchArguments {
   }
 
   /**
-   * Whether it may differ each second by the client's own doing: of a date without a time of day, git makes a moment with
-   * the time at which it was started.
+   * Whether the same fetch is the same request later. Git completes a date without a time of day by the time at which it was started, so
+   * `deepen-since` differs each second.
    */
-  get isFleeting(): boolean {
-    return this.#others.some((line) => line.startsWith('deepen-since '))
+  get isStorable(): boolean {
+    return !this.#others.some((line) => line.startsWith('deepen-since '))
   }
 
   /**

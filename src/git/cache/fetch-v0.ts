@@ -1,4 +1,4 @@
-import type { Asked } from './asked.js'
+import type { UploadPackRequest } from './upload-pack-request.js'
 import { FetchArguments } from './fetch-arguments.js'
 import { keyOf } from './key.js'
 import type { ProtocolVersion } from './protocol-version.js'
@@ -39,7 +39,7 @@ const OBJECT_FORMATS: ReadonlyMap<string, number> = new Map([
  * a client with a depth asks first. A round of negotiation without `done` ends in a line and no flush, and a pack that is
  * not in bands just ends: neither can be told from a broken one.
  */
-export function parseVersion0(version: ProtocolVersion, lines: readonly RequestLine[]): Asked {
+export function parseVersion0(version: ProtocolVersion, lines: readonly RequestLine[]): UploadPackRequest {
   const mark = lines.findIndex(({ kind }) => kind === 'flush')
   const [first = '', ...more] = (mark === -1 ? undefined : textsOf(lines.slice(0, mark))) ?? []
   const rest = textsOf(lines.slice(mark + 1))
@@ -50,19 +50,19 @@ export function parseVersion0(version: ProtocolVersion, lines: readonly RequestL
   if (capabilities === undefined || !SIDE_BANDS.some((band) => capabilities.has(band))) return UNCACHEABLE
   // Git's client does not say the object format here, even of a SHA-256 repository (2.39.5).
   const format = [...capabilities].find((capability) => OBJECT_FORMATS.has(capability))
-  const asked = new FetchArguments(format === undefined ? undefined : OBJECT_FORMATS.get(format))
-  if (![want, ...more].every((line) => !line.startsWith('have ') && asked.take(line))) return UNCACHEABLE
+  const fetch = new FetchArguments(format === undefined ? undefined : OBJECT_FORMATS.get(format))
+  if (![want, ...more].every((line) => !line.startsWith('have ') && fetch.take(line))) return UNCACHEABLE
 
   const isDone = rest.at(-1) === 'done'
   const haves = isDone ? rest.slice(0, -1) : rest
-  if (!haves.every((line) => line.startsWith('have ') && asked.take(line))) return UNCACHEABLE
-  if (!isDone && (asked.hasHaves || !asked.hasDepth)) return UNCACHEABLE
+  if (!haves.every((line) => line.startsWith('have ') && fetch.take(line))) return UNCACHEABLE
+  if (!isDone && (fetch.hasHaves || !fetch.hasDepth)) return UNCACHEABLE
   return {
     kind: 'fetch',
-    wants: asked.wants,
-    key: keyOf('fetch', [version, [...capabilities].sort(), ...asked.keyParts, isDone ? 'done' : 'depth']),
-    dependsOn: asked.dependsOn(capabilities),
-    isFleeting: asked.isFleeting,
+    wants: fetch.wants,
+    key: keyOf('fetch', [version, [...capabilities].sort(), ...fetch.keyParts, isDone ? 'done' : 'depth']),
+    dependsOn: fetch.dependsOn(capabilities),
+    isStorable: fetch.isStorable,
     shape: isDone ? 'v0-pack' : 'v0-depth',
   }
 }

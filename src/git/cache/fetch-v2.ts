@@ -1,4 +1,4 @@
-import type { Asked } from './asked.js'
+import type { UploadPackRequest } from './upload-pack-request.js'
 import { FetchArguments } from './fetch-arguments.js'
 import type { KeyPart } from './key.js'
 import { keyOf } from './key.js'
@@ -23,7 +23,7 @@ type Capabilities = { readonly format: string; readonly keyParts: readonly KeyPa
  * Reads a request of version 2: `command=…`, capabilities, a delimiter and arguments, a flush (Git's documentation:
  * gitprotocol-v2, command request). Nothing may stand behind the flush: git would not read it.
  */
-export function parseVersion2(lines: readonly RequestLine[]): Asked {
+export function parseVersion2(lines: readonly RequestLine[]): UploadPackRequest {
   if (lines.at(-1)?.kind !== 'flush') return UNCACHEABLE
   const mark = lines.findIndex(({ kind }) => kind === 'delimiter')
   const head = textsOf(lines.slice(0, mark === -1 ? -1 : mark))
@@ -50,29 +50,29 @@ function readCapabilities(capabilities: readonly string[]): Capabilities | undef
   return more.length === 0 && name !== '' && ID_LENGTHS.has(name) ? key(name) : undefined
 }
 
-function parseRefs(args: readonly string[], { keyParts }: Capabilities): Asked {
+function parseRefs(args: readonly string[], { keyParts }: Capabilities): UploadPackRequest {
   if (!args.every((line) => REFS_ARGUMENT.test(line))) return UNCACHEABLE
   return { kind: 'refs', key: keyOf('refs', [2, ...keyParts, [...new Set(args)].sort()]) }
 }
 
-function parseFetch(args: readonly string[], { format, keyParts }: Capabilities): Asked {
-  const asked = new FetchArguments(ID_LENGTHS.get(format))
+function parseFetch(args: readonly string[], { format, keyParts }: Capabilities): UploadPackRequest {
+  const fetch = new FetchArguments(ID_LENGTHS.get(format))
   const flags = new Set<string>()
   for (const line of args) {
     if (FLAGS.has(line)) {
       flags.add(line)
-      asked.keep(line)
-    } else if (!asked.take(line)) return UNCACHEABLE
+      fetch.keep(line)
+    } else if (!fetch.take(line)) return UNCACHEABLE
   }
   // Without a want git says nothing at all.
-  if (asked.wants.length === 0) return UNCACHEABLE
+  if (fetch.wants.length === 0) return UNCACHEABLE
   return {
     kind: 'fetch',
-    wants: asked.wants,
-    key: keyOf('fetch', [2, ...keyParts, ...asked.keyParts]),
-    dependsOn: asked.dependsOn(flags),
-    isFleeting: asked.isFleeting,
+    wants: fetch.wants,
+    key: keyOf('fetch', [2, ...keyParts, ...fetch.keyParts]),
+    dependsOn: fetch.dependsOn(flags),
+    isStorable: fetch.isStorable,
     // Where the client has nothing, there is nothing to negotiate: the pack comes without `done` as well.
-    shape: asked.hasHaves && !flags.has('done') ? 'v2-round' : 'v2-pack',
+    shape: fetch.hasHaves && !flags.has('done') ? 'v2-round' : 'v2-pack',
   }
 }

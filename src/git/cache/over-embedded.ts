@@ -3,24 +3,24 @@ import type { Backend, Exchange, Freshness, RefList, RepositoryState, ServeOutco
 import type { GitRequest } from '../../protocol/git-request.js'
 import type { RepositoryPath } from '../../protocol/repository-path.js'
 import { advertisementKey } from './advertisement-key.js'
-import type { Asked } from './asked.js'
+import type { UploadPackRequest } from './upload-pack-request.js'
 import { keyOf } from './key.js'
 import { protocolVersionOf } from './protocol-version.js'
-import { readAsked } from './read-asked.js'
+import { readUploadPackRequest } from './read-upload-pack-request.js'
 import type { SharedRequest } from './shared.js'
 import { bypass, serveShared } from './shared.js'
 import type { ResponseCache } from './response-cache.js'
 
-type AskedFetch = Asked & { readonly kind: 'fetch' }
-/** What is asked for, by whichever request. */
-type AskedOnce =
-  | AskedFetch
-  /** Whether the answer tells of refs; if not, it outlives their changes. */
+type FetchRequest = UploadPackRequest & { readonly kind: 'fetch' }
+/** A request that has a key. */
+type CacheableRequest =
+  | FetchRequest
+  /** Whether the response contains refs. If not, it stays valid when they change. */
   | { readonly kind: 'advertisement' | 'refs'; readonly key: string; readonly tellsRefs: boolean }
 
 /**
- * The cache over the embedded server, where files tell whether anything has changed. Answers are the same for all who may read a
- * repository, so that they share them.
+ * The cache over the embedded server, whose files show whether a repository has changed. All accounts that may read the
+ * repository get the same responses, so they share them.
  */
 export async function serveOverEmbedded(
   backend: Backend & { readonly freshness: Freshness },
@@ -31,27 +31,27 @@ export async function serveOverEmbedded(
   const { freshness } = backend
   const { repository } = request
   const { gitProtocol } = exchange
-  const share = async (body: Buffer, asked: AskedOnce): Promise<ServeOutcome> => {
+  const share = async (body: Buffer, parsed: CacheableRequest): Promise<ServeOutcome> => {
     const state = await freshness.state(repository)
     if (state === undefined) return await bypass(backend, cache, request, exchange, body)
-    const basisIn = async (now: RepositoryState): Promise<string | undefined> => {
-      if (asked.kind === 'fetch') return await basisOf(asked, now, freshness, repository)
-      return asked.tellsRefs ? now.fingerprint : keyOf('entry', [now.identity, now.configuration])
+    const validatorIn = async (now: RepositoryState): Promise<string | undefined> => {
+      if (parsed.kind === 'fetch') return await validatorOf(parsed, now, freshness, repository)
+      return parsed.tellsRefs ? now.fingerprint : keyOf('entry', [now.identity, now.configuration])
     }
-    const basis = await basisIn(state)
-    if (basis === undefined) return await bypass(backend, cache, request, exchange, body)
+    const validator = await validatorIn(state)
+    if (validator === undefined) return await bypass(backend, cache, request, exchange, body)
     const isSame = async (): Promise<boolean> => {
       const now = await freshness.state(repository)
-      // A push to other refs, during a pack that takes its time, makes no difference to it.
-      return now !== undefined && (await basisIn(now)) === basis
+      // A push to other refs while the pack was computed doesn't invalidate it.
+      return now !== undefined && (await validatorIn(now)) === validator
     }
     const shared: SharedRequest = {
-      key: keyOf('entry', [basis, asked.key]),
+      key: keyOf('entry', [validator, parsed.key]),
       request,
       body,
       requester: undefined,
-      keepIf: asked.kind === 'fetch' && asked.isFleeting ? undefined : isSame,
-      shape: asked.kind === 'fetch' ? asked.shape : asked.kind,
+      keepIf: parsed.kind === 'fetch' && !parsed.isStorable ? undefined : isSame,
+      shape: parsed.kind === 'fetch' ? parsed.shape : parsed.kind,
     }
     return await serveShared(backend, cache, shared, exchange)
   }
@@ -60,29 +60,29 @@ export async function serveOverEmbedded(
     const key = advertisementKey(request.service, gitProtocol)
     return key === undefined
       ? await bypass(backend, cache, request, exchange, undefined)
-      : // Version 2 advertises only what git and the configuration are capable of.
+      : // Version 2 advertises only capabilities, which depend on git and its configuration.
         await share(Buffer.alloc(0), { kind: 'advertisement', key, tellsRefs: protocolVersionOf(gitProtocol) !== 2 })
   }
-  const read = await readAsked(exchange)
+  const read = await readUploadPackRequest(exchange)
   switch (read.kind) {
     case 'client-left':
       return { kind: 'broken', reason: 'the client left' }
-    case 'unread':
+    case 'unparsed':
       return await bypass(backend, cache, request, exchange, read.body)
-    case 'asked':
-      return await share(read.body, read.asked.kind === 'fetch' ? read.asked : { ...read.asked, tellsRefs: true })
+    case 'parsed':
+      return await share(read.body, read.request.kind === 'fetch' ? read.request : { ...read.request, tellsRefs: true })
   }
 }
 
 /**
- * What the answer to a fetch depends on. Where it wants tips, only on the objects that they reach, so that it outlives pushes to
- * other refs; where it wants anything else, on what makes that reachable, and on whether it is there at all: what nothing
- * refers to any more can be pruned, by whoever must get rid of it.
+ * The state that the response to a fetch depends on, as an opaque text. A fetch of tips depends on the objects that they reach, so
+ * its response stays valid when other refs are pushed. Any other fetch depends on all refs, and on which objects are there: those that
+ * nothing refers to any more can be pruned, for example to remove a leaked secret.
  *
- * @returns `undefined` where that can't be told
+ * @returns `undefined` when it is unknown
  */
-async function basisOf(
-  { wants, dependsOn }: AskedFetch,
+async function validatorOf(
+  { wants, dependsOn }: FetchRequest,
   state: RepositoryState,
   freshness: Freshness,
   repository: RepositoryPath,

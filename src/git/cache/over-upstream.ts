@@ -4,33 +4,32 @@ import type { GitRequest } from '../../protocol/git-request.js'
 import { advertisementKey } from './advertisement-key.js'
 import type { Gatherings } from './coalescer.js'
 import { keyOf } from './key.js'
-import { readAsked } from './read-asked.js'
+import { readUploadPackRequest } from './read-upload-pack-request.js'
 import { bypass, withoutCompression, serveShared } from './shared.js'
 import type { ResponseCache } from './response-cache.js'
 import type { ShownRefs } from './shown.js'
 
-/** What the cache over a server elsewhere is made of. */
 export type UpstreamCache = {
   readonly backend: Backend
   readonly cache: ResponseCache
   readonly shown: ShownRefs
   readonly gatherings: Gatherings
-  /** Whether it answers the same to everybody. Otherwise answers are shared within one account only. */
+  /** Whether the server responds the same to everybody. Otherwise responses are shared within one account only. */
   readonly isSameForAll: boolean
 }
 
-/** A list of refs that is asked for: in version 2 by a request with a body. */
+/** A request for a list of refs. In version 2 it has a body. */
 type Listing = {
-  /** `undefined` where nobody else may be given the answer. */
+  /** `undefined`: the response may not be shared. */
   readonly key: string | undefined
   readonly body: Buffer
   readonly shape: 'advertisement' | 'refs'
 }
 
 /**
- * The cache over a server elsewhere, which may change behind the gate at any time and may decide by who asks. Lists of refs
- * always come from it, asked for after each request came. A pack comes from the cache if all that is wanted was shown to this
- * account a moment ago.
+ * The cache over an upstream, whose repositories may change behind the gate at any time and which may decide by account. Lists of
+ * refs always come from the upstream, by a request made after the client's. A pack comes from the cache if the upstream has just shown
+ * this account every object that the client wants.
  */
 export async function serveOverUpstream(
   upstream: UpstreamCache,
@@ -45,30 +44,30 @@ export async function serveOverUpstream(
     return await list(upstream, request, { key, body: Buffer.alloc(0), shape: 'advertisement' }, exchange, account)
   }
 
-  const read = await readAsked(exchange)
+  const read = await readUploadPackRequest(exchange)
   if (read.kind === 'client-left') return { kind: 'broken', reason: 'the client left' }
-  if (read.kind === 'unread') return await bypass(backend, cache, request, exchange, read.body)
-  const { asked, body } = read
-  if (asked.kind === 'refs')
-    return await list(upstream, request, { key: asked.key, body, shape: 'refs' }, exchange, account)
+  if (read.kind === 'unparsed') return await bypass(backend, cache, request, exchange, read.body)
+  const { request: parsed, body } = read
+  if (parsed.kind === 'refs')
+    return await list(upstream, request, { key: parsed.key, body, shape: 'refs' }, exchange, account)
   const seen = shown.find(account, repository)
-  const isShown = seen !== undefined && !asked.dependsOn.allRefs && asked.wants.every((want) => seen.ids.has(want))
+  const isShown = seen !== undefined && !parsed.dependsOn.allRefs && parsed.wants.every((want) => seen.ids.has(want))
   if (!isShown) return await bypass(backend, cache, request, exchange, body)
   const scope = isSameForAll ? '@all' : account
-  const key = keyOf('entry', [repository, scope, asked.dependsOn.tags ? seen.tags : '', asked.key])
+  const key = keyOf('entry', [repository, scope, parsed.dependsOn.tags ? seen.tags : '', parsed.key])
   const shared = {
     key,
     request,
     body,
     requester: exchange.requester,
-    // Of the objects that it was shown the account may have packs for as long as it is shown them.
-    keepIf: asked.isFleeting ? undefined : () => Promise.resolve(true),
-    shape: asked.shape,
+    // The account may have packs of these objects as long as the upstream shows them to it.
+    keepIf: parsed.isStorable ? () => Promise.resolve(true) : undefined,
+    shape: parsed.shape,
   }
   return await serveShared(backend, cache, shared, exchange)
 }
 
-/** Has the server list refs: for one request, or for all that came while it listed them for others of the account. */
+/** Gets a list of refs from the upstream, for one request or for all of the account that came while the previous one ran. */
 async function list(
   { backend, cache, shown, gatherings }: UpstreamCache,
   request: GitRequest,
@@ -95,7 +94,7 @@ async function list(
   const { sharedAs, end } = part
   try {
     if (sharedAs === undefined) return await alone()
-    // It ends with the server's answer: those that read it slowly keep nobody from asking again.
+    // It ends with the upstream's response: slow readers don't delay the next request.
     const ending: Backend = { ...watching, serve: async (...run) => await watching.serve(...run).finally(end) }
     const shared = { key: sharedAs, request, body, requester: exchange.requester, keepIf: undefined, shape }
     return await serveShared(ending, cache, shared, exchange)
@@ -104,7 +103,7 @@ async function list(
   }
 }
 
-/** Lets a list be seen as it passes. Compressed, it could not be read. */
+/** Reads a list as it passes, for which it must not be compressed. */
 function watched(exchange: Exchange, push: (piece: Buffer) => void) {
   let passing: Writable | undefined
   const begin = (head?: AnswerHead): Writable => {

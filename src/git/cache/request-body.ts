@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 import { PassThrough } from 'node:stream'
 import { gunzipSync } from 'node:zlib'
-import { LONGEST_BODY } from './parse-asked.js'
+import { MAX_BODY_BYTES } from './parse-upload-pack-request.js'
 
 /** A request's body, read as far as it is short. */
 export type ReadBody =
@@ -27,7 +27,7 @@ export async function readBody(body: Readable, encoding: 'gzip' | undefined, sig
       for (let piece = body.read() as Buffer | null; piece !== null; piece = body.read() as Buffer | null) {
         pieces.push(piece)
         length += piece.length
-        if (length > LONGEST_BODY) return finish('long')
+        if (length > MAX_BODY_BYTES) return finish('long')
       }
     }
     if (body.readableEnded) return ended()
@@ -44,7 +44,7 @@ export async function readBody(body: Readable, encoding: 'gzip' | undefined, sig
 function decoded(raw: Buffer, encoding: 'gzip' | undefined): Buffer | undefined {
   if (encoding === undefined) return raw
   try {
-    return gunzipSync(raw, { maxOutputLength: LONGEST_BODY })
+    return gunzipSync(raw, { maxOutputLength: MAX_BODY_BYTES })
   } catch {
     return undefined
   }

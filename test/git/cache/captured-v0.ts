@@ -56,12 +56,12 @@ export const VERSION_0: readonly Captured[] = [
   },
   {
     client: 'clone --shallow-since',
-    asks: 'v0-depth tags fleeting',
+    asks: 'v0-depth tags not-storable',
     packets: `want ${MAIN} multi_ack_detailed no-done side-band-64k thin-pack no-progress include-tag ofs-delta deepen-since deepen-not agent=git/2.39.5\n|deepen-since 1700000004|0000`,
   },
   {
     client: 'clone --shallow-since (2)',
-    asks: 'v0-pack tags fleeting',
+    asks: 'v0-pack tags not-storable',
     packets: `want ${MAIN} multi_ack_detailed no-done side-band-64k thin-pack no-progress include-tag ofs-delta deepen-since deepen-not agent=git/2.39.5\n|deepen-since 1700000004|0000|done\n`,
   },
   {

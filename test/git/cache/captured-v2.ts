@@ -58,7 +58,7 @@ export const VERSION_2: readonly Captured[] = [
   },
   {
     client: 'clone --shallow-since',
-    asks: 'v2-pack tags fleeting',
+    asks: 'v2-pack tags not-storable',
     packets: `command=fetch|agent=git/2.39.5|object-format=sha1|0001|thin-pack|no-progress|include-tag|ofs-delta|deepen-since 1700000004|want ${MAIN}\n|want ${MAIN}\n|done\n|0000`,
   },
   {

@@ -3,8 +3,8 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { encodePktLine } from '../../../src/protocol/pkt-line.js'
-import type { Asked } from '../../../src/git/cache/asked.js'
-import { parseAsked } from '../../../src/git/cache/parse-asked.js'
+import type { UploadPackRequest } from '../../../src/git/cache/upload-pack-request.js'
+import { parseUploadPackRequest } from '../../../src/git/cache/parse-upload-pack-request.js'
 
 /** The tips of the repository's two branches and its tag, by SHA-1. */
 export const MAIN = '64d096ded92aedb63d351abc3b927d5feb4851bf'
@@ -31,21 +31,21 @@ export function encode(packets: string): Buffer {
 }
 
 /** What packets ask for in a version. */
-export function ask(packets: string, version: number): Asked {
-  return parseAsked(encode(packets), version === 0 ? undefined : `version=${version}`)
+export function ask(packets: string, version: number): UploadPackRequest {
+  return parseUploadPackRequest(encode(packets), version === 0 ? undefined : `version=${version}`)
 }
 
-/** The key of what is asked, or `uncacheable`. */
-export function keyIn(asked: Asked): string {
-  return asked.kind === 'uncacheable' ? asked.kind : asked.key
+/** The key of a request, or `uncacheable`. */
+export function keyIn(request: UploadPackRequest): string {
+  return request.kind === 'uncacheable' ? request.kind : request.key
 }
 
 /** All but the key, in words. */
-export function describe(asked: Asked): string {
-  if (asked.kind !== 'fetch') return asked.kind
-  const { tags, allRefs } = asked.dependsOn
-  const words = [tags && 'tags', allRefs && 'all-refs', asked.isFleeting && 'fleeting']
-  return [asked.shape, ...words.filter((word) => word !== false)].join(' ')
+export function describe(request: UploadPackRequest): string {
+  if (request.kind !== 'fetch') return request.kind
+  const { tags, allRefs } = request.dependsOn
+  const words = [tags && 'tags', allRefs && 'all-refs', !request.isStorable && 'not-storable']
+  return [request.shape, ...words.filter((word) => word !== false)].join(' ')
 }
 
 /** Makes the repository that the requests are about: its commits are the same wherever they are made. */

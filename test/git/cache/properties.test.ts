@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { encodePktLine, FLUSH } from '../../../src/protocol/pkt-line.js'
 import type { AnswerShape } from '../../../src/git/cache/answer-grammar.js'
-import { parseAsked } from '../../../src/git/cache/parse-asked.js'
+import { parseUploadPackRequest } from '../../../src/git/cache/parse-upload-pack-request.js'
 import { WholenessTracker } from '../../../src/git/cache/response-validator.js'
 import { ask, encode, keyIn } from './captured.js'
 
@@ -133,7 +133,7 @@ t.test('one byte of a request that is another makes it uncacheable or another re
       const [body, changed] = [encode(packets), encode(packets)]
       changed[at % body.length] = byte
       const header = `version=${version}`
-      const [key, other] = [keyIn(parseAsked(body, header)), keyIn(parseAsked(changed, header))]
+      const [key, other] = [keyIn(parseUploadPackRequest(body, header)), keyIn(parseUploadPackRequest(changed, header))]
       const isSame = body.toString('latin1').toLowerCase() === changed.toString('latin1').toLowerCase()
       // The digits of a length may be large or small; a want that became another's double is gone from the set.
       return key !== 'uncacheable' && (isSame || key !== other)
@@ -146,7 +146,7 @@ t.test('any bytes are parsed without a throw', async (t) => {
   const header = fc.constantFrom(undefined, 'version=1', 'version=2')
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), header, (bytes, header) => {
-      return parseAsked(Buffer.from(bytes), header).kind === 'uncacheable'
+      return parseUploadPackRequest(Buffer.from(bytes), header).kind === 'uncacheable'
     }),
     { numRuns: 2_000 },
   )

@@ -1,7 +1,7 @@
 // What requests to upload-pack ask for: real ones, and those that must not be taken for them.
 import t from 'tap'
 import { advertisementKey } from '../../../src/git/cache/advertisement-key.js'
-import { LONGEST_BODY, parseAsked } from '../../../src/git/cache/parse-asked.js'
+import { MAX_BODY_BYTES, parseUploadPackRequest } from '../../../src/git/cache/parse-upload-pack-request.js'
 import { VERSION_0 } from './captured-v0.js'
 import { VERSION_2 } from './captured-v2.js'
 import { ask, describe, encode, keyIn, MAIN, SIDE, TAG } from './captured.js'
@@ -118,7 +118,7 @@ t.test('what a fetch of version 2 may say', async (t) => {
     ['ofs-delta', 'deepen 2147483647', 'v2-pack'],
     ['ofs-delta', 'deepen-not refs/heads/ä', 'v2-pack all-refs'],
     ['ofs-delta', 'deepen 1|deepen-relative', 'v2-pack all-refs'],
-    ['ofs-delta', 'deepen-since 1700000000', 'v2-pack fleeting'],
+    ['ofs-delta', 'deepen-since 1700000000', 'v2-pack not-storable'],
     ['ofs-delta', 'include-tag|no-progress', 'v2-pack tags'],
     ...['blob:limit=1k', 'object:type=commit', 'combine:tree:3+blob:none'].map(
       (filter) => ['ofs-delta', `filter ${filter}`, 'v2-pack'] as const,
@@ -178,11 +178,14 @@ t.test('capabilities of version 0 are a set', async (t) => {
 })
 
 t.test('the header tells the grammar', async (t) => {
-  t.equal(describe(parseAsked(encode(PLAIN), 'version=2')), 'uncacheable')
-  t.equal(describe(parseAsked(encode(FETCH), undefined)), 'uncacheable')
-  t.equal(keyIn(parseAsked(encode(PLAIN), 'version=0')), keyIn(parseAsked(encode(PLAIN), undefined)))
+  t.equal(describe(parseUploadPackRequest(encode(PLAIN), 'version=2')), 'uncacheable')
+  t.equal(describe(parseUploadPackRequest(encode(FETCH), undefined)), 'uncacheable')
+  t.equal(
+    keyIn(parseUploadPackRequest(encode(PLAIN), 'version=0')),
+    keyIn(parseUploadPackRequest(encode(PLAIN), undefined)),
+  )
   for (const header of ['', 'version=3', 'version=1:version=2', 'version=2:trace=1', 'Version=2', 'version=2 ']) {
-    t.equal(describe(parseAsked(encode(FETCH), header)), 'uncacheable', header)
+    t.equal(describe(parseUploadPackRequest(encode(FETCH), header)), 'uncacheable', header)
     t.equal(advertisementKey('git-upload-pack', header), undefined, header)
   }
 })
@@ -193,9 +196,9 @@ t.test('a body of more than 1 MiB is not looked at', async (t) => {
     const few = FETCH.replace('|done', `|${Array(haves).fill(`have ${OTHER}`).join('|')}|deepen-not a|done`)
     return encode(few.replace('deepen-not a', `deepen-not ${'a'.repeat(length - encode(few).length + 1)}`))
   }
-  t.equal(longAs(LONGEST_BODY).length, LONGEST_BODY)
-  t.equal(describe(parseAsked(longAs(LONGEST_BODY), 'version=2')), 'v2-pack all-refs')
-  t.equal(describe(parseAsked(longAs(LONGEST_BODY + 1), 'version=2')), 'uncacheable')
+  t.equal(longAs(MAX_BODY_BYTES).length, MAX_BODY_BYTES)
+  t.equal(describe(parseUploadPackRequest(longAs(MAX_BODY_BYTES), 'version=2')), 'v2-pack all-refs')
+  t.equal(describe(parseUploadPackRequest(longAs(MAX_BODY_BYTES + 1), 'version=2')), 'uncacheable')
 })
 
 t.test('advertisements of upload-pack have a key for each version; those of receive-pack have none', async (t) => {

@@ -1,14 +1,14 @@
-import type { Asked } from './asked.js'
+import type { UploadPackRequest } from './upload-pack-request.js'
 import { parseVersion0 } from './fetch-v0.js'
 import { parseVersion2 } from './fetch-v2.js'
 import { protocolVersionOf } from './protocol-version.js'
 import { readRequestLines } from './request-lines.js'
 
-/** Bytes beyond which a body is not looked at; git's longest rounds of haves are far below. */
-export const LONGEST_BODY = 1_048_576
+/** Longer bodies are not parsed. Git's longest rounds of haves are far below. */
+export const MAX_BODY_BYTES = 1_048_576
 
 /**
- * Reads the whole body of a POST to upload-pack. Whatever is not known byte by byte is uncacheable, such as
+ * Parses the body of a POST to upload-pack. Whatever is not known byte by byte is uncacheable, such as
  * `server-option`, `want-ref`, `packfile-uris`, `sideband-all`, `object-info`, `bundle-uri` and `promisor-remote`.
  * `wait-for-done` is too: by it a client asks what the server has, to push against it, and an old answer would make it leave
  * out objects that are gone.
@@ -20,9 +20,9 @@ export const LONGEST_BODY = 1_048_576
  * @param body decoded
  * @param gitProtocol the `Git-Protocol` header
  */
-export function parseAsked(body: Buffer, gitProtocol: string | undefined): Asked {
+export function parseUploadPackRequest(body: Buffer, gitProtocol: string | undefined): UploadPackRequest {
   const version = protocolVersionOf(gitProtocol)
-  if (version === undefined || body.length > LONGEST_BODY) return { kind: 'uncacheable' }
+  if (version === undefined || body.length > MAX_BODY_BYTES) return { kind: 'uncacheable' }
   const lines = readRequestLines(body)
   if (lines === undefined) return { kind: 'uncacheable' }
   switch (version) {
