@@ -1,4 +1,4 @@
-/** How a whole answer is built, and so where its final flush is. */
+/** The grammar of a complete response, which tells where its final flush is. */
 export type AnswerShape =
   /** Refs and capabilities, with or without the line that names the service and its flush. */
   | 'advertisement'
@@ -13,7 +13,7 @@ export type AnswerShape =
   /** Versions 0 and 1: the shallow lines of a depth alone, which a client asks for before it negotiates. */
   | 'v0-depth'
 
-/** Where in an answer a packet stands. `ended`: behind its final flush. `unfit`: it is no whole answer and won't be one. */
+/** The position in a response. `ended`: after the final flush. `uncacheable`: it is not a complete response and won't become one. */
 export type AnswerState =
   | 'advertisement'
   | 'service'
@@ -34,7 +34,7 @@ export type AnswerState =
   | 'bands'
   | 'pack'
   | 'ended'
-  | 'unfit'
+  | 'uncacheable'
 
 /** A packet, told by its beginning. */
 export type PacketHead = {
@@ -43,7 +43,7 @@ export type PacketHead = {
   readonly start: string
 }
 
-/** The states that packets lead to; any other packet leads to `unfit`. */
+/** The states that packets lead to; any other packet leads to `uncacheable`. */
 type Rule = {
   readonly flush?: AnswerState
   readonly delimiter?: AnswerState
@@ -110,7 +110,7 @@ const RULES: Readonly<Record<AnswerState, Rule>> = {
     ],
   },
   ended: {},
-  unfit: {},
+  uncacheable: {},
 }
 
 /** The state before the first packet. */
@@ -134,24 +134,26 @@ export function headBytes(state: AnswerState): number {
   return state === 'bands' || state === 'pack' ? 2 : LONGEST_LINE + 1
 }
 
-/** The state after a packet. `ERR` packets, band 3 and whatever the state does not expect are unfit. */
+/** The state after a packet. `ERR` packets, band 3 and whatever the state does not expect make the response uncacheable. */
 export function nextState(state: AnswerState, { kind, start }: PacketHead): AnswerState {
   const rule = RULES[state]
   switch (kind) {
     case 'flush':
-      return rule.flush ?? 'unfit'
+      return rule.flush ?? 'uncacheable'
     case 'delimiter':
-      return rule.delimiter ?? 'unfit'
+      return rule.delimiter ?? 'uncacheable'
     case 'response-end':
-      return 'unfit'
+      return 'uncacheable'
     case 'data':
-      return rule.exactly?.get(start) ?? rule.beginning?.find(([known]) => start.startsWith(known))?.[1] ?? 'unfit'
+      return (
+        rule.exactly?.get(start) ?? rule.beginning?.find(([known]) => start.startsWith(known))?.[1] ?? 'uncacheable'
+      )
   }
 }
 
 function lines(state: AnswerState): NonNullable<Rule['beginning']> {
   return [
-    ['ERR ', 'unfit'],
+    ['ERR ', 'uncacheable'],
     ['', state],
   ]
 }

@@ -2,48 +2,47 @@ import { packetLength } from '../../protocol/pkt-line.js'
 import type { AnswerShape, AnswerState } from './answer-grammar.js'
 import { firstState, headBytes, nextState } from './answer-grammar.js'
 
-/** What the bytes so far say of an answer. */
-export type Wholeness =
-  /** It has not come to its end. */
-  | 'underway'
-  /** It ends in its final flush. Whether the program that gave it ended well is another matter. */
-  | 'whole'
-  /** It is to be delivered but not kept: it tells of an error, goes on behind its end, or is built in an unknown way. */
-  | 'unfit'
+export type Completeness =
+  /** Its end hasn't come yet. */
+  | 'incomplete'
+  /** It ends with its final flush. Whether git exited with status 0 must be checked too. */
+  | 'complete'
+  /** It is sent to the client but not kept: it reports an error, goes on after its end, or has an unknown format. */
+  | 'uncacheable'
 
 const LENGTH_DIGITS = 4
 const LONGEST_HEAD = 32
 const SPECIAL = ['flush', 'delimiter', 'response-end'] as const
 
 /**
- * Follows the bytes of an answer as they pass, cut anywhere, and tells whether it ended whole. Nothing is kept of them but
- * the beginning of the packet at hand; of a pack only the lengths and the bands are looked at.
+ * Checks whether a response is complete, from its bytes as they pass, in pieces of any length. It holds nothing but the start of the
+ * current packet; of a pack it reads only the lengths and bands.
  */
-export class WholenessTracker {
+export class ResponseValidator {
   #state: AnswerState
-  /** The length and the first bytes of the packet at hand, and how many of them are there and are needed. */
+  /** The length and the first bytes of the current packet, and how many of them are there and are needed. */
   readonly #head = Buffer.alloc(LONGEST_HEAD)
   #held = 0
   #needed = LENGTH_DIGITS
   #length = 0
-  /** Bytes of the packet that are still to pass. */
+  /** Bytes of the packet that have yet to pass. */
   #passing = 0
 
   constructor(shape: AnswerShape) {
     this.#state = firstState(shape)
   }
 
-  get wholeness(): Wholeness {
-    if (this.#state === 'unfit') return 'unfit'
-    return this.#state === 'ended' ? 'whole' : 'underway'
+  get completeness(): Completeness {
+    if (this.#state === 'uncacheable') return 'uncacheable'
+    return this.#state === 'ended' ? 'complete' : 'incomplete'
   }
 
   /** Takes the next bytes. */
   push(piece: Buffer): void {
     let at = 0
-    while (at < piece.length && this.#state !== 'unfit') {
+    while (at < piece.length && this.#state !== 'uncacheable') {
       if (this.#state === 'ended') {
-        this.#state = 'unfit'
+        this.#state = 'uncacheable'
       } else if (this.#passing > 0) {
         const step = Math.min(this.#passing, piece.length - at)
         this.#passing -= step
@@ -62,7 +61,7 @@ export class WholenessTracker {
     if (this.#needed === LENGTH_DIGITS) {
       const length = packetLength(this.#head)
       if (length === undefined) {
-        this.#state = 'unfit'
+        this.#state = 'uncacheable'
         return
       }
       this.#length = length

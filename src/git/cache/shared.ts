@@ -4,7 +4,7 @@ import type { GitRequest } from '../../protocol/git-request.js'
 import type { AnswerShape } from './answer-grammar.js'
 import type { CacheEntry } from './cache-entry.js'
 import type { ResponseCache } from './response-cache.js'
-import { WholenessTracker } from './response-validator.js'
+import { ResponseValidator } from './response-validator.js'
 
 /** A request whose response may be shared under a key. */
 export type SharedRequest = {
@@ -64,8 +64,8 @@ async function storeResponse(
   exchange: Exchange,
   entry: CacheEntry,
 ): Promise<void> {
-  const tracker = new WholenessTracker(shared.shape)
-  const input = entry.writable((piece) => tracker.push(piece))
+  const validator = new ResponseValidator(shared.shape)
+  const input = entry.writable((piece) => validator.push(piece))
   const heads: (AnswerHead | undefined)[] = []
   const run: Exchange = {
     ...withBody(exchange, shared.body),
@@ -92,9 +92,9 @@ async function storeResponse(
   }
   await new Promise<void>((resolve) => input.end(() => resolve()))
   const isPlain = heads.every((head) => head?.contentEncoding === undefined)
-  const isDone =
-    outcome.kind === 'answered' && outcome.failure === undefined && isPlain && tracker.wholeness === 'whole'
-  const keepIf = isDone ? shared.keepIf : undefined
+  const isComplete =
+    outcome.kind === 'answered' && outcome.failure === undefined && isPlain && validator.completeness === 'complete'
+  const keepIf = isComplete ? shared.keepIf : undefined
   // Before the clients see its end, so that no other request finds it.
   if (keepIf === undefined) cache.drop(shared.key, entry)
   await entry.finish(outcome)

@@ -1,10 +1,10 @@
-// Keys and wholeness, whatever comes: lines in any order, one of them changed, any bytes, pieces cut anywhere.
+// Keys of requests and completeness of responses, whatever comes: lines in any order, one of them changed, any bytes, pieces cut anywhere.
 import fc from 'fast-check'
 import t from 'tap'
 import { encodePktLine, FLUSH } from '../../../src/protocol/pkt-line.js'
 import type { AnswerShape } from '../../../src/git/cache/answer-grammar.js'
 import { parseUploadPackRequest } from '../../../src/git/cache/parse-upload-pack-request.js'
-import { WholenessTracker } from '../../../src/git/cache/response-validator.js'
+import { ResponseValidator } from '../../../src/git/cache/response-validator.js'
 import { ask, encode, keyIn } from './captured.js'
 
 const SHAPES: readonly AnswerShape[] = ['advertisement', 'refs', 'v2-pack', 'v2-round', 'v0-pack', 'v0-depth']
@@ -168,33 +168,33 @@ const bodies: readonly (readonly [AnswerShape, Buffer[]])[] = [
   ['v2-round', ['acknowledgments\n', 'NAK\n'].map(encodePktLine)],
   ['v0-pack', ['NAK\n', '\x01PACK', '\x02words'].map(encodePktLine)],
 ]
-const whole = fc.constantFrom(...bodies).map(([shape, list]) => [shape, Buffer.concat([...list, FLUSH])] as const)
+const complete = fc.constantFrom(...bodies).map(([shape, list]) => [shape, Buffer.concat([...list, FLUSH])] as const)
 const answer = fc.oneof(
   fc.tuple(fc.constantFrom(...SHAPES), packets),
   fc.tuple(
     fc.constantFrom(...SHAPES),
     fc.uint8Array({ maxLength: 60 }).map((bytes) => Buffer.from(bytes)),
   ),
-  whole,
+  complete,
 )
 
-t.test('cut anywhere, an answer is as whole as in one piece; and it is whole at one end at most', async () => {
+t.test('cut anywhere, a response is as complete as in one piece, and complete at one end at most', async () => {
   fc.assert(
     fc.property(answer, fc.array(fc.nat()), ([shape, bytes], cuts) => {
-      const [once, cut] = [new WholenessTracker(shape), new WholenessTracker(shape)]
+      const [once, cut] = [new ResponseValidator(shape), new ResponseValidator(shape)]
       once.push(bytes)
       const marks = cuts.map((at) => at % (bytes.length + 1)).sort((a, b) => a - b)
       for (const [index, mark] of [...marks, bytes.length].entries())
         cut.push(bytes.subarray(marks[index - 1] ?? 0, mark))
 
       let ends = 0
-      const byteByByte = new WholenessTracker(shape)
+      const byteByByte = new ResponseValidator(shape)
       for (const byte of bytes) {
         byteByByte.push(Buffer.from([byte]))
-        if (byteByByte.wholeness === 'whole') ends++
+        if (byteByByte.completeness === 'complete') ends++
       }
-      const same = new Set([once, cut, byteByByte].map(({ wholeness }) => wholeness)).size === 1
-      return same && ends <= 1 && (once.wholeness !== 'whole' || ends === 1)
+      const same = new Set([once, cut, byteByByte].map(({ completeness: completeness }) => completeness)).size === 1
+      return same && ends <= 1 && (once.completeness !== 'complete' || ends === 1)
     }),
     { numRuns: 3_000 },
   )
