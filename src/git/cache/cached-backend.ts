@@ -1,5 +1,5 @@
 import type { Backend } from '../../protocol/backend.js'
-import { Gatherings } from './coalescer.js'
+import { RequestCoalescer } from './request-coalescer.js'
 import { serveOverEmbedded } from './over-embedded.js'
 import { serveOverUpstream } from './over-upstream.js'
 import type { ResponseCache } from './response-cache.js'
@@ -19,7 +19,13 @@ export function cachedBackend(
   shownRefsMs: number,
 ): Backend {
   const { freshness } = backend
-  const upstream = { backend, cache, shown: new ShownRefs(shownRefsMs), gatherings: new Gatherings(), isSameForAll }
+  const upstream = {
+    backend,
+    cache,
+    shown: new ShownRefs(shownRefsMs),
+    coalescer: new RequestCoalescer(),
+    isSameForAll,
+  }
   return {
     ...backend,
     async serve(request, exchange) {

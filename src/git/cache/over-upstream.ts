@@ -2,7 +2,7 @@ import { Writable } from 'node:stream'
 import type { AnswerHead, Backend, Exchange, ServeOutcome } from '../../protocol/backend.js'
 import type { GitRequest } from '../../protocol/git-request.js'
 import { advertisementKey } from './advertisement-key.js'
-import type { Gatherings } from './coalescer.js'
+import type { RequestCoalescer } from './request-coalescer.js'
 import { keyOf } from './key.js'
 import { readUploadPackRequest } from './read-upload-pack-request.js'
 import { bypass, withoutCompression, serveShared } from './shared.js'
@@ -13,7 +13,7 @@ export type UpstreamCache = {
   readonly backend: Backend
   readonly cache: ResponseCache
   readonly shown: ShownRefs
-  readonly gatherings: Gatherings
+  readonly coalescer: RequestCoalescer
   /** Whether the server responds the same to everybody. Otherwise responses are shared within one account only. */
   readonly isSameForAll: boolean
 }
@@ -69,7 +69,7 @@ export async function serveOverUpstream(
 
 /** Gets a list of refs from the upstream, for one request or for all of the account that came while the previous one ran. */
 async function list(
-  { backend, cache, shown, gatherings }: UpstreamCache,
+  { backend, cache, shown, coalescer }: UpstreamCache,
   request: GitRequest,
   { key, body, shape }: Listing,
   exchange: Exchange,
@@ -89,14 +89,14 @@ async function list(
   }
   const alone = async (): Promise<ServeOutcome> => await bypass(watching, cache, request, exchange, body)
   if (key === undefined) return await alone()
-  const part = await gatherings.join(keyOf('entry', [repository, account, key]), exchange.signal)
-  if (part === undefined) return { kind: 'broken', reason: 'the client left' }
-  const { sharedAs, end } = part
+  const coalesced = await coalescer.join(keyOf('entry', [repository, account, key]), exchange.signal)
+  if (coalesced === undefined) return { kind: 'broken', reason: 'the client left' }
+  const { sharedKey, end } = coalesced
   try {
-    if (sharedAs === undefined) return await alone()
+    if (sharedKey === undefined) return await alone()
     // It ends with the upstream's response: slow readers don't delay the next request.
     const ending: Backend = { ...watching, serve: async (...run) => await watching.serve(...run).finally(end) }
-    const shared = { key: sharedAs, request, body, requester: exchange.requester, keepIf: undefined, shape }
+    const shared = { key: sharedKey, request, body, requester: exchange.requester, keepIf: undefined, shape }
     return await serveShared(ending, cache, shared, exchange)
   } finally {
     end()

@@ -17,7 +17,7 @@ import { runGit } from './process.js'
 import { RefPacking } from './ref-packing.js'
 import type { RepositoryFolder } from './repository-folder.js'
 import { serviceArguments } from './service-arguments.js'
-import { SharedRuns } from './shared-runs.js'
+import { RunCoalescer } from './run-coalescer.js'
 import { followSymbolicRefs } from './symbolic-ref.js'
 import { adoptFirstBranch, branchesBesideUnbornHead } from './unborn-head.js'
 
@@ -41,7 +41,7 @@ export async function embeddedGit({
   await makeEmptyRepository(git, emptyRepository)
   const packing = new RefPacking(git)
   // For each request by itself they were a tenth of what an answer from the cache costs.
-  const lookups = new SharedRuns<RepositoryPath, 'found' | 'missing' | 'unavailable'>()
+  const lookups = new RunCoalescer<RepositoryPath, 'found' | 'missing' | 'unavailable'>()
   const freshness = new EmbeddedFreshness(git, folder, packing)
   const run = async (request: GitRequest, exchange: Exchange, repository: string): Promise<GitEnd> => {
     const maxInputSize = request.service === 'git-receive-pack' ? await receiveMaxInputSize() : null
@@ -74,7 +74,7 @@ export async function embeddedGit({
 
   return {
     find: (repository) =>
-      lookups.ask(repository, () =>
+      lookups.run(repository, () =>
         Promise.resolve(folder.has(repository) ? 'found' : folder.isUsable() ? 'missing' : 'unavailable'),
       ),
 

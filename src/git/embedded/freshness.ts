@@ -12,7 +12,7 @@ import type { RefPacking } from './ref-packing.js'
 import type { RepositoryFolder } from './repository-folder.js'
 import type { LastChange } from './settling.js'
 import { settling } from './settling.js'
-import { SharedRuns } from './shared-runs.js'
+import { RunCoalescer } from './run-coalescer.js'
 
 // A repository that changes more often than this is served as without a cache, not held up.
 const READINGS = 5
@@ -26,7 +26,7 @@ export class EmbeddedFreshness implements Freshness {
   readonly #git: GitProgram
   readonly #folder: RepositoryFolder
   readonly #packing: Pick<RefPacking, 'seen'>
-  readonly #readings = new SharedRuns<RepositoryPath, Reading | undefined>()
+  readonly #readings = new RunCoalescer<RepositoryPath, Reading | undefined>()
   readonly #pushes = new Map<RepositoryPath, number>()
   readonly #lists = new Map<string, Promise<RefList | undefined>>()
   readonly #known = new LRUCache<RepositoryPath, KnownRefs>({
@@ -81,7 +81,7 @@ export class EmbeddedFreshness implements Freshness {
   }
 
   async #read(repository: RepositoryPath): Promise<Reading | undefined> {
-    return await this.#readings.ask(repository, async () => {
+    return await this.#readings.run(repository, async () => {
       // Before the files are read, so that a push that ends meanwhile makes a difference to the next reading.
       const pushes = this.#pushes.get(repository) ?? 0
       const reading = await readRepository(this.#folder.locate(repository))

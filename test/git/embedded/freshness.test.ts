@@ -4,17 +4,17 @@ import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
 import { embeddedGit } from '../../../src/git/embedded/embedded-backend.js'
-import { SharedRuns } from '../../../src/git/embedded/shared-runs.js'
+import { RunCoalescer } from '../../../src/git/embedded/run-coalescer.js'
 import { APP, createBareRepository } from './bare-repository.js'
 
-t.test('who asks shares a run that starts later, and not one that runs', async (t) => {
-  const runs = new SharedRuns<string, number>()
+t.test('callers share a run that starts after their call, not the present one', async (t) => {
+  const coalescer = new RunCoalescer<string, number>()
   const ends: ((value: number) => void)[] = []
   const run = () => new Promise<number>((resolve) => ends.push(resolve))
-  const early = [runs.ask('a', run), runs.ask('a', run)]
+  const early = [coalescer.run('a', run), coalescer.run('a', run)]
   await nextTurn()
   t.equal(ends.length, 1)
-  const late = [runs.ask('a', run), runs.ask('a', run)]
+  const late = [coalescer.run('a', run), coalescer.run('a', run)]
   await nextTurn()
   t.equal(ends.length, 1, 'and never two at once')
   ends[0]?.(1)
@@ -26,12 +26,12 @@ t.test('who asks shares a run that starts later, and not one that runs', async (
 })
 
 t.test('a run that fails fails those who share it, and no one after', async (t) => {
-  const runs = new SharedRuns<string, number>()
+  const coalescer = new RunCoalescer<string, number>()
   const failing = () => Promise.reject(new Error('broken'))
-  const asked = Promise.allSettled([runs.ask('a', failing), runs.ask('a', failing)])
+  const asked = Promise.allSettled([coalescer.run('a', failing), coalescer.run('a', failing)])
   const reasons = (await asked).map((one) => (one.status === 'rejected' ? (one.reason as Error).message : ''))
   t.strictSame(reasons, ['broken', 'broken'])
-  t.equal(await runs.ask('a', () => Promise.resolve(1)), 1)
+  t.equal(await coalescer.run('a', () => Promise.resolve(1)), 1)
 })
 
 t.test('a hundred that ask at once cost one reading', async (t) => {

@@ -1,15 +1,15 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
 /**
- * One run for all who ask at once. Who asks is given only a run that started after they asked: an answer that was being
- * looked up before a request arrived may be older than what the client knows to be done.
+ * Coalesces calls with the same key. While a function runs, later callers wait and share the next run, so that none gets a result
+ * older than its call: a client may know of a change that the present run has missed.
  */
-export class SharedRuns<Key, Value> {
+export class RunCoalescer<Key, Value> {
   readonly #running = new Map<Key, Promise<unknown>>()
   readonly #next = new Map<Key, Promise<Value>>()
 
-  /** The result of the next run for this key; of those who wait for it, the first one's `run` is taken. */
-  async ask(key: Key, run: () => Promise<Value>): Promise<Value> {
+  /** The result of the next run for this key. Of the callers that share it, the first one's function runs. */
+  async run(key: Key, run: () => Promise<Value>): Promise<Value> {
     const waiting = this.#next.get(key)
     if (waiting !== undefined) return await waiting
     const next = this.#start(key, run)
@@ -18,7 +18,7 @@ export class SharedRuns<Key, Value> {
   }
 
   async #start(key: Key, run: () => Promise<Value>): Promise<Value> {
-    // Never two at once for one key. Requests that came with this one are still being read, so it waits a turn at least.
+    // Never two at once for one key. Requests that arrived with this one are still being read, so it waits for setImmediate.
     await (this.#running.get(key) ?? nextTurn())
     this.#next.delete(key)
     const result = run()
