@@ -15,8 +15,8 @@ import type { Backend } from '../protocol/backend.js'
 import type { RepositoryPath } from '../protocol/repository-path.js'
 import type { CacheReport } from '../git/cache/status-file.js'
 import { cacheFolderIn, CacheStatusFile, openCacheFolder } from '../git/cache/status-file.js'
-import type { Lanes } from '../git/admission/limited-backend.js'
-import { lanesOf, queued } from '../git/admission/limited-backend.js'
+import type { Limiters } from '../git/admission/limited-backend.js'
+import { createLimiters, limitedBackend } from '../git/admission/limited-backend.js'
 import { ResponseCache } from '../git/cache/response-cache.js'
 import { cachedBackend } from '../git/cache/cached-backend.js'
 import type { ServedBackend } from '../storage/facts.js'
@@ -61,34 +61,34 @@ export type BackendNeeds = {
 /** Opens the Git server that the configuration wants: the embedded one, or one elsewhere. */
 export async function openBackend(config: Config, needs: BackendNeeds): Promise<OpenBackend> {
   const open = config.upstream === undefined ? await openEmbedded(config, needs) : openUpstream(config.upstream, needs)
-  // What comes from the cache needs no turn.
-  const common = needs.worker && commonLanes(needs.worker.client)
-  const lanes = common ?? ownLanes(config)
+  // A cache hit needs no slot.
+  const common = needs.worker && sharedLimiters(needs.worker.client)
+  const limiters = common ?? createOwnLimiters(config)
   const counts = (): BackendCounts => ({
     runs: {
-      refs: common?.refs.own ?? lanes.refs.counts,
-      packs: common?.packs.own ?? lanes.packs.counts,
-      pushes: common?.pushes.own ?? lanes.pushes.counts,
+      refs: common?.refs.own ?? limiters.refs.counts,
+      packs: common?.packs.own ?? limiters.packs.counts,
+      pushes: common?.pushes.own ?? limiters.pushes.counts,
     },
     cache: undefined,
   })
-  const inTurn = { ...open, backend: queued(open.backend, lanes, needs.intervals), counts }
-  if (!config.cache) return inTurn
+  const limited = { ...open, backend: limitedBackend(open.backend, limiters, needs.intervals), counts }
+  if (!config.cache) return limited
   try {
-    return await withCache(inTurn, config, needs)
+    return await withCache(limited, config, needs)
   } catch (error) {
     await open.close()
     throw error
   }
 }
 
-/** The turns that the configuration allows, for all processes of a gate together. */
-export function ownLanes({ queue: { total, perRepository, waiting } }: Config): Lanes {
-  return lanesOf(total, perRepository, waiting)
+/** The configured limits, for all processes of a gate together. */
+export function createOwnLimiters({ queue: { total, perRepository, waiting } }: Config): Limiters {
+  return createLimiters(total, perRepository, waiting)
 }
 
-function commonLanes(client: ClusterClient) {
-  return { refs: client.turns('refs'), packs: client.turns('packs'), pushes: client.turns('pushes') }
+function sharedLimiters(client: ClusterClient) {
+  return { refs: client.limiter('refs'), packs: client.limiter('packs'), pushes: client.limiter('pushes') }
 }
 
 /** Puts the cache before a backend. */

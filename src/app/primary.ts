@@ -2,7 +2,7 @@ import cluster from 'node:cluster'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
-import { ownLanes } from './backends.js'
+import { createOwnLimiters } from './backends.js'
 import type { Config } from '../config/config.js'
 import type { Served } from './singleton-services.js'
 import { singletonServices } from './singleton-services.js'
@@ -34,7 +34,7 @@ function createSupervisedGate(config: Config, dependencies: GateDependencies): G
   return {
     async listen() {
       await dependencies.store.reserveSpace()
-      const coordinator = new ClusterCoordinator(ownLanes(config), async (metrics) =>
+      const coordinator = new ClusterCoordinator(createOwnLimiters(config), async (metrics) =>
         (await import('../server/metrics.js')).joinMetrics(metrics),
       )
       supervisor = new Supervisor(coordinator, log, {

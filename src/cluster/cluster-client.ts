@@ -1,11 +1,11 @@
 import type { QueueCounts } from '../protocol/backend.js'
-import type { Turn } from '../git/admission/concurrency-limiter.js'
+import type { SlotResult } from '../git/admission/concurrency-limiter.js'
 import { CountTable } from './counts.js'
-import type { Count, CountRules, FromWorker, Lane, WorkerInfo, ToWorker } from './messages.js'
+import type { Count, CountRules, FromWorker, RequestClass, WorkerInfo, ToWorker } from './messages.js'
 
-/** What a worker has in place of the queues of a gate that is alone. */
-export type CommonTurns = {
-  enter(repository: string, account: string, signal: AbortSignal): Promise<Turn>
+/** A worker's view of a limiter shared by all workers. */
+export type SharedLimiter = {
+  acquire(repository: string, account: string, signal: AbortSignal): Promise<SlotResult>
   /** Of all workers, as they were a moment ago. */
   readonly counts: QueueCounts
   /** Of this one. */
@@ -14,13 +14,13 @@ export type CommonTurns = {
 
 type Ask = Extract<FromWorker, { readonly kind: 'enter' | 'count' | 'metrics' | 'join' }>
 
-/** A worker's side of what workers share: turns, failures to sign in, metrics. */
+/** A worker's side of what workers share: limits on concurrent git processes, failures to sign in, metrics. */
 export class ClusterClient {
   readonly #send: (message: FromWorker) => void
   readonly #asked = new Map<number, (answer: unknown) => void>()
   readonly #counts = new CountTable()
   #id = 0
-  #queues: Readonly<Record<Lane, QueueCounts>> | undefined
+  #queues: Readonly<Record<RequestClass, QueueCounts>> | undefined
   #measure: (() => Promise<unknown>) | undefined
 
   constructor(send: (message: FromWorker) => void) {
@@ -66,29 +66,35 @@ export class ClusterClient {
     return async () => String(await this.#ask((id) => ({ kind: 'metrics', id })))
   }
 
-  /** Turns among all workers. */
-  turns(lane: Lane): CommonTurns {
+  /** A limiter shared by all workers. */
+  limiter(requestClass: RequestClass): SharedLimiter {
     const counts = { running: 0, waiting: 0 }
-    const common = (): QueueCounts => this.#queues?.[lane] ?? counts
+    const common = (): QueueCounts => this.#queues?.[requestClass] ?? counts
     return {
       own: counts,
       get counts() {
         return common()
       },
-      enter: async (repository, account, signal) => {
+      acquire: async (repository, account, signal) => {
         if (signal.aborted) return { kind: 'left' }
         let id = 0
         const leave = (): void => this.#send({ kind: 'left', id })
         signal.addEventListener('abort', leave, { once: true })
         counts.waiting += 1
-        const answer = await this.#ask((own) => ({ kind: 'enter', id: (id = own), lane, repository, account }))
+        const answer = await this.#ask((own) => ({
+          kind: 'enter',
+          id: (id = own),
+          requestClass,
+          repository,
+          account,
+        }))
         counts.waiting -= 1
         signal.removeEventListener('abort', leave)
-        if (answer === 'crowded' || answer === 'left') return { kind: answer }
+        if (answer === 'overloaded' || answer === 'left') return { kind: answer }
         counts.running += 1
         return {
-          kind: 'turn',
-          end: () => {
+          kind: 'slot',
+          release: () => {
             counts.running -= 1
             this.#send({ kind: 'ended', id })
           },

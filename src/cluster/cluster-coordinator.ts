@@ -1,4 +1,4 @@
-import type { Lanes } from '../git/admission/limited-backend.js'
+import type { Limiters } from '../git/admission/limited-backend.js'
 import type { RepositoryPath } from '../protocol/repository-path.js'
 import { CommonCounts } from './counts.js'
 import type { FromWorker, WorkerInfo, ToWorker } from './messages.js'
@@ -12,7 +12,7 @@ const QUEUE_REPORT_INTERVAL_MS = 500
 
 /** The primary's side of what workers share. */
 export class ClusterCoordinator {
-  readonly #lanes: Lanes
+  readonly #limiters: Limiters
   readonly #join: (metrics: readonly unknown[]) => Promise<string>
   readonly #members = new Map<Member, Map<number, () => void>>()
   readonly #measuring = new Map<number, (metrics: unknown) => void>()
@@ -21,11 +21,11 @@ export class ClusterCoordinator {
   #reporting: NodeJS.Timeout | undefined
 
   /**
-   * @param lanes the turns, for all workers together
+   * @param limiters for all workers together
    * @param join makes one text of what workers have measured
    */
-  constructor(lanes: Lanes, join: (metrics: readonly unknown[]) => Promise<string>) {
-    this.#lanes = lanes
+  constructor(limiters: Limiters, join: (metrics: readonly unknown[]) => Promise<string>) {
+    this.#limiters = limiters
     this.#join = join
   }
 
@@ -36,9 +36,9 @@ export class ClusterCoordinator {
 
   /** Removes a worker that has exited, and frees its slots for others. */
   remove(member: Member): void {
-    const turns = this.#members.get(member)
+    const slots = this.#members.get(member)
     this.#members.delete(member)
-    for (const end of turns?.values() ?? []) end()
+    for (const end of slots?.values() ?? []) end()
   }
 
   /** Handles a message of a worker. */
@@ -76,31 +76,31 @@ export class ClusterCoordinator {
   }
 
   async #enter(member: Member, message: FromWorker & { readonly kind: 'enter' }): Promise<void> {
-    const { id, lane, repository, account } = message
-    const turns = this.#members.get(member)
+    const { id, requestClass, repository, account } = message
+    const slots = this.#members.get(member)
     const leaving = new AbortController()
-    turns?.set(id, () => leaving.abort())
+    slots?.set(id, () => leaving.abort())
     // It was parsed by the worker.
-    const entering = this.#lanes[lane].enter(repository as RepositoryPath, account, leaving.signal)
-    if (this.#lanes[lane].counts.waiting > 0) this.#reportQueues()
-    const turn = await entering
-    turns?.delete(id)
-    if (turn.kind === 'turn') {
-      // It may have left, or died, in the moment in which its turn came.
-      if (leaving.signal.aborted || !this.#members.has(member)) turn.end()
+    const entering = this.#limiters[requestClass].acquire(repository as RepositoryPath, account, leaving.signal)
+    if (this.#limiters[requestClass].counts.waiting > 0) this.#reportQueues()
+    const slot = await entering
+    slots?.delete(id)
+    if (slot.kind === 'slot') {
+      // It may have left, or died, at the moment it got the slot.
+      if (leaving.signal.aborted || !this.#members.has(member)) slot.release()
       else
-        turns?.set(id, () => {
-          turns.delete(id)
-          turn.end()
+        slots?.set(id, () => {
+          slots.delete(id)
+          slot.release()
         })
     }
-    member.send({ kind: 'answer', id, answer: leaving.signal.aborted ? 'left' : turn.kind })
+    member.send({ kind: 'answer', id, answer: leaving.signal.aborted ? 'left' : slot.kind })
   }
 
   /** As long as anybody waits. */
   #reportQueues(): void {
     this.#reporting ??= setInterval(() => {
-      const { refs, packs, pushes } = this.#lanes
+      const { refs, packs, pushes } = this.#limiters
       this.#sendAll({ kind: 'queues', queues: { refs: refs.counts, packs: packs.counts, pushes: pushes.counts } })
       if (refs.counts.waiting + packs.counts.waiting + pushes.counts.waiting > 0) return
       clearInterval(this.#reporting)

@@ -1,7 +1,7 @@
 import type { QueueCounts } from '../protocol/backend.js'
 
-/** What waits apart from each other. */
-export type Lane = 'refs' | 'packs' | 'pushes'
+/** Requests that have a limit and a queue of their own. */
+export type RequestClass = 'refs' | 'packs' | 'pushes'
 
 /** How failures to sign in are counted. */
 export type CountRules = { readonly points: number; readonly duration: number }
@@ -36,7 +36,7 @@ export type FromWorker =
   | {
       readonly kind: 'enter'
       readonly id: number
-      readonly lane: Lane
+      readonly requestClass: RequestClass
       readonly repository: string
       readonly account: string
     }
@@ -54,4 +54,4 @@ export type ToWorker =
   | { readonly kind: 'answer'; readonly id: number; readonly answer: unknown }
   | { readonly kind: 'counted'; readonly count: Count }
   | { readonly kind: 'measure'; readonly id: number }
-  | { readonly kind: 'queues'; readonly queues: Readonly<Record<Lane, QueueCounts>> }
+  | { readonly kind: 'queues'; readonly queues: Readonly<Record<RequestClass, QueueCounts>> }

@@ -14,7 +14,7 @@ import { readFrames, readValue, writeBytes, writeValue } from './frames.js'
 /** What one worker asks of another: an exchange that was decided, and whose body was read. */
 type Question = {
   readonly request: GitRequest
-  readonly exchange: Pick<Exchange, 'gitProtocol' | 'preferences' | 'clientAddress' | 'requester' | 'turn'>
+  readonly exchange: Pick<Exchange, 'gitProtocol' | 'preferences' | 'clientAddress' | 'requester' | 'slotRequest'>
   /** Whether it can be told that it waits. */
   readonly mayHear: boolean
   /** In base64. */
@@ -55,8 +55,8 @@ async function ask(
   let output: Writable | undefined
   try {
     await once(socket, 'connect')
-    const { gitProtocol, preferences, clientAddress, requester, turn } = exchange
-    const told = { gitProtocol, preferences, clientAddress, requester, turn }
+    const { gitProtocol, preferences, clientAddress, requester, slotRequest } = exchange
+    const told = { gitProtocol, preferences, clientAddress, requester, slotRequest }
     const mayHear = exchange.onWait !== undefined
     writeValue(socket, { request, exchange: told, mayHear, body: body.toString('base64') } satisfies Question)
     for await (const frame of readFrames(socket)) {

@@ -34,12 +34,12 @@ export type Exchange = {
   readonly clientAddress: string
   /** Absent for an anonymous reader. */
   readonly requester: Requester | undefined
-  readonly turn: TurnClaim
+  readonly slotRequest: SlotRequest
   /**
    * For a push: of branches, only fast-forwards are to be taken. Only where the backend {@link Backend.checksFastForward}.
    */
   readonly fastForwardOnly?: boolean
-  /** Told, now and then, that the request waits for its turn. */
+  /** Told, now and then, that the request waits for a slot. */
   readonly onWait?: (queue: QueueCounts) => void
   /** Whether the answer may be given to others who ask the same, and nobody's name is in it. */
   readonly isShared?: boolean
@@ -62,17 +62,17 @@ export type TransferProgress = {
   readonly waitsForClient: boolean
 }
 
-/** Whose turn a request takes where requests have to wait. */
-export type TurnClaim = {
-  /** An account, or an address. */
-  readonly of: string
-  /** Small ones don't wait for large ones. */
+/** What admission needs to know to give a request a slot. */
+export type SlotRequest = {
+  /** The account that the slot counts for, or a client address. */
+  readonly account: string
+  /** Whether it belongs to the class of small requests, which don't wait for large ones. */
   readonly isSmall: boolean
-  /** Has a function called with all others that come to wait for the same answer: whoever's turn is first, it is made in. */
-  readonly others?: (join: (account: string) => void) => void
+  /** Calls a function with the account of each client that joins this request. The first slot for any of them is taken. */
+  readonly onJoin?: (join: (account: string) => void) => void
 }
 
-/** How many requests for git run, and how many wait for their turn. */
+/** How many requests run, and how many wait for a slot. */
 export type QueueCounts = { readonly running: number; readonly waiting: number }
 
 /** What a backend knows of its answer before the first byte. */
@@ -106,7 +106,7 @@ export type CacheResult = 'hit' | 'coalesced' | 'miss' | 'bypass'
  * What a failure is put down to: the request, a backend that failed or can't be reached, one that stayed silent, or too many
  * requests that wait.
  */
-export type Fault = 'request' | 'backend' | 'silence' | 'crowd'
+export type Fault = 'request' | 'backend' | 'silence' | 'overloaded'
 
 /** What the refs of a push stand for, in the order of its commands; `undefined`: not known. */
 export type RefTargets = readonly (string | undefined)[]

@@ -72,7 +72,7 @@ export function gateMetrics(counts: () => BackendCounts, { watched, waitingEvent
   gauge('gitgate_cache_bytes', 'Bytes in the cache, in memory and on disk.', () => counts().cache?.bytes)
   const runs: Gauge<'kind' | 'state'> = new Gauge({
     name: 'gitgate_git_runs',
-    help: 'Requests that git works for, and that wait for their turn.',
+    help: 'Requests that have a slot (running) or wait for one (waiting).',
     labelNames: ['kind', 'state'],
     registers,
     collect() {

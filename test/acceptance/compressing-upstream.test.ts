@@ -8,7 +8,7 @@ import { beginFetch, beginPush, largeCommit, packOf } from './transfers.js'
 import { until } from './until.js'
 import { createWorld } from './world.js'
 
-const WAITING = /remote: Waiting for a turn/
+const WAITING = /remote: Waiting for a slot/
 
 /** A gate with one slot, before a server that compresses, and a fetch that holds the slot. */
 async function busyGate(t: Test) {

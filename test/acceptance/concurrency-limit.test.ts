@@ -1,4 +1,4 @@
-// More clones at once than git may run: they wait for their turn, and what there is no room for is told why.
+// More clones at once than there are slots: they wait, and are refused with the reason when the queue is full.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
@@ -19,7 +19,7 @@ function runsOn(disk: string): number {
   }).length
 }
 
-t.test('clones wait for their turn, and none of them fails', async (t) => {
+t.test('clones wait for a slot, and none of them fails', async (t) => {
   t.setTimeout(120_000)
   const cli = new GitgateCli(temporaryFolder(t), { GITGATE_GIT_RUNS: '2', GITGATE_GIT_WAITING: '20' })
   await cli.ask(['user', 'add', 'alice'])
@@ -46,7 +46,7 @@ t.test('clones wait for their turn, and none of them fails', async (t) => {
   t.ok(most >= 1)
 })
 
-t.test('who finds no room to wait is told so, and to try again', async (t) => {
+t.test('a request that finds the queue full is refused with the reason, and told to retry', async (t) => {
   const cli = new GitgateCli(temporaryFolder(t), { GITGATE_GIT_RUNS: '1', GITGATE_GIT_WAITING: '0' })
   await cli.ask(['user', 'add', 'alice'])
   await cli.ask(['repo', 'create', 'alice/app'])
@@ -65,5 +65,5 @@ t.test('who finds no room to wait is told so, and to try again', async (t) => {
   t.ok(refused.length > 0)
   for (const answer of refused)
     t.match(answer, { status: 503, retryAfter: '60', text: /^Too many Git requests run and wait on this gate/ })
-  t.match(gate.said.stderr, /"reason":"too many requests wait for git"/)
+  t.match(gate.said.stderr, /"reason":"too many requests are queued"/)
 })

@@ -1,4 +1,4 @@
-// Who waits for a turn is told so by git, where the answer's beginning is known before there is one.
+// git shows that a request waits for a slot, where the start of the response is known in advance.
 import { renameSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
@@ -14,7 +14,7 @@ import { until } from './until.js'
 import type { World } from './world.js'
 import { createWorld } from './world.js'
 
-const WAITING = /^remote: Waiting for a turn: git works on 1 request, and \d requests? waits?\.\s*$/m
+const WAITING = /^remote: Waiting for a slot: 1 request running, \d waiting\.\s*$/m
 
 /** A gate with one run of git at a time, and a repository whose pack no socket holds. */
 async function narrowWorld(t: Test, kind?: BackendKind, flags: Flags = {}) {
@@ -127,7 +127,7 @@ t.test('what the server refuses after the wait is told, and nothing is cloned', 
   t.match(clone.stderr, /remote: The Git server did not answer this request\. The gate.s log has the reason/)
 })
 
-t.test('a push is told, and done when its turn comes', async (t) => {
+t.test('a push is told, and done when it gets a slot', async (t) => {
   t.setTimeout(120_000)
   const { world, secret, large, place } = await narrowWorld(t)
   // Two at once of an account, of the four that one run for packs allows.
@@ -140,7 +140,7 @@ t.test('a push is told, and done when its turn comes', async (t) => {
   )
   await world.git.commit(large.folder, 'more.txt', 'more')
   const end = (): void => busy.forEach((call) => call.destroy())
-  const said = /^remote: Waiting for a turn: git works on 2 requests, and 1 request waits\.\s*$/m
+  const said = /^remote: Waiting for a slot: 2 requests running, 1 waiting\.\s*$/m
   const args = ['push', '--progress', world.remote('team/app', secret), 'main', 'main:refs/heads/topic']
   const push = await whenSaid(world, said, end, args, large.folder)
   t.ok(push.hasSaid, push.stderr)

@@ -7,7 +7,7 @@ import { DEFAULT_INTERVALS } from '../../src/core/intervals.js'
 import type { Backend, Exchange, ServeOutcome, TransferProgress } from '../../src/protocol/backend.js'
 import type { GitRequest } from '../../src/protocol/git-request.js'
 import type { RepositoryPath } from '../../src/protocol/repository-path.js'
-import { lanesOf, queued } from '../../src/git/admission/limited-backend.js'
+import { createLimiters, limitedBackend } from '../../src/git/admission/limited-backend.js'
 import { beginFetch, largeCommit } from '../acceptance/transfers.js'
 import { until } from '../acceptance/until.js'
 import { createWorld } from '../acceptance/world.js'
@@ -20,11 +20,11 @@ const REQUEST = {
 const SLOW_MS = 60
 const STALLED = (): TransferProgress => ({ bytes: 70_000, waitsForClient: true })
 
-/** A lane of some slots, and a backend that works until it is let go, or until its exchange is aborted. */
-function laneOf(t: Test, slots: number) {
+/** A request class of some slots, and a backend that works until it is let go, or until its exchange is aborted. */
+function limitedTo(t: Test, slots: number) {
   const leaving = new AbortController()
   t.teardown(() => leaving.abort())
-  const lanes = lanesOf(slots, slots, 100)
+  const limiters = createLimiters(slots, slots, 100)
   const atWork = new Map<string, () => void>()
   const aborted: string[] = []
   const backend = {
@@ -35,22 +35,22 @@ function laneOf(t: Test, slots: number) {
       return { kind: 'answered' }
     },
   } as unknown as Backend
-  const inTurn = queued(backend, lanes, { ...DEFAULT_INTERVALS, slowTransferMs: SLOW_MS })
+  const limited = limitedBackend(backend, limiters, { ...DEFAULT_INTERVALS, slowTransferMs: SLOW_MS })
   const ask = (name: string, account: string, progress: (() => TransferProgress) | 'unknown' = STALLED) => {
-    const turn = { of: account, isSmall: false }
-    return inTurn.serve(REQUEST, {
-      turn,
+    const slotRequest = { account, isSmall: false }
+    return limited.serve(REQUEST, {
+      slotRequest,
       signal: leaving.signal,
       ...(progress === 'unknown' ? {} : { progress }),
       clientAddress: name,
       begin: () => new PassThrough(),
     } as unknown as Exchange)
   }
-  return { ask, atWork, aborted, counts: () => lanes.packs.counts }
+  return { ask, atWork, aborted, counts: () => limiters.packs.counts }
 }
 
 t.test('who does not read gives the slot to others that wait, and goes on', async (t) => {
-  const { ask, atWork, aborted, counts } = laneOf(t, 4)
+  const { ask, atWork, aborted, counts } = limitedTo(t, 4)
   const slow = ['a1', 'a2', 'b1', 'b2'].map((name) => ask(name, name.charAt(0)))
   const others = ['c1', 'd1'].map((name) => ask(name, name.charAt(0)))
   await until(() => atWork.has('c1') && atWork.has('d1'))
@@ -63,7 +63,7 @@ t.test('who does not read gives the slot to others that wait, and goes on', asyn
 
 /** Waits as long as a slow transfer may take several times over. */
 async function slowTimePasses(t: Test): Promise<void> {
-  const { ask, atWork } = laneOf(t, 2)
+  const { ask, atWork } = limitedTo(t, 2)
   void ask('slow', 'a')
   void ask('other', 'a')
   await until(() => atWork.has('other'))
@@ -73,7 +73,7 @@ async function slowTimePasses(t: Test): Promise<void> {
 t.test('who reads fast enough, whoever git works for, and all while nobody waits, keep their slots', async (t) => {
   const started = performance.now()
   const fast = () => ({ bytes: (performance.now() - started) * 64, waitsForClient: true })
-  const { ask, atWork } = laneOf(t, 4)
+  const { ask, atWork } = limitedTo(t, 4)
   void ask('at 64 kB/s', 'a', fast)
   void ask('git works', 'a', () => ({ bytes: 0, waitsForClient: false }))
   void ask('shared', 'b', 'unknown')
@@ -81,14 +81,14 @@ t.test('who reads fast enough, whoever git works for, and all while nobody waits
   void ask('waits', 'c')
   await slowTimePasses(t)
   t.notOk(atWork.has('waits'))
-  const idle = laneOf(t, 4)
+  const idle = limitedTo(t, 4)
   void idle.ask('slow', 'a')
   await slowTimePasses(t)
   t.strictSame(idle.counts(), { running: 1, waiting: 0 })
 })
 
 t.test('paused transfers do not pile up: who has most of them loses the oldest', async (t) => {
-  const { ask, atWork, aborted } = laneOf(t, 2)
+  const { ask, atWork, aborted } = limitedTo(t, 2)
   for (let index = 0; index < 20; index += 1) void ask(`a${index}`, 'a')
   void ask('b0', 'b')
   await until(() => aborted.length >= 3)

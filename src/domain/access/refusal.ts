@@ -17,7 +17,7 @@ export type Refusal =
   | { readonly kind: 'banned' }
   | { readonly kind: 'busy' }
   /** So much runs, and waits, that there is no room to wait. */
-  | { readonly kind: 'crowded' }
+  | { readonly kind: 'overloaded' }
   /** The volume of the repositories is gone, for example. */
   | { readonly kind: 'repositories-unavailable' }
   | {
@@ -106,7 +106,7 @@ export function describeRefusal(refusal: Refusal, baseUrl: string): RefusalAnswe
       return plain(403, 'Too many failed authentication attempts from this IP')
     case 'busy':
       return { ...plain(429, 'Retry later\n'), retryAfter: 5 }
-    case 'crowded':
+    case 'overloaded':
       return {
         ...plain(503, 'Too many Git requests run and wait on this gate, so nothing was done. Try again in a minute.'),
         retryAfter: 60,

@@ -1,66 +1,66 @@
 import type { QueueCounts } from '../../protocol/backend.js'
 import type { RepositoryPath } from '../../protocol/repository-path.js'
 
-/** How much runs at once, and how much may wait. */
-export type QueueLimits = {
-  /** Runs of git at once. */
+export type ConcurrencyLimits = {
+  /** Git processes at once. */
   readonly total: number
   /** Of them, on one repository. */
   readonly perRepository: number
-  /** Of them, for one account: what runs can take hours, so that nobody may have all. */
+  /** Of them, for one account. A transfer can take hours, so no account may use all slots. */
   readonly perAccount: number
-  /** Requests that may wait, of all accounts. Beyond it, whoever has most of them gives a place to who has fewer. */
+  /** Queued requests of all accounts. When the queue is full, the account with the most loses a place to one with fewer. */
   readonly waiting: number
 }
 
-/** What a request got: its turn, which it must end; or that too many wait; or that its client has left. */
-export type Turn = { readonly kind: 'turn'; readonly end: () => void } | { readonly kind: 'crowded' | 'left' }
+/** A slot, to be released; or the reason why there is none: the queue is full, or the client left. */
+export type SlotResult =
+  { readonly kind: 'slot'; readonly release: () => void } | { readonly kind: 'overloaded' | 'left' }
 
 type Waiting = { readonly repository: RepositoryPath; readonly begin: () => void; readonly refuse: () => void }
 
 /**
- * Lets only so many runs of git go at once, in all and on one repository. The others wait, since git does not try again what is
- * refused; accounts take turns, so that who asks for much waits behind who asks for little.
+ * Limits concurrent git processes: in all, on one repository, and for one account. Further requests wait in a queue, since git doesn't
+ * retry refused requests. Slots go to the queued accounts in rotation, so an account with few requests doesn't wait for one with many.
  */
-export class Queue {
-  readonly #limits: QueueLimits
+export class ConcurrencyLimiter {
+  readonly #limits: ConcurrencyLimits
   readonly #running = new Counts()
   readonly #accountsRunning = new Counts()
-  /** In the order of their turns; whoever got one goes to the end. */
+  /** Queued requests by account. The first account is the next to get a slot, and then moves to the end. */
   readonly #accounts = new Map<string, Waiting[]>()
   #total = 0
   #waiting = 0
 
-  constructor(limits: QueueLimits) {
+  constructor(limits: ConcurrencyLimits) {
     this.#limits = limits
   }
 
-  /** How many run and wait. */
+  /** Requests that run and wait. */
   get counts(): QueueCounts {
     return { running: this.#total, waiting: this.#waiting }
   }
 
   /**
-   * Waits for a turn.
+   * Waits for a slot.
    *
-   * @param account whose turn it is to be
-   * @param signal aborted when nobody waits for it any more
+   * @param account that the slot counts for
+   * @param signal aborted when the client has left
    */
-  async enter(repository: RepositoryPath, account: string, signal: AbortSignal): Promise<Turn> {
+  async acquire(repository: RepositoryPath, account: string, signal: AbortSignal): Promise<SlotResult> {
     if (signal.aborted) return { kind: 'left' }
-    // Those that wait have no room, or they would have begun: nobody is overtaken.
-    if (this.#hasRoomFor(repository, account)) return this.#begin(repository, account)
-    if (this.#waiting >= this.#limits.waiting && !this.#makePlaceFor(account)) return { kind: 'crowded' }
+    // Queued requests have no free slot, or they would have got it: none is overtaken.
+    if (this.#hasSlotFor(repository, account)) return this.#grant(repository, account)
+    if (this.#waiting >= this.#limits.waiting && !this.#makeRoomFor(account)) return { kind: 'overloaded' }
     return await new Promise((resolve) => {
       const waiting: Waiting = {
         repository,
         begin: () => {
           signal.removeEventListener('abort', left)
-          resolve(this.#begin(repository, account))
+          resolve(this.#grant(repository, account))
         },
         refuse: () => {
           signal.removeEventListener('abort', left)
-          resolve({ kind: 'crowded' })
+          resolve({ kind: 'overloaded' })
         },
       }
       const left = (): void => {
@@ -73,8 +73,8 @@ export class Queue {
     })
   }
 
-  /** Takes the place of the last that came of whoever has most waiting, if that is more than the account will have. */
-  #makePlaceFor(account: string): boolean {
+  /** Refuses the latest request of the account with the most queued, if that has more than this account will have. */
+  #makeRoomFor(account: string): boolean {
     const own = (this.#accounts.get(account)?.length ?? 0) + 1
     const [most, list] = [...this.#accounts].sort(([, one], [, other]) => other.length - one.length)[0] ?? []
     const last = list?.at(-1)
@@ -84,28 +84,28 @@ export class Queue {
     return true
   }
 
-  #begin(repository: RepositoryPath, account: string): Turn {
+  #grant(repository: RepositoryPath, account: string): SlotResult {
     this.#total += 1
     this.#running.add(repository, 1)
     this.#accountsRunning.add(account, 1)
-    let isOver = false
-    const end = (): void => {
-      if (isOver) return
-      isOver = true
+    let isReleased = false
+    const release = (): void => {
+      if (isReleased) return
+      isReleased = true
       this.#total -= 1
       this.#running.add(repository, -1)
       this.#accountsRunning.add(account, -1)
-      this.#next()
+      this.#grantNext()
     }
-    return { kind: 'turn', end }
+    return { kind: 'slot', release }
   }
 
-  /** Begins what there is room for, one of each account after the other. */
-  #next(): void {
+  /** Grants free slots, to one request of each account in rotation. */
+  #grantNext(): void {
     for (let hasBegun = true; hasBegun;) {
       hasBegun = false
       for (const [account, list] of [...this.#accounts]) {
-        const first = list.find(({ repository }) => this.#hasRoomFor(repository, account))
+        const first = list.find(({ repository }) => this.#hasSlotFor(repository, account))
         if (first === undefined) continue
         hasBegun = true
         this.#remove(account, first)
@@ -119,7 +119,7 @@ export class Queue {
     }
   }
 
-  #hasRoomFor(repository: RepositoryPath, account: string): boolean {
+  #hasSlotFor(repository: RepositoryPath, account: string): boolean {
     const { total, perRepository, perAccount } = this.#limits
     return (
       this.#total < total &&
@@ -137,7 +137,6 @@ export class Queue {
   }
 }
 
-/** How many there are of each. */
 class Counts {
   readonly #counts = new Map<string, number>()
 

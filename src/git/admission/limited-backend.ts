@@ -2,62 +2,63 @@ import type { Backend, Exchange, ServeOutcome } from '../../protocol/backend.js'
 import type { GitRequest } from '../../protocol/git-request.js'
 import type { Intervals } from '../../core/intervals.js'
 import type { RepositoryPath } from '../../protocol/repository-path.js'
-import type { Turn } from './concurrency-limiter.js'
-import { Queue } from './concurrency-limiter.js'
+import type { SlotResult } from './concurrency-limiter.js'
+import { ConcurrencyLimiter } from './concurrency-limiter.js'
 import { SlowTransfers } from './slow-transfers.js'
 
-/** What waits apart: a list of refs must not wait for clones, nor a read for a push whose sender takes its time. */
-export type Lanes = { readonly refs: Turns; readonly packs: Turns; readonly pushes: Turns }
+/** One limiter for each request class: lists of refs must not wait for clones, nor reads for pushes with a slow sender. */
+export type Limiters = { readonly refs: Limiter; readonly packs: Limiter; readonly pushes: Limiter }
 
-/** Where one waits for a turn. */
-export type Turns = Pick<Queue, 'enter' | 'counts'>
+export type Limiter = Pick<ConcurrencyLimiter, 'acquire' | 'counts'>
 
-// A push mostly waits for its sender, and costs little meanwhile.
-const PUSHES = 4
+// A push mostly waits for its sender, and costs little in the meantime.
+const PUSH_FACTOR = 4
 
 /**
- * Makes the lanes.
+ * Creates the limiters of a gate.
  *
- * @param total runs of git for packs at once; as many for lists of refs, and four times as many pushes
+ * @param total git processes for packs at once; as many for lists of refs, and four times as many pushes
  * @param perRepository of them, on one repository
- * @param waiting requests that may wait in each lane
+ * @param waiting requests that may queue in each class
  */
-export function lanesOf(total: number, perRepository: number, waiting: number): Lanes {
-  const lane = (factor: number): Queue =>
-    new Queue({
+export function createLimiters(total: number, perRepository: number, waiting: number): Limiters {
+  const limiter = (factor: number): ConcurrencyLimiter =>
+    new ConcurrencyLimiter({
       total: total * factor,
       perRepository: perRepository * factor,
       perAccount: Math.max(1, Math.ceil((total * factor) / 2)),
       waiting,
     })
-  return { refs: lane(1), packs: lane(1), pushes: lane(PUSHES) }
+  return { refs: limiter(1), packs: limiter(1), pushes: limiter(PUSH_FACTOR) }
 }
 
-/** A backend of which only so much runs at once; what is more waits for its turn. */
-export function queued(
+/** A backend with limits on concurrent requests. Further requests wait for a slot. */
+export function limitedBackend(
   backend: Backend,
-  lanes: Lanes,
+  limiters: Limiters,
   intervals: Pick<Intervals, 'firstProgressMs' | 'slowTransferMs' | 'slowTransferBytesPerSecond'>,
 ): Backend {
-  const slow = new Map(Object.values(lanes).map((lane) => [lane, new SlowTransfers(() => lane.counts, intervals)]))
+  const slow = new Map(
+    Object.values(limiters).map((limiter) => [limiter, new SlowTransfers(() => limiter.counts, intervals)]),
+  )
   return {
     ...backend,
     async serve(request, exchange) {
-      const lane = laneFor(lanes, request, exchange)
-      const told = tellNowAndThen(intervals.firstProgressMs, () => exchange.onWait?.(lane.counts))
-      const turn = await takeTurn(lane, request.repository, exchange).finally(told)
-      switch (turn.kind) {
+      const limiter = limiterFor(limiters, request, exchange)
+      const stopReports = reportRepeatedly(intervals.firstProgressMs, () => exchange.onWait?.(limiter.counts))
+      const slot = await acquireSlot(limiter, request.repository, exchange).finally(stopReports)
+      switch (slot.kind) {
         case 'left':
           return { kind: 'broken', reason: 'the client left' } satisfies ServeOutcome
-        case 'crowded':
-          return { kind: 'failed', reason: 'too many requests wait for git', fault: 'crowd' } satisfies ServeOutcome
-        case 'turn': {
+        case 'overloaded':
+          return { kind: 'failed', reason: 'too many requests are queued', fault: 'overloaded' } satisfies ServeOutcome
+        case 'slot': {
           let isReleased = false
           const release = (): void => {
-            if (!isReleased) turn.end()
+            if (!isReleased) slot.release()
             isReleased = true
           }
-          const watch = slow.get(lane)?.watch(exchange, release)
+          const watch = slow.get(limiter)?.watch(exchange, release)
           try {
             return await backend.serve(request, watch === undefined ? exchange : { ...exchange, signal: watch.signal })
           } finally {
@@ -70,57 +71,65 @@ export function queued(
   }
 }
 
-/** Waits for the first turn that any of those has who wait for the answer: light users wait behind no heavy one. */
-async function takeTurn(lane: Turns, repository: RepositoryPath, { turn, signal }: Exchange): Promise<Turn> {
+/** Waits for the first slot that any client waiting for this response gets: light users don't wait for a heavy one. */
+async function acquireSlot(
+  limiter: Limiter,
+  repository: RepositoryPath,
+  { slotRequest, signal }: Exchange,
+): Promise<SlotResult> {
   const leaving = new AbortController()
   const leave = (): void => leaving.abort()
   if (signal.aborted) leave()
   signal.addEventListener('abort', leave, { once: true })
-  return await new Promise<Turn>((resolve, reject) => {
+  return await new Promise<SlotResult>((resolve, reject) => {
     const asked = new Set<string>()
     let open = 0
-    let taken: Turn | undefined
+    let taken: SlotResult | undefined
     const isOver = (): boolean => taken !== undefined
     const ask = async (account: string): Promise<void> => {
       if (isOver() || asked.has(account)) return
       asked.add(account)
       open += 1
-      const got = await lane.enter(repository, account, leaving.signal)
+      const got = await limiter.acquire(repository, account, leaving.signal)
       open -= 1
       if (isOver()) {
-        if (got.kind === 'turn') got.end()
+        if (got.kind === 'slot') got.release()
         return
       }
-      // Another may still get one.
-      if (got.kind === 'crowded' && open > 0) return
+      // Another account may still get one.
+      if (got.kind === 'overloaded' && open > 0) return
       taken = got
       signal.removeEventListener('abort', leave)
       leave()
       resolve(got)
     }
     const start = (account: string): void => void ask(account).catch(reject)
-    start(turn.of)
-    turn.others?.(start)
+    start(slotRequest.account)
+    slotRequest.onJoin?.(start)
   })
 }
 
-// Proxies before the gate take a minute's silence for the end.
-const LONGEST_SILENCE = 30_000
+// Reverse proxies time out after a minute of silence.
+const MAX_REPORT_INTERVAL_MS = 30_000
 
-/** Calls a function after some time, and then less and less often. @returns to be called when it is over */
-function tellNowAndThen(firstMs: number, tell: () => void): () => void {
+/** Calls a function after some time, and then at growing intervals. @returns the function that stops it */
+function reportRepeatedly(firstMs: number, tell: () => void): () => void {
   let timer: NodeJS.Timeout
   const later = (milliseconds: number): void => {
     timer = setTimeout(() => {
       tell()
-      later(Math.min(2 * milliseconds, LONGEST_SILENCE))
+      later(Math.min(2 * milliseconds, MAX_REPORT_INTERVAL_MS))
     }, milliseconds)
   }
   later(firstMs)
   return () => clearTimeout(timer)
 }
 
-function laneFor({ refs, packs, pushes }: Lanes, { service, phase }: GitRequest, { turn }: Exchange): Turns {
-  if (phase === 'advertisement' || turn.isSmall) return refs
+function limiterFor(
+  { refs, packs, pushes }: Limiters,
+  { service, phase }: GitRequest,
+  { slotRequest }: Exchange,
+): Limiter {
+  if (phase === 'advertisement' || slotRequest.isSmall) return refs
   return service === 'git-receive-pack' ? pushes : packs
 }

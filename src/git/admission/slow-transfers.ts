@@ -3,7 +3,7 @@ import type { Exchange, QueueCounts } from '../../protocol/backend.js'
 
 // How often a transfer is looked at within the time in which it must be fast enough.
 const SAMPLES = 6
-// A paused transfer keeps its git, whose output waits in a pipe. More of them in one lane would cost too much memory.
+// A paused transfer keeps its git, whose output waits in a pipe. More of them in one request class would cost too much memory.
 const MAX_PAUSED = 16
 
 /** A transfer that gave its slot back and goes on at its client's speed. */
@@ -20,7 +20,7 @@ export class SlowTransfers {
   readonly #leastBytesPerMs: number
   readonly #paused = new Set<Paused>()
 
-  /** @param counts how many requests run and wait in the lane */
+  /** @param counts of the request class */
   constructor(
     counts: () => QueueCounts,
     { slowTransferMs, slowTransferBytesPerSecond }: Pick<Intervals, 'slowTransferMs' | 'slowTransferBytesPerSecond'>,
@@ -36,10 +36,13 @@ export class SlowTransfers {
    * @param release gives the slot back
    * @returns the transfer's signal, which is also aborted when it is ended here, and what ends the watch
    */
-  watch({ progress, signal, turn }: Exchange, release: () => void): { readonly signal: AbortSignal; stop(): void } {
+  watch(
+    { progress, signal, slotRequest }: Exchange,
+    release: () => void,
+  ): { readonly signal: AbortSignal; stop(): void } {
     if (progress === undefined) return { signal, stop: () => undefined }
     const aborting = new AbortController()
-    const paused: Paused = { account: turn.of, abort: () => aborting.abort() }
+    const paused: Paused = { account: slotRequest.account, abort: () => aborting.abort() }
     const samples = [{ at: performance.now(), bytes: progress().bytes }]
     const timer = setInterval(() => {
       const { bytes, waitsForClient } = progress()

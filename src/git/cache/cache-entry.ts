@@ -11,7 +11,7 @@ const COMPRESS_THRESHOLD_BYTES = 1_400
 const READ_SIZE_BYTES = 524_288
 
 /** The client's side of a request that reads an entry. */
-type EntryReader = Pick<Exchange, 'begin' | 'signal' | 'onWait' | 'turn'>
+type EntryReader = Pick<Exchange, 'begin' | 'signal' | 'onWait' | 'slotRequest'>
 
 /**
  * One response of the backend, which any number of clients read at their own speeds while it grows and afterwards.
@@ -98,12 +98,12 @@ export class CacheEntry {
   }
 
   /** Sends the response to a client from its first byte, as it arrives. */
-  async pipeTo({ begin, signal, onWait, turn }: EntryReader): Promise<ServeOutcome> {
+  async pipeTo({ begin, signal, onWait, slotRequest }: EntryReader): Promise<ServeOutcome> {
     const reader = {}
     this.#readers.set(reader, onWait)
     this.spool.addReader(reader)
     clearTimeout(this.#abandoning)
-    this.#onJoin?.(turn.of)
+    this.#onJoin?.(slotRequest.account)
     const lateReport =
       this.#end === undefined ? setTimeout(() => this.#reportQueueTo(onWait), this.#firstProgressMs) : undefined
     try {

@@ -71,7 +71,7 @@ async function storeResponse(
     ...withBody(exchange, shared.body),
     requester: shared.requester,
     isShared: true,
-    turn: { ...exchange.turn, others: (join) => entry.onJoin(join) },
+    slotRequest: { ...exchange.slotRequest, onJoin: (join) => entry.onJoin(join) },
     // A compressed response would suit only some clients.
     preferences: withoutCompression(exchange.preferences),
     signal: entry.signal,

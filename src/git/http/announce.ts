@@ -19,7 +19,7 @@ const NOTHING = Buffer.alloc(0)
 const SIGN_OF_LIFE = Buffer.from('0005\u0001', 'latin1')
 
 /**
- * Tells the client while it waits for its turn. For that the answer is begun before the server has answered, with the packet that
+ * Tells the client while it waits for a slot. For that the answer is begun before the server has answered, with the packet that
  * must stand first; when the server answers, that packet is taken out of its answer.
  */
 export function announcing<T extends GitResponse>(served: T, start: AnswerStart): T {
@@ -28,7 +28,7 @@ export function announcing<T extends GitResponse>(served: T, start: AnswerStart)
   let isBegun = false
   const onWait = (queue: QueueCounts): void => {
     served.git.onWait?.(queue)
-    // The second run of a push has its turn to await after the answer of the first.
+    // The second run of a push waits for a slot after the answer of the first.
     if (isBegun) return
     if (announced === undefined) {
       announced = served.git.begin()
@@ -45,7 +45,7 @@ export function announcing<T extends GitResponse>(served: T, start: AnswerStart)
 
 function describe({ running, waiting }: QueueCounts): string {
   const requests = (count: number): string => (count === 1 ? '1 request' : `${count} requests`)
-  return `Waiting for a turn: git works on ${requests(running)}, and ${requests(waiting)} wait${waiting === 1 ? 's' : ''}.`
+  return `Waiting for a slot: ${requests(running)} running, ${waiting} waiting.`
 }
 
 /** An answer without the packet that was sent before it; one that begins otherwise becomes the words of a fatal end. */

@@ -67,7 +67,7 @@ async function isReached(push: Push, edges: readonly string[], oldId: string): P
     },
   })
   const { repository } = authorized.request
-  const { preferences, clientAddress, requester, signal, turn } = git
+  const { preferences, clientAddress, requester, signal, slotRequest } = git
   await authorized.options.backend.serve(
     { repository, service: 'git-upload-pack', phase: 'rpc' },
     {
@@ -78,7 +78,7 @@ async function isReached(push: Push, edges: readonly string[], oldId: string): P
       preferences: preferences.userAgent === undefined ? {} : { userAgent: preferences.userAgent },
       clientAddress,
       requester,
-      turn: { ...turn, isSmall: true },
+      slotRequest: { ...slotRequest, isSmall: true },
       signal: AbortSignal.any([signal, enough.signal]),
       begin: () => collector,
     },

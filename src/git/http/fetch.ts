@@ -29,8 +29,8 @@ export async function serveFetch(authorized: AuthorizedRequest): Promise<void> {
   if (isList) audit.listsRefs()
   if (!(await isStillAllowed())) return
   const opened = openGitResponse(context, request, requesterOf(identity))
-  const turn = { ...opened.git.turn, isSmall: isList }
-  const whole = { ...opened, git: { ...opened.git, turn, body: prepend(start, context.request) } }
+  const slotRequest = { ...opened.git.slotRequest, isSmall: isList }
+  const whole = { ...opened, git: { ...opened.git, slotRequest, body: prepend(start, context.request) } }
   const served = await withWords(whole, start, authorized)
   const started = performance.now()
   const outcome = kind === 'flush-only' ? answerNothing(served.git) : await options.backend.serve(request, served.git)

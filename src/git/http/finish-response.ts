@@ -99,8 +99,8 @@ function refusalFor(fault: Fault, requestId: string): Refusal {
       return { kind: 'body-malformed' }
     case 'backend':
       return { kind: 'backend-failed', requestId }
-    case 'crowd':
-      return { kind: 'crowded' }
+    case 'overloaded':
+      return { kind: 'overloaded' }
     case 'silence':
       return { kind: 'backend-silent', requestId }
   }

@@ -9,7 +9,7 @@ import type { GitRequest } from '../../protocol/git-request.js'
 
 // `version=2`, perhaps with other keys after a colon (Git's documentation: protocol-v2, GIT_PROTOCOL).
 const GIT_PROTOCOL = /^[a-z0-9.=:_-]{1,255}$/i
-// While it waits for its turn a client is told so, or something is done in its place, every 30 s at the latest.
+// While it waits for a slot a client is told so, or something is done in its place, every 30 s at the latest.
 const WAITING_TIMEOUT = 90_000
 // Advertisements are mostly hexadecimal: the cheapest level halves them, and dearer ones gain little.
 const GZIP_LEVEL = 1
@@ -67,7 +67,7 @@ export function openGitResponse(
       },
       clientAddress: ip,
       requester,
-      turn: { of: requester?.username ?? ip, isSmall: phase === 'advertisement' },
+      slotRequest: { account: requester?.username ?? ip, isSmall: phase === 'advertisement' },
       signal: client.signal,
       progress: () => ({
         bytes: request.socket.bytesRead + request.socket.bytesWritten,

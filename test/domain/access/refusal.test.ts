@@ -36,7 +36,7 @@ const ANSWERS: readonly (readonly [Refusal, status: number, challenge: boolean, 
   [{ kind: 'banned' }, 403, false, /^Too many failed authentication attempts from this IP$/],
   [{ kind: 'busy' }, 429, false, /^Retry later\n$/],
   [{ kind: 'repositories-unavailable' }, 503, false, /^The repositories can't be reached right now\. /],
-  [{ kind: 'crowded' }, 503, false, /^Too many Git requests run and wait .* Try again in a minute\.$/],
+  [{ kind: 'overloaded' }, 503, false, /^Too many Git requests run and wait .* Try again in a minute\.$/],
   [
     { kind: 'scope-too-small', ability: 'read', token: 'ci', scopes: ['read_user'] },
     403,
@@ -111,7 +111,7 @@ const ANSWERS: readonly (readonly [Refusal, status: number, challenge: boolean, 
   [{ kind: 'loop' }, 508, false, /--upstream/],
 ]
 
-const RETRY_AFTER: Readonly<Record<string, number>> = { busy: 5, crowded: 60, 'repositories-unavailable': 60 }
+const RETRY_AFTER: Readonly<Record<string, number>> = { busy: 5, overloaded: 60, 'repositories-unavailable': 60 }
 
 t.test('every refusal has GitLab’s status and words, and challenges only where signing in would help', async (t) => {
   for (const [refusal, status, challenge, text] of ANSWERS) {

@@ -1,16 +1,16 @@
 import fc from 'fast-check'
 import t from 'tap'
 import type { RepositoryPath } from '../../../src/protocol/repository-path.js'
-import type { QueueLimits, Turn } from '../../../src/git/admission/concurrency-limiter.js'
-import { Queue } from '../../../src/git/admission/concurrency-limiter.js'
+import type { ConcurrencyLimits, SlotResult } from '../../../src/git/admission/concurrency-limiter.js'
+import { ConcurrencyLimiter } from '../../../src/git/admission/concurrency-limiter.js'
 
 const APP = 'team/app' as RepositoryPath
 const WEB = 'team/web' as RepositoryPath
-const LIMITS: QueueLimits = { total: 2, perRepository: 2, perAccount: 2, waiting: 10 }
+const LIMITS: ConcurrencyLimits = { total: 2, perRepository: 2, perAccount: 2, waiting: 10 }
 
-/** Asks for turns and notes in which order they are got. */
-function asking(limits: Partial<QueueLimits>) {
-  const queue = new Queue({ ...LIMITS, ...limits })
+/** Asks for slots and records in which order they are granted. */
+function asking(limits: Partial<ConcurrencyLimits>) {
+  const queue = new ConcurrencyLimiter({ ...LIMITS, ...limits })
   const got: string[] = []
   const ends = new Map<string, () => void>()
   const ask = async (
@@ -18,13 +18,13 @@ function asking(limits: Partial<QueueLimits>) {
     account = name,
     repository = APP,
     signal = new AbortController().signal,
-  ): Promise<Turn> => {
-    const turn = await queue.enter(repository, account, signal)
-    if (turn.kind === 'turn') {
+  ): Promise<SlotResult> => {
+    const slot = await queue.acquire(repository, account, signal)
+    if (slot.kind === 'slot') {
       got.push(name)
-      ends.set(name, turn.end)
+      ends.set(name, slot.release)
     }
-    return turn
+    return slot
   }
   const end = async (name: string): Promise<void> => {
     ends.get(name)?.()
@@ -33,7 +33,7 @@ function asking(limits: Partial<QueueLimits>) {
   return { queue, ask, end, got }
 }
 
-t.test('so many run at once, and the others wait for their turn', async (t) => {
+t.test('requests beyond the limit wait for a slot', async (t) => {
   const { queue, ask, end, got } = asking({})
   await Promise.all([ask('a'), ask('b')])
   void ask('c')
@@ -42,7 +42,7 @@ t.test('so many run at once, and the others wait for their turn', async (t) => {
   t.strictSame(got, ['a', 'b'])
   await end('b')
   await end('b')
-  t.strictSame(got, ['a', 'b', 'c'], 'a turn ends once')
+  t.strictSame(got, ['a', 'b', 'c'], 'a slot is released once')
   await end('a')
   t.strictSame(got, ['a', 'b', 'c', 'd'])
   await end('c')
@@ -50,17 +50,17 @@ t.test('so many run at once, and the others wait for their turn', async (t) => {
   t.strictSame(queue.counts, { running: 0, waiting: 0 })
 })
 
-t.test('accounts take turns: who asks for much waits behind who asks for little', async (t) => {
+t.test('slots go to accounts in rotation: few requests do not wait for many', async (t) => {
   const { ask, end, got } = asking({ total: 1 })
   await ask('m1', 'mallory')
   for (const name of ['m2', 'm3', 'm4', 'm5']) void ask(name, 'mallory')
   void ask('a1', 'alice')
   void ask('b1', 'bob')
-  for (let turns = 0; turns < 6; turns += 1) await end(got.at(-1)!)
+  for (let count = 0; count < 6; count += 1) await end(got.at(-1)!)
   t.strictSame(got, ['m1', 'm2', 'a1', 'b1', 'm3', 'm4', 'm5'])
 })
 
-t.test('a repository that is busy holds up no other, and an account can’t have all turns', async (t) => {
+t.test('a repository that is busy holds up no other, and an account can’t have all slots', async (t) => {
   const { ask, got } = asking({ total: 4, perRepository: 1, perAccount: 2 })
   await ask('app 1', 'alice')
   void ask('app 2', 'bob')
@@ -75,13 +75,13 @@ t.test('a repository that is busy holds up no other, and an account can’t have
   t.strictSame(greedy.got, ['1', '2', 'a'])
 })
 
-t.test('who leaves gets no turn, and takes none from others; beyond a bound nobody waits', async (t) => {
+t.test('a client that left gets no slot, and takes none from others; a full queue refuses', async (t) => {
   const { queue, ask, end, got } = asking({ total: 1, waiting: 2 })
   await ask('a')
   const leaving = new AbortController()
   const left = ask('b', 'b', APP, leaving.signal)
   void ask('c')
-  t.strictSame(await ask('d'), { kind: 'crowded' })
+  t.strictSame(await ask('d'), { kind: 'overloaded' })
   leaving.abort()
   t.strictSame(await left, { kind: 'left' })
   t.strictSame(await ask('e', 'e', APP, AbortSignal.abort()), { kind: 'left' })
@@ -90,28 +90,25 @@ t.test('who leaves gets no turn, and takes none from others; beyond a bound nobo
   t.strictSame(queue.counts, { running: 1, waiting: 0 })
 })
 
-t.test(
-  'whoever fills the waiting room keeps nobody out: neither from a turn that is free, nor from waiting',
-  async (t) => {
-    const { queue, ask, end, got } = asking({ total: 2, perAccount: 1, waiting: 2 })
-    await ask('m1', 'mallory')
-    const [m2, m3] = [ask('m2', 'mallory'), ask('m3', 'mallory')]
-    t.strictSame(await ask('m4', 'mallory'), { kind: 'crowded' })
-    await ask('b1', 'bob')
-    t.strictSame(got, ['m1', 'b1'], 'a turn is free')
-    void ask('a1', 'alice')
-    t.strictSame(await m3, { kind: 'crowded' }, 'the last that came of who has most')
-    t.strictSame(await ask('c1', 'carol'), { kind: 'crowded' }, 'nobody has more than another now')
-    t.strictSame(queue.counts, { running: 2, waiting: 2 })
-    await end('b1')
-    t.strictSame(got, ['m1', 'b1', 'a1'])
-    await end('m1')
-    t.equal((await m2).kind, 'turn')
-    t.strictSame(await asking({ total: 0, waiting: 0 }).ask('a'), { kind: 'crowded' })
-  },
-)
+t.test('an account that fills the queue keeps nobody out: neither from a free slot, nor from the queue', async (t) => {
+  const { queue, ask, end, got } = asking({ total: 2, perAccount: 1, waiting: 2 })
+  await ask('m1', 'mallory')
+  const [m2, m3] = [ask('m2', 'mallory'), ask('m3', 'mallory')]
+  t.strictSame(await ask('m4', 'mallory'), { kind: 'overloaded' })
+  await ask('b1', 'bob')
+  t.strictSame(got, ['m1', 'b1'], 'a slot is free')
+  void ask('a1', 'alice')
+  t.strictSame(await m3, { kind: 'overloaded' }, 'the last that came of who has most')
+  t.strictSame(await ask('c1', 'carol'), { kind: 'overloaded' }, 'nobody has more than another now')
+  t.strictSame(queue.counts, { running: 2, waiting: 2 })
+  await end('b1')
+  t.strictSame(got, ['m1', 'b1', 'a1'])
+  await end('m1')
+  t.equal((await m2).kind, 'slot')
+  t.strictSame(await asking({ total: 0, waiting: 0 }).ask('a'), { kind: 'overloaded' })
+})
 
-t.test('whatever comes and goes, no limit is passed, and all that wait get their turn in the end', async () => {
+t.test('whatever comes and goes, no limit is passed, and all that wait get a slot in the end', async () => {
   const request = fc.record({
     account: fc.constantFrom('alice', 'bob', 'carol'),
     repository: fc.constantFrom(APP, WEB),
@@ -120,14 +117,14 @@ t.test('whatever comes and goes, no limit is passed, and all that wait get their
   await fc.assert(
     fc.asyncProperty(fc.array(request, { maxLength: 30 }), async (requests) => {
       const limits = { total: 3, perRepository: 2, perAccount: 2, waiting: 100 }
-      const queue = new Queue(limits)
+      const queue = new ConcurrencyLimiter(limits)
       const running: { account: string; repository: string; end: () => void }[] = []
       const asked = requests.map(async ({ account, repository, leaves }) => {
         const leaving = new AbortController()
-        const entering = queue.enter(repository, account, leaving.signal)
+        const entering = queue.acquire(repository, account, leaving.signal)
         if (leaves) leaving.abort()
-        const turn = await entering
-        if (turn.kind === 'turn') running.push({ account, repository, end: turn.end })
+        const slot = await entering
+        if (slot.kind === 'slot') running.push({ account, repository, end: slot.release })
       })
       for (;;) {
         await new Promise((resolve) => setImmediate(resolve))

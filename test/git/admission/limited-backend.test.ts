@@ -1,11 +1,11 @@
-// A run that several wait for is made in the first turn that any of them has.
+// A request that several clients wait for takes the first slot that any of them gets.
 import { PassThrough } from 'node:stream'
 import t from 'tap'
 import { DEFAULT_INTERVALS } from '../../../src/core/intervals.js'
-import type { Backend, Exchange, ServeOutcome, TurnClaim } from '../../../src/protocol/backend.js'
+import type { Backend, Exchange, ServeOutcome, SlotRequest } from '../../../src/protocol/backend.js'
 import type { GitRequest } from '../../../src/protocol/git-request.js'
 import type { RepositoryPath } from '../../../src/protocol/repository-path.js'
-import { lanesOf, queued } from '../../../src/git/admission/limited-backend.js'
+import { createLimiters, limitedBackend } from '../../../src/git/admission/limited-backend.js'
 
 const REQUEST = {
   service: 'git-upload-pack',
@@ -15,7 +15,7 @@ const REQUEST = {
 
 /** A backend behind a queue of two runs, of which an account may have one, that works until it is let go. */
 function narrow(waiting = 10) {
-  const lanes = lanesOf(2, 2, waiting)
+  const limiters = createLimiters(2, 2, waiting)
   const atWork = new Map<string, () => void>()
   const backend = {
     serve: async (_: GitRequest, { clientAddress }: Exchange): Promise<ServeOutcome> => {
@@ -24,44 +24,47 @@ function narrow(waiting = 10) {
       return { kind: 'answered' }
     },
   } as unknown as Backend
-  const inTurn = queued(backend, lanes, DEFAULT_INTERVALS)
+  const limited = limitedBackend(backend, limiters, DEFAULT_INTERVALS)
   /** Asks, under a name; others may come to wait for it. */
   const ask = (name: string, of: string, signal = new AbortController().signal) => {
     let join: (account: string) => void = () => undefined
-    const turn: TurnClaim = { of, isSmall: false, others: (listener) => (join = listener) }
-    const exchange = { turn, signal, clientAddress: name, begin: () => new PassThrough() } as unknown as Exchange
-    return { outcome: inTurn.serve(REQUEST, exchange), join: (account: string) => join(account) }
+    const slotRequest: SlotRequest = { account: of, isSmall: false, onJoin: (listener) => (join = listener) }
+    const exchange = { slotRequest, signal, clientAddress: name, begin: () => new PassThrough() } as unknown as Exchange
+    return { outcome: limited.serve(REQUEST, exchange), join: (account: string) => join(account) }
   }
   const settled = () => new Promise((resolve) => setImmediate(resolve))
-  return { ask, settled, counts: () => lanes.packs.counts, atWork }
+  return { ask, settled, counts: () => limiters.packs.counts, atWork }
 }
 
-t.test('a run that somebody else comes to wait for does not wait for the turn of who has too many', async (t) => {
-  const { ask, settled, counts, atWork } = narrow()
-  const first = ask('first', 'alice')
-  const second = ask('second', 'alice')
-  await settled()
-  t.strictSame([...atWork.keys()], ['first'])
-  second.join('alice')
-  await settled()
-  t.strictSame(counts(), { running: 1, waiting: 1 })
-  second.join('bob')
-  await settled()
-  t.strictSame([...atWork.keys()], ['first', 'second'], 'it has bob’s turn')
-  t.strictSame(counts(), { running: 2, waiting: 0 }, 'and alice’s place is free')
-  second.join('carol')
-  const third = ask('third', 'bob')
-  atWork.get('first')?.()
-  await first.outcome
-  await settled()
-  t.strictSame([...atWork.keys()], ['second'], 'it counts as bob’s')
-  atWork.get('second')?.()
-  t.match(await second.outcome, { kind: 'answered' })
-  await settled()
-  atWork.get('third')?.()
-  await third.outcome
-  t.strictSame(counts(), { running: 0, waiting: 0 })
-})
+t.test(
+  'a run that somebody else comes to wait for does not wait for the slot of an account that has too many',
+  async (t) => {
+    const { ask, settled, counts, atWork } = narrow()
+    const first = ask('first', 'alice')
+    const second = ask('second', 'alice')
+    await settled()
+    t.strictSame([...atWork.keys()], ['first'])
+    second.join('alice')
+    await settled()
+    t.strictSame(counts(), { running: 1, waiting: 1 })
+    second.join('bob')
+    await settled()
+    t.strictSame([...atWork.keys()], ['first', 'second'], 'it has bob’s slot')
+    t.strictSame(counts(), { running: 2, waiting: 0 }, 'and alice’s place is free')
+    second.join('carol')
+    const third = ask('third', 'bob')
+    atWork.get('first')?.()
+    await first.outcome
+    await settled()
+    t.strictSame([...atWork.keys()], ['second'], 'it counts as bob’s')
+    atWork.get('second')?.()
+    t.match(await second.outcome, { kind: 'answered' })
+    await settled()
+    atWork.get('third')?.()
+    await third.outcome
+    t.strictSame(counts(), { running: 0, waiting: 0 })
+  },
+)
 
 t.test('of those who wait for a run one may be refused, and all may leave', async (t) => {
   const { ask, settled, counts, atWork } = narrow(1)
@@ -70,7 +73,7 @@ t.test('of those who wait for a run one may be refused, and all may leave', asyn
   const second = ask('second', 'alice', leaving.signal)
   await settled()
   second.join('alice')
-  t.match(await ask('third', 'alice').outcome, { kind: 'failed', fault: 'crowd' })
+  t.match(await ask('third', 'alice').outcome, { kind: 'failed', fault: 'overloaded' })
   leaving.abort()
   t.match(await second.outcome, { kind: 'broken' })
   second.join('bob')

@@ -62,7 +62,11 @@ function client(isHeld = false) {
     letGo: () => letGo(),
     leave: () => controller.abort(),
     read: async (entry: CacheEntry) =>
-      await entry.pipeTo({ turn: { of: 'alice', isSmall: false }, begin: () => stream, signal: controller.signal }),
+      await entry.pipeTo({
+        slotRequest: { account: 'alice', isSmall: false },
+        begin: () => stream,
+        signal: controller.signal,
+      }),
     bytes: () => Buffer.concat(pieces),
   }
 }
