@@ -69,9 +69,15 @@ export function spreadOf(values: readonly number[]): Spread | undefined {
   if (min === undefined || max === undefined) return undefined
   const centre = (sorted.length - 1) / 2
   const median = ((sorted[Math.floor(centre)] ?? min) + (sorted[Math.ceil(centre)] ?? max)) / 2
-  const middle = mean(middleHalf(sorted))
-  const error = sorted.length < FEW_VALUES ? (max - min) / 2 : errorOfMiddle(sorted)
+  const { middle, error } = middleOf(values)
   return { min, median, max, middle, error: error === 0 ? 0 : error / middle }
+}
+
+/** The mean of the middle half, and its error: not as a share of it, but in the unit of the values. */
+export function middleOf(values: readonly number[]): Pick<Spread, 'middle' | 'error'> {
+  const sorted = values.toSorted((a, b) => a - b)
+  const range = (sorted.at(-1) ?? 0) - (sorted[0] ?? 0)
+  return { middle: mean(middleHalf(sorted)), error: sorted.length < FEW_VALUES ? range / 2 : errorOfMiddle(sorted) }
 }
 
 /** The error of a trimmed mean, by the variance of the winsorized values (Tukey and McLaughlin 1963). */

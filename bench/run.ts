@@ -1,19 +1,21 @@
-// npm run bench [-- --quick] [--only storm,toll] [--json FILE] [--compare FILE] [--docs]
-import { mkdirSync, writeFileSync } from 'node:fs'
+// npm run bench [-- --quick] [--only storm,toll] [--json FILE] [--compare FILE] [--against DIR] [--docs]
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { requireProgram } from '../test/acceptance/programs.js'
 import { Belongings } from './belongings.js'
 import type { Plan } from './plan.js'
 import { FULL, QUICK } from './plan.js'
+import { comparePairs, pairsMarkdown } from './report/against.js'
 import { compareReports, comparisonMarkdown, readSavedReport } from './report/compare.js'
-import { readMachine } from './report/machine.js'
+import { readCommit, readMachine } from './report/machine.js'
 import { markdown } from './report/markdown.js'
 import { writePage } from './report/page.js'
 import type { Report } from './report/report.js'
 import { RepositoryCache } from './repositories/cache.js'
 import type { Findings } from './result.js'
 import { Stage } from './stage.js'
+import { benchAgainst } from './targets/against.js'
 import { benchAudit } from './targets/audit.js'
 import { benchAuthentication } from './targets/authentication.js'
 import { benchBytes } from './targets/bytes.js'
@@ -53,10 +55,15 @@ const USAGE = `usage: npm run bench [-- OPTIONS]
   --json FILE     also write every sample to FILE
   --compare FILE  also compare with FILE, which an earlier run wrote with --json, and
                   print what became worse; both runs must be quick, or both full
+  --against DIR   with --quick: compare only the CPU of the hot path with that of another
+                  built checkout, by gates of both that take turns in the same run. Make
+                  DIR of the last commit, or of any other, with
+                    git worktree add build/before HEAD
+                    npx tsc -p build/before
   --docs          write the run into docs/benchmarks.md
   --help          print this
 
-Exit status: 0, 1 if --compare found that something became worse, 2 on an error.
+Exit status: 0, 1 if --compare or --against found that something became worse, 2 on an error.
 
 GITGATE_BENCH_CACHE  where built repositories are kept (default: bench/.cache)
 `
@@ -71,6 +78,7 @@ async function run(args: readonly string[], owner: Belongings): Promise<void> {
       only: { type: 'string' },
       json: { type: 'string' },
       compare: { type: 'string' },
+      against: { type: 'string' },
       docs: { type: 'boolean' },
       help: { type: 'boolean' },
     },
@@ -83,6 +91,12 @@ async function run(args: readonly string[], owner: Belongings): Promise<void> {
     if (unknown.length > 0) throw new Error(`there is no bench ${unknown.join(', ')}`)
     return
   }
+  if (values.against !== undefined) {
+    if (['only', 'json', 'compare', 'docs'].some((option) => option in values) || values.quick !== true)
+      throw new Error('--against goes with --quick, and with no other option')
+    await runAgainst(resolve(values.against), owner)
+    return
+  }
   const before = values.compare === undefined ? undefined : readSavedReport(values.compare, plan.name)
   const missing = requireProgram(...PROGRAMS)
   if (missing !== false) throw new Error(missing)
@@ -90,9 +104,7 @@ async function run(args: readonly string[], owner: Belongings): Promise<void> {
   const machine = readMachine(new Date())
   const started = performance.now()
   const seconds = (): number => (performance.now() - started) / 1_000
-  const kept = process.env['GITGATE_BENCH_CACHE'] ?? join(ROOT, 'bench', '.cache')
-  mkdirSync(kept, { recursive: true })
-  const stage = await Stage.open(owner, new RepositoryCache(kept, say))
+  const stage = await Stage.open(owner, openCache())
   say(`CPU: ${stage.accounting.way}`)
   const findings: Findings[] = []
   for (const name of names) {
@@ -120,6 +132,29 @@ async function run(args: readonly string[], owner: Belongings): Promise<void> {
   if (comparison.rows.length === 0) throw new Error('the two runs have no row in common')
   process.stdout.write(`\n${comparisonMarkdown(before, report, comparison)}\n`)
   if (comparison.rows.some(({ outcome }) => outcome === 'worse')) process.exitCode = 1
+}
+
+/** Compares this checkout with another one, side by side. */
+async function runAgainst(folder: string, owner: Belongings): Promise<void> {
+  if (!existsSync(join(folder, 'build', 'src')))
+    throw new Error(`${folder} holds no gitgate that is built: npm run bench -- --help tells how to make one`)
+  const missing = requireProgram('git')
+  if (missing !== false) throw new Error(missing)
+  const cache = openCache()
+  const before = await Stage.open(owner, cache, join(folder, 'bin', 'gitgate.js'))
+  const after = await Stage.open(owner, cache)
+  say(`CPU: ${after.accounting.way}`)
+  say('measuring for about two and a half minutes …')
+  const rows = comparePairs(await benchAgainst(before, after))
+  process.stdout.write(`${pairsMarkdown({ before: readCommit(folder), after: readCommit(ROOT) }, rows)}\n`)
+  if (rows.some(({ outcome }) => outcome === 'worse')) process.exitCode = 1
+}
+
+/** Where built repositories are kept. */
+function openCache(): RepositoryCache {
+  const folder = process.env['GITGATE_BENCH_CACHE'] ?? join(ROOT, 'bench', '.cache')
+  mkdirSync(folder, { recursive: true })
+  return new RepositoryCache(folder, say)
 }
 
 const belongings = new Belongings()

@@ -37,14 +37,16 @@ export class Stage {
   readonly #owner: Owner
   readonly #cache: RepositoryCache
   readonly #prepared: string
+  readonly #program: string | undefined
   readonly #peers = new Map<PeerName, Promise<Peer>>()
   readonly #repositories = new Map<string, Promise<StagedRepository>>()
   #nginx: Promise<NginxUrls & Pick<Peer, 'cpu'>> | undefined
 
-  private constructor(owner: Owner, cache: RepositoryCache, place: { folder: string; prepared: string }, gate: Gate) {
+  private constructor(owner: Owner, cache: RepositoryCache, place: Place, gate: Gate) {
     this.#owner = owner
     this.#cache = cache
     this.#prepared = place.prepared
+    this.#program = place.program
     this.folder = place.folder
     this.credentials = gate.credentials
     this.hasResponseCache = gate.hasResponseCache
@@ -52,8 +54,12 @@ export class Stage {
     this.git = new GitClient(place.folder, 'client')
   }
 
-  /** Makes a folder for all that a run makes, which goes with the run. */
-  static async open(owner: Owner, cache: RepositoryCache): Promise<Stage> {
+  /**
+   * Makes a folder for all that a run makes, which goes with the run.
+   *
+   * @param program the gates' executable (default: that of this checkout)
+   */
+  static async open(owner: Owner, cache: RepositoryCache, program?: string): Promise<Stage> {
     const folder = realpathSync(mkdtempSync(join(tmpdir(), 'gitgate-bench-')))
     owner.teardown(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 }))
     // Apache runs as another user.
@@ -61,9 +67,9 @@ export class Stage {
     // A gate would make it for itself alone.
     mkdirSync(join(folder, REPOSITORIES))
     const prepared = join(folder, 'prepared')
-    const credentials = await prepareGate(prepared)
+    const credentials = await prepareGate(prepared, program)
     const hasResponseCache = await serveHas('--no-cache', prepared)
-    return new Stage(owner, cache, { folder, prepared }, { credentials, hasResponseCache })
+    return new Stage(owner, cache, { folder, prepared, program }, { credentials, hasResponseCache })
   }
 
   /** The gate as it comes, and without its cache where it has one. */
@@ -111,7 +117,7 @@ export class Stage {
   async startGate(name: PeerName, folder: string, flags: readonly string[]): Promise<Peer> {
     const cpu = this.accounting.open(folder)
     const own = join(this.folder, folder)
-    const url = await cpu.opening(() => startGate(this.#owner, own, this.#prepared, flags))
+    const url = await cpu.opening(() => startGate(this.#owner, own, this.#prepared, flags, this.#program))
     return { name, url, cpu, settleMs: GATE_SETTLE_MS }
   }
 
@@ -194,4 +200,5 @@ export class Stage {
   }
 }
 
+type Place = { readonly folder: string; readonly prepared: string; readonly program: string | undefined }
 type Gate = { readonly credentials: Credentials; readonly hasResponseCache: boolean }

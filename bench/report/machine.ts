@@ -33,9 +33,15 @@ export function readMachine(now: Date): Machine {
     apache: said('/usr/sbin/apache2', '-v')
       .replace('Server version: ', '')
       .replace(/\n[\s\S]*/, ''),
-    commit: `${said('git', 'rev-parse', '--short', 'HEAD')}${said('git', 'status', '--porcelain', '-uno') === '' ? '' : '+'}`,
+    commit: readCommit(import.meta.dirname),
     begun: now.toISOString(),
   }
+}
+
+/** The commit of a checkout; with `+` where files were changed. */
+export function readCommit(folder: string): string {
+  const git = (...args: readonly string[]): string => said('git', '-C', folder, ...args)
+  return `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain', '-uno') === '' ? '' : '+'}`
 }
 
 /** What a program prints; servers print their version to standard error. */

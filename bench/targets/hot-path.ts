@@ -17,7 +17,8 @@ const WARM_UP_SECONDS = 0.5
 // A health check leaves nothing behind but a line of the log, which is written 10 ms later.
 const HEALTH_SETTLE_MS = 50
 
-type GateLoads = {
+/** A gate, and what is asked of it. */
+export type GateLoads = {
   readonly peer: Peer
   readonly advertisement: Load
   readonly lsRefs: Load
@@ -32,7 +33,7 @@ type GateLoads = {
  */
 export async function benchHotPath(stage: Stage): Promise<Findings> {
   const repository = await stage.repository(small)
-  const open = (number: number): Promise<GateLoads> => openGate(stage, number, repository)
+  const open = (number: number): Promise<GateLoads> => openGate(stage, `hot-path-${number}`, repository)
   const [one, two, three] = [await open(1), await open(2), await open(3)]
   const nginx = await stage.peer(BASELINE)
   const nginxPair = new Load(nginx.url, await lsRemoteRequests(nginx.url, repository.path, stage.credentials))
@@ -69,8 +70,9 @@ export async function benchHotPath(stage: Stage): Promise<Findings> {
 
 type Samples = Readonly<Record<'advertisement' | 'lsRefs' | 'pair' | 'health' | 'nginxPair', Sample[]>>
 
-async function openGate(stage: Stage, number: number, { path }: StagedRepository): Promise<GateLoads> {
-  const peer = await stage.startGate('gitgate', `hot-path-${number}`, stage.embedded)
+/** Starts a gate beside the others, with each load of the hot path. @param folder a name of its own */
+export async function openGate(stage: Stage, folder: string, { path }: StagedRepository): Promise<GateLoads> {
+  const peer = await stage.startGate('gitgate', folder, stage.embedded)
   const { url } = peer
   const pair = await lsRemoteRequests(url, path, stage.credentials)
   const [advertisement, lsRefs] = pair.map((request) => new Load(url, [request]))
