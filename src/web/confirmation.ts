@@ -16,9 +16,9 @@ export async function confirmedBy(request: FastifyRequest, options: PageOptions)
   const { current_password: given } = request.body as { current_password: string }
   const verdict = await signIn.confirmPassword(account, new Secret(given, 'password'), request.context.ip)
   if (verdict === 'right') return undefined
-  if (verdict === 'busy') return 'The gate is busy checking passwords. Try again in a moment.'
+  if (verdict === 'busy') return 'The server is busy. Try again in a moment.'
   const rule = verdict === 'wrong' ? 'wrong password' : 'too many sign-ins'
   const event = { action: 'auth.refused', decision: 'refused', rule } as const
   recorder.noteRefusal(auditEvent(actorOf(request.context, account), access.now(), event))
-  return verdict === 'wrong' ? 'This is not your password.' : 'Too many wrong passwords. Try again in ten minutes.'
+  return verdict === 'wrong' ? 'Wrong password.' : 'Too many wrong passwords. Try again in 10 minutes.'
 }

@@ -69,7 +69,7 @@ function wordsOf(error: unknown): string | undefined {
   const tooLong = (error as Partial<FastifyError>).validation?.find(({ keyword }) => keyword === 'maxLength')
   if (tooLong === undefined) return undefined
   const limit = Number(tooLong.params['limit']).toLocaleString('en')
-  return `The field "${tooLong.instancePath.slice(1)}" holds ${limit} characters at most. Go back and shorten it.`
+  return `The field "${tooLong.instancePath.slice(1)}" is limited to ${limit} characters. Go back and shorten it.`
 }
 
 function problemOf(error: unknown): PageProblem {

@@ -15,7 +15,7 @@ const codeOf = (seed: string, world: World): string =>
 
 async function giveCode(page: Page, code: string): Promise<void> {
   await page.getByLabel('Code').fill(code)
-  await page.getByRole('button', { name: 'Go on' }).click()
+  await page.getByRole('button', { name: 'Continue' }).click()
 }
 
 for (const javaScript of [true, false]) {
@@ -30,17 +30,17 @@ for (const javaScript of [true, false]) {
     await inspect('two-factor-off')
     const seed = (await page.locator('#seed').textContent())!.replaceAll(' ', '')
 
-    await page.getByLabel('Code that the app shows now').fill('000000')
+    await page.getByLabel('Code from the app').fill('000000')
     await page.getByLabel('Your password').fill(PASSWORD)
-    await page.getByRole('button', { name: 'Switch it on' }).click()
-    t.match(await page.textContent('main'), 'That is not what the app shows for this secret.')
+    await page.getByRole('button', { name: 'Turn on' }).click()
+    t.match(await page.textContent('main'), 'The code doesn’t match this secret.')
     t.equal((await world.account('alice')).twoFactorEnabled, false, 'it is on only after a code was confirmed')
     await inspect('two-factor-wrong')
     t.equal((await page.locator('#seed').textContent())!.replaceAll(' ', ''), seed, 'no second scan')
 
-    await page.getByLabel('Code that the app shows now').fill(codeOf(seed, world))
+    await page.getByLabel('Code from the app').fill(codeOf(seed, world))
     await page.getByLabel('Your password').fill(PASSWORD)
-    await page.getByRole('button', { name: 'Switch it on' }).click()
+    await page.getByRole('button', { name: 'Turn on' }).click()
     t.match(await page.getByRole('heading', { level: 1 }).textContent(), 'Your recovery codes')
     t.equal((await world.account('alice')).twoFactorEnabled, true)
     const codes = await page.locator('.codes code').allTextContents()
@@ -65,14 +65,18 @@ for (const javaScript of [true, false]) {
     await signIn(page, 'alice', PASSWORD)
     await inspect('second-factor')
     await giveCode(page, codeOf(seed, world))
-    t.match(await page.getByRole('alert').textContent(), 'wrong, or was used before', 'the code that confirmed is used')
+    t.match(
+      await page.getByRole('alert').textContent(),
+      'wrong, or was already used',
+      'the code that confirmed is used',
+    )
     await giveCode(page, codes[0]!)
     t.match(await page.getByRole('heading', { level: 1 }).textContent(), 'Repositories', 'a recovery code signs in')
     await page.goto('/users/sign_out')
     await page.getByRole('main').getByRole('button', { name: 'Sign out' }).click()
     await signIn(page, 'alice', PASSWORD)
     await giveCode(page, codes[0]!)
-    t.match(await page.getByRole('alert').textContent(), 'wrong, or was used before', 'but once')
+    t.match(await page.getByRole('alert').textContent(), 'wrong, or was already used', 'but once')
     world.advance(60_000)
     await giveCode(page, codeOf(seed, world))
     t.match(await page.getByRole('heading', { level: 1 }).textContent(), 'Repositories')
@@ -80,7 +84,7 @@ for (const javaScript of [true, false]) {
     await page.goto(TWO_FACTOR)
     t.match(await page.textContent('main'), '9 left')
     await page.locator('#disable_password').fill(PASSWORD)
-    await page.getByRole('button', { name: 'Switch two-factor authentication off' }).click()
+    await page.getByRole('button', { name: 'Turn off two-factor authentication' }).click()
     t.match(await page.getByRole('status').textContent(), 'Two-factor authentication is off.')
     t.equal((await world.account('alice')).twoFactorEnabled, false)
     t.same(mistakes, [])
@@ -101,7 +105,7 @@ for (const javaScript of [true, false]) {
     await inspect('sessions')
     t.equal(await one.page.locator('tbody tr').count(), 2)
     await one.page.getByRole('button', { name: /^End/ }).click()
-    t.match(await one.page.getByRole('status').textContent(), 'That session is ended.')
+    t.match(await one.page.getByRole('status').textContent(), 'Session ended.')
     await two.page.goto('/')
     t.match(two.page.url(), '/users/sign_in', 'it is ended')
 
@@ -111,18 +115,18 @@ for (const javaScript of [true, false]) {
     const change = async (current: string, next: string, again = next) => {
       await one.page.getByLabel('Current password').fill(current)
       await one.page.getByLabel('New password', { exact: true }).fill(next)
-      await one.page.getByLabel('New password once more').fill(again)
-      await one.page.getByRole('button', { name: 'Change the password' }).click()
+      await one.page.getByLabel('Confirm new password').fill(again)
+      await one.page.getByRole('button', { name: 'Change password' }).click()
     }
     await change('not it', 'another horse battery')
-    t.match(await one.page.textContent('main'), 'This is not your password.')
+    t.match(await one.page.textContent('main'), 'Wrong password.')
     await change(PASSWORD, 'password123')
     t.match(await one.page.textContent('main'), 'This password is among the commonest; choose another.')
     await inspect('password-wrong')
     await change(PASSWORD, 'another horse battery', 'another house battery')
-    t.match(await one.page.textContent('main'), 'This is not the same as above.')
+    t.match(await one.page.textContent('main'), 'The passwords don’t match.')
     await change(PASSWORD, 'another horse battery')
-    t.match(await one.page.getByRole('status').textContent(), 'Your password is changed.')
+    t.match(await one.page.getByRole('status').textContent(), 'Password changed.')
     await two.page.goto('/-/user_settings/password')
     t.match(two.page.url(), '/users/sign_in?return_to=', 'signed out everywhere else')
     t.same([...one.mistakes, ...two.mistakes], [])

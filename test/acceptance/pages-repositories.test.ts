@@ -21,7 +21,7 @@ t.test('the repositories that one may read', { skip: NO_BROWSER }, async (t) => 
       await world.grant('@all', 'read', 'team/**')
       await page.reload()
       await inspectPage(t, page, 'repositories')
-      await page.getByRole('button', { name: 'Copy the line that clones team/app' }).click()
+      await page.getByRole('button', { name: 'Copy clone command for team/app' }).click()
       t.equal(await page.evaluate('navigator.clipboard.readText()'), `git clone ${world.url}/team/app.git`)
       t.ok(await page.getByRole('button', { name: 'Copied' }).isVisible())
     } else {

@@ -28,7 +28,7 @@ t.test('a page of another site can neither send forms nor frame', { skip: NO_BRO
   const shown = await Promise.all(page.frames().map((frame) => frame.content()))
   t.notMatch(shown.join(), 'Repositories', 'nothing of ours is in the frame')
   await page.getByRole('button', { name: 'Win a prize' }).click()
-  t.match(await page.getByRole('heading', { level: 1 }).textContent(), 'This form was not taken')
+  t.match(await page.getByRole('heading', { level: 1 }).textContent(), 'This form has expired')
   await inspectPage(t, page, 'form-not-ours')
   await page.goto(world.url)
   t.match(await page.getByRole('heading', { level: 1 }).textContent(), 'Repositories', 'still signed in')

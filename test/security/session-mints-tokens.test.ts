@@ -19,7 +19,7 @@ t.test("an administrator's session alone makes no token that administers", async
 
   t.match((await root.get(`${PAGE}/new`)).body, 'name="current_password"')
   for (const scopes of ['api', 'sudo']) {
-    t.match(await create({ scopes }), { status: 422, body: /This is not your password/ }, scopes)
+    t.match(await create({ scopes }), { status: 422, body: /Wrong password/ }, scopes)
     t.match(await create({ scopes, current_password: 'wrong' }), { status: 422 }, scopes)
   }
   t.same(await tokens(), [])
@@ -43,7 +43,7 @@ t.test('nor does it rotate one', async (t) => {
   const { token: harmless } = await world.issue('root', ['read_repository'])
   const path = `${PAGE}/${token.id}/rotate`
   t.match((await root.get(path)).body, 'name="current_password"')
-  t.match(await root.submit(path, { grace: '24h' }), { status: 422, body: /This is not your password/ })
+  t.match(await root.submit(path, { grace: '24h' }), { status: 422, body: /Wrong password/ })
   t.equal((await world.store.tokens.find(token.id))?.revokedAt, null)
   t.equal((await root.submit(path, { current_password: PASSWORD })).status, 303)
   t.not((await world.store.tokens.find(token.id))?.revokedAt, null)

@@ -32,5 +32,5 @@ t.test('whose session has ended is told so, and led back', async (t) => {
   const { headers } = await client.send(`${page}/5/end`, { csrf_token })
   t.equal(headers['location'], `/users/sign_in?${new URLSearchParams({ from: 'ended', return_to: page }).toString()}`)
   const { body } = await client.get(String(headers['location']))
-  t.match(body, /Your session has ended.*name="return_to" value="\/-\/user_settings\/active_sessions"/s)
+  t.match(body, /Your session has expired.*name="return_to" value="\/-\/user_settings\/active_sessions"/s)
 })

@@ -29,7 +29,7 @@ for (const button of document.querySelectorAll('[data-copy]')) {
       await navigator.clipboard.writeText(text)
       label.data = 'Copied'
     } catch {
-      label.data = 'Select it and copy'
+      label.data = 'Copy it by hand'
     }
     setTimeout(() => (label.data = words), 2_000)
   })

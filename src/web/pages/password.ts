@@ -35,14 +35,14 @@ export function passwordPages(pages: Pages, options: PageOptions): void {
       throw error
     }
     if (request.body.password_confirmation !== request.body.password)
-      return wrong({ password_confirmation: 'This is not the same as above.' })
+      return wrong({ password_confirmation: 'The passwords don’t match.' })
     // Whoever changes it because others know it must not believe that it is changed. The current one was right: see above.
     if (request.body.password === request.body.current_password)
-      return wrong({ password: 'This is the password that you have. Choose another.' })
+      return wrong({ password: 'This is your current password. Choose a different one.' })
     const passwordHash = await passwords.hash(password)
     await stores.accounts.setPasswordHash(account.id, passwordHash)
     const next = await beginSession(request, reply, { ...account, passwordHash }, session.signedInBy, cookies, options)
-    await say({ session: next, stores }, 'Your password is changed. You are signed out everywhere else.')
+    await say({ session: next, stores }, 'Password changed. You were signed out everywhere else.')
     return reply.redirect(PATH, 303)
   })
 }

@@ -30,14 +30,14 @@ export function sessionPages(pages: Pages, options: PageOptions): void {
     const member = memberOf(request)
     // Of another account, it is as if there were none.
     if (!(await member.stores.sessions.end(member.account.id, request.params.id))) throw new PageError('not-found')
-    await say(member, 'That session is ended.')
+    await say(member, 'Session ended.')
     return reply.redirect(PATH, 303)
   })
 
   pages.post(`${PATH}/end_others`, async (request, reply) => {
     const member = memberOf(request)
     await member.stores.sessions.endOthers(member.account.id, member.session.id)
-    await say(member, 'You are signed out everywhere else.')
+    await say(member, 'You were signed out everywhere else.')
     return reply.redirect(PATH, 303)
   })
 }

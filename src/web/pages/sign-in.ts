@@ -73,12 +73,12 @@ export function signInPages(pages: Pages, options: PageOptions): void {
         noteRefusal(request, account, 'wrong second factor')
         return reply.page(
           'second-factor',
-          { problem: 'That code is wrong, or was used before. Wait for the next one.' },
+          { problem: 'The code is wrong, or was already used. Wait for the next one.' },
           422,
         )
       case 'throttled':
         noteRefusal(request, account, 'too many second factors')
-        return reply.page('second-factor', { problem: 'Too many codes were tried. Wait a quarter of an hour.' }, 429)
+        return reply.page('second-factor', { problem: 'Too many wrong codes. Try again in 15 minutes.' }, 429)
       case 'totp':
       case 'recovery-code': {
         const { returnTo } = await readMemo(visitor)
@@ -115,16 +115,16 @@ const RULES: Readonly<Record<Refused['kind'], string>> = {
 function problemOf(verdict: Refused): string {
   switch (verdict.kind) {
     case 'wrong':
-      return 'The username or the password is wrong.'
+      return 'Wrong username or password.'
     case 'blocked':
-      return 'This account is blocked. Ask whoever runs this gate.'
+      return 'This account is blocked. Contact an administrator.'
     case 'token-given':
-      return 'That is a token. Git and the API take it as the password; these pages take the password of your account.'
+      return 'This is a token. Tokens are for Git and the API; to sign in here, use the password of your account.'
     case 'throttled': {
       const minutes = Math.ceil(verdict.seconds / 60)
       return `Too many wrong passwords. Try again in ${minutes === 1 ? 'a minute' : `${minutes} minutes`}.`
     }
     case 'busy':
-      return 'The gate is busy checking passwords. Try again in a moment.'
+      return 'The server is busy. Try again in a moment.'
   }
 }

@@ -44,7 +44,7 @@ export function twoFactorPages(pages: Pages, options: PageOptions): void {
   const showCodes = async (request: FastifyRequest, reply: FastifyReply, member: Visit) => {
     const codes = (await takeOnce<string[]>(member, 'recovery codes', access.now())) ?? []
     if (codes.length === 0) return reply.redirect(PATH, 303)
-    const text = `Recovery codes of ${memberOf(request).account.username} at ${baseUrl()}, each good for once:\n\n${codes.join('\n')}\n`
+    const text = `Recovery codes for ${memberOf(request).account.username} at ${baseUrl()}. Each works once.\n\n${codes.join('\n')}\n`
     return reply.page('recovery-codes', {
       codes,
       download: `data:text/plain;charset=utf-8,${encodeURIComponent(text)}`,
@@ -71,7 +71,7 @@ export function twoFactorPages(pages: Pages, options: PageOptions): void {
     const seed = await pendingSeed(member)
     const step = matchTotp(seed, request.body.code.replace(/\s/g, ''), access.now())
     if (step === undefined) {
-      const hint = 'That is not what the app shows for this secret. Is the clock of your telephone right?'
+      const hint = 'The code doesn’t match this secret. Check that the clock of your phone is right.'
       return showOff(reply, member, { code: hint }, 422)
     }
     const problem = await confirmedBy(request, options)
@@ -91,7 +91,7 @@ export function twoFactorPages(pages: Pages, options: PageOptions): void {
     const problem = await confirmedBy(request, options)
     if (problem !== undefined) return showOn(reply, member, { renew: problem }, 422)
     if (!(await isFirstSubmission(member, request))) {
-      await say(member, 'This form was sent before. If you did not see the new codes, create others.', 'bad')
+      await say(member, 'This form was already submitted. If you didn’t see the new codes, generate them again.', 'bad')
       return reply.redirect(PATH, 303)
     }
     await passCodes(member, await renewRecoveryCodes(member.stores.twoFactors, passwords, member.account))
@@ -113,7 +113,7 @@ export function twoFactorPages(pages: Pages, options: PageOptions): void {
       cookies,
       options,
     )
-    await say({ session, stores }, 'Two-factor authentication is off. You are signed out everywhere else.')
+    await say({ session, stores }, 'Two-factor authentication is off. You were signed out everywhere else.')
     return reply.redirect(PATH, 303)
   })
 }
