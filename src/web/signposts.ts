@@ -1,24 +1,24 @@
 import { TOKENS_PAGE } from '../domain/access/refusal.js'
 
-/** The way in, for who asks the gate's address without a browser. */
+/** What a client that is not a browser gets at `/`. */
 export function welcome(baseUrl: string): string {
-  return `This is gitgate, which lets Git in with personal access tokens.
+  return `This is gitgate: Git over HTTP with personal access tokens.
 
-Clone with any username and a token as the password:
+To clone, use any username and a token as the password:
 
     git clone ${baseUrl}/GROUP/NAME.git
 
-Where tokens come from: ${baseUrl}${TOKENS_PAGE}
+Create a token: ${baseUrl}${TOKENS_PAGE}
 `
 }
 
-/** Where tokens come from: what a refusal refers to. */
+/** How to get a token: what a client that is not a browser gets at the address that refusals name. */
 export function tokensSignpost(baseUrl: string): string {
-  return `Open ${baseUrl}${TOKENS_PAGE} in a browser to make a personal access token, or ask whoever runs this gate for one:
+  return `To create a personal access token, open ${baseUrl}${TOKENS_PAGE} in a browser, or ask an administrator to run:
 
     gitgate token create USERNAME --name NAME --scopes read_repository     to clone and fetch
-    gitgate token create USERNAME --name NAME --scopes write_repository    to push, too
+    gitgate token create USERNAME --name NAME --scopes write_repository    to push as well
 
-The token is shown once. Give it to Git as the password; the username can be anything.
+The token is shown once. Use it as the password in Git; the username can be anything.
 `
 }

@@ -26,16 +26,16 @@ const code = (world: World): string => generateSync({ secret: seed, epoch: Math.
 async function enrol(page: Page, world: World): Promise<void> {
   await page.goto('/-/user_settings/two_factor_auth')
   seed = (await page.locator('#seed').textContent())!.replaceAll(' ', '')
-  await page.getByLabel('Code that the app shows now').fill(code(world))
+  await page.getByLabel('Code from the app').fill(code(world))
   await page.getByLabel('Your password').fill(PASSWORD)
-  await button(page, 'Switch it on').click()
+  await button(page, 'Turn on').click()
 }
 
 /** A day later the session has ended. */
 async function signInAgain(page: Page, world: World): Promise<void> {
   await signIn(page, 'alice', PASSWORD)
   await page.getByLabel('Code').fill(code(world))
-  await button(page, 'Go on').click()
+  await button(page, 'Continue').click()
 }
 
 /** Pastes the page's lines into a shell: git remembers the token, and asks for nothing. @returns the clone's folder */
@@ -73,7 +73,7 @@ for (const javaScript of [true, false]) {
     await signIn(page, 'alice', PASSWORD)
     await enrol(page, world)
     await page.goto(TOKENS)
-    t.match(await page.textContent('main'), /No active tokens.*Make one/s)
+    t.match(await page.textContent('main'), /No active tokens.*Create one/s)
     await inspect('tokens-none')
     await page.getByRole('main').getByRole('link', { name: 'New token' }).first().click()
     t.match(await heading(page), 'New token')
@@ -83,10 +83,10 @@ for (const javaScript of [true, false]) {
     await page.getByLabel('Description').fill('On the desk')
     await page.getByRole('radio', { name: '90 days' }).check()
     await page.getByRole('checkbox', { name: 'write_repository' }).check()
-    await page.getByLabel('Only these repositories').fill('team/a*\nteam/zzz')
-    await page.getByLabel('Push only to these').fill('agent/*')
-    await page.getByText('Try a push').click()
-    await page.getByLabel('To branch or ref').fill('main')
+    await page.getByLabel('Limit to repositories').fill('team/a*\nteam/zzz')
+    await page.getByLabel('Limit pushes to').fill('agent/*')
+    await page.getByText('Test a push').click()
+    await page.getByLabel('Branch or ref').fill('main')
     // Enter where a push is tried must not make the token.
     await page.keyboard.press('Enter')
     await page.locator('#preview').getByText('refs/heads/main').waitFor()
@@ -94,15 +94,15 @@ for (const javaScript of [true, false]) {
     const preview = await page.locator('#preview').innerText()
     t.match(
       preview,
-      /1 repository of the 3.*team\/app.*clone, push.*team\/zzz matches none.*agent\/\*.*create and update/s,
+      /1 of your 3 repositories.*team\/app.*clone, push.*team\/zzz matches no repository.*agent\/\*.*create and update/s,
     )
-    t.match(preview, /refs\/heads\/main of team\/app.*create it.*no.*may only push refs\/heads\/agent\/\*/s)
+    t.match(preview, /refs\/heads\/main in team\/app.*create.*no.*may only push refs\/heads\/agent\/\*/s)
     t.notMatch(preview, 'team/web')
     t.equal(await page.getByLabel('Name').inputValue(), 'laptop', 'what was typed stays')
     await inspect('token-new-filled')
     await button(page, 'Create token').click()
 
-    t.match(await page.locator('.made').innerText(), /Your token laptop is ready/)
+    t.match(await page.locator('.made').innerText(), /Token laptop created/)
     await inspect('token-made')
     const secret = await secretOn(page)
     const clone = (await page.locator('#token-clone').textContent())!
@@ -132,9 +132,9 @@ for (const javaScript of [true, false]) {
 
     await page.getByRole('link', { name: 'Rotate laptop' }).click()
     await inspect('token-rotate')
-    await page.getByRole('radio', { name: 'In a day' }).check()
-    await button(page, 'Rotate the token').click()
-    t.match(await page.locator('.made').innerText(), /The old secret works beside it until/)
+    await page.getByRole('radio', { name: 'In 1 day' }).check()
+    await button(page, 'Rotate token').click()
+    t.match(await page.locator('.made').innerText(), /The old token keeps working until/)
     await inspect('token-rotated')
     const next = await secretOn(page)
     t.not(next, secret)
@@ -151,8 +151,8 @@ for (const javaScript of [true, false]) {
     await page.getByRole('link', { name: 'Revoke laptop' }).click()
     t.match(await page.locator('.use').innerText(), /team\/app.*pushed 1×.*127\.0\.0\.1.*git\//s)
     await inspect('token-revoke')
-    await button(page, 'Revoke the token').click()
-    t.match(await page.getByRole('status').first().textContent(), 'laptop is revoked')
+    await button(page, 'Revoke token').click()
+    t.match(await page.getByRole('status').first().textContent(), 'laptop was revoked')
     t.match((await push(rotated, 'agent/three')).stderr, 'was revoked')
     await page.goto(`${TOKENS}?state=inactive`)
     await inspect('tokens-inactive')
@@ -171,17 +171,17 @@ t.test('the policies, and what is wrong, as people see them', { skip: NO_BROWSER
   t.equal(await page.getByLabel('Name').inputValue(), 'builds')
   t.ok(await page.getByRole('checkbox', { name: 'read_repository' }).isChecked())
   t.equal(await page.getByRole('radio', { name: 'Never' }).count(), 0)
-  t.equal(await page.getByLabel('Date,').isVisible(), false)
-  await page.getByRole('radio', { name: 'A date' }).check()
+  t.equal(await page.getByLabel('Expiration date').isVisible(), false)
+  await page.getByRole('radio', { name: 'Custom' }).check()
   // A browser would keep it from being sent; whoever is without one is told why.
   await page.evaluate(`document.querySelector('form.making').noValidate = true`)
-  await page.getByLabel('Date,').fill('2099-01-01')
-  await page.getByLabel('Only these repositories').fill('team//app')
+  await page.getByLabel('Expiration date').fill('2099-01-01')
+  await page.getByLabel('Limit to repositories').fill('team//app')
   await page.locator('#preview').getByText('is not a pattern').waitFor()
-  await page.getByText('Budgets').click()
-  await page.getByLabel('Size of all pushes').fill('lots')
+  await page.getByText('Push limits').click()
+  await page.getByLabel('Maximum size of all pushes').fill('lots')
   await button(page, 'Create token').click()
-  t.match(await page.getByRole('alert').textContent(), 'The token is not made yet')
+  t.match(await page.getByRole('alert').textContent(), 'The token wasn’t created')
   t.match(await page.locator('#expiry-error').textContent(), 'A token must expire here by')
   t.match(await page.locator('#repositories-error').textContent(), 'is not a pattern of repositories')
   t.match(await page.locator('#max_push_bytes-error').textContent(), 'is not a size')
@@ -228,7 +228,7 @@ t.test('all kinds of tokens in one list, whatever their names hold', { skip: NO_
     t.match(await heading(page), '<script>')
     await inspectPage(t, page, `token-${what.toLowerCase()}-long`)
   }
-  await button(page, 'Rotate the token').click()
+  await button(page, 'Rotate token').click()
   t.match(await page.locator('.made h2').textContent(), '<script>')
   await inspectPage(t, page, 'token-made-long')
   t.same(mistakes, [])

@@ -161,6 +161,6 @@ t.test('names are shown as they are, and do nothing', async (t) => {
   const wanted = { name: EVIL, scopes: 'api', current_password: PASSWORD }
   await root.submit(list, wanted, `${list}/new`)
   const { body } = await root.get(list)
-  t.match(body, 'it is shown this once')
+  t.match(body, 'see it again')
   t.notMatch(body, /<script>|<img/, 'the name of a token that was just made')
 })

@@ -164,7 +164,7 @@ const cliIn = (folder: string) => new GitgateCli(folder, {}, { clock: () => NOON
 t.test('each change to a table that the log tells about is reported', async (t) => {
   const folder = await filled(t)
   const untouched = await cliIn(folder).run(['audit', 'verify'])
-  t.match(untouched.stdout, /^\d+ rows are as they were written/, untouched.stderr)
+  t.match(untouched.stdout, /^\d+ events? (is|are) intact/, untouched.stderr)
   for (const [index, [statement, said]] of ATTACKS.entries()) {
     const copy = join(folder, String(index))
     cpSync(join(folder, 'data'), join(copy, 'data'), { recursive: true })
@@ -206,7 +206,7 @@ t.test('what verification says to do puts it right, and the log tells who did it
     await cli.ask(remedy.split(' '))
   }
   // The session ended with the administration of its account.
-  t.match(await cli.ask(['audit', 'verify']), /^\d+ rows are as they were written/)
+  t.match(await cli.ask(['audit', 'verify']), /^\d+ events? (is|are) intact/)
   t.match(await cli.json('audit', 'list', '--action', 'setting.changed', '--limit', '1'), [
     { operator: /./, details: { from: 'true', to: 'true' } },
   ])
@@ -236,7 +236,7 @@ t.test('pruning neither makes a false alarm nor makes an edited row right', asyn
   }
   const verify = async (said: RegExp | undefined) => {
     const { stdout, stderr } = await cliIn(folder).run(['audit', 'verify'])
-    if (said === undefined) t.match(stdout, /^\d+ rows are as they were written/, stderr)
+    if (said === undefined) t.match(stdout, /^\d+ events? (is|are) intact/, stderr)
     else t.match(stderr, said)
   }
   await prune(2)

@@ -21,7 +21,7 @@ t.test('the list is searched and filtered in the store, and has pages', async (t
   t.strictSame(await list('two_factor=on'), [])
   await world.store.accounts.setState((await world.account('mallory')).id, 'blocked')
   t.strictSame(await list('state=blocked'), ['mallory'])
-  t.match((await root.get(`${USERS}?search=nobody`)).body, 'Nobody like that')
+  t.match((await root.get(`${USERS}?search=nobody`)).body, 'No matching accounts')
   t.equal((await root.get(`${USERS}?state=odd`)).status, 400)
   for (let number = 10; number < 60; number += 1)
     await world.store.accounts.add(
@@ -53,7 +53,7 @@ t.test('an account is made, with the rules of the command line', async (t) => {
     'among the commonest': { password: 'password123' },
     'look like a token': { password: 'ggpat-something-long' },
     'control characters': { name: 'a\nb' },
-    'This is not your password.': { current_password: 'not it' },
+    'Wrong password.': { current_password: 'not it' },
   }
   for (const [words, fields] of Object.entries(refused)) {
     const answer = await make(fields)
@@ -63,7 +63,7 @@ t.test('an account is made, with the rules of the command line', async (t) => {
   }
   const made = await make({ name: 'Bob B.', email: 'bob@example.com', password: 'a new long password', admin: 'yes' })
   t.equal(made.headers['location'], `${USERS}/bob`)
-  t.match((await root.get(`${USERS}/bob`)).body, /The account bob is there.*Bob B\..*bob@example.com/s)
+  t.match((await root.get(`${USERS}/bob`)).body, /Account bob was created.*Bob B\..*bob@example.com/s)
   t.match(await world.store.accounts.findByUsername('bob'), { admin: true, state: 'active' })
   t.equal((await new FormClient(world.url).signIn('bob', 'a new long password')).status, 303)
   const [row] = await world.store.audit.list({ action: 'user.added', limit: 1 })
@@ -86,7 +86,7 @@ t.test('an account gets another name and address, and becomes an administrator',
     'is not an e-mail address': { email: 'nowhere' },
     'is taken': { email: 'ROOT@example.com' },
     'control characters': { name: 'a\nb' },
-    'This is not your password.': { current_password: 'not it' },
+    'Wrong password.': { current_password: 'not it' },
   }
   const { id } = await world.account('root')
   await world.store.accounts.change(id, { email: 'root@example.com' })
@@ -96,7 +96,7 @@ t.test('an account gets another name and address, and becomes an administrator',
     t.match(answer.body, words)
   }
   t.equal((await edit({ name: 'Alice A.' })).headers['location'], path)
-  t.match((await root.get(path)).body, /The account alice is changed.*Alice A\./s)
+  t.match((await root.get(path)).body, /Account alice was changed.*Alice A\./s)
   t.equal((await alice.get('/')).status, 200, 'a name signs nobody out')
   t.equal((await edit({ name: '', email: '', admin: 'yes' })).status, 303)
   t.match(await world.account('alice'), { name: 'alice', email: null, admin: true })
@@ -106,7 +106,7 @@ t.test('an account gets another name and address, and becomes an administrator',
   t.equal((await edit({ admin: '', email: 'alice@example.com' })).status, 303)
   t.match(await world.account('alice'), { admin: false, email: 'alice@example.com' })
   await edit({})
-  t.match((await root.get(path)).body, 'That is how the account was already.')
+  t.match((await root.get(path)).body, 'Nothing to change.')
   t.equal(
     (await edit({ name: 'Al', admin: 'yes', was_admin: 'yes', was_email: 'a@b.example', email: 'a@b.example' })).status,
     303,
@@ -142,12 +142,12 @@ t.test('an account is blocked, unblocked, given a password, and deleted', async 
   const set = (password: string, current_password = PASSWORD) =>
     root.submit(`${path}/password`, { password, current_password })
   t.match((await set('short')).body, '8 characters at least')
-  t.match((await set('another horse battery', 'not it')).body, 'This is not your password.')
+  t.match((await set('another horse battery', 'not it')).body, 'Wrong password.')
   t.equal((await set('another horse battery')).headers['location'], path)
   t.equal((await new FormClient(world.url).signIn('alice', 'another horse battery')).status, 303)
   t.match(await last(), { action: 'user.password_changed', via: 'web', target: 'user:alice' })
 
-  t.match((await root.submit(`${path}/delete`, { username: 'ALICE' })).body, 'Type alice, in the same letters.')
+  t.match((await root.submit(`${path}/delete`, { username: 'ALICE' })).body, 'Type alice exactly as shown.')
   t.ok(await world.store.accounts.findByUsername('alice'))
   t.equal((await root.submit(`${path}/delete`, { username: 'alice' })).headers['location'], USERS)
   t.notOk(await world.store.accounts.findByUsername('alice'))
@@ -189,8 +189,8 @@ t.test('a lost second factor is switched off', async (t) => {
     world.now,
   )
   const path = `${USERS}/alice/reset_two_factor`
-  t.match((await root.submit(path, { current_password: 'not it' })).body, 'This is not your password.')
-  t.match((await root.submit(path, {})).body, 'This is not your password.')
+  t.match((await root.submit(path, { current_password: 'not it' })).body, 'Wrong password.')
+  t.match((await root.submit(path, {})).body, 'Wrong password.')
   t.equal((await world.account('alice')).twoFactorEnabled, true)
   await root.submit(path, { current_password: PASSWORD })
   t.equal((await world.account('alice')).twoFactorEnabled, false)

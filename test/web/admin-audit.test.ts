@@ -121,8 +121,8 @@ t.test('whether the trail is whole', async (t) => {
     const answer = await root.submit(`${PATH}/verify`, { head: text }, PATH)
     return answer.status === 303 ? (await root.get(PATH)).body : answer.body
   }
-  t.match(await verify(''), /\d+ rows are as they were written: 1 to \d+\. Head: \d+:/)
-  t.match(await verify(` ${head} `), 'are as they were written')
+  t.match(await verify(''), /\d+ events are intact: 1 to \d+\. Checkpoint: \d+:/)
+  t.match(await verify(` ${head} `), 'events are intact')
   t.match(await verify(head.replace(/.$/, (last) => (last === '0' ? '1' : '0'))), 'the trail was written anew')
-  t.match(await verify('nonsense'), 'role="alert">A head is what this page')
+  t.match(await verify('nonsense'), 'role="alert">A checkpoint is a number')
 })

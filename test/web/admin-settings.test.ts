@@ -12,7 +12,7 @@ t.test('a change is reviewed, then made', async (t) => {
   const change = { max_personal_access_token_lifetime: ' 30 ', push_to_create: 'off' }
   const review = await root.submit(PATH, { step: 'review', ...change })
   t.equal(review.status, 200)
-  t.match(review.body, '1 token lives longer than that and will be revoked for good')
+  t.match(review.body, '1 token lives longer than that and will be revoked at')
   t.match(review.body, /token 1, <q>for ever<\/q>, of <a href="\/-\/admin\/users\/alice">/)
   t.notMatch(review.body, '<q>short')
   t.match(review.body, 'name="push_to_create" value="false"')
@@ -21,7 +21,10 @@ t.test('a change is reviewed, then made', async (t) => {
   t.equal((await world.store.settings.list()).size, 0, 'nothing is changed yet')
 
   t.equal((await root.submit(PATH, { step: 'apply', ...change })).headers['location'], PATH)
-  t.match((await root.get(PATH)).body, 'max_personal_access_token_lifetime is 30 now; push_to_create is off now.')
+  t.match(
+    (await root.get(PATH)).body,
+    'Maximum token lifetime (days) is now 30; Create repositories on push is now off.',
+  )
   t.strictSame(Object.fromEntries(await world.store.settings.list()), {
     max_personal_access_token_lifetime: '30',
     push_to_create: 'false',
@@ -35,7 +38,7 @@ t.test('a change is reviewed, then made', async (t) => {
     ],
   )
   await root.submit(PATH, { step: 'review', ...change })
-  t.match((await root.get(PATH)).body, 'That is what is in force already.')
+  t.match((await root.get(PATH)).body, 'Nothing to change.')
 })
 
 t.test('who is concerned is told', async (t) => {
@@ -53,16 +56,19 @@ t.test('who is concerned is told', async (t) => {
   t.match(await review({ disable_personal_access_tokens: 'true' }), /1 token would be refused/)
   t.match(
     await review({ require_two_factor_authentication: 'true', two_factor_grace_period: '7' }),
-    /2 accounts have no second factor.*the first from .*>alice<.*>root</s,
+    /2 accounts have no second factor.*would need one from .*>alice<.*>root</s,
   )
   const atOnce = await review({ require_two_factor_authentication: 'true' })
-  t.match(atOnce, 'Git would take the password of 2 accounts no more')
+  t.match(atOnce, '2 accounts could no longer use their passwords with Git')
   t.notMatch(atOnce, '>mallory<', 'who is blocked loses nothing')
-  t.match(await review({ password_authentication_enabled_for_git: 'off' }), 'the password of 2 accounts no more')
+  t.match(
+    await review({ password_authentication_enabled_for_git: 'off' }),
+    '2 accounts could no longer use their passwords',
+  )
   t.match(await review({ git_basic_auth_maxretry: '5' }), 'No token is refused or revoked')
-  t.match(await review({ session_expire_delay: '5' }), 'Whoever has done nothing in the browser since')
-  t.match(await review({ audit_retention: '1' }), /rows of the audit trail from before .* will be deleted for good/)
-  t.notMatch(await review({ audit_retention: '300' }), 'deleted for good')
+  t.match(await review({ session_expire_delay: '5' }), 'Users idle in the browser since')
+  t.match(await review({ audit_retention: '1' }), /Audit events from before .* will be deleted within a day/)
+  t.notMatch(await review({ audit_retention: '300' }), 'will be deleted')
 })
 
 t.test('what can not be read is told beside its field, and nothing is changed', async (t) => {
@@ -77,11 +83,11 @@ t.test('what can not be read is told beside its field, and nothing is changed', 
   for (const step of ['review', 'apply']) {
     const { status, body } = await root.submit(PATH, { step, ...bad })
     t.equal(status, 422)
-    t.match(body, 'It takes a whole number from 1 to 10080.')
-    t.match(body, /It takes a whole number.{1,40}, or nothing for no limit\./)
+    t.match(body, 'Enter a whole number from 1 to 10080.')
+    t.match(body, /Enter a whole number.{1,40}, or leave it empty for no limit\./)
     t.match(body, 'id="git_basic_auth_ip_allowlist-error">&quot;&quot;&gt;&lt;script', 'a sentence of its own')
-    t.match(body, /role="alert".*Nothing is changed: what is wrong is said where it is\./, 'the field may be far down')
-    t.match(body, 'It can contain only letters of the Base64 alphabet')
+    t.match(body, /role="alert".*Nothing was changed. Fix the settings marked below\./, 'the field may be far down')
+    t.match(body, 'The value can contain only letters of the Base64 alphabet')
     t.match(body, 'value="&quot;&gt;&lt;script&gt;', 'what was typed stays')
     t.notMatch(body, '<script>alert')
   }

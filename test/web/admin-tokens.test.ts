@@ -65,15 +65,11 @@ t.test('it is told what a token could do without', async (t) => {
   world.advance(2 * DAY)
   await root.signIn('root', PASSWORD)
   const { body } = await root.get(PATH)
-  t.match(body, 'wider than used: may write 4 repositories, used 1')
-  t.match(body, 'may write, pushed nothing')
+  t.match(body, 'over-privileged: can write 4 repositories, used 1')
+  t.match(body, 'can push, but never did')
   t.match(body, '10.0.0.1')
   const [, path = ''] = /href="(\/-\/admin\/credentials\/\d+\/revoke)"/.exec(body) ?? []
-  t.match(
-    (await root.get(path)).body,
-    /What used it in the last 30 days.*alice\/a.*fetched 1/s,
-    'told before it is revoked',
-  )
+  t.match((await root.get(path)).body, /Use in the last 30 days.*alice\/a.*fetched 1/s, 'told before it is revoked')
   const list = async (query = '') => namesIn((await root.get(`${PATH}?show=wider${query}`)).body)
   t.strictSame(await list(), ['wide'])
   t.strictSame(await list('&user=mallory'), [])
@@ -99,7 +95,7 @@ t.test('an impersonation token is made, shown once, and revoked', async (t) => {
   const form = `${path}/new`
   const plain = { name: 'agent', scopes: 'write_repository', expiry: '90d', current_password: PASSWORD }
   const refused: Record<string, Record<string, string>> = {
-    'This is not your password.': { current_password: 'not it' },
+    'Wrong password.': { current_password: 'not it' },
     'can&#39;t be blank': { name: ' ' },
     'is not a date': { expiry: 'date', expires_on: '2026-02-30' },
     'has begun already': { expiry: 'date', expires_on: '2020-01-01' },
@@ -121,7 +117,7 @@ t.test('an impersonation token is made, shown once, and revoked', async (t) => {
   )
   t.strictSame(await world.store.tokens.list({}), [])
   await world.set('max_personal_access_token_lifetime', '45')
-  t.match((await root.get(form)).body, 'Here a token lives 45 days at most')
+  t.match((await root.get(form)).body, 'Tokens can last at most 45 days')
   t.match((await root.submit(path, plain, form)).body, 'A token must expire here by')
   await world.set('max_personal_access_token_lifetime', 'null')
   await world.set('disable_personal_access_tokens', 'true')
@@ -137,7 +133,7 @@ t.test('an impersonation token is made, shown once, and revoked', async (t) => {
   t.notMatch((await root.get('/-/admin/users/mallory/impersonation_tokens')).body, 'ggpat-')
   const shown = (await root.get(path)).body
   const [secret = ''] = /ggpat-\w{36}/.exec(shown) ?? []
-  t.match(shown, /it is shown this once.*git clone http:\/\/alice@.*credential/s)
+  t.match(shown, /You won.{1,3}t see it again.*git clone http:\/\/alice@.*credential/s)
   t.notMatch((await root.get(path)).body, 'ggpat-', 'once')
   t.notMatch(world.log, secret)
   const [token] = await world.store.tokens.list({})
@@ -163,7 +159,7 @@ t.test('an impersonation token is made, shown once, and revoked', async (t) => {
   await root.submit(`${path}/${token!.id}/revoke`, {})
   t.ok((await world.store.tokens.find(token!.id))?.revokedAt)
   await world.set('impersonation_enabled', 'false')
-  t.match((await root.get(path)).body, 'such tokens are refused')
+  t.match((await root.get(path)).body, 'so these tokens are refused')
 })
 
 t.test('the preview of an impersonation token is of what its account reaches', async (t) => {
@@ -176,11 +172,14 @@ t.test('the preview of an impersonation token is of what its account reaches', a
   for (const where of ['/preview', '/preview/part']) {
     const { status, body } = await root.submit(path + where, fields, `${path}/new`)
     t.equal(status, 200)
-    t.match(body, /<strong>2 repositories<\/strong> of the 3 that alice reaches now.*team\/app.*team\/other/s)
-    t.match(body, /A push to .*refs\/heads\/main.* of .*team\/app/s)
+    t.match(body, /<strong>2<\/strong> of alice.{1,3}s 3 repositories.*team\/app.*team\/other/s)
+    t.match(body, /Pushing to .*refs\/heads\/main.* in .*team\/app/s)
     t.notMatch(body, 'root/hidden')
   }
-  t.match((await root.get(`${path}/new`)).body, /Empty: all that alice reaches\..*that alice may push to\./s)
+  t.match(
+    (await root.get(`${path}/new`)).body,
+    /Leave empty for every repository alice can read\..*alice can push to\./s,
+  )
   t.equal((await root.get('/-/admin/users/nobody/impersonation_tokens/new')).status, 404)
   t.strictSame(await world.store.tokens.list({}), [])
 })

@@ -106,7 +106,7 @@ t.test('the policies: what is offered, and why a date is not allowed', async (t)
   await world.set('max_personal_access_token_lifetime', '45')
   t.same(await offered(), ['7d', '30d checked', '45d', 'date'])
   const form = (await alice.get(`${TOKENS}/new`)).body
-  t.match(form, `Here a token lives 45 days at most, so a date can be ${on(45)} at the latest.`)
+  t.match(form, `Tokens can last at most 45 days, until ${on(45)}.`)
   t.match(form, `max="${on(45)}"`)
   const refused = await create(alice, { expiry: 'date', expires_on: on(46) })
   t.match(refused.body, `A token must expire here by ${on(45)} (setting max_personal_access_token_lifetime).`)
@@ -178,9 +178,9 @@ t.test('what is too long is named, whether typed or in an address', async (t) =>
   const { alice } = await open(t)
   const long = await create(alice, { repositories: 'team/app\n'.repeat(2_000) })
   t.equal(long.status, 400)
-  t.match(long.body, 'The field &quot;repositories&quot; holds 10,000 characters at most. Go back and shorten it.')
+  t.match(long.body, 'The field &quot;repositories&quot; is limited to 10,000 characters. Go back and shorten it.')
   const search = await alice.get(`${TOKENS}?search=${'x'.repeat(1_001)}`)
-  t.match(search.body, 'The field &quot;search&quot; holds 1,000 characters at most.')
+  t.match(search.body, 'The field &quot;search&quot; is limited to 1,000 characters.')
 })
 
 t.test('the address that a form was sent to leads to its page when it is opened again', async (t) => {

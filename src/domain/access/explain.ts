@@ -65,9 +65,9 @@ export function explainAccess({ account, repository, ref }: Question, rules: Rul
 /** What a role lets one do, in words. */
 export const ABILITIES = {
   none: "can't see",
-  read: 'may clone and fetch',
-  write: 'may clone, fetch and push',
-  admin: 'may clone, fetch, push and create',
+  read: 'can clone and fetch',
+  write: 'can clone, fetch and push',
+  admin: 'can clone, fetch, push and create',
 } as const satisfies Readonly<Record<Role | 'none', string>>
 
 /**
@@ -78,7 +78,7 @@ export const ABILITIES = {
 export function parseRef(text: string): string {
   const ref = fullRefPattern(text)
   if (!ref.includes('*')) return ref
-  throw new GitgateError('invalid', `"${printable(text)}" is a pattern; what is asked for is one ref, such as main`)
+  throw new GitgateError('invalid', `"${printable(text)}" is a pattern; give one ref, such as main`)
 }
 
 const BLOCKED = Object.fromEntries(REF_VERBS.map((verb) => [verb, 'the account is blocked'])) as Record<RefVerb, string>

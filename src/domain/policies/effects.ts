@@ -136,19 +136,19 @@ function effectsOnAccounts(
 export function describeEffect(effect: Effect): string {
   switch (effect.kind) {
     case 'tokens-revoked':
-      return `${counted(effect.tokens.length, 'token lives', 'tokens live')} longer than that and will be revoked for good at ${utcTime(effect.at)}`
+      return `${counted(effect.tokens.length, 'token lives', 'tokens live')} longer than that and will be revoked at ${utcTime(effect.at)}`
     case 'tokens-refused':
-      return `${counted(effect.tokens.length, 'token', 'tokens')} would be refused from the next request on`
+      return `${counted(effect.tokens.length, 'token', 'tokens')} would be refused immediately`
     case 'tokens-revived':
       return `${counted(effect.tokens.length, 'token', 'tokens')} would work again`
     case 'second-factor-needed':
-      return `${counted(effect.accounts.length, 'account has', 'accounts have')} no second factor and would need one, the first from ${utcTime(effect.from)} on`
+      return `${counted(effect.accounts.length, 'account has', 'accounts have')} no second factor and would need one from ${utcTime(effect.from)}`
     case 'passwords-refused':
-      return `Git would take the password of ${counted(effect.accounts.length, 'account', 'accounts')} no more, only a token`
+      return `${counted(effect.accounts.length, 'account', 'accounts')} could no longer use ${effect.accounts.length === 1 ? 'its password' : 'their passwords'} with Git`
     case 'trail-pruned':
-      return `the rows of the audit trail from before ${utcTime(effect.before)} will be deleted for good within a day`
+      return `audit events from before ${utcTime(effect.before)} will be deleted within a day`
     case 'sessions-ended':
-      return `whoever has done nothing in the browser since ${utcTime(effect.idleSince)} is signed out`
+      return `users idle in the browser since ${utcTime(effect.idleSince)} will be signed out`
   }
 }
 

@@ -6,7 +6,9 @@ import { parseAddressList } from '../../core/address-list.js'
 /** One setting: its default, what it does, and how a text becomes its value. */
 type Setting<T> = {
   readonly fallback: T
-  /** One sentence for `settings list`. */
+  /** Its label on the settings page. */
+  readonly title: string
+  /** What it does, in one sentence without capital and full stop: for the settings page, `settings list` and the API. */
   readonly summary: string
   /** @throws GitgateError `invalid`, without the setting's name */
   readonly parse: (text: string) => T
@@ -29,44 +31,90 @@ const FLAG_WORDS: ReadonlyMap<string, boolean> = new Map([
 
 /** Every setting of an instance, by GitLab's names. Kept in the store, changed while the gate runs. */
 const SETTINGS = {
-  enforce_pat_expiration: flag(true, 'refuse tokens from their expiry on; off, they work until revoked'),
-  max_personal_access_token_lifetime: wholeNumberOrNull(1, 36_500, 'days that a new token may live at most'),
-  require_personal_access_token_expiry: flag(false, 'refuse new tokens that never expire'),
+  enforce_pat_expiration: flag(
+    true,
+    'Enforce token expiry',
+    'expired tokens are refused; if off, they work until revoked',
+  ),
+  max_personal_access_token_lifetime: wholeNumberOrNull(
+    1,
+    36_500,
+    'Maximum token lifetime (days)',
+    'new tokens must expire within this time; existing tokens that live longer are revoked after three hours',
+  ),
+  require_personal_access_token_expiry: flag(false, 'Require an expiry date', 'new tokens must expire'),
   personal_access_token_prefix: {
     fallback: DEFAULT_PREFIX,
-    summary: 'new tokens begin with it; 20 characters at most',
+    title: 'Token prefix',
+    summary: 'new tokens start with this text of up to 20 characters',
     parse: parsePrefix,
   } satisfies Setting<string>,
-  password_authentication_enabled_for_git: flag(true, 'let accounts without two-factor use their password with Git'),
-  require_two_factor_authentication: flag(false, 'take passwords for no account, so that Git needs a token'),
+  password_authentication_enabled_for_git: flag(
+    true,
+    'Allow passwords with Git',
+    'accounts without two-factor authentication can use their password with Git',
+  ),
+  require_two_factor_authentication: flag(
+    false,
+    'Require two-factor authentication',
+    'every account must set up two-factor authentication, and Git accepts only tokens',
+  ),
   two_factor_grace_period: wholeNumber(
     0,
     0,
     3_650,
-    'days that accounts have to switch two-factor authentication on, once it is required or they are new',
+    'Two-factor grace period (days)',
+    'how long an account has to set up two-factor authentication once it is required or the account is created',
   ),
   session_expire_delay: wholeNumber(
     480,
     1,
     10_080,
-    'minutes without a request after which a session in the browser ends; after a week each ends',
+    'Session timeout (minutes)',
+    'a browser session ends after this long without a request, and after a week in any case',
   ),
-  disable_personal_access_tokens: flag(false, 'refuse all personal access tokens, and make none'),
-  impersonation_enabled: flag(true, 'let impersonation tokens work'),
-  receive_max_input_size: wholeNumberOrNull(1, 1_000_000, 'MiB that one push may bring at most'),
+  disable_personal_access_tokens: flag(
+    false,
+    'Disable personal access tokens',
+    'all personal access tokens are refused, and none can be created',
+  ),
+  impersonation_enabled: flag(
+    true,
+    'Allow impersonation tokens',
+    'administrators can act as other accounts; if off, impersonation tokens are refused',
+  ),
+  receive_max_input_size: wholeNumberOrNull(1, 1_000_000, 'Maximum push size (MiB)', 'larger pushes are refused'),
   allow_unproven_fast_forwards: flag(
     false,
-    'before an upstream, take updates of which it can not be told whether they are forced, where force is not allowed',
+    'Allow unproven fast-forwards',
+    "with an upstream server: allow updates that gitgate can't prove to be fast-forwards, even where force-pushing is forbidden",
   ),
-  push_to_create: flag(true, 'a first push by an admin of the path creates the repository (embedded server)'),
-  audit_retention: wholeNumberOrNull(1, 36_500, 'days that the audit trail is kept'),
-  git_basic_auth_enabled: flag(true, 'ban addresses after many failed sign-ins'),
-  git_basic_auth_maxretry: wholeNumber(10, 1, 10_000, 'failed sign-ins within findtime that bring a ban'),
-  git_basic_auth_findtime: wholeNumber(60, 1, 86_400, 'seconds over which failed sign-ins are counted'),
-  git_basic_auth_bantime: wholeNumber(3_600, 1, 604_800, 'seconds that a ban lasts'),
+  push_to_create: flag(
+    true,
+    'Create repositories on push',
+    'the first push by an admin of the path creates the repository (embedded server only)',
+  ),
+  audit_retention: wholeNumberOrNull(1, 36_500, 'Audit log retention (days)', 'older events are deleted'),
+  git_basic_auth_enabled: flag(true, 'Ban addresses', 'addresses with too many failed sign-ins are banned'),
+  git_basic_auth_maxretry: wholeNumber(
+    10,
+    1,
+    10_000,
+    'Failed sign-ins before a ban',
+    'this many failures within the counting period lead to a ban',
+  ),
+  git_basic_auth_findtime: wholeNumber(
+    60,
+    1,
+    86_400,
+    'Counting period (seconds)',
+    'how long failed sign-ins are counted towards a ban',
+  ),
+  git_basic_auth_bantime: wholeNumber(3_600, 1, 604_800, 'Ban duration (seconds)', 'how long a ban lasts'),
   git_basic_auth_ip_allowlist: {
     fallback: ['127.0.0.1', '::1'],
-    summary: 'addresses and networks that are never banned, with commas between',
+    title: 'Addresses never banned',
+    summary: 'comma-separated addresses and networks that are never banned',
     parse: parseAddressList,
   } satisfies Setting<readonly string[]>,
 } as const
@@ -87,6 +135,16 @@ export interface SettingStore {
 
 /** All keys, in the order in which they are shown. */
 export const SETTING_KEYS = Object.keys(SETTINGS) as readonly SettingKey[]
+
+/** What people call a setting, with its unit. */
+export function settingTitle(key: SettingKey): string {
+  return SETTINGS[key].title
+}
+
+/** The value of a setting that was never changed. */
+export function settingDefault(key: SettingKey): Settings[SettingKey] {
+  return SETTINGS[key].fallback
+}
 
 /** What a setting does, in one sentence. */
 export function settingSummary(key: SettingKey): string {
@@ -136,16 +194,16 @@ export function formatSetting(value: Settings[SettingKey]): string {
   return typeof value === 'object' ? value.join(',') : String(value)
 }
 
-function flag(fallback: boolean, summary: string): Setting<boolean> {
+function flag(fallback: boolean, title: string, summary: string): Setting<boolean> {
   const parse = (text: string): boolean => {
     const value = FLAG_WORDS.get(text.trim().toLowerCase())
     if (value === undefined) throw new GitgateError('invalid', 'takes true or false')
     return value
   }
-  return { fallback, summary, parse }
+  return { fallback, title, summary, parse }
 }
 
-function wholeNumber(fallback: number, min: number, max: number, summary: string): Setting<number> {
+function wholeNumber(fallback: number, min: number, max: number, title: string, summary: string): Setting<number> {
   const parse = (text: string): number => {
     const value = /^\d+$/.test(text.trim()) ? Number(text) : Number.NaN
     if (Number.isNaN(value) || value < min || value > max) {
@@ -153,11 +211,11 @@ function wholeNumber(fallback: number, min: number, max: number, summary: string
     }
     return value
   }
-  return { fallback, summary, parse }
+  return { fallback, title, summary, parse }
 }
 
-function wholeNumberOrNull(min: number, max: number, summary: string): Setting<number | null> {
-  const number = wholeNumber(min, min, max, summary)
+function wholeNumberOrNull(min: number, max: number, title: string, summary: string): Setting<number | null> {
+  const number = wholeNumber(min, min, max, title, summary)
   const parse = (text: string): number | null => {
     if (['null', 'none', ''].includes(text.trim().toLowerCase())) return null
     try {
@@ -166,7 +224,7 @@ function wholeNumberOrNull(min: number, max: number, summary: string): Setting<n
       throw new GitgateError('invalid', `takes a whole number from ${min} to ${max}, or null for no limit`)
     }
   }
-  return { fallback: null, summary: `${summary} (null: no limit)`, parse }
+  return { fallback: null, title, summary: `${summary} (null: no limit)`, parse }
 }
 
 function parsePrefix(text: string): string {

@@ -65,7 +65,7 @@ export function endTokenPages(pages: Pages, options: PageOptions): void {
     )
   }
   const isOver = async (reply: FastifyReply, request: Parameters<typeof memberOf>[0], name: string) => {
-    await say(memberOf(request), `${name} has ended already, or was rotated.`, 'bad')
+    await say(memberOf(request), `${name} was already revoked or rotated, or has expired.`, 'bad')
     return reply.redirect(TOKENS_PAGE, 303)
   }
 
@@ -80,7 +80,7 @@ export function endTokenPages(pages: Pages, options: PageOptions): void {
     const member = memberOf(request)
     const { id, name } = await requireOwnToken(request, request.params.id, options)
     const wasActive = await member.stores.tokens.revoke(id, access.now())
-    await say(member, wasActive ? `${name} is revoked: from now on it opens nothing.` : `${name} was revoked before.`)
+    await say(member, wasActive ? `${name} was revoked.` : `${name} was already revoked.`)
     return reply.redirect(TOKENS_PAGE, 303)
   })
 

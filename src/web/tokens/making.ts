@@ -125,7 +125,7 @@ export function addMaking(pages: Pages, making: Making, options: PageOptions): v
     if (!(await isFirstSubmission(memberOf(request), request))) {
       await say(
         memberOf(request),
-        'This form was sent before. It created one token; open a new form for another.',
+        'This form was already submitted and its token created. To create another, open a new form.',
         'bad',
       )
       return reply.redirect(listOf(owner), 303)
@@ -146,6 +146,6 @@ export function addMaking(pages: Pages, making: Making, options: PageOptions): v
 /** How the form speaks of the owner: to whoever fills it in, or about somebody else. */
 function wordsFor({ impersonation }: Making, { username }: Account) {
   return impersonation
-    ? { reaches: `${username} reaches`, may: `${username} may`, is: `${username} is` }
-    : { reaches: 'you reach', may: 'you may', is: 'you are' }
+    ? { can: `${username} can`, have: `${username} has`, your: `${username}’s` }
+    : { can: 'you can', have: 'You have', your: 'your' }
 }

@@ -66,7 +66,7 @@ export async function previewOf(
     sets.count(owner.username, { repositories: [pattern], within: null }).read === 0
   const tryPush = async (): Promise<Trial> => {
     const { ref, repository } = readTrial(form, matching[0]?.path)
-    if (!reaches(restrictions, repository)) throw new GitgateError('invalid', `the token would not reach ${repository}`)
+    if (!reaches(restrictions, repository)) throw new GitgateError('invalid', `the token doesn't cover ${repository}`)
     const role = reach.roleOn(repository)
     const rules = refProtections(repository, await protections.listFor(repository))
     return {
@@ -98,11 +98,11 @@ function readTrial({ try_ref: ref, try_repository: repository }: TokenForm, firs
   const wanted = repository.trim()
   const path = wanted === '' ? first : parseRepositoryPath(wanted)
   if (path === undefined) {
-    const problem = wanted === '' ? 'name a repository, too' : `"${printable(wanted)}" is not the path of a repository`
+    const problem = wanted === '' ? 'enter a repository' : `"${printable(wanted)}" is not a valid repository path`
     throw new GitgateError('invalid', problem)
   }
   const pattern = fullRefPattern(ref.trim())
-  if (!isRefName(pattern)) throw new GitgateError('invalid', 'name one branch or ref, without a *')
+  if (!isRefName(pattern)) throw new GitgateError('invalid', 'enter one branch or ref, without *')
   return { ref: pattern, repository: path }
 }
 

@@ -30,43 +30,43 @@ type Act = {
 const ACTS = {
   block: {
     heading: (username) => `Block ${username}?`,
-    lead: 'From the next request on, everything that the account does is refused: its password, its tokens, and transfers that are running. Its sessions end. Nothing is deleted, and a block can be lifted.',
-    button: 'Block the account',
+    lead: 'Its password and tokens stop working immediately, its sessions end and its running transfers are cut off. Nothing is deleted, and you can unblock the account later.',
+    button: 'Block account',
     isDangerous: true,
     asks: 'nothing',
-    notToOneself: 'you would lock yourself out; let another administrator block your account',
+    notToOneself: 'you can’t block your own account; another administrator can',
     act: (stores, account) => stores.accounts.setState(account.id, 'blocked'),
-    done: (username) => `${username} is blocked.`,
+    done: (username) => `${username} was blocked.`,
   },
   unblock: {
-    heading: (username) => `Lift the block of ${username}?`,
-    lead: 'Its password and its tokens work again from the next request on, so far as they have not expired.',
-    button: 'Lift the block',
+    heading: (username) => `Unblock ${username}?`,
+    lead: 'Its password and its unexpired tokens work again immediately.',
+    button: 'Unblock account',
     isDangerous: false,
     asks: 'nothing',
     notToOneself: undefined,
     act: (stores, account) => stores.accounts.setState(account.id, 'active'),
-    done: (username) => `${username} is active.`,
+    done: (username) => `${username} was unblocked.`,
   },
   reset_two_factor: {
-    heading: (username) => `Switch the second factor of ${username} off?`,
-    lead: 'For a lost telephone. The secret and the recovery codes are forgotten, and the account’s sessions end; signing in then takes the password alone. Be sure that it is its owner who asks.',
-    button: 'Switch it off',
+    heading: (username) => `Turn off two-factor authentication for ${username}?`,
+    lead: 'Do this if the owner has lost their phone. It deletes the secret and the recovery codes and ends the account’s sessions; signing in will take only the password. Make sure that the request comes from the owner.',
+    button: 'Turn off',
     isDangerous: true,
     asks: 'the own password',
-    notToOneself: 'your own second factor is switched off under Two-factor authentication',
+    notToOneself: 'turn off your own second factor under Two-factor authentication',
     act: (stores, account) => stores.twoFactors.disable(account.id),
-    done: (username) => `Two-factor authentication of ${username} is off.`,
+    done: (username) => `Two-factor authentication is off for ${username}.`,
   },
   delete: {
     heading: (username) => `Delete ${username}?`,
-    lead: 'For good: the account, its tokens and the grants to its name. Its repositories and the audit trail stay. To keep somebody out for a while, block the account instead.',
-    button: 'Delete the account',
+    lead: 'This deletes the account, its tokens and its grants, and can’t be undone. Its repositories and the audit log stay. To keep somebody out for a while, block the account instead.',
+    button: 'Delete account',
     isDangerous: true,
     asks: 'the username',
-    notToOneself: 'you would lock yourself out; let another administrator delete your account',
+    notToOneself: 'you can’t delete your own account; another administrator can',
     act: (stores, account) => stores.accounts.remove(account),
-    done: (username) => `${username} is deleted. Repositories under ${username}/ were left.`,
+    done: (username) => `${username} was deleted. Repositories under ${username}/ were kept.`,
   },
 } as const satisfies Readonly<Record<string, Act>>
 
@@ -93,7 +93,7 @@ export function accountActs(pages: Pages, options: PageOptions): void {
     const act: Act = ACTS[request.params.act]
     refuseToOneself(account, member.account, act.notToOneself)
     if (act.asks === 'the username' && request.body.username !== account.username)
-      return ask(reply, account, request.params.act, { username: `Type ${account.username}, in the same letters.` })
+      return ask(reply, account, request.params.act, { username: `Type ${account.username} exactly as shown.` })
     const problem = act.asks === 'the own password' ? await confirmedBy(request, options) : undefined
     if (problem !== undefined) return ask(reply, account, request.params.act, { current_password: problem })
     await act.act(member.stores, account)
@@ -114,7 +114,7 @@ export function accountActs(pages: Pages, options: PageOptions): void {
   pages.post('/users/:username/password', { schema: { params, body: NewPassword } }, async (request, reply) => {
     const member = memberOf(request)
     const account = await requireAccount(options, request.params)
-    refuseToOneself(account, member.account, 'your own password is changed under Password')
+    refuseToOneself(account, member.account, 'change your own password under Password')
     const password = new Secret(request.body.password, 'password')
     const settings = await access.settings()
     const errors = errorsIn({ password: () => checkPassword(password, account, settings) })
@@ -122,7 +122,7 @@ export function accountActs(pages: Pages, options: PageOptions): void {
     const problem = await confirmedBy(request, options)
     if (problem !== undefined) return askPassword(reply, account, { current_password: problem }, 422)
     await member.stores.accounts.setPasswordHash(account.id, await passwords.hash(password))
-    await say(member, `The password of ${account.username} is set, and its sessions have ended.`)
+    await say(member, `The password of ${account.username} was set, and its sessions have ended.`)
     return reply.redirect(pathOfAccount(account), 303)
   })
 }

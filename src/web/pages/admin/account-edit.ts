@@ -64,7 +64,7 @@ export function accountEditPages(pages: Pages, options: PageOptions): void {
       return wrong({ email: problemIn(error) })
     }
     const isChange = Object.keys(change).length > 0
-    await say(member, isChange ? `The account ${account.username} is changed.` : 'That is how the account was already.')
+    await say(member, isChange ? `Account ${account.username} was changed.` : 'Nothing to change.')
     return reply.redirect(place.path, 303)
   })
 }

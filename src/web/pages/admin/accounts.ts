@@ -87,7 +87,7 @@ export function accountPages(pages: Pages, options: PageOptions): void {
       if (!(error instanceof GitgateError) || error.code !== 'conflict') throw error
       return wrong({ [error.message.includes('e-mail') ? 'email' : 'username']: problemIn(error) })
     }
-    await say(member, `The account ${username} is there.`)
+    await say(member, `Account ${username} was created.`)
     return reply.redirect(pathOfAccount({ username }), 303)
   })
 

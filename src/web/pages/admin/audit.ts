@@ -92,8 +92,11 @@ export function auditPages(pages: Pages, { audit, accounts, access }: PageOption
     }
     const { rows, first, head, flaw } = await audit.verify(anchor)
     if (flaw === undefined) {
-      const words = rows === 0 ? 'The trail is empty.' : `${rows} rows are as they were written: ${first.id + 1} to`
-      await say(member, rows === 0 ? words : `${words} ${head.id}. Head: ${formatHead(head)}`)
+      const words =
+        rows === 0
+          ? 'The audit log is empty.'
+          : `${rows === 1 ? '1 event is' : `${rows} events are`} intact: ${first.id + 1} to`
+      await say(member, rows === 0 ? words : `${words} ${head.id}. Checkpoint: ${formatHead(head)}`)
     } else {
       const sentence = flawSentence(flaw)
       await say(member, `${sentence.slice(0, 1).toUpperCase()}${sentence.slice(1)}.`, 'bad')
@@ -117,8 +120,7 @@ export function auditPages(pages: Pages, { audit, accounts, access }: PageOption
   }
 }
 
-const NO_HEAD =
-  'A head is what this page, or gitgate audit head, has shown: a number, a colon and 64 hexadecimal digits.'
+const NO_HEAD = 'A checkpoint is a number, a colon and 64 hexadecimal digits, as shown here or by gitgate audit head.'
 const FILTERS = ['user', 'token', 'action', 'repository', 'ip', 'since', 'until'] as const
 
 type Filters = Readonly<Record<(typeof FILTERS)[number], string>>
@@ -127,8 +129,7 @@ function checksOf({ token, action, repository, since, until }: Filters, now: Dat
   return {
     repository: () => checkPatternLimits('repository', repository),
     token: () => {
-      if (token !== '' && !/^[1-9]\d{0,14}$/.test(token))
-        throw new GitgateError('invalid', 'write the number of a token')
+      if (token !== '' && !/^[1-9]\d{0,14}$/.test(token)) throw new GitgateError('invalid', 'enter the ID of a token')
     },
     action: () => {
       if (action !== '' && !isActionOrKind(action)) throw new GitgateError('invalid', 'there is no such action')
@@ -149,14 +150,14 @@ function showRow(reply: FastifyReply, row: AuditRow) {
     [
       ['User', username, 'user'],
       ['Token', tokenId, 'token'],
-      ['By way of', via],
+      ['Via', via],
       ['Rule', row.rule],
       ['Address', ip, 'ip'],
       ['User agent', userAgent],
-      ['Request', requestId],
+      ['Request ID', requestId],
       ['Repository', repository, 'repository'],
       ['Service', service],
-      ['Done to', target, (['user', 'token'] as const).find((kind) => target?.startsWith(`${kind}:`))],
+      ['Target', target, (['user', 'token'] as const).find((kind) => target?.startsWith(`${kind}:`))],
       ['Bytes in', bytesIn],
       ['Bytes out', bytesOut],
       ['Details', row.details === null ? null : JSON.stringify(row.details, null, 2)],

@@ -117,11 +117,11 @@ export function credentialPages(pages: Pages, options: PageOptions): void {
     return reply.page('admin/confirm', {
       place: 'tokens',
       heading: `Revoke the token “${token.name}”?`,
-      lead: 'For good, from the next request on; transfers that are running with it are cut off, and tokens that were derived from it end with it. Its owner is told.',
+      lead: 'It stops working immediately, with every token derived from it, and cuts off running transfers. Its owner is notified. This can’t be undone.',
       facts: factsOf(token, owner.username),
       action: `${PATH}/${token.id}/revoke`,
       hidden: [],
-      button: 'Revoke the token',
+      button: 'Revoke token',
       cancel: PATH,
       token,
       use: await recentUse(token, options),
@@ -133,7 +133,7 @@ export function credentialPages(pages: Pages, options: PageOptions): void {
     const token = await tokens.find(request.params.id)
     if (token === undefined) throw new PageError('not-found')
     const wasRevoked = !(await member.stores.tokens.revoke(token.id, access.now()))
-    await say(member, `Token ${token.id}, “${token.name}”, ${wasRevoked ? 'was revoked before' : 'is revoked'}.`)
+    await say(member, `Token ${token.id}, “${token.name}”, ${wasRevoked ? 'was already revoked' : 'was revoked'}.`)
     return reply.redirect(PATH, 303)
   })
 }
@@ -168,9 +168,9 @@ function shownAdvice(advice: Advice): { readonly tone: 'bad' | 'warn' | ''; read
     case 'wider-than-used':
       return {
         tone: 'warn',
-        text: `wider than used: may ${advice.may} ${advice.reach} repositories, used ${advice.used}`,
+        text: `over-privileged: can ${advice.may} ${advice.reach} repositories, used ${advice.used}`,
       }
     case 'never-writes':
-      return { tone: '', text: 'may write, pushed nothing' }
+      return { tone: '', text: 'can push, but never did' }
   }
 }

@@ -60,7 +60,7 @@ export function explainPages(pages: Pages, options: PageOptions): void {
 function answerOf(user: string, { role, rule, blocked, about }: Explanation) {
   return {
     user,
-    ability: blocked ? 'is blocked, and may do nothing with' : ABILITIES[role],
+    ability: blocked ? 'is blocked and can’t use' : ABILITIES[role],
     otherwise: blocked ? ABILITIES[role] : undefined,
     isAllowed: role !== 'none' && !blocked,
     rule,

@@ -57,24 +57,24 @@ export function grantPages(pages: Pages, { grants, accounts, access }: PageOptio
     } catch (error) {
       return show(reply, {}, request.body, problemIn(error))
     }
-    await say(member, `${subject} may ${request.body.role} ${pattern}.`)
+    await say(member, `Granted ${subject} ${request.body.role} access to ${pattern}.`)
     return reply.redirect(PATH, 303)
   })
 
   const askToReplace = (reply: FastifyReply, grant: Pick<Grant, 'subject' | 'role' | 'pattern'>, now: string) =>
     reply.page('admin/confirm', {
       place: 'grants',
-      heading: 'Put it in place of the other?',
-      lead: 'There is a grant for the same repositories already. The new one takes its place, from the next request on.',
+      heading: 'Replace the existing grant?',
+      lead: 'This user already has a grant for these repositories. The change takes effect immediately.',
       facts: [
-        ['Who', grant.subject],
+        ['User', grant.subject],
         ['Repositories', grant.pattern],
-        ['Role now', now],
-        ['Role then', grant.role],
+        ['Current role', now],
+        ['New role', grant.role],
       ],
       action: PATH,
       hidden: Object.entries({ ...grant, replace: 'yes' }),
-      button: 'Replace it',
+      button: 'Replace',
       cancel: PATH,
     })
 
@@ -85,16 +85,16 @@ export function grantPages(pages: Pages, { grants, accounts, access }: PageOptio
     if (grant === undefined) throw new PageError('not-found')
     return reply.page('admin/confirm', {
       place: 'grants',
-      heading: 'Take this grant back?',
-      lead: 'It counts no more from the next request on; transfers that need it are cut off. Other grants that cover the same repositories stay.',
+      heading: 'Revoke this grant?',
+      lead: 'Revoking takes effect immediately and cuts off transfers that need the grant. Other grants for the same repositories stay.',
       facts: [
-        ['Who', subject],
+        ['User', subject],
         ['Role', grant.role],
         ['Repositories', pattern],
       ],
       action: `${PATH}/remove`,
       hidden: Object.entries(request.query),
-      button: 'Take it back',
+      button: 'Revoke grant',
       cancel: PATH,
     })
   })
@@ -103,7 +103,7 @@ export function grantPages(pages: Pages, { grants, accounts, access }: PageOptio
     const member = memberOf(request)
     const { subject, pattern } = request.body
     if (!(await member.stores.grants.remove(parseSubject(subject), pattern))) throw new PageError('not-found')
-    await say(member, `${subject} has no grant on ${pattern} any more.`)
+    await say(member, `Revoked the grant of ${subject} on ${pattern}.`)
     return reply.redirect(PATH, 303)
   })
 }

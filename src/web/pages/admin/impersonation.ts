@@ -59,11 +59,11 @@ export function impersonationPages(pages: Pages, options: PageOptions): void {
     return reply.page('admin/confirm', {
       place: 'accounts',
       heading: `Revoke the token “${token.name}”?`,
-      lead: 'For good, from the next request on; transfers that are running with it are cut off.',
+      lead: 'It stops working immediately and cuts off running transfers. This can’t be undone.',
       facts: factsOf(token, account.username),
       action: `${tokensPath(account)}/${token.id}/revoke`,
       hidden: [],
-      button: 'Revoke the token',
+      button: 'Revoke token',
       cancel: tokensPath(account),
     })
   })
@@ -72,7 +72,7 @@ export function impersonationPages(pages: Pages, options: PageOptions): void {
     const member = memberOf(request)
     const { account, token } = await requireToken(request.params)
     await member.stores.tokens.revoke(token.id, access.now())
-    await say(member, `Token ${token.id}, “${token.name}”, is revoked.`)
+    await say(member, `Token ${token.id}, “${token.name}”, was revoked.`)
     return reply.redirect(tokensPath(account), 303)
   })
 

@@ -28,17 +28,17 @@ export function protectionPages(pages: Pages, { protections, access }: PageOptio
   const askToReplace = (reply: FastifyReply, rule: Rule, before: Rule) =>
     reply.page('admin/confirm', {
       place: 'protections',
-      heading: 'Put it in place of the other?',
-      lead: 'These refs of these repositories are protected already. The new rule takes the place of that one, from the next push on.',
+      heading: 'Replace the existing rule?',
+      lead: 'These refs are already protected in these repositories. The change takes effect immediately.',
       facts: [
         ['Repositories', rule.repositories],
         ['Refs', rule.refs],
-        ['Now', levelsOf(before)],
-        ['Then', levelsOf(rule)],
+        ['Current rule', levelsOf(before)],
+        ['New rule', levelsOf(rule)],
       ],
       action: PATH,
       hidden: Object.entries({ ...rule, replace: 'yes' }),
-      button: 'Replace it',
+      button: 'Replace',
       cancel: PATH,
     })
 
@@ -69,18 +69,18 @@ export function protectionPages(pages: Pages, { protections, access }: PageOptio
     if (one === undefined) throw new PageError('not-found')
     return reply.page('admin/confirm', {
       place: 'protections',
-      heading: 'End this protection?',
-      lead: 'From the next push on, whoever may push to the repositories may do to these refs whatever no other rule forbids.',
+      heading: 'Remove this protection?',
+      lead: 'Everyone who can push to the repositories will be able to change these refs, unless another rule forbids it. The change takes effect immediately.',
       facts: [
         ['Repositories', repositories],
         ['Refs', refs],
         ['Push', one.push],
-        ['Force', one.force],
+        ['Force-push', one.force],
         ['Delete', one.delete],
       ],
       action: `${PATH}/remove`,
       hidden: Object.entries(request.query),
-      button: 'End the protection',
+      button: 'Remove protection',
       cancel: PATH,
     })
   })
@@ -89,11 +89,11 @@ export function protectionPages(pages: Pages, { protections, access }: PageOptio
     const member = memberOf(request)
     const { repositories, refs } = request.body
     if (!(await member.stores.protections.remove(repositories, refs))) throw new PageError('not-found')
-    await say(member, `${refs} of ${repositories} is not protected any more.`)
+    await say(member, `Removed the protection of ${refs} in ${repositories}.`)
     return reply.redirect(PATH, 303)
   })
 }
 
 function levelsOf(rule: Rule): string {
-  return `push: ${rule.push}; force: ${rule.force}; delete: ${rule.delete}`
+  return `push: ${rule.push}, force-push: ${rule.force}, delete: ${rule.delete}`
 }

@@ -3,7 +3,14 @@ import { Type } from 'typebox'
 import { describeEffect, foreseeEffects } from '../../../domain/policies/effects.js'
 import type { Effect } from '../../../domain/policies/effects.js'
 import type { SettingKey, Settings } from '../../../domain/policies/settings.js'
-import { formatSetting, parseSetting, SETTING_KEYS, settingSummary } from '../../../domain/policies/settings.js'
+import {
+  formatSetting,
+  parseSetting,
+  SETTING_KEYS,
+  settingDefault,
+  settingSummary,
+  settingTitle,
+} from '../../../domain/policies/settings.js'
 import { sentence } from '../../errors.js'
 import type { FieldErrors } from '../../forms.js'
 import { errorsIn } from '../../forms.js'
@@ -17,7 +24,7 @@ const PATH = '/-/admin/application_settings'
 const NAMED = 20
 
 /** What a setting is about: a heading of the page. */
-type Section = 'Tokens' | 'Signing in' | 'Git' | 'Bans' | 'Audit trail'
+type Section = 'Tokens' | 'Sign-in' | 'Git' | 'Bans' | 'Audit log'
 
 const SECTIONS: Readonly<Record<SettingKey, Section>> = {
   enforce_pat_expiration: 'Tokens',
@@ -26,10 +33,10 @@ const SECTIONS: Readonly<Record<SettingKey, Section>> = {
   personal_access_token_prefix: 'Tokens',
   disable_personal_access_tokens: 'Tokens',
   impersonation_enabled: 'Tokens',
-  password_authentication_enabled_for_git: 'Signing in',
-  require_two_factor_authentication: 'Signing in',
-  two_factor_grace_period: 'Signing in',
-  session_expire_delay: 'Signing in',
+  password_authentication_enabled_for_git: 'Sign-in',
+  require_two_factor_authentication: 'Sign-in',
+  two_factor_grace_period: 'Sign-in',
+  session_expire_delay: 'Sign-in',
   receive_max_input_size: 'Git',
   allow_unproven_fast_forwards: 'Git',
   push_to_create: 'Git',
@@ -38,7 +45,7 @@ const SECTIONS: Readonly<Record<SettingKey, Section>> = {
   git_basic_auth_findtime: 'Bans',
   git_basic_auth_bantime: 'Bans',
   git_basic_auth_ip_allowlist: 'Bans',
-  audit_retention: 'Audit trail',
+  audit_retention: 'Audit log',
 }
 
 type Typed = Partial<Record<SettingKey, string>>
@@ -52,7 +59,9 @@ export function settingPages(pages: Pages, options: PageOptions): void {
     const fields = SETTING_KEYS.map((key) => ({
       key,
       section: SECTIONS[key],
-      summary: sentence(settingSummary(key).replace('(null:', '(empty:')),
+      title: settingTitle(key),
+      summary: sentence(settingSummary(key)).replace(' (null', ' (empty'),
+      fallback: inWords(settingDefault(key)),
       isFlag: typeof settings[key] === 'boolean',
       isNumber: settings[key] === null || typeof settings[key] === 'number',
       value: typed[key] ?? valueOf(settings[key]),
@@ -82,19 +91,25 @@ export function settingPages(pages: Pages, options: PageOptions): void {
       .filter(([key, text]) => text !== formatSetting(before[key]))
     const member = memberOf(request)
     if (changes.length === 0) {
-      await say(member, 'That is what is in force already.')
+      await say(member, 'Nothing to change.')
       return reply.redirect(PATH, 303)
     }
     if (step === 'apply') {
       await member.stores.settings.set(new Map(changes), access.now())
-      const names = changes.map(([key, text]) => `${key} is ${inWords(parseSetting(key, text))} now`)
+      const names = changes.map(([key, text]) => `${settingTitle(key)} is now ${inWords(parseSetting(key, text))}`)
       await say(member, `${names.join('; ')}.`)
       return reply.redirect(PATH, 303)
     }
     const after = { ...before, ...Object.fromEntries(changes.map(([key, text]) => [key, parseSetting(key, text)])) }
     const effects = await foreseeEffects(options, before, after, access.now())
     return reply.page('admin/settings-review', {
-      changes: changes.map(([key, text]) => ({ key, from: inWords(before[key]), to: inWords(after[key]), text })),
+      changes: changes.map(([key, text]) => ({
+        key,
+        title: settingTitle(key),
+        from: inWords(before[key]),
+        to: inWords(after[key]),
+        text,
+      })),
       effects: await Promise.all(effects.map((effect) => shownEffect(effect))),
     })
   })
@@ -132,8 +147,11 @@ function inWords(value: Settings[SettingKey]): string {
 function withoutKeys(errors: FieldErrors): FieldErrors {
   return Object.fromEntries(
     Object.entries(errors).map(([key, message]) => {
-      const said = message.replace(new RegExp(`^${key}: `, 'i'), '').replace('or null for', 'or nothing for')
-      return [key, /^[a-z]/.test(said) ? `It ${said}` : said]
+      const said = message
+        .replace(new RegExp(`^${key}: `, 'i'), '')
+        .replace(/^takes /, 'Enter ')
+        .replace('or null for', 'or leave it empty for')
+      return [key, /^[a-z]/.test(said) ? `The value ${said}` : said]
     }),
   )
 }

@@ -8,12 +8,12 @@ export function factsOf(token: PersonalAccessToken, owner: string): readonly (re
   const { description, scopes, expiresAt, lastUsedAt, lastUsedIps, createdAt, issuedBy } = token
   const limits = limitsOf(token)
   return [
-    ['Number', String(token.id)],
-    ['Of', owner],
+    ['ID', String(token.id)],
+    ['Owner', owner],
     ...(description === null ? [] : [['Description', description] as const]),
     ['Scopes', scopes.join(', ')],
-    ...(limits === undefined ? [] : [['Only', limits] as const]),
-    ['Made', `${utcTime(createdAt)}${issuedBy === null ? '' : `, by ${issuedBy}`}`],
+    ...(limits === undefined ? [] : [['Limits', limits] as const]),
+    ['Created', `${utcTime(createdAt)}${issuedBy === null ? '' : `, by ${issuedBy}`}`],
     ['Expires', expiresAt === null ? 'never' : utcTime(expiresAt)],
     ['Last used', lastUsedAt === null ? 'never' : `${utcTime(lastUsedAt)}, from ${lastUsedIps.join(', ')}`],
   ]
