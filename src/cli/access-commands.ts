@@ -12,12 +12,12 @@ type JsonOption = { json?: true }
 
 /** `gitgate access …`: who may do what with which repositories. */
 export function addAccessCommands(program: Command, context: CliContext): void {
-  const group = program.command('access').description('who may do what with which repositories')
+  const group = program.command('access').description('manage who can use which repositories')
 
   addCommand(
     group,
     'grant <subject> <role> <pattern>',
-    'let a username, @all or @anonymous read, write or admin repositories',
+    'give a user, @all (signed-in users) or @anonymous the role read, write or admin',
     "gitgate access grant alice write 'team/**'",
   ).action((subject: string, role: string, pattern: string, { json }: JsonOption) =>
     withStore(context, async (cli) => {
@@ -28,30 +28,30 @@ export function addAccessCommands(program: Command, context: CliContext): void {
         cli.output.json(grant)
         return
       }
-      cli.output.note(`${grant.subject} may ${grant.role} ${grant.pattern}.`)
+      cli.output.note(`Granted ${grant.subject} ${grant.role} access to ${grant.pattern}.`)
     }),
   )
 
   addCommand(
     group,
     'revoke <subject> <pattern>',
-    'take a grant back, from the next request on',
+    'revoke a grant; takes effect immediately',
     "gitgate access revoke alice 'team/**'",
   ).action((subject: string, pattern: string, { json }: JsonOption) =>
     withStore(context, async ({ store, output }) => {
       const parsed = parseSubject(subject)
       if (!(await store.grants.remove(parsed, pattern))) {
-        throw new GitgateError('not-found', `${parsed} has no grant on ${pattern}; gitgate access list shows all`)
+        throw new GitgateError('not-found', `${parsed} has no grant on ${pattern}; to list grants: gitgate access list`)
       }
       if (json === true) {
         output.json({ subject: parsed, pattern, revoked: true })
         return
       }
-      output.note(`${parsed} has no grant on ${pattern} any more.`)
+      output.note(`Revoked the grant of ${parsed} on ${pattern}.`)
     }),
   )
 
-  addCommand(group, 'list', 'list all grants', 'gitgate access list').action(({ json }: JsonOption) =>
+  addCommand(group, 'list', 'list grants', 'gitgate access list').action(({ json }: JsonOption) =>
     withStore(context, async ({ store, output }) => {
       const grants = await store.grants.list()
       if (json === true) {
@@ -61,7 +61,7 @@ export function addAccessCommands(program: Command, context: CliContext): void {
       output.table(
         ['PATTERN', 'SUBJECT', 'ROLE'],
         grants.map(({ pattern, subject, role }) => [pattern, subject, role]),
-        "No grants: an account may use the repositories under its own name. Add one: gitgate access grant alice write 'team/**'",
+        "No grants: accounts can only use the repositories under their own names. Add one: gitgate access grant alice write 'team/**'",
       )
     }),
   )
@@ -69,10 +69,10 @@ export function addAccessCommands(program: Command, context: CliContext): void {
   addCommand(
     group,
     'explain <user> <repository>',
-    'say what an account (or @anonymous) may do with a repository, and by which rule',
+    'show what an account (or @anonymous) can do with a repository, and which rule says so',
     'gitgate access explain alice team/app --ref main',
   )
-    .option('--ref <ref>', 'say what it may do to this ref, too: main, refs/tags/v1')
+    .option('--ref <ref>', 'also show what it can do to this ref: main, refs/tags/v1')
     .action((username: string, repository: string, { json, ref }: JsonOption & { ref?: string }) =>
       withStore(context, async (cli) => {
         const path = requireRepositoryPath(repository)
@@ -92,14 +92,14 @@ export function addAccessCommands(program: Command, context: CliContext): void {
           return
         }
         cli.output.answer(`${username} ${ABILITIES[role]} ${path}: ${rule}`)
-        if (blocked) cli.output.answer(`${username} is blocked, so all of it is refused`)
+        if (blocked) cli.output.answer(`${username} is blocked, so every request is refused`)
         for (const protection of about?.protectedBy ?? []) cli.output.answer(describeProtection(protection))
         for (const verb of blocked ? [] : REF_VERBS) {
           const reason = about?.verbs[verb]
           if (about !== undefined) cli.output.answer(`${verb} ${about.ref}: ${reason ?? 'allowed'}`)
         }
         if (account !== undefined && role !== 'none') {
-          cli.output.note('A token narrows this further by its scopes and limits.')
+          cli.output.note("A token's scopes and limits narrow this further.")
         }
       }),
     )

@@ -33,56 +33,51 @@ const LOOK_EVERY = 500
 const MAX_LIMIT = 100_000
 const FOLLOWED_AT_ONCE = 1_000
 
-/** `gitgate audit …`: what happened, and whether the trail of it is whole. */
+/** `gitgate audit …`: what happened, and whether the record of it is intact. */
 export function addAuditCommands(program: Command, context: CliContext): void {
-  const group = program.command('audit').description('what happened, and whether the trail of it is whole')
+  const group = program.command('audit').description('read and verify the audit log')
 
-  addCommand(
-    group,
-    'list',
-    'show the last rows of the trail',
-    'gitgate audit list --user alice --action git.push --since 7d',
-  )
-    .option('--user <name>', 'who did it, in whose name, or whose account it was done to')
-    .option('--token <id>', 'the token that did it, or that it was done to')
-    .option('--repo <pattern>', "a repository; * stands for anything: 'team/*'")
-    .option('--action <name>', 'such as git.push, or all that begin so: git')
+  addCommand(group, 'list', 'show the latest events', 'gitgate audit list --user alice --action git.push --since 7d')
+    .option('--user <name>', 'events by this user, on their behalf, or about their account')
+    .option('--token <id>', 'events by or about this token')
+    .option('--repo <pattern>', "events about these repositories; * matches anything: 'team/*'")
+    .option('--action <name>', 'one action, such as git.push, or a group of them, such as git')
     .option('--decision <word>', AUDIT_DECISIONS.join(', '))
-    .option('--ip <address>', 'from where')
-    .option('--since <when>', '2026-01-31, 2026-01-31T08:00:00Z, or how long ago: 12h, 30d')
-    .option('--until <when>', 'before that instant')
-    .option('--limit <number>', 'how many rows at most', '50')
-    .option('--follow', 'go on with what happens from now on, until it is stopped; with --json a line a row')
+    .option('--ip <address>', 'events from this address')
+    .option('--since <when>', 'start: 2026-01-31, 2026-01-31T08:00:00Z, or a time ago: 12h, 30d')
+    .option('--until <when>', 'end, in the same forms')
+    .option('--limit <number>', 'maximum number of events', '50')
+    .option('--follow', 'keep running and print new events; with --json, one line each')
     .addHelpText('after', `\nActions:\n${columns(AUDIT_ACTIONS)}`)
     .action((options: ListOptions) => withStore(context, (cli) => listRows(cli, options)))
 
   addCommand(
     group,
     'verify',
-    'check every row against the one before it, and that the database holds what the rows say; names the first flaw',
+    'check the hash chain, and the database against the events; reports the first flaw',
     'gitgate audit verify --head "$(cat /mnt/elsewhere/audit-head)"',
   )
-    .option('--head <id:hash>', 'a head that was kept elsewhere, which the trail must hold')
+    .option('--head <id:hash>', 'a checkpoint saved earlier, which the log must contain')
     .action(({ head, json }: { head?: string; json?: true }) => withStore(context, (cli) => verify(cli, head, json)))
 
   addCommand(
     group,
     'repair',
-    'build what is derived from the log again, and write a new audit mark; an event says so. The log itself is not changed',
+    'rebuild the indexes of the log and its checkpoint file, and record that as an event; the events stay as they are',
     'gitgate audit repair',
   ).action(({ json }: { json?: true }) =>
     withStore(context, async ({ store, output }) => {
       await store.repairAudit()
       const head = await store.audit.head()
       if (json === true) output.json(head)
-      else output.answer(`The indexes of the log were built again, and the audit mark notes row ${head.id}.`)
+      else output.answer(`Rebuilt the indexes of the log; the checkpoint file is at event ${head.id}.`)
     }),
   )
 
   addCommand(
     group,
     'head',
-    'print the end of the trail, to be kept elsewhere: with it, verify also sees a trail that was written anew',
+    'print a checkpoint to save elsewhere; with it, verify also detects a rewritten log',
     'gitgate audit head > /mnt/elsewhere/audit-head',
   ).action(({ json }: { json?: true }) =>
     withStore(context, async ({ store, output }) => {
@@ -95,10 +90,10 @@ export function addAuditCommands(program: Command, context: CliContext): void {
   addCommand(
     group,
     'prune',
-    'delete what the setting audit_retention no longer keeps, as the gate does each night',
+    'delete events older than the setting audit_retention now, instead of tonight',
     'gitgate audit prune --force',
   )
-    .option('--force', 'all of it at once, by the clock alone: check first that the clock is right')
+    .option('--force', 'trust the clock and delete all of them at once; check the clock first')
     .action((options: { force?: true; json?: true }) => withStore(context, (cli) => prune(cli, options)))
 }
 
@@ -122,7 +117,7 @@ async function listRows(cli: OpenCli, options: ListOptions): Promise<void> {
   const rows = (await store.audit.list(query)).toReversed()
   if (options.follow !== true) {
     if (options.json === true) output.json(rows.map(auditEntity))
-    else output.table(HEAD, rows.map(cellsOf), 'No rows. With fewer options there may be some.')
+    else output.table(HEAD, rows.map(cellsOf), 'No events match.')
     return
   }
   const show = (row: AuditRow): void =>
@@ -155,7 +150,10 @@ async function queryOf({ store, clock }: OpenCli, options: ListOptions): Promise
   if (options.decision !== undefined && decision === undefined)
     throw new GitgateError('usage', `--decision takes one of ${AUDIT_DECISIONS.join(', ')}`)
   if (action !== undefined && !isActionOrKind(action))
-    throw new GitgateError('usage', `--action: there is no "${printable(action)}"; gitgate audit list --help names all`)
+    throw new GitgateError(
+      'usage',
+      `--action: there is no "${printable(action)}"; for the list: gitgate audit list --help`,
+    )
   if (repo !== undefined) checkPatternLimits('--repo', repo)
   const limit = /^\d+$/.test(options.limit) ? Number(options.limit) : 0
   if (limit < 1 || limit > MAX_LIMIT) throw new GitgateError('usage', `--limit takes a number from 1 to ${MAX_LIMIT}`)
@@ -178,23 +176,26 @@ async function verify({ store, output, terminal }: OpenCli, text: string | undef
   const anchor = text === undefined ? undefined : requireHead(text)
   const isWatched = terminal.stderr.isTTY === true
   const { rows, first, head, flaw } = await store.audit.verify(anchor, (count) => {
-    if (isWatched) terminal.stderr.write(`\r${count} rows`)
+    if (isWatched) terminal.stderr.write(`\r${count} events`)
   })
   if (isWatched) terminal.stderr.write('\r')
   if (json === true) output.json({ ok: flaw === undefined, rows, first: first.id + 1, head, flaw: flaw ?? null })
   if (flaw !== undefined) throw new GitgateError('conflict', flawSentence(flaw))
   if (json === true) return
-  if (rows === 0) output.answer('The trail is empty.')
-  else output.answer(`${rows} rows are as they were written: ${first.id + 1} to ${head.id}. Head: ${formatHead(head)}`)
+  if (rows === 0) output.answer('The audit log is empty.')
+  else
+    output.answer(
+      `${rows === 1 ? '1 event is' : `${rows} events are`} intact: ${first.id + 1} to ${head.id}. Checkpoint: ${formatHead(head)}`,
+    )
 }
 
 function requireHead(text: string): ChainHead {
   const head = parseHead(text)
   if (head !== undefined) return head
-  throw new GitgateError('usage', '--head takes what gitgate audit head has printed')
+  throw new GitgateError('usage', '--head takes a checkpoint as printed by gitgate audit head')
 }
 
-const HEAD = ['ID', 'TIME', 'WHO', 'ACTION', 'ON', 'DECISION', 'RULE', 'FROM']
+const HEAD = ['ID', 'TIME', 'ACTOR', 'ACTION', 'TARGET', 'DECISION', 'RULE', 'ADDRESS']
 
 function cellsOf(row: AuditRow): string[] {
   const { id, at, action, decision, rule, ip } = row

@@ -3,16 +3,16 @@ import type { Command } from 'commander'
 import type { CliContext } from './context.js'
 import { addCommand, withStore } from './context.js'
 
-/** `gitgate backup`: a whole copy of the database; its file alone is not all of it while the gate runs. */
+/** `gitgate backup`: a complete copy of the database; while the gate runs, the database's file alone is incomplete. */
 export function addBackupCommand(program: Command, context: CliContext): void {
-  const summary = 'write a whole copy of the database, also while the gate runs'
+  const summary = 'write a complete copy of the database, even while the gate runs'
   addCommand(program, 'backup <file>', summary, 'gitgate backup /backup/gitgate-$(date +%F).sqlite3').action(
     (file: string, { json }: { json?: true }) =>
       withStore(context, async ({ store, output }) => {
         const path = resolve(file)
         await store.backup(path)
         if (json === true) output.json({ file: path })
-        else output.note(`Wrote ${path}. Keep the key and the repositories with it.`)
+        else output.note(`Wrote ${path}. Back up the key and the repositories as well.`)
       }),
   )
 }

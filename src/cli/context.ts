@@ -92,7 +92,7 @@ export async function openRepositories(cli: OpenCli, given: string | undefined):
   if (given === undefined && config.upstream !== undefined) {
     throw new GitgateError(
       'conflict',
-      'this gate stands before another server, which keeps the repositories; for the embedded one, give --repos',
+      'the repositories are on the upstream server; to manage those of the embedded server, pass --repos',
     )
   }
   return await cli.rooms.openRepositories(config.repos, config)
@@ -108,7 +108,7 @@ export function addCommand(group: Command, usage: string, summary: string, examp
   return group
     .command(usage)
     .description(summary)
-    .option('--json', 'answer in JSON')
+    .option('--json', 'print JSON')
     .addHelpText('after', `\nExample:\n  $ ${example}`)
 }
 
@@ -118,12 +118,12 @@ export async function requireAccount({ store }: OpenCli, username: string): Prom
   if (account !== undefined) return account
   throw new GitgateError(
     'not-found',
-    `there is no user "${printable(username)}"; gitgate user list shows all, gitgate user add makes one`,
+    `there is no user "${printable(username)}"; to list users: gitgate user list; to add one: gitgate user add`,
   )
 }
 
 /** @throws GitgateError `usage` */
 export function requireId(text: string): number {
   if (/^[1-9]\d{0,14}$/.test(text)) return Number(text)
-  throw new GitgateError('usage', `"${printable(text)}" is not an ID; gitgate token list shows them`)
+  throw new GitgateError('usage', `"${printable(text)}" is not an ID; to list tokens: gitgate token list`)
 }

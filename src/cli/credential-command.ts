@@ -27,17 +27,17 @@ type Wanted = { readonly protocol: string; readonly host: string; readonly path:
 export function addCredentialCommand(program: Command, context: CliContext): void {
   const command = program
     .command('credential <operation>')
-    .description('a Git credential helper: mints a short-lived, narrower token for each operation of git')
-    .option('--token-file <file>', 'file with the token to derive from, kept out of the sandbox (GITGATE_TOKEN)')
-    .option('--url <url>', 'where people reach the gate; git is answered for no other (GITGATE_PUBLIC_URL)')
-    .option('--expires-in <span>', 'how long each token lives', '15m')
-    .option('--scopes <list>', "read_repository or write_repository; default: what the token's own scopes allow")
+    .description('Git credential helper that creates a short-lived, restricted token for each Git operation')
+    .option('--token-file <file>', 'file with the token to derive from; keep it outside the sandbox (GITGATE_TOKEN)')
+    .option('--url <url>', 'public URL of the gate; requests for other hosts get no answer (GITGATE_PUBLIC_URL)')
+    .option('--expires-in <span>', 'lifetime of each token', '15m')
+    .option('--scopes <list>', "read_repository or write_repository; default: the token's own scopes")
   addLimitOptions(command)
     .addHelpText(
       'after',
       `
-Operations, as git gives them: get mints, erase revokes what git found refused, store does nothing.
-With credential.useHttpPath each token reaches the one repository that git asks for.
+Git passes the operation: get creates a token, erase revokes one that was refused, store does nothing.
+With credential.useHttpPath, each token is limited to the repository that Git asks for.
 
 Example:
   $ git config --global credential.https://git.example.com.useHttpPath true
@@ -80,9 +80,9 @@ async function mint(cli: OpenCli, wanted: Wanted, options: Options): Promise<voi
   const settings = await cli.settings()
   const parent = await requireParent(cli, options, settings.enforce_pat_expiration)
   const owner = await cli.store.accounts.find(parent.userId)
-  if (owner === undefined) throw new GitgateError('not-found', 'the account of the token is gone')
+  if (owner === undefined) throw new GitgateError('not-found', 'the account of the token no longer exists')
   const expiry = parseExpirySpan(options.expiresIn, now)
-  if (expiry === 'never') throw new GitgateError('usage', '--expires-in takes a span here, such as 15m')
+  if (expiry === 'never') throw new GitgateError('usage', '--expires-in takes a duration, such as 15m')
   const path = repositoryOf(wanted.path)
   const limits = limitsOf({ ...options, repo: options.repo ?? (path === undefined ? [] : [path]) })
   const { token, secret } = await deriveToken(
@@ -92,7 +92,7 @@ async function mint(cli: OpenCli, wanted: Wanted, options: Options): Promise<voi
     {
       ...limits,
       expiry,
-      description: 'made by gitgate credential',
+      description: 'created by gitgate credential',
       ...(options.scopes === undefined ? {} : { scopes: parseScopes(options.scopes) }),
     },
     issueRules(settings, now),
@@ -110,8 +110,7 @@ function repositoryOf(path: string): RepositoryPath | undefined {
   const bare = path.replace(/^\/+|\/+$/g, '').replace(/\.git$/, '')
   if (bare === '') return undefined
   const repository = parseRepositoryPath(bare)
-  if (repository === undefined)
-    throw new GitgateError('invalid', `"${printable(path)}" is not the path of a repository`)
+  if (repository === undefined) throw new GitgateError('invalid', `"${printable(path)}" is not a repository path`)
   return repository
 }
 
@@ -129,10 +128,10 @@ async function requireParent(
 ): Promise<PersonalAccessToken> {
   const text = tokenFile === undefined ? cli.terminal.env['GITGATE_TOKEN'] : readFirstLineOf(tokenFile)
   if (text === undefined || text === '') {
-    throw new GitgateError('usage', 'give the token to derive from: --token-file FILE, or GITGATE_TOKEN')
+    throw new GitgateError('usage', 'pass the token to derive from: --token-file FILE or GITGATE_TOKEN')
   }
   const token = await cli.store.tokens.findByDigest(digestSecret(new Secret(text, 'token')))
-  if (token === undefined) throw new GitgateError('not-found', 'the token to derive from is none of this gate')
+  if (token === undefined) throw new GitgateError('not-found', "this gate doesn't know the token to derive from")
   const state = tokenState(token, cli.clock(), enforceExpiry)
   if (state !== 'active') throw new GitgateError('forbidden', `the token to derive from, ${token.id}, is ${state}`)
   return token

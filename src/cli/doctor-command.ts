@@ -20,10 +20,10 @@ export function addDoctorCommand(program: Command, context: CliContext): void {
   addCommand(
     program,
     'doctor',
-    'look for what is wrong, each with its remedy; exit status 1 when something is',
+    'check the installation and suggest fixes; exits with 1 if there is a problem',
     'gitgate doctor --repo team/app',
   )
-    .option('--repo <path>', 'a repository to ask the upstream for, past the gate')
+    .option('--repo <path>', 'a repository to request from the upstream directly')
     .action(async (options: DoctorOptions) => {
       const repository = options.repo === undefined ? undefined : requireRepositoryPath(options.repo)
       const findings = await examine(context, repository)
@@ -71,15 +71,14 @@ function examineTls({ rooms, clock }: CliContext, config: Config): Finding {
   try {
     until = rooms.examine.certificate(config)
   } catch (error) {
-    return problem('tls', messageOf(error), 'give a certificate chain and its key in PEM: --tls-cert, --tls-key')
+    return problem('tls', messageOf(error), 'pass a certificate chain and its key in PEM: --tls-cert, --tls-key')
   }
   if (until === undefined) return fine('tls', 'not configured: plain HTTP')
   const left = until.getTime() - clock().getTime()
   const date = until.toISOString()
-  if (left <= 0) return problem('tls', `the certificate was good until ${date}`, 'renew it and start the gate again')
-  if (left < EXPIRES_SOON)
-    return warning('tls', `the certificate is good until ${date}`, 'renew it and start the gate again')
-  return fine('tls', `certificate good until ${date}`)
+  if (left <= 0) return problem('tls', `the certificate expired at ${date}`, 'renew it and restart the gate')
+  if (left < EXPIRES_SOON) return warning('tls', `the certificate expires at ${date}`, 'renew it and restart the gate')
+  return fine('tls', `certificate valid until ${date}`)
 }
 
 function examineListener({ host, publicUrl, tls, trustedProxies }: Config): Finding {
@@ -87,18 +86,18 @@ function examineListener({ host, publicUrl, tls, trustedProxies }: Config): Find
   if (isLoopback && publicUrl !== undefined && trustedProxies.length === 0) {
     return warning(
       'proxy',
-      'people reach the gate by another address than it listens on, and no proxy is trusted: all clients seem to be this machine, which is never banned',
+      'the gate is behind a proxy that is not trusted, so all clients appear to be this machine, which is never banned',
       'set GITGATE_TRUSTED_PROXIES to the address of the proxy, such as 127.0.0.1',
     )
   }
   if (!isLoopback && tls === undefined && publicUrl?.startsWith('https:') !== true) {
     return warning(
       'proxy',
-      `plain HTTP on ${host}: tokens can be read on the way`,
+      `plain HTTP on ${host} exposes tokens on the network`,
       'use --tls-cert and --tls-key, or a proxy with TLS and --public-url https://…',
     )
   }
-  return fine('proxy', trustedProxies.length === 0 ? 'no proxy is trusted' : `trusted: ${trustedProxies.join(', ')}`)
+  return fine('proxy', trustedProxies.length === 0 ? 'no trusted proxies' : `trusted: ${trustedProxies.join(', ')}`)
 }
 
 const MARKS = { ok: 'ok', warning: 'warning', problem: 'PROBLEM' } as const

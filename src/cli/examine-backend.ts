@@ -14,14 +14,14 @@ import type { CliRooms, Examine } from './rooms.js'
 export async function examineRepositories(config: Config, rooms: CliRooms): Promise<Finding> {
   const root = config.repos
   if (!existsSync(root))
-    return warning('repositories', `${root} is not there yet`, 'gitgate serve makes it; or give --repos')
+    return warning('repositories', `${root} doesn't exist yet`, 'gitgate serve creates it; or pass --repos')
   try {
     accessSync(root, constants.R_OK | constants.W_OK | constants.X_OK)
   } catch {
     return problem(
       'repositories',
-      `${root} can't be read and written by this user`,
-      `chown it to the user that runs gitgate`,
+      `this user can't read and write ${root}`,
+      `change its owner to the user that runs gitgate`,
     )
   }
   const repositories = (await rooms.openRepositories(root, config)).list()
@@ -29,7 +29,7 @@ export async function examineRepositories(config: Config, rooms: CliRooms): Prom
   if (hidden.length > 0) {
     return problem(
       'repositories',
-      `${hidden.join(', ')} stand where gitgate has its own URLs`,
+      `paths that conflict with gitgate's own URLs: ${hidden.join(', ')}`,
       'gitgate repo rename PATH NEW',
     )
   }
@@ -44,11 +44,11 @@ export async function examineUpstream(
 ): Promise<Finding[]> {
   const { href } = upstream.url
   if (!(await examine.reachable(upstream))) {
-    return [problem('upstream', `${href} does not take connections`, 'start the Git server, or correct --upstream')]
+    return [problem('upstream', `can't connect to ${href}`, 'start the Git server, or correct --upstream')]
   }
   if (repository === undefined) {
-    const remedy = 'gitgate doctor --repo PATH asks it for a repository, with and without its credential'
-    return [fine('upstream', `${href} takes connections`), warning('past the gate', 'not looked at', remedy)]
+    const remedy = 'gitgate doctor --repo PATH requests a repository from it, with and without credentials'
+    return [fine('upstream', `${href} accepts connections`), warning('bypass', 'not checked', remedy)]
   }
   try {
     const ask = (service: Service, as: 'the gate' | 'nobody' | 'somebody') =>
@@ -62,9 +62,7 @@ export async function examineUpstream(
       }),
     ]
   } catch (error) {
-    return [
-      problem('upstream', `${href}: ${messageOf(error)}`, 'look at its log, and at GITGATE_UPSTREAM_CA for HTTPS'),
-    ]
+    return [problem('upstream', `${href}: ${messageOf(error)}`, 'check its log, and GITGATE_UPSTREAM_CA for HTTPS')]
   }
 }
 
@@ -74,16 +72,16 @@ function judgeOwn(href: string, repository: RepositoryPath, status: number): Fin
     return problem(
       'upstream',
       `${href} has no ${repository}`,
-      'give a repository that exists, or correct the path of --upstream',
+      'pass a repository that exists, or correct the path of --upstream',
     )
   if (status === 401 || status === 403) {
     return problem(
       'upstream',
-      `${href} refuses gitgate with ${status}`,
-      'give its credential: GITGATE_UPSTREAM_AUTHORIZATION',
+      `${href} refuses gitgate's requests (${status})`,
+      'set its credentials: GITGATE_UPSTREAM_AUTHORIZATION',
     )
   }
-  return problem('upstream', `${href} answers with ${status}`, 'look at its log')
+  return problem('upstream', `${href} responds with ${status}`, 'check its log')
 }
 
 type OpenStatus = { readonly pull: number; readonly push: number; readonly pushAsAnybody: number }
@@ -91,16 +89,13 @@ type OpenStatus = { readonly pull: number; readonly push: number; readonly pushA
 /** A server that lets anybody push is safe only where nobody but the gate reaches it. */
 function judgeOpen({ url }: UpstreamConfig, status: OpenStatus): Finding {
   const isPushed = status.push === 200 || status.pushAsAnybody === 200
-  if (!isPushed && status.pull !== 200)
-    return fine('past the gate', 'the upstream refuses who comes without a credential')
-  const asAnybody =
-    status.pushAsAnybody === 200 && status.push !== 200 ? ', under any name that they give themselves,' : ''
+  if (!isPushed && status.pull !== 200) return fine('bypass', 'the upstream refuses requests without credentials')
+  const asAnybody = status.pushAsAnybody === 200 && status.push !== 200 ? ', under any name,' : ''
   const what = isPushed ? `push${asAnybody} to` : 'read from'
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
   const isLoopback = host === 'localhost' || (isIP(host) !== 0 && addressMatcher(['127.0.0.0/8', '::1'])(host))
-  if (isLoopback)
-    return fine('past the gate', `anybody on this machine may ${what} the upstream; nobody else reaches it`)
+  if (isLoopback) return fine('bypass', `anybody on this machine can ${what} the upstream; nobody else can reach it`)
   const remedy =
-    'let it listen on loopback, close it off by a firewall, or have it ask for a credential (GITGATE_UPSTREAM_AUTHORIZATION)'
-  return problem('past the gate', `whoever reaches ${url.host} may ${what} it without a token`, remedy)
+    'make it listen on loopback, put it behind a firewall, or have it require credentials (GITGATE_UPSTREAM_AUTHORIZATION)'
+  return problem('bypass', `anybody who can reach ${url.host} can ${what} it without a token`, remedy)
 }

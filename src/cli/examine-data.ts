@@ -15,7 +15,7 @@ const LITTLE_SPACE = 512
 /** Looks at the data folder: permissions, space, the database. Changes nothing. */
 export async function examineData({ rooms }: CliContext, config: Config): Promise<Finding[]> {
   if (!existsSync(config.data))
-    return [warning('data', `${config.data} is not there yet`, 'gitgate quickstart, or any other command, makes it')]
+    return [warning('data', `${config.data} doesn't exist yet`, 'gitgate quickstart, or any other command, creates it')]
   const findings: Finding[] = []
   const { uid, mode } = statSync(config.data)
   const user = process.geteuid?.() ?? uid
@@ -31,7 +31,7 @@ export async function examineData({ rooms }: CliContext, config: Config): Promis
     (path) => path !== undefined && existsSync(path) && (statSync(path).mode & 0o077) !== 0,
   )
   if (open.length > 0)
-    findings.push(problem('permissions', `others can get at ${open.join(', ')}`, `chmod go= ${open.join(' ')}`))
+    findings.push(problem('permissions', `other users can access ${open.join(', ')}`, `chmod go= ${open.join(' ')}`))
   else findings.push(fine('permissions', `${config.data} is ${(mode & 0o777).toString(8)}`))
 
   const { bavail, bsize } = await statfs(config.data)
@@ -40,11 +40,11 @@ export async function examineData({ rooms }: CliContext, config: Config): Promis
     findings.push(
       problem(
         'disk',
-        `${free} MiB are free for ${config.data}`,
+        `only ${free} MiB free for ${config.data}`,
         'free space: on a full disk gitgate refuses pushes and changes',
       ),
     )
-  else findings.push(fine('disk', `${free} MiB are free`))
+  else findings.push(fine('disk', `${free} MiB free`))
 
   try {
     const complaints = rooms.examine.database(config)
@@ -68,7 +68,7 @@ export async function examineInstance({ rooms, clock }: CliContext, config: Conf
   try {
     store = rooms.openStore(config)
   } catch (error) {
-    return [problem('store', messageOf(error), 'do as it says, and ask again')]
+    return [problem('store', messageOf(error), 'follow the message and run gitgate doctor again')]
   }
   try {
     const [accounts, tokens] = [await store.accounts.list(), await store.tokens.list({})]
@@ -80,26 +80,26 @@ export async function examineInstance({ rooms, clock }: CliContext, config: Conf
     const settings = resolveSettings(await store.settings.list())
     return [
       accounts.length === 0
-        ? warning('accounts', 'there is no account, so nobody gets in', 'gitgate user add NAME')
+        ? warning('accounts', 'there are no accounts, so nobody can sign in', 'gitgate user add NAME')
         : fine('accounts', `${accounts.length} accounts, ${tokens.length} tokens`),
       newest > clock().getTime()
         ? problem(
             'clock',
-            `it shows ${clock().toISOString()}, but something was made at ${new Date(newest).toISOString()}`,
-            'set the clock, and keep it right by NTP: tokens expire by it',
+            `it shows ${clock().toISOString()}, but something was created at ${new Date(newest).toISOString()}`,
+            'set the clock and use NTP: token expiry depends on it',
           )
         : fine('clock', clock().toISOString()),
       settings.git_basic_auth_enabled
         ? fine(
             'bans',
-            `after ${settings.git_basic_auth_maxretry} failures within ${settings.git_basic_auth_findtime} s; never ${settings.git_basic_auth_ip_allowlist.join(', ') || 'excepted'}`,
+            `after ${settings.git_basic_auth_maxretry} failures within ${settings.git_basic_auth_findtime} s; never ${settings.git_basic_auth_ip_allowlist.join(', ') || 'exempt'}`,
           )
-        : warning('bans', 'guessing is not stopped', 'gitgate settings set git_basic_auth_enabled true'),
+        : warning('bans', 'password guessing is not limited', 'gitgate settings set git_basic_auth_enabled true'),
       ...((await store.isDiskFull())
         ? [
             problem(
               'disk-full',
-              `nothing but revocations and blocks is written to ${config.data}`,
+              `only revocations and blocks are still written to ${config.data}`,
               'free space on its disk',
             ),
           ]
@@ -119,8 +119,8 @@ async function examineExport(target: string, { audit, facts }: CliStore): Promis
   if (failure !== undefined)
     return problem(
       'audit-export',
-      `${target} has taken no audit events since ${failure.since.toISOString()}: ${failure.message}; ${waiting} are waiting`,
-      'make it reachable and writable for the gate, which then sends what waits',
+      `${target} has accepted no audit events since ${failure.since.toISOString()}: ${failure.message}; ${waiting} are waiting`,
+      'make it reachable and writable for the gate, which then sends the waiting events',
     )
   return fine('audit-export', `${target}; ${waiting} events waiting`)
 }

@@ -29,6 +29,6 @@ export async function attempt(check: string, look: () => Promise<Finding>): Prom
   try {
     return await look()
   } catch (error) {
-    return problem(check, messageOf(error), 'do as it says, and ask again')
+    return problem(check, messageOf(error), 'follow the message and run gitgate doctor again')
   }
 }

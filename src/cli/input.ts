@@ -20,10 +20,7 @@ export function isInteractive({ stdin, stderr }: Terminal): boolean {
 export async function readSecret(terminal: Terminal, label: string): Promise<Secret> {
   const text = isInteractive(terminal) ? await askSecret(label) : await readFirstLine(terminal)
   if (text === '')
-    throw new GitgateError(
-      'usage',
-      `no ${label} on standard input; pass it like this: printf '%s' "$SECRET" | gitgate …`,
-    )
+    throw new GitgateError('usage', `no ${label} on standard input; pass it with: printf '%s' "$SECRET" | gitgate …`)
   return new Secret(text, label)
 }
 
@@ -35,7 +32,7 @@ export async function readSecret(terminal: Terminal, label: string): Promise<Sec
 export async function readNewSecret(terminal: Terminal, label: string): Promise<Secret> {
   const secret = await readSecret(terminal, label)
   if (isInteractive(terminal) && (await askSecret(`${label}, again`)) !== secret.reveal()) {
-    throw new GitgateError('usage', `the two differ; nothing was changed`)
+    throw new GitgateError('usage', `the two entries differ; nothing was changed`)
   }
   return secret
 }

@@ -6,9 +6,9 @@ type JsonOption = { json?: true }
 
 /** `gitgate jobs …`: what the gate does by a schedule. */
 export function addJobsCommands(program: Command, context: CliContext): void {
-  const group = program.command('jobs').description('what the gate does by a schedule, in UTC')
+  const group = program.command('jobs').description('scheduled jobs (times in UTC)')
 
-  addCommand(group, 'list', 'show all jobs, when they ran and when they will', 'gitgate jobs list').action(
+  addCommand(group, 'list', 'list jobs with their last and next runs', 'gitgate jobs list').action(
     ({ json }: JsonOption) =>
       withStore(context, async (cli) => {
         const { store, output } = cli
@@ -41,10 +41,10 @@ export function addJobsCommands(program: Command, context: CliContext): void {
           ]),
           '',
         )
-        if (count === 0) output.note('No notices wait.')
+        if (count === 0) output.note('No notifications are waiting.')
         else
           output.note(
-            `${count === 1 ? '1 notice waits' : `${count} notices wait`} to be sent${lastError === null ? '.' : `; the last error: ${lastError}`}`,
+            `${count === 1 ? '1 notification is' : `${count} notifications are`} waiting${lastError === null ? '.' : `; the last error: ${lastError}`}`,
           )
       }),
   )
@@ -52,7 +52,7 @@ export function addJobsCommands(program: Command, context: CliContext): void {
   addCommand(
     group,
     'run <name>',
-    'run a job now; the notices that it writes and all that wait are sent before it ends',
+    'run a job now, and send all waiting notifications',
     'gitgate jobs run expiry-notice',
   ).action((name: string, { json }: JsonOption) =>
     withStore(context, async (cli) => {

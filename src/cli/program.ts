@@ -43,13 +43,13 @@ export async function runCli(
   const program = new Command('gitgate')
     .description('Personal access tokens in front of any Git HTTP server.')
     .version(readVersion())
-    .option('--config <file>', 'configuration file of lines VARIABLE=value (GITGATE_CONFIG)')
-    .option('--data <folder>', 'folder of the database and the key (GITGATE_DATA; default ./data)')
+    .option('--config <file>', 'configuration file with VARIABLE=value lines (GITGATE_CONFIG)')
+    .option('--data <folder>', 'folder for the database and the key (GITGATE_DATA; default ./data)')
     .enablePositionalOptions()
     .showHelpAfterError(false)
     .addHelpText(
       'after',
-      '\nStart here:\n  $ gitgate quickstart\n  $ TOKEN=$(gitgate token create alice --name ci --scopes read_repository)',
+      '\nTo get started:\n  $ gitgate quickstart\n  $ TOKEN=$(gitgate token create alice --name ci --scopes read_repository)',
     )
   const context = createContext(terminal, rooms, clock, () => program.opts())
 
@@ -94,7 +94,7 @@ function report(error: unknown, output: { note(line: string): void }): number {
     const message = oneLine(error.message.replace(/^error: /, ''))
     const isMisplaced =
       error.code === 'commander.unknownOption' && GLOBAL_OPTIONS.some((name) => message.includes(name))
-    output.note(`gitgate: ${message}${isMisplaced ? '; global options stand before the command' : ''}`)
+    output.note(`gitgate: ${message}${isMisplaced ? '; global options go before the command' : ''}`)
     return USAGE_ERROR
   }
   output.note(`gitgate: ${oneLine(messageOf(error))}`)

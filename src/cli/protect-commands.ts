@@ -8,19 +8,19 @@ import { addCommand, withStore } from './context.js'
 type JsonOption = { json?: true }
 type Levels = { push: string; force: string; delete: string }
 
-/** `gitgate protect …`: refs that not everybody who pushes may change. */
+/** `gitgate protect …`: protected refs. */
 export function addProtectCommands(program: Command, context: CliContext): void {
-  const group = program.command('protect').description('refs that not everybody who pushes may change')
+  const group = program.command('protect').description('restrict who can change branches and tags')
 
   addCommand(
     group,
     'add <pattern> <ref>',
-    'protect refs in the repositories of a pattern, for every account and token',
+    'protect refs in matching repositories, for every account and token',
     "gitgate protect add 'team/**' main --push admin",
   )
-    .option('--push <level>', 'who may create and update: write (whoever may push), admin or nobody', 'admin')
-    .option('--force <level>', 'who may update by what is no fast-forward, too', 'nobody')
-    .option('--delete <level>', 'who may delete', 'nobody')
+    .option('--push <level>', 'who can create and update: write, admin or nobody', 'admin')
+    .option('--force <level>', 'who can force-push', 'nobody')
+    .option('--delete <level>', 'who can delete', 'nobody')
     .action((pattern: string, ref: string, { json, ...levels }: JsonOption & Levels) =>
       withStore(context, async (cli) => {
         const protection = await cli.store.protections.put(parseProtection(pattern, ref, levels), cli.clock())
@@ -32,7 +32,7 @@ export function addProtectCommands(program: Command, context: CliContext): void 
       }),
     )
 
-  addCommand(group, 'list', 'list all protected refs', 'gitgate protect list').action(({ json }: JsonOption) =>
+  addCommand(group, 'list', 'list protected refs', 'gitgate protect list').action(({ json }: JsonOption) =>
     withStore(context, async ({ store, output }) => {
       const protections = await store.protections.list()
       if (json === true) {
@@ -42,7 +42,7 @@ export function addProtectCommands(program: Command, context: CliContext): void 
       output.table(
         ['RULE', 'REPOSITORIES', 'REF', 'PUSH', 'FORCE', 'DELETE'],
         protections.map((one) => [String(one.id), one.repositories, one.refs, one.push, one.force, one.delete]),
-        "No protected refs: whoever may push may change all of them. Protect one: gitgate protect add '**' main",
+        "No protected refs: everyone who can push can change all refs. Protect one: gitgate protect add '**' main",
       )
     }),
   )
@@ -50,19 +50,22 @@ export function addProtectCommands(program: Command, context: CliContext): void 
   addCommand(
     group,
     'remove <pattern> <ref>',
-    'end a protection, from the next push on',
+    'remove a protection; takes effect immediately',
     "gitgate protect remove 'team/**' main",
   ).action((pattern: string, ref: string, { json }: JsonOption) =>
     withStore(context, async ({ store, output }) => {
       const refs = fullRefPattern(ref)
       if (!(await store.protections.remove(pattern, refs))) {
-        throw new GitgateError('not-found', `${refs} of ${pattern} is not protected; gitgate protect list shows all`)
+        throw new GitgateError(
+          'not-found',
+          `${refs} of ${pattern} is not protected; to list protections: gitgate protect list`,
+        )
       }
       if (json === true) {
         output.json({ repositories: pattern, refs, removed: true })
         return
       }
-      output.note(`${refs} of ${pattern} is not protected any more.`)
+      output.note(`Removed the protection of ${refs} in ${pattern}.`)
     }),
   )
 }

@@ -18,16 +18,16 @@ const TOKEN_DAYS = 30
 
 const README = `# Sample
 
-This repository is served by gitgate. Change something and push: the token in the address you cloned
-from may do both.
+This repository is served by gitgate. Change something and push: the token in the URL you cloned from
+allows both.
 
-    git clone …            with a token of the scope read_repository or write_repository
-    git push               with write_repository; read_repository is refused, and told why
+    git clone …            needs a token with the scope read_repository or write_repository
+    git push               needs write_repository; read_repository is refused, with the reason
 `
 
-/** `gitgate quickstart`: the first run makes all that a first clone needs; later ones just serve. */
+/** `gitgate quickstart`: the first run creates everything that a first clone needs; later runs just serve. */
 export function addQuickstartCommand(program: Command, context: CliContext): void {
-  const summary = 'first run: make an administrator, a token and a sample repository; then serve'
+  const summary = 'create an administrator, a token and a sample repository on the first run, then serve'
   addListenOptions(addCommand(program, 'quickstart', summary, 'gitgate quickstart')).action((flags: ServeFlags) =>
     withStore(context, async (cli) => {
       const isFirst = await isFirstRun(cli)
@@ -43,7 +43,7 @@ export function addQuickstartCommand(program: Command, context: CliContext): voi
 }
 
 const ALREADY_SET_UP =
-  'Set up already, so this just serves. The first token was shown once; make another: gitgate token create USER --name NAME --scopes write_repository'
+  'Already set up, just serving. To create another token: gitgate token create USER --name NAME --scopes write_repository'
 
 /** Nobody is there, or a first run was cut off before it could show its token. */
 async function isFirstRun({ store }: OpenCli): Promise<boolean> {
@@ -62,7 +62,7 @@ async function refuseStrangersGroup(cli: OpenCli, flags: Flags): Promise<void> {
   if (strangers.length === 0) return
   throw new GitgateError(
     'conflict',
-    `${repos} holds ${strangers.join(', ')} already, which the new account ${ADMINISTRATOR} would own; move them, or set up by hand: gitgate user add`,
+    `${repos} holds ${strangers.join(', ')} , which the new account ${ADMINISTRATOR} would own; move them, or set up manually: gitgate user add`,
   )
 }
 
@@ -88,9 +88,11 @@ function showFirstClone({ output }: OpenCli, url: string, token: Secret, json: t
     output.json({ url, username: ADMINISTRATOR, token: token.reveal(), clone_url: clone.href })
     return
   }
-  output.answer(`Made an administrator (${ADMINISTRATOR}), a repository, and a token for ${TOKEN_DAYS} days. Clone it:`)
+  output.answer(
+    `Created an administrator (${ADMINISTRATOR}), a repository, and a token valid for ${TOKEN_DAYS} days. To clone the repository:`,
+  )
   output.answer(`\ngit clone ${clone.href}\n`)
-  output.answer('The token is shown this once. The clone can push, too.')
+  output.answer("Copy the token now, you won't see it again. The clone can also push.")
   output.answer(
     `In the browser: ${url}/. To sign in as ${ADMINISTRATOR}, set a password first: gitgate user passwd ${ADMINISTRATOR}`,
   )

@@ -10,11 +10,11 @@ type RepoOptions = { repos?: string; json?: true }
 
 /** `gitgate repo …`: the repositories of the embedded server. */
 export function addRepoCommands(program: Command, context: CliContext): void {
-  const group = program.command('repo').description('repositories of the embedded server')
+  const group = program.command('repo').description('manage the repositories of the embedded server')
   const add = (usage: string, summary: string, example: string): Command =>
     addCommand(group, usage, summary, example).option(
       '--repos <folder>',
-      'their folder, if not the one that `serve` uses',
+      'repository folder (the one that `serve` uses)',
     )
 
   add('create <path>', 'create an empty repository', 'gitgate repo create team/app')
@@ -35,7 +35,7 @@ export function addRepoCommands(program: Command, context: CliContext): void {
       }),
     )
 
-  add('delete <path>', 'delete a repository for good', 'gitgate repo delete team/app --yes')
+  add('delete <path>', 'delete a repository permanently', 'gitgate repo delete team/app --yes')
     .option('--yes', "don't ask")
     .action((path: string, options: RepoOptions & { yes?: true }) =>
       withStore(context, async (cli) => {
@@ -43,7 +43,7 @@ export function addRepoCommands(program: Command, context: CliContext): void {
         const repositories = await openRepositories(cli, options.repos)
         if (!repositories.has(repository))
           throw new GitgateError('not-found', `there is no repository ${repository} in ${repositories.root}`)
-        await confirmLoss(cli.terminal, `Delete ${repository} and all that is in it?`, options.yes === true)
+        await confirmLoss(cli.terminal, `Delete ${repository} and everything in it?`, options.yes === true)
         await noted(cli, { action: 'repository.deleted', repository }, () => repositories.remove(repository))
         if (options.json === true) {
           cli.output.json({ path: repository, deleted: true })
@@ -55,7 +55,7 @@ export function addRepoCommands(program: Command, context: CliContext): void {
 
   add(
     'rename <path> <new>',
-    'give a repository another path; grants name paths, so look at them, too',
+    'rename a repository; grants refer to paths, so check them too',
     'gitgate repo rename team/app team/application',
   ).action((path: string, to: string, options: RepoOptions) =>
     withStore(context, async (cli) => {
@@ -72,7 +72,7 @@ export function addRepoCommands(program: Command, context: CliContext): void {
     }),
   )
 
-  add('list', 'list all repositories', 'gitgate repo list').action((options: RepoOptions) =>
+  add('list', 'list repositories', 'gitgate repo list').action((options: RepoOptions) =>
     withStore(context, async (cli) => {
       const repositories = await openRepositories(cli, options.repos)
       const paths = repositories.list()

@@ -12,7 +12,7 @@ export type ServeFlags = Omit<Flags, 'cache'> & { json?: true; cache?: boolean }
 export function addServeCommand(program: Command, context: CliContext): void {
   const example = 'gitgate serve --upstream http://127.0.0.1:9000'
   addListenOptions(addCommand(program, 'serve', 'serve Git over HTTP', example))
-    .option('--upstream <url>', 'Git server behind the gate, instead of the embedded one')
+    .option('--upstream <url>', 'URL of the Git server behind the gate, instead of the embedded server')
     .action((flags: ServeFlags) =>
       withStore(context, (cli) =>
         serve(cli, flags, async (url) => {
@@ -29,11 +29,11 @@ export function addListenOptions(command: Command): Command {
   return command
     .option('--host <address>', 'address to listen on (127.0.0.1)')
     .option('--port <number>', 'port to listen on (8080)')
-    .option('--repos <folder>', 'folder of the bare repositories (./repos)')
-    .option('--public-url <url>', 'where people reach the gate, if not where it listens')
-    .option('--tls-cert <file>', 'certificate chain in PEM, for HTTPS')
-    .option('--tls-key <file>', 'private key of the certificate')
-    .option('--workers <number>', 'processes that serve (1)')
+    .option('--repos <folder>', 'folder for the bare repositories (./repos)')
+    .option('--public-url <url>', 'public URL of the gate, if it differs from the listening address')
+    .option('--tls-cert <file>', 'PEM certificate chain, for HTTPS')
+    .option('--tls-key <file>', 'private key for the certificate')
+    .option('--workers <number>', 'number of worker processes (1)')
     .option('--no-cache', 'turn the response cache off')
 }
 
@@ -54,7 +54,7 @@ export async function serve(
     warnOfPlainHttp(cli, config)
     await onListening(config.publicUrl ?? url)
     await aborted(cli.terminal.signal)
-    cli.output.note('Ending: running transfers may finish.')
+    cli.output.note('Shutting down; waiting for running transfers.')
   } finally {
     await gate.close()
   }
@@ -76,7 +76,7 @@ function warnOfPlainHttp({ output }: OpenCli, { host, tls, publicUrl }: Config):
   const isLoopback = host === 'localhost' || (isIP(host) !== 0 && addressMatcher(['127.0.0.0/8', '::1'])(host))
   if (tls !== undefined || isLoopback || publicUrl?.startsWith('https:') === true) return
   output.note(
-    `Warning: plain HTTP on ${host}: tokens can be read on the way. Use --tls-cert and --tls-key, or a proxy with TLS and --public-url https://…`,
+    `Warning: plain HTTP on ${host} exposes tokens on the network. Use --tls-cert and --tls-key, or a proxy with TLS and --public-url https://…`,
   )
 }
 

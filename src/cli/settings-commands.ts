@@ -18,9 +18,9 @@ type JsonOption = { json?: true }
 
 /** `gitgate settings …`: what is in force on this instance; a change counts from the next request on. */
 export function addSettingsCommands(program: Command, context: CliContext): void {
-  const group = program.command('settings').description('what is in force on this instance')
+  const group = program.command('settings').description('read and change settings')
 
-  addCommand(group, 'list', 'show all settings', 'gitgate settings list').action(({ json }: JsonOption) =>
+  addCommand(group, 'list', 'list all settings', 'gitgate settings list').action(({ json }: JsonOption) =>
     withStore(context, async (cli) => {
       const settings = await cli.settings()
       if (json === true) {
@@ -28,7 +28,7 @@ export function addSettingsCommands(program: Command, context: CliContext): void
         return
       }
       cli.output.table(
-        ['SETTING', 'VALUE', 'WHAT IT DOES'],
+        ['SETTING', 'VALUE', 'DESCRIPTION'],
         SETTING_KEYS.map((key) => [key, formatSetting(settings[key]), settingSummary(key)]),
         '',
       )
@@ -51,7 +51,7 @@ export function addSettingsCommands(program: Command, context: CliContext): void
     'change a setting',
     'gitgate settings set max_personal_access_token_lifetime 90',
   )
-    .option('--dry-run', 'change nothing; list the tokens that would be revoked')
+    .option('--dry-run', 'change nothing; show the effects')
     .action((name: string, text: string, { json, dryRun }: JsonOption & { dryRun?: true }) =>
       withStore(context, async (cli) => {
         const key: SettingKey = parseSettingKey(name)
@@ -70,10 +70,10 @@ export function addSettingsCommands(program: Command, context: CliContext): void
           cli.output.json({ [key]: value })
           return
         }
-        cli.output.note(`${key} is ${formatSetting(value)} now (it was ${before}).`)
+        cli.output.note(`${key} is now ${formatSetting(value)} (was ${before}).`)
         if (affected.length > 0) {
           cli.output.note(
-            `${affected.length === 1 ? '1 token lives' : `${affected.length} tokens live`} longer and will be revoked in ${REVOKED_AFTER / HOUR} hours; to see: gitgate settings set ${key} ${formatSetting(value)} --dry-run`,
+            `${affected.length === 1 ? '1 token lives' : `${affected.length} tokens live`} longer and will be revoked in ${REVOKED_AFTER / HOUR} hours; to list them: gitgate settings set ${key} ${formatSetting(value)} --dry-run`,
           )
         }
       }),

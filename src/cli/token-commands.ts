@@ -23,25 +23,25 @@ type ListOptions = { user?: string; state?: string; json?: true }
 
 /** `gitgate token …`: personal access tokens. */
 export function addTokenCommands(program: Command, context: CliContext): Command {
-  const group = program.command('token').description('personal access tokens')
+  const group = program.command('token').description('manage personal access tokens')
 
   const create = addCommand(
     group,
     'create <user>',
-    'make a token; its secret alone goes to standard output, once',
+    'create a token and print its secret once, alone on standard output',
     'TOKEN=$(gitgate token create alice --name ci --scopes read_repository --expires-in 90d)',
   )
   addLimitOptions(addExpiryOptions(create))
     .requiredOption('--name <name>', 'what it is for')
     .requiredOption(
       '--scopes <list>',
-      'what it may do, with commas between: read_repository clones, write_repository pushes, too',
+      'comma-separated scopes: read_repository to clone, write_repository to clone and push',
     )
-    .option('--description <text>', 'more about what it is for')
-    .option('--impersonation', 'for administrators to act as the account, which does not see it')
+    .option('--description <text>', 'longer description')
+    .option('--impersonation', "lets administrators act as the account, which doesn't see the token")
     .addHelpText(
       'after',
-      `\nA token for a coding agent, which can push nothing but its own branches of one repository:\n  $ gitgate token create alice --name agent --scopes write_repository --repo team/app --ref 'agent/*' --expires-in 12h --max-pushes 20\n\nWhat a push does to a ref: ${REF_VERBS.join(', ')} (an update that is no fast-forward); without a choice, create and update.\n\nScopes:\n${ALL_SCOPES.map((scope) => `  ${scope.padEnd(18)}${scopeSummary(scope)}`).join('\n')}`,
+      `\nA token for a coding agent that can push only to its own branches in one repository:\n  $ gitgate token create alice --name agent --scopes write_repository --repo team/app --ref 'agent/*' --expires-in 12h --max-pushes 20\n\nChanges that a ref rule can allow: ${REF_VERBS.join(', ')} (force: updates that are not fast-forwards). The default is create and update.\n\nScopes:\n${ALL_SCOPES.map((scope) => `  ${scope.padEnd(18)}${scopeSummary(scope)}`).join('\n')}`,
     )
     .action((username: string, options: CreateOptions) =>
       withStore(context, async (cli) => {
@@ -62,8 +62,8 @@ export function addTokenCommands(program: Command, context: CliContext): Command
     )
 
   addCommand(group, 'list', 'list tokens', 'gitgate token list --user alice --state active')
-    .option('--user <name>', "one account's only")
-    .option('--state <state>', 'active or inactive ones only')
+    .option('--user <name>', 'only tokens of this account')
+    .option('--state <state>', 'only active or only inactive tokens')
     .action((options: ListOptions) => withStore(context, (cli) => listTokens(cli, options)))
 
   addCommand(group, 'show <id>', 'show one token', 'gitgate token show 7').action(
@@ -71,29 +71,33 @@ export function addTokenCommands(program: Command, context: CliContext): Command
       withStore(context, async (cli) => showToken(cli, await requireToken(cli, id), json)),
   )
 
-  addCommand(group, 'revoke <id>', 'end a token for good, from the next request on', 'gitgate token revoke 7').action(
-    (id: string, { json }: { json?: true }) =>
-      withStore(context, async (cli) => {
-        const token = await requireToken(cli, id)
-        const wasActive = await cli.store.tokens.revoke(token.id, cli.clock())
-        if (json === true) return showToken(cli, await requireToken(cli, id), json)
-        cli.output.note(
-          wasActive
-            ? `Token ${token.id} (${token.name}) is revoked.`
-            : `Token ${token.id} (${token.name}) was revoked before.`,
-        )
-      }),
+  addCommand(
+    group,
+    'revoke <id>',
+    'revoke a token permanently; takes effect immediately',
+    'gitgate token revoke 7',
+  ).action((id: string, { json }: { json?: true }) =>
+    withStore(context, async (cli) => {
+      const token = await requireToken(cli, id)
+      const wasActive = await cli.store.tokens.revoke(token.id, cli.clock())
+      if (json === true) return showToken(cli, await requireToken(cli, id), json)
+      cli.output.note(
+        wasActive
+          ? `Token ${token.id} (${token.name}) was revoked.`
+          : `Token ${token.id} (${token.name}) was already revoked.`,
+      )
+    }),
   )
 
   addExpiryOptions(
     addCommand(
       group,
       'rotate <id>',
-      'replace a token by a new one of the same name, scopes and limits',
+      'replace a token with a new one that has the same name, scopes and limits',
       'TOKEN=$(gitgate token rotate 7 --expires-in 90d)',
     ),
   )
-    .option('--grace <span>', 'the old secret works beside the new one for so long: 24h')
+    .option('--grace <span>', 'how long the old token keeps working: 24h')
     .action((id: string, options: RotateOptions) =>
       withStore(context, async (cli) => {
         const old = await requireToken(cli, id)
@@ -112,7 +116,7 @@ export function addTokenCommands(program: Command, context: CliContext): Command
 
 function addExpiryOptions(command: Command): Command {
   return command
-    .option('--expires-at <date>', 'YYYY-MM-DD: over when that day begins in UTC')
+    .option('--expires-at <date>', 'YYYY-MM-DD; expires when that day begins in UTC')
     .option('--expires-in <span>', '90s, 15m, 12h, 30d or never')
 }
 
@@ -139,7 +143,7 @@ async function showIssued(
     return
   }
   cli.output.note(
-    `Token ${token.id} (${token.name}) of ${user}: ${token.scopes.join(', ')}; ${limits}${expiry}. It is shown once:`,
+    `Token ${token.id} (${token.name}) of ${user}: ${token.scopes.join(', ')}; ${limits}${expiry}. Copy it now, you won't see it again:`,
   )
   cli.output.answer(secret.reveal())
 }
@@ -148,10 +152,10 @@ async function showIssued(
 function noteGrace(cli: OpenCli, { id, lastUsedAt, lastUsedIps }: PersonalAccessToken, until: Date): void {
   const use =
     lastUsedAt === null
-      ? 'No use of it is on record.'
-      : `It was used last at ${lastUsedAt.toISOString()}, from ${lastUsedIps.join(', ')}.`
+      ? 'It has never been used.'
+      : `It was last used at ${lastUsedAt.toISOString()}, from ${lastUsedIps.join(', ')}.`
   cli.output.note(
-    `The old secret works until ${until.toISOString()}. ${use} Who still uses it: gitgate token show ${id}`,
+    `The old token works until ${until.toISOString()}. ${use} To see who still uses it: gitgate token show ${id}`,
   )
 }
 
@@ -181,6 +185,6 @@ async function listTokens(cli: OpenCli, { user, state, json }: ListOptions): Pro
       entity.expires_at ?? 'never',
       token.lastUsedAt?.toISOString() ?? 'never',
     ]),
-    'No tokens. Make one: gitgate token create USER --name NAME --scopes read_repository',
+    'No tokens. Create one: gitgate token create USER --name NAME --scopes read_repository',
   )
 }

@@ -11,14 +11,14 @@ export type LimitOptions = { repo?: string[]; ref?: string[]; maxPushes?: string
 /** Adds the options that limit a new token. */
 export function addLimitOptions(command: Command): Command {
   return command
-    .option('--repo <pattern>', 'reach these repositories only: team/app, team/*; may be repeated', gather)
+    .option('--repo <pattern>', 'allow only these repositories: team/app, team/*; repeatable', gather)
     .option(
       '--ref <rule>',
-      "push these refs only: 'agent/*' (branches; to create and update), 'refs/tags/v*:create,delete'; may be repeated",
+      "allow pushes only to these refs: 'agent/*' (branches; create and update), 'refs/tags/v*:create,delete'; repeatable",
       gather,
     )
-    .option('--max-pushes <number>', 'so many pushes in all its life')
-    .option('--max-push-bytes <size>', 'so much in all its pushes: 500k, 50M, 2G')
+    .option('--max-pushes <number>', 'maximum number of pushes')
+    .option('--max-push-bytes <size>', 'maximum size of all pushes together: 500k, 50M, 2G')
 }
 
 /** The limits that options ask for. @throws GitgateError `invalid` */
@@ -43,8 +43,8 @@ export function describeLimits({ restrictions, budget }: PersonalAccessToken): s
 export function limitFields({ restrictions, budget, spent, parentId }: PersonalAccessToken): [string, string][] {
   const { repositories, refs, within } = restrictions
   return [
-    ['Repositories', repositories.join(', ') || 'all that the account reaches'],
-    ['May push', refs.map(formatRefRule).join(' ') || 'whatever the account may'],
+    ['Repositories', repositories.join(', ') || 'all the account can read'],
+    ['Push refs', refs.map(formatRefRule).join(' ') || 'all the account can push to'],
     ...(budget.pushes === null ? [] : [['Pushes', `${spent.pushes} of ${budget.pushes}`] as [string, string]]),
     ...(budget.bytes === null
       ? []

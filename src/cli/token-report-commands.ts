@@ -24,13 +24,16 @@ export function addTokenReportCommands(group: Command, context: CliContext): voi
   addCommand(
     group,
     'inspect',
-    'tell whose token the secret on standard input is, what it may do, and what could be better about it',
+    'show the owner and access of the token on standard input, with advice',
     'printf %s "$TOKEN" | gitgate token inspect',
   ).action(({ json }: { json?: true }) =>
     withStore(context, async (cli) => {
       const token = await cli.store.tokens.findByDigest(digestSecret(await readSecret(cli.terminal, 'token')))
       if (token === undefined)
-        throw new GitgateError('not-found', 'no such token was ever made here, or it was deleted with its account')
+        throw new GitgateError(
+          'not-found',
+          "this gate doesn't know the token; it may have been deleted with its account",
+        )
       await showToken(cli, token, json, await advised(cli, token))
     }),
   )
@@ -38,10 +41,10 @@ export function addTokenReportCommands(group: Command, context: CliContext): voi
   addCommand(
     group,
     'report <id>',
-    'tell all that was done with a token: what it means that it leaked',
+    'show everything done with a token, for example after a leak',
     'gitgate token report 7 --since 30d',
   )
-    .option('--since <when>', '2026-01-31, 2026-01-31T08:00:00Z, or how long ago: 12h, 30d (since it was made)')
+    .option('--since <when>', 'start: 2026-01-31, 2026-01-31T08:00:00Z, or a time ago: 12h, 30d (its creation)')
     .action((id: string, options: ReportOptions) =>
       withStore(context, async (cli) => {
         const token = await requireReported(cli, id)
@@ -99,32 +102,32 @@ function show(cli: OpenCli, token: Reported, since: Date, report: TokenReport): 
       use.first.toISOString(),
       use.last.toISOString(),
     ]),
-    'No repository was used.',
+    'No repositories used.',
   )
-  section(cli, 'Refs that it moved', moves.length)
+  section(cli, 'Changed refs', moves.length)
   output.table(
-    ['TIME', 'REPOSITORY', 'REF', 'FROM', 'TO', 'BY'],
+    ['TIME', 'REPOSITORY', 'REF', 'OLD', 'NEW', 'ADDRESS'],
     moves.map((move) => [
       move.at.toISOString(),
       move.repository ?? '-',
       printable(move.ref),
       move.old.slice(0, 12),
-      `${move.new.slice(0, 12)}${move.isCertain ? '' : ' (perhaps)'}`,
+      `${move.new.slice(0, 12)}${move.isCertain ? '' : ' (unconfirmed)'}`,
       move.ip ?? '-',
     ]),
-    'It moved no ref.',
+    'No refs changed.',
   )
-  section(cli, 'Addresses that it was used from', addresses.length)
+  section(cli, 'Addresses', addresses.length)
   output.table(
     ['ADDRESS', 'REQUESTS', 'FIRST', 'LAST'],
     addresses.map(({ ip, requests, first, last }) => [ip, String(requests), first.toISOString(), last.toISOString()]),
-    'It was used from nowhere.',
+    'No addresses.',
   )
-  section(cli, 'What it changed over the API', changes.length)
+  section(cli, 'API changes', changes.length)
   output.table(
-    ['TIME', 'ACTION', 'ON', 'BY'],
+    ['TIME', 'ACTION', 'TARGET', 'ADDRESS'],
     changes.map(({ at, action, target, ip }) => [at.toISOString(), action, printable(target ?? '-'), ip ?? '-']),
-    'It changed nothing over the API.',
+    'No API changes.',
   )
   if (refused > 0)
     output.note(`${refused} of its requests were refused: gitgate audit list --token ${token.id} --decision refused`)

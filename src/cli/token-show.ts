@@ -31,14 +31,14 @@ export async function showToken(
     ['Description', token.description ?? '-'],
     ['User', username],
     ['Scopes', token.scopes.join(', ')],
-    ...(token.impersonation ? [['Impersonation', 'made to act as the account'] as const] : []),
+    ...(token.impersonation ? [['Impersonation', 'lets an administrator act as the account'] as const] : []),
     ...limitFields(token),
     ['State', tokenState(token, cli.clock(), settings.enforce_pat_expiration)],
     ['Created', token.createdAt.toISOString()],
     ...(token.revokedAt === null ? [] : [['Revoked', token.revokedAt.toISOString()] as const]),
     ['Expires', token.expiresAt?.toISOString() ?? 'never'],
     ['Last used', token.lastUsedAt?.toISOString() ?? 'never'],
-    ['From', token.lastUsedIps.join(', ') || '-'],
+    ['Addresses', token.lastUsedIps.join(', ') || '-'],
     ...(advice ?? []).map((one) => ['Advice', describeAdvice(one)] as const),
   ])
 }
@@ -53,12 +53,12 @@ export async function entityOf(cli: OpenCli, token: PersonalAccessToken) {
 export async function requireToken({ store }: OpenCli, id: string): Promise<PersonalAccessToken> {
   const token = await store.tokens.find(requireId(id))
   if (token !== undefined) return token
-  throw new GitgateError('not-found', `there is no token ${id}; gitgate token list shows all`)
+  throw new GitgateError('not-found', `there is no token ${id}; to list tokens: gitgate token list`)
 }
 
 /** The account of a token. @throws GitgateError `not-found` */
 export async function requireOwner({ store }: OpenCli, token: PersonalAccessToken) {
   const owner = await store.accounts.find(token.userId)
-  if (owner === undefined) throw new GitgateError('not-found', `the account of token ${token.id} is gone`)
+  if (owner === undefined) throw new GitgateError('not-found', `the account of token ${token.id} no longer exists`)
   return owner
 }

@@ -10,12 +10,12 @@ const ISSUER = 'gitgate'
 
 /** `gitgate user 2fa …`: the second factor of accounts. */
 export function addTwoFactorCommands(user: Command, context: CliContext): void {
-  const group = user.command('2fa').description('two-factor authentication: with it on, Git takes only tokens')
+  const group = user.command('2fa').description('two-factor authentication; with it on, Git accepts only tokens')
 
   addCommand(
     group,
     'enable <name>',
-    'turn it on; shows the secret and ten recovery codes, once',
+    'turn it on; prints the secret and ten recovery codes once',
     'gitgate user 2fa enable alice',
   ).action((username: string, { json }: { json?: true }) =>
     withStore(context, async (cli) => {
@@ -27,14 +27,14 @@ export function addTwoFactorCommands(user: Command, context: CliContext): void {
       if (isInteractive(cli.terminal)) await confirmEnrolment(cli, enrolment)
       await enableTwoFactor(cli.store.twoFactors, cli.passwords, account, enrolment, cli.clock())
       if (json === true) cli.output.json(enrolmentEntity(enrolment))
-      else cli.output.note(`Two-factor authentication of ${account.username} is on: Git takes only tokens from now on.`)
+      else cli.output.note(`Two-factor authentication is on for ${account.username}. Git now accepts only tokens.`)
     }),
   )
 
   addCommand(
     group,
     'disable <name>',
-    'turn it off, and forget the secret and the recovery codes',
+    'turn it off and delete the secret and the recovery codes',
     'gitgate user 2fa disable alice',
   ).action((username: string, { json }: { json?: true }) =>
     withStore(context, async (cli) => {
@@ -44,14 +44,14 @@ export function addTwoFactorCommands(user: Command, context: CliContext): void {
         cli.output.json({ username: account.username, two_factor_enabled: false })
         return
       }
-      cli.output.note(`Two-factor authentication of ${account.username} is off.`)
+      cli.output.note(`Two-factor authentication is off for ${account.username}.`)
     }),
   )
 
   addCommand(
     group,
     'status <name>',
-    'tell whether it is on, and how many recovery codes are left',
+    'show whether it is on and how many recovery codes are left',
     'gitgate user 2fa status alice',
   ).action((username: string, { json }: { json?: true }) =>
     withStore(context, async (cli) => {
@@ -73,19 +73,19 @@ export function addTwoFactorCommands(user: Command, context: CliContext): void {
   addCommand(
     group,
     'verify <name>',
-    'check a code from standard input, as a helpdesk would; a recovery code is used up',
+    'check a code from standard input, for example at a help desk; uses up a recovery code',
     'echo 123456 | gitgate user 2fa verify alice',
   ).action((username: string, { json }: { json?: true }) =>
     withStore(context, async (cli) => {
       const account = await requireAccount(cli, username)
       const code = await readSecret(cli.terminal, 'code')
       const verdict = await verifySecondFactor(cli.store.twoFactors, cli.passwords, account, code, cli.clock())
-      if (verdict === 'wrong') throw new GitgateError('forbidden', 'the code is wrong, or was used before')
+      if (verdict === 'wrong') throw new GitgateError('forbidden', 'the code is wrong, or was already used')
       if (json === true) {
         cli.output.json({ username: account.username, verified_by: verdict })
         return
       }
-      cli.output.answer(verdict === 'totp' ? 'right' : 'right: a recovery code, now used up')
+      cli.output.answer(verdict === 'totp' ? 'valid' : 'valid recovery code, now used up')
     }),
   )
 }
@@ -99,14 +99,14 @@ async function showEnrolment({ output, terminal }: OpenCli, enrolment: Enrolment
     const { toString: qrCode } = await import('qrcode')
     output.answer(await qrCode(enrolment.uri.reveal(), { type: 'terminal', small: true }))
   }
-  output.answer('Recovery codes, each good for once. Keep them away from the telephone:')
+  output.answer('Recovery codes. Each works once; keep them away from your phone:')
   for (const code of enrolment.recoveryCodes) output.answer(`  ${code.reveal()}`)
 }
 
 async function confirmEnrolment(cli: OpenCli, enrolment: Enrolment): Promise<void> {
-  const code = await readSecret(cli.terminal, 'Code that the app shows now')
+  const code = await readSecret(cli.terminal, 'Code from the app')
   if (matchTotp(enrolment.seed, code.reveal().replace(/\s/g, ''), cli.clock()) === undefined) {
-    throw new GitgateError('forbidden', 'the code is wrong; nothing was changed. Check the clocks and start again')
+    throw new GitgateError('forbidden', 'the code is wrong; nothing was changed. Check the clocks and try again')
   }
 }
 

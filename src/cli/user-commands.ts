@@ -12,7 +12,7 @@ import { confirmLoss, readNewSecret } from './input.js'
 
 /** `gitgate user …`: who may sign in. @returns the group, for `user 2fa` */
 export function addUserCommands(program: Command, context: CliContext): Command {
-  const group = program.command('user').description('who may sign in')
+  const group = program.command('user').description('manage accounts')
 
   addCommand(
     group,
@@ -20,10 +20,10 @@ export function addUserCommands(program: Command, context: CliContext): Command 
     'add an account',
     'printf %s "$PASSWORD" | gitgate user add alice --email alice@example.com --password-stdin',
   )
-    .option('--email <address>', 'e-mail address, for notices')
-    .option('--name <name>', 'what people call them (the username)')
-    .option('--admin', 'may administer this gate')
-    .option('--password-stdin', 'read a password from standard input; without one, only tokens work')
+    .option('--email <address>', 'email address, for notifications')
+    .option('--name <name>', 'display name (the username)')
+    .option('--admin', 'make it an administrator')
+    .option('--password-stdin', 'read a password from standard input; without a password, only tokens work')
     .action((username: string, options: AddOptions) =>
       withStore(context, async (cli) => {
         const account = await addAccount(cli, username, options)
@@ -32,7 +32,7 @@ export function addUserCommands(program: Command, context: CliContext): Command 
           return
         }
         cli.output.note(
-          `Added ${account.username}. Make a token: gitgate token create ${account.username} --name NAME --scopes write_repository`,
+          `Added ${account.username}. To create a token: gitgate token create ${account.username} --name NAME --scopes write_repository`,
         )
       }),
     )
@@ -40,23 +40,23 @@ export function addUserCommands(program: Command, context: CliContext): Command 
   addCommand(
     group,
     'edit <name>',
-    'change an account; the username stays',
+    'change an account (but not its username)',
     'gitgate user edit alice --email alice@example.com',
   )
-    .option('--email <address>', 'e-mail address, for notices')
-    .option('--no-email', 'take the address away: no notices by mail')
-    .option('--name <name>', 'what people call them')
-    .option('--admin', 'may administer this gate')
-    .option('--no-admin', 'may do so no more')
+    .option('--email <address>', 'email address, for notifications')
+    .option('--no-email', 'remove the email address')
+    .option('--name <name>', 'display name')
+    .option('--admin', 'make it an administrator')
+    .option('--no-admin', 'make it an ordinary account')
     .action((username: string, { json, ...options }: EditOptions) =>
       withStore(context, async (cli) => {
         const account = await requireAccount(cli, username)
         await cli.store.accounts.change(account.id, changeOf(options))
-        await showChanged(cli, username, json, `${account.username} is changed.`)
+        await showChanged(cli, username, json, `${account.username} was changed.`)
       }),
     )
 
-  addCommand(group, 'list', 'list all accounts', 'gitgate user list').action(({ json }: { json?: true }) =>
+  addCommand(group, 'list', 'list accounts', 'gitgate user list').action(({ json }: { json?: true }) =>
     withStore(context, async ({ store, output }) => {
       const accounts = await store.accounts.list()
       if (json === true) {
@@ -64,7 +64,7 @@ export function addUserCommands(program: Command, context: CliContext): Command 
         return
       }
       output.table(
-        ['USERNAME', 'NAME', 'E-MAIL', 'STATE', 'ADMIN', '2FA', 'PASSWORD'],
+        ['USERNAME', 'NAME', 'EMAIL', 'STATE', 'ADMIN', '2FA', 'PASSWORD'],
         accounts.map((account) => [
           account.username,
           account.name,
@@ -91,13 +91,13 @@ export function addUserCommands(program: Command, context: CliContext): Command 
         cli.output.fields([
           ['Username', account.username],
           ['Name', account.name],
-          ['E-mail', account.email ?? '-'],
+          ['Email', account.email ?? '-'],
           ['State', account.state],
           ['Administrator', account.admin ? 'yes' : 'no'],
           ['Two-factor', account.twoFactorEnabled ? 'on' : 'off'],
           ['Password', account.passwordHash === null ? 'none: only tokens work' : 'set'],
           ['Tokens', `${tokens.length} (gitgate token list --user ${account.username})`],
-          ['Since', account.createdAt.toISOString()],
+          ['Created', account.createdAt.toISOString()],
         ])
       }),
   )
@@ -112,27 +112,27 @@ export function addUserCommands(program: Command, context: CliContext): Command 
         const password = await readNewSecret(cli.terminal, 'password')
         checkPassword(password, account, await cli.settings())
         await cli.store.accounts.setPasswordHash(account.id, await cli.passwords.hash(password))
-        await showChanged(cli, username, json, `The password of ${account.username} is set.`)
+        await showChanged(cli, username, json, `The password of ${account.username} was set.`)
       }),
   )
 
   addCommand(
     group,
     'delete <name>',
-    'delete an account with all its tokens; its repositories stay',
+    'delete an account and its tokens; its repositories stay',
     'gitgate user delete alice --yes',
   )
     .option('--yes', "don't ask")
     .action((username: string, options: { yes?: true; json?: true }) =>
       withStore(context, async (cli) => {
         const account = await requireAccount(cli, username)
-        await confirmLoss(cli.terminal, `Delete ${account.username} and all their tokens?`, options.yes === true)
+        await confirmLoss(cli.terminal, `Delete ${account.username} and all its tokens?`, options.yes === true)
         await cli.store.accounts.remove(account)
         if (options.json === true) {
           cli.output.json(accountEntity(account))
           return
         }
-        cli.output.note(`Deleted ${account.username}. Repositories under ${account.username}/ were left.`)
+        cli.output.note(`Deleted ${account.username}. Repositories under ${account.username}/ were kept.`)
       }),
     )
   return group
@@ -146,7 +146,7 @@ type EditOptions = { email?: string | false; name?: string; admin?: boolean; jso
 function changeOf({ email, ...options }: Omit<EditOptions, 'json'>): AccountChange {
   const change = email === undefined ? options : { ...options, email: email === false ? null : email }
   if (Object.keys(change).length === 0)
-    throw new GitgateError('usage', 'say what to change: --email, --no-email, --name, --admin or --no-admin')
+    throw new GitgateError('usage', 'pass what to change: --email, --no-email, --name, --admin or --no-admin')
   checkAccountChange(change)
   return change
 }
@@ -182,7 +182,7 @@ function addStateCommand(
   name: 'block' | 'unblock',
   state: Account['state'],
 ): void {
-  const summary = name === 'block' ? 'refuse everything an account does, from the next request on' : 'lift a block'
+  const summary = name === 'block' ? 'block an account; takes effect immediately' : 'unblock an account'
   addCommand(group, `${name} <name>`, summary, `gitgate user ${name} alice`).action(
     (username: string, { json }: { json?: true }) =>
       withStore(context, async (cli) => {
@@ -192,7 +192,7 @@ function addStateCommand(
           cli,
           username,
           json,
-          `${account.username} is ${state === 'blocked' ? 'blocked' : 'active'} now.`,
+          `${account.username} is now ${state === 'blocked' ? 'blocked' : 'active'}.`,
         )
       }),
   )

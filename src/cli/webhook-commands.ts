@@ -15,10 +15,10 @@ export function addWebhookCommands(program: Command, context: CliContext): void 
   addCommand(
     group,
     'add <url>',
-    "post the notices of an account, or everybody's, to a URL; prints the signing secret, once",
+    'post the notifications of one account, or of all, to a URL; prints the signing secret once',
     'SECRET=$(gitgate webhook add https://bot.example.com/gitgate --user bot)',
   )
-    .option('--user <name>', "whose notices (everybody's)")
+    .option('--user <name>', 'account whose notifications to post (all)')
     .action((text: string, { json, user }: JsonOption & { user?: string }) =>
       withStore(context, async (cli) => {
         const url = checkWebhookUrl(text)
@@ -36,7 +36,7 @@ export function addWebhookCommands(program: Command, context: CliContext): void 
       }),
     )
 
-  addCommand(group, 'list', 'list all webhooks', 'gitgate webhook list').action(({ json }: JsonOption) =>
+  addCommand(group, 'list', 'list webhooks', 'gitgate webhook list').action(({ json }: JsonOption) =>
     withStore(context, async (cli) => {
       const webhooks = await cli.store.webhooks.list()
       const entities = await Promise.all(webhooks.map((webhook) => webhookEntity(cli, webhook)))
@@ -45,14 +45,14 @@ export function addWebhookCommands(program: Command, context: CliContext): void 
         return
       }
       cli.output.table(
-        ['ID', 'USER', 'URL', 'SINCE'],
+        ['ID', 'USER', 'URL', 'CREATED'],
         entities.map(({ id, user, url, created_at }) => [String(id), user ?? 'all', url, created_at]),
         'No webhooks. Add one: gitgate webhook add URL',
       )
     }),
   )
 
-  addCommand(group, 'remove <id>', 'post no more to a URL', 'gitgate webhook remove 3').action(
+  addCommand(group, 'remove <id>', 'remove a webhook', 'gitgate webhook remove 3').action(
     (text: string, { json }: JsonOption) =>
       withStore(context, async ({ store, output }) => {
         const id = requireWebhookId(text)
@@ -62,22 +62,18 @@ export function addWebhookCommands(program: Command, context: CliContext): void 
       }),
   )
 
-  addCommand(
-    group,
-    'test <id>',
-    'post a test event; exit status 0 when it was accepted',
-    'gitgate webhook test 3',
-  ).action((text: string, { json }: JsonOption) =>
-    withStore(context, async (cli) => {
-      const { store, output } = cli
-      const id = requireWebhookId(text)
-      const webhook = await store.webhooks.find(id)
-      if (webhook === undefined) throw noWebhook(id)
-      const jobs = await store.jobs(cli.config())
-      await jobs.testWebhook(webhook)
-      if (json === true) output.json({ id, accepted: true })
-      else output.note(`Webhook ${id} has accepted a test event.`)
-    }),
+  addCommand(group, 'test <id>', 'post a test event; exits with 0 if it was accepted', 'gitgate webhook test 3').action(
+    (text: string, { json }: JsonOption) =>
+      withStore(context, async (cli) => {
+        const { store, output } = cli
+        const id = requireWebhookId(text)
+        const webhook = await store.webhooks.find(id)
+        if (webhook === undefined) throw noWebhook(id)
+        const jobs = await store.jobs(cli.config())
+        await jobs.testWebhook(webhook)
+        if (json === true) output.json({ id, accepted: true })
+        else output.note(`Webhook ${id} has accepted a test event.`)
+      }),
   )
 }
 
@@ -88,9 +84,9 @@ async function webhookEntity({ store }: OpenCli, { id, accountId, url, createdAt
 
 function requireWebhookId(text: string): number {
   if (/^[1-9]\d{0,14}$/.test(text)) return Number(text)
-  throw new GitgateError('usage', `"${printable(text)}" is not an ID; gitgate webhook list shows them`)
+  throw new GitgateError('usage', `"${printable(text)}" is not an ID; to list webhooks: gitgate webhook list`)
 }
 
 function noWebhook(id: number): GitgateError {
-  return new GitgateError('not-found', `there is no webhook ${id}; gitgate webhook list shows all`)
+  return new GitgateError('not-found', `there is no webhook ${id}; to list webhooks: gitgate webhook list`)
 }

@@ -208,7 +208,7 @@ t.test('gitgate credential gives git a token for each operation', async (t) => {
   for (const odd of ['**', 'alice/*', '../x']) {
     const { stdout, stderr } = await ask('get', `protocol=http\nhost=${host}\npath=${odd}\n\n`)
     t.equal(stdout, '', odd)
-    t.match(stderr, /is not the path of a repository/)
+    t.match(stderr, /is not a repository path/)
   }
   t.equal((await ask('store', `protocol=http\nhost=${host}\n\n`)).stdout, '')
   t.match(

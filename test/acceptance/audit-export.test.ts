@@ -52,7 +52,7 @@ t.test('a file that can not be written: degraded, and well again once it can', a
   t.ok(await metric(/^gitgate_audit_export_waiting_events 1$/m))
   t.match(await finding(), {
     status: 1,
-    finding: { status: 'problem', message: / has taken no audit events since \d{4}-.*: ENOENT: .*; 1 are waiting$/ },
+    finding: { status: 'problem', message: / has accepted no audit events since \d{4}-.*: ENOENT: .*; 1 are waiting$/ },
   })
 
   mkdirSync(dirname(file))

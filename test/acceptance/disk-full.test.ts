@@ -101,7 +101,7 @@ t.test('a full disk refuses pushes and changes; revocations, blocks and bans sti
   await cli.ask(['token', 'revoke', '2'])
   t.notOk(await reads(first), 'revoked by a command')
   t.ok(reserved() < RESERVE_BYTES)
-  t.match((await cli.run(['doctor'])).stdout, /^PROBLEM +disk-full +nothing but revocations and blocks is written to /m)
+  t.match((await cli.run(['doctor'])).stdout, /^PROBLEM +disk-full +only revocations and blocks are still written to /m)
   await refusesChanges('what was released is for revocations alone')
   t.equal((await call('DELETE', '/personal_access_tokens/3', admin)).status, 204)
   t.notOk(await reads(second), 'revoked over the API')

@@ -75,7 +75,7 @@ t.test('the first run prints one line that clones, and the clone can push', asyn
     t.equal(await gate.stop(), 0)
     const again = await cli.serveProcess(t, ['quickstart', '--port', '0'])
     t.notMatch(again.said.stdout, /git clone/)
-    t.match(again.said.stderr, /Set up already/)
+    t.match(again.said.stderr, /Already set up/)
   })
 })
 

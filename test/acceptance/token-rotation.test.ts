@@ -20,7 +20,7 @@ t.test('rotate --grace keeps the old secret alive beside the new one, and says w
   t.equal(await status(old), 200)
   await until(async () => (await cli.ask(['token', 'show', '1'])).includes('127.0.0.1'))
   const { stdout, stderr } = await cli.run(['token', 'rotate', '1', '--grace', '24h'])
-  t.match(stderr, /The old secret works until \d{4}-.*Z\. It was used last at .*, from 127\.0\.0\.1\./)
+  t.match(stderr, /The old token works until \d{4}-.*Z\. It was last used at .*, from 127\.0\.0\.1\./)
   t.equal(await status(stdout.trim()), 200)
   t.equal(await status(old), 200, 'the old one, too')
   t.match(await cli.json('token', 'show', '1'), { active: true, revoked: false })

@@ -21,7 +21,7 @@ t.test('grants and repositories', async (t) => {
   t.match(await cli.ask(['access', 'list']), /^PATTERN +SUBJECT +ROLE\ndocs\/\* +@all +read\nteam\/\*\* +alice +write$/)
   t.match(
     await cli.ask(['access', 'explain', 'alice', 'team/a/b.git']),
-    /alice may clone, fetch and push team\/a\/b: grant 1 \(alice write team\/\*\*\)/,
+    /alice can clone, fetch and push team\/a\/b: grant 1 \(alice write team\/\*\*\)/,
   )
   t.match(await cli.json('access', 'explain', 'alice', 'alice/x'), { role: 'admin', rule: 'owner of alice/**' })
   t.match(await cli.json('access', 'explain', '@anonymous', 'docs/x'), { role: 'none', rule: 'no grant' })
@@ -71,7 +71,7 @@ t.test('settings', async (t) => {
   t.equal(await cli.ask(['settings', 'get', 'git_basic_auth_findtime']), '60')
   t.match(
     (await cli.run(['settings', 'set', 'push_to_create', 'off'])).stderr,
-    /push_to_create is false now \(it was true\)/,
+    /push_to_create is now false \(was true\)/,
   )
   t.match(await cli.json('settings', 'get', 'push_to_create'), { push_to_create: false })
   t.match((await cli.run(['settings', 'get', 'x'])).stderr, /there is no setting "x"/)
@@ -106,7 +106,7 @@ t.test('help, version, and mistakes on the command line', async (t) => {
     )
   }
   await expectMistakes(t, cli, [
-    [['user', 'list', '--data', 'x'], /unknown option '--data'.*global options stand before the command/],
+    [['user', 'list', '--data', 'x'], /unknown option '--data'.*global options go before the command/],
     [['nonsense'], /unknown command 'nonsense'/],
     [['user', 'nonsense'], /unknown command 'nonsense'/],
     [['user', 'show'], /missing required argument 'name'/],

@@ -23,7 +23,7 @@ t.test('users', async (t) => {
   })
   t.match(
     await cli.ask(['user', 'list']),
-    /^USERNAME +NAME +E-MAIL .*\nalice +Alice A\. +a@example\.com +active +no +off +set\nroot /s,
+    /^USERNAME +NAME +EMAIL .*\nalice +Alice A\. +a@example\.com +active +no +off +set\nroot /s,
   )
   t.match(await cli.json('user', 'list'), [
     { username: 'alice', email: 'a@example.com', two_factor_enabled: false },
@@ -33,7 +33,7 @@ t.test('users', async (t) => {
   t.match(await cli.json('user', 'block', 'alice'), { state: 'blocked' })
   t.match(await cli.json('user', 'unblock', 'alice'), { state: 'active' })
   t.equal((await cli.run(['user', 'passwd', 'root'], 'another long one')).status, 0)
-  t.match((await cli.run(['user', 'edit', 'alice', '--no-email'])).stderr, 'alice is changed.')
+  t.match((await cli.run(['user', 'edit', 'alice', '--no-email'])).stderr, 'alice was changed.')
   const edited = { name: 'A.', email: 'a@example.com', is_admin: true }
   t.match(await cli.json('user', 'edit', 'alice', '--name', 'A.', '--email', 'a@example.com', '--admin'), edited)
   t.match(await cli.json('user', 'edit', 'alice', '--no-admin'), { ...edited, is_admin: false })
@@ -51,9 +51,9 @@ t.test('users', async (t) => {
     [['user', 'add', 'bob', '--password-stdin'], /among the commonest/, 'Password123'],
     [['user', 'add', 'bobobobob', '--password-stdin'], /not the username/, 'BobobobOb'],
     [['user', 'add', 'bob', '--password-stdin'], /no password on standard input/],
-    [['user', 'show', 'nobody'], /there is no user "nobody"; gitgate user list shows all/],
+    [['user', 'show', 'nobody'], /there is no user "nobody"; to list users: gitgate user list/],
     [['user', 'delete', 'nobody'], /there is no user/],
-    [['user', 'edit', 'alice'], /say what to change: --email/],
+    [['user', 'edit', 'alice'], /pass what to change: --email/],
     [['user', 'edit', 'root', '--email', 'A@example.com'], /the e-mail address A@example.com is taken/],
     [['user', 'edit', 'root', '--name', ' '], /a name can't be blank/],
   ])
@@ -74,8 +74,8 @@ t.test('two-factor', async (t) => {
 
   const verify = (code: string) => cli.run(['user', '2fa', 'verify', 'alice'], code)
   const code = generateSync({ secret: seed })
-  t.equal((await verify(code)).stdout, 'right\n')
-  t.match((await verify(code)).stderr, /wrong, or was used before/)
+  t.equal((await verify(code)).stdout, 'valid\n')
+  t.match((await verify(code)).stderr, /wrong, or was already used/)
   t.match((await verify(codes[3]!.toUpperCase())).stdout, /recovery code, now used up/)
   t.equal((await verify(codes[3]!)).status, 1)
   t.match(await cli.json('user', '2fa', 'status', 'alice'), { two_factor_enabled: true, recovery_codes_left: 9 })
@@ -132,7 +132,7 @@ t.test('tokens', async (t) => {
     { id: 2, name: 'ci', scopes: ['read_user', 'read_repository'] },
   ])
   t.equal((await cli.run(['token', 'revoke', '2'])).status, 0)
-  t.match((await cli.run(['token', 'revoke', '2'])).stderr, /was revoked before/)
+  t.match((await cli.run(['token', 'revoke', '2'])).stderr, /was already revoked/)
   t.match(await cli.ask(['token', 'show', '2']), /State +revoked/)
 
   const create = ['token', 'create', 'alice', '--name', 'n', '--scopes', 'api']

@@ -14,14 +14,14 @@ import { temporaryFolder } from '../acceptance/temporary-folder.js'
 
 t.test('what commands change is in the trail, with who ran them', async (t) => {
   const cli = new GitgateCli(temporaryFolder(t), { SUDO_USER: 'carol' })
-  t.match((await cli.run(['audit', 'list'])).stderr, /^No rows\./)
-  t.equal(await cli.ask(['audit', 'verify']), 'The trail is empty.')
+  t.match((await cli.run(['audit', 'list'])).stderr, /^No events match\./)
+  t.equal(await cli.ask(['audit', 'verify']), 'The audit log is empty.')
   await cli.ask(['user', 'add', 'alice'])
   await cli.ask(['token', 'create', 'alice', '--name', 'ci', '--scopes', 'read_repository'])
   await cli.ask(['settings', 'set', 'push_to_create', 'off'])
   await cli.ask(['repo', 'create', 'team/app'])
   const lines = (await cli.ask(['audit', 'list'])).split('\n')
-  t.match(lines[0], /^ID +TIME +WHO +ACTION +ON +DECISION +RULE +FROM$/)
+  t.match(lines[0], /^ID +TIME +ACTOR +ACTION +TARGET +DECISION +RULE +ADDRESS$/)
   const who = String.raw`\S+ \(carol\) \(shell\)`
   t.match(lines[1], new RegExp(`^1 +\\S+Z +${who} +user\\.added +user:alice +allowed +- +-$`))
   t.match(lines[2], /token\.created +token:1 /)
@@ -39,12 +39,12 @@ t.test('what commands change is in the trail, with who ran them', async (t) => {
   t.strictSame(await one('--since', '1h', '--decision', 'allowed', '--limit', '1'), [4])
   t.strictSame(await one('--until', '2020-01-01'), [])
   await expectMistakes(t, cli, [
-    [['audit', 'list', '--action', 'git.pull'], /there is no "git\.pull"; gitgate audit list --help/],
+    [['audit', 'list', '--action', 'git.pull'], /there is no "git\.pull"; for the list: gitgate audit list --help/],
     [['audit', 'list', '--decision', 'maybe'], /--decision takes one of allowed, refused/],
     [['audit', 'list', '--since', 'yesterday'], /--since: "yesterday" is no time; write 2026-01-31/],
     [['audit', 'list', '--limit', '0'], /--limit takes a number from 1/],
     [['audit', 'list', '--token', 'x'], /is not an ID/],
-    [['audit', 'verify', '--head', '4'], /--head takes what gitgate audit head has printed/],
+    [['audit', 'verify', '--head', '4'], /--head takes a checkpoint as printed by gitgate audit head/],
   ])
 })
 
@@ -84,7 +84,7 @@ t.test('a report knows tokens whose account is gone, and pushes whose end nobody
     token: { id: 1, name: 'ci' },
     refs: [{ ref: 'refs/heads/main', certain: false, request_id: 'r-1' }],
   })
-  t.match(await cli.ask(['token', 'report', '1']), /^Token 1 \(ci\) of alice since .* 111111111111 \(perhaps\)/s)
+  t.match(await cli.ask(['token', 'report', '1']), /^Token 1 \(ci\) of alice since .* 111111111111 \(unconfirmed\)/s)
   t.match(await cli.json('audit', 'list', '--action', 'user.deleted'), [
     { details: { tokens: [{ id: 1, name: 'ci' }] } },
   ])
@@ -101,7 +101,7 @@ t.test('verify names the row, with and without a head that was kept elsewhere', 
   }
   const head = await cli.ask(['audit', 'head'])
   t.match(head, /^4:[0-9a-f]{64}$/)
-  t.match(await cli.ask(['audit', 'verify', '--head', head]), /^4 rows are as they were written: 1 to 4\. Head: 4:/)
+  t.match(await cli.ask(['audit', 'verify', '--head', head]), /^4 events are intact: 1 to 4\. Checkpoint: 4:/)
   t.match(await cli.json('audit', 'verify'), { ok: true, rows: 4, flaw: null })
   shell("UPDATE audit_events SET target = 'user:eve' WHERE id = 3")
   const edited = await cli.run(['audit', 'verify'])
@@ -143,7 +143,7 @@ t.test('a key that is not the one of the database is refused, before anything is
   const refused = await wrong.run(['user', 'add', 'bob'])
   t.equal(refused.status, 1)
   t.match(refused.stderr, /other-key is (not the key of this database|missing)/)
-  t.match(await cli.ask(['audit', 'verify']), /^1 rows are as they were written/)
+  t.match(await cli.ask(['audit', 'verify']), /^1 event is intact/)
 })
 
 t.test('rows that end with the last of them are named, too', async (t) => {
@@ -193,7 +193,7 @@ t.test('a report tells what a leaked token means, and inspect what could be bett
   for (let number = 1; number <= 4; number += 1) await cli.ask(['repo', 'create', `alice/app-${number}`])
   const secret = await cli.ask(['token', 'create', 'alice', '--name', 'ci', '--scopes', 'write_repository,api'])
   const empty = await cli.run(['token', 'report', '1'])
-  t.match(empty.stderr, /^No repository was used\.\nIt moved no ref\.\nIt was used from nowhere\.\n/)
+  t.match(empty.stderr, /^No repositories used\.\nNo refs changed\.\nNo addresses\.\n/)
   const gate = await cli.serve(t)
   const git = new GitClient(cli.folder, 'alice')
   const folder = await git.init('work')
@@ -226,8 +226,8 @@ t.test('a report tells what a leaked token means, and inspect what could be bett
   const text = await cli.ask(['token', 'report', '1', '--since', '1h'])
   t.match(text, /^Token 1 \(ci\) of alice since /)
   t.match(text, /\nalice\/app-1 +1 +1 +0 /)
-  t.match(text, /\nRefs that it moved:\nTIME +REPOSITORY +REF /)
-  t.match(text, /\nWhat it changed over the API:\n.*\n.*token\.created +token:2 /)
+  t.match(text, /\nChanged refs:\nTIME +REPOSITORY +REF /)
+  t.match(text, /\nAPI changes:\n.*\n.*token\.created +token:2 /)
   const inspected = await cli.run(['token', 'inspect'], secret)
   t.match(inspected.stdout, /\nAdvice +never expires: give it an end/)
   await expectMistakes(t, cli, [
