@@ -165,7 +165,7 @@ atTheDesk('settings, with a look at whom a change concerns', async (t, { world, 
   await page.getByLabel('require_two_factor_authentication').selectOption('on')
   await page.getByLabel('two_factor_grace_period').fill('14')
   await click('Review changes')
-  t.match(await page.textContent('main'), '2 tokens live longer than that')
+  t.match(await page.textContent('main'), '2 tokens exceed the maximum lifetime')
   await inspect('settings-review')
   t.equal((await world.store.settings.list()).size, 0)
   await click('Apply changes')

@@ -108,7 +108,7 @@ for (const kind of [embedded, nginx]) {
         (await world.git.run(['ls-remote', world.remote(path, password)], { status: 128 })).stderr.replaceAll(path, 'X')
       const hidden = await said('hidden/app', secret.reveal())
       t.equal(await said('team/other', secret.reveal()), hidden)
-      t.match(hidden, 'Your token is limited to some repositories; another may reach this one.')
+      t.match(hidden, 'Your token is limited to certain repositories; another token may have access.')
       await world.git.run(['ls-remote', world.remote('team/app', secret.reveal())])
     })
   })

@@ -37,7 +37,7 @@ t.test('Authorization headers', async (t) => {
   for (const header of malformed) {
     const answer = await ask(header)
     t.equal(answer.status, 401, header.slice(0, 40))
-    t.match(answer.body, /not well-formed/)
+    t.match(answer.body, /is malformed/)
     t.equal(answer.headers['www-authenticate'], 'Basic realm="GitGate"')
   }
   t.equal((await ask(basic('x', 'y'.repeat(5_000)))).status, 401)

@@ -218,7 +218,7 @@ t.test('who may read a path is told that nothing is there', async (t) => {
   const password = await world.token('alice', 'write_repository')
   t.match(
     (await world.http('/alice/nope.git/info/refs?service=git-upload-pack', { password })).body,
-    /There is no repository alice\/nope here\. A first push to it creates it\./,
+    /There is no repository alice\/nope here\. The first push creates it\./,
   )
   t.match(
     (await world.http('/team/nope.git/info/refs?service=git-receive-pack', { password })).body,

@@ -12,7 +12,7 @@ t.test('a change is reviewed, then made', async (t) => {
   const change = { max_personal_access_token_lifetime: ' 30 ', push_to_create: 'off' }
   const review = await root.submit(PATH, { step: 'review', ...change })
   t.equal(review.status, 200)
-  t.match(review.body, '1 token lives longer than that and will be revoked at')
+  t.match(review.body, '1 token exceeds the maximum lifetime and will be revoked at')
   t.match(review.body, /token 1, <q>for ever<\/q>, of <a href="\/-\/admin\/users\/alice">/)
   t.notMatch(review.body, '<q>short')
   t.match(review.body, 'name="push_to_create" value="false"')

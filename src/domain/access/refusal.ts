@@ -4,19 +4,19 @@ import type { Scope } from '../tokens/scope.js'
 
 /** Why a request is not served. Every kind has its status and its text in {@link describeRefusal}. */
 export type Refusal =
-  /** Nothing was given, and anonymous readers are not let in here. */
+  /** No credentials, and the repository is not readable anonymously. */
   | { readonly kind: 'credentials-missing' }
   /** A wrong password, or a token that is unknown, or whose owner is blocked. */
   | { readonly kind: 'credentials-wrong' }
-  /** A token that was good once, told to who holds it. */
+  /** A token that was valid once; only its holder learns this. */
   | { readonly kind: 'token-over'; readonly token: string; readonly state: 'expired' | 'revoked'; readonly on: string }
   | { readonly kind: 'credentials-malformed' }
-  /** Only a token will do, whether or not the password was right. */
+  /** A password was given where only a token is accepted, whether or not it was right. */
   | { readonly kind: 'token-required'; readonly reason: TokenOnlyReason }
   | { readonly kind: 'tokens-off' }
   | { readonly kind: 'banned' }
   | { readonly kind: 'busy' }
-  /** So much runs, and waits, that there is no room to wait. */
+  /** All slots are taken and the queue is full. */
   | { readonly kind: 'overloaded' }
   /** The volume of the repositories is gone, for example. */
   | { readonly kind: 'repositories-unavailable' }
@@ -33,9 +33,9 @@ export type Refusal =
       readonly username: string
       readonly limited: boolean
     }
-  /** Who may see what is there may also know that nothing is. */
+  /** Whoever may read the path may also learn that there is no repository. */
   | { readonly kind: 'repository-missing'; readonly repository: RepositoryPath; readonly mayCreate: boolean }
-  /** The server behind has none of this name; whoever gets so far may know. */
+  /** The upstream has no repository of this name; the account was already authorised for it. */
   | { readonly kind: 'upstream-missing'; readonly repository: RepositoryPath }
   | { readonly kind: 'push-not-granted'; readonly repository: RepositoryPath; readonly username: string }
   | { readonly kind: 'creation-refused'; readonly reason: string }
@@ -49,7 +49,7 @@ export type Refusal =
   | { readonly kind: 'body-malformed' }
   /** The commands of a push break Git's grammar. */
   | { readonly kind: 'push-malformed'; readonly reason: string }
-  /** A push whose client takes no report, so that the reason can only be told so. */
+  /** A push from a client without report-status, so that the reason goes into the response's body. */
   | { readonly kind: 'push-refused'; readonly reason: string }
   | { readonly kind: 'backend-failed'; readonly requestId: string }
   | { readonly kind: 'backend-silent'; readonly requestId: string }
@@ -69,7 +69,7 @@ export type RefusalAnswer = {
   readonly retryAfter?: number
 }
 
-/** Where tokens are made: GitLab's path. */
+/** The page that creates tokens, at GitLab's path. */
 export const TOKENS_PAGE = '/-/user_settings/personal_access_tokens'
 
 /**
@@ -92,7 +92,7 @@ export function describeRefusal(refusal: Refusal, baseUrl: string): RefusalAnswe
       )
     case 'credentials-malformed':
       return challenge(
-        'HTTP Basic: Access denied\nThe Authorization header is not well-formed: Basic takes the base64 of username:password in UTF-8.',
+        'HTTP Basic: Access denied\nThe Authorization header is malformed: Basic expects the Base64 of username:password in UTF-8.',
       )
     case 'token-required':
       // Without a challenge, as GitLab: asking for the password again would not help.
@@ -101,21 +101,24 @@ export function describeRefusal(refusal: Refusal, baseUrl: string): RefusalAnswe
         `HTTP Basic: Access denied\nYou must use a personal access token with 'read_repository' or 'write_repository' scope for Git over HTTP.\nYou can generate one at ${baseUrl}${TOKENS_PAGE}`,
       )
     case 'tokens-off':
-      return challenge('HTTP Basic: Access denied\nPersonal access tokens are switched off on this server.')
+      return challenge('HTTP Basic: Access denied\nPersonal access tokens are disabled on this server.')
     case 'banned':
       return plain(403, 'Too many failed authentication attempts from this IP')
     case 'busy':
       return { ...plain(429, 'Retry later\n'), retryAfter: 5 }
     case 'overloaded':
       return {
-        ...plain(503, 'Too many Git requests run and wait on this gate, so nothing was done. Try again in a minute.'),
+        ...plain(
+          503,
+          'Too many Git requests are running and waiting on this server. Nothing was done; try again in a minute.',
+        ),
         retryAfter: 60,
       }
     case 'repositories-unavailable':
       return {
         ...plain(
           503,
-          "The repositories can't be reached right now. Try again later; the administrator sees why at /-/readiness.",
+          "The repositories can't be reached right now. Try again later; administrators can see why at /-/readiness.",
         ),
         retryAfter: 60,
       }
@@ -124,7 +127,7 @@ export function describeRefusal(refusal: Refusal, baseUrl: string): RefusalAnswe
     case 'repository-not-found':
       return plain(
         404,
-        `${NOT_FOUND}\nYou are signed in as ${refusal.username}. An administrator can let you in with: gitgate access grant ${refusal.username} read ${refusal.repository}${refusal.limited ? '\nYour token is limited to some repositories; another may reach this one.' : ''}`,
+        `${NOT_FOUND}\nYou are signed in as ${refusal.username}. An administrator can give you access with: gitgate access grant ${refusal.username} read ${refusal.repository}${refusal.limited ? '\nYour token is limited to certain repositories; another token may have access.' : ''}`,
       )
     case 'repository-missing':
       return plain(404, `${NOT_FOUND}\n${missingAdvice(refusal.repository, refusal.mayCreate)}`)
@@ -133,7 +136,7 @@ export function describeRefusal(refusal: Refusal, baseUrl: string): RefusalAnswe
     case 'push-not-granted':
       return plain(
         403,
-        `You are not allowed to push code to this project.\nYou are signed in as ${refusal.username}. An administrator can let you with: gitgate access grant ${refusal.username} write ${refusal.repository}`,
+        `You are not allowed to push code to this project.\nYou are signed in as ${refusal.username}. An administrator can allow it with: gitgate access grant ${refusal.username} write ${refusal.repository}`,
       )
     case 'creation-refused':
       return plain(422, `Could not create project: ${refusal.reason}`)
@@ -145,15 +148,15 @@ export function describeRefusal(refusal: Refusal, baseUrl: string): RefusalAnswe
     case 'head':
       return plain(403, '')
     case 'path-malformed':
-      return plain(400, `This is not the address of a repository: ${refusal.reason}.`)
+      return plain(400, `This is not a repository URL: ${refusal.reason}.`)
     case 'suffix-missing':
-      return plain(404, 'Not Found\nThe address of a repository ends in .git here; try it with that.')
+      return plain(404, 'Not Found\nRepository URLs end in .git here; add it and try again.')
     case 'content-type-wrong':
       return plain(415, `This request needs the Content-Type ${refusal.expected}`)
     case 'content-encoding-unknown':
-      return plain(415, 'The Content-Encoding of a request can be gzip, or none')
+      return plain(415, 'The only Content-Encoding supported in requests is gzip')
     case 'transfer-coding-unknown':
-      return plain(501, 'The Transfer-Encoding of a request can be chunked, or none')
+      return plain(501, 'The only Transfer-Encoding supported in requests is chunked')
     case 'body-malformed':
       return plain(400, 'The body of this request does not follow the Git protocol (pkt-line).')
     case 'push-malformed':
@@ -163,12 +166,12 @@ export function describeRefusal(refusal: Refusal, baseUrl: string): RefusalAnswe
     case 'backend-failed':
       return plain(
         502,
-        `The Git server did not answer this request. The gate's log has the reason under the request id ${refusal.requestId}.`,
+        `The Git server did not answer this request. The gate's log has the reason, under request ID ${refusal.requestId}.`,
       )
     case 'backend-silent':
       return plain(
         504,
-        `The Git server took too long to answer. The gate's log has more under the request id ${refusal.requestId}.`,
+        `The Git server took too long to answer. The gate's log has more, under request ID ${refusal.requestId}.`,
       )
     case 'loop':
       return plain(508, 'This gate is its own upstream: --upstream must name the Git server behind it.')
@@ -179,7 +182,7 @@ const NOT_FOUND = "The project you were looking for could not be found or you do
 
 function missingAdvice(repository: RepositoryPath, mayCreate: boolean): string {
   const advice = mayCreate
-    ? 'A first push to it creates it.'
+    ? 'The first push creates it.'
     : `An administrator can create it with: gitgate repo create ${repository}`
   return `There is no repository ${repository} here. ${advice}`
 }

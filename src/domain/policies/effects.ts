@@ -136,7 +136,7 @@ function effectsOnAccounts(
 export function describeEffect(effect: Effect): string {
   switch (effect.kind) {
     case 'tokens-revoked':
-      return `${counted(effect.tokens.length, 'token lives', 'tokens live')} longer than that and will be revoked at ${utcTime(effect.at)}`
+      return `${counted(effect.tokens.length, 'token exceeds', 'tokens exceed')} the maximum lifetime and will be revoked at ${utcTime(effect.at)}`
     case 'tokens-refused':
       return `${counted(effect.tokens.length, 'token', 'tokens')} would be refused immediately`
     case 'tokens-revived':

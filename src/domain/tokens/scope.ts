@@ -5,7 +5,7 @@ import { printable } from '../../core/printable.js'
 const SCOPES = {
   api: 'complete read and write access: the API, Git over HTTP and the container registry',
   read_api: 'read access to the API, and to repositories over HTTP',
-  read_user: 'read access to the own account through the API',
+  read_user: 'read access to your own account through the API',
   read_repository: 'clone and fetch over HTTP',
   write_repository: 'clone, fetch and push over HTTP (not the API)',
   read_registry: 'pull container images',
