@@ -27,7 +27,7 @@ import { twoFactorPages } from './pages/two-factor.js'
 import { RouteTable } from './route-table.js'
 import { SECURITY_HEADERS, strictTransport } from './security-headers.js'
 import { Views } from './views.js'
-import { identifyVisitor } from './visitor.js'
+import { identifyPrincipal } from './principal.js'
 
 const MAX_BODY = 65_536
 const SIGN_IN = '/users/sign_in'
@@ -55,7 +55,7 @@ export async function webPages(options: WebOptions): Promise<Handler> {
   const views = new Views(assets, cookies, options)
 
   app.decorateRequest('context')
-  app.decorateRequest('visitor')
+  app.decorateRequest('principal')
   app.decorateReply('page', function (this: FastifyReply, view: string, data: object = {}, status = 200) {
     return views.send(this, view, data, status)
   })
@@ -65,8 +65,8 @@ export async function webPages(options: WebOptions): Promise<Handler> {
     request.context = context
     context.record.route = request.routeOptions.url ?? ''
     reply.headers({ ...SECURITY_HEADERS, ...strictTransport(context, options) })
-    request.visitor = { kind: 'stranger' }
-    request.visitor = await identifyVisitor(request, cookies, options)
+    request.principal = { kind: 'anonymous' }
+    request.principal = await identifyPrincipal(request, cookies, options)
     // From here on the body may be read, and where nobody is signed in, a short one only: see the routes' limits.
     if (request.is404) return await answerNotFound(request, reply)
     const elsewhere = wayFor(request, routes, options.access.now())
@@ -90,10 +90,10 @@ export async function webPages(options: WebOptions): Promise<Handler> {
     else void reply.redirect(settled, 303)
   })
   app.setErrorHandler((error, request, reply) => answerError(error, request, reply, options))
-  const answerNotFound = ({ url, method, visitor }: FastifyRequest, reply: FastifyReply) => {
+  const answerNotFound = ({ url, method, principal: principal }: FastifyRequest, reply: FastifyReply) => {
     // A form that was not taken leaves its address in the browser, which opens it again later: it leads to the form's page.
     const path = url.split('?', 1)[0] ?? url
-    const isHidden = path.startsWith(`${ADMIN}/`) && !(visitor.kind === 'member' && visitor.account.admin)
+    const isHidden = path.startsWith(`${ADMIN}/`) && !(principal.kind === 'member' && principal.account.admin)
     if (method === 'GET' && !isHidden && routes.has('POST', path)) return reply.redirect(routes.pageAbove(path), 303)
     // What git is given, people open in a browser, too. It tells nothing about whether there is such a repository.
     const isForGit = url.endsWith('.git') && parseRepositoryPath(url.slice(1, -'.git'.length)) !== undefined
@@ -119,10 +119,10 @@ function parseForm(text: string): ParsedUrlQuery {
 
 /** Where to send somebody who may not have the page; `undefined` where they may. @throws PageError */
 function wayFor(request: FastifyRequest, routes: RouteTable, now: Date): string | undefined {
-  const { visitor, method, url } = request
+  const { principal: principal, method, url } = request
   const audience: Audience = request.routeOptions.config.audience ?? 'members'
   if (audience === 'anyone') return undefined
-  if (visitor.kind !== 'member') {
+  if (principal.kind !== 'member') {
     // Whoever signs in goes to where they wanted to; not to signing out.
     if (url === '/' || url.startsWith('/users/')) return SIGN_IN
     if (method === 'GET') return `${SIGN_IN}?${new URLSearchParams({ return_to: url }).toString()}`
@@ -131,17 +131,17 @@ function wayFor(request: FastifyRequest, routes: RouteTable, now: Date): string 
     const page = routes.has('GET', path) ? path : routes.pageAbove(path)
     return `${SIGN_IN}?${new URLSearchParams({ from: 'ended', return_to: page }).toString()}`
   }
-  const { twoFactorDeadline } = visitor
+  const { twoFactorDeadline } = principal
   if (audience === 'enrolling') return undefined
   if (twoFactorDeadline !== undefined && twoFactorDeadline <= now) return ENROL
-  if (audience === 'administrators' && !visitor.account.admin) throw new PageError('not-found')
+  if (audience === 'administrators' && !principal.account.admin) throw new PageError('not-found')
   return undefined
 }
 
 /** Where somebody wanted to be who has signed in or out in another window meanwhile, so that this one's form is none of theirs. */
-function wayOfTheSettled({ visitor, url }: FastifyRequest): string | undefined {
-  if (url === SIGN_IN && visitor.kind === 'member') return '/'
-  return url === SIGN_OUT && visitor.kind === 'stranger' ? SIGN_IN : undefined
+function wayOfTheSettled({ principal: principal, url }: FastifyRequest): string | undefined {
+  if (url === SIGN_IN && principal.kind === 'member') return '/'
+  return url === SIGN_OUT && principal.kind === 'anonymous' ? SIGN_IN : undefined
 }
 
 // Browsers say where a request comes from (Fetch Metadata). Cookies are out of another site's reach already; this is in

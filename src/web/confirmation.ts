@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import { Secret } from '../core/secret.js'
-import { actorOf, memberOf } from './visitor.js'
+import { actorOf, memberOf } from './principal.js'
 import { auditEvent } from '../domain/audit/event.js'
 import type { PageOptions } from './options.js'
 

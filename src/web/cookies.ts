@@ -22,7 +22,7 @@ export class Cookies {
 
   /** The secret that a request's forms are bound to: of the session, or of the visit of somebody who has none. */
   behind(request: FastifyRequest): Secret | undefined {
-    return request.visitor.kind === 'stranger' ? this.#read(request, 'visit') : this.session(request)
+    return request.principal.kind === 'anonymous' ? this.#read(request, 'visit') : this.session(request)
   }
 
   /** What the forms of a page must carry. Begins a visit where there is neither session nor visit. */

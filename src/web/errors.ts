@@ -59,7 +59,7 @@ export async function answerError(
   const said = isOurs ? undefined : wordsOf(error)
   if (problem === 'unavailable') reply.header('Retry-After', '5')
   // The store may be what failed: then the session can't be asked for what it has to say either.
-  if (isOurs) request.visitor = { kind: 'stranger' }
+  if (isOurs) request.principal = { kind: 'anonymous' }
   return await reply.page('error', { what: problem, said, requestId: request.context.requestId }, STATUS[problem])
 }
 

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
 import { GitgateError } from '../core/errors.js'
 import { Secret } from '../core/secret.js'
-import type { HalfSignedIn, Member } from './visitor.js'
+import type { PendingTwoFactor, Member } from './principal.js'
 
 /** What the next page says at its top: what was just done, or why not. */
 export type Notice = { readonly kind: 'good' | 'bad'; readonly text: string }
@@ -21,7 +21,7 @@ type Memo = {
 }
 
 /** Whose session remembers. */
-export type Visit = Pick<Member | HalfSignedIn, 'session' | 'stores'> & Partial<Pick<Member, 'isHead'>>
+export type Visit = Pick<Member | PendingTwoFactor, 'session' | 'stores'> & Partial<Pick<Member, 'isHead'>>
 
 /** What the session remembers. */
 export async function readMemo({ session, stores }: Visit): Promise<Memo> {

@@ -2,7 +2,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { RequestContext } from '../core/http.js'
-import type { Visitor } from './visitor.js'
+import type { Principal } from './principal.js'
 
 /**
  * For whom a page is.
@@ -16,7 +16,7 @@ export type Audience = 'anyone' | 'members' | 'enrolling' | 'administrators'
 declare module 'fastify' {
   interface FastifyRequest {
     context: RequestContext
-    visitor: Visitor
+    principal: Principal
   }
   interface FastifyReply {
     /**

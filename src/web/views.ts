@@ -25,20 +25,20 @@ export class Views {
   /** Answers with a page. */
   async send(reply: FastifyReply, view: string, data: object, status: number): Promise<FastifyReply> {
     const { request } = reply
-    const { visitor } = request
+    const { principal: principal } = request
     const now = this.#options.access.now()
     const html = this.#eta.render(view, {
-      member: visitor.kind === 'member' ? visitor.account : undefined,
-      twoFactorDeadline: visitor.kind === 'member' ? visitor.twoFactorDeadline : undefined,
+      member: principal.kind === 'member' ? principal.account : undefined,
+      twoFactorDeadline: principal.kind === 'member' ? principal.twoFactorDeadline : undefined,
       mustEnrol:
-        visitor.kind === 'member' && visitor.twoFactorDeadline !== undefined && visitor.twoFactorDeadline <= now,
-      notice: visitor.kind === 'stranger' ? undefined : await takeNotice(visitor),
+        principal.kind === 'member' && principal.twoFactorDeadline !== undefined && principal.twoFactorDeadline <= now,
+      notice: principal.kind === 'anonymous' ? undefined : await takeNotice(principal),
       path: request.url.split('?', 1)[0],
       csrfField: `<input type="hidden" name="csrf_token" value="${this.#cookies.csrfToken(request, reply)}">`,
       baseUrl: this.#options.baseUrl(),
       tokensPage: TOKENS_PAGE,
-      // As in GitLab there is no such page while they are switched off. A stranger may stand before a store that failed.
-      hasTokens: visitor.kind === 'member' && !(await this.#options.access.settings()).disable_personal_access_tokens,
+      // As in GitLab there is no such page while they are switched off. The store may be what failed.
+      hasTokens: principal.kind === 'member' && !(await this.#options.access.settings()).disable_personal_access_tokens,
       version: this.#options.version,
       now,
       asset: (name: string) => this.#assets.path(name),

@@ -20,7 +20,7 @@ import { MADE } from '../tokens/reveal.js'
 import { tokenRow } from '../tokens/rows.js'
 import type { ExpiryForm } from '../tokens/wanted-expiry.js'
 import { ExpiryFields, expiryView, expiryWords, wantedExpiry } from '../tokens/wanted-expiry.js'
-import { memberOf } from '../visitor.js'
+import { memberOf } from '../principal.js'
 
 /** How long an old secret may go on working. */
 const GRACES = ['', '1h', '24h', '7d', '30d'] as const

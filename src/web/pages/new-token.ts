@@ -5,7 +5,7 @@ import type { Pages } from '../pages.js'
 import { addMaking } from '../tokens/making.js'
 import { requireSwitchedOn } from '../tokens/own-token.js'
 import { MADE } from '../tokens/reveal.js'
-import { memberOf } from '../visitor.js'
+import { memberOf } from '../principal.js'
 
 /** Making a token of one's own. */
 export function newTokenPages(pages: Pages, options: PageOptions): void {

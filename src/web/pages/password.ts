@@ -7,7 +7,7 @@ import { sentence } from '../errors.js'
 import { say } from '../memo.js'
 import type { PageOptions } from '../options.js'
 import type { Pages } from '../pages.js'
-import { beginSession, memberOf } from '../visitor.js'
+import { beginSession, memberOf } from '../principal.js'
 
 const PATH = '/-/user_settings/password'
 const Change = Type.Object({

@@ -5,7 +5,7 @@ import { PageError } from '../errors.js'
 import { say } from '../memo.js'
 import type { PageOptions } from '../options.js'
 import type { Pages } from '../pages.js'
-import { memberOf, sessionLimits } from '../visitor.js'
+import { memberOf, sessionLimits } from '../principal.js'
 
 const PATH = '/-/user_settings/active_sessions'
 const Id = Type.Object({ id: Type.Integer({ minimum: 1 }) })

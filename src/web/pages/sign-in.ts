@@ -9,7 +9,7 @@ import { parseLocalPath } from '../local-path.js'
 import { readMemo, updateMemo } from '../memo.js'
 import type { PageOptions } from '../options.js'
 import type { Pages } from '../pages.js'
-import { actorOf, beginSession } from '../visitor.js'
+import { actorOf, beginSession } from '../principal.js'
 
 const SIGN_IN = '/users/sign_in'
 const SECOND_FACTOR = '/users/sign_in/two_factor'
@@ -28,7 +28,7 @@ export function signInPages(pages: Pages, options: PageOptions): void {
 
   pages.get(SIGN_IN, { schema: { querystring: Query }, config: { audience: 'anyone' } }, async (request, reply) => {
     const returnTo = parseLocalPath(request.query.return_to)
-    if (request.visitor.kind === 'member') return reply.redirect(returnTo ?? '/', 303)
+    if (request.principal.kind === 'member') return reply.redirect(returnTo ?? '/', 303)
     if (await accounts.isEmpty()) return reply.page('first-run')
     return reply.page('sign-in', { returnTo, from: request.query.from })
   })
@@ -59,14 +59,14 @@ export function signInPages(pages: Pages, options: PageOptions): void {
   })
 
   pages.get(SECOND_FACTOR, { config: { audience: 'anyone' } }, (request, reply) =>
-    request.visitor.kind === 'half-signed-in' ? reply.page('second-factor') : backToSignIn(request, reply),
+    request.principal.kind === 'pending-two-factor' ? reply.page('second-factor') : backToSignIn(request, reply),
   )
 
   const Code = Type.Object({ code: Type.String({ maxLength: 100 }) })
   pages.post(SECOND_FACTOR, { ...open, schema: { body: Code } }, async (request, reply) => {
-    const { visitor } = request
-    if (visitor.kind !== 'half-signed-in') return backToSignIn(request, reply)
-    const { account, stores } = visitor
+    const { principal: principal } = request
+    if (principal.kind !== 'pending-two-factor') return backToSignIn(request, reply)
+    const { account, stores } = principal
     const verdict = await signIn.checkCode(stores.twoFactors, account, new Secret(request.body.code, 'code'))
     switch (verdict) {
       case 'wrong':
@@ -81,7 +81,7 @@ export function signInPages(pages: Pages, options: PageOptions): void {
         return reply.page('second-factor', { problem: 'Too many wrong codes. Try again in 15 minutes.' }, 429)
       case 'totp':
       case 'recovery-code': {
-        const { returnTo } = await readMemo(visitor)
+        const { returnTo } = await readMemo(principal)
         await beginSession(request, reply, account, verdict, cookies, options)
         return reply.redirect(returnTo ?? '/', 303)
       }
@@ -90,15 +90,15 @@ export function signInPages(pages: Pages, options: PageOptions): void {
 
   pages.get('/users/sign_out', { config: { audience: 'enrolling' } }, (_request, reply) => reply.page('sign-out'))
   pages.post('/users/sign_out', open, async (request, reply) => {
-    const { visitor } = request
-    if (visitor.kind !== 'stranger') await visitor.stores.sessions.end(visitor.account.id, visitor.session.id)
+    const { principal: principal } = request
+    if (principal.kind !== 'anonymous') await principal.stores.sessions.end(principal.account.id, principal.session.id)
     cookies.endSession(reply)
     return reply.redirect(`${SIGN_IN}?from=sign_out`, 303)
   })
 }
 
 function backToSignIn(request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  return reply.redirect(request.visitor.kind === 'member' ? '/' : SIGN_IN, 303)
+  return reply.redirect(request.principal.kind === 'member' ? '/' : SIGN_IN, 303)
 }
 
 type Refused = Exclude<SignInVerdict, { readonly kind: 'right' }>

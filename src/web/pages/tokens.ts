@@ -9,7 +9,7 @@ import { SearchedList } from '../queries.js'
 import { requireSwitchedOn } from '../tokens/own-token.js'
 import { MADE, takeReveal } from '../tokens/reveal.js'
 import { EXPIRING, tokenRows } from '../tokens/rows.js'
-import { memberOf } from '../visitor.js'
+import { memberOf } from '../principal.js'
 
 const PER_PAGE = 100
 const STATES = ['active', 'expiring', 'inactive', 'all'] as const

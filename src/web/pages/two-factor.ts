@@ -16,8 +16,8 @@ import type { Visit } from '../memo.js'
 import { isFirstSubmission, passOnce, readMemo, say, takeOnce, updateMemo } from '../memo.js'
 import type { PageOptions } from '../options.js'
 import type { Pages } from '../pages.js'
-import type { Member } from '../visitor.js'
-import { beginSession, memberOf } from '../visitor.js'
+import type { Member } from '../principal.js'
+import { beginSession, memberOf } from '../principal.js'
 
 const PATH = '/-/user_settings/two_factor_auth'
 const CODES = `${PATH}/recovery_codes`

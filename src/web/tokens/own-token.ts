@@ -3,7 +3,7 @@ import { Type } from 'typebox'
 import type { PersonalAccessToken } from '../../domain/tokens/token.js'
 import { PageError } from '../errors.js'
 import type { PageOptions } from '../options.js'
-import { memberOf } from '../visitor.js'
+import { memberOf } from '../principal.js'
 
 /** The number of a token in a path. */
 export const TokenId = Type.Object({ id: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }) })

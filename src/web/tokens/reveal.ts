@@ -6,7 +6,7 @@ import { scopesAllow } from '../../domain/tokens/scope.js'
 import type { PersonalAccessToken } from '../../domain/tokens/token.js'
 import { takeOnce } from '../memo.js'
 import type { PageOptions } from '../options.js'
-import type { Member } from '../visitor.js'
+import type { Member } from '../principal.js'
 
 /** Under which name a new token goes over a redirect. */
 export const MADE = 'token'

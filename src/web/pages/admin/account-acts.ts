@@ -10,7 +10,7 @@ import type { FieldErrors } from '../../forms.js'
 import { say } from '../../memo.js'
 import type { PageOptions, WebStores } from '../../options.js'
 import type { Pages } from '../../pages.js'
-import { memberOf } from '../../visitor.js'
+import { memberOf } from '../../principal.js'
 import { NamedAccount, pathOfAccount, requireAccount } from './account-path.js'
 
 type Act = {

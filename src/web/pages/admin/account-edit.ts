@@ -8,7 +8,7 @@ import { errorsIn, problemIn } from '../../forms.js'
 import { say } from '../../memo.js'
 import type { PageOptions } from '../../options.js'
 import type { Pages } from '../../pages.js'
-import { memberOf } from '../../visitor.js'
+import { memberOf } from '../../principal.js'
 import { NamedAccount, pathOfAccount, requireAccount } from './account-path.js'
 
 /** The fields as they are sent. */

@@ -12,7 +12,7 @@ import type { PageOptions } from '../../options.js'
 import { pagerOf, windowOf } from '../../pager.js'
 import type { Pages } from '../../pages.js'
 import { SearchedList } from '../../queries.js'
-import { memberOf } from '../../visitor.js'
+import { memberOf } from '../../principal.js'
 import { NamedAccount, pathOfAccount, requireAccount } from './account-path.js'
 
 const PER_PAGE = 50

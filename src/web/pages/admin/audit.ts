@@ -16,7 +16,7 @@ import { withParameters } from '../../pager.js'
 import type { Pages } from '../../pages.js'
 import { checkPatternLimits } from '../../../protocol/pattern-limits.js'
 import { FilterText } from '../../queries.js'
-import { memberOf } from '../../visitor.js'
+import { memberOf } from '../../principal.js'
 
 const PATH = '/-/admin/audit_logs'
 const PER_PAGE = 50

@@ -15,7 +15,7 @@ import type { Pages } from '../../pages.js'
 import { FilterText, SearchedList } from '../../queries.js'
 import { recentUse } from '../../tokens/recent-use.js'
 import { EXPIRING, tokenRows } from '../../tokens/rows.js'
-import { memberOf } from '../../visitor.js'
+import { memberOf } from '../../principal.js'
 import { factsOf } from './token-facts.js'
 
 const PATH = '/-/admin/credentials'

@@ -11,7 +11,7 @@ import { errorsIn } from '../../forms.js'
 import type { PageOptions } from '../../options.js'
 import type { Pages } from '../../pages.js'
 import { FilterText } from '../../queries.js'
-import { memberOf } from '../../visitor.js'
+import { memberOf } from '../../principal.js'
 
 const ANYBODY = '@anonymous'
 

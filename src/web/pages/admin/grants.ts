@@ -10,7 +10,7 @@ import type { PageOptions } from '../../options.js'
 import { pagerOf, windowOf } from '../../pager.js'
 import type { Pages } from '../../pages.js'
 import { SearchedList } from '../../queries.js'
-import { memberOf } from '../../visitor.js'
+import { memberOf } from '../../principal.js'
 
 const PATH = '/-/admin/grants'
 const PER_PAGE = 50

@@ -11,7 +11,7 @@ import { PagedList } from '../../queries.js'
 import { addMaking } from '../../tokens/making.js'
 import { takeReveal } from '../../tokens/reveal.js'
 import { tokenRows } from '../../tokens/rows.js'
-import { memberOf } from '../../visitor.js'
+import { memberOf } from '../../principal.js'
 import { NamedAccount, pathOfAccount, requireAccount } from './account-path.js'
 import { factsOf } from './token-facts.js'
 

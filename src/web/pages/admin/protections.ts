@@ -7,7 +7,7 @@ import { problemIn } from '../../forms.js'
 import { say } from '../../memo.js'
 import type { PageOptions } from '../../options.js'
 import type { Pages } from '../../pages.js'
-import { memberOf } from '../../visitor.js'
+import { memberOf } from '../../principal.js'
 
 const PATH = '/-/admin/protected_refs'
 

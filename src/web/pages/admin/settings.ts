@@ -17,7 +17,7 @@ import { errorsIn } from '../../forms.js'
 import { say } from '../../memo.js'
 import type { PageOptions } from '../../options.js'
 import type { Pages } from '../../pages.js'
-import { memberOf } from '../../visitor.js'
+import { memberOf } from '../../principal.js'
 
 const PATH = '/-/admin/application_settings'
 /** As many of those concerned are named; of more the number is told. */

@@ -17,47 +17,47 @@ import type { Cookies } from './cookies.js'
 import { Elsewhere } from './errors.js'
 import type { WebOptions, WebStores } from './options.js'
 
-/** Somebody who is signed in. */
+/** A signed-in user. */
 export type Member = {
   readonly kind: 'member'
   readonly account: Account
   readonly session: Session
-  /** For changes on their behalf. */
+  /** For changes on behalf of the account. */
   readonly stores: WebStores
-  /** Whether they are sent no page, so that nothing that is shown once is used up. */
+  /** Whether the request is a HEAD, which must not use up a one-time display. */
   readonly isHead: boolean
-  /** From when on they need a second factor, and have none yet. */
+  /** When they must have set up a second factor, if they have none yet. */
   readonly twoFactorDeadline: Date | undefined
 }
 
-/** Somebody whose password was right, and whose second factor is still to come: may do nothing else. */
-export type HalfSignedIn = {
-  readonly kind: 'half-signed-in'
+/** A user whose password was right and whose second factor is still missing: can do nothing else. */
+export type PendingTwoFactor = {
+  readonly kind: 'pending-two-factor'
   readonly account: Account
   readonly session: Session
   readonly stores: WebStores
   readonly isHead: boolean
 }
 
-/** Who asks for a page. */
-export type Visitor = { readonly kind: 'stranger' } | HalfSignedIn | Member
+/** Who sends a request. */
+export type Principal = { readonly kind: 'anonymous' } | PendingTwoFactor | Member
 
-/** Finds out whose session a request belongs to. A block, or the end of the session, counts at once. */
-export async function identifyVisitor(
+/** Finds the session that a request belongs to. A block, or the end of the session, takes effect immediately. */
+export async function identifyPrincipal(
   request: FastifyRequest,
   cookies: Cookies,
   options: WebOptions,
-): Promise<Visitor> {
+): Promise<Principal> {
   const secret = cookies.session(request)
-  if (secret === undefined) return { kind: 'stranger' }
+  if (secret === undefined) return { kind: 'anonymous' }
   const session = await options.sessions.findByDigest(sessionDigest(secret))
   const now = options.access.now()
-  if (session === undefined || sessionEnd(session, await sessionLimits(options)) <= now) return { kind: 'stranger' }
+  if (session === undefined || sessionEnd(session, await sessionLimits(options)) <= now) return { kind: 'anonymous' }
   const account = await options.accounts.find(session.accountId)
-  if (account?.state !== 'active') return { kind: 'stranger' }
+  if (account?.state !== 'active') return { kind: 'anonymous' }
   const stores = options.as(actorOf(request.context, account), { kind: 'session', id: session.id })
   const isHead = request.method === 'HEAD'
-  if (session.signedInBy === null) return { kind: 'half-signed-in', account, session, stores, isHead }
+  if (session.signedInBy === null) return { kind: 'pending-two-factor', account, session, stores, isHead }
   request.context.record.user = account.username
   const { ip } = request.context
   // That it was seen is no reason to fail: another writer may be at work.
@@ -88,11 +88,11 @@ export async function beginSession(
   cookies: Cookies,
   options: WebOptions,
 ): Promise<Session> {
-  const { visitor, context: context } = request
+  const { principal: principal, context: context } = request
   const stores = options.as(actorOf(context, account))
-  const completes = visitor.kind === 'half-signed-in' && by !== null ? visitor.session.id : null
-  if (visitor.kind !== 'stranger' && completes === null)
-    await stores.sessions.end(visitor.account.id, visitor.session.id)
+  const completes = principal.kind === 'pending-two-factor' && by !== null ? principal.session.id : null
+  if (principal.kind !== 'anonymous' && completes === null)
+    await stores.sessions.end(principal.account.id, principal.session.id)
   const secret = mintSessionSecret()
   const { ip, userAgent } = actorOf(context, account)
   const session = await stores.sessions.start(
@@ -113,10 +113,10 @@ export async function sessionLimits({ access }: Pick<WebOptions, 'access'>): Pro
   return { idle: (await access.settings()).session_expire_delay * MINUTE }
 }
 
-/** Who is signed in. @throws TypeError on a page that is for strangers, too */
-export function memberOf({ visitor }: FastifyRequest): Member {
-  if (visitor.kind !== 'member') throw new TypeError('only members get here')
-  return visitor
+/** The signed-in user. @throws TypeError on a page that anonymous requests reach, too */
+export function memberOf({ principal: principal }: FastifyRequest): Member {
+  if (principal.kind !== 'member') throw new TypeError('only members get here')
+  return principal
 }
 
 /** Who does something in a browser. */
