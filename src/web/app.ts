@@ -16,7 +16,7 @@ import { answerError, PageError } from './errors.js'
 import type { WebOptions } from './options.js'
 import type { Audience } from './pages.js'
 import { endTokenPages } from './pages/end-token.js'
-import { newTokenPages } from './pages/new-token.js'
+import { newTokenPages } from './pages/own-token-creation.js'
 import { passwordPages } from './pages/password.js'
 import { ADMIN, adminPages } from './pages/admin/pages.js'
 import { repositoryPages } from './pages/repositories.js'
@@ -69,8 +69,8 @@ export async function webPages(options: WebOptions): Promise<Handler> {
     request.principal = await identifyPrincipal(request, cookies, options)
     // From here on the body may be read, and where nobody is signed in, a short one only: see the routes' limits.
     if (request.is404) return await answerNotFound(request, reply)
-    const elsewhere = wayFor(request, routes, options.access.now())
-    if (elsewhere !== undefined) return reply.redirect(elsewhere, 303)
+    const target = redirectFor(request, routes, options.access.now())
+    if (target !== undefined) return reply.redirect(target, 303)
     inviteBody(context)
     return undefined
   })
@@ -81,13 +81,13 @@ export async function webPages(options: WebOptions): Promise<Handler> {
     }
     const secret = cookies.behind(request)
     const token = (request.body as { csrf_token?: unknown } | undefined)?.csrf_token
-    if (isFromHere(request) && secret !== undefined && isCsrfToken(secret, token)) {
+    if (isSameOrigin(request) && secret !== undefined && isCsrfToken(secret, token)) {
       done()
       return
     }
-    const settled = isFromHere(request) ? wayOfTheSettled(request) : undefined
-    if (settled === undefined) done(new PageError('form-not-ours'))
-    else void reply.redirect(settled, 303)
+    const target = isSameOrigin(request) ? redirectAfterSessionChange(request) : undefined
+    if (target === undefined) done(new PageError('form-not-ours'))
+    else void reply.redirect(target, 303)
   })
   app.setErrorHandler((error, request, reply) => answerError(error, request, reply, options))
   const answerNotFound = ({ url, method, principal: principal }: FastifyRequest, reply: FastifyReply) => {
@@ -118,7 +118,7 @@ function parseForm(text: string): ParsedUrlQuery {
 }
 
 /** Where to send somebody who may not have the page; `undefined` where they may. @throws PageError */
-function wayFor(request: FastifyRequest, routes: RouteTable, now: Date): string | undefined {
+function redirectFor(request: FastifyRequest, routes: RouteTable, now: Date): string | undefined {
   const { principal: principal, method, url } = request
   const audience: Audience = request.routeOptions.config.audience ?? 'members'
   if (audience === 'anyone') return undefined
@@ -139,13 +139,13 @@ function wayFor(request: FastifyRequest, routes: RouteTable, now: Date): string 
 }
 
 /** Where somebody wanted to be who has signed in or out in another window meanwhile, so that this one's form is none of theirs. */
-function wayOfTheSettled({ principal: principal, url }: FastifyRequest): string | undefined {
+function redirectAfterSessionChange({ principal: principal, url }: FastifyRequest): string | undefined {
   if (url === SIGN_IN && principal.kind === 'member') return '/'
   return url === SIGN_OUT && principal.kind === 'anonymous' ? SIGN_IN : undefined
 }
 
 // Browsers say where a request comes from (Fetch Metadata). Cookies are out of another site's reach already; this is in
 // case they are not.
-function isFromHere({ headers }: FastifyRequest): boolean {
+function isSameOrigin({ headers }: FastifyRequest): boolean {
   return ['same-origin', 'none', undefined].includes(headers['sec-fetch-site'])
 }

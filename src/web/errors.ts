@@ -35,7 +35,7 @@ export class PageError extends Error {
 }
 
 /** Answers with the way to another page. */
-export class Elsewhere extends Error {
+export class Redirect extends Error {
   readonly path: string
 
   /** @param path where what was asked for is instead */
@@ -52,11 +52,11 @@ export async function answerError(
   reply: FastifyReply,
   { onError }: Pick<WebOptions, 'onError'>,
 ): Promise<FastifyReply> {
-  if (error instanceof Elsewhere) return reply.redirect(error.path, 303)
+  if (error instanceof Redirect) return reply.redirect(error.path, 303)
   const problem = problemOf(error)
   const isOurs = problem === 'failed' || problem === 'unavailable'
   if (isOurs) onError(error)
-  const said = isOurs ? undefined : wordsOf(error)
+  const said = isOurs ? undefined : messageFor(error)
   if (problem === 'unavailable') reply.header('Retry-After', '5')
   // The store may be what failed: then the session can't be asked for what it has to say either.
   if (isOurs) request.principal = { kind: 'anonymous' }
@@ -64,7 +64,7 @@ export async function answerError(
 }
 
 /** What the page says about it beyond its heading, where there is something to say. */
-function wordsOf(error: unknown): string | undefined {
+function messageFor(error: unknown): string | undefined {
   if (error instanceof GitgateError) return sentence(error.message)
   const tooLong = (error as Partial<FastifyError>).validation?.find(({ keyword }) => keyword === 'maxLength')
   if (tooLong === undefined) return undefined

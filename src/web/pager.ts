@@ -1,4 +1,4 @@
-import { Elsewhere } from './errors.js'
+import { Redirect } from './errors.js'
 
 /** Which entries of a list a page shows. */
 export type PageWindow = { readonly page: number; readonly offset: number; readonly limit: number }
@@ -21,11 +21,11 @@ export function windowOf({ page = 1 }: { readonly page?: number | undefined }, l
  * The ways from one page of a list to the others.
  *
  * @param url of the request, whose filters stay
- * @throws Elsewhere beyond the last page, which entries that went have perhaps made the last
+ * @throws Redirect beyond the last page, which entries that went have perhaps made the last
  */
 export function pagerOf({ page, offset, limit }: PageWindow, total: number, url: string): Pager {
   const last = Math.max(1, Math.ceil(total / limit))
-  if (page > last) throw new Elsewhere(withParameters(url, { page: last === 1 ? undefined : String(last) }))
+  if (page > last) throw new Redirect(withParameters(url, { page: last === 1 ? undefined : String(last) }))
   return {
     from: Math.min(offset + 1, total),
     to: Math.min(offset + limit, total),

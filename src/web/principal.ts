@@ -14,7 +14,7 @@ import { auditEvent, keptUserAgent, THE_GATE } from '../domain/audit/event.js'
 import { MINUTE } from '../core/clock.js'
 import type { RequestContext } from '../core/http.js'
 import type { Cookies } from './cookies.js'
-import { Elsewhere } from './errors.js'
+import { Redirect } from './errors.js'
 import type { WebOptions, WebStores } from './options.js'
 
 /** A signed-in user. */
@@ -78,7 +78,7 @@ export async function identifyPrincipal(
  *
  * @param account as it was when its password was checked
  * @param by how they signed in; `null`: the second factor is still to come
- * @throws Elsewhere to the sign-in page when the account signs in differently by now
+ * @throws Redirect to the sign-in page when the account signs in differently by now
  */
 export async function beginSession(
   request: FastifyRequest,
@@ -102,7 +102,7 @@ export async function beginSession(
   if (session === undefined) {
     const refusal = { action: 'auth.refused', decision: 'refused', rule: 'account changed during sign-in' } as const
     options.recorder.noteRefusal(auditEvent(actorOf(context, account), options.access.now(), refusal))
-    throw new Elsewhere('/users/sign_in?from=change')
+    throw new Redirect('/users/sign_in?from=change')
   }
   cookies.beginSession(reply, secret)
   return session

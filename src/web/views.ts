@@ -4,7 +4,7 @@ import { TOKENS_PAGE } from '../domain/access/refusal.js'
 import type { Assets } from './assets.js'
 import { webFolder } from './assets.js'
 import type { Cookies } from './cookies.js'
-import { takeNotice } from './memo.js'
+import { takeFlashMessage } from './session-state.js'
 import type { WebOptions } from './options.js'
 import { utcTime } from '../core/clock.js'
 import { calendarDay, dayTag, relativeTime, timeTag } from './time.js'
@@ -32,7 +32,7 @@ export class Views {
       twoFactorDeadline: principal.kind === 'member' ? principal.twoFactorDeadline : undefined,
       mustEnrol:
         principal.kind === 'member' && principal.twoFactorDeadline !== undefined && principal.twoFactorDeadline <= now,
-      notice: principal.kind === 'anonymous' ? undefined : await takeNotice(principal),
+      notice: principal.kind === 'anonymous' ? undefined : await takeFlashMessage(principal),
       path: request.url.split('?', 1)[0],
       csrfField: `<input type="hidden" name="csrf_token" value="${this.#cookies.csrfToken(request, reply)}">`,
       baseUrl: this.#options.baseUrl(),

@@ -2,7 +2,7 @@ import { TOKENS_PAGE } from '../domain/access/refusal.js'
 import type { Handler, RequestContext } from '../core/http.js'
 import { sendText } from '../core/http.js'
 import { ASSETS } from './asset-paths.js'
-import { tokensSignpost, welcome } from './signposts.js'
+import { tokensHint, rootHint } from './plain-text-hints.js'
 
 /** GitLab's older addresses of the tokens page. */
 const OLD_TOKENS_PAGES = ['/profile/personal_access_tokens', '/-/profile/personal_access_tokens']
@@ -32,7 +32,7 @@ function pathOf({ target }: RequestContext): string {
 function answerInText(context: RequestContext, baseUrl: () => string): void {
   const { response } = context
   const path = pathOf(context)
-  if (path === '/') sendText(response, 200, welcome(baseUrl()))
-  else if (path === TOKENS_PAGE) sendText(response, 200, tokensSignpost(baseUrl()))
+  if (path === '/') sendText(response, 200, rootHint(baseUrl()))
+  else if (path === TOKENS_PAGE) sendText(response, 200, tokensHint(baseUrl()))
   else sendText(response, 404, 'Not Found')
 }

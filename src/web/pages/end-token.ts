@@ -10,13 +10,13 @@ import type { PersonalAccessToken } from '../../domain/tokens/token.js'
 import { breaksRule } from '../../core/errors.js'
 import { confirmedBy } from '../confirmation.js'
 import { sentence } from '../errors.js'
-import { passOnce, say } from '../memo.js'
+import { putOneTimeDisplay, flash } from '../session-state.js'
 import type { PageOptions } from '../options.js'
 import type { Pages } from '../pages.js'
 import { requireOwnToken, requireSwitchedOn, TokenId } from '../tokens/own-token.js'
 import { recentUse } from '../tokens/recent-use.js'
-import type { MadeToken } from '../tokens/reveal.js'
-import { MADE } from '../tokens/reveal.js'
+import type { NewToken } from '../tokens/one-time-token.js'
+import { NEW_TOKEN } from '../tokens/one-time-token.js'
 import { tokenRow } from '../tokens/rows.js'
 import type { ExpiryForm } from '../tokens/wanted-expiry.js'
 import { ExpiryFields, expiryView, expiryWords, wantedExpiry } from '../tokens/wanted-expiry.js'
@@ -65,7 +65,7 @@ export function endTokenPages(pages: Pages, options: PageOptions): void {
     )
   }
   const isOver = async (reply: FastifyReply, request: Parameters<typeof memberOf>[0], name: string) => {
-    await say(memberOf(request), `${name} was already revoked or rotated, or has expired.`, 'bad')
+    await flash(memberOf(request), `${name} was already revoked or rotated, or has expired.`, 'bad')
     return reply.redirect(TOKENS_PAGE, 303)
   }
 
@@ -80,7 +80,7 @@ export function endTokenPages(pages: Pages, options: PageOptions): void {
     const member = memberOf(request)
     const { id, name } = await requireOwnToken(request, request.params.id, options)
     const wasActive = await member.stores.tokens.revoke(id, access.now())
-    await say(member, wasActive ? `${name} was revoked.` : `${name} was already revoked.`)
+    await flash(member, wasActive ? `${name} was revoked.` : `${name} was already revoked.`)
     return reply.redirect(TOKENS_PAGE, 303)
   })
 
@@ -116,8 +116,8 @@ export function endTokenPages(pages: Pages, options: PageOptions): void {
           grace,
         )
         const endsAt = Math.min(now.getTime() + grace, old.expiresAt?.getTime() ?? Infinity)
-        const made: MadeToken = { id: token.id, secret: secret.reveal(), replaced: { endsAt } }
-        await passOnce(member, MADE, made, now)
+        const made: NewToken = { id: token.id, secret: secret.reveal(), replaced: { endsAt } }
+        await putOneTimeDisplay(member, NEW_TOKEN, made, now)
       } catch (error) {
         if (!breaksRule(error)) throw error
         if (error.code === 'conflict') return isOver(reply, request, old.name)

@@ -4,7 +4,7 @@ import { checkPassword } from '../../domain/policies/password-use.js'
 import { Secret } from '../../core/secret.js'
 import { confirmedBy } from '../confirmation.js'
 import { sentence } from '../errors.js'
-import { say } from '../memo.js'
+import { flash } from '../session-state.js'
 import type { PageOptions } from '../options.js'
 import type { Pages } from '../pages.js'
 import { beginSession, memberOf } from '../principal.js'
@@ -42,7 +42,7 @@ export function passwordPages(pages: Pages, options: PageOptions): void {
     const passwordHash = await passwords.hash(password)
     await stores.accounts.setPasswordHash(account.id, passwordHash)
     const next = await beginSession(request, reply, { ...account, passwordHash }, session.signedInBy, cookies, options)
-    await say({ session: next, stores }, 'Password changed. You were signed out everywhere else.')
+    await flash({ session: next, stores }, 'Password changed. You were signed out everywhere else.')
     return reply.redirect(PATH, 303)
   })
 }

@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import { sessionEnd } from '../../domain/accounts/session.js'
 import { browserName } from '../browser-name.js'
 import { PageError } from '../errors.js'
-import { say } from '../memo.js'
+import { flash } from '../session-state.js'
 import type { PageOptions } from '../options.js'
 import type { Pages } from '../pages.js'
 import { memberOf, sessionLimits } from '../principal.js'
@@ -30,14 +30,14 @@ export function sessionPages(pages: Pages, options: PageOptions): void {
     const member = memberOf(request)
     // Of another account, it is as if there were none.
     if (!(await member.stores.sessions.end(member.account.id, request.params.id))) throw new PageError('not-found')
-    await say(member, 'Session ended.')
+    await flash(member, 'Session ended.')
     return reply.redirect(PATH, 303)
   })
 
   pages.post(`${PATH}/end_others`, async (request, reply) => {
     const member = memberOf(request)
     await member.stores.sessions.endOthers(member.account.id, member.session.id)
-    await say(member, 'You were signed out everywhere else.')
+    await flash(member, 'You were signed out everywhere else.')
     return reply.redirect(PATH, 303)
   })
 }

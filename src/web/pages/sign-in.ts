@@ -6,7 +6,7 @@ import { auditEvent } from '../../domain/audit/event.js'
 import { MAX_CREDENTIAL_BODY } from '../../core/http.js'
 import { Secret } from '../../core/secret.js'
 import { parseLocalPath } from '../local-path.js'
-import { readMemo, updateMemo } from '../memo.js'
+import { readSessionState, updateSessionState } from '../session-state.js'
 import type { PageOptions } from '../options.js'
 import type { Pages } from '../pages.js'
 import { actorOf, beginSession } from '../principal.js'
@@ -51,7 +51,7 @@ export function signInPages(pages: Pages, options: PageOptions): void {
     const { account } = verdict
     if (account.twoFactorEnabled) {
       const session = await beginSession(request, reply, account, null, cookies, options)
-      await updateMemo({ session, stores: options }, { returnTo })
+      await updateSessionState({ session, stores: options }, { returnTo })
       return reply.redirect(SECOND_FACTOR, 303)
     }
     await beginSession(request, reply, account, 'password', cookies, options)
@@ -81,7 +81,7 @@ export function signInPages(pages: Pages, options: PageOptions): void {
         return reply.page('second-factor', { problem: 'Too many wrong codes. Try again in 15 minutes.' }, 429)
       case 'totp':
       case 'recovery-code': {
-        const { returnTo } = await readMemo(principal)
+        const { returnTo } = await readSessionState(principal)
         await beginSession(request, reply, account, verdict, cookies, options)
         return reply.redirect(returnTo ?? '/', 303)
       }

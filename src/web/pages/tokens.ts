@@ -7,7 +7,7 @@ import { pagerOf, windowOf } from '../pager.js'
 import type { Pages } from '../pages.js'
 import { SearchedList } from '../queries.js'
 import { requireSwitchedOn } from '../tokens/own-token.js'
-import { MADE, takeReveal } from '../tokens/reveal.js'
+import { NEW_TOKEN, takeNewToken } from '../tokens/one-time-token.js'
 import { EXPIRING, tokenRows } from '../tokens/rows.js'
 import { memberOf } from '../principal.js'
 
@@ -64,7 +64,7 @@ export function tokenPages(pages: Pages, options: PageOptions): void {
         sort,
         search: text,
         isFiltered: text !== '' || state !== 'active' || window.page > 1,
-        made: await takeReveal(member, MADE, member.account, options),
+        made: await takeNewToken(member, NEW_TOKEN, member.account, options),
       })
     },
   )

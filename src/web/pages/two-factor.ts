@@ -12,8 +12,15 @@ import {
 } from '../../domain/accounts/two-factor.js'
 import { Secret } from '../../core/secret.js'
 import { confirmedBy } from '../confirmation.js'
-import type { Visit } from '../memo.js'
-import { isFirstSubmission, passOnce, readMemo, say, takeOnce, updateMemo } from '../memo.js'
+import type { SessionAccess } from '../session-state.js'
+import {
+  isFirstSubmission,
+  putOneTimeDisplay,
+  readSessionState,
+  flash,
+  takeOneTimeDisplay,
+  updateSessionState,
+} from '../session-state.js'
 import type { PageOptions } from '../options.js'
 import type { Pages } from '../pages.js'
 import type { Member } from '../principal.js'
@@ -41,8 +48,8 @@ export function twoFactorPages(pages: Pages, options: PageOptions): void {
     const left = (await twoFactors.find(account.id))?.recoveryCodes.length ?? 0
     return reply.page('two-factor-on', { left, errors }, status)
   }
-  const showCodes = async (request: FastifyRequest, reply: FastifyReply, member: Visit) => {
-    const codes = (await takeOnce<string[]>(member, 'recovery codes', access.now())) ?? []
+  const showCodes = async (request: FastifyRequest, reply: FastifyReply, member: SessionAccess) => {
+    const codes = (await takeOneTimeDisplay<string[]>(member, 'recovery codes', access.now())) ?? []
     if (codes.length === 0) return reply.redirect(PATH, 303)
     const text = `Recovery codes for ${memberOf(request).account.username} at ${baseUrl()}. Each works once.\n\n${codes.join('\n')}\n`
     return reply.page('recovery-codes', {
@@ -51,8 +58,8 @@ export function twoFactorPages(pages: Pages, options: PageOptions): void {
     })
   }
 
-  const passCodes = (visit: Visit, codes: readonly Secret[]) =>
-    passOnce(
+  const passCodes = (visit: SessionAccess, codes: readonly Secret[]) =>
+    putOneTimeDisplay(
       visit,
       'recovery codes',
       codes.map((code) => code.reveal()),
@@ -91,7 +98,11 @@ export function twoFactorPages(pages: Pages, options: PageOptions): void {
     const problem = await confirmedBy(request, options)
     if (problem !== undefined) return showOn(reply, member, { renew: problem }, 422)
     if (!(await isFirstSubmission(member, request))) {
-      await say(member, 'This form was already submitted. If you didn’t see the new codes, generate them again.', 'bad')
+      await flash(
+        member,
+        'This form was already submitted. If you didn’t see the new codes, generate them again.',
+        'bad',
+      )
       return reply.redirect(PATH, 303)
     }
     await passCodes(member, await renewRecoveryCodes(member.stores.twoFactors, passwords, member.account))
@@ -113,16 +124,16 @@ export function twoFactorPages(pages: Pages, options: PageOptions): void {
       cookies,
       options,
     )
-    await say({ session, stores }, 'Two-factor authentication is off. You were signed out everywhere else.')
+    await flash({ session, stores }, 'Two-factor authentication is off. You were signed out everywhere else.')
     return reply.redirect(PATH, 303)
   })
 }
 
 /** The seed that is being set up: the same until it is confirmed, so that a mistyped code does not cost another scan. */
 async function pendingSeed(member: Member): Promise<Secret> {
-  const { seed } = await readMemo(member)
+  const { seed } = await readSessionState(member)
   if (seed !== undefined) return new Secret(seed, 'two-factor seed')
   const made = mintSeed()
-  await updateMemo(member, { seed: made.reveal() })
+  await updateSessionState(member, { seed: made.reveal() })
   return made
 }

@@ -4,11 +4,11 @@ import { DAY } from '../../core/clock.js'
 import type { PersonalAccessToken } from '../../domain/tokens/token.js'
 import type { PageOptions } from '../options.js'
 
-const DAYS = 30
+const PERIOD_DAYS = 30
 // To add up half a million rows takes seconds, and nobody looks through so many.
-const MOST_ROWS = 1_000
+const MAX_ROWS = 1_000
 /** As many as one looks through. */
-const SHOWN = 10
+const SHOWN_ENTRIES = 10
 
 /** What used a token lately, and the tokens derived from it: what will stop working with it. */
 export type RecentUse = {
@@ -31,14 +31,14 @@ export async function recentUse(
   { id, createdAt }: PersonalAccessToken,
   { access, audit, tokens }: Pick<PageOptions, 'access' | 'audit' | 'tokens'>,
 ): Promise<RecentUse> {
-  const since = new Date(access.now().getTime() - DAYS * DAY)
-  const { usage: all, countedSince } = await audit.recentUsage(await tokens.family(id), since, MOST_ROWS)
+  const since = new Date(access.now().getTime() - PERIOD_DAYS * DAY)
+  const { usage: all, countedSince } = await audit.recentUsage(await tokens.family(id), since, MAX_ROWS)
   // A push is a row when it begins, and one when it has ended.
   const usage = all.filter(({ action, decision }) => action !== 'git.push' || decision === 'refused')
   const begin = await audit.begin()
   const isKnown = begin !== undefined && begin <= (createdAt > since ? createdAt : since)
   return {
-    days: DAYS,
+    days: PERIOD_DAYS,
     requests: usage.reduce((sum, { count }) => sum + count, 0),
     last: usage.reduce<Date | undefined>((last, use) => (last && last > use.last ? last : use.last), undefined),
     repositories: some(usesOfRepositories(usage)),
@@ -50,5 +50,5 @@ export async function recentUse(
 }
 
 function some<T>(all: readonly T[]): Some<T> {
-  return { shown: all.slice(0, SHOWN), more: Math.max(0, all.length - SHOWN) }
+  return { shown: all.slice(0, SHOWN_ENTRIES), more: Math.max(0, all.length - SHOWN_ENTRIES) }
 }

@@ -11,7 +11,7 @@ import { refWords } from './ref-words.js'
 export const EXPIRING = 14 * DAY
 
 /** What people call the state of a token. */
-type Standing =
+type TokenStatus =
   | 'active'
   /** Within two weeks. */
   | 'expiring'
@@ -33,7 +33,7 @@ export function tokenRows(tokens: readonly PersonalAccessToken[], now: Date, set
 /** A token as the pages about one show it. @param enforceExpiry the setting `enforce_pat_expiration` */
 export function tokenRow(token: PersonalAccessToken, now: Date, enforceExpiry: boolean) {
   const { restrictions, budget, spent } = token
-  const standing = standingOf(token, now, enforceExpiry)
+  const standing = statusOf(token, now, enforceExpiry)
   const isUsable = standing !== 'expired' && standing !== 'revoked'
   return {
     ...token,
@@ -52,7 +52,7 @@ export function tokenRow(token: PersonalAccessToken, now: Date, enforceExpiry: b
   }
 }
 
-function standingOf(token: PersonalAccessToken, now: Date, enforceExpiry: boolean): Standing {
+function statusOf(token: PersonalAccessToken, now: Date, enforceExpiry: boolean): TokenStatus {
   const state = tokenState(token, now, enforceExpiry)
   if (state !== 'active') return state
   if (token.revokedAt !== null) return 'ending'

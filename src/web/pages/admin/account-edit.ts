@@ -5,7 +5,7 @@ import { GitgateError } from '../../../core/errors.js'
 import { confirmedBy } from '../../confirmation.js'
 import type { FieldErrors } from '../../forms.js'
 import { errorsIn, problemIn } from '../../forms.js'
-import { say } from '../../memo.js'
+import { flash } from '../../session-state.js'
 import type { PageOptions } from '../../options.js'
 import type { Pages } from '../../pages.js'
 import { memberOf } from '../../principal.js'
@@ -64,7 +64,7 @@ export function accountEditPages(pages: Pages, options: PageOptions): void {
       return wrong({ email: problemIn(error) })
     }
     const isChange = Object.keys(change).length > 0
-    await say(member, isChange ? `Account ${account.username} was changed.` : 'Nothing to change.')
+    await flash(member, isChange ? `Account ${account.username} was changed.` : 'Nothing to change.')
     return reply.redirect(place.path, 303)
   })
 }

@@ -7,7 +7,7 @@ import { isNameOfGroup } from '../../../protocol/repository-path.js'
 import { Secret } from '../../../core/secret.js'
 import { confirmedBy } from '../../confirmation.js'
 import { errorsIn, problemIn } from '../../forms.js'
-import { say } from '../../memo.js'
+import { flash } from '../../session-state.js'
 import type { PageOptions } from '../../options.js'
 import { pagerOf, windowOf } from '../../pager.js'
 import type { Pages } from '../../pages.js'
@@ -87,7 +87,7 @@ export function accountPages(pages: Pages, options: PageOptions): void {
       if (!(error instanceof GitgateError) || error.code !== 'conflict') throw error
       return wrong({ [error.message.includes('e-mail') ? 'email' : 'username']: problemIn(error) })
     }
-    await say(member, `Account ${username} was created.`)
+    await flash(member, `Account ${username} was created.`)
     return reply.redirect(pathOfAccount({ username }), 303)
   })
 

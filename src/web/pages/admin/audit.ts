@@ -10,7 +10,7 @@ import { GitgateError } from '../../../core/errors.js'
 import { parseSince } from '../../../domain/tokens/expiry.js'
 import { PageError } from '../../errors.js'
 import { errorsIn } from '../../forms.js'
-import { say } from '../../memo.js'
+import { flash } from '../../session-state.js'
 import type { PageOptions } from '../../options.js'
 import { withParameters } from '../../pager.js'
 import type { Pages } from '../../pages.js'
@@ -87,7 +87,7 @@ export function auditPages(pages: Pages, { audit, accounts, access }: PageOption
     const text = request.body.head.trim()
     const anchor = text === '' ? undefined : parseHead(text)
     if (text !== '' && anchor === undefined) {
-      await say(member, NO_HEAD, 'bad')
+      await flash(member, NO_HEAD, 'bad')
       return reply.redirect(PATH, 303)
     }
     const { rows, first, head, flaw } = await audit.verify(anchor)
@@ -96,10 +96,10 @@ export function auditPages(pages: Pages, { audit, accounts, access }: PageOption
         rows === 0
           ? 'The audit log is empty.'
           : `${rows === 1 ? '1 event is' : `${rows} events are`} intact: ${first.id + 1} to`
-      await say(member, rows === 0 ? words : `${words} ${head.id}. Checkpoint: ${formatHead(head)}`)
+      await flash(member, rows === 0 ? words : `${words} ${head.id}. Checkpoint: ${formatHead(head)}`)
     } else {
       const sentence = flawSentence(flaw)
-      await say(member, `${sentence.slice(0, 1).toUpperCase()}${sentence.slice(1)}.`, 'bad')
+      await flash(member, `${sentence.slice(0, 1).toUpperCase()}${sentence.slice(1)}.`, 'bad')
     }
     return reply.redirect(PATH, 303)
   })

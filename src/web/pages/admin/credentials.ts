@@ -7,7 +7,7 @@ import { ADVICE_DAYS } from '../../../domain/policies/advice.js'
 import type { TokenQuery } from '../../../domain/tokens/query.js'
 import type { PersonalAccessToken } from '../../../domain/tokens/token.js'
 import { PageError } from '../../errors.js'
-import { say } from '../../memo.js'
+import { flash } from '../../session-state.js'
 import type { PageOptions } from '../../options.js'
 import type { PageWindow } from '../../pager.js'
 import { pagerOf, windowOf } from '../../pager.js'
@@ -21,7 +21,7 @@ import { factsOf } from './token-facts.js'
 const PATH = '/-/admin/credentials'
 // Each row asks the audit trail what its token was used for.
 const PER_PAGE = 20
-const WIDER_FOR = 10_000
+const OVER_PRIVILEGED_CACHE_MS = 10_000
 
 /** Everybody's tokens: what they may, whether they are used so, and ending them. */
 export function credentialPages(pages: Pages, options: PageOptions): void {
@@ -72,7 +72,7 @@ export function credentialPages(pages: Pages, options: PageOptions): void {
     const used = await tokens.listUsed(query, new Date(now.getTime() - ADVICE_DAYS * DAY), now, enforceExpiry)
     const nameOf = new Map((await accounts.list()).map(({ id, username }) => [id, username]))
     const ids = widerThanUsed(used, sets, nameOf, (await audit.begin()) ?? now, now)
-    wider = { key, sets, until: now.getTime() + WIDER_FOR, ids }
+    wider = { key, sets, until: now.getTime() + OVER_PRIVILEGED_CACHE_MS, ids }
     return ids
   }
 
@@ -133,7 +133,7 @@ export function credentialPages(pages: Pages, options: PageOptions): void {
     const token = await tokens.find(request.params.id)
     if (token === undefined) throw new PageError('not-found')
     const wasRevoked = !(await member.stores.tokens.revoke(token.id, access.now()))
-    await say(member, `Token ${token.id}, “${token.name}”, ${wasRevoked ? 'was already revoked' : 'was revoked'}.`)
+    await flash(member, `Token ${token.id}, “${token.name}”, ${wasRevoked ? 'was already revoked' : 'was revoked'}.`)
     return reply.redirect(PATH, 303)
   })
 }

@@ -5,7 +5,7 @@ import { parseGrant, parseSubject } from '../../../domain/access/grant.js'
 import { GitgateError } from '../../../core/errors.js'
 import { PageError } from '../../errors.js'
 import { problemIn } from '../../forms.js'
-import { say } from '../../memo.js'
+import { flash } from '../../session-state.js'
 import type { PageOptions } from '../../options.js'
 import { pagerOf, windowOf } from '../../pager.js'
 import type { Pages } from '../../pages.js'
@@ -57,7 +57,7 @@ export function grantPages(pages: Pages, { grants, accounts, access }: PageOptio
     } catch (error) {
       return show(reply, {}, request.body, problemIn(error))
     }
-    await say(member, `Granted ${subject} ${request.body.role} access to ${pattern}.`)
+    await flash(member, `Granted ${subject} ${request.body.role} access to ${pattern}.`)
     return reply.redirect(PATH, 303)
   })
 
@@ -103,7 +103,7 @@ export function grantPages(pages: Pages, { grants, accounts, access }: PageOptio
     const member = memberOf(request)
     const { subject, pattern } = request.body
     if (!(await member.stores.grants.remove(parseSubject(subject), pattern))) throw new PageError('not-found')
-    await say(member, `Revoked the grant of ${subject} on ${pattern}.`)
+    await flash(member, `Revoked the grant of ${subject} on ${pattern}.`)
     return reply.redirect(PATH, 303)
   })
 }

@@ -3,13 +3,13 @@ import { Type } from 'typebox'
 import type { Account } from '../../../domain/accounts/account.js'
 import type { PersonalAccessToken } from '../../../domain/tokens/token.js'
 import { PageError } from '../../errors.js'
-import { say } from '../../memo.js'
+import { flash } from '../../session-state.js'
 import type { PageOptions } from '../../options.js'
 import { pagerOf, windowOf } from '../../pager.js'
 import type { Pages } from '../../pages.js'
 import { PagedList } from '../../queries.js'
-import { addMaking } from '../../tokens/making.js'
-import { takeReveal } from '../../tokens/reveal.js'
+import { addTokenCreation } from '../../tokens/token-creation.js'
+import { takeNewToken } from '../../tokens/one-time-token.js'
 import { tokenRows } from '../../tokens/rows.js'
 import { memberOf } from '../../principal.js'
 import { NamedAccount, pathOfAccount, requireAccount } from './account-path.js'
@@ -32,14 +32,14 @@ export function impersonationPages(pages: Pages, options: PageOptions): void {
     return reply.page('admin/impersonation-tokens', {
       account,
       path: tokensPath(account),
-      made: await takeReveal(memberOf(request), onceOf(account), account, options),
+      made: await takeNewToken(memberOf(request), onceOf(account), account, options),
       tokens: tokenRows(found.tokens, now, settings),
       pager: pagerOf(window, found.total, request.url),
       isOff: !settings.impersonation_enabled,
     })
   })
 
-  const making = {
+  const creation = {
     route: path,
     params,
     impersonation: true,
@@ -48,7 +48,7 @@ export function impersonationPages(pages: Pages, options: PageOptions): void {
     onceOf,
     view: 'admin/new-impersonation-token',
   }
-  addMaking(pages, making, options)
+  addTokenCreation(pages, creation, options)
 
   const TokenPath = Type.Object({
     ...NamedAccount.properties,
@@ -72,7 +72,7 @@ export function impersonationPages(pages: Pages, options: PageOptions): void {
     const member = memberOf(request)
     const { account, token } = await requireToken(request.params)
     await member.stores.tokens.revoke(token.id, access.now())
-    await say(member, `Token ${token.id}, “${token.name}”, was revoked.`)
+    await flash(member, `Token ${token.id}, “${token.name}”, was revoked.`)
     return reply.redirect(tokensPath(account), 303)
   })
 

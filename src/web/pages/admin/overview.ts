@@ -6,7 +6,7 @@ import { EXPIRING } from '../../tokens/rows.js'
 
 const NONE = { offset: 0, limit: 0 } as const
 // Each page of the list shows so many; what is told here need not be more exact.
-const MANY_REFUSALS = 1_000
+const MAX_COUNTED_REFUSALS = 1_000
 
 /** The numbers that matter, each of which leads to its list. */
 export function overviewPages(pages: Pages, { accounts, tokens, access, audit }: PageOptions): void {
@@ -19,7 +19,7 @@ export function overviewPages(pages: Pages, { accounts, tokens, access, audit }:
       // There is an index of those.
       decision: 'refused',
       since: new Date(now.getTime() - DAY),
-      limit: MANY_REFUSALS,
+      limit: MAX_COUNTED_REFUSALS,
     })
     const numbers = {
       accounts: (await accounts.search(NONE)).total,
@@ -28,7 +28,9 @@ export function overviewPages(pages: Pages, { accounts, tokens, access, audit }:
       expiring: await active({ expiresAfter: now, expiresBefore: new Date(now.getTime() + EXPIRING) }),
       neverExpiring: await active({ neverExpires: true }),
       refused:
-        refused.length === MANY_REFUSALS ? `${MANY_REFUSALS}+` : refused.reduce((sum, row) => sum + timesOf(row), 0),
+        refused.length === MAX_COUNTED_REFUSALS
+          ? `${MAX_COUNTED_REFUSALS}+`
+          : refused.reduce((sum, row) => sum + timesOf(row), 0),
     }
     return reply.page('admin/overview', { numbers })
   })

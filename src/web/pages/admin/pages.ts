@@ -1,7 +1,7 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { PageOptions } from '../../options.js'
 import type { Pages } from '../../pages.js'
-import { accountActs } from './account-acts.js'
+import { accountActionPages } from './account-actions.js'
 import { accountEditPages } from './account-edit.js'
 import { accountPages } from './accounts.js'
 import { auditPages } from './audit.js'
@@ -17,7 +17,7 @@ const ADDERS = [
   overviewPages,
   accountPages,
   accountEditPages,
-  accountActs,
+  accountActionPages,
   impersonationPages,
   credentialPages,
   grantPages,

@@ -4,7 +4,7 @@ import type { Protection } from '../../../domain/access/protection.js'
 import { describeProtection, parseProtection } from '../../../domain/access/protection.js'
 import { PageError } from '../../errors.js'
 import { problemIn } from '../../forms.js'
-import { say } from '../../memo.js'
+import { flash } from '../../session-state.js'
 import type { PageOptions } from '../../options.js'
 import type { Pages } from '../../pages.js'
 import { memberOf } from '../../principal.js'
@@ -56,7 +56,7 @@ export function protectionPages(pages: Pages, { protections, access }: PageOptio
       const before = await find(protection)
       if (before !== undefined && levelsOf(before) !== levelsOf(protection) && replace === undefined)
         return await askToReplace(reply, protection, before)
-      await say(member, `${describeProtection(await member.stores.protections.put(protection, access.now()))}.`)
+      await flash(member, `${describeProtection(await member.stores.protections.put(protection, access.now()))}.`)
     } catch (error) {
       return show(reply, request.body, problemIn(error))
     }
@@ -89,7 +89,7 @@ export function protectionPages(pages: Pages, { protections, access }: PageOptio
     const member = memberOf(request)
     const { repositories, refs } = request.body
     if (!(await member.stores.protections.remove(repositories, refs))) throw new PageError('not-found')
-    await say(member, `Removed the protection of ${refs} in ${repositories}.`)
+    await flash(member, `Removed the protection of ${refs} in ${repositories}.`)
     return reply.redirect(PATH, 303)
   })
 }

@@ -14,7 +14,7 @@ import {
 import { sentence } from '../../errors.js'
 import type { FieldErrors } from '../../forms.js'
 import { errorsIn } from '../../forms.js'
-import { say } from '../../memo.js'
+import { flash } from '../../session-state.js'
 import type { PageOptions } from '../../options.js'
 import type { Pages } from '../../pages.js'
 import { memberOf } from '../../principal.js'
@@ -91,13 +91,13 @@ export function settingPages(pages: Pages, options: PageOptions): void {
       .filter(([key, text]) => text !== formatSetting(before[key]))
     const member = memberOf(request)
     if (changes.length === 0) {
-      await say(member, 'Nothing to change.')
+      await flash(member, 'Nothing to change.')
       return reply.redirect(PATH, 303)
     }
     if (step === 'apply') {
       await member.stores.settings.set(new Map(changes), access.now())
       const names = changes.map(([key, text]) => `${settingTitle(key)} is now ${inWords(parseSetting(key, text))}`)
-      await say(member, `${names.join('; ')}.`)
+      await flash(member, `${names.join('; ')}.`)
       return reply.redirect(PATH, 303)
     }
     const after = { ...before, ...Object.fromEntries(changes.map(([key, text]) => [key, parseSetting(key, text)])) }

@@ -8,18 +8,18 @@ import { issueToken } from '../../domain/tokens/issue.js'
 import { administers, ALL_SCOPES, scopeSummary } from '../../domain/tokens/scope.js'
 import { confirmedBy } from '../confirmation.js'
 import { sentence } from '../errors.js'
-import { isFirstSubmission, passOnce, say } from '../memo.js'
+import { isFirstSubmission, putOneTimeDisplay, flash } from '../session-state.js'
 import type { PageOptions } from '../options.js'
 import type { Pages } from '../pages.js'
 import { memberOf } from '../principal.js'
 import { previewOf } from './preview.js'
-import type { MadeToken } from './reveal.js'
+import type { NewToken } from './one-time-token.js'
 import type { FormProblems, TokenForm } from './token-form.js'
 import { EMPTY_FORM, knownScopes, readTokenForm, TokenFields } from './token-form.js'
 import { expiryView, expiryWords } from './wanted-expiry.js'
 
-/** Whose tokens a form makes. */
-export type Making = {
+/** Whose tokens a form creates. */
+export type TokenCreation = {
   /** The route of the list: what was made is shown there, once; the form stands under it. */
   readonly route: string
   readonly params?: TObject
@@ -42,11 +42,11 @@ type Shown = {
   readonly password?: string
 }
 
-/** Adds the pages that make a token: its form, what it would match, and the token itself. */
-export function addMaking(pages: Pages, making: Making, options: PageOptions): void {
+/** Adds the pages that create a token: its form, the access preview, and the submission. */
+export function addTokenCreation(pages: Pages, creation: TokenCreation, options: PageOptions): void {
   const { access } = options
-  const { route, impersonation, ownerOf, listOf, onceOf, view } = making
-  const [params, preHandler] = [making.params ?? Type.Object({}), making.preHandler ?? []]
+  const { route, impersonation, ownerOf, listOf, onceOf, view } = creation
+  const [params, preHandler] = [creation.params ?? Type.Object({}), creation.preHandler ?? []]
   const Filled = Type.String({ default: '', maxLength: 1_000 })
   const Prefill = Type.Object({ name: Filled, description: Filled, scopes: Filled })
 
@@ -73,7 +73,7 @@ export function addMaking(pages: Pages, making: Making, options: PageOptions): v
         unreadable,
         owner,
         list: listOf(owner),
-        who: wordsFor(making, owner),
+        who: phrasesFor(creation, owner),
         asksPassword: impersonation,
         // Filled in for some scopes only.
         offersPassword: !impersonation && owner.admin,
@@ -107,7 +107,7 @@ export function addMaking(pages: Pages, making: Making, options: PageOptions): v
     const owner = await ownerOf(request)
     const { draft, problems } = await read(owner, request.body)
     const preview = await previewOf({ draft, problems }, request.body, owner, options)
-    return reply.page('parts/token-preview', { preview, problems, who: wordsFor(making, owner) })
+    return reply.page('parts/token-preview', { preview, problems, who: phrasesFor(creation, owner) })
   })
 
   const Body = Type.Object({
@@ -123,7 +123,7 @@ export function addMaking(pages: Pages, making: Making, options: PageOptions): v
     const password = isConfirmed ? await confirmedBy(request, options) : undefined
     if (password !== undefined) return show(reply, owner, form, {}, { status: 422, password })
     if (!(await isFirstSubmission(memberOf(request), request))) {
-      await say(
+      await flash(
         memberOf(request),
         'This form was already submitted and its token created. To create another, open a new form.',
         'bad',
@@ -132,8 +132,8 @@ export function addMaking(pages: Pages, making: Making, options: PageOptions): v
     }
     try {
       const { token, secret } = await issueToken(memberOf(request).stores.tokens, owner, draft, rules, now)
-      const made: MadeToken = { id: token.id, secret: secret.reveal() }
-      await passOnce(memberOf(request), onceOf(owner), made, now)
+      const made: NewToken = { id: token.id, secret: secret.reveal() }
+      await putOneTimeDisplay(memberOf(request), onceOf(owner), made, now)
     } catch (error) {
       // All that is wrong with the form was found before; this is a rule against any token at all.
       if (!(error instanceof GitgateError) || error.code !== 'forbidden') throw error
@@ -143,8 +143,8 @@ export function addMaking(pages: Pages, making: Making, options: PageOptions): v
   })
 }
 
-/** How the form speaks of the owner: to whoever fills it in, or about somebody else. */
-function wordsFor({ impersonation }: Making, { username }: Account) {
+/** The phrases about the owner: in the second person, or by name where an administrator fills the form in. */
+function phrasesFor({ impersonation }: TokenCreation, { username }: Account) {
   return impersonation
     ? { can: `${username} can`, have: `${username} has`, your: `${username}’s` }
     : { can: 'you can', have: 'You have', your: 'your' }

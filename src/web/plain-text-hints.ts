@@ -1,7 +1,7 @@
 import { TOKENS_PAGE } from '../domain/access/refusal.js'
 
 /** What a client that is not a browser gets at `/`. */
-export function welcome(baseUrl: string): string {
+export function rootHint(baseUrl: string): string {
   return `This is gitgate: Git over HTTP with personal access tokens.
 
 To clone, use any username and a token as the password:
@@ -13,7 +13,7 @@ Create a token: ${baseUrl}${TOKENS_PAGE}
 }
 
 /** How to get a token: what a client that is not a browser gets at the address that refusals name. */
-export function tokensSignpost(baseUrl: string): string {
+export function tokensHint(baseUrl: string): string {
   return `To create a personal access token, open ${baseUrl}${TOKENS_PAGE} in a browser, or ask an administrator to run:
 
     gitgate token create USERNAME --name NAME --scopes read_repository     to clone and fetch

@@ -2,21 +2,21 @@ import type { FastifyRequest } from 'fastify'
 import { TOKENS_PAGE } from '../../domain/access/refusal.js'
 import type { PageOptions } from '../options.js'
 import type { Pages } from '../pages.js'
-import { addMaking } from '../tokens/making.js'
+import { addTokenCreation } from '../tokens/token-creation.js'
 import { requireSwitchedOn } from '../tokens/own-token.js'
-import { MADE } from '../tokens/reveal.js'
+import { NEW_TOKEN } from '../tokens/one-time-token.js'
 import { memberOf } from '../principal.js'
 
-/** Making a token of one's own. */
+/** Creating a token for one's own account. */
 export function newTokenPages(pages: Pages, options: PageOptions): void {
-  const making = {
+  const creation = {
     route: TOKENS_PAGE,
     impersonation: false,
     ownerOf: async (request: FastifyRequest) => Promise.resolve(memberOf(request).account),
     listOf: () => TOKENS_PAGE,
-    onceOf: () => MADE,
+    onceOf: () => NEW_TOKEN,
     view: 'token-new',
     preHandler: requireSwitchedOn(options),
   }
-  addMaking(pages, making, options)
+  addTokenCreation(pages, creation, options)
 }

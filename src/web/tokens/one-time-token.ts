@@ -4,15 +4,15 @@ import type { RepositoryPath } from '../../protocol/repository-path.js'
 import { reaches } from '../../domain/tokens/restriction.js'
 import { scopesAllow } from '../../domain/tokens/scope.js'
 import type { PersonalAccessToken } from '../../domain/tokens/token.js'
-import { takeOnce } from '../memo.js'
+import { takeOneTimeDisplay } from '../session-state.js'
 import type { PageOptions } from '../options.js'
 import type { Member } from '../principal.js'
 
 /** Under which name a new token goes over a redirect. */
-export const MADE = 'token'
+export const NEW_TOKEN = 'token'
 
 /** What goes over the redirect to the page that shows a new token. */
-export type MadeToken = {
+export type NewToken = {
   readonly id: number
   readonly secret: string
   /** The token that it replaced, and until when that one works (milliseconds). */
@@ -20,16 +20,16 @@ export type MadeToken = {
 }
 
 /** Takes the token that was just made, if any, to show it once. @param once under which name it went over the redirect */
-export async function takeReveal(visit: Member, once: string, owner: Account, options: PageOptions) {
-  const made = await takeOnce<MadeToken>(visit, once, options.access.now())
+export async function takeNewToken(visit: Member, once: string, owner: Account, options: PageOptions) {
+  const made = await takeOneTimeDisplay<NewToken>(visit, once, options.access.now())
   const token = made && (await options.tokens.find(made.id))
-  return made && token && revealOf(token, made, owner, options)
+  return made && token && newTokenView(token, made, owner, options)
 }
 
 // Lines to paste, none of which holds the secret.
-async function revealOf(
+async function newTokenView(
   token: PersonalAccessToken,
-  made: MadeToken,
+  made: NewToken,
   owner: Account,
   { access, listRepositories, baseUrl }: Pick<PageOptions, 'access' | 'listRepositories' | 'baseUrl'>,
 ) {

@@ -7,13 +7,13 @@ import { Secret } from '../../../core/secret.js'
 import { confirmedBy } from '../../confirmation.js'
 import { errorsIn } from '../../forms.js'
 import type { FieldErrors } from '../../forms.js'
-import { say } from '../../memo.js'
+import { flash } from '../../session-state.js'
 import type { PageOptions, WebStores } from '../../options.js'
 import type { Pages } from '../../pages.js'
 import { memberOf } from '../../principal.js'
 import { NamedAccount, pathOfAccount, requireAccount } from './account-path.js'
 
-type Act = {
+type AccountAction = {
   readonly heading: (username: string) => string
   /** What it means. */
   readonly lead: string
@@ -27,7 +27,7 @@ type Act = {
   readonly done: (username: string) => string
 }
 
-const ACTS = {
+const ACCOUNT_ACTIONS = {
   block: {
     heading: (username) => `Block ${username}?`,
     lead: 'Its password and tokens stop working immediately, its sessions end and its running transfers are cut off. Nothing is deleted, and you can unblock the account later.',
@@ -68,17 +68,20 @@ const ACTS = {
     act: (stores, account) => stores.accounts.remove(account),
     done: (username) => `${username} was deleted. Repositories under ${username}/ were kept.`,
   },
-} as const satisfies Readonly<Record<string, Act>>
+} as const satisfies Readonly<Record<string, AccountAction>>
 
-const ActPath = Type.Object({ ...NamedAccount.properties, act: Type.Enum(Object.keys(ACTS) as (keyof typeof ACTS)[]) })
+const ActPath = Type.Object({
+  ...NamedAccount.properties,
+  act: Type.Enum(Object.keys(ACCOUNT_ACTIONS) as (keyof typeof ACCOUNT_ACTIONS)[]),
+})
 
 /** What administrators do to accounts: each on a page that says what it means, and asks. */
-export function accountActs(pages: Pages, options: PageOptions): void {
+export function accountActionPages(pages: Pages, options: PageOptions): void {
   const { access, passwords } = options
 
   pages.get('/users/:username/:act', { schema: { params: ActPath } }, async (request, reply) => {
     const account = await requireAccount(options, request.params)
-    const act: Act = ACTS[request.params.act]
+    const act: AccountAction = ACCOUNT_ACTIONS[request.params.act]
     refuseToOneself(account, memberOf(request).account, act.notToOneself)
     return ask(reply, account, request.params.act, {})
   })
@@ -90,14 +93,14 @@ export function accountActs(pages: Pages, options: PageOptions): void {
   pages.post('/users/:username/:act', { schema: { params: ActPath, body: Body } }, async (request, reply) => {
     const member = memberOf(request)
     const account = await requireAccount(options, request.params)
-    const act: Act = ACTS[request.params.act]
+    const act: AccountAction = ACCOUNT_ACTIONS[request.params.act]
     refuseToOneself(account, member.account, act.notToOneself)
     if (act.asks === 'the username' && request.body.username !== account.username)
       return ask(reply, account, request.params.act, { username: `Type ${account.username} exactly as shown.` })
     const problem = act.asks === 'the own password' ? await confirmedBy(request, options) : undefined
     if (problem !== undefined) return ask(reply, account, request.params.act, { current_password: problem })
     await act.act(member.stores, account)
-    await say(member, act.done(account.username))
+    await flash(member, act.done(account.username))
     return reply.redirect(request.params.act === 'delete' ? '/-/admin/users' : pathOfAccount(account), 303)
   })
 
@@ -122,13 +125,13 @@ export function accountActs(pages: Pages, options: PageOptions): void {
     const problem = await confirmedBy(request, options)
     if (problem !== undefined) return askPassword(reply, account, { current_password: problem }, 422)
     await member.stores.accounts.setPasswordHash(account.id, await passwords.hash(password))
-    await say(member, `The password of ${account.username} was set, and its sessions have ended.`)
+    await flash(member, `The password of ${account.username} was set, and its sessions have ended.`)
     return reply.redirect(pathOfAccount(account), 303)
   })
 }
 
-function ask(reply: FastifyReply, account: Account, name: keyof typeof ACTS, errors: FieldErrors) {
-  const act: Act = ACTS[name]
+function ask(reply: FastifyReply, account: Account, name: keyof typeof ACCOUNT_ACTIONS, errors: FieldErrors) {
+  const act: AccountAction = ACCOUNT_ACTIONS[name]
   const status = Object.keys(errors).length === 0 ? 200 : 422
   const path = pathOfAccount(account)
   return reply.page(
