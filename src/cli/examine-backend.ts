@@ -36,7 +36,7 @@ export async function examineRepositories(config: Config, rooms: CliRooms): Prom
   return fine('repositories', `${repositories.length} in ${root}`)
 }
 
-/** Looks at the server behind the gate: whether it is there, and whether anybody gets in past the gate. */
+/** Looks at the server behind the gate: whether it is there, and whether anybody can bypass the gate. */
 export async function examineUpstream(
   upstream: UpstreamConfig,
   repository: RepositoryPath | undefined,

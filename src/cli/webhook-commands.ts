@@ -31,7 +31,7 @@ export function addWebhookCommands(program: Command, context: CliContext): void 
         }
         cli.output.answer(secret.reveal())
         cli.output.note(
-          `Webhook ${webhook.id} is set. What it gets is signed with this secret, which is shown this once. Try it: gitgate webhook test ${webhook.id}`,
+          `Webhook ${webhook.id} was added. Its deliveries are signed with this secret. Copy it now, you won't see it again. To try it: gitgate webhook test ${webhook.id}`,
         )
       }),
     )

@@ -61,7 +61,7 @@ export async function webPages(options: WebOptions): Promise<Handler> {
   })
   app.addHook('onRequest', async (request, reply) => {
     const context = contexts.get(request.raw)
-    if (context === undefined) throw new TypeError('a request came past the gate')
+    if (context === undefined) throw new TypeError('a request bypassed the gate')
     request.context = context
     context.record.route = request.routeOptions.url ?? ''
     reply.headers({ ...SECURITY_HEADERS, ...strictTransport(context, options) })
