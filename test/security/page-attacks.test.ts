@@ -199,7 +199,7 @@ t.test('what signing in costs tells nothing, and what was typed is not kept', as
   const unknown = await client.signIn('nobody', 'a guess that fails')
   const strip = (body: string) => body.replace(/value="[^"]*"|passwd \w+/g, '')
   t.equal(strip(known.body), strip(unknown.body), 'whether there is such an account')
-  t.match((await client.signIn('alice', token)).body, 'That is a token.')
+  t.match((await client.signIn('alice', token)).body, 'This is a token.')
   t.notMatch(known.body, 'a guess that fails')
   t.notMatch(world.log, /a guess that fails|correct horse/)
   t.notMatch(world.log, token)
