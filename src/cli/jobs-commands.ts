@@ -13,10 +13,10 @@ export function addJobsCommands(program: Command, context: CliContext): void {
       withStore(context, async (cli) => {
         const { store, output } = cli
         const jobs = await (await store.jobs(cli.config())).list()
-        const { count, lastError } = await store.notices.waiting()
+        const { count, lastError } = await store.notifications.waiting()
         if (json === true) {
           output.json(
-            jobs.map(({ name, schedule, summary, isNotice, run, next }) => ({
+            jobs.map(({ name, schedule, summary, writesNotifications, run, next }) => ({
               name,
               schedule,
               summary,
@@ -25,7 +25,7 @@ export function addJobsCommands(program: Command, context: CliContext): void {
               outcome: run?.outcome ?? null,
               next_run_at: next.toISOString(),
               // What running it would send, too.
-              ...(isNotice ? { notices_waiting: count, last_error: lastError } : {}),
+              ...(writesNotifications ? { notifications_waiting: count, last_error: lastError } : {}),
             })),
           )
           return
@@ -41,10 +41,10 @@ export function addJobsCommands(program: Command, context: CliContext): void {
           ]),
           '',
         )
-        if (count === 0) output.note('No notifications are waiting.')
+        if (count === 0) output.note('No pending notifications.')
         else
           output.note(
-            `${count === 1 ? '1 notification is' : `${count} notifications are`} waiting${lastError === null ? '.' : `; the last error: ${lastError}`}`,
+            `${count === 1 ? '1 pending notification' : `${count} pending notifications`}${lastError === null ? '.' : `; last error: ${lastError}`}`,
           )
       }),
   )
@@ -52,7 +52,7 @@ export function addJobsCommands(program: Command, context: CliContext): void {
   addCommand(
     group,
     'run <name>',
-    'run a job now, and send all waiting notifications',
+    'run a job now; the expiry jobs also send all pending notifications',
     'gitgate jobs run expiry-notice',
   ).action((name: string, { json }: JsonOption) =>
     withStore(context, async (cli) => {

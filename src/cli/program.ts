@@ -11,7 +11,7 @@ import { addCredentialCommand } from './credential-command.js'
 import { addDoctorCommand } from './doctor-command.js'
 import type { Terminal } from './terminal-output.js'
 import { addJobsCommands } from './jobs-commands.js'
-import { addNoticesCommand } from './notices.js'
+import { addUserNotificationsCommand } from './user-notifications.js'
 import { addProtectCommands } from './protect-commands.js'
 import { addQuickstartCommand } from './quickstart-command.js'
 import { addRepoCommands } from './repo-commands.js'
@@ -57,7 +57,7 @@ export async function runCli(
   addServeCommand(program, context)
   const user = addUserCommands(program, context)
   addTwoFactorCommands(user, context)
-  addNoticesCommand(user, context)
+  addUserNotificationsCommand(user, context)
   addTokenReportCommands(addTokenCommands(program, context), context)
   addAccessCommands(program, context)
   addProtectCommands(program, context)

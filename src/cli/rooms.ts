@@ -5,7 +5,7 @@ import type { TwoFactorStore } from '../domain/accounts/two-factor.js'
 import type { AuditEvent } from '../domain/audit/event.js'
 import type { AuditStore, ExportFailure } from '../domain/audit/audit-log.js'
 import type { Config, UpstreamConfig } from '../config/config.js'
-import type { NoticeStore } from '../domain/notifications/delivery.js'
+import type { NotificationStore } from '../domain/notifications/delivery.js'
 import type { WebhookStore } from '../domain/notifications/webhook.js'
 import type { SettingStore } from '../domain/policies/settings.js'
 import type { Service } from '../protocol/git-request.js'
@@ -21,7 +21,7 @@ export type CliStore = {
   readonly grants: GrantStore
   readonly protections: ProtectionStore
   readonly settings: SettingStore
-  readonly notices: NoticeStore
+  readonly notifications: NotificationStore
   readonly webhooks: WebhookStore
   readonly facts: {
     readBackend(): Promise<{ readonly upstream: string } | { readonly root: string } | undefined>
@@ -48,10 +48,10 @@ export type CliStore = {
 export type CliJobs = {
   list(): Promise<readonly CliJob[]>
   /**
-   * Runs a job now, and sends the notices that wait.
+   * Runs a job now, and sends the notifications that wait.
    *
    * @returns what came of it
-   * @throws GitgateError `usage` for what is no job, `delivery` when not all notices were accepted
+   * @throws GitgateError `usage` for what is no job, `delivery` when not all notifications were accepted
    */
   run(name: string): Promise<string>
   /** @throws GitgateError `delivery` when a test was not accepted */
@@ -63,7 +63,7 @@ export type CliJob = {
   readonly name: string
   readonly schedule: string
   readonly summary: string
-  readonly isNotice: boolean
+  readonly writesNotifications: boolean
   readonly run: { readonly doneAt: Date | null; readonly triedAt: Date; readonly outcome: string } | undefined
   readonly next: Date
 }

@@ -8,9 +8,9 @@ import { addCommand, requireAccount, withStore } from './context.js'
 
 type JsonOption = { json?: true }
 
-/** `gitgate webhook …`: URLs that notices are posted to, for bots without a mailbox. */
+/** `gitgate webhook …`: URLs that notifications are posted to, for bots without a mailbox. */
 export function addWebhookCommands(program: Command, context: CliContext): void {
-  const group = program.command('webhook').description('URLs that notices are posted to')
+  const group = program.command('webhook').description('URLs that notifications are posted to')
 
   addCommand(
     group,

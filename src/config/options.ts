@@ -72,7 +72,7 @@ export const OPTIONS = {
   tlsCert: option('GITGATE_TLS_CERT', undefined, 'certificate chain in PEM; turns HTTPS on, with the key', path),
   tlsKey: option('GITGATE_TLS_KEY', undefined, 'private key of the certificate, in PEM', path),
   hsts: option('GITGATE_HSTS', 'on', 'off: browsers that came by HTTPS are not told to come by nothing else', onOrOff),
-  smtpUrl: option('GITGATE_SMTP_URL', undefined, 'mail server that notices are sent by', parseSmtpServer),
+  smtpUrl: option('GITGATE_SMTP_URL', undefined, 'mail server that sends notifications', parseSmtpServer),
   mailFrom: option('GITGATE_MAIL_FROM', undefined, 'sender of mails', parseMailbox),
   trustedProxies: option(
     'GITGATE_TRUSTED_PROXIES',

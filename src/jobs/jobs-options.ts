@@ -2,7 +2,7 @@ import type { AuditStore } from '../domain/audit/audit-log.js'
 import type { Clock } from '../core/clock.js'
 import type { Config } from '../config/config.js'
 import type { Logger } from '../server/log.js'
-import type { NoticeStore } from '../domain/notifications/delivery.js'
+import type { NotificationStore } from '../domain/notifications/delivery.js'
 import type { WebhookStore } from '../domain/notifications/webhook.js'
 import type { SettingStore } from '../domain/policies/settings.js'
 import type { TokenStore } from '../domain/tokens/store.js'
@@ -13,7 +13,7 @@ export type JobsOptions = {
   readonly store: {
     readonly tokens: TokenStore
     readonly settings: SettingStore
-    readonly notices: NoticeStore
+    readonly notifications: NotificationStore
     readonly webhooks: Pick<WebhookStore, 'list'>
     readonly audit: Pick<AuditStore, 'prune'>
     readonly jobRuns: JobRunStore

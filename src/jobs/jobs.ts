@@ -10,8 +10,8 @@ type JobPlan = { readonly schedule: string; readonly summary: string; readonly a
 
 /** What is done by a schedule, in UTC. */
 export const JOBS = {
-  'expiry-notice': { schedule: '0 1 * * *', summary: 'tell owners of tokens that expire in under seven days' },
-  'expired-notice': { schedule: '0 2 * * *', summary: 'tell owners of tokens that have expired' },
+  'expiry-notice': { schedule: '0 1 * * *', summary: 'notify owners of tokens that expire in under seven days' },
+  'expired-notice': { schedule: '0 2 * * *', summary: 'notify owners of tokens that have expired' },
   'lifetime-revocation': {
     schedule: '* * * * *',
     summary: 'revoke tokens that live longer than a new limit allows',
@@ -26,12 +26,12 @@ export type JobName = keyof typeof JOBS
 /** All jobs, in the order in which they are shown. */
 export const JOB_NAMES = Object.keys(JOBS) as readonly JobName[]
 
-/** Jobs that write notices. */
-export function isNoticeJob(name: JobName): boolean {
+/** Jobs that write notifications. */
+export function writesNotifications(name: JobName): boolean {
   return name === 'expiry-notice' || name === 'expired-notice'
 }
 
-const NOTICED_BEFORE = 7 * DAY
+const NOTIFIED_BEFORE_EXPIRY_MS = 7 * DAY
 const LOOK_BACK_MS = 7 * DAY
 
 /** Does a job once. To do it twice, or at once in two gates, does no more than to do it once. @returns what came of it */
@@ -40,8 +40,8 @@ export async function doJob(name: JobName, options: JobsOptions): Promise<string
   const settings = resolveSettings(await store.settings.list())
   switch (name) {
     case 'expiry-notice':
-      return await notice(options, settings, (now) =>
-        store.notices.noteExpiring(now, new Date(now.getTime() + NOTICED_BEFORE)),
+      return await writeNotifications(options, settings, (now) =>
+        store.notifications.addExpiring(now, new Date(now.getTime() + NOTIFIED_BEFORE_EXPIRY_MS)),
       )
     case 'expired-notice': {
       const now = clock()
@@ -50,7 +50,7 @@ export async function doJob(name: JobName, options: JobsOptions): Promise<string
       const last = doneAt > now ? new Date(now.getTime() - LOOK_BACK_MS) : doneAt
       // From the midnight before the last run on: what expired while no gate ran is told, too.
       const since = new Date(Math.floor(last.getTime() / DAY) * DAY)
-      return await notice(options, settings, (now) => store.notices.noteExpired(since, now))
+      return await writeNotifications(options, settings, (now) => store.notifications.addExpired(since, now))
     }
     case 'lifetime-revocation': {
       const revoked = await revokeTooLongLived(store.tokens, store.settings, clock())
@@ -68,19 +68,23 @@ export async function doJob(name: JobName, options: JobsOptions): Promise<string
   }
 }
 
-async function notice(options: JobsOptions, settings: Settings, note: (now: Date) => Promise<number>): Promise<string> {
-  if (!settings.enforce_pat_expiration) return 'nothing to tell: tokens do not expire (enforce_pat_expiration)'
-  // Without a way to tell anybody they wait, and are dropped after a week like all others.
-  const written = count(await note(options.clock()), 'notice', 'written')
-  return (await isMute(options)) ? `${written}; ${NO_CHANNEL}` : written
+async function writeNotifications(
+  options: JobsOptions,
+  settings: Settings,
+  note: (now: Date) => Promise<number>,
+): Promise<string> {
+  if (!settings.enforce_pat_expiration) return 'no notifications: tokens do not expire (enforce_pat_expiration)'
+  // Without a channel they wait, and are dropped after a week like all others.
+  const written = count(await note(options.clock()), 'notification', 'written')
+  return (await hasNoChannel(options)) ? `${written}; ${NO_CHANNEL}` : written
 }
 
-/** Why nobody can be told now. */
+/** Why no notification can be sent. */
 export const NO_CHANNEL =
-  'there is no way to tell anybody: set GITGATE_SMTP_URL (such as smtp://mail.example.com:587) and GITGATE_MAIL_FROM, or add a webhook: gitgate webhook add URL'
+  'no notification channel is configured: set GITGATE_SMTP_URL (such as smtp://mail.example.com:587) and GITGATE_MAIL_FROM, or add a webhook: gitgate webhook add URL'
 
-/** Whether there is no way to tell anybody. */
-export async function isMute({ config, store }: JobsOptions): Promise<boolean> {
+/** Whether neither mail nor a webhook is configured. */
+export async function hasNoChannel({ config, store }: JobsOptions): Promise<boolean> {
   return config.smtp === undefined && (await store.webhooks.list()).length === 0
 }
 

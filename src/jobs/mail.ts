@@ -5,9 +5,9 @@ import { addressMatcher } from '../core/address-list.js'
 import { messageOf } from '../core/errors.js'
 import type { Mailbox, SmtpServer } from '../config/smtp-url.js'
 import type { Delivery } from '../domain/notifications/delivery.js'
-import { writeLetter } from '../domain/notifications/letter.js'
-import { addressFor } from '../domain/notifications/notice.js'
-import { renderLetter } from '../domain/notifications/render.js'
+import { createEmailContent } from '../domain/notifications/email-content.js'
+import { addressFor } from '../domain/notifications/notification.js'
+import { renderEmail } from '../domain/notifications/render-email.js'
 import type { JobsOptions } from './jobs-options.js'
 
 /** What became of a try. */
@@ -25,8 +25,8 @@ export type Mailer = {
   send(delivery: Delivery, now: Date, tokensPage: string, signal: AbortSignal): Promise<Attempt>
 }
 
-const CONNECT_TIMEOUT = 10 * SECOND
-const SILENCE_TIMEOUT = MINUTE / 2
+const CONNECT_TIMEOUT_MS = 10 * SECOND
+const SOCKET_TIMEOUT_MS = MINUTE / 2
 const isLoopback = addressMatcher(['127.0.0.0/8', '::1'])
 
 /** The mailer for the server that is configured. The sender's default is `gitgate@` this machine's name. */
@@ -39,21 +39,21 @@ function createMailer(server: SmtpServer, from: Mailbox | undefined): Mailer {
   let transport: Transporter | undefined
   return {
     async send(delivery, now, tokensPage, signal) {
-      const { notice } = delivery
-      const letter = writeLetter(notice, now, tokensPage)
-      const { text, html } = await renderLetter(letter)
+      const { notification } = delivery
+      const content = createEmailContent(notification, now, tokensPage)
+      const { text, html } = await renderEmail(content)
       transport ??= await openTransport(server)
       try {
         await transport.sendMail({
           from: sender,
           // An object, and not a text that is parsed: whatever a name holds, it stays a name.
-          to: { name: notice.recipient.name, address: addressFor(notice) ?? '' },
-          subject: letter.subject,
+          to: { name: notification.recipient.name, address: addressFor(notification) ?? '' },
+          subject: content.subject,
           text,
           html,
           date: now,
           // The same at each try, so that one that came twice is known.
-          messageId: `<${delivery.id}.${notice.createdAt.getTime()}@${domainOf(sender)}>`,
+          messageId: `<${delivery.id}.${notification.createdAt.getTime()}@${domainOf(sender)}>`,
           // No vacation message must answer (RFC 3834).
           headers: { 'Auto-Submitted': 'auto-generated', 'X-Auto-Response-Suppress': 'All' },
           disableFileAccess: true,
@@ -80,10 +80,10 @@ async function openTransport({ host, port, implicitTls, credentials }: SmtpServe
     requireTLS: credentials !== undefined && !isLocal && !implicitTls,
     ignoreTLS: isLocal && !implicitTls,
     ...(credentials === undefined ? {} : { auth: { user: credentials.user, pass: credentials.password.reveal() } }),
-    connectionTimeout: CONNECT_TIMEOUT,
-    greetingTimeout: CONNECT_TIMEOUT,
-    dnsTimeout: CONNECT_TIMEOUT,
-    socketTimeout: SILENCE_TIMEOUT,
+    connectionTimeout: CONNECT_TIMEOUT_MS,
+    greetingTimeout: CONNECT_TIMEOUT_MS,
+    dnsTimeout: CONNECT_TIMEOUT_MS,
+    socketTimeout: SOCKET_TIMEOUT_MS,
   })
 }
 

@@ -5,7 +5,7 @@ import { messageOf } from '../core/errors.js'
 import type { WebhookPost } from '../domain/notifications/webhook.js'
 import type { Attempt } from './mail.js'
 
-const TIMEOUT = 10 * SECOND
+const WEBHOOK_TIMEOUT_MS = 10 * SECOND
 
 /**
  * Posts to a webhook. Only 2xx says that it has arrived; a redirect is not followed, since its target is not the one that
@@ -13,19 +13,21 @@ const TIMEOUT = 10 * SECOND
  */
 export async function postToWebhook(text: string, post: WebhookPost, ending: AbortSignal): Promise<Attempt> {
   const url = new URL(text)
-  const timeout = AbortSignal.timeout(TIMEOUT)
+  const timeout = AbortSignal.timeout(WEBHOOK_TIMEOUT_MS)
   // Of the URL only the origin is told: where it goes on, there may be a secret.
   const failed = (reason: string): Attempt => ({ kind: 'failed', reason: `${url.origin} ${reason}`, isDown: false })
   try {
-    const status = await exchange(url, post, AbortSignal.any([ending, timeout]))
+    const status = await sendRequest(url, post, AbortSignal.any([ending, timeout]))
     return status >= 200 && status < 300 ? { kind: 'accepted' } : failed(`answered ${status}`)
   } catch (error) {
-    return failed(timeout.aborted ? `did not answer within ${TIMEOUT / SECOND} s` : `failed: ${messageOf(error)}`)
+    return failed(
+      timeout.aborted ? `did not answer within ${WEBHOOK_TIMEOUT_MS / SECOND} s` : `failed: ${messageOf(error)}`,
+    )
   }
 }
 
 /** @returns the status of the answer; its body is not read */
-function exchange(url: URL, { body, headers }: WebhookPost, signal: AbortSignal): Promise<number> {
+function sendRequest(url: URL, { body, headers }: WebhookPost, signal: AbortSignal): Promise<number> {
   const request = url.protocol === 'https:' ? requestHttps : requestHttp
   return new Promise((resolve, reject) => {
     const length = { 'Content-Length': String(Buffer.byteLength(body)) }

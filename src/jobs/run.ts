@@ -5,23 +5,23 @@ import { printable } from '../core/printable.js'
 import type { Secret } from '../core/secret.js'
 import { Deliveries } from './deliveries.js'
 import type { JobName } from './jobs.js'
-import { doJob, isMute, isNoticeJob, JOB_NAMES, JOBS, NO_CHANNEL } from './jobs.js'
+import { doJob, hasNoChannel, writesNotifications, JOB_NAMES, JOBS, NO_CHANNEL } from './jobs.js'
 import { mailerOf } from './mail.js'
 import type { JobRun, JobsOptions } from './jobs-options.js'
 import { postToWebhook } from './post.js'
 import { readSchedule } from './schedule.js'
 
-// A gate that is sending is waited for: so often, with so many milliseconds between.
-const POLLS = 300
-const POLL = 200
+// How long the command waits for a gate that is sending: a minute.
+const MAX_POLLS = 300
+const POLL_INTERVAL_MS = 200
 
 /** A job as it is shown. */
 export type ListedJob = {
   readonly name: string
   readonly schedule: string
   readonly summary: string
-  /** Whether it writes notices, which are sent then. */
-  readonly isNotice: boolean
+  /** Whether it writes notifications, which are sent then. */
+  readonly writesNotifications: boolean
   readonly run: JobRun | undefined
   readonly next: Date
 }
@@ -31,7 +31,14 @@ export async function listJobs({ store, clock }: JobsOptions): Promise<ListedJob
   const listed = JOB_NAMES.map(async (name) => {
     const { schedule, summary } = JOBS[name]
     const next = (await readSchedule(schedule)).next(clock())
-    return { name, schedule, summary, isNotice: isNoticeJob(name), run: await store.jobRuns.find(name), next }
+    return {
+      name,
+      schedule,
+      summary,
+      writesNotifications: writesNotifications(name),
+      run: await store.jobRuns.find(name),
+      next,
+    }
   })
   return await Promise.all(listed)
 }
@@ -47,10 +54,10 @@ export async function runJob(text: string, options: JobsOptions): Promise<string
   const name = parseJobName(text)
   const { store, clock } = options
   const started = clock()
-  if (isNoticeJob(name) && (await isMute(options))) throw new GitgateError('configuration', NO_CHANNEL)
+  if (writesNotifications(name) && (await hasNoChannel(options))) throw new GitgateError('configuration', NO_CHANNEL)
   const outcome = await doJob(name, options)
   await store.jobRuns.write(name, started, true, outcome)
-  return isNoticeJob(name) ? `${outcome}, ${await sendAll(options, started)}` : outcome
+  return writesNotifications(name) ? `${outcome}, ${await sendAll(options, started)}` : outcome
 }
 
 function parseJobName(text: string): JobName {
@@ -60,7 +67,7 @@ function parseJobName(text: string): JobName {
 }
 
 async function sendAll(options: JobsOptions, started: Date): Promise<string> {
-  const { notices } = options.store
+  const { notifications } = options.store
   const deliveries = new Deliveries(options, mailerOf(options), new AbortController().signal)
   const refused: string[] = []
   let accepted = 0
@@ -69,20 +76,23 @@ async function sendAll(options: JobsOptions, started: Date): Promise<string> {
     accepted += sent.accepted
     refused.push(...sent.refused)
     // A gate that runs beside this command may have taken some: to be done is to know what became of them, too.
-    if ((await notices.countLeased(options.clock())) === 0) break
-    if (polls === POLLS)
-      throw new GitgateError('delivery', 'a gate is still sending notices; gitgate jobs list tells what became of them')
-    await new Promise((resolve) => setTimeout(resolve, POLL))
+    if ((await notifications.countLeased(options.clock())) === 0) break
+    if (polls === MAX_POLLS)
+      throw new GitgateError('delivery', 'a gate is still sending notifications; see gitgate jobs list')
+    await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL_MS))
   }
-  const failed = await notices.failedSince(started)
+  const failed = await notifications.failedSince(started)
   if (failed.count > 0) {
     throw new GitgateError(
       'delivery',
-      `${failed.count === 1 ? '1 notice was' : `${failed.count} notices were`} not accepted and will be sent again by the gate: ${failed.lastError ?? ''}`,
+      `${failed.count === 1 ? '1 notification was' : `${failed.count} notifications were`} not accepted; the gate will retry: ${failed.lastError ?? ''}`,
     )
   }
   if (refused.length > 0)
-    throw new GitgateError('delivery', `${refused.length} of the notices will never be accepted: ${refused.join('; ')}`)
+    throw new GitgateError(
+      'delivery',
+      `${refused.length === 1 ? '1 notification was' : `${refused.length} notifications were`} permanently rejected: ${refused.join('; ')}`,
+    )
   return `${accepted} sent`
 }
 

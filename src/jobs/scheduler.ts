@@ -6,7 +6,7 @@ import type { JobsOptions } from './jobs-options.js'
 import type { Schedule } from './schedule.js'
 import { readSchedule } from './schedule.js'
 
-const LONGEST_PAUSE = 5 * MINUTE
+const MAX_RETRY_DELAY_MS = 5 * MINUTE
 // Clocks of gates differ a little; what lies further ahead was written by a clock that was wrong, and has been set right.
 const CLOCK_TOLERANCE_MS = HOUR
 
@@ -58,9 +58,9 @@ export class Scheduler {
       job.failures = 0
       job.lookAt = job.schedule.next(now).getTime()
     } catch (error) {
-      job.lookAt = now.getTime() + Math.min(SECOND * 2 ** job.failures, LONGEST_PAUSE)
+      job.lookAt = now.getTime() + Math.min(SECOND * 2 ** job.failures, MAX_RETRY_DELAY_MS)
       job.failures += 1
-      log?.error({ err: error, job: name }, 'a job failed; will try again')
+      log?.error({ err: error, job: name }, 'job failed; retrying')
       await store.jobRuns.write(name, now, false, `failed: ${messageOf(error)}`).catch(() => undefined)
     }
   }

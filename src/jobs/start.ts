@@ -11,13 +11,13 @@ export type RunningJobs = {
   close(): Promise<void>
 }
 
-// What is being sent when the gate ends gets so long.
-const GRACE = 5 * SECOND
-// Mails that have waited too long are looked for so often.
-const LOOK_FOR_OLD_EVERY = 10 * MINUTE
+// Deliveries in progress get this long when the gate stops.
+const SHUTDOWN_TIMEOUT_MS = 5 * SECOND
+// How often mails that waited too long are dropped.
+const OLD_MAIL_CHECK_INTERVAL_MS = 10 * MINUTE
 
 /**
- * Runs jobs by their schedule, and sends the notices that are due, until it is closed.
+ * Runs jobs by their schedule, and sends the notifications that are due, until it is closed.
  *
  * @param pollMs milliseconds between two looks for what is due
  */
@@ -28,30 +28,30 @@ export function startJobs(options: JobsOptions, pollMs: number): RunningJobs {
   const isEnding = (): boolean => isClosed
   const scheduler = new Scheduler(options)
   const deliveries = new Deliveries(options, mailerOf(options), cutting.signal)
-  let lookForOldAt = -Infinity
+  let nextOldMailCheckAt = -Infinity
   const looking = repeat(
     pollMs,
     () => scheduler.look(isEnding),
-    (error) => log?.error({ err: error }, 'jobs were not looked at; will try again'),
+    (error) => log?.error({ err: error }, 'checking for due jobs failed; retrying'),
   )
   const delivering = repeat(
     pollMs,
     async () => {
       const now = options.clock().getTime()
-      if (lookForOldAt === -Infinity) await warnOfWaitingMails(options)
+      if (nextOldMailCheckAt === -Infinity) await warnOfWaitingMails(options)
       // Or where the clock was ahead at the last look.
-      if (now >= lookForOldAt || lookForOldAt - now > LOOK_FOR_OLD_EVERY) {
+      if (now >= nextOldMailCheckAt || nextOldMailCheckAt - now > OLD_MAIL_CHECK_INTERVAL_MS) {
         await deliveries.dropOldMails()
-        lookForOldAt = now + LOOK_FOR_OLD_EVERY
+        nextOldMailCheckAt = now + OLD_MAIL_CHECK_INTERVAL_MS
       }
       await deliveries.deliver(isEnding)
     },
-    (error) => log?.error({ err: error }, 'notices were not sent; will try again'),
+    (error) => log?.error({ err: error }, 'sending notifications failed; retrying'),
   )
   return {
     async close() {
       isClosed = true
-      const timer = setTimeout(() => cutting.abort(), GRACE)
+      const timer = setTimeout(() => cutting.abort(), SHUTDOWN_TIMEOUT_MS)
       await Promise.all([looking.stop(), delivering.stop()])
       clearTimeout(timer)
     },
@@ -60,7 +60,7 @@ export function startJobs(options: JobsOptions, pollMs: number): RunningJobs {
 
 async function warnOfWaitingMails({ config, store, log }: JobsOptions): Promise<void> {
   if (config.smtp !== undefined) return
-  const { mails } = await store.notices.waiting()
+  const { mails } = await store.notifications.waiting()
   if (mails > 0)
     log?.warn({ mails }, 'mails wait for a mail server: set GITGATE_SMTP_URL; after seven days they are dropped')
 }

@@ -3,7 +3,7 @@ import { sql } from 'kysely'
 import type { Account, AccountChange, AccountPage, AccountQuery, AccountStore } from '../domain/accounts/account.js'
 import { GitgateError, hasSystemCode } from '../core/errors.js'
 import { Secret } from '../core/secret.js'
-import { noticeAccountChange } from './account-notices.js'
+import { notifyAccountChange } from './account-notifications.js'
 import type { Queries } from './database.js'
 import { moveSecurityEpoch } from './database.js'
 import type { Schema } from './database-schema.js'
@@ -53,7 +53,7 @@ export function accountStore(queries: Queries, trail: Trail): AccountStore {
       await endSessions(transaction, id)
       await moveSecurityEpoch(transaction)
       await trail.record(transaction, { action, target: await userTarget(transaction, id) })
-      if (values.password_hash !== undefined) await noticeAccountChange(transaction, id, 'password-changed', trail)
+      if (values.password_hash !== undefined) await notifyAccountChange(transaction, id, 'password-changed', trail)
     })
 
   return {
@@ -150,7 +150,7 @@ async function changeAccount(transaction: Queries, id: number, change: AccountCh
   if (changed.length === 0) return
   // While the address is still there to be told at.
   if (keyOf(now.email) !== row.email_key && was.email !== null)
-    await noticeAccountChange(transaction, id, 'email-changed', trail)
+    await notifyAccountChange(transaction, id, 'email-changed', trail)
   const values = {
     name: now.name,
     email: now.email,

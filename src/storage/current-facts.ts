@@ -1,7 +1,7 @@
 import type { Queries } from './database.js'
 import { protectionValue } from './recorded-facts.js'
 import { TOKEN_COLUMNS, tokenFrom } from './token-row.js'
-import { issueDetails } from './token-trail.js'
+import { issueDetails } from './token-changes.js'
 import { originOf } from './webhook-store.js'
 
 // Rows read at a time: a few milliseconds, between which others have their turn.

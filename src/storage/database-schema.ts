@@ -13,7 +13,7 @@ export type Schema = {
     state: 'active' | 'blocked'
     password_hash: string | null
     created_at: number
-    /** The kinds of notices that it does not want. */
+    /** The kinds of notifications that it does not want. */
     notices_off: Generated<string>
   }
   readonly two_factors: {
@@ -64,7 +64,7 @@ export type Schema = {
     issued_by: string | null
     expiring_noticed_at: Generated<number | null>
     expired_noticed_at: Generated<number | null>
-    /** When the last notice of a new address is, or was, due. */
+    /** When the last notification of a new address is, or was, due. */
     address_noticed_at: Generated<number | null>
   }
   /** Every address that a token was used from. */
@@ -142,7 +142,7 @@ export type Schema = {
   }
   readonly webhooks: {
     id: Generated<number>
-    /** Whose notices it is sent; `null`: everybody's. */
+    /** Whose notifications it is sent; `null`: everybody's. */
     account_id: number | null
     url: string
     sealed_secret: string
@@ -152,12 +152,12 @@ export type Schema = {
     id: Generated<number>
     kind: string
     account_id: number
-    /** The token that a notice of new addresses is about, so that more can be added to it. */
+    /** The token that a notification of new addresses is about, so that more can be added to it. */
     token_id: number | null
     facts: string
     created_at: number
   }
-  /** A notice on one of its ways; gone once it has arrived. */
+  /** A notification on one channel; deleted once it was accepted. */
   readonly deliveries: {
     id: Generated<number>
     notice_id: number

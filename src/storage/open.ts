@@ -14,7 +14,7 @@ import type { AuditStore } from '../domain/audit/audit-log.js'
 import type { Clock } from '../core/clock.js'
 import { systemClock } from '../core/clock.js'
 import { GitgateError, hasSystemCode, messageOf } from '../core/errors.js'
-import type { NoticeStore } from '../domain/notifications/delivery.js'
+import type { NotificationStore } from '../domain/notifications/delivery.js'
 import type { WebhookStore } from '../domain/notifications/webhook.js'
 import type { SettingStore } from '../domain/policies/settings.js'
 import type { TokenStore } from '../domain/tokens/store.js'
@@ -36,7 +36,7 @@ import { grantStore } from './grant-store.js'
 import type { JobRuns } from './job-runs.js'
 import { jobRuns } from './job-runs.js'
 import { migrate } from './migrate.js'
-import { noticeStore } from './notices.js'
+import { notificationStore } from './notification-store.js'
 import { protectionStore } from './protection-store.js'
 import { Sealer } from './seal.js'
 import { sessionStore } from './session-store.js'
@@ -56,7 +56,7 @@ export type Store = {
   readonly grants: GrantStore
   readonly protections: ProtectionStore
   readonly settings: SettingStore
-  readonly notices: NoticeStore
+  readonly notifications: NotificationStore
   readonly webhooks: WebhookStore
   readonly jobRuns: JobRuns
   readonly facts: InstanceFacts
@@ -197,7 +197,7 @@ function stores(queries: Queries, parts: RepairParts, trail: Trail): Store {
     grants: grantStore(queries, trail),
     protections: protectionStore(queries, trail),
     settings: settingStore(queries, trail),
-    notices: noticeStore(queries, sealer, trail),
+    notifications: notificationStore(queries, sealer, trail),
     webhooks: webhookStore(queries, sealer, trail),
     jobRuns: jobRuns(queries),
     facts: instanceFacts(queries),

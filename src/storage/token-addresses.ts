@@ -1,19 +1,19 @@
 import { HOUR } from '../core/clock.js'
-import type { News } from '../domain/notifications/notice.js'
+import type { NotificationPayload } from '../domain/notifications/notification.js'
 import type { PersonalAccessToken } from '../domain/tokens/token.js'
 import type { TokenUse } from '../domain/tokens/store.js'
 import type { Queries } from './database.js'
-import { addNotice } from './notice-outbox.js'
-import { factsOf, newsFrom, noticedToken } from './notice-row.js'
-import { isTold } from './token-notices.js'
+import { addNotification } from './notification-outbox.js'
+import { serializePayload, parsePayload, notificationToken } from './notification-row.js'
+import { isOwnerNotified } from './token-changes.js'
 import { TOKEN_COLUMNS, tokenFrom } from './token-row.js'
 
-/** So many addresses are known of a token; then the oldest is forgotten. */
-const KNOWN_ADDRESSES = 1_000
-/** As many as one notice names; of more it tells the number. */
-const NAMED_ADDRESSES = 100
-/** The owner is told of new addresses of one token so often at most. */
-const TOLD_EVERY = HOUR
+/** Known addresses kept for a token; beyond them the oldest is forgotten. */
+const MAX_KNOWN_ADDRESSES = 1_000
+/** Addresses listed in one notification; the others are counted. */
+const MAX_LISTED_ADDRESSES = 100
+/** The least time between two notifications of new addresses of one token. */
+const NEW_ADDRESS_INTERVAL_MS = HOUR
 
 /**
  * Notes from where a token is used. Where it never was used from there before, the owner is told. The use of a derived token
@@ -22,15 +22,16 @@ const TOLD_EVERY = HOUR
 export async function noteAddress(transaction: Queries, use: TokenUse): Promise<void> {
   const token = await findSubject(transaction, use.tokenId)
   if (token === undefined || !(await isNew(transaction, token.id, use))) return
-  if (!isTold(token) || (await joinWaiting(transaction, token, use))) return
-  const dueAt = new Date(Math.max(use.at.getTime(), (token.noticedAt ?? -Infinity) + TOLD_EVERY))
-  const news: News = {
+  if (!isOwnerNotified(token) || (await joinWaiting(transaction, token, use))) return
+  const dueAt = new Date(Math.max(use.at.getTime(), (token.notifiedAt ?? -Infinity) + NEW_ADDRESS_INTERVAL_MS))
+  const payload: NotificationPayload = {
     kind: 'new-address',
-    token: noticedToken(token),
+    token: notificationToken(token),
     addresses: [{ ip: use.ip, at: use.at }],
     more: 0,
   }
-  if (!(await addNotice(transaction, { accountId: token.userId, news, at: use.at, dueAt, tokenId: token.id }))) return
+  const notification = { accountId: token.userId, payload, at: use.at, dueAt, tokenId: token.id }
+  if (!(await addNotification(transaction, notification))) return
   await transaction
     .updateTable('personal_access_tokens')
     .set({ address_noticed_at: dueAt.getTime() })
@@ -38,7 +39,7 @@ export async function noteAddress(transaction: Queries, use: TokenUse): Promise<
     .execute()
 }
 
-/** Has a token know the addresses of the one that it replaces: they are no news. */
+/** Copies the known addresses of a token to its successor, so that they don't count as new. */
 export async function inheritAddresses(transaction: Queries, from: number, to: number): Promise<void> {
   await transaction
     .insertInto('token_addresses')
@@ -52,7 +53,7 @@ export async function inheritAddresses(transaction: Queries, from: number, to: n
     .execute()
 }
 
-type Subject = PersonalAccessToken & { readonly noticedAt: number | null }
+type Subject = PersonalAccessToken & { readonly notifiedAt: number | null }
 
 async function findSubject(transaction: Queries, id: number): Promise<Subject | undefined> {
   const row = await transaction
@@ -63,7 +64,7 @@ async function findSubject(transaction: Queries, id: number): Promise<Subject | 
   if (row === undefined) return undefined
   // There is no longer line of descent.
   return row.parent_id === null
-    ? { ...tokenFrom(row), noticedAt: row.address_noticed_at }
+    ? { ...tokenFrom(row), notifiedAt: row.address_noticed_at }
     : await findSubject(transaction, row.parent_id)
 }
 
@@ -79,12 +80,12 @@ async function isNew(transaction: Queries, tokenId: number, { ip, at }: TokenUse
     .deleteFrom('token_addresses')
     .where('token_id', '=', tokenId)
     // SQLite takes an offset only with a limit; a negative one is none.
-    .where('ip', 'in', known.orderBy('first_used_at', 'desc').limit(-1).offset(KNOWN_ADDRESSES))
+    .where('ip', 'in', known.orderBy('first_used_at', 'desc').limit(-1).offset(MAX_KNOWN_ADDRESSES))
     .execute()
   return true
 }
 
-/** Adds an address to a notice that waits for its hour, and was tried by none of its ways. @returns false where none does */
+/** Adds an address to a notification that isn't due yet and wasn't tried on any channel. @returns false if there is none */
 async function joinWaiting(transaction: Queries, token: PersonalAccessToken, use: TokenUse): Promise<boolean> {
   const waiting = await transaction
     .selectFrom('notices')
@@ -100,13 +101,13 @@ async function joinWaiting(transaction: Queries, token: PersonalAccessToken, use
     )
     .executeTakeFirst()
   if (waiting === undefined) return false
-  const news = newsFrom(waiting)
-  if (news.kind !== 'new-address') return false
-  const isFull = news.addresses.length >= NAMED_ADDRESSES
-  const addresses = isFull ? news.addresses : [...news.addresses, { ip: use.ip, at: use.at }]
+  const payload = parsePayload(waiting)
+  if (payload.kind !== 'new-address') return false
+  const isFull = payload.addresses.length >= MAX_LISTED_ADDRESSES
+  const addresses = isFull ? payload.addresses : [...payload.addresses, { ip: use.ip, at: use.at }]
   await transaction
     .updateTable('notices')
-    .set({ facts: factsOf({ ...news, addresses, more: news.more + (isFull ? 1 : 0) }) })
+    .set({ facts: serializePayload({ ...payload, addresses, more: payload.more + (isFull ? 1 : 0) }) })
     .where('id', '=', waiting.id)
     .execute()
   return true

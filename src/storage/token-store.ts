@@ -12,7 +12,7 @@ import { inheritAddresses, noteAddress } from './token-addresses.js'
 import { BRIEF_COLUMNS, briefTokenFrom, TOKEN_COLUMNS, tokenFrom } from './token-row.js'
 import { searchTokens } from './token-search.js'
 import { listUsedTokens } from './token-uses.js'
-import { tellEnd, tellIssue, tellRotation } from './token-trail.js'
+import { recordTokenRevoked, recordTokenCreated, recordTokenRotated } from './token-changes.js'
 import type { Trail } from './audit-context.js'
 import { applyChange } from './audit-context.js'
 
@@ -60,7 +60,7 @@ export function tokenStore(queries: Queries, trail: Trail): TokenStore {
     revoke: (id, now, rule) =>
       urgently(queries, trail.disk, async (transaction) => {
         const isRevoked = await revoke(transaction, id, now, isNotRevoked(now))
-        if (isRevoked) await tellEnd(transaction, id, now, rule, trail)
+        if (isRevoked) await recordTokenRevoked(transaction, id, now, rule, trail)
         return isRevoked
       }),
 
@@ -75,7 +75,7 @@ export function tokenStore(queries: Queries, trail: Trail): TokenStore {
         if (!isOnlyOne) return undefined
         const token = await insert(transaction, successor, trail)
         await inheritAddresses(transaction, id, token.id)
-        await tellRotation(transaction, id, token, endsAt, trail)
+        await recordTokenRotated(transaction, id, token, endsAt, trail)
         return token
       }),
 
@@ -159,7 +159,7 @@ async function insert(queries: Queries, token: NewToken, trail: Trail): Promise<
   try {
     const insertion = queries.insertInto('personal_access_tokens').values(values).returning(TOKEN_COLUMNS)
     const issued = tokenFrom(await insertion.executeTakeFirstOrThrow())
-    await tellIssue(queries, issued, trail)
+    await recordTokenCreated(queries, issued, trail)
     return issued
   } catch (error) {
     if (!hasSystemCode(error, 'SQLITE_CONSTRAINT_FOREIGNKEY')) throw error

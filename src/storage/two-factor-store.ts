@@ -1,7 +1,7 @@
 import type { TwoFactorStore } from '../domain/accounts/two-factor.js'
 import { GitgateError } from '../core/errors.js'
 import { Secret } from '../core/secret.js'
-import { noticeAccountChange } from './account-notices.js'
+import { notifyAccountChange } from './account-notifications.js'
 import { userTarget } from './account-store.js'
 import type { Queries } from './database.js'
 import { atomically, moveSecurityEpoch } from './database.js'
@@ -44,7 +44,7 @@ export function twoFactorStore(queries: Queries, sealer: Sealer, trail: Trail): 
           action: 'two_factor.enabled',
           target: await userTarget(transaction, accountId),
         })
-        await noticeAccountChange(transaction, accountId, 'two-factor-enabled', trail)
+        await notifyAccountChange(transaction, accountId, 'two-factor-enabled', trail)
       }),
 
     disable: (accountId) =>
@@ -61,7 +61,7 @@ export function twoFactorStore(queries: Queries, sealer: Sealer, trail: Trail): 
           action: 'two_factor.disabled',
           target: await userTarget(transaction, accountId),
         })
-        await noticeAccountChange(transaction, accountId, 'two-factor-disabled', trail)
+        await notifyAccountChange(transaction, accountId, 'two-factor-disabled', trail)
       }),
 
     replaceRecoveryCodes: (accountId, recoveryHashes) =>
@@ -72,7 +72,7 @@ export function twoFactorStore(queries: Queries, sealer: Sealer, trail: Trail): 
           action: 'two_factor.recovery_codes_replaced',
           target: await userTarget(transaction, accountId),
         })
-        await noticeAccountChange(transaction, accountId, 'recovery-codes-renewed', trail)
+        await notifyAccountChange(transaction, accountId, 'recovery-codes-renewed', trail)
       }),
 
     async takeStep(accountId, step) {

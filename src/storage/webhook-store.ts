@@ -3,7 +3,7 @@ import type { Webhook, WebhookStore } from '../domain/notifications/webhook.js'
 import type { Secret } from '../core/secret.js'
 import { userTarget } from './account-store.js'
 import type { Queries } from './database.js'
-import { dropUndelivered } from './notice-outbox.js'
+import { deleteDelivered } from './notification-outbox.js'
 import type { Schema } from './database-schema.js'
 import type { Sealer } from './seal.js'
 import type { Trail } from './audit-context.js'
@@ -45,7 +45,7 @@ export function webhookStore(queries: Queries, sealer: Sealer, trail: Trail): We
       applyChange(queries, trail, async (transaction) => {
         const row = await transaction.deleteFrom('webhooks').where('id', '=', id).returningAll().executeTakeFirst()
         if (row === undefined) return false
-        await dropUndelivered(transaction)
+        await deleteDelivered(transaction)
         const user = row.account_id === null ? null : await userTarget(transaction, row.account_id)
         const details = { to: originOf(row.url), user }
         await trail.record(transaction, { action: 'webhook.removed', target: `webhook:${id}`, details })

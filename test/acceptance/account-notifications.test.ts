@@ -2,7 +2,7 @@
 import { generateSync } from 'otplib'
 import t from 'tap'
 import { FormClient } from '../pages/form-client.js'
-import { createNoticedWorld } from './notification-world.js'
+import { createNotificationWorld } from './notification-world.js'
 import { until } from './until.js'
 
 const PASSWORD = 'correct horse battery'
@@ -11,7 +11,7 @@ const TWO_FACTOR = '/-/user_settings/two_factor_auth'
 const CODES = `${TWO_FACTOR}/recovery_codes`
 
 t.test('a changed password, and a second factor that comes and goes, are told to the owner', async (t) => {
-  const { world, server } = await createNoticedWorld(t)
+  const { world, server } = await createNotificationWorld(t)
   await world.setPassword('alice', PASSWORD)
   await world.setPassword('root', PASSWORD)
   const [first] = await server.waitFor('Your password was changed')
@@ -54,8 +54,8 @@ t.test('a changed password, and a second factor that comes and goes, are told to
   await world.store.accounts.change(id, { email: null })
   t.same((await server.waitFor('Your e-mail address was changed', 2))[1]?.recipients, ['alice@home.example'])
   await world.store.accounts.change(id, { email: 'alice@example.com' })
-  await world.store.notices.setKindsOff(id, ['password-changed'])
-  await until(async () => (await world.store.notices.waiting()).count === 0)
+  await world.store.notifications.setKindsOff(id, ['password-changed'])
+  await until(async () => (await world.store.notifications.waiting()).count === 0)
   await world.setPassword('alice', PASSWORD)
   await world.nextLooks()
   t.equal(ofAlice('Your password was changed').length, 2, 'who does not want to know is not told')

@@ -64,6 +64,10 @@ t.test('a request that finds the queue full is refused with the reason, and told
   const refused = answers.filter(({ status }) => status !== 200)
   t.ok(refused.length > 0)
   for (const answer of refused)
-    t.match(answer, { status: 503, retryAfter: '60', text: /^Too many Git requests are running and waiting on this server/ })
+    t.match(answer, {
+      status: 503,
+      retryAfter: '60',
+      text: /^Too many Git requests are running and waiting on this server/,
+    })
   t.match(gate.said.stderr, /"reason":"too many requests are queued"/)
 })

@@ -1,4 +1,4 @@
-// Notices arrive, and arrive once: whatever happens to the mail server, to the gate, and however many gates there are.
+// Notifications arrive, and arrive once: whatever happens to the mail server, to the gate, and however many gates there are.
 import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
@@ -7,19 +7,19 @@ import { Secret } from '../../src/core/secret.js'
 import { openStore } from '../../src/storage/open.js'
 import { GitgateCli } from './gitgate-cli.js'
 import { MailServer } from './mail-server.js'
-import { advanceTo, createNoticedWorld, midnightIn } from './notification-world.js'
+import { advanceTo, createNotificationWorld, midnightIn } from './notification-world.js'
 import { until } from './until.js'
 import { newToken } from '../storage/new-token.js'
 import { temporaryFolder } from './temporary-folder.js'
 import { createWorld } from './world.js'
 
 t.test('a mail server that is down is tried again, and no mail is lost or sent twice', async (t) => {
-  const { world, server } = await createNoticedWorld(t)
+  const { world, server } = await createNotificationWorld(t)
   await server.down()
   for (const person of ['alice', 'root', 'mallory'] as const)
     await world.issue(person, ['api'], { name: person, expiry: midnightIn(world, 3) })
   advanceTo(world, HOUR)
-  const waiting = () => world.store.notices.waiting()
+  const waiting = () => world.store.notifications.waiting()
   await until(async () => (await waiting()).count === 6 && (await waiting()).lastError !== null)
   t.match((await waiting()).lastError, /ECONNREFUSED/)
   world.advance(MINUTE)
@@ -45,18 +45,18 @@ t.test('what a server refuses for now is tried again, what it refuses for good i
     const code = codes.get(recipient)
     return code === undefined ? undefined : { code, text: `answer ${code}` }
   }
-  const { world, server } = await createNoticedWorld(t, { refuse })
+  const { world, server } = await createNotificationWorld(t, { refuse })
   for (const person of ['alice', 'mallory', 'root'] as const) await world.issue(person, ['api'])
   await until(async () => {
-    const { count, lastError } = await world.store.notices.waiting()
+    const { count, lastError } = await world.store.notifications.waiting()
     return count === 1 && lastError !== null
   })
-  t.match((await world.store.notices.waiting()).lastError, /451/)
+  t.match((await world.store.notifications.waiting()).lastError, /451/)
   t.strictSame(
     server.mails.flatMap(({ recipients }) => recipients),
     ['root@example.com'],
   )
-  t.match(world.log, /"user":"mallory".*550.*notice dropped: it will never be taken/)
+  t.match(world.log, /"user":"mallory".*550.*notification dropped: permanently rejected/)
   codes.clear()
   world.advance(MINUTE)
   await server.waitFor('created', 2)
@@ -69,26 +69,26 @@ t.test('what a server refuses for now is tried again, what it refuses for good i
 
 // Attack, or accident: one mail at which the server hangs up used to be tried first again and again, before all the others.
 t.test('a mail at which the server hangs up keeps no other from arriving', async (t) => {
-  const { world, server } = await createNoticedWorld(t, { hangUpOn: 'alice@example.com' })
+  const { world, server } = await createNotificationWorld(t, { hangUpOn: 'alice@example.com' })
   for (const person of ['alice', 'mallory', 'root'] as const)
     await world.issue(person, ['api'], { name: person, expiry: midnightIn(world, 3) })
   advanceTo(world, HOUR)
   const mails = await server.waitFor('will expire', 2)
   t.strictSame(mails.map(({ recipients }) => recipients.join()).toSorted(), ['mallory@example.com', 'root@example.com'])
-  await until(async () => (await world.store.notices.waiting()).count === 2)
-  t.match((await world.store.notices.waiting()).lastError, /closed/i)
+  await until(async () => (await world.store.notifications.waiting()).count === 2)
+  t.match((await world.store.notifications.waiting()).lastError, /closed/i)
 })
 
 t.test('who is blocked, or has turned a kind off, before a mail is sent gets none', async (t) => {
-  const { world, server } = await createNoticedWorld(t)
+  const { world, server } = await createNotificationWorld(t)
   await server.down()
   for (const person of ['alice', 'mallory', 'root'] as const) await world.issue(person, ['api'])
-  await until(async () => (await world.store.notices.waiting()).lastError !== null)
+  await until(async () => (await world.store.notifications.waiting()).lastError !== null)
   await world.store.accounts.setState((await world.account('mallory')).id, 'blocked')
-  await world.store.notices.setKindsOff((await world.account('root')).id, ['created'])
+  await world.store.notifications.setKindsOff((await world.account('root')).id, ['created'])
   await server.up()
   world.advance(HOUR)
-  await until(async () => (await world.store.notices.waiting()).count === 0)
+  await until(async () => (await world.store.notifications.waiting()).count === 0)
   t.strictSame(
     server.mails.flatMap(({ recipients }) => recipients),
     ['alice@example.com'],
@@ -151,9 +151,9 @@ t.test('a gate that is killed in the middle has lost no mail', async (t) => {
   await until(() => gate.child.signalCode !== null)
   // What it had taken is given back at the end of its lease.
   const store = openStore(join(cli.folder, 'data'), undefined)
-  const waiting = await store.notices.waiting()
+  const waiting = await store.notifications.waiting()
   const later = new Date(Date.now() + HOUR)
-  const taken = await store.notices.take({
+  const taken = await store.notifications.take({
     now: later,
     leasedUntil: new Date(later.getTime() + 1),
     mail: true,
@@ -169,8 +169,8 @@ t.test('a server that asks for a password gets it, and nobody else does', async 
   const server = await MailServer.start(t, { password: 'p/geheim' })
   const world = await createWorld(t, { smtpUrl: server.url.replace('//', '//gate:p%2Ffalsch@') })
   await world.issue('alice', ['api'])
-  await until(async () => (await world.store.notices.waiting()).lastError !== null)
-  t.match((await world.store.notices.waiting()).lastError, /gate can't sign in with \[SMTP password\]/)
+  await until(async () => (await world.store.notifications.waiting()).lastError !== null)
+  t.match((await world.store.notifications.waiting()).lastError, /gate can't sign in with \[SMTP password\]/)
   t.notMatch(world.log, /falsch/)
   const other = await createWorld(t, { smtpUrl: server.url.replace('//', '//gate:p%2Fgeheim@') })
   await other.issue('alice', ['api'])
@@ -184,9 +184,9 @@ t.test('without a mail server mails wait, a week at most', async (t) => {
   await world.issue('alice', ['api'])
   world.advance(7 * DAY)
   await world.nextLooks()
-  t.equal((await world.store.notices.waiting()).mails, 1)
+  t.equal((await world.store.notifications.waiting()).mails, 1)
   world.advance(10 * MINUTE)
-  await until(async () => (await world.store.notices.waiting()).count === 0)
+  await until(async () => (await world.store.notifications.waiting()).count === 0)
   t.match(world.log, 'dropped mails that waited seven days')
 })
 

@@ -5,13 +5,13 @@ import { issueRules } from '../../src/domain/policies/issue-rules.js'
 import { resolveSettings } from '../../src/domain/policies/settings.js'
 import { rotateToken } from '../../src/domain/tokens/issue.js'
 import { newToken } from '../storage/new-token.js'
-import { advanceTo, createNoticedWorld, midnightIn } from './notification-world.js'
+import { advanceTo, createNotificationWorld, midnightIn } from './notification-world.js'
 import { until } from './until.js'
 
 const PAGE = '/-/user_settings/personal_access_tokens'
 
 t.test('at 01:00 UTC, who owns tokens that expire in under seven days gets one mail', async (t) => {
-  const { world, server } = await createNoticedWorld(t)
+  const { world, server } = await createNotificationWorld(t)
   const issue = (name: string, days: number, person: 'alice' | 'mallory' = 'alice') =>
     world.issue(person, ['read_repository'], { name, expiry: midnightIn(world, days) })
   await issue('deploy', 4)
@@ -50,7 +50,7 @@ t.test('at 01:00 UTC, who owns tokens that expire in under seven days gets one m
 })
 
 t.test('one token is named in the subject, with the days that are left', async (t) => {
-  const { world, server } = await createNoticedWorld(t)
+  const { world, server } = await createNotificationWorld(t)
   await world.issue('alice', ['api'], { name: 'deploy', expiry: midnightIn(world, 5) })
   advanceTo(world, HOUR)
   const [mail] = await server.waitFor('will expire')
@@ -58,7 +58,7 @@ t.test('one token is named in the subject, with the days that are left', async (
 })
 
 t.test('at 02:00 UTC, who owns tokens that expired today gets one mail', async (t) => {
-  const { world, server } = await createNoticedWorld(t)
+  const { world, server } = await createNotificationWorld(t)
   await world.issue('alice', ['api'], { name: 'midnight', expiry: midnightIn(world, 1) })
   await world.issue('alice', ['api'], { name: 'evening', expiry: new Date(midnightIn(world, 1).getTime() - HOUR) })
   await world.issue('alice', ['api'], { name: 'later', expiry: new Date(midnightIn(world, 1).getTime() + 3 * HOUR) })
@@ -72,7 +72,7 @@ t.test('at 02:00 UTC, who owns tokens that expired today gets one mail', async (
 })
 
 t.test('where expiry is not enforced, nobody is told that a token ends', async (t) => {
-  const { world, server } = await createNoticedWorld(t)
+  const { world, server } = await createNotificationWorld(t)
   await world.set('enforce_pat_expiration', 'false')
   await world.issue('alice', ['api'], { expiry: midnightIn(world, 3) })
   advanceTo(world, 2 * HOUR)
@@ -81,7 +81,7 @@ t.test('where expiry is not enforced, nobody is told that a token ends', async (
 })
 
 t.test('a token that was made, rotated or revoked is told to its owner, each once', async (t) => {
-  const { world, server } = await createNoticedWorld(t)
+  const { world, server } = await createNotificationWorld(t)
   const alice = await world.account('alice')
   const { token } = await world.issue('alice', ['write_repository'], { name: 'ci', description: 'for the builds' })
   const [created] = await server.waitFor('created')
@@ -106,7 +106,7 @@ t.test('a token that was made, rotated or revoked is told to its owner, each onc
 })
 
 t.test('a token that a policy ends is told with the reason', async (t) => {
-  const { world, server } = await createNoticedWorld(t)
+  const { world, server } = await createNotificationWorld(t)
   await world.issue('alice', ['api'], { name: 'old' })
   await world.set('max_personal_access_token_lifetime', '30')
   world.advance(3 * HOUR + MINUTE)
@@ -115,9 +115,9 @@ t.test('a token that a policy ends is told with the reason', async (t) => {
 })
 
 t.test('each kind can be turned off for an account, and blocked accounts get none', async (t) => {
-  const { world, server } = await createNoticedWorld(t)
+  const { world, server } = await createNotificationWorld(t)
   const [alice, root] = [await world.account('alice'), await world.account('root')]
-  await world.store.notices.setKindsOff(alice.id, ['created', 'expiring'])
+  await world.store.notifications.setKindsOff(alice.id, ['created', 'expiring'])
   await world.issue('alice', ['api'], { name: 'quiet', expiry: midnightIn(world, 3) })
   await world.issue('root', ['api'], { name: 'loud' })
   await server.waitFor("'loud' was created")
@@ -127,13 +127,13 @@ t.test('each kind can be turned off for an account, and blocked accounts get non
   advanceTo(world, HOUR)
   await world.nextLooks()
   t.equal(server.mails.length, 1)
-  await world.store.notices.setKindsOff(alice.id, ['created'])
+  await world.store.notifications.setKindsOff(alice.id, ['created'])
   world.advance(DAY)
   await server.waitFor("'quiet' will expire")
 })
 
 t.test('the first use from a new address is told, at most once an hour for each token', async (t) => {
-  const { world, server } = await createNoticedWorld(t, {}, { trustedProxies: '127.0.0.1' })
+  const { world, server } = await createNotificationWorld(t, {}, { trustedProxies: '127.0.0.1' })
   const { secret, token } = await world.issue('alice', ['read_api'], { name: 'ci' })
   const use = (ip: string, password = secret.reveal()) =>
     world.http('/api/v4/personal_access_tokens/self', {
@@ -172,7 +172,7 @@ t.test('the first use from a new address is told, at most once an hour for each 
 // Attack: markup, header lines and addresses are put into the names of an account and a token, to be believed by the reader
 // or the mail server.
 t.test('names stay names: no markup, no header, no recipient comes of them', async (t) => {
-  const { world, server } = await createNoticedWorld(t)
+  const { world, server } = await createNotificationWorld(t)
   const evil = '<script>alert(1)</script> & "><img src=x>, Bcc: <mallory@example.com>'
   const owner = { username: 'evil', name: evil, email: 'owner@example.com', admin: false, passwordHash: null }
   const { id } = await world.store.accounts.add(owner, world.now)

@@ -8,7 +8,7 @@ import type { World } from './world.js'
 import { createWorld } from './world.js'
 
 /** A gate at noon that has looked at its jobs, and the server that it hands mails to. */
-export async function createNoticedWorld(
+export async function createNotificationWorld(
   t: Test,
   behaviour: Behaviour = {},
   flags: Flags = {},

@@ -1,4 +1,4 @@
-// Bots without a mailbox: notices are posted as JSON, signed, and again until they are accepted.
+// Bots without a mailbox: notifications are posted as JSON, signed, and again until they are accepted.
 import { createHmac } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { createServer } from 'node:http'
@@ -9,7 +9,7 @@ import { HOUR, MINUTE } from '../../src/core/clock.js'
 import { mintWebhookSecret } from '../../src/domain/notifications/webhook.js'
 import { newToken } from '../storage/new-token.js'
 import { GitgateCli } from './gitgate-cli.js'
-import { advanceTo, advanceToNoon, createNoticedWorld, midnightIn } from './notification-world.js'
+import { advanceTo, advanceToNoon, createNotificationWorld, midnightIn } from './notification-world.js'
 import { until } from './until.js'
 import { createWorld } from './world.js'
 import { temporaryFolder } from './temporary-folder.js'
@@ -78,22 +78,22 @@ t.test('a bot is told what a mail would tell it, signed', async (t) => {
 })
 
 t.test('what a webhook does not accept is posted again, later each time; a redirect is not followed', async (t) => {
-  const { world, server } = await createNoticedWorld(t)
+  const { world, server } = await createNotificationWorld(t)
   const { url, posts, statuses } = await startReceiver(t)
   const secret = mintWebhookSecret()
   const { id } = await world.store.webhooks.add(null, url, secret, world.now)
   statuses.push(500, 302)
   await world.issue('alice', ['api'])
-  await until(async () => (await world.store.notices.waiting()).lastError !== null)
-  t.match((await world.store.notices.waiting()).lastError, /^http:\/\/127\.0\.0\.1:\d+ answered 500$/)
+  await until(async () => (await world.store.notifications.waiting()).lastError !== null)
+  t.match((await world.store.notifications.waiting()).lastError, /^http:\/\/127\.0\.0\.1:\d+ answered 500$/)
   await server.waitFor('was created')
   world.advance(MINUTE)
-  await until(async () => /answered 302/.test((await world.store.notices.waiting()).lastError ?? ''))
+  await until(async () => /answered 302/.test((await world.store.notifications.waiting()).lastError ?? ''))
   world.advance(MINUTE)
   await world.nextLooks()
   t.equal(posts.length, 2)
   world.advance(MINUTE)
-  await until(async () => (await world.store.notices.waiting()).count === 0)
+  await until(async () => (await world.store.notifications.waiting()).count === 0)
   t.equal(posts.length, 3)
   t.ok(posts.every((post) => isSigned(post, secret.reveal()) && post.path.startsWith('/hook')))
   t.equal(new Set(posts.map(({ headers }) => headers['x-gitgate-delivery'])).size, 1)
@@ -101,9 +101,9 @@ t.test('what a webhook does not accept is posted again, later each time; a redir
 
   statuses.push(500)
   await world.issue('root', ['api'])
-  await until(async () => (await world.store.notices.waiting()).count === 1)
+  await until(async () => (await world.store.notifications.waiting()).count === 1)
   await world.store.webhooks.remove(id)
-  t.equal((await world.store.notices.waiting()).count, 0, 'what waits for a webhook goes with it')
+  t.equal((await world.store.notifications.waiting()).count, 0, 'what waits for a webhook goes with it')
 })
 
 t.test('administrators set webhooks on the command line', async (t) => {
@@ -122,7 +122,7 @@ t.test('administrators set webhooks on the command line', async (t) => {
   t.match(refused, { status: 1, stderr: /^gitgate: the webhook did not accept it: \S+ answered 404\n$/ })
 
   await cli.ask(['token', 'create', 'bot', '--name', 'ci', '--scopes', 'api', '--expires-in', '2d'])
-  t.match((await cli.run(['jobs', 'run', 'expiry-notice'])).stderr, 'expiry-notice: 1 notice written, 2 sent.')
+  t.match((await cli.run(['jobs', 'run', 'expiry-notice'])).stderr, 'expiry-notice: 1 notification written, 2 sent.')
   t.strictSame(
     posts.slice(2).map(({ headers }) => headers['x-gitgate-event']),
     ['created', 'expiring'],

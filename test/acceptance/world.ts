@@ -246,10 +246,10 @@ export async function createWorld(
 
 /** A store that counts the looks for deliveries that found no more of them. */
 function counting(store: OpenStore, looks: { count: number }): OpenStore {
-  const take: OpenStore['notices']['take'] = async (wanted) => {
-    const taken = await store.notices.take(wanted)
+  const take: OpenStore['notifications']['take'] = async (wanted) => {
+    const taken = await store.notifications.take(wanted)
     if (taken.length === 0) looks.count += 1
     return taken
   }
-  return { ...store, notices: { ...store.notices, take } }
+  return { ...store, notifications: { ...store.notifications, take } }
 }

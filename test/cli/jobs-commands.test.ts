@@ -11,27 +11,27 @@ t.test('jobs run is done when the mail server has accepted the mails', async (t)
   const bare = new GitgateCli(temporaryFolder(t))
   const cli = new GitgateCli(bare.folder, { GITGATE_SMTP_URL: server.url, GITGATE_MAIL_FROM: 'gate@example.com' })
   await cli.ask(['user', 'add', 'alice', '--email', 'alice@example.com'])
-  await cli.ask(['user', 'notices', 'alice', '--off', 'created'])
+  await cli.ask(['user', 'notifications', 'alice', '--off', 'created'])
   await cli.ask(['token', 'create', 'alice', '--name', 'ci', '--scopes', 'api', '--expires-in', '3d'])
   t.match(await bare.run(['jobs', 'run', 'expiry-notice']), {
     status: 1,
     stdout: '',
     stderr:
-      /^gitgate: there is no way to tell anybody: set GITGATE_SMTP_URL .* and GITGATE_MAIL_FROM, or add a webhook: .*\n$/,
+      /^gitgate: no notification channel is configured: set GITGATE_SMTP_URL .* and GITGATE_MAIL_FROM, or add a webhook: .*\n$/,
   })
 
   await server.down()
   const failed = await cli.run(['jobs', 'run', 'expiry-notice'])
-  t.match(failed, { status: 1, stdout: '', stderr: /^gitgate: 1 notice was not accepted .*ECONNREFUSED.*\n$/ })
-  t.match((await cli.run(['jobs', 'list'])).stderr, /^1 notification is waiting; the last error: .*ECONNREFUSED/)
+  t.match(failed, { status: 1, stdout: '', stderr: /^gitgate: 1 notification was not accepted; .*ECONNREFUSED.*\n$/ })
+  t.match((await cli.run(['jobs', 'list'])).stderr, /^1 pending notification; last error: .*ECONNREFUSED/)
   await server.up()
-  t.match((await cli.run(['jobs', 'run', 'expiry-notice'])).stderr, 'expiry-notice: 0 notices written, 1 sent.\n')
+  t.match((await cli.run(['jobs', 'run', 'expiry-notice'])).stderr, 'expiry-notice: 0 notifications written, 1 sent.\n')
   t.equal(server.mails.length, 1)
   t.match(server.mails[0], { recipients: ['alice@example.com'], subject: "Access token 'ci' will expire in 3 days" })
   t.match(server.mails[0]?.text, 'http://127.0.0.1:8080/-/user_settings/personal_access_tokens')
   t.strictSame(await cli.json('jobs', 'run', 'expiry-notice'), {
     name: 'expiry-notice',
-    outcome: '0 notices written, 0 sent',
+    outcome: '0 notifications written, 0 sent',
   })
   t.equal(server.mails.length, 1, 'once')
 })
@@ -44,7 +44,10 @@ t.test('jobs run beside a gate that takes the mails first is done when they were
   await cli.ask(['user', 'add', 'alice', '--email', 'alice@example.com'])
   for (const name of ['a', 'b'])
     await cli.ask(['token', 'create', 'alice', '--name', name, '--scopes', 'api', '--expires-in', '2d'])
-  t.match((await cli.run(['jobs', 'run', 'expiry-notice'])).stderr, /^expiry-notice: 1 notice written, \d sent\.\n$/)
+  t.match(
+    (await cli.run(['jobs', 'run', 'expiry-notice'])).stderr,
+    /^expiry-notice: 1 notification written, \d sent\.\n$/,
+  )
   t.equal(server.about('will expire').length, 1)
   t.match(server.about('will expire')[0]?.text, 'https://git.example.com/-/user_settings/personal_access_tokens')
 })
@@ -56,7 +59,7 @@ t.test('jobs list shows when each runs, ran, and what came of it', async (t) => 
   await cli.ask(['jobs', 'run', 'audit-retention'])
   const jobs = (await cli.json('jobs', 'list')) as { name: string; next_run_at: string; last_run_at: string | null }[]
   t.match(jobs, [
-    { name: 'expiry-notice', schedule: '0 1 * * *', last_run_at: null, outcome: null, notices_waiting: 0 },
+    { name: 'expiry-notice', schedule: '0 1 * * *', last_run_at: null, outcome: null, notifications_waiting: 0 },
     { name: 'expired-notice', schedule: '0 2 * * *', last_error: null },
     { name: 'lifetime-revocation', schedule: '* * * * *', outcome: '0 tokens revoked' },
     { name: 'audit-retention', schedule: '0 3 * * *', outcome: '0 rows deleted' },
@@ -81,20 +84,23 @@ t.test('what an account is told is shown and turned off and on', async (t) => {
     'recovery-codes-renewed',
   ]
   const all = Object.fromEntries([...ofTokens, ...ofAccounts].map((kind) => [kind, true]))
-  t.strictSame(await cli.json('user', 'notices', 'alice'), { user: 'alice', ...all })
-  t.match(await cli.json('user', 'notices', 'alice', '--off', 'created,new-address'), {
+  t.strictSame(await cli.json('user', 'notifications', 'alice'), { user: 'alice', ...all })
+  t.match(await cli.json('user', 'notifications', 'alice', '--off', 'created,new-address'), {
     created: false,
     'new-address': false,
     revoked: true,
   })
-  t.match(await cli.json('user', 'notices', 'alice', '--on', 'created'), { created: true, 'new-address': false })
-  const shown = await cli.run(['user', 'notices', 'alice'])
+  t.match(await cli.json('user', 'notifications', 'alice', '--on', 'created'), { created: true, 'new-address': false })
+  const shown = await cli.run(['user', 'notifications', 'alice'])
   t.match(shown.stdout, /^created +on\n/m)
   t.match(shown.stdout, /^new-address +off\n/m)
-  t.match(shown.stderr, /alice has no e-mail address, so only webhooks tell/)
+  t.match(shown.stderr, /alice has no e-mail address, so only webhooks get its notifications/)
   await expectMistakes(t, cli, [
-    [['user', 'notices', 'nobody'], /there is no user "nobody"/],
-    [['user', 'notices', 'alice', '--off', 'everything'], /is no kind of notice; the kinds are expiring, expired/],
+    [['user', 'notifications', 'nobody'], /there is no user "nobody"/],
+    [
+      ['user', 'notifications', 'alice', '--off', 'everything'],
+      /is not a kind of notification; the kinds are expiring, expired/,
+    ],
     [['jobs', 'run', 'nonsense'], /there is no job "nonsense"; the jobs are expiry-notice, /],
     [['jobs', 'run'], /missing required argument/],
   ])

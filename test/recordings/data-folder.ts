@@ -56,7 +56,7 @@ type Report = {
 const COMMANDS = [
   'user list',
   'user 2fa status root',
-  'user notices alice',
+  'user notifications alice',
   'token list',
   'access list',
   'protect list',
@@ -64,6 +64,9 @@ const COMMANDS = [
   'settings list',
   'audit head',
 ]
+
+/** Names of commands in `about.json` where they were renamed since. */
+const RECORDED_NAMES: Readonly<Record<string, string>> = { 'user notifications alice': 'user notices alice' }
 
 /** Writes what a gate would leave that was killed now, and what is known about it. */
 export async function exportDay(t: Test, day: Day, folder: string): Promise<void> {
@@ -173,16 +176,17 @@ async function reportOfCommands(data: string, now: string): Promise<Omit<Report,
     return JSON.parse(stdout) as unknown
   }
   const commands: Record<string, unknown> = {}
-  for (const command of COMMANDS) commands[command] = await json(command)
+  for (const command of COMMANDS) commands[RECORDED_NAMES[command] ?? command] = await json(command)
   const jobs = (await json('jobs list')) as Record<string, unknown>[]
   const events = (await json('audit list --limit 100000')) as { action: string }[]
   return {
     commands,
-    jobs: jobs.map(({ name, last_run_at, outcome, notices_waiting }) => ({
+    jobs: jobs.map(({ name, last_run_at, outcome, notifications_waiting }) => ({
       name,
       last_run_at,
       outcome,
-      notices_waiting,
+      // The name in folders of 0.1.0.
+      notices_waiting: notifications_waiting,
     })),
     audit: {
       // It exits with 1 where there is a flaw, and says which.

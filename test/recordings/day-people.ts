@@ -38,7 +38,7 @@ export async function morning(day: Day): Promise<void> {
     await day.cli('user add bob --email bob@example.com --password-stdin', PASSWORD)
     await day.cli('user edit bob --name Bob --email bob@example.org')
     await day.cli('user add dave')
-    await day.cli('user notices alice --off new-address')
+    await day.cli('user notifications alice --off new-address')
     const enabled = await day.cli('user 2fa enable root --json')
     const { secret, recovery_codes: recoveryCodes } = JSON.parse(enabled) as {
       secret: string

@@ -29,8 +29,8 @@ t.test('owners who were told too early are told again in time', async (t) => {
   const store = openTemporaryStore(t)
   const { id } = await addAccount(store, 'alice', { email: 'alice@example.com' })
   await store.tokens.add(newToken(id, { expiresAt: after(60 * DAY) }))
-  const expiring = (day: number) => store.notices.noteExpiring(after(day * DAY), after((day + 7) * DAY))
-  const expired = (day: number) => store.notices.noteExpired(after((day - 1) * DAY), after(day * DAY))
+  const expiring = (day: number) => store.notifications.addExpiring(after(day * DAY), after((day + 7) * DAY))
+  const expired = (day: number) => store.notifications.addExpired(after((day - 1) * DAY), after(day * DAY))
   t.strictSame([await expiring(59), await expired(61)], [1, 1], 'the clock is ahead')
   t.strictSame([await expiring(53.5), await expiring(54)], [1, 0], 'before it expires indeed')
   t.strictSame([await expired(60), await expired(60)], [1, 0], 'and when it has')
@@ -43,17 +43,17 @@ t.test('what expired while the job had run in the future is told', async (t) => 
   await store.jobRuns.write('expired-notice', after(JUMP), true, '')
   const config = { smtp: undefined, mailFrom: undefined, auditPruneShare: 10 }
   const options = { store, config, clock: () => NOON, tokensPage: () => Promise.resolve('') }
-  t.match(await doJob('expired-notice', options), /^1 notice written/)
+  t.match(await doJob('expired-notice', options), /^1 notification written/)
 })
 
 t.test('deliveries that are due or leased in the future are made now', async (t) => {
   const store = openTemporaryStore(t)
   const { id } = await addAccount(store, 'alice', { email: 'alice@example.com' })
   const take = (now: Date) =>
-    store.notices.take({ now, leasedUntil: new Date(now.getTime() + 10 * MINUTE), mail: true, limit: 10 })
+    store.notifications.take({ now, leasedUntil: new Date(now.getTime() + 10 * MINUTE), mail: true, limit: 10 })
   await store.tokens.add(newToken(id, { createdAt: after(JUMP) }))
   t.equal((await take(after(JUMP))).length, 1, 'a gate whose clock is ahead takes it, and is killed')
-  t.equal(await store.notices.countLeased(NOON), 0)
+  t.equal(await store.notifications.countLeased(NOON), 0)
   t.equal((await take(NOON)).length, 1)
   t.equal((await take(NOON)).length, 0, 'a lease of now holds')
 })

@@ -37,7 +37,7 @@ async function told(store: OpenStore, change: () => Promise<unknown>): Promise<s
 
 t.test('every mutation is a row that names who made it, and what it was made to', async (t) => {
   const store = openTemporaryStore(t)
-  const { accounts, tokens, twoFactors, grants, protections, settings, notices, webhooks } = store.as(ROOT)
+  const { accounts, tokens, twoFactors, grants, protections, settings, notifications, webhooks } = store.as(ROOT)
   const token = (digest: string) => newToken(1, { digest: secret(digest) })
   const protection = {
     repositories: '**',
@@ -72,7 +72,7 @@ t.test('every mutation is a row that names who made it, and what it was made to'
     [['protection.set protection:** refs/heads/main'], () => protections.put(protection, NOON)],
     [['protection.removed protection:** refs/heads/main'], () => protections.remove('**', 'refs/heads/main')],
     [['setting.changed setting:push_to_create'], () => settings.set(new Map([['push_to_create', 'false']]), NOON)],
-    [['user.notices_changed user:alice'], () => notices.setKindsOff(1, ['created'])],
+    [['user.notices_changed user:alice'], () => notifications.setKindsOff(1, ['created'])],
     [['webhook.set webhook:1'], () => webhooks.add(1, 'https://example.com/a-code', secret('a-seed'), NOON)],
     [['webhook.removed webhook:1'], () => webhooks.remove(1)],
     [[], () => webhooks.remove(1)],

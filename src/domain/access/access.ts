@@ -28,7 +28,7 @@ import { standing } from './grant.js'
 import { GuessLimits } from './guess-limits.js'
 import { ReachMemory } from './reach-memory.js'
 import type { AccessMemory } from './memory.js'
-import { expiryNotice } from './notice.js'
+import { expiryWarning } from './expiry-warning.js'
 import { TOKENS_PAGE } from './refusal.js'
 
 /** What access is made of. */
@@ -221,9 +221,9 @@ export class Access {
   }
 
   /** What whoever makes a request is to be told beside its answer, or `undefined`. @param baseUrl of this gate */
-  async notice(identity: Identity, baseUrl: string): Promise<string | undefined> {
+  async expiryWarning(identity: Identity, baseUrl: string): Promise<string | undefined> {
     if (identity.kind !== 'token' || !(await this.settings()).enforce_pat_expiration) return undefined
-    return expiryNotice(identity.token, this.#options.clock(), `${baseUrl}${TOKENS_PAGE}`)
+    return expiryWarning(identity.token, this.#options.clock(), `${baseUrl}${TOKENS_PAGE}`)
   }
 
   /** The security epoch: where it has not moved, a decision still holds. */

@@ -1,21 +1,21 @@
 import { DAY, HOUR, MINUTE } from '../../core/clock.js'
 import type { Secret } from '../../core/secret.js'
-import type { Notice, NoticeKind } from './notice.js'
-import { addressFor } from './notice.js'
+import type { Notification, NotificationKind } from './notification.js'
+import { addressFor } from './notification.js'
 
-/** By which way a notice travels. */
-export type Way =
+/** How a notification is delivered. */
+export type Channel =
   | { readonly kind: 'mail' }
   | { readonly kind: 'webhook'; readonly id: number; readonly url: string; readonly secret: Secret }
 
-/** A notice on one of its ways, taken by one gate until the end of its lease. */
+/** A notification on one channel, leased by one gate. */
 export type Delivery = {
   readonly id: number
-  /** How often it was tried in vain. */
+  /** How many attempts failed. */
   readonly attempts: number
   readonly leasedUntil: Date
-  readonly notice: Notice
-  readonly way: Way
+  readonly notification: Notification
+  readonly channel: Channel
 }
 
 /** Which deliveries are taken. */
@@ -40,29 +40,28 @@ export type Waiting = {
 }
 
 /**
- * Notices on their way. They are written in the transactions of the changes that they tell about, and deleted once they have
- * arrived, so that none is lost or made twice.
+ * The outbox. Notifications are written in the transactions of the changes that they report, and deleted once they were
+ * delivered, so that none is lost or written twice.
  */
-export interface NoticeStore {
+export interface NotificationStore {
   /**
-   * Notes the tokens that expire within a span and whose owners were not told yet, one notice for each owner who can be
-   * reached, and marks the tokens as told.
-   * They wait where there is no mail server.
+   * Writes one notification for each owner of tokens that expire within a span, unless the owner has no channel, and marks the
+   * tokens, so that each is reported once. Mails wait until a mail server is configured.
    *
-   * @returns how many notices there are
+   * @returns how many notifications were written
    */
-  noteExpiring(now: Date, until: Date): Promise<number>
-  /** Notes those that expired since an instant; as {@link noteExpiring}. */
-  noteExpired(since: Date, now: Date): Promise<number>
-  /** Takes deliveries; those that are due, oldest first. */
+  addExpiring(now: Date, until: Date): Promise<number>
+  /** The same for tokens that expired since an instant. */
+  addExpired(since: Date, now: Date): Promise<number>
+  /** Leases deliveries that are due, oldest first. */
   take(wanted: Wanted): Promise<Delivery[]>
-  /** It has arrived, or is not wanted any more. */
+  /** It was delivered, or isn't wanted any more. */
   finish(delivery: Delivery): Promise<void>
-  /** It failed, and is due again later. */
+  /** It failed; it is due again at `dueAt`. */
   postpone(delivery: Delivery, error: string, now: Date, dueAt: Date): Promise<void>
-  /** It was not tried, and is due again at once. */
+  /** It wasn't tried, and is due again immediately. */
   release(delivery: Delivery): Promise<void>
-  /** How many another gate is sending. */
+  /** How many deliveries are leased. */
   countLeased(now: Date): Promise<number>
   /** How many failed since an instant, and why the last one did. */
   failedSince(since: Date): Promise<Pick<Waiting, 'count' | 'lastError'>>
@@ -70,23 +69,23 @@ export interface NoticeStore {
   /** Deletes mails that were written before an instant. @returns how many */
   dropMails(before: Date): Promise<number>
   /** The kinds that an account has turned off. */
-  kindsOff(accountId: number): Promise<NoticeKind[]>
-  setKindsOff(accountId: number, kinds: readonly NoticeKind[]): Promise<void>
+  kindsOff(accountId: number): Promise<NotificationKind[]>
+  setKindsOff(accountId: number, kinds: readonly NotificationKind[]): Promise<void>
 }
 
-/** Mails wait so long for a mail server to be configured. */
-export const KEPT_WITHOUT_SERVER = 7 * DAY
+/** How long mails wait for a mail server to be configured. */
+export const UNSENT_MAIL_RETENTION_MS = 7 * DAY
 
 /** Milliseconds until the next try: a minute, doubled each time, an hour at most. */
 export function retryAfter(attempts: number): number {
   return Math.min(MINUTE * 2 ** attempts, HOUR)
 }
 
-/** Why a notice is not wanted any more; `undefined` where it is. */
-export function unwantedBecause({ notice, way }: Delivery): string | undefined {
-  const { recipient, news } = notice
+/** Why a notification isn't wanted any more; `undefined` if it still is. */
+export function unwantedBecause({ notification, channel }: Delivery): string | undefined {
+  const { recipient, payload } = notification
   if (recipient.state === 'blocked') return 'the account was blocked'
-  if (recipient.off.includes(news.kind)) return 'the account has turned these notices off'
-  if (way.kind === 'mail' && addressFor(notice) === null) return 'the account has no e-mail address any more'
+  if (recipient.off.includes(payload.kind)) return 'the account has turned these notifications off'
+  if (channel.kind === 'mail' && addressFor(notification) === null) return 'the account has no e-mail address any more'
   return undefined
 }

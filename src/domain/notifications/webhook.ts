@@ -2,11 +2,10 @@ import { createHmac, randomBytes } from 'node:crypto'
 import { GitgateError } from '../../core/errors.js'
 import { Secret } from '../../core/secret.js'
 import type { Delivery } from './delivery.js'
-import { daysLeft } from './moments.js'
-import type { By, News, NoticedToken } from './notice.js'
-import { tokensOf } from './notice.js'
+import type { NotificationActor, NotificationPayload, NotificationToken } from './notification.js'
+import { daysLeft, tokensOf } from './notification.js'
 
-/** A URL that notices are posted to: those of one account, or everybody's. */
+/** A URL that notifications are posted to: those of one account, or everybody's. */
 export type Webhook = {
   readonly id: number
   readonly accountId: number | null
@@ -16,7 +15,7 @@ export type Webhook = {
 
 /** Where webhooks are kept. */
 export interface WebhookStore {
-  /** @param accountId whose notices it gets; `null`: everybody's */
+  /** @param accountId whose notifications it gets; `null`: everybody's */
   add(accountId: number | null, url: string, secret: Secret, now: Date): Promise<Webhook>
   /** With the secret that what it is sent is signed with. */
   find(id: number): Promise<(Webhook & { readonly secret: Secret }) | undefined>
@@ -26,7 +25,7 @@ export interface WebhookStore {
 }
 
 const SECRET_BYTES = 32
-const MAX_URL = 2_000
+const MAX_URL_LENGTH = 2_000
 
 /** Makes the secret that a webhook's receiver checks signatures with. */
 export function mintWebhookSecret(): Secret {
@@ -40,7 +39,7 @@ export function mintWebhookSecret(): Secret {
  */
 export function checkWebhookUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url === undefined || !['http:', 'https:'].includes(url.protocol) || url.href.length > MAX_URL)
+  if (url === undefined || !['http:', 'https:'].includes(url.protocol) || url.href.length > MAX_URL_LENGTH)
     throw new GitgateError('invalid', 'a webhook is a URL such as https://bot.example.com/gitgate')
   if (url.username !== '' || url.password !== '') {
     throw new GitgateError(
@@ -55,9 +54,9 @@ export function checkWebhookUrl(text: string): string {
 /** What is posted: a text, and the headers that go with it. */
 export type WebhookPost = { readonly body: string; readonly headers: Readonly<Record<string, string>> }
 
-/** A notice as a webhook gets it. */
+/** A notification as a webhook gets it. */
 export function webhookPost(
-  { id, notice: { createdAt, recipient, news } }: Delivery,
+  { id, notification: { createdAt, recipient, payload } }: Delivery,
   secret: Secret,
   now: Date,
   tokensPage: string,
@@ -65,14 +64,14 @@ export function webhookPost(
   const { id: userId, username, name } = recipient
   const body = {
     id: String(id),
-    event: news.kind,
+    event: payload.kind,
     created_at: createdAt.toISOString(),
     user: { id: userId, username, name },
-    tokens: tokensOf(news).map((token) => tokenBody(token, now)),
-    ...detailsOf(news),
+    tokens: tokensOf(payload).map((token) => tokenBody(token, now)),
+    ...detailsOf(payload),
     tokens_url: tokensPage,
   }
-  return signed(body.id, news.kind, JSON.stringify(body), secret, now)
+  return signed(body.id, payload.kind, JSON.stringify(body), secret, now)
 }
 
 /** What a webhook gets when it is tried out. */
@@ -96,7 +95,7 @@ function signed(id: string, event: string, body: string, secret: Secret, now: Da
   return { body, headers }
 }
 
-function tokenBody({ id, name, description, scopes, createdAt, expiresAt, lastUsedAt }: NoticedToken, now: Date) {
+function tokenBody({ id, name, description, scopes, createdAt, expiresAt, lastUsedAt }: NotificationToken, now: Date) {
   return {
     id,
     name,
@@ -109,30 +108,30 @@ function tokenBody({ id, name, description, scopes, createdAt, expiresAt, lastUs
   }
 }
 
-function detailsOf(news: News): object {
-  switch (news.kind) {
+function detailsOf(payload: NotificationPayload): object {
+  switch (payload.kind) {
     case 'expiring':
     case 'expired':
-      return { more: news.more }
+      return { more: payload.more }
     case 'created':
     case 'password-changed':
     case 'email-changed':
     case 'two-factor-enabled':
     case 'two-factor-disabled':
     case 'recovery-codes-renewed':
-      return { by: byBody(news.by) }
+      return { by: actorBody(payload.by) }
     case 'revoked':
-      return { by: byBody(news.by), rule: news.rule }
+      return { by: actorBody(payload.by), rule: payload.rule }
     case 'rotated':
-      return { by: byBody(news.by), old_secret_ends_at: news.endsAt.toISOString() }
+      return { by: actorBody(payload.by), old_secret_ends_at: payload.endsAt.toISOString() }
     case 'new-address':
       return {
-        addresses: news.addresses.map(({ ip, at }) => ({ ip, first_used_at: at.toISOString() })),
-        more: news.more,
+        addresses: payload.addresses.map(({ ip, at }) => ({ ip, first_used_at: at.toISOString() })),
+        more: payload.more,
       }
   }
 }
 
-function byBody(by: By): object {
-  return { kind: by.kind, name: 'name' in by ? by.name : null, ip: 'ip' in by ? by.ip : null }
+function actorBody(actor: NotificationActor): object {
+  return { kind: actor.kind, name: 'name' in actor ? actor.name : null, ip: 'ip' in actor ? actor.ip : null }
 }

@@ -51,7 +51,7 @@ async function withWords(
   const asked = readFetchRequest(isGzip(context.request) ? gunzipStart(start) : start)
   if (asked === undefined) return served
   const { lead, sideBand, wantsProgress, firstPacket } = asked
-  const notice = wantsProgress ? await options.access.notice(identity, options.baseUrl()) : undefined
+  const notice = wantsProgress ? await options.access.expiryWarning(identity, options.baseUrl()) : undefined
   const packets = notice === undefined ? Buffer.alloc(0) : encodeProgress(notice, sideBand)
   const exchangeWithWords = speaking(served, lead, packets)
   const endWith = (text: string): boolean =>

@@ -46,7 +46,7 @@ export async function servePush(authorized: AuthorizedRequest): Promise<void> {
   // Git's receive-pack knows the wide one alone.
   const sideBand = head.capabilities.has('side-band-64k') ? 'side-band-64k' : undefined
   const wantsNotice = sideBand !== undefined && wantsProgress({ head })
-  const notice = wantsNotice ? await options.access.notice(identity, options.baseUrl()) : undefined
+  const notice = wantsNotice ? await options.access.expiryWarning(identity, options.baseUrl()) : undefined
   const served = withNotice(opened, notice, sideBand)
   const push: Push = { authorized: authorized, head, pack, sideBand, ...served }
   authorized.terminalMessage.sendWith((text) => endPush(push, text))

@@ -2,16 +2,20 @@ import t from 'tap'
 import { DAY, HOUR, MINUTE } from '../../../src/core/clock.js'
 import type { Delivery } from '../../../src/domain/notifications/delivery.js'
 import { retryAfter, unwantedBecause } from '../../../src/domain/notifications/delivery.js'
-import { writeLetter } from '../../../src/domain/notifications/letter.js'
-import type { News, NoticedToken, Recipient } from '../../../src/domain/notifications/notice.js'
-import { ACCOUNT_NOTICE_KINDS, parseNoticeKinds } from '../../../src/domain/notifications/notice.js'
-import { renderLetter } from '../../../src/domain/notifications/render.js'
+import { createEmailContent } from '../../../src/domain/notifications/email-content.js'
+import type {
+  NotificationPayload,
+  NotificationToken,
+  Recipient,
+} from '../../../src/domain/notifications/notification.js'
+import { ACCOUNT_NOTIFICATION_KINDS, parseNotificationKinds } from '../../../src/domain/notifications/notification.js'
+import { renderEmail } from '../../../src/domain/notifications/render-email.js'
 
 const NOW = new Date('2026-06-15T01:00:00.000Z')
 const PAGE = 'https://git.example.com/tokens'
 const ALICE: Recipient = { id: 1, username: 'alice', name: 'Alice', email: 'a@example.com', state: 'active', off: [] }
 
-function token(name: string, expiresAt: Date | null = null): NoticedToken {
+function token(name: string, expiresAt: Date | null = null): NotificationToken {
   return { id: 1, name, description: null, scopes: ['api'], createdAt: NOW, expiresAt, lastUsedAt: null }
 }
 
@@ -19,7 +23,8 @@ function later(milliseconds: number): Date {
   return new Date(NOW.getTime() + milliseconds)
 }
 
-const letter = (news: News) => writeLetter({ id: 1, createdAt: NOW, recipient: ALICE, news }, NOW, PAGE)
+const contentOf = (payload: NotificationPayload) =>
+  createEmailContent({ id: 1, createdAt: NOW, recipient: ALICE, payload }, NOW, PAGE)
 
 t.test('the days that are left are counted by the calendar in UTC', async (t) => {
   const cases = [
@@ -29,7 +34,7 @@ t.test('the days that are left are counted by the calendar in UTC', async (t) =>
     [NOW, 'expired on 2026-06-15 at 01:00 UTC'],
   ] as const
   for (const [expiresAt, words] of cases) {
-    const { tokens } = letter({ kind: 'expiring', tokens: [token('ci', expiresAt)], more: 0 })
+    const { tokens } = contentOf({ kind: 'expiring', tokens: [token('ci', expiresAt)], more: 0 })
     t.strictSame(tokens[0]?.lines[0], ['Expires', words])
   }
 })
@@ -37,7 +42,7 @@ t.test('the days that are left are counted by the calendar in UTC', async (t) =>
 t.test('every kind has a subject that says it, and tokens that are named', async (t) => {
   const by = { kind: 'operator', name: 'deploy' } as const
   const addresses = [{ ip: '192.0.2.1', at: NOW }]
-  const subjects: readonly (readonly [News, string])[] = [
+  const subjects: readonly (readonly [NotificationPayload, string])[] = [
     [{ kind: 'expiring', tokens: [token('a', later(2 * DAY))], more: 0 }, "Access token 'a' will expire in 2 days"],
     [
       { kind: 'expiring', tokens: [token('a', NOW), token('b', NOW)], more: 5 },
@@ -50,19 +55,24 @@ t.test('every kind has a subject that says it, and tokens that are named', async
     [{ kind: 'rotated', token: token('a'), successor: token('a'), by, endsAt: NOW }, "Access token 'a' was rotated"],
     [{ kind: 'new-address', token: token('a'), addresses, more: 0 }, "Access token 'a' was used from a new address"],
   ]
-  for (const [news, subject] of subjects) {
-    const written = letter(news)
-    t.equal(written.subject, subject)
-    const { text, html } = await renderLetter(written)
+  for (const [payload, subject] of subjects) {
+    const content = contentOf(payload)
+    t.equal(content.subject, subject)
+    const { text, html } = await renderEmail(content)
     for (const part of [text, html]) {
-      for (const word of ['Hello Alice,', PAGE, `gitgate user notices alice --off ${news.kind}`, written.opening])
+      for (const word of [
+        'Hello Alice,',
+        PAGE,
+        `gitgate user notifications alice --off ${payload.kind}`,
+        content.opening,
+      ])
         t.match(part, word)
       t.notMatch(part, /undefined|null|\[object/)
     }
     t.match(text, '  * a\n')
   }
-  t.match(letter(subjects[1]![0]).more, 'and 5 more')
-  t.match(letter(subjects[4]![0]).opening, 'by deploy, on the command line of the server')
+  t.match(contentOf(subjects[1]![0]).more, 'and 5 more')
+  t.match(contentOf(subjects[4]![0]).opening, 'by deploy, on the command line of the server')
 })
 
 t.test('changes of how one signs in say what, when, by whom and from where, and what to do', async (t) => {
@@ -74,31 +84,31 @@ t.test('changes of how one signs in say what, when, by whom and from where, and 
     'two-factor-disabled': 'Two-factor authentication was switched off',
     'recovery-codes-renewed': 'Your recovery codes were made anew',
   } as const
-  t.strictSame(Object.keys(subjects), [...ACCOUNT_NOTICE_KINDS])
-  for (const kind of ACCOUNT_NOTICE_KINDS) {
-    const written = letter({ kind, by, at: NOW, to: null })
-    t.equal(written.subject, subjects[kind])
-    const { text, html } = await renderLetter(written)
+  t.strictSame(Object.keys(subjects), [...ACCOUNT_NOTIFICATION_KINDS])
+  for (const kind of ACCOUNT_NOTIFICATION_KINDS) {
+    const content = contentOf({ kind, by, at: NOW, to: null })
+    t.equal(content.subject, subjects[kind])
+    const { text, html } = await renderEmail(content)
     for (const part of [text, html]) {
       for (const word of ['on 2026-06-15 at 01:00 UTC, by yourself, from 192.0.2.7.', 'If not, ', 'administrator'])
         t.match(part, word)
       t.match(part, 'https://git.example.com/active_sessions')
-      t.match(part, `gitgate user notices alice --off ${kind}`)
+      t.match(part, `gitgate user notifications alice --off ${kind}`)
       t.notMatch(part, /undefined|null|\[object|access token as/)
     }
   }
-  const reset = letter({ kind: 'two-factor-disabled', by: { kind: 'account', name: 'root' }, at: NOW, to: null })
+  const reset = contentOf({ kind: 'two-factor-disabled', by: { kind: 'account', name: 'root' }, at: NOW, to: null })
   t.match(reset.opening, 'switched off on 2026-06-15 at 01:00 UTC, by root.')
 })
 
 t.test('what is in names is text in the HTML, and a long name is cut in the subject', async (t) => {
   const evil = `<a href="https://evil.example">'&`
-  const written = letter({ kind: 'created', token: { ...token(evil), description: evil }, by: { kind: 'gate' } })
-  const { text, html } = await renderLetter(written)
+  const content = contentOf({ kind: 'created', token: { ...token(evil), description: evil }, by: { kind: 'gate' } })
+  const { text, html } = await renderEmail(content)
   t.match(text, `  * ${evil}\n    For: ${evil}\n`)
   t.notMatch(html, '<a href="https://evil')
   t.equal(html.match(/&lt;a href=&quot;https:\/\/evil\.example&quot;&gt;&#39;&amp;/g)?.length, 3)
-  const long = letter({ kind: 'created', token: token(`${'x'.repeat(100)}\r\n`), by: { kind: 'gate' } })
+  const long = contentOf({ kind: 'created', token: token(`${'x'.repeat(100)}\r\n`), by: { kind: 'gate' } })
   t.equal(long.subject, `Access token '${'x'.repeat(80)}…' was created`)
 })
 
@@ -110,28 +120,28 @@ t.test('a try that failed is followed by another, later each time, an hour at mo
 })
 
 t.test('what has become unwanted is not sent', async (t) => {
-  const because = (given: Partial<Recipient>, way: Delivery['way'] = { kind: 'mail' }) =>
+  const because = (given: Partial<Recipient>, channel: Delivery['channel'] = { kind: 'mail' }) =>
     unwantedBecause({
       id: 1,
       attempts: 0,
       leasedUntil: NOW,
-      way,
-      notice: {
+      channel,
+      notification: {
         id: 1,
         createdAt: NOW,
         recipient: { ...ALICE, ...given },
-        news: { kind: 'created', token: token('a'), by: { kind: 'gate' } },
+        payload: { kind: 'created', token: token('a'), by: { kind: 'gate' } },
       },
     })
   t.equal(because({}), undefined)
   t.equal(because({ off: ['revoked'] }), undefined)
-  t.match(because({ off: ['created'] }), /turned these notices off/)
+  t.match(because({ off: ['created'] }), /turned these notifications off/)
   t.match(because({ state: 'blocked' }), /blocked/)
   t.match(because({ email: null }), /no e-mail address/)
 })
 
 t.test('kinds are read from a list, and what is none is named', async (t) => {
-  t.strictSame(parseNoticeKinds('created, new-address'), ['created', 'new-address'])
+  t.strictSame(parseNotificationKinds('created, new-address'), ['created', 'new-address'])
   for (const text of ['', 'created,', 'all', 'constructor'])
-    t.throws(() => parseNoticeKinds(text), { code: 'usage', message: /the kinds are expiring, / })
+    t.throws(() => parseNotificationKinds(text), { code: 'usage', message: /the kinds are expiring, / })
 })

@@ -1,39 +1,38 @@
 import type { PersonalAccessToken } from '../domain/tokens/token.js'
 import type { Queries } from './database.js'
 import { atomically } from './database.js'
-import { addNotice, findReach } from './notice-outbox.js'
-import { noticedToken } from './notice-row.js'
+import { addNotification, findChannels } from './notification-outbox.js'
+import { notificationToken } from './notification-row.js'
 import { TOKEN_COLUMNS, tokenFrom } from './token-row.js'
 
-/** As many tokens as one notice names; of more it tells the number. */
-const NAMED_TOKENS = 100
+/** Tokens listed in one notification; the others are counted. */
+const MAX_LISTED_TOKENS = 100
 
-const MARKS = { expiring: 'expiring_noticed_at', expired: 'expired_noticed_at' } as const
+const NOTIFIED_AT_COLUMNS = { expiring: 'expiring_noticed_at', expired: 'expired_noticed_at' } as const
 
 /**
- * Writes one notice for each owner of tokens that end within a span (its end does not belong to it), and marks the tokens, in
+ * Writes one notification for each owner of tokens that end within a span (its end does not belong to it), and marks the tokens, in
  * one transaction: whoever does it a second time, or at once, finds none.
  *
- * @returns how many notices
+ * @returns how many notifications
  */
-export function noteEnds(
+export function addExpiryNotifications(
   queries: Queries,
   kind: 'expiring' | 'expired',
   { from, until }: { readonly from: Date; readonly until: Date },
   now: Date,
 ): Promise<number> {
   return atomically(queries, async (transaction) => {
-    let notices = 0
+    let written = 0
     for (const [accountId, tokens] of await findUntold(transaction, kind, from, until, now)) {
-      const reach = await findReach(transaction, accountId, kind)
-      if (reach === undefined) continue
-      const named = tokens.slice(0, NAMED_TOKENS).map(noticedToken)
-      const news = { kind, tokens: named, more: tokens.length - named.length }
-      await addNotice(transaction, { accountId, news, at: now })
+      if ((await findChannels(transaction, accountId, kind)) === undefined) continue
+      const named = tokens.slice(0, MAX_LISTED_TOKENS).map(notificationToken)
+      const payload = { kind, tokens: named, more: tokens.length - named.length }
+      await addNotification(transaction, { accountId, payload, at: now })
       for (const { id } of tokens) await mark(transaction, kind, id, now)
-      notices += 1
+      written += 1
     }
-    return notices
+    return written
   })
 }
 
@@ -51,8 +50,10 @@ async function findUntold(
     .where('expires_at', '<', until.getTime())
     .where('revoked_at', 'is', null)
     // A mark from the future was set by a clock that was wrong: the owner is told again at the right time.
-    .where((eb) => eb.or([eb(MARKS[kind], 'is', null), eb(MARKS[kind], '>', now.getTime())]))
-    // As in token-notices.ts: one is hidden from its owner, the other lives for one task.
+    .where((eb) =>
+      eb.or([eb(NOTIFIED_AT_COLUMNS[kind], 'is', null), eb(NOTIFIED_AT_COLUMNS[kind], '>', now.getTime())]),
+    )
+    // As in token-changes.ts: one is hidden from its owner, the other lives for one task.
     .where('impersonation', '=', 0)
     .where('parent_id', 'is', null)
     .orderBy('expires_at')
@@ -66,7 +67,7 @@ async function findUntold(
 async function mark(transaction: Queries, kind: 'expiring' | 'expired', id: number, now: Date): Promise<void> {
   await transaction
     .updateTable('personal_access_tokens')
-    .set({ [MARKS[kind]]: now.getTime() })
+    .set({ [NOTIFIED_AT_COLUMNS[kind]]: now.getTime() })
     .where('id', '=', id)
     .execute()
 }

@@ -1,12 +1,12 @@
 import type { Expression, ExpressionBuilder, SqlBool } from 'kysely'
 import { HOUR } from '../core/clock.js'
-import type { Delivery, NoticeStore, Wanted } from '../domain/notifications/delivery.js'
+import type { Delivery, NotificationStore, Wanted } from '../domain/notifications/delivery.js'
 import { userTarget } from './account-store.js'
 import type { Queries } from './database.js'
 import { atomically } from './database.js'
-import { noteEnds } from './expiry-notices.js'
-import { dropUndelivered } from './notice-outbox.js'
-import { kindsOffFrom, newsFrom } from './notice-row.js'
+import { addExpiryNotifications } from './expiry-notifications.js'
+import { deleteDelivered } from './notification-outbox.js'
+import { kindsOffFrom, parsePayload } from './notification-row.js'
 import type { Schema } from './database-schema.js'
 import type { Sealer } from './seal.js'
 import type { Trail } from './audit-context.js'
@@ -16,12 +16,14 @@ import { openWebhookSecret } from './webhook-store.js'
 // No delivery is due later than in an hour, nor leased for longer. What says so was written by a clock that was ahead.
 const LONGEST_WAIT_MS = 2 * HOUR
 
-/** Notices on their way, in the database. */
-export function noticeStore(queries: Queries, sealer: Sealer, trail: Trail): NoticeStore {
+/** The outbox in the database. */
+export function notificationStore(queries: Queries, sealer: Sealer, trail: Trail): NotificationStore {
   return {
     // What ends this very millisecond is over.
-    noteExpiring: (now, until) => noteEnds(queries, 'expiring', { from: new Date(now.getTime() + 1), until }, now),
-    noteExpired: (since, now) => noteEnds(queries, 'expired', { from: since, until: new Date(now.getTime() + 1) }, now),
+    addExpiring: (now, until) =>
+      addExpiryNotifications(queries, 'expiring', { from: new Date(now.getTime() + 1), until }, now),
+    addExpired: (since, now) =>
+      addExpiryNotifications(queries, 'expired', { from: since, until: new Date(now.getTime() + 1) }, now),
 
     async take(wanted) {
       // To look needs no lock, and mostly there is nothing to take.
@@ -39,14 +41,14 @@ export function noticeStore(queries: Queries, sealer: Sealer, trail: Trail): Not
 
     finish: (delivery) =>
       atomically(queries, async (transaction) => {
-        const { id, leasedUntil, notice } = delivery
+        const { id, leasedUntil, notification } = delivery
         // Who was slower than the lease must not take it from another.
         await transaction
           .deleteFrom('deliveries')
           .where('id', '=', id)
           .where('leased_until', '=', leasedUntil.getTime())
           .execute()
-        await dropUndelivered(transaction, notice.id)
+        await deleteDelivered(transaction, notification.id)
       }),
 
     async postpone({ id, attempts, leasedUntil }, error, now, dueAt) {
@@ -107,7 +109,7 @@ export function noticeStore(queries: Queries, sealer: Sealer, trail: Trail): Not
             eb.selectFrom('notices').select('id').where('created_at', '<', before.getTime()),
           )
           .executeTakeFirst()
-        await dropUndelivered(transaction)
+        await deleteDelivered(transaction)
         return Number(numDeletedRows)
       }),
 
@@ -177,7 +179,7 @@ async function readDeliveries(
     id: row.id,
     attempts: row.attempts,
     leasedUntil,
-    way:
+    channel:
       row.webhook_id === null || row.url === null || row.sealed_secret === null
         ? { kind: 'mail' }
         : {
@@ -186,10 +188,10 @@ async function readDeliveries(
             url: row.url,
             secret: openWebhookSecret(sealer, row.webhook_id, row.sealed_secret),
           },
-    notice: {
+    notification: {
       id: row.notice_id,
       createdAt: new Date(row.created_at),
-      news: newsFrom(row),
+      payload: parsePayload(row),
       recipient: {
         id: row.account_id,
         username: row.username,

@@ -1,16 +1,16 @@
-import type { Letter } from './letter.js'
+import type { EmailContent } from './email-content.js'
 
-/** A letter as it is sent: the same words twice. */
-export type RenderedLetter = { readonly text: string; readonly html: string }
+/** Both parts of an e-mail, which say the same. */
+export type RenderedEmail = { readonly text: string; readonly html: string }
 
-/** Sets a letter as text and as HTML. Whatever people wrote is escaped in HTML. */
-export async function renderLetter(letter: Letter): Promise<RenderedLetter> {
+/** Renders an e-mail as text and as HTML, where names and descriptions are escaped. */
+export async function renderEmail(content: EmailContent): Promise<RenderedEmail> {
   // Loaded with the first mail: most gates send few, and it takes memory.
   const { Eta } = await import('eta')
-  return { text: textOf(letter), html: new Eta({ autoEscape: true }).renderString(HTML, letter) }
+  return { text: textOf(content), html: new Eta({ autoEscape: true }).renderString(HTML, content) }
 }
 
-function textOf({ greeting, opening, tokens, more, advice, link, closing }: Letter): string {
+function textOf({ greeting, opening, tokens, more, advice, link, closing }: EmailContent): string {
   const paragraphs = [
     greeting,
     opening,

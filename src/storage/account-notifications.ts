@@ -1,14 +1,14 @@
-import type { AccountNoticeKind } from '../domain/notifications/notice.js'
+import type { AccountNotificationKind } from '../domain/notifications/notification.js'
 import type { Queries } from './database.js'
-import { addNotice } from './notice-outbox.js'
-import { byActor } from './notice-row.js'
+import { addNotification } from './notification-outbox.js'
+import { notificationActor } from './notification-row.js'
 import type { Trail } from './audit-context.js'
 
 /** Has a person told that something was changed about how their account is signed in to. */
-export async function noticeAccountChange(
+export async function notifyAccountChange(
   transaction: Queries,
   accountId: number,
-  kind: AccountNoticeKind,
+  kind: AccountNotificationKind,
   trail: Trail,
 ): Promise<void> {
   const account = await transaction
@@ -18,9 +18,9 @@ export async function noticeAccountChange(
     .executeTakeFirst()
   if (account === undefined) return
   const at = trail.clock()
-  await addNotice(transaction, {
+  await addNotification(transaction, {
     accountId,
-    news: { kind, by: byActor(trail, account.username), at, to: account.email },
+    payload: { kind, by: notificationActor(trail, account.username), at, to: account.email },
     at,
   })
 }
