@@ -1,7 +1,7 @@
 // The rules that a compiler does not know: who may import whom, what the domain must not touch, no dead code.
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { isBuiltin } from 'node:module'
-import { dirname, join, relative } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import t from 'tap'
 import ts from 'typescript'
 
@@ -50,6 +50,15 @@ const TYPES_ONLY = ['storage']
 const VALUES_FOR_ALL = ['src/domain/audit/chain.ts', 'src/domain/audit/event.ts', 'src/domain/tokens/token-secret.ts']
 /** What would tie a decision to a transport, a driver or the log. */
 const OUTSIDE_DOMAIN = ['node:http', 'node:https', 'node:http2', 'better-sqlite3', 'kysely', 'pino']
+
+/** Names that the field has better words for. */
+const RETIRED = [
+  ...['HttpExchange', 'OpenExchange', 'LiveExchanges', 'Admitted', 'LastWords', 'GitTrail', 'conclude', 'Front'],
+  ...['Surroundings', 'Duties', 'Crew', 'Colleague', 'Place', 'hear'],
+  ...['shield', 'Shelf', 'Recording', 'Player', 'Desk', 'WholenessTracker', 'Gatherings', 'SharedRuns'],
+  ...['Lanes', 'Lane', 'Turn', 'TurnClaim', 'crowded'],
+  ...['Notice', 'News', 'Letter', 'doer', 'Visitor', 'HalfSignedIn', 'Elsewhere'],
+]
 
 type Import = { readonly specifier: string; readonly names: readonly string[] | 'all'; readonly typesOnly: boolean }
 type Source = { readonly file: string; readonly tree: ts.SourceFile; readonly imports: readonly Import[] }
@@ -147,6 +156,23 @@ t.test('every export is imported somewhere, or is a type that another export is 
     return unused.map((name) => `${file}: nothing imports ${name}`)
   })
   t.strictSame(dead, [])
+})
+
+t.test('no two files under src have the same name, so that an editor finds the one that is meant', async (t) => {
+  const names = ours.map(({ file }) => basename(file))
+  t.strictSame(
+    names.filter((name, index) => names.indexOf(name) !== index),
+    [],
+  )
+})
+
+t.test('no retired name comes back', async (t) => {
+  const found = new Set<string>()
+  for (const { file, tree } of ours)
+    visit(tree, (node) => {
+      if (ts.isIdentifier(node) && RETIRED.includes(node.text)) found.add(`${file}: ${node.text}`)
+    })
+  t.strictSame([...found], [])
 })
 
 t.test('no file has more than 400 lines', async (t) => {

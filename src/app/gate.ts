@@ -27,7 +27,7 @@ import type { OpenStore } from '../storage/open.js'
 import { LastUse } from '../domain/tokens/last-use.js'
 import { readVersion } from '../core/version.js'
 import { webHandler } from '../web/web-handler.js'
-import type { WebOptions } from '../web/options.js'
+import type { WebOptions } from '../web/web-options.js'
 
 /** A gate, ready to listen. */
 export type Gate = {

@@ -65,7 +65,7 @@ async function createWorkersGate(config: Config, dependencies: GateDependencies)
     // When the first process is gone, this one is about to end.
     process.send?.(message, undefined, undefined, () => undefined)
   })
-  process.on('message', (message: ToWorker) => client.hear(message))
+  process.on('message', (message: ToWorker) => client.onMessage(message))
   const told = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
       return await work()

@@ -28,7 +28,7 @@ export class ClusterClient {
   }
 
   /** What the first process says. */
-  hear(message: ToWorker): void {
+  onMessage(message: ToWorker): void {
     switch (message.kind) {
       case 'answer':
         this.#asked.get(message.id)?.(message.answer)

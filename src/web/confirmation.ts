@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import { Secret } from '../core/secret.js'
 import { actorOf, memberOf } from './principal.js'
 import { auditEvent } from '../domain/audit/event.js'
-import type { PageOptions } from './options.js'
+import type { PageOptions } from './web-options.js'
 
 /**
  * Asks a member for the password once more, before a change that would keep its owner out: a session left open, or a stolen

@@ -1,5 +1,5 @@
 import { breaksRule } from '../core/errors.js'
-import { sentence } from './errors.js'
+import { sentence } from './page-errors.js'
 
 /** What is wrong with the fields of a form, by their names. */
 export type FieldErrors = Readonly<Record<string, string>>

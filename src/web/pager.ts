@@ -1,4 +1,4 @@
-import { Redirect } from './errors.js'
+import { Redirect } from './page-errors.js'
 
 /** Which entries of a list a page shows. */
 export type PageWindow = { readonly page: number; readonly offset: number; readonly limit: number }

@@ -14,8 +14,8 @@ import { auditEvent, keptUserAgent, THE_GATE } from '../domain/audit/event.js'
 import { MINUTE } from '../core/clock.js'
 import type { RequestContext } from '../core/http.js'
 import type { Cookies } from './cookies.js'
-import { Redirect } from './errors.js'
-import type { WebOptions, WebStores } from './options.js'
+import { Redirect } from './page-errors.js'
+import type { WebOptions, WebStores } from './web-options.js'
 
 /** A signed-in user. */
 export type Member = {

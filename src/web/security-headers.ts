@@ -1,5 +1,5 @@
 import type { RequestContext } from '../core/http.js'
-import type { WebOptions } from './options.js'
+import type { WebOptions } from './web-options.js'
 
 /**
  * What every page is sent with. Nothing is loaded from elsewhere, no script or style stands in the page itself, no other

@@ -5,7 +5,7 @@ import type { Assets } from './assets.js'
 import { webFolder } from './assets.js'
 import type { Cookies } from './cookies.js'
 import { takeFlashMessage } from './session-state.js'
-import type { WebOptions } from './options.js'
+import type { WebOptions } from './web-options.js'
 import { utcTime } from '../core/clock.js'
 import { calendarDay, dayTag, relativeTime, timeTag } from './time.js'
 

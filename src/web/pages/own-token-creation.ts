@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import { TOKENS_PAGE } from '../../domain/access/refusal.js'
-import type { PageOptions } from '../options.js'
+import type { PageOptions } from '../web-options.js'
 import type { Pages } from '../pages.js'
 import { addTokenCreation } from '../tokens/token-creation.js'
 import { requireSwitchedOn } from '../tokens/own-token.js'

@@ -1,9 +1,9 @@
 import { Type } from 'typebox'
 import { sessionEnd } from '../../domain/accounts/session.js'
 import { browserName } from '../browser-name.js'
-import { PageError } from '../errors.js'
+import { PageError } from '../page-errors.js'
 import { flash } from '../session-state.js'
-import type { PageOptions } from '../options.js'
+import type { PageOptions } from '../web-options.js'
 import type { Pages } from '../pages.js'
 import { memberOf, sessionLimits } from '../principal.js'
 

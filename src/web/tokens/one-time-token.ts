@@ -5,7 +5,7 @@ import { reaches } from '../../domain/tokens/restriction.js'
 import { scopesAllow } from '../../domain/tokens/scope.js'
 import type { PersonalAccessToken } from '../../domain/tokens/token.js'
 import { takeOneTimeDisplay } from '../session-state.js'
-import type { PageOptions } from '../options.js'
+import type { PageOptions } from '../web-options.js'
 import type { Member } from '../principal.js'
 
 /** Under which name a new token goes over a redirect. */

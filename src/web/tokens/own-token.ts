@@ -1,8 +1,8 @@
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { PersonalAccessToken } from '../../domain/tokens/token.js'
-import { PageError } from '../errors.js'
-import type { PageOptions } from '../options.js'
+import { PageError } from '../page-errors.js'
+import type { PageOptions } from '../web-options.js'
 import { memberOf } from '../principal.js'
 
 /** The number of a token in a path. */

@@ -2,7 +2,7 @@ import type { AddressUse, ProgramUse, RepositoryUse } from '../../domain/audit/u
 import { usesOfAddresses, usesOfPrograms, usesOfRepositories } from '../../domain/audit/usage.js'
 import { DAY } from '../../core/clock.js'
 import type { PersonalAccessToken } from '../../domain/tokens/token.js'
-import type { PageOptions } from '../options.js'
+import type { PageOptions } from '../web-options.js'
 
 const PERIOD_DAYS = 30
 // To add up half a million rows takes seconds, and nobody looks through so many.

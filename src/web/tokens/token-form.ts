@@ -9,7 +9,7 @@ import type { Restrictions } from '../../domain/tokens/restriction.js'
 import { parseRestrictions, UNRESTRICTED } from '../../domain/tokens/restriction.js'
 import type { Scope } from '../../domain/tokens/scope.js'
 import { ALL_SCOPES, parseScopes } from '../../domain/tokens/scope.js'
-import { sentence } from '../errors.js'
+import { sentence } from '../page-errors.js'
 import { ExpiryFields, wantedExpiry } from './wanted-expiry.js'
 
 const Line = Type.String({ default: '', maxLength: 10_000 })

@@ -5,7 +5,7 @@ import { expiryChoices, lifetimeLimit } from '../../domain/policies/expiry-choic
 import type { WantedExpiry } from '../../domain/tokens/expiry.js'
 import { parseExpiryDate, parseExpirySpan } from '../../domain/tokens/expiry.js'
 import type { IssueRules } from '../../domain/tokens/issue.js'
-import type { PageOptions } from '../options.js'
+import type { PageOptions } from '../web-options.js'
 
 /** What the fields of an expiry hold: one of the lifetimes offered, or `date`. */
 export const ExpiryFields = {

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { Account, AccountStore } from '../../../domain/accounts/account.js'
-import { PageError } from '../../errors.js'
+import { PageError } from '../../page-errors.js'
 
 /** The parameters of the pages of one account. */
 export const NamedAccount = Type.Object({ username: Type.String({ maxLength: 1_000 }) })

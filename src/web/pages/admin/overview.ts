@@ -1,6 +1,6 @@
 import { DAY } from '../../../core/clock.js'
 import type { AuditRow } from '../../../domain/audit/event.js'
-import type { PageOptions } from '../../options.js'
+import type { PageOptions } from '../../web-options.js'
 import type { Pages } from '../../pages.js'
 import { EXPIRING } from '../../tokens/rows.js'
 

@@ -1,6 +1,6 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { GitgateError, hasSystemCode } from '../core/errors.js'
-import type { WebOptions } from './options.js'
+import type { WebOptions } from './web-options.js'
 
 /** Why there is a page of its own instead of what was asked for. */
 export type PageProblem =

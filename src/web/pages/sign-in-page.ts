@@ -7,7 +7,7 @@ import { MAX_CREDENTIAL_BODY } from '../../core/http.js'
 import { Secret } from '../../core/secret.js'
 import { parseLocalPath } from '../local-path.js'
 import { readSessionState, updateSessionState } from '../session-state.js'
-import type { PageOptions } from '../options.js'
+import type { PageOptions } from '../web-options.js'
 import type { Pages } from '../pages.js'
 import { actorOf, beginSession } from '../principal.js'
 

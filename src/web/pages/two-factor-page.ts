@@ -21,7 +21,7 @@ import {
   takeOneTimeDisplay,
   updateSessionState,
 } from '../session-state.js'
-import type { PageOptions } from '../options.js'
+import type { PageOptions } from '../web-options.js'
 import type { Pages } from '../pages.js'
 import type { Member } from '../principal.js'
 import { beginSession, memberOf } from '../principal.js'

@@ -1,17 +1,17 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import type { PageOptions } from '../../options.js'
+import type { PageOptions } from '../../web-options.js'
 import type { Pages } from '../../pages.js'
 import { accountActionPages } from './account-actions.js'
 import { accountEditPages } from './account-edit.js'
 import { accountPages } from './accounts.js'
 import { auditPages } from './audit.js'
 import { credentialPages } from './credentials.js'
-import { explainPages } from './explain.js'
+import { explainPages } from './explain-page.js'
 import { grantPages } from './grants.js'
 import { impersonationPages } from './impersonation.js'
 import { overviewPages } from './overview.js'
 import { protectionPages } from './protections.js'
-import { settingPages } from './settings.js'
+import { settingPages } from './settings-page.js'
 
 const ADDERS = [
   overviewPages,

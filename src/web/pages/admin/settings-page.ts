@@ -11,11 +11,11 @@ import {
   settingSummary,
   settingTitle,
 } from '../../../domain/policies/settings.js'
-import { sentence } from '../../errors.js'
+import { sentence } from '../../page-errors.js'
 import type { FieldErrors } from '../../forms.js'
 import { errorsIn } from '../../forms.js'
 import { flash } from '../../session-state.js'
-import type { PageOptions } from '../../options.js'
+import type { PageOptions } from '../../web-options.js'
 import type { Pages } from '../../pages.js'
 import { memberOf } from '../../principal.js'
 
