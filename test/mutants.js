@@ -48,7 +48,7 @@ const MUTATIONS = [
   {
     name: 'ignore-protections',
     simulates: 'protected refs can be pushed',
-    edits: [['of protections) {', 'of protections.slice(0, 0)) {']],
+    edits: [['of covering) {', 'of covering.slice(0, 0)) {']],
     killedBy: ['access/protection', 'acceptance/refused-refs'],
   },
   {
