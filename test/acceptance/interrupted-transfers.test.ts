@@ -77,7 +77,7 @@ t.test('SIGTERM: no new requests, running transfers finish, status 0', async (t)
   const { answer } = await beginFetch({ url: gate.url, path: 'alice/app', password }, large.oid)
   await once(answer, 'readable')
   const ended = gate.stop()
-  t.ok(await within(2_000, () => gate.said.stderr.includes('Ending')))
+  t.ok(await within(2_000, () => gate.said.stderr.includes('Shutting down')))
   await t.rejects(http(gate.url, '/-/health'), 'no new connection')
   let length = 0
   for await (const chunk of answer) length += (chunk as Buffer).length

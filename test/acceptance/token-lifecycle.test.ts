@@ -105,7 +105,7 @@ t.test('personal access tokens can be switched off', async (t) => {
   await world.set('disable_personal_access_tokens', 'true')
   const answer = await world.http(PULL, { password: secret })
   t.equal(answer.status, 401)
-  t.match(answer.body, /switched off/)
+  t.match(answer.body, /tokens are disabled/)
 })
 
 t.test('row 55: an address that keeps failing is banned, whatever it then sends', async (t) => {

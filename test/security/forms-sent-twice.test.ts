@@ -30,7 +30,7 @@ t.test('a form that is sent twice at once creates one token, which is shown', as
     t.equal((await world.store.tokens.list({ userId: owner })).length, 1, list)
     const { body } = await root.get(list)
     t.match(body, /ggpat-/, 'it is shown')
-    t.match(body, 'This form was sent before')
+    t.match(body, 'This form was already submitted')
     t.equal((await root.submit(list, FIELDS, `${list}/new`)).status, 303)
     t.equal((await world.store.tokens.list({ userId: owner })).length, 2, 'a new form creates another')
   }
