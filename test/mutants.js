@@ -100,9 +100,9 @@ const started = performance.now()
 const copy = mkdtempSync(join(tmpdir(), 'gitgate-mutants-'))
 process.on('exit', () => rmSync(copy, { recursive: true, force: true }))
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1))
-const LEFT_OUT = ['.git', 'node_modules', 'build', 'data', 'repos', 'bench']
+const LEFT_OUT = ['.git', 'node_modules', 'build', 'data', 'repos']
 for (const name of readdirSync(root).filter((name) => !LEFT_OUT.includes(name)))
-  cpSync(join(root, name), join(copy, name), { recursive: true })
+  cpSync(join(root, name), join(copy, name), { recursive: true, filter: (path) => !path.endsWith('/.cache') })
 symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
 
 // All of them before anything runs, so that a table that no longer fits the source fails at once.
