@@ -107,7 +107,8 @@ export class DiskSpace {
   }
 
   #make(): void {
-    const draft = `${this.#reserve}.${process.pid}`
+    // One name for all: the write lock keeps others away, and what a killed process left is written over.
+    const draft = `${this.#reserve}.draft`
     try {
       fill(draft, 'w')
       renameSync(draft, this.#reserve)

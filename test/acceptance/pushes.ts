@@ -13,10 +13,8 @@ export const ONLY = 'token "agent" may only push refs/heads/agent/*'
 
 const packet = (data: string) => (Buffer.byteLength(data, 'latin1') + 4).toString(16).padStart(4, '0') + data
 
-/** A repository of one branch, a clone that is a commit ahead, and a token that may push below `agent/` alone. */
-export async function populate(t: Test, kind: BackendKind) {
-  const world = await createWorld(t, {}, kind)
-  await world.grant('alice', 'write', 'team/**')
+/** Creates `team/app` with one branch, a clone that is a commit ahead, and the pack that a push of that commit sends. */
+export async function commitAhead(world: World) {
   const disk = await world.seedRepository('team/app')
   const folder = await world.git.clone(world.remote('team/app', await world.token('alice', 'read_repository')), 'app')
   const old = await world.git.ask(['rev-parse', 'HEAD'], { cwd: folder })
@@ -25,6 +23,14 @@ export async function populate(t: Test, kind: BackendKind) {
     cwd: folder,
     input: `${next}\n^${old}\n`,
   })
+  return { disk, folder, old, next, pack }
+}
+
+/** A repository of one branch, a clone that is a commit ahead, and a token that may push below `agent/` alone. */
+export async function populate(t: Test, kind: BackendKind) {
+  const world = await createWorld(t, {}, kind)
+  await world.grant('alice', 'write', 'team/**')
+  const { disk, folder, old, next, pack } = await commitAhead(world)
   const restrictions = parseRestrictions([], ['agent/*:create,update,delete'])
   const { secret } = await world.issue('alice', ['write_repository'], { name: 'agent', restrictions })
   const post = async (lines: readonly string[], capabilities: string, encoding = 'plain', body = pack) => {

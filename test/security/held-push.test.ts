@@ -1,6 +1,5 @@
 // Attack: a push sends its commands, which are decided, and holds its pack back. Meanwhile the ref is protected, or the
 // pusher's role lowered. Then the pack comes, and the ref lands as if nothing had changed.
-import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { request } from 'node:http'
@@ -12,6 +11,7 @@ import { basic } from '../acceptance/http-client.js'
 import { requireProgram } from '../acceptance/programs.js'
 import { until } from '../acceptance/until.js'
 import type { World } from '../acceptance/world.js'
+import { commitAhead } from '../acceptance/pushes.js'
 import { createWorld } from '../acceptance/world.js'
 
 // No look at the epoch but the push's own.
@@ -22,14 +22,7 @@ const packet = (text: string) => (text.length + 4).toString(16).padStart(4, '0')
 async function populate(t: Test, kind?: BackendKind, epochPollMs = NEVER_MS) {
   const world = await createWorld(t, {}, kind, { intervals: { epochPollMs } })
   await world.grant('alice', 'admin', 'team/**')
-  const disk = await world.seedRepository('team/app')
-  const folder = await world.git.clone(world.remote('team/app', await world.token('alice', 'read_repository')), 'app')
-  const old = await world.git.ask(['rev-parse', 'HEAD'], { cwd: folder })
-  const next = await world.git.commit(folder, 'next.txt', 'next\n')
-  const pack = execFileSync('git', ['pack-objects', '--revs', '--stdout', '-q'], {
-    cwd: folder,
-    input: `${next}\n^${old}\n`,
-  })
+  const { disk, old, next, pack } = await commitAhead(world)
   const password = await world.token('alice', 'write_repository')
   const main = () => world.git.ask(['-c', 'safe.directory=*', '--git-dir', disk, 'rev-parse', 'refs/heads/main'])
   return { world, old, next, pack, password, main }
