@@ -2,14 +2,13 @@ import { TOKENS_PAGE } from '../domain/access/refusal.js'
 import type { Handler, RequestContext } from '../core/http.js'
 import { sendText } from '../core/http.js'
 import { ASSETS } from './asset-paths.js'
-import { tokensHint, rootHint } from './plain-text-hints.js'
 
 /** GitLab's older addresses of the tokens page. */
 const OLD_TOKENS_PAGES = ['/profile/personal_access_tokens', '/-/profile/personal_access_tokens']
 
 /**
- * The pages, for whoever takes HTML. Everybody else (git, curl, a script) gets the way in as plain text, and of all other
- * addresses that there is nothing.
+ * Serves pages to clients that accept HTML. Others (git, curl, a script) get plain text that says how to get in, and 404 at all
+ * other addresses.
  *
  * @param pages answers browsers
  */
@@ -35,4 +34,27 @@ function answerInText(context: RequestContext, baseUrl: () => string): void {
   if (path === '/') sendText(response, 200, rootHint(baseUrl()))
   else if (path === TOKENS_PAGE) sendText(response, 200, tokensHint(baseUrl()))
   else sendText(response, 404, 'Not Found')
+}
+
+/** What a client that is not a browser gets at `/`. */
+function rootHint(baseUrl: string): string {
+  return `This is gitgate: Git over HTTP with personal access tokens.
+
+To clone, use any username and a token as the password:
+
+    git clone ${baseUrl}/GROUP/NAME.git
+
+Create a token: ${baseUrl}${TOKENS_PAGE}
+`
+}
+
+/** How to get a token: what a client that is not a browser gets at the address that refusals name. */
+function tokensHint(baseUrl: string): string {
+  return `To create a personal access token, open ${baseUrl}${TOKENS_PAGE} in a browser, or ask an administrator to run:
+
+    gitgate token create USERNAME --name NAME --scopes read_repository     to clone and fetch
+    gitgate token create USERNAME --name NAME --scopes write_repository    to push as well
+
+The token is shown once. Use it as the password in Git; the username can be anything.
+`
 }
