@@ -13,7 +13,7 @@ setFlagsFromString('--heap-growing-percent=100')
 
 const { systemClock } = await import('../build/src/core/clock.js')
 const { runCli } = await import('../build/src/cli/program.js')
-const { createRooms } = await import('../build/src/app/cli-dependencies.js')
+const { createCliDependencies } = await import('../build/src/app/cli-dependencies.js')
 
 // More than transfers get at the end, unless somebody has configured otherwise.
 const LONGEST_END_MS = 600_000
@@ -48,7 +48,7 @@ const { stdin, stdout, stderr, env } = process
 // Of several processes that serve, the first one speaks.
 const silence = cluster.isWorker ? new Writable({ write: (_piece, _encoding, done) => done() }) : undefined
 const terminal = { stdin, stdout: silence ?? stdout, stderr: silence ?? stderr, env, signal: ending.signal }
-const status = await runCli(process.argv.slice(2), terminal, createRooms(), systemClock)
+const status = await runCli(process.argv.slice(2), terminal, createCliDependencies(), systemClock)
 // What a slow reader has not taken yet would be lost with the process.
 for (const stream of [stdout, stderr])
   if (stream.writableLength > 0) await new Promise((done) => stream.write('', done))

@@ -54,7 +54,7 @@ const OUTSIDE_DOMAIN = ['node:http', 'node:https', 'node:http2', 'better-sqlite3
 /** Names that the field has better words for. */
 const RETIRED = [
   ...['HttpExchange', 'OpenExchange', 'LiveExchanges', 'Admitted', 'LastWords', 'GitTrail', 'conclude', 'Front'],
-  ...['Surroundings', 'Duties', 'Crew', 'Colleague', 'Place', 'hear'],
+  ...['Surroundings', 'Rooms', 'CliRooms', 'Duties', 'Crew', 'Colleague', 'Place', 'hear'],
   ...['shield', 'Shelf', 'Recording', 'Player', 'Desk', 'WholenessTracker', 'Gatherings', 'SharedRuns'],
   ...['Lanes', 'Lane', 'Turn', 'TurnClaim', 'crowded'],
   ...['Notice', 'News', 'Letter', 'doer', 'Visitor', 'HalfSignedIn', 'Elsewhere'],

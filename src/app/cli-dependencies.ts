@@ -3,7 +3,7 @@ import { userInfo } from 'node:os'
 import { TOKENS_PAGE } from '../domain/access/refusal.js'
 import { THE_GATE } from '../domain/audit/event.js'
 import type { DestinationStream } from 'pino'
-import type { CliRooms } from '../cli/rooms.js'
+import type { CliDependencies } from '../cli/dependencies.js'
 import type { Clock } from '../core/clock.js'
 import { systemClock } from '../core/clock.js'
 import type { Config } from '../config/config.js'
@@ -36,7 +36,7 @@ export type ProcessParts = {
  * Makes what the command line is handed: every adapter, behind the interfaces that it declares. What most commands do
  * without is loaded when it is asked for, since a helper of git's that takes half a second is felt at each fetch.
  */
-export function createRooms(parts: ProcessParts = {}): CliRooms {
+export function createCliDependencies(parts: ProcessParts = {}): CliDependencies {
   const { clock = systemClock, env = process.env, logDestination, durable, intervals } = parts
   return {
     openStore(config) {
@@ -89,20 +89,20 @@ export function createRooms(parts: ProcessParts = {}): CliRooms {
       reports: ({ data }) => readReports(cacheFolderIn(data)),
       clear: ({ data }) => requestClear(cacheFolderIn(data)),
     },
-    examine: {
+    probes: {
       git: (config) => findGit(config.git),
       database: (config) => examineDatabase(config.data),
       certificate(config) {
         const pair = readTls(config)
         return pair === undefined ? undefined : new Date(new X509Certificate(pair.cert).validTo)
       },
-      reachable: ({ url }) => isReachable(url),
-      async pastTheGate(upstream, repository, service, as) {
+      isUpstreamReachable: ({ url }) => isReachable(url),
+      async upstreamStatus(upstream, repository, service, as) {
         const [{ targetOf }, { probeUpstream }] = await Promise.all([
           import('./backends.js'),
           import('../git/upstream/probe.js'),
         ])
-        const credential = as === 'the gate' ? upstream : as === 'somebody' ? { user: as } : {}
+        const credential = as === 'gate' ? upstream : as === 'made-up-user' ? { user: as } : {}
         return await probeUpstream(targetOf(upstream), repository, service, credential)
       },
     },

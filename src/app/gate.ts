@@ -37,7 +37,7 @@ export type Gate = {
   close(): Promise<void>
 }
 
-/** Builds the rooms in order. */
+/** Builds the parts of a gate in order. */
 export async function createGate(config: Config, dependencies: GateDependencies): Promise<Gate> {
   const { clock, log, store, worker, intervals = DEFAULT_INTERVALS } = dependencies
   let url = ''
@@ -91,7 +91,7 @@ export async function createGate(config: Config, dependencies: GateDependencies)
     worker,
   })
 
-  const rooms = {
+  const shared = {
     ...store,
     recorder: audit,
     access,
@@ -100,9 +100,9 @@ export async function createGate(config: Config, dependencies: GateDependencies)
     baseUrl,
     version: readVersion(),
   }
-  const api: ApiOptions = { ...rooms, onError: (error) => log.error({ err: error }, 'an API request failed') }
+  const api: ApiOptions = { ...shared, onError: (error) => log.error({ err: error }, 'an API request failed') }
   const web: WebOptions = {
-    ...rooms,
+    ...shared,
     signIn: new SignIn({ memory, passwords, clock }),
     hsts: config.hsts,
     sendsMail: config.smtp !== undefined,

@@ -10,7 +10,7 @@ import { addCommand, isBeforeUpstream, requireAccount, withStore } from './conte
 
 type JsonOption = { json?: true }
 
-/** `gitgate access …`: who may do what with which repositories. */
+/** `gitgate access …`: grants of roles on repositories. */
 export function addAccessCommands(program: Command, context: CliContext): void {
   const group = program.command('access').description('manage who can use which repositories')
 

@@ -12,8 +12,7 @@ import { GitgateError } from '../core/errors.js'
 import { printable } from '../core/printable.js'
 import { checkPatternLimits } from '../protocol/pattern-limits.js'
 import type { CliContext, OpenCli } from './context.js'
-import { addCommand, requireId, withStore } from './context.js'
-import { sinceOption } from './instant.js'
+import { addCommand, requireId, parseTimeOption, withStore } from './context.js'
 
 type ListOptions = {
   user?: string
@@ -29,11 +28,11 @@ type ListOptions = {
   json?: true
 }
 
-const LOOK_EVERY = 500
-const MAX_LIMIT = 100_000
-const FOLLOWED_AT_ONCE = 1_000
+const POLL_INTERVAL_MS = 500
+const MAX_EVENTS = 100_000
+const FOLLOW_BATCH_SIZE = 1_000
 
-/** `gitgate audit …`: what happened, and whether the record of it is intact. */
+/** `gitgate audit …`: reads, verifies and prunes the audit log. */
 export function addAuditCommands(program: Command, context: CliContext): void {
   const group = program.command('audit').description('read and verify the audit log')
 
@@ -117,7 +116,7 @@ async function listRows(cli: OpenCli, options: ListOptions): Promise<void> {
   const rows = (await store.audit.list(query)).toReversed()
   if (options.follow !== true) {
     if (options.json === true) output.json(rows.map(auditEntity))
-    else output.table(HEAD, rows.map(cellsOf), 'No events match.')
+    else output.table(COLUMNS, rows.map(cellsOf), 'No events match.')
     return
   }
   const show = (row: AuditRow): void =>
@@ -126,7 +125,7 @@ async function listRows(cli: OpenCli, options: ListOptions): Promise<void> {
   let after = rows.at(-1)?.id ?? (await store.audit.head()).id
   while (!terminal.signal.aborted) {
     await pause(terminal.signal)
-    const more = await store.audit.list({ ...query, after, oldestFirst: true, limit: FOLLOWED_AT_ONCE })
+    const more = await store.audit.list({ ...query, after, oldestFirst: true, limit: FOLLOW_BATCH_SIZE })
     for (const row of more) show(row)
     after = more.at(-1)?.id ?? after
   }
@@ -139,7 +138,7 @@ async function pause(signal: AbortSignal): Promise<void> {
       signal.removeEventListener('abort', done)
       resolve()
     }
-    const timer = setTimeout(done, LOOK_EVERY)
+    const timer = setTimeout(done, POLL_INTERVAL_MS)
     signal.addEventListener('abort', done)
   })
 }
@@ -156,8 +155,8 @@ async function queryOf({ store, clock }: OpenCli, options: ListOptions): Promise
     )
   if (repo !== undefined) checkPatternLimits('--repo', repo)
   const limit = /^\d+$/.test(options.limit) ? Number(options.limit) : 0
-  if (limit < 1 || limit > MAX_LIMIT) throw new GitgateError('usage', `--limit takes a number from 1 to ${MAX_LIMIT}`)
-  // Of an account that was deleted, the rows are still there.
+  if (limit < 1 || limit > MAX_EVENTS) throw new GitgateError('usage', `--limit takes a number from 1 to ${MAX_EVENTS}`)
+  // The events of a deleted account remain.
   const username = user === undefined ? undefined : ((await store.accounts.findByUsername(user))?.username ?? user)
   return {
     limit,
@@ -167,8 +166,8 @@ async function queryOf({ store, clock }: OpenCli, options: ListOptions): Promise
     ...(action === undefined ? {} : { action }),
     ...(decision === undefined ? {} : { decision }),
     ...(ip === undefined ? {} : { ip }),
-    ...(since === undefined ? {} : { since: sinceOption('--since', since, clock()) }),
-    ...(until === undefined ? {} : { until: sinceOption('--until', until, clock()) }),
+    ...(since === undefined ? {} : { since: parseTimeOption('--since', since, clock()) }),
+    ...(until === undefined ? {} : { until: parseTimeOption('--until', until, clock()) }),
   }
 }
 
@@ -195,7 +194,7 @@ function requireHead(text: string): ChainHead {
   throw new GitgateError('usage', '--head takes a checkpoint as printed by gitgate audit head')
 }
 
-const HEAD = ['ID', 'TIME', 'ACTOR', 'ACTION', 'TARGET', 'DECISION', 'RULE', 'ADDRESS']
+const COLUMNS = ['ID', 'TIME', 'ACTOR', 'ACTION', 'TARGET', 'DECISION', 'RULE', 'ADDRESS']
 
 function cellsOf(row: AuditRow): string[] {
   const { id, at, action, decision, rule, ip } = row

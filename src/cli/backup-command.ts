@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import type { CliContext } from './context.js'
 import { addCommand, withStore } from './context.js'
 
-/** `gitgate backup`: a complete copy of the database; while the gate runs, the database's file alone is incomplete. */
+/** `gitgate backup`: copies the database. While the gate runs, the database file alone is incomplete. */
 export function addBackupCommand(program: Command, context: CliContext): void {
   const summary = 'write a complete copy of the database, even while the gate runs'
   addCommand(program, 'backup <file>', summary, 'gitgate backup /backup/gitgate-$(date +%F).sqlite3').action(

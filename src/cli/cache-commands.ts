@@ -9,13 +9,25 @@ export function addCacheCommands(program: Command, context: CliContext): void {
 
   addCommand(group, 'stats', 'show what each cache holds, and its hits and misses', 'gitgate cache stats').action(
     async ({ json }: { json?: true }) => {
-      const reports = await context.rooms.cache.reports(context.config())
+      const reports = await context.dependencies.cache.reports(context.config())
       if (json === true) {
         context.output.json(reports)
         return
       }
       context.output.table(
-        ['INSTANCE', 'PID', 'HITS', 'COALESCED', 'MISSES', 'BYPASSES', 'EVICTED', 'ENTRIES', 'BYTES', 'OF', 'AS OF'],
+        [
+          'INSTANCE',
+          'PID',
+          'HITS',
+          'COALESCED',
+          'MISSES',
+          'BYPASSES',
+          'EVICTED',
+          'ENTRIES',
+          'SIZE',
+          'MAX SIZE',
+          'UPDATED',
+        ],
         reports.map(({ instance, pid, hit, coalesced, miss, bypass, evicted, entries, bytes, quota, at }) => [
           instance,
           ...[pid, hit, coalesced, miss, bypass, evicted, entries].map(String),
@@ -29,7 +41,7 @@ export function addCacheCommands(program: Command, context: CliContext): void {
   )
 
   addCommand(group, 'clear', 'clear the caches', 'gitgate cache clear').action(async ({ json }: { json?: true }) => {
-    const gates = await context.rooms.cache.clear(context.config())
+    const gates = await context.dependencies.cache.clear(context.config())
     if (json === true) context.output.json({ gates })
     else if (gates === 0) context.output.note('No gate with a cache runs on this data folder.')
     else

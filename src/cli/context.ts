@@ -5,34 +5,35 @@ import type { Clock } from '../core/clock.js'
 import type { Config, Flags } from '../config/config.js'
 import { loadConfig } from '../config/config.js'
 import { GitgateError } from '../core/errors.js'
+import { parseSince } from '../domain/tokens/expiry.js'
 import type { Settings } from '../domain/policies/settings.js'
 import { resolveSettings } from '../domain/policies/settings.js'
 import { printable } from '../core/printable.js'
 import type { Terminal } from './terminal-output.js'
 import { Output } from './terminal-output.js'
-import type { CliRepositories, CliRooms, CliStore } from './rooms.js'
+import type { CliRepositories, CliDependencies, CliStore } from './dependencies.js'
 
-/** What all commands share. */
+/** What every command is handed. */
 export type CliContext = {
   readonly terminal: Terminal
   readonly output: Output
-  readonly rooms: CliRooms
+  readonly dependencies: CliDependencies
   readonly clock: Clock
-  /** The configuration, with a command's own flags over the global ones. */
+  /** The configuration; a command's own flags override it. */
   config(flags?: Flags): Config
 }
 
-/** Puts together what all commands share. `globals` tells the global options once they are parsed. */
+/** @param globals reads the global options, once they are parsed */
 export function createContext(
   terminal: Terminal,
-  rooms: CliRooms,
+  dependencies: CliDependencies,
   clock: Clock,
   globals: () => { data?: string; config?: string },
 ): CliContext {
   return {
     terminal,
     output: new Output(terminal),
-    rooms,
+    dependencies,
     clock,
     config(flags = {}) {
       const { data, config } = globals()
@@ -42,17 +43,17 @@ export function createContext(
   }
 }
 
-/** What a command works with once the store is open. */
+/** The context of a command with the store open. */
 export type OpenCli = CliContext & {
   readonly store: CliStore
   readonly passwords: Passwords
   settings(): Promise<Settings>
 }
 
-/** Opens the store, runs the command's work, and closes it again. */
+/** Opens the store, runs the command, and closes the store. */
 export async function withStore(context: CliContext, work: (cli: OpenCli) => Promise<void>): Promise<void> {
   const config = context.config()
-  const store = context.rooms.openStore(config)
+  const store = context.dependencies.openStore(config)
   try {
     await work({
       ...context,
@@ -66,8 +67,8 @@ export async function withStore(context: CliContext, work: (cli: OpenCli) => Pro
 }
 
 /**
- * What the gate serves, as flags: what the environment or the file say, else what `serve` did last. The flags of that
- * `serve` are not known to other commands otherwise.
+ * What the gate serves, as flags. Without a configured repository folder or upstream it is what `serve` served last,
+ * because other commands can't see the flags of that `serve`.
  */
 export async function servedFlags(context: CliContext, store: Pick<CliStore, 'facts'>): Promise<Flags> {
   const { given, upstream } = context.config()
@@ -77,15 +78,15 @@ export async function servedFlags(context: CliContext, store: Pick<CliStore, 'fa
   return 'root' in served ? { repos: served.root } : { upstream: served.upstream }
 }
 
-/** Whether this gate stands before another server. */
+/** Whether this gate forwards to an upstream. */
 export async function isBeforeUpstream(cli: OpenCli): Promise<boolean> {
   return cli.config(await servedFlags(cli, cli.store)).upstream !== undefined
 }
 
 /**
- * The repositories of the embedded server: in the folder that was given, or that `serve` used last, or the default.
+ * Opens the repositories of the embedded server, in the given folder, the one that `serve` used last, or the default.
  *
- * @throws GitgateError `conflict` when no folder was given and the gate stands before another server
+ * @throws GitgateError `conflict` if no folder is given and the gate forwards to an upstream
  */
 export async function openRepositories(cli: OpenCli, given: string | undefined): Promise<CliRepositories> {
   const config = cli.config(given === undefined ? await servedFlags(cli, cli.store) : { repos: given })
@@ -95,14 +96,14 @@ export async function openRepositories(cli: OpenCli, given: string | undefined):
       'the repositories are on the upstream server; to manage those of the embedded server, pass --repos',
     )
   }
-  return await cli.rooms.openRepositories(config.repos, config)
+  return await cli.dependencies.openRepositories(config.repos, config)
 }
 
 /**
  * Adds a command to a group.
  *
- * @param usage its name and arguments, as commander writes them
- * @param example a line that works, shown under its help
+ * @param usage its name and arguments, in commander's syntax
+ * @param example a command line that works, shown in its help
  */
 export function addCommand(group: Command, usage: string, summary: string, example: string): Command {
   return group
@@ -126,4 +127,19 @@ export async function requireAccount({ store }: OpenCli, username: string): Prom
 export function requireId(text: string): number {
   if (/^[1-9]\d{0,14}$/.test(text)) return Number(text)
   throw new GitgateError('usage', `"${printable(text)}" is not an ID; to list tokens: gitgate token list`)
+}
+
+/**
+ * Parses an option that takes a date, an instant or an age such as `7d`.
+ *
+ * @param option its name, for the error message
+ * @throws GitgateError `usage`
+ */
+export function parseTimeOption(option: string, text: string, now: Date): Date {
+  try {
+    return parseSince(text, now)
+  } catch (error) {
+    if (error instanceof GitgateError) throw new GitgateError('usage', `${option}: ${error.message}`)
+    throw error
+  }
 }

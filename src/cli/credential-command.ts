@@ -14,16 +14,21 @@ import type { PersonalAccessToken } from '../domain/tokens/token.js'
 import { tokenState } from '../domain/tokens/token.js'
 import type { CliContext, OpenCli } from './context.js'
 import { withStore } from './context.js'
-import { readLines } from './input.js'
-import type { LimitOptions } from './token-limits.js'
-import { addLimitOptions, limitsOf } from './token-limits.js'
+import { readLines } from './terminal-input.js'
+import type { LimitOptions } from './token-limit-options.js'
+import { addLimitOptions, limitsOf } from './token-limit-options.js'
 
 type Options = LimitOptions & { tokenFile?: string; url?: string; expiresIn: string; scopes?: string }
 
-/** What git says of where it needs a credential (Git's documentation: git-credential). */
-type Wanted = { readonly protocol: string; readonly host: string; readonly path: string; readonly password: string }
+/** What Git needs a credential for (gitcredentials(7), git-credential(1)). */
+type CredentialRequest = {
+  readonly protocol: string
+  readonly host: string
+  readonly path: string
+  readonly password: string
+}
 
-/** `gitgate credential`: a credential helper that gives git a token for one operation. */
+/** `gitgate credential`: a credential helper that gives Git a token for one operation. */
 export function addCredentialCommand(program: Command, context: CliContext): void {
   const command = program
     .command('credential <operation>')
@@ -45,14 +50,14 @@ Example:
       "!gitgate --data /srv/gitgate/data credential --url https://git.example.com --token-file ~/.gitgate-token --ref 'agent/*'"`,
     )
     .action(async (operation: string, options: Options) => {
-      const wanted = readWanted(await readLines(context.terminal))
-      // Git may come to know other operations; a helper ignores what it does not know.
-      if ((operation !== 'get' && operation !== 'erase') || !isForGate(wanted, options, context)) return
-      await withStore(context, (cli) => (operation === 'get' ? mint(cli, wanted, options) : erase(cli, wanted)))
+      const request = parseCredentialRequest(await readLines(context.terminal))
+      // gitcredentials(7): a helper ignores operations that it does not know.
+      if ((operation !== 'get' && operation !== 'erase') || !isForGate(request, options, context)) return
+      await withStore(context, (cli) => (operation === 'get' ? mint(cli, request, options) : erase(cli, request)))
     })
 }
 
-function readWanted(lines: readonly string[]): Wanted {
+function parseCredentialRequest(lines: readonly string[]): CredentialRequest {
   const values = new Map(
     lines.flatMap((line) => {
       const at = line.indexOf('=')
@@ -63,19 +68,19 @@ function readWanted(lines: readonly string[]): Wanted {
   return { protocol: value('protocol'), host: value('host'), path: value('path'), password: value('password') }
 }
 
-/** Whether git asks for this gate: to any other host a token would be given away. */
-function isForGate({ protocol, host }: Wanted, { url }: Options, context: CliContext): boolean {
+/** Whether Git asks for this gate. Any other host must not get a token. */
+function isForGate({ protocol, host }: CredentialRequest, { url }: Options, context: CliContext): boolean {
   const config = context.config()
   const base = url ?? config.publicUrl ?? `http://${config.host}:${config.port}`
   if (!URL.canParse(base))
     throw new GitgateError('usage', '--url takes the URL of the gate, such as https://git.example.com')
-  // What a parser might take for a path, a user or a comment is no host.
+  // The URL parser must not find a path, a user or a fragment in it.
   if (!/^[A-Za-z0-9.:[\]-]+$/.test(host)) return false
-  const asked = `${protocol}://${host}`
-  return URL.canParse(asked) && new URL(asked).origin === new URL(base).origin
+  const origin = `${protocol}://${host}`
+  return URL.canParse(origin) && new URL(origin).origin === new URL(base).origin
 }
 
-async function mint(cli: OpenCli, wanted: Wanted, options: Options): Promise<void> {
+async function mint(cli: OpenCli, request: CredentialRequest, options: Options): Promise<void> {
   const now = cli.clock()
   const settings = await cli.settings()
   const parent = await requireParent(cli, options, settings.enforce_pat_expiration)
@@ -83,7 +88,7 @@ async function mint(cli: OpenCli, wanted: Wanted, options: Options): Promise<voi
   if (owner === undefined) throw new GitgateError('not-found', 'the account of the token no longer exists')
   const expiry = parseExpirySpan(options.expiresIn, now)
   if (expiry === 'never') throw new GitgateError('usage', '--expires-in takes a duration, such as 15m')
-  const path = repositoryOf(wanted.path)
+  const path = repositoryOf(request.path)
   const limits = limitsOf({ ...options, repo: options.repo ?? (path === undefined ? [] : [path]) })
   const { token, secret } = await deriveToken(
     cli.store.tokens,
@@ -105,7 +110,11 @@ async function mint(cli: OpenCli, wanted: Wanted, options: Options): Promise<voi
   }
 }
 
-/** The repository of a path, if git gives one. @throws GitgateError `invalid`: a token for all would be the worst answer */
+/**
+ * The repository of the path, if Git sends one.
+ *
+ * @throws GitgateError `invalid` for a malformed path; ignoring it would create a token for all repositories
+ */
 function repositoryOf(path: string): RepositoryPath | undefined {
   const bare = path.replace(/^\/+|\/+$/g, '').replace(/\.git$/, '')
   if (bare === '') return undefined
@@ -114,8 +123,8 @@ function repositoryOf(path: string): RepositoryPath | undefined {
   return repository
 }
 
-/** Revokes what git was refused with, if it is one that was derived here. */
-async function erase({ store, clock }: OpenCli, { password }: Wanted): Promise<void> {
+/** Revokes a refused token, if this helper derived it. */
+async function erase({ store, clock }: OpenCli, { password }: CredentialRequest): Promise<void> {
   if (password === '') return
   const token = await store.tokens.findByDigest(digestSecret(new Secret(password, 'token')))
   if (token !== undefined && token.parentId !== null) await store.tokens.revoke(token.id, clock())

@@ -1,21 +1,22 @@
 import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
 import type { Config } from '../config/config.js'
+import { DAY } from '../core/clock.js'
 import { GitgateError, messageOf } from '../core/errors.js'
 import type { RepositoryPath } from '../protocol/repository-path.js'
 import { requireRepositoryPath } from '../protocol/repository-path.js'
 import type { CliContext } from './context.js'
 import { addCommand, servedFlags } from './context.js'
-import { examineData, examineInstance } from './examine-data.js'
-import { examineRepositories, examineUpstream } from './examine-backend.js'
-import type { Finding } from './finding.js'
-import { attempt, fine, problem, warning } from './finding.js'
+import { diagnoseData, diagnoseInstance } from './diagnose-data.js'
+import { diagnoseRepositories, diagnoseUpstream } from './diagnose-backend.js'
+import type { Diagnosis } from './diagnosis.js'
+import { diagnose, ok, problem, warning } from './diagnosis.js'
 
 type DoctorOptions = { repo?: string; json?: true }
 
-const EXPIRES_SOON = 14 * 86_400_000
+const EXPIRY_WARNING_MS = 14 * DAY
 
-/** `gitgate doctor`: look at everything that a gate depends on, and say what to do about what is wrong. */
+/** `gitgate doctor`: checks everything that a gate depends on, with a remedy for each problem. */
 export function addDoctorCommand(program: Command, context: CliContext): void {
   addCommand(
     program,
@@ -26,20 +27,20 @@ export function addDoctorCommand(program: Command, context: CliContext): void {
     .option('--repo <path>', 'a repository to request from the upstream directly')
     .action(async (options: DoctorOptions) => {
       const repository = options.repo === undefined ? undefined : requireRepositoryPath(options.repo)
-      const findings = await examine(context, repository)
-      if (options.json === true) context.output.json(findings)
-      else showFindings(context, findings)
-      const problems = findings.filter(({ status }) => status === 'problem').length
+      const diagnoses = await diagnoseAll(context, repository)
+      if (options.json === true) context.output.json(diagnoses)
+      else showDiagnoses(context, diagnoses)
+      const problems = diagnoses.filter(({ status }) => status === 'problem').length
       if (problems > 0) throw new GitgateError('unhealthy', problems === 1 ? 'one problem' : `${problems} problems`)
     })
 }
 
-/** The configuration, with what `serve` served last; a store that can't be opened is found out later. */
+/** The configuration, with what `serve` served last. A store that can't be opened is a diagnosis of its own. */
 async function servedConfig(context: CliContext): Promise<Config> {
   const config = context.config()
   if (!existsSync(config.data)) return config
   try {
-    const store = context.rooms.openStore(config)
+    const store = context.dependencies.openStore(config)
     const flags = await servedFlags(context, store)
     await store.close()
     return context.config(flags)
@@ -48,40 +49,42 @@ async function servedConfig(context: CliContext): Promise<Config> {
   }
 }
 
-async function examine(context: CliContext, repository: RepositoryPath | undefined): Promise<Finding[]> {
-  const { rooms } = context
-  // First, before anything opens the data folder: that would put its permissions right.
-  const found = await examineData(context, context.config())
+async function diagnoseAll(context: CliContext, repository: RepositoryPath | undefined): Promise<Diagnosis[]> {
+  const { dependencies } = context
+  // First, because opening the data folder corrects its permissions.
+  const diagnoses = await diagnoseData(context, context.config())
   const config = await servedConfig(context)
-  found.push(...(await examineInstance(context, config)))
-  found.push(
-    await attempt('git', async () => {
-      const { version, path } = await rooms.examine.git(config)
-      return fine('git', `${version}, ${path}`)
+  diagnoses.push(...(await diagnoseInstance(context, config)))
+  diagnoses.push(
+    await diagnose('git', async () => {
+      const { version, path } = await dependencies.probes.git(config)
+      return ok('git', `${version}, ${path}`)
     }),
   )
-  if (config.upstream === undefined) found.push(await attempt('repositories', () => examineRepositories(config, rooms)))
-  else found.push(...(await examineUpstream(config.upstream, repository, rooms.examine)))
-  found.push(examineTls(context, config), examineListener(config))
-  return found
+  if (config.upstream === undefined)
+    diagnoses.push(await diagnose('repositories', () => diagnoseRepositories(config, dependencies)))
+  else diagnoses.push(...(await diagnoseUpstream(config.upstream, repository, dependencies.probes)))
+  diagnoses.push(diagnoseTls(context, config), diagnoseListener(config))
+  return diagnoses
 }
 
-function examineTls({ rooms, clock }: CliContext, config: Config): Finding {
+function diagnoseTls({ dependencies, clock }: CliContext, config: Config): Diagnosis {
   let until: Date | undefined
   try {
-    until = rooms.examine.certificate(config)
+    until = dependencies.probes.certificate(config)
   } catch (error) {
     return problem('tls', messageOf(error), 'pass a certificate chain and its key in PEM: --tls-cert, --tls-key')
   }
-  if (until === undefined) return fine('tls', 'not configured: plain HTTP')
+  if (until === undefined) return ok('tls', 'not configured: plain HTTP')
   const left = until.getTime() - clock().getTime()
   const date = until.toISOString()
   if (left <= 0) return problem('tls', `the certificate expired at ${date}`, 'renew it and restart the gate')
-  if (left < EXPIRES_SOON) return warning('tls', `the certificate expires at ${date}`, 'renew it and restart the gate')
-  return fine('tls', `certificate valid until ${date}`)
+  if (left < EXPIRY_WARNING_MS)
+    return warning('tls', `the certificate expires at ${date}`, 'renew it and restart the gate')
+  return ok('tls', `certificate valid until ${date}`)
 }
 
-function examineListener({ host, publicUrl, tls, trustedProxies }: Config): Finding {
+function diagnoseListener({ host, publicUrl, tls, trustedProxies }: Config): Diagnosis {
   const isLoopback = ['127.0.0.1', '::1', 'localhost'].includes(host)
   if (isLoopback && publicUrl !== undefined && trustedProxies.length === 0) {
     return warning(
@@ -97,14 +100,14 @@ function examineListener({ host, publicUrl, tls, trustedProxies }: Config): Find
       'use --tls-cert and --tls-key, or a proxy with TLS and --public-url https://…',
     )
   }
-  return fine('proxy', trustedProxies.length === 0 ? 'no trusted proxies' : `trusted: ${trustedProxies.join(', ')}`)
+  return ok('proxy', trustedProxies.length === 0 ? 'no trusted proxies' : `trusted: ${trustedProxies.join(', ')}`)
 }
 
-const MARKS = { ok: 'ok', warning: 'warning', problem: 'PROBLEM' } as const
+const STATUS_LABELS = { ok: 'ok', warning: 'warning', problem: 'PROBLEM' } as const
 
-function showFindings({ output }: CliContext, findings: readonly Finding[]): void {
-  for (const { check, status, message, remedy } of findings) {
-    output.answer(`${MARKS[status].padEnd(8)} ${check.padEnd(12)} ${message}`)
+function showDiagnoses({ output }: CliContext, diagnoses: readonly Diagnosis[]): void {
+  for (const { check, status, message, remedy } of diagnoses) {
+    output.answer(`${STATUS_LABELS[status].padEnd(8)} ${check.padEnd(12)} ${message}`)
     if (remedy !== null) output.answer(`${' '.repeat(22)}→ ${remedy}`)
   }
 }

@@ -4,7 +4,7 @@ import { addCommand, withStore } from './context.js'
 
 type JsonOption = { json?: true }
 
-/** `gitgate jobs …`: what the gate does by a schedule. */
+/** `gitgate jobs …`: scheduled jobs. */
 export function addJobsCommands(program: Command, context: CliContext): void {
   const group = program.command('jobs').description('scheduled jobs (times in UTC)')
 
@@ -24,7 +24,7 @@ export function addJobsCommands(program: Command, context: CliContext): void {
               last_done_at: run?.doneAt?.toISOString() ?? null,
               outcome: run?.outcome ?? null,
               next_run_at: next.toISOString(),
-              // What running it would send, too.
+              // Running the job sends these, too.
               ...(writesNotifications ? { notifications_waiting: count, last_error: lastError } : {}),
             })),
           )

@@ -11,11 +11,11 @@ import { addCredentialCommand } from './credential-command.js'
 import { addDoctorCommand } from './doctor-command.js'
 import type { Terminal } from './terminal-output.js'
 import { addJobsCommands } from './jobs-commands.js'
-import { addUserNotificationsCommand } from './user-notifications.js'
+import { addUserNotificationsCommand } from './user-notifications-command.js'
 import { addProtectCommands } from './protect-commands.js'
 import { addQuickstartCommand } from './quickstart-command.js'
 import { addRepoCommands } from './repo-commands.js'
-import type { CliRooms } from './rooms.js'
+import type { CliDependencies } from './dependencies.js'
 import { addServeCommand } from './serve-command.js'
 import { addSettingsCommands } from './settings-commands.js'
 import { addCacheCommands } from './cache-commands.js'
@@ -31,13 +31,13 @@ const GLOBAL_OPTIONS = ['--data', '--config']
 /**
  * The command line.
  *
- * @param args what stands after the program's name
- * @returns the exit status: 0 done, 1 failed, 2 used wrongly
+ * @param args the arguments after the program's name
+ * @returns the exit status: 0 for success, 1 for failure, 2 for wrong usage
  */
 export async function runCli(
   args: readonly string[],
   terminal: Terminal,
-  rooms: CliRooms,
+  dependencies: CliDependencies,
   clock: Clock,
 ): Promise<number> {
   const program = new Command('gitgate')
@@ -51,7 +51,7 @@ export async function runCli(
       'after',
       '\nTo get started:\n  $ gitgate quickstart\n  $ TOKEN=$(gitgate token create alice --name ci --scopes read_repository)',
     )
-  const context = createContext(terminal, rooms, clock, () => program.opts())
+  const context = createContext(terminal, dependencies, clock, () => program.opts())
 
   addQuickstartCommand(program, context)
   addServeCommand(program, context)
@@ -74,7 +74,7 @@ export async function runCli(
     command.exitOverride().configureOutput({
       writeOut: (text) => terminal.stdout.write(text),
       writeErr: (text) => terminal.stderr.write(text),
-      // One line, rendered below with all the others.
+      // `report` prints errors, as one line.
       outputError: () => undefined,
     })
   })
@@ -86,10 +86,10 @@ export async function runCli(
   }
 }
 
-/** Renders every failure of a command: one line that says what to do, and no stack. */
+/** Prints the error of a command as one line that says what to do, without a stack. */
 function report(error: unknown, output: { note(line: string): void }): number {
   if (error instanceof CommanderError) {
-    // Help and version are thrown, too; a group called without its command has shown its help.
+    // commander also throws for --help and --version, and after the help of a group without a command.
     if (error.exitCode === 0 || error.code === 'commander.help') return error.exitCode === 0 ? 0 : USAGE_ERROR
     const message = oneLine(error.message.replace(/^error: /, ''))
     const isMisplaced =
@@ -101,7 +101,7 @@ function report(error: unknown, output: { note(line: string): void }): number {
   return error instanceof GitgateError && error.code === 'usage' ? USAGE_ERROR : 1
 }
 
-/** Arguments are quoted in messages, and must not move the cursor of a terminal. */
+/** Messages quote arguments, which must not control the terminal. */
 function oneLine(text: string): string {
   return replaceUnprintable(text.replaceAll('\n', ' '))
 }

@@ -25,14 +25,14 @@ allows both.
     git push               needs write_repository; read_repository is refused, with the reason
 `
 
-/** `gitgate quickstart`: the first run creates everything that a first clone needs; later runs just serve. */
+/** `gitgate quickstart`: the first run creates everything that a first clone needs; later runs only serve. */
 export function addQuickstartCommand(program: Command, context: CliContext): void {
   const summary = 'create an administrator, a token and a sample repository on the first run, then serve'
   addListenOptions(addCommand(program, 'quickstart', summary, 'gitgate quickstart')).action((flags: ServeFlags) =>
     withStore(context, async (cli) => {
       const isFirst = await isFirstRun(cli)
-      if (isFirst) await refuseStrangersGroup(cli, configurationOf(flags))
-      // Listening comes first: were the port in use, the token would be made and never shown.
+      if (isFirst) await refuseTakenGroup(cli, configurationOf(flags))
+      // Listen first: if the port is in use, no token is created that nobody gets to see.
       await serve(cli, flags, async (url) => {
         if (isFirst) showFirstClone(cli, url, await setUp(cli, configurationOf(flags)), flags.json)
         else cli.output.note(ALREADY_SET_UP)
@@ -45,28 +45,28 @@ export function addQuickstartCommand(program: Command, context: CliContext): voi
 const ALREADY_SET_UP =
   'Already set up, just serving. To create another token: gitgate token create USER --name NAME --scopes write_repository'
 
-/** Nobody is there, or a first run was cut off before it could show its token. */
+/** Whether there are no accounts, or an earlier first run ended before it showed its token. */
 async function isFirstRun({ store }: OpenCli): Promise<boolean> {
   const accounts = await store.accounts.list()
   const tokens = await store.tokens.list({})
   return tokens.length === 0 && accounts.every(({ username }) => username === ADMINISTRATOR)
 }
 
-/** The administrator would own what others have put under the same name. */
-async function refuseStrangersGroup(cli: OpenCli, flags: Flags): Promise<void> {
+/** Refuses existing repositories under `admin/`, which the new administrator would own. */
+async function refuseTakenGroup(cli: OpenCli, flags: Flags): Promise<void> {
   const { repos } = cli.config(flags)
   if (!existsSync(repos)) return
-  const strangers = (await openRepositories(cli, repos))
+  const taken = (await openRepositories(cli, repos))
     .list()
     .filter((path) => path.startsWith(`${ADMINISTRATOR}/`) && path !== SAMPLE)
-  if (strangers.length === 0) return
+  if (taken.length === 0) return
   throw new GitgateError(
     'conflict',
-    `${repos} holds ${strangers.join(', ')} , which the new account ${ADMINISTRATOR} would own; move them, or set up manually: gitgate user add`,
+    `${repos} holds ${taken.join(', ')}, which the new account ${ADMINISTRATOR} would own; move them, or set up manually: gitgate user add`,
   )
 }
 
-/** Makes what a first clone needs. @returns the token */
+/** Creates what a first clone needs. @returns the token */
 async function setUp(cli: OpenCli, flags: Flags): Promise<Secret> {
   const now = cli.clock()
   const repositories = await openRepositories(cli, flags.repos)

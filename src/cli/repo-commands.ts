@@ -3,8 +3,8 @@ import { GitgateError } from '../core/errors.js'
 import { requireRepositoryPath } from '../protocol/repository-path.js'
 import type { CliContext, OpenCli } from './context.js'
 import { addCommand, openRepositories, withStore } from './context.js'
-import { confirmLoss } from './input.js'
-import type { RepositoryChange } from './rooms.js'
+import { confirmDeletion } from './terminal-input.js'
+import type { RepositoryChange } from './dependencies.js'
 
 type RepoOptions = { repos?: string; json?: true }
 
@@ -26,7 +26,9 @@ export function addRepoCommands(program: Command, context: CliContext): void {
           throw new GitgateError('usage', '--object-format takes sha1 or sha256')
         const repository = requireRepositoryPath(path)
         const repositories = await openRepositories(cli, options.repos)
-        await noted(cli, { action: 'repository.created', repository }, () => repositories.create(repository, format))
+        await withAuditEvent(cli, { action: 'repository.created', repository }, () =>
+          repositories.create(repository, format),
+        )
         if (options.json === true) {
           cli.output.json({ path: repository, object_format: format })
           return
@@ -43,8 +45,8 @@ export function addRepoCommands(program: Command, context: CliContext): void {
         const repositories = await openRepositories(cli, options.repos)
         if (!repositories.has(repository))
           throw new GitgateError('not-found', `there is no repository ${repository} in ${repositories.root}`)
-        await confirmLoss(cli.terminal, `Delete ${repository} and everything in it?`, options.yes === true)
-        await noted(cli, { action: 'repository.deleted', repository }, () => repositories.remove(repository))
+        await confirmDeletion(cli.terminal, `Delete ${repository} and everything in it?`, options.yes === true)
+        await withAuditEvent(cli, { action: 'repository.deleted', repository }, () => repositories.remove(repository))
         if (options.json === true) {
           cli.output.json({ path: repository, deleted: true })
           return
@@ -61,7 +63,7 @@ export function addRepoCommands(program: Command, context: CliContext): void {
     withStore(context, async (cli) => {
       const [from, target] = [requireRepositoryPath(path), requireRepositoryPath(to)]
       const repositories = await openRepositories(cli, options.repos)
-      await noted(cli, { action: 'repository.renamed', repository: target, details: { from } }, () =>
+      await withAuditEvent(cli, { action: 'repository.renamed', repository: target, details: { from } }, () =>
         repositories.rename(from, target),
       )
       if (options.json === true) {
@@ -89,8 +91,8 @@ export function addRepoCommands(program: Command, context: CliContext): void {
   )
 }
 
-/** Does something to repositories that is noted first: what can't be noted is not done. */
-async function noted({ store }: OpenCli, change: RepositoryChange, act: () => Promise<void>): Promise<void> {
+/** Records the audit event first: a change that can't be recorded must not happen. */
+async function withAuditEvent({ store }: OpenCli, change: RepositoryChange, act: () => Promise<void>): Promise<void> {
   await store.note(change)
   try {
     await act()

@@ -5,10 +5,10 @@ import { addressMatcher } from '../core/address-list.js'
 import type { CliContext, OpenCli } from './context.js'
 import { addCommand, withStore } from './context.js'
 
-/** The flags of commands that listen. */
+/** The flags of `serve` and `quickstart`. */
 export type ServeFlags = Omit<Flags, 'cache'> & { json?: true; cache?: boolean }
 
-/** `gitgate serve`: serve Git over HTTP until the process is asked to end. */
+/** `gitgate serve`: serves Git over HTTP until SIGTERM or SIGINT. */
 export function addServeCommand(program: Command, context: CliContext): void {
   const example = 'gitgate serve --upstream http://127.0.0.1:9000'
   addListenOptions(addCommand(program, 'serve', 'serve Git over HTTP', example))
@@ -24,7 +24,7 @@ export function addServeCommand(program: Command, context: CliContext): void {
     )
 }
 
-/** Adds the options that say where to listen and what to serve. */
+/** Adds the options for where to listen and what to serve. */
 export function addListenOptions(command: Command): Command {
   return command
     .option('--host <address>', 'address to listen on (127.0.0.1)')
@@ -38,9 +38,9 @@ export function addListenOptions(command: Command): Command {
 }
 
 /**
- * Starts a gate and keeps it until the process is asked to end.
+ * Runs a gate until SIGTERM or SIGINT.
  *
- * @param onListening called with the URL by which people reach it
+ * @param onListening called with the public URL of the gate
  */
 export async function serve(
   cli: OpenCli,
@@ -51,7 +51,7 @@ export async function serve(
   const gate = await cli.store.createGate(config)
   try {
     const url = await gate.listen()
-    warnOfPlainHttp(cli, config)
+    warnAboutPlainHttp(cli, config)
     await onListening(config.publicUrl ?? url)
     await aborted(cli.terminal.signal)
     cli.output.note('Shutting down; waiting for running transfers.')
@@ -60,7 +60,7 @@ export async function serve(
   }
 }
 
-/** What the flags configure. commander hands `--no-cache` over as a boolean. */
+/** The configuration in the flags; commander passes `--no-cache` as a boolean. */
 export function configurationOf({ cache, ...others }: ServeFlags): Flags {
   return cache === false ? { ...others, cache: 'off' } : others
 }
@@ -71,8 +71,8 @@ export function announce({ output }: OpenCli, url: string, json: true | undefine
   else output.answer(`gitgate listens on ${url}`)
 }
 
-/** Basic authentication over plain HTTP shows tokens to everybody on the way. */
-function warnOfPlainHttp({ output }: OpenCli, { host, tls, publicUrl }: Config): void {
+/** Over plain HTTP, anybody on the network path can read tokens. */
+function warnAboutPlainHttp({ output }: OpenCli, { host, tls, publicUrl }: Config): void {
   const isLoopback = host === 'localhost' || (isIP(host) !== 0 && addressMatcher(['127.0.0.0/8', '::1'])(host))
   if (tls !== undefined || isLoopback || publicUrl?.startsWith('https:') === true) return
   output.note(

@@ -16,7 +16,7 @@ import { addCommand, withStore } from './context.js'
 
 type JsonOption = { json?: true }
 
-/** `gitgate settings …`: what is in force on this instance; a change counts from the next request on. */
+/** `gitgate settings …`: settings that change while the gate runs; a change applies to the next request. */
 export function addSettingsCommands(program: Command, context: CliContext): void {
   const group = program.command('settings').description('read and change settings')
 
@@ -80,7 +80,7 @@ export function addSettingsCommands(program: Command, context: CliContext): void
     )
 }
 
-/** The tokens that a setting would end. */
+/** Shows the tokens that a setting would revoke. */
 async function showAffected(cli: OpenCli, tokens: readonly BriefToken[], json: true | undefined): Promise<void> {
   const usernames = new Map((await cli.store.accounts.list()).map(({ id, username }) => [id, username]))
   if (json === true) {

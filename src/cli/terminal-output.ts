@@ -1,17 +1,17 @@
 import colors from 'picocolors'
 import stringWidth from 'string-width'
 
-/** Where a command reads and writes; the process's own streams, or a test's. */
+/** Where a command reads and writes: the process's streams, or a test's. */
 export type Terminal = {
   readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean }
   readonly stdout: NodeJS.WritableStream & { readonly isTTY?: boolean }
   readonly stderr: NodeJS.WritableStream & { readonly isTTY?: boolean }
   readonly env: NodeJS.ProcessEnv
-  /** Aborted when the process is asked to end. */
+  /** Aborted when the process gets SIGTERM or SIGINT. */
   readonly signal: AbortSignal
 }
 
-/** What a command says: answers on standard output, for programs and people; all else on standard error. */
+/** Writes results to standard output, and everything else to standard error. */
 export class Output {
   readonly #terminal: Terminal
 
@@ -19,25 +19,25 @@ export class Output {
     this.#terminal = terminal
   }
 
-  /** A line of the answer. */
+  /** A line of the result. */
   answer(line: string): void {
     this.#terminal.stdout.write(`${line}\n`)
   }
 
-  /** A line that is not part of the answer. */
+  /** A line that is not part of the result. */
   note(line: string): void {
     this.#terminal.stderr.write(`${line}\n`)
   }
 
-  /** An answer for programs. */
+  /** The result, for programs. */
   json(value: unknown): void {
     this.answer(JSON.stringify(value, undefined, 2))
   }
 
   /**
-   * An answer in columns, without frames, so that it can be read and cut alike.
+   * The result in columns without borders, so that people can read it and `cut` can split it.
    *
-   * @param empty what to say where there are no rows
+   * @param empty the note if there are no rows
    */
   table(head: readonly string[], rows: readonly (readonly string[])[], empty: string): void {
     if (rows.length === 0) return this.note(empty)
@@ -48,17 +48,17 @@ export class Output {
     const line = (cells: readonly string[], style: (cell: string) => string): string =>
       cells
         .map((cell, column) => style(cell) + ' '.repeat((widths[column] ?? 0) - stringWidth(cell)))
-        .join(GAP)
+        .join(COLUMN_GAP)
         .trimEnd()
     this.answer(line(head, paint.bold))
     for (const row of rows) this.answer(line(row, (cell) => cell))
   }
 
-  /** An answer of names and values, one a line. */
+  /** The result as names and values, one a line. */
   fields(fields: readonly (readonly [name: string, value: string])[]): void {
     const width = Math.max(...fields.map(([name]) => name.length))
     for (const [name, value] of fields) this.answer(`${name.padEnd(width)}  ${value}`)
   }
 }
 
-const GAP = '  '
+const COLUMN_GAP = '  '

@@ -11,9 +11,9 @@ import { GitgateError } from '../core/errors.js'
 import { issueRules } from '../domain/policies/issue-rules.js'
 import type { CliContext, OpenCli } from './context.js'
 import { addCommand, requireAccount, withStore } from './context.js'
-import type { LimitOptions } from './token-limits.js'
-import { addLimitOptions, describeLimits, limitsOf } from './token-limits.js'
-import { entityOf, requireOwner, requireToken, showToken } from './token-show.js'
+import type { LimitOptions } from './token-limit-options.js'
+import { addLimitOptions, describeLimits, limitsOf } from './token-limit-options.js'
+import { entityOf, requireOwner, requireToken, showToken } from './show-token.js'
 
 type RotateOptions = ExpiryOptions & { grace?: string }
 type ExpiryOptions = { expiresAt?: string; expiresIn?: string; json?: true }
@@ -107,7 +107,7 @@ export function addTokenCommands(program: Command, context: CliContext): Command
         const grace = options.grace === undefined ? 0 : parseSpan(options.grace)
         const issued = await rotateToken(cli.store.tokens, owner, old, wantedExpiry(options, now), rules, now, grace)
         if (grace > 0)
-          noteGrace(cli, old, new Date(Math.min(now.getTime() + grace, old.expiresAt?.getTime() ?? Infinity)))
+          noteGracePeriod(cli, old, new Date(Math.min(now.getTime() + grace, old.expiresAt?.getTime() ?? Infinity)))
         await showIssued(cli, issued, owner.username, options.json)
       }),
     )
@@ -148,8 +148,8 @@ async function showIssued(
   cli.output.answer(secret.reveal())
 }
 
-/** Says who will notice when the old secret ends. */
-function noteGrace(cli: OpenCli, { id, lastUsedAt, lastUsedIps }: PersonalAccessToken, until: Date): void {
+/** Says how long the old secret works, and who used it. */
+function noteGracePeriod(cli: OpenCli, { id, lastUsedAt, lastUsedIps }: PersonalAccessToken, until: Date): void {
   const use =
     lastUsedAt === null
       ? 'It has never been used.'

@@ -12,14 +12,13 @@ import { formatSize } from '../domain/tokens/budget.js'
 import { digestSecret } from '../domain/tokens/token-secret.js'
 import type { PersonalAccessToken } from '../domain/tokens/token.js'
 import type { CliContext, OpenCli } from './context.js'
-import { addCommand, isBeforeUpstream, openRepositories, requireId, withStore } from './context.js'
-import { readSecret } from './input.js'
-import { sinceOption } from './instant.js'
-import { requireOwner, requireToken, showToken } from './token-show.js'
+import { addCommand, isBeforeUpstream, openRepositories, requireId, parseTimeOption, withStore } from './context.js'
+import { readSecret } from './terminal-input.js'
+import { requireOwner, requireToken, showToken } from './show-token.js'
 
 type ReportOptions = { since?: string; json?: true }
 
-/** `gitgate token inspect` and `report`: what a token is, and what was done with it. */
+/** `gitgate token inspect` and `gitgate token report`: what a token is, and what was done with it. */
 export function addTokenReportCommands(group: Command, context: CliContext): void {
   addCommand(
     group,
@@ -48,7 +47,8 @@ export function addTokenReportCommands(group: Command, context: CliContext): voi
     .action((id: string, options: ReportOptions) =>
       withStore(context, async (cli) => {
         const token = await requireReported(cli, id)
-        const since = options.since === undefined ? token.createdAt : sinceOption('--since', options.since, cli.clock())
+        const since =
+          options.since === undefined ? token.createdAt : parseTimeOption('--since', options.since, cli.clock())
         const report = await reportOn(cli.store.audit, await cli.store.tokens.family(token.id), since)
         if (options.json === true) cli.output.json(entityOf(token, since, report))
         else show(cli, token, since, report)
@@ -56,7 +56,7 @@ export function addTokenReportCommands(group: Command, context: CliContext): voi
     )
 }
 
-/** What a report is about: a token, or what the trail still knows of one that went with its account. */
+/** The token of a report. If it was deleted with its account, the audit log still has this much. */
 type Reported = Pick<PersonalAccessToken, 'id' | 'name' | 'createdAt'> & {
   readonly owner: string
 }

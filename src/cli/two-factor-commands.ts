@@ -4,11 +4,11 @@ import { enableTwoFactor, enrol, refuseSecond, matchTotp, verifySecondFactor } f
 import { GitgateError } from '../core/errors.js'
 import type { CliContext, OpenCli } from './context.js'
 import { addCommand, requireAccount, withStore } from './context.js'
-import { isInteractive, readSecret } from './input.js'
+import { isInteractive, readSecret } from './terminal-input.js'
 
 const ISSUER = 'gitgate'
 
-/** `gitgate user 2fa …`: the second factor of accounts. */
+/** `gitgate user 2fa …`: two-factor authentication of accounts. */
 export function addTwoFactorCommands(user: Command, context: CliContext): void {
   const group = user.command('2fa').description('two-factor authentication; with it on, Git accepts only tokens')
 
@@ -23,7 +23,7 @@ export function addTwoFactorCommands(user: Command, context: CliContext): void {
       refuseSecond(account)
       const enrolment = enrol(account, ISSUER)
       if (json !== true) await showEnrolment(cli, enrolment)
-      // A code proves that the app has the secret; a script has nobody to ask.
+      // A code proves that the app has the secret. A script has nobody to ask.
       if (isInteractive(cli.terminal)) await confirmEnrolment(cli, enrolment)
       await enableTwoFactor(cli.store.twoFactors, cli.passwords, account, enrolment, cli.clock())
       if (json === true) cli.output.json(enrolmentEntity(enrolment))

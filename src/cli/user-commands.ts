@@ -8,9 +8,9 @@ import { checkPassword } from '../domain/policies/password-use.js'
 import { parseRepositoryPath } from '../protocol/repository-path.js'
 import type { CliContext, OpenCli } from './context.js'
 import { addCommand, openRepositories, requireAccount, servedFlags, withStore } from './context.js'
-import { confirmLoss, readNewSecret } from './input.js'
+import { confirmDeletion, readNewSecret } from './terminal-input.js'
 
-/** `gitgate user …`: who may sign in. @returns the group, for `user 2fa` */
+/** `gitgate user …`: accounts. @returns the group, for `user 2fa` */
 export function addUserCommands(program: Command, context: CliContext): Command {
   const group = program.command('user').description('manage accounts')
 
@@ -126,7 +126,7 @@ export function addUserCommands(program: Command, context: CliContext): Command 
     .action((username: string, options: { yes?: true; json?: true }) =>
       withStore(context, async (cli) => {
         const account = await requireAccount(cli, username)
-        await confirmLoss(cli.terminal, `Delete ${account.username} and all its tokens?`, options.yes === true)
+        await confirmDeletion(cli.terminal, `Delete ${account.username} and all its tokens?`, options.yes === true)
         await cli.store.accounts.remove(account)
         if (options.json === true) {
           cli.output.json(accountEntity(account))
@@ -142,7 +142,7 @@ type AddOptions = { email?: string; name?: string; admin?: true; passwordStdin?:
 
 type EditOptions = { email?: string | false; name?: string; admin?: boolean; json?: true }
 
-/** @throws GitgateError `usage` where nothing is to be changed, `invalid` for what can't be */
+/** @throws GitgateError `usage` if no change is given, `invalid` if a value is malformed */
 function changeOf({ email, ...options }: Omit<EditOptions, 'json'>): AccountChange {
   const change = email === undefined ? options : { ...options, email: email === false ? null : email }
   if (Object.keys(change).length === 0)
@@ -156,7 +156,7 @@ async function addAccount(cli: OpenCli, username: string, options: AddOptions): 
   const name = options.name ?? username
   const email = options.email ?? null
   checkAccountChange({ name, email })
-  refuseNameOfGroup(username, await isNameOfGroup(cli, username))
+  refuseNameOfGroup(username, await isGroupName(cli, username))
   const password = options.passwordStdin === true ? await readNewSecret(cli.terminal, 'password') : undefined
   if (password !== undefined) checkPassword(password, { username, email }, await cli.settings())
   const passwordHash = password === undefined ? null : await cli.passwords.hash(password)
@@ -166,10 +166,10 @@ async function addAccount(cli: OpenCli, username: string, options: AddOptions): 
   )
 }
 
-/** Whether a repository, or a group of them, has that name already. */
-async function isNameOfGroup(cli: OpenCli, username: string): Promise<boolean> {
+/** Whether a repository or group already has this name. */
+async function isGroupName(cli: OpenCli, username: string): Promise<boolean> {
   const { upstream, repos } = cli.config(await servedFlags(cli, cli.store))
-  // To look must not make the folder.
+  // Opening the folder would create it.
   if (upstream !== undefined || !existsSync(repos)) return false
   const repositories = await openRepositories(cli, undefined)
   const path = parseRepositoryPath(username)

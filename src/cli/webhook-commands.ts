@@ -58,7 +58,7 @@ export function addWebhookCommands(program: Command, context: CliContext): void 
         const id = requireWebhookId(text)
         if (!(await store.webhooks.remove(id))) throw noWebhook(id)
         if (json === true) output.json({ id, removed: true })
-        else output.note(`Webhook ${id} is removed; what waited for it is dropped.`)
+        else output.note(`Webhook ${id} and its pending deliveries were removed.`)
       }),
   )
 
@@ -72,7 +72,7 @@ export function addWebhookCommands(program: Command, context: CliContext): void 
         const jobs = await store.jobs(cli.config())
         await jobs.testWebhook(webhook)
         if (json === true) output.json({ id, accepted: true })
-        else output.note(`Webhook ${id} has accepted a test event.`)
+        else output.note(`Webhook ${id} accepted a test event.`)
       }),
   )
 }

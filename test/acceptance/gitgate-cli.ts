@@ -3,9 +3,9 @@ import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { PassThrough, Readable, Writable } from 'node:stream'
 import type { Owner } from '../backends/backend.js'
-import { createRooms } from '../../src/app/cli-dependencies.js'
+import { createCliDependencies } from '../../src/app/cli-dependencies.js'
 import { runCli } from '../../src/cli/program.js'
-import type { CliRooms } from '../../src/cli/rooms.js'
+import type { CliDependencies } from '../../src/cli/dependencies.js'
 import type { Clock } from '../../src/core/clock.js'
 import { systemClock } from '../../src/core/clock.js'
 import type { Intervals } from '../../src/core/intervals.js'
@@ -50,24 +50,24 @@ export class GitgateCli {
   readonly folder: string
   readonly env: Readonly<Record<string, string>>
   readonly #clock: Clock
-  readonly #rooms: CliRooms | undefined
+  readonly #dependencies: CliDependencies | undefined
   readonly #program: string
 
   /**
    * @param folder the working directory of its commands
    * @param env variables beside those that make tests quick
-   * @param options `clock` and `rooms` (the dependencies): of commands in this process; `program`: another executable than
-   *   that of this checkout
+   * @param options `clock` and `dependencies` of commands in this process; `program`: another executable than that of
+   *   this checkout
    */
   constructor(
     folder: string,
     env: Readonly<Record<string, string>> = {},
-    options: { readonly clock?: Clock; readonly rooms?: CliRooms; readonly program?: string } = {},
+    options: { readonly clock?: Clock; readonly dependencies?: CliDependencies; readonly program?: string } = {},
   ) {
     this.folder = folder
     this.env = { PATH: process.env['PATH'] ?? '', HOME: folder, GITGATE_BCRYPT_COST: '4', ...env }
     this.#clock = options.clock ?? systemClock
-    this.#rooms = options.rooms
+    this.#dependencies = options.dependencies
     this.#program = options.program ?? PROGRAM
   }
 
@@ -142,9 +142,9 @@ export class GitgateCli {
       onStdout()
     })
     const stderr = collect((text) => (said.stderr += text))
-    const rooms =
-      this.#rooms ??
-      createRooms({
+    const dependencies =
+      this.#dependencies ??
+      createCliDependencies({
         clock: this.#clock,
         env,
         logDestination: stderr,
@@ -152,7 +152,7 @@ export class GitgateCli {
         intervals: TEST_INTERVALS,
       })
     const terminal = { stdin, stdout, stderr, env, signal: ending.signal }
-    const ended = runCli(args, terminal, rooms, this.#clock).finally(leave)
+    const ended = runCli(args, terminal, dependencies, this.#clock).finally(leave)
     return {
       said,
       ended,

@@ -5,7 +5,7 @@ import type { Account } from '../../src/domain/accounts/account.js'
 import { Passwords } from '../../src/domain/accounts/password.js'
 import { loadConfig } from '../../src/config/config.js'
 import type { Flags } from '../../src/config/config.js'
-import { createRooms } from '../../src/app/cli-dependencies.js'
+import { createCliDependencies } from '../../src/app/cli-dependencies.js'
 import { MINUTE } from '../../src/core/clock.js'
 import { createGate } from '../../src/app/gate.js'
 import { createLog } from '../../src/server/log.js'
@@ -227,7 +227,7 @@ export async function createWorld(
   const createRepository =
     backend?.createRepository ??
     (async (path, format) => {
-      const repositories = await createRooms().openRepositories(repos, config)
+      const repositories = await createCliDependencies().openRepositories(repos, config)
       await repositories.create(parseRepositoryPath(path)!, format)
       return join(repos, `${path}.git`)
     })

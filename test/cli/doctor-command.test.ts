@@ -9,18 +9,18 @@ import { freePort } from '../backends/backend.js'
 import { httpUpstream } from '../git/upstream/stand-in.js'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'
 
-type Finding = { check: string; status: string; message: string; remedy: string | null }
+type Diagnosis = { check: string; status: string; message: string; remedy: string | null }
 
-/** Asks the doctor. @returns the findings by what was looked at, and the exit status */
+/** Runs `gitgate doctor`. @returns the diagnoses by check, and the exit status */
 async function consult(cli: GitgateCli, ...args: string[]) {
   const { status, stdout, stderr } = await cli.run(['doctor', '--json', ...args])
-  const findings = JSON.parse(stdout) as Finding[]
-  for (const { check, status, remedy } of findings)
-    t.equal(remedy === null, status === 'ok', `${check} is ${status}, with a remedy if need be`)
-  return { status, stderr, by: Object.fromEntries(findings.map((finding) => [finding.check, finding])) }
+  const diagnoses = JSON.parse(stdout) as Diagnosis[]
+  for (const { check, status, remedy } of diagnoses)
+    t.equal(remedy === null, status === 'ok', `${check} is ${status}, with a remedy unless it is ok`)
+  return { status, stderr, by: Object.fromEntries(diagnoses.map((diagnosis) => [diagnosis.check, diagnosis])) }
 }
 
-t.test('a gate that is well', async (t) => {
+t.test('a healthy gate', async (t) => {
   const cli = new GitgateCli(temporaryFolder(t))
   t.match(await consult(cli), { status: 0, by: { data: { status: 'warning', message: /doesn't exist yet/ } } })
   await cli.ask(['user', 'add', 'alice'])

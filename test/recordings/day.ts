@@ -1,4 +1,4 @@
-import { createRooms } from '../../src/app/cli-dependencies.js'
+import { createCliDependencies } from '../../src/app/cli-dependencies.js'
 import { THE_GATE } from '../../src/domain/audit/event.js'
 import type { heldGit } from '../acceptance/cache-world.js'
 import { callsWith } from '../acceptance/api/calls.js'
@@ -45,7 +45,7 @@ export class Day {
     const store = { ...world.store, ...world.store.as({ ...THE_GATE, via: 'cli', operator: 'operator' }) }
     const close = () => Promise.resolve()
     const openStore = () => ({ ...store, close, createGate: unused, jobs: unused })
-    const options = { rooms: { ...createRooms(), openStore }, clock: () => world.now }
+    const options = { dependencies: { ...createCliDependencies(), openStore }, clock: () => world.now }
     this.#cli = new GitgateCli(world.folder, {}, options)
   }
 

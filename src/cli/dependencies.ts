@@ -13,7 +13,7 @@ import type { RepositoryPath } from '../protocol/repository-path.js'
 import type { Secret } from '../core/secret.js'
 import type { TokenStore } from '../domain/tokens/store.js'
 
-/** What the commands keep and read, and can serve. */
+/** The stores that commands work with, and what can be built over them. */
 export type CliStore = {
   readonly accounts: AccountStore
   readonly twoFactors: TwoFactorStore
@@ -29,13 +29,13 @@ export type CliStore = {
     readExportFailure(target: string): Promise<ExportFailure | undefined>
   }
   readonly audit: AuditStore
-  /** Tells the audit trail what was done elsewhere than in the store. */
+  /** Records an audit event for a change made outside the database. */
   note(change: RepositoryChange): Promise<void>
-  /** Whether nothing but revocations, blocks and ends of sessions is written. */
+  /** Whether the disk is full, so that only revocations, blocks and sign-outs are still written. */
   isDiskFull(): Promise<boolean>
-  /** Makes what is derived from the audit log anew, and notes its head beside the database. */
+  /** Rebuilds what is derived from the audit log, and writes the checkpoint file beside the database. */
   repairAudit(): Promise<void>
-  /** Writes a whole copy of the database while it is in use. */
+  /** Writes a complete copy of the database while it is in use. */
   backup(file: string): Promise<void>
   /** Builds a gate over this store. */
   createGate(config: Config): Promise<CliGate>
@@ -44,21 +44,21 @@ export type CliStore = {
   close(): Promise<void>
 }
 
-/** What is done by a schedule, as the commands show and run it. */
+/** Scheduled jobs, as `gitgate jobs` lists and runs them. */
 export type CliJobs = {
   list(): Promise<readonly CliJob[]>
   /**
-   * Runs a job now, and sends the notifications that wait.
+   * Runs a job now, and sends pending notifications.
    *
-   * @returns what came of it
-   * @throws GitgateError `usage` for what is no job, `delivery` when not all notifications were accepted
+   * @returns its outcome
+   * @throws GitgateError `usage` if there is no such job, `delivery` if a notification was not accepted
    */
   run(name: string): Promise<string>
-  /** @throws GitgateError `delivery` when a test was not accepted */
+  /** @throws GitgateError `delivery` if the test was not accepted */
   testWebhook(webhook: { readonly url: string; readonly secret: Secret }): Promise<void>
 }
 
-/** A job, when it ran and when it will. */
+/** A job with its last and next runs. */
 export type CliJob = {
   readonly name: string
   readonly schedule: string
@@ -68,11 +68,11 @@ export type CliJob = {
   readonly next: Date
 }
 
-/** What was done to a repository. */
+/** A change to a repository, as the audit event records it. */
 export type RepositoryChange = Pick<AuditEvent, 'action' | 'repository'> &
   Partial<Pick<AuditEvent, 'details' | 'decision'>>
 
-/** The repositories of the embedded server, as the commands manage them. */
+/** The repositories of the embedded server, as `gitgate repo` manages them. */
 export type CliRepositories = {
   readonly root: string
   has(path: RepositoryPath): boolean
@@ -87,45 +87,45 @@ export type CliRepositories = {
 /** A gate that a command can start. */
 export type CliGate = { listen(): Promise<string>; close(): Promise<void> }
 
-/** The rooms that the command line is handed: it knows the domain, and no adapter. */
-export type CliRooms = {
-  /** Opens the store of the data folder; makes it where it is missing. */
+/** What the command line is handed. It knows the domain and these interfaces, but no adapter. */
+export type CliDependencies = {
+  /** Opens the store in the data folder, and creates it if it is missing. */
   openStore(config: Config): CliStore
-  /** Opens the folder of the repositories. */
+  /** Opens the folder with the repositories. */
   openRepositories(root: string, config: Config): Promise<CliRepositories>
-  readonly examine: Examine
-  /** The caches of gates that run on the data folder. */
+  readonly probes: DoctorProbes
+  /** The caches of the gates that run on this data folder. */
   readonly cache: {
     reports(config: Config): Promise<readonly CacheReport[]>
-    /** @returns how many gates were asked */
+    /** @returns how many gates were told to clear theirs */
     clear(config: Config): Promise<number>
   }
 }
 
-/** What a gate tells about its cache. */
+/** What a gate reports about its cache. */
 export type CacheReport = {
   readonly [K in 'pid' | 'quota' | 'hit' | 'coalesced' | 'miss' | 'bypass' | 'evicted' | 'entries' | 'bytes']: number
 } & { readonly instance: string; readonly at: string }
 
-/** How the surroundings are looked at by `doctor`. Each throws what is wrong. */
-export type Examine = {
-  /** @returns path and version of git */
+/** How `gitgate doctor` looks at the environment. Each probe throws what is wrong. */
+export type DoctorProbes = {
+  /** @returns the path and version of Git */
   git(config: Config): Promise<{ readonly path: string; readonly version: string }>
-  /** Checks every page of the database. @returns its complaints */
+  /** Checks every page of the database. @returns what SQLite complains about */
   database(config: Config): readonly string[]
-  /** @returns until when the certificate is good, where one is configured */
+  /** @returns when the certificate expires, if one is configured */
   certificate(config: Config): Date | undefined
-  /** Whether the upstream takes connections. */
-  reachable(upstream: UpstreamConfig): Promise<boolean>
+  /** Whether the upstream accepts connections. */
+  isUpstreamReachable(upstream: UpstreamConfig): Promise<boolean>
   /**
-   * Asks the upstream past the gate: with the gate's credential, as nobody, or by a name that one gives oneself.
+   * Requests a repository from the upstream directly: with the gate's credential, without one, or as a made-up user.
    *
-   * @returns the status that it answers with
+   * @returns the HTTP status of the response
    */
-  pastTheGate(
+  upstreamStatus(
     upstream: UpstreamConfig,
     repository: RepositoryPath,
     service: Service,
-    as: 'the gate' | 'nobody' | 'somebody',
+    as: 'gate' | 'anonymous' | 'made-up-user',
   ): Promise<number>
 }

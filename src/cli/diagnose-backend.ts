@@ -6,12 +6,12 @@ import { messageOf } from '../core/errors.js'
 import type { Service } from '../protocol/git-request.js'
 import type { RepositoryPath } from '../protocol/repository-path.js'
 import { isReservedName } from '../core/reserved-names.js'
-import type { Finding } from './finding.js'
-import { fine, problem, warning } from './finding.js'
-import type { CliRooms, Examine } from './rooms.js'
+import type { Diagnosis } from './diagnosis.js'
+import { ok, problem, warning } from './diagnosis.js'
+import type { CliDependencies, DoctorProbes } from './dependencies.js'
 
-/** Looks at the folder of the embedded server. */
-export async function examineRepositories(config: Config, rooms: CliRooms): Promise<Finding> {
+/** Checks the repository folder of the embedded server. */
+export async function diagnoseRepositories(config: Config, dependencies: CliDependencies): Promise<Diagnosis> {
   const root = config.repos
   if (!existsSync(root))
     return warning('repositories', `${root} doesn't exist yet`, 'gitgate serve creates it; or pass --repos')
@@ -24,7 +24,7 @@ export async function examineRepositories(config: Config, rooms: CliRooms): Prom
       `change its owner to the user that runs gitgate`,
     )
   }
-  const repositories = (await rooms.openRepositories(root, config)).list()
+  const repositories = (await dependencies.openRepositories(root, config)).list()
   const hidden = repositories.filter((path) => isReservedName(path.split('/')[0] ?? path))
   if (hidden.length > 0) {
     return problem(
@@ -33,32 +33,32 @@ export async function examineRepositories(config: Config, rooms: CliRooms): Prom
       'gitgate repo rename PATH NEW',
     )
   }
-  return fine('repositories', `${repositories.length} in ${root}`)
+  return ok('repositories', `${repositories.length} in ${root}`)
 }
 
-/** Looks at the server behind the gate: whether it is there, and whether anybody can bypass the gate. */
-export async function examineUpstream(
+/** Checks whether the upstream is up, and whether anybody can bypass the gate. */
+export async function diagnoseUpstream(
   upstream: UpstreamConfig,
   repository: RepositoryPath | undefined,
-  examine: Examine,
-): Promise<Finding[]> {
+  probes: DoctorProbes,
+): Promise<Diagnosis[]> {
   const { href } = upstream.url
-  if (!(await examine.reachable(upstream))) {
+  if (!(await probes.isUpstreamReachable(upstream))) {
     return [problem('upstream', `can't connect to ${href}`, 'start the Git server, or correct --upstream')]
   }
   if (repository === undefined) {
     const remedy = 'gitgate doctor --repo PATH requests a repository from it, with and without credentials'
-    return [fine('upstream', `${href} accepts connections`), warning('bypass', 'not checked', remedy)]
+    return [ok('upstream', `${href} accepts connections`), warning('bypass', 'not checked', remedy)]
   }
   try {
-    const ask = (service: Service, as: 'the gate' | 'nobody' | 'somebody') =>
-      examine.pastTheGate(upstream, repository, service, as)
+    const request = (service: Service, as: 'gate' | 'anonymous' | 'made-up-user') =>
+      probes.upstreamStatus(upstream, repository, service, as)
     return [
-      judgeOwn(href, repository, await ask('git-upload-pack', 'the gate')),
-      judgeOpen(upstream, {
-        pull: await ask('git-upload-pack', 'nobody'),
-        push: await ask('git-receive-pack', 'nobody'),
-        pushAsAnybody: await ask('git-receive-pack', 'somebody'),
+      diagnoseOwnAccess(href, repository, await request('git-upload-pack', 'gate')),
+      diagnoseBypass(upstream, {
+        pull: await request('git-upload-pack', 'anonymous'),
+        push: await request('git-receive-pack', 'anonymous'),
+        pushAsMadeUpUser: await request('git-receive-pack', 'made-up-user'),
       }),
     ]
   } catch (error) {
@@ -66,8 +66,8 @@ export async function examineUpstream(
   }
 }
 
-function judgeOwn(href: string, repository: RepositoryPath, status: number): Finding {
-  if (status === 200) return fine('upstream', `${href} serves ${repository}`)
+function diagnoseOwnAccess(href: string, repository: RepositoryPath, status: number): Diagnosis {
+  if (status === 200) return ok('upstream', `${href} serves ${repository}`)
   if (status === 404)
     return problem(
       'upstream',
@@ -84,17 +84,17 @@ function judgeOwn(href: string, repository: RepositoryPath, status: number): Fin
   return problem('upstream', `${href} responds with ${status}`, 'check its log')
 }
 
-type OpenStatus = { readonly pull: number; readonly push: number; readonly pushAsAnybody: number }
+type OpenStatus = { readonly pull: number; readonly push: number; readonly pushAsMadeUpUser: number }
 
-/** A server that lets anybody push is safe only where nobody but the gate reaches it. */
-function judgeOpen({ url }: UpstreamConfig, status: OpenStatus): Finding {
-  const isPushed = status.push === 200 || status.pushAsAnybody === 200
-  if (!isPushed && status.pull !== 200) return fine('bypass', 'the upstream refuses requests without credentials')
-  const asAnybody = status.pushAsAnybody === 200 && status.push !== 200 ? ', under any name,' : ''
-  const what = isPushed ? `push${asAnybody} to` : 'read from'
+/** An upstream that accepts requests without credentials is safe only if nobody but the gate can reach it. */
+function diagnoseBypass({ url }: UpstreamConfig, status: OpenStatus): Diagnosis {
+  const isPushed = status.push === 200 || status.pushAsMadeUpUser === 200
+  if (!isPushed && status.pull !== 200) return ok('bypass', 'the upstream refuses requests without credentials')
+  const underAnyName = status.pushAsMadeUpUser === 200 && status.push !== 200 ? ', under any name,' : ''
+  const what = isPushed ? `push${underAnyName} to` : 'read from'
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
   const isLoopback = host === 'localhost' || (isIP(host) !== 0 && addressMatcher(['127.0.0.0/8', '::1'])(host))
-  if (isLoopback) return fine('bypass', `anybody on this machine can ${what} the upstream; nobody else can reach it`)
+  if (isLoopback) return ok('bypass', `anybody on this machine can ${what} the upstream; nobody else can reach it`)
   const remedy =
     'make it listen on loopback, put it behind a firewall, or have it require credentials (GITGATE_UPSTREAM_AUTHORIZATION)'
   return problem('bypass', `anybody who can reach ${url.host} can ${what} it without a token`, remedy)

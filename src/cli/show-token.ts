@@ -6,9 +6,9 @@ import type { PersonalAccessToken } from '../domain/tokens/token.js'
 import { tokenState } from '../domain/tokens/token.js'
 import type { OpenCli } from './context.js'
 import { requireId } from './context.js'
-import { limitFields } from './token-limits.js'
+import { limitFields } from './token-limit-options.js'
 
-/** Shows all about a token. @param advice what could be better about it */
+/** Shows everything about a token. @param advice how to improve it */
 export async function showToken(
   cli: OpenCli,
   token: PersonalAccessToken,
@@ -43,7 +43,7 @@ export async function showToken(
   ])
 }
 
-/** A token as JSON has it. */
+/** A token as `--json` prints it. */
 export async function entityOf(cli: OpenCli, token: PersonalAccessToken) {
   const settings = await cli.settings()
   return tokenEntity(token, cli.clock(), settings.enforce_pat_expiration)

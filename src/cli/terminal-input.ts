@@ -2,20 +2,20 @@ import { GitgateError } from '../core/errors.js'
 import { Secret } from '../core/secret.js'
 import type { Terminal } from './terminal-output.js'
 
-// More than any secret; keeps a mistaken `< big-file` from filling the memory.
-const MAX_BYTES = 65_536
+// More than any secret needs; a mistaken `< big-file` must not fill the memory.
+const MAX_INPUT_BYTES = 65_536
 
-/** Whether a person sits in front of both ends. */
+/** Whether a person can be asked: standard input and standard error are a terminal. */
 export function isInteractive({ stdin, stderr }: Terminal): boolean {
   return stdin.isTTY === true && stderr.isTTY === true
 }
 
 /**
- * Reads a secret: typed unseen on a terminal, else the first line of standard input. Never from a flag, which every user
- * of the machine could read.
+ * Reads a secret: typed without echo on a terminal, else the first line of standard input. Never from a flag, which
+ * every user of the machine could read.
  *
  * @param label what it is, such as `password`
- * @throws GitgateError `usage` when there is none
+ * @throws GitgateError `usage` if there is none
  */
 export async function readSecret(terminal: Terminal, label: string): Promise<Secret> {
   const text = isInteractive(terminal) ? await askSecret(label) : await readFirstLine(terminal)
@@ -25,9 +25,9 @@ export async function readSecret(terminal: Terminal, label: string): Promise<Sec
 }
 
 /**
- * Reads a new secret: typed twice on a terminal.
+ * Reads a new secret, typed twice on a terminal.
  *
- * @throws GitgateError `usage` when there is none, or the two differ
+ * @throws GitgateError `usage` if there is none, or the two differ
  */
 export async function readNewSecret(terminal: Terminal, label: string): Promise<Secret> {
   const secret = await readSecret(terminal, label)
@@ -38,11 +38,11 @@ export async function readNewSecret(terminal: Terminal, label: string): Promise<
 }
 
 /**
- * Asks before something is gone for good. Off a terminal nothing is asked: a script has said what it wants.
+ * Asks on a terminal before something is deleted. Scripts are not asked.
  *
- * @throws GitgateError `usage` when the answer is no
+ * @throws GitgateError `usage` if the answer is no
  */
-export async function confirmLoss(terminal: Terminal, question: string, isConfirmed: boolean): Promise<void> {
+export async function confirmDeletion(terminal: Terminal, question: string, isConfirmed: boolean): Promise<void> {
   if (isConfirmed || !isInteractive(terminal)) return
   const { confirm } = await import('@clack/prompts')
   const answer = await confirm({ message: question, initialValue: false, output: process.stderr })
@@ -56,7 +56,7 @@ async function askSecret(label: string): Promise<string> {
   return answer
 }
 
-/** Reads the lines of standard input, up to an empty one or its end. @throws GitgateError `usage` when they are too many */
+/** Reads standard input up to an empty line or its end. @throws GitgateError `usage` if it is too long */
 export async function readLines({ stdin }: Terminal): Promise<string[]> {
   const lines = (await readUntil(stdin, /\n\r?\n/)).split(/\r?\n/)
   const end = lines.indexOf('')
@@ -74,7 +74,7 @@ async function readUntil(stdin: Terminal['stdin'], end: RegExp): Promise<string>
     const bytes = Buffer.from(chunk)
     chunks.push(bytes)
     length += bytes.length
-    if (length > MAX_BYTES) throw new GitgateError('usage', 'standard input is too long')
+    if (length > MAX_INPUT_BYTES) throw new GitgateError('usage', 'standard input is too long')
     if (end.test(Buffer.concat(chunks).toString('latin1'))) break
   }
   return Buffer.concat(chunks).toString('utf8')

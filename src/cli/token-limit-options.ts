@@ -11,17 +11,17 @@ export type LimitOptions = { repo?: string[]; ref?: string[]; maxPushes?: string
 /** Adds the options that limit a new token. */
 export function addLimitOptions(command: Command): Command {
   return command
-    .option('--repo <pattern>', 'allow only these repositories: team/app, team/*; repeatable', gather)
+    .option('--repo <pattern>', 'allow only these repositories: team/app, team/*; repeatable', collect)
     .option(
       '--ref <rule>',
       "allow pushes only to these refs: 'agent/*' (branches; create and update), 'refs/tags/v*:create,delete'; repeatable",
-      gather,
+      collect,
     )
     .option('--max-pushes <number>', 'maximum number of pushes')
     .option('--max-push-bytes <size>', 'maximum size of all pushes together: 500k, 50M, 2G')
 }
 
-/** The limits that options ask for. @throws GitgateError `invalid` */
+/** Parses the options that limit a token. @throws GitgateError `invalid` */
 export function limitsOf({ repo = [], ref = [], maxPushes, maxPushBytes }: LimitOptions): {
   restrictions: Restrictions
   budget: Budget
@@ -29,7 +29,7 @@ export function limitsOf({ repo = [], ref = [], maxPushes, maxPushBytes }: Limit
   return { restrictions: parseRestrictions(repo, ref), budget: parseBudget(maxPushes, maxPushBytes) }
 }
 
-/** A token's limits in a few words, for a table; `-` where there are none. */
+/** A token's limits in a few words, for a table; `-` if there are none. */
 export function describeLimits({ restrictions, budget }: PersonalAccessToken): string {
   const words = [
     describeRestrictions(restrictions),
@@ -54,6 +54,6 @@ export function limitFields({ restrictions, budget, spent, parentId }: PersonalA
   ]
 }
 
-function gather(value: string, before: readonly string[] = []): string[] {
+function collect(value: string, before: readonly string[] = []): string[] {
   return [...before, value]
 }

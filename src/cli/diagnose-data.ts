@@ -5,22 +5,22 @@ import type { Config } from '../config/config.js'
 import { GitgateError, messageOf } from '../core/errors.js'
 import { resolveSettings } from '../domain/policies/settings.js'
 import type { CliContext } from './context.js'
-import type { Finding } from './finding.js'
-import { fine, problem, warning } from './finding.js'
-import type { CliStore } from './rooms.js'
+import type { Diagnosis } from './diagnosis.js'
+import { ok, problem, warning } from './diagnosis.js'
+import type { CliStore } from './dependencies.js'
 
 const MEBIBYTE = 1_048_576
-const LITTLE_SPACE = 512
+const LOW_DISK_SPACE_MIB = 512
 
-/** Looks at the data folder: permissions, space, the database. Changes nothing. */
-export async function examineData({ rooms }: CliContext, config: Config): Promise<Finding[]> {
+/** Checks the data folder: permissions, free space, the database. Changes nothing. */
+export async function diagnoseData({ dependencies }: CliContext, config: Config): Promise<Diagnosis[]> {
   if (!existsSync(config.data))
     return [warning('data', `${config.data} doesn't exist yet`, 'gitgate quickstart, or any other command, creates it')]
-  const findings: Finding[] = []
+  const diagnoses: Diagnosis[] = []
   const { uid, mode } = statSync(config.data)
   const user = process.geteuid?.() ?? uid
   if (uid !== user)
-    findings.push(
+    diagnoses.push(
       problem(
         'data',
         `${config.data} belongs to user ${uid} and you are ${user}`,
@@ -31,42 +31,42 @@ export async function examineData({ rooms }: CliContext, config: Config): Promis
     (path) => path !== undefined && existsSync(path) && (statSync(path).mode & 0o077) !== 0,
   )
   if (open.length > 0)
-    findings.push(problem('permissions', `other users can access ${open.join(', ')}`, `chmod go= ${open.join(' ')}`))
-  else findings.push(fine('permissions', `${config.data} is ${(mode & 0o777).toString(8)}`))
+    diagnoses.push(problem('permissions', `other users can access ${open.join(', ')}`, `chmod go= ${open.join(' ')}`))
+  else diagnoses.push(ok('permissions', `${config.data} is ${(mode & 0o777).toString(8)}`))
 
   const { bavail, bsize } = await statfs(config.data)
   const free = Math.floor((bavail * bsize) / MEBIBYTE)
-  if (free < LITTLE_SPACE)
-    findings.push(
+  if (free < LOW_DISK_SPACE_MIB)
+    diagnoses.push(
       problem(
         'disk',
         `only ${free} MiB free for ${config.data}`,
         'free space: on a full disk gitgate refuses pushes and changes',
       ),
     )
-  else findings.push(fine('disk', `${free} MiB free`))
+  else diagnoses.push(ok('disk', `${free} MiB free`))
 
   try {
-    const complaints = rooms.examine.database(config)
-    if (complaints.length === 0) findings.push(fine('database', 'sound'))
+    const complaints = dependencies.probes.database(config)
+    if (complaints.length === 0) diagnoses.push(ok('database', 'sound'))
     else
-      findings.push(
+      diagnoses.push(
         problem('database', `damaged: ${complaints.slice(0, 3).join('; ')}`, 'stop the gate and restore a backup'),
       )
   } catch (error) {
     const isFull = error instanceof GitgateError && error.code === 'disk-full'
     const remedy = isFull ? 'free space on its disk' : 'stop the gate and restore a backup'
-    findings.push(problem('database', messageOf(error), remedy))
+    diagnoses.push(problem('database', messageOf(error), remedy))
   }
-  return findings
+  return diagnoses
 }
 
-/** Looks into the store: accounts, the clock against what was written, bans. */
-export async function examineInstance({ rooms, clock }: CliContext, config: Config): Promise<Finding[]> {
+/** Checks what the store holds: accounts, times later than the clock, bans, audit export. */
+export async function diagnoseInstance({ dependencies, clock }: CliContext, config: Config): Promise<Diagnosis[]> {
   if (!existsSync(config.data)) return []
   let store
   try {
-    store = rooms.openStore(config)
+    store = dependencies.openStore(config)
   } catch (error) {
     return [problem('store', messageOf(error), 'follow the message and run gitgate doctor again')]
   }
@@ -81,16 +81,16 @@ export async function examineInstance({ rooms, clock }: CliContext, config: Conf
     return [
       accounts.length === 0
         ? warning('accounts', 'there are no accounts, so nobody can sign in', 'gitgate user add NAME')
-        : fine('accounts', `${accounts.length} accounts, ${tokens.length} tokens`),
+        : ok('accounts', `${accounts.length} accounts, ${tokens.length} tokens`),
       newest > clock().getTime()
         ? problem(
             'clock',
             `it shows ${clock().toISOString()}, but something was created at ${new Date(newest).toISOString()}`,
             'set the clock and use NTP: token expiry depends on it',
           )
-        : fine('clock', clock().toISOString()),
+        : ok('clock', clock().toISOString()),
       settings.git_basic_auth_enabled
-        ? fine(
+        ? ok(
             'bans',
             `after ${settings.git_basic_auth_maxretry} failures within ${settings.git_basic_auth_findtime} s; never ${settings.git_basic_auth_ip_allowlist.join(', ') || 'exempt'}`,
           )
@@ -104,17 +104,17 @@ export async function examineInstance({ rooms, clock }: CliContext, config: Conf
             ),
           ]
         : []),
-      ...(config.auditLog === undefined ? [] : [await examineExport(String(config.auditLog), store)]),
+      ...(config.auditLog === undefined ? [] : [await diagnoseAuditExport(String(config.auditLog), store)]),
     ]
   } finally {
     await store.close()
   }
 }
 
-/** Looks whether the gate delivers audit events. @param target as the configuration names it */
-async function examineExport(target: string, { audit, facts }: CliStore): Promise<Finding> {
-  const told = await facts.readBookmark(target)
-  const waiting = told === undefined ? 0 : Math.max(0, (await audit.head()).id - told)
+/** Checks whether the gate delivers audit events. @param target as the configuration names it */
+async function diagnoseAuditExport(target: string, { audit, facts }: CliStore): Promise<Diagnosis> {
+  const delivered = await facts.readBookmark(target)
+  const waiting = delivered === undefined ? 0 : Math.max(0, (await audit.head()).id - delivered)
   const failure = await facts.readExportFailure(target)
   if (failure !== undefined)
     return problem(
@@ -122,5 +122,5 @@ async function examineExport(target: string, { audit, facts }: CliStore): Promis
       `${target} has accepted no audit events since ${failure.since.toISOString()}: ${failure.message}; ${waiting} are waiting`,
       'make it reachable and writable for the gate, which then sends the waiting events',
     )
-  return fine('audit-export', `${target}; ${waiting} events waiting`)
+  return ok('audit-export', `${target}; ${waiting} events waiting`)
 }
