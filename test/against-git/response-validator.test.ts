@@ -5,8 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { encodePktLine, FLUSH } from '../../src/protocol/pkt-line.js'
-import type { AnswerShape } from '../../src/git/cache/answer-grammar.js'
-import type { Completeness } from '../../src/git/cache/response-validator.js'
+import type { Completeness, ResponseShape } from '../../src/git/cache/response-validator.js'
 import { ResponseValidator } from '../../src/git/cache/response-validator.js'
 import { VERSION_0 } from '../git/cache/captured-v0.js'
 import { VERSION_2 } from '../git/cache/captured-v2.js'
@@ -16,7 +15,7 @@ const folder = mkdtempSync(join(tmpdir(), 'gitgate-validator-'))
 t.teardown(() => rmSync(folder, { recursive: true }))
 const repositories = { sha1: makeRepository(folder, 'sha1'), sha256: makeRepository(folder, 'sha256') }
 
-function follow(shape: AnswerShape, ...pieces: readonly Buffer[]): Completeness {
+function follow(shape: ResponseShape, ...pieces: readonly Buffer[]): Completeness {
   const validator = new ResponseValidator(shape)
   for (const piece of pieces) validator.push(piece)
   return validator.completeness
@@ -37,7 +36,7 @@ function answerOf(version: number, format: 'sha1' | 'sha256', request: Buffer | 
 }
 
 /** The ends at which an answer that was cut off there would be taken for complete or for uncacheable. */
-function wrongEnds(shape: AnswerShape, answer: Buffer): number[] {
+function wrongEnds(shape: ResponseShape, answer: Buffer): number[] {
   const validator = new ResponseValidator(shape)
   const wrong: number[] = []
   for (let end = 0; end < answer.length; end++) {
@@ -82,7 +81,7 @@ t.test('an error response is uncacheable', async (t) => {
 
 const LIST = `acknowledgments\n|ACK ${SIDE}\n|`
 const SHALLOW = `shallow ${MAIN}|`
-const TABLE: readonly (readonly [shape: AnswerShape, answer: string, completeness: Completeness])[] = [
+const TABLE: readonly (readonly [shape: ResponseShape, answer: string, completeness: Completeness])[] = [
   ['refs', '0000', 'complete'],
   ['refs', 'unborn HEAD symref-target:refs/heads/main\n|0000', 'complete'],
   ['refs', `${MAIN} refs/heads/main\n|ERR no\n|0000`, 'uncacheable'],

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import type { AnswerHead, Backend, CacheResult, Exchange, ServeOutcome } from '../../protocol/backend.js'
 import type { GitRequest } from '../../protocol/git-request.js'
-import type { AnswerShape } from './answer-grammar.js'
+import type { ResponseShape } from './response-validator.js'
 import type { CacheEntry } from './cache-entry.js'
 import type { ResponseCache } from './response-cache.js'
 import { ResponseValidator } from './response-validator.js'
@@ -17,7 +17,7 @@ export type SharedRequest = {
   /** Whether what the response depends on hasn't changed since the request arrived, so that it may be kept; `undefined`: never keep it. */
   readonly keepIf: (() => Promise<boolean>) | undefined
   /** The grammar of a complete response. */
-  readonly shape: AnswerShape
+  readonly shape: ResponseShape
 }
 
 /** Responds from the cache, joins a response in progress, or starts one that others can join. */

@@ -1,4 +1,4 @@
-import type { AnswerShape } from './answer-grammar.js'
+import type { ResponseShape } from './response-validator.js'
 import type { Dependence } from './fetch-arguments.js'
 
 /**
@@ -18,7 +18,7 @@ export type UploadPackRequest =
       /** Whether the response is worth keeping. If the client's next request will differ, it is only shared while in progress. */
       readonly isStorable: boolean
       /** The grammar of a complete response. */
-      readonly shape: Exclude<AnswerShape, 'advertisement' | 'refs'>
+      readonly shape: Exclude<ResponseShape, 'advertisement' | 'refs'>
     }
   /** The response must come from the backend, for this request alone. */
   | { readonly kind: 'uncacheable' }

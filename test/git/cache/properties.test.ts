@@ -2,12 +2,12 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { encodePktLine, FLUSH } from '../../../src/protocol/pkt-line.js'
-import type { AnswerShape } from '../../../src/git/cache/answer-grammar.js'
+import type { ResponseShape } from '../../../src/git/cache/response-validator.js'
 import { parseUploadPackRequest } from '../../../src/git/cache/parse-upload-pack-request.js'
 import { ResponseValidator } from '../../../src/git/cache/response-validator.js'
 import { ask, encode, keyIn } from './captured.js'
 
-const SHAPES: readonly AnswerShape[] = ['advertisement', 'refs', 'v2-pack', 'v2-round', 'v0-pack', 'v0-depth']
+const SHAPES: readonly ResponseShape[] = ['advertisement', 'refs', 'v2-pack', 'v2-round', 'v0-pack', 'v0-depth']
 
 const id = fc.string({ unit: fc.constantFrom(...Array.from('0123456789abcdef')), minLength: 40, maxLength: 40 })
 const name = fc.string({ unit: fc.constantFrom(...Array.from('ab/é-."\\,[')), minLength: 1, maxLength: 9 })
@@ -163,7 +163,7 @@ const packet = fc.oneof(
   fc.constantFrom(...['0000', '0001', '0002'].map((text) => Buffer.from(text))),
 )
 const packets = fc.array(packet, { maxLength: 12 }).map((list) => Buffer.concat(list))
-const bodies: readonly (readonly [AnswerShape, Buffer[]])[] = [
+const bodies: readonly (readonly [ResponseShape, Buffer[]])[] = [
   ['v2-pack', ['packfile\n', '\x01PACK'].map(encodePktLine)],
   ['v2-round', ['acknowledgments\n', 'NAK\n'].map(encodePktLine)],
   ['v0-pack', ['NAK\n', '\x01PACK', '\x02words'].map(encodePktLine)],
