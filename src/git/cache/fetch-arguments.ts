@@ -1,26 +1,26 @@
-import type { KeyPart } from './key.js'
+import type { KeyPart } from './cache-key.js'
 
 const OBJECT_ID = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/
-// Git would read 0x10 and 010 as well; its clients write plain decimals.
+// Git would accept 0x10 and 010, too; its clients write plain decimals.
 const DEPTH = /^[1-9][0-9]{0,9}$/
+const MAX_DEPTH = 2 ** 31 - 1
 const SECONDS = /^[1-9][0-9]{0,18}$/
-const DEEPEST = 2 ** 31 - 1
-// sparse:oid takes the name of a blob, which stands for another object once a ref has moved; sparse:path is no more.
+// sparse:oid names a blob by a revision, which means another object once a ref has moved. Git removed sparse:path.
 const FILTER = /^(?:blob:none|blob:limit=[0-9]{1,18}[kmg]?|tree:[0-9]{1,9}|object:type=(?:blob|tree|commit|tag))$/
-const COMBINED = 'combine:'
+const COMBINED_FILTER = 'combine:'
 
-/** What an answer to a fetch is computed from beside the objects that are wanted. */
-export type Dependence = {
-  /** The tags: those that point at what is sent come along (`include-tag`). */
+/** The refs that the response to a fetch depends on, beside the wanted objects. */
+export type RefDependency = {
+  /** Tags that point at sent objects are sent along (`include-tag`). */
   readonly tags: boolean
   /**
-   * All refs: `deepen-not` names one, and `deepen-relative` counts from the client's shallow commits that any ref reaches
+   * `deepen-not` names a ref, and `deepen-relative` counts from those of the client's shallow commits that any ref reaches
    * (upload-pack.c, get_reachable_list).
    */
   readonly allRefs: boolean
 }
 
-/** The lines that a fetch has in all versions: what is wanted, what is there already, how deep, and what is left out. */
+/** The lines of a fetch that all protocol versions have: wants, haves, shallow commits, depth and filter. */
 export class FetchArguments {
   readonly #wants = new Set<string>()
   readonly #haves: string[] = []
@@ -28,12 +28,12 @@ export class FetchArguments {
   readonly #others: string[] = []
   #idLength: number | undefined
 
-  /** @param idLength hexadecimal digits of an object id; `undefined`: as many as the first one has */
+  /** @param idLength hexadecimal digits of an object ID; `undefined`: as many as the first one has */
   constructor(idLength: number | undefined) {
     this.#idLength = idLength
   }
 
-  /** The objects that are wanted, sorted, each once: git's own client names HEAD's twice. */
+  /** Sorted, each once: Git's own client names the object of HEAD twice. */
   get wants(): readonly string[] {
     return [...this.#wants].sort()
   }
@@ -47,31 +47,31 @@ export class FetchArguments {
   }
 
   /**
-   * Whether the same fetch is the same request later. Git completes a date without a time of day by the time at which it was started, so
-   * `deepen-since` differs each second.
+   * Whether a client that repeats the fetch sends the same request. With `deepen-since` it doesn't: Git completes a date
+   * without a time of day by the current time, so the request differs each second.
    */
   get isStorable(): boolean {
     return !this.#others.some((line) => line.startsWith('deepen-since '))
   }
 
   /**
-   * All of it, as parts of a key. Git takes wants and shallow lines as sets; the answer tells haves in their order, and of
-   * what remains the order is kept as it is.
+   * All lines, as parts of a key. Git treats wants and shallow lines as sets, and acknowledges haves in their order. The
+   * other lines keep their order.
    */
   get keyParts(): readonly KeyPart[] {
     return [this.wants, this.#haves, [...this.#shallow].sort(), this.#others]
   }
 
-  /** @param flags arguments, or capabilities, without a value */
-  dependsOn(flags: ReadonlySet<string>): Dependence {
-    const namesRefs = this.#others.some((line) => line.startsWith('deepen-not '))
-    return { tags: flags.has('include-tag'), allRefs: namesRefs || flags.has('deepen-relative') }
+  /** @param flags arguments or capabilities without a value */
+  dependsOn(flags: ReadonlySet<string>): RefDependency {
+    const namesRef = this.#others.some((line) => line.startsWith('deepen-not '))
+    return { tags: flags.has('include-tag'), allRefs: namesRef || flags.has('deepen-relative') }
   }
 
-  /** Takes a line. @returns whether it is one of these, byte by byte */
-  take(line: string): boolean {
-    const mark = line.indexOf(' ')
-    const [name, value] = [line.slice(0, Math.max(mark, 0)), line.slice(mark + 1)]
+  /** Adds a line, if it is known byte by byte. @returns whether it is */
+  add(line: string): boolean {
+    const space = line.indexOf(' ')
+    const [name, value] = [line.slice(0, Math.max(space, 0)), line.slice(space + 1)]
     if (!this.#isKnown(name, value)) return false
     if (name === 'want') this.#wants.add(value)
     else if (name === 'have') this.#haves.push(value)
@@ -80,8 +80,8 @@ export class FetchArguments {
     return true
   }
 
-  /** Keeps an argument without a value, which is known to the version at hand. */
-  keep(flag: string): void {
+  /** Adds an argument without a value, which the caller knows. */
+  addFlag(flag: string): void {
     this.#others.push(flag)
   }
 
@@ -93,7 +93,7 @@ export class FetchArguments {
         this.#idLength ??= value.length
         return value.length === this.#idLength && OBJECT_ID.test(value)
       case 'deepen':
-        return DEPTH.test(value) && Number(value) <= DEEPEST
+        return DEPTH.test(value) && Number(value) <= MAX_DEPTH
       case 'deepen-since':
         return SECONDS.test(value)
       case 'deepen-not':
@@ -107,9 +107,9 @@ export class FetchArguments {
 }
 
 function isFilter(spec: string): boolean {
-  if (!spec.startsWith(COMBINED)) return FILTER.test(spec)
+  if (!spec.startsWith(COMBINED_FILTER)) return FILTER.test(spec)
   return spec
-    .slice(COMBINED.length)
+    .slice(COMBINED_FILTER.length)
     .split('+')
     .every((part) => FILTER.test(part))
 }

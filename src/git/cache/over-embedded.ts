@@ -2,10 +2,8 @@ import { hash } from 'node:crypto'
 import type { Backend, Exchange, Freshness, RefList, RepositoryState, ServeOutcome } from '../../protocol/backend.js'
 import type { GitRequest } from '../../protocol/git-request.js'
 import type { RepositoryPath } from '../../protocol/repository-path.js'
-import { advertisementKey } from './advertisement-key.js'
+import { advertisementKey, cacheKey, protocolVersionOf } from './cache-key.js'
 import type { UploadPackRequest } from './upload-pack-request.js'
-import { keyOf } from './key.js'
-import { protocolVersionOf } from './protocol-version.js'
 import { readUploadPackRequest } from './read-upload-pack-request.js'
 import type { SharedRequest } from './shared.js'
 import { bypass, serveShared } from './shared.js'
@@ -36,7 +34,7 @@ export async function serveOverEmbedded(
     if (state === undefined) return await bypass(backend, cache, request, exchange, body)
     const validatorIn = async (now: RepositoryState): Promise<string | undefined> => {
       if (parsed.kind === 'fetch') return await validatorOf(parsed, now, freshness, repository)
-      return parsed.tellsRefs ? now.fingerprint : keyOf('entry', [now.identity, now.configuration])
+      return parsed.tellsRefs ? now.fingerprint : cacheKey('entry', [now.identity, now.configuration])
     }
     const validator = await validatorIn(state)
     if (validator === undefined) return await bypass(backend, cache, request, exchange, body)
@@ -46,7 +44,7 @@ export async function serveOverEmbedded(
       return now !== undefined && (await validatorIn(now)) === validator
     }
     const shared: SharedRequest = {
-      key: keyOf('entry', [validator, parsed.key]),
+      key: cacheKey('entry', [validator, parsed.key]),
       request,
       body,
       requester: undefined,
@@ -90,10 +88,10 @@ async function validatorOf(
   const refs = await freshness.refs(repository, state)
   if (refs === undefined || !wants.every((want) => refs.tips.has(want))) {
     const objects = await freshness.objects(repository)
-    return objects && keyOf('entry', [state.fingerprint, objects])
+    return objects && cacheKey('entry', [state.fingerprint, objects])
   }
   if (dependsOn.allRefs) return state.fingerprint
-  return keyOf('entry', [state.identity, state.configuration, dependsOn.tags ? hashOfTags(refs) : ''])
+  return cacheKey('entry', [state.identity, state.configuration, dependsOn.tags ? hashOfTags(refs) : ''])
 }
 
 function hashOfTags({ ids }: RefList): string {

@@ -1,9 +1,8 @@
 import { Writable } from 'node:stream'
 import type { AnswerHead, Backend, Exchange, ServeOutcome } from '../../protocol/backend.js'
 import type { GitRequest } from '../../protocol/git-request.js'
-import { advertisementKey } from './advertisement-key.js'
+import { advertisementKey, cacheKey } from './cache-key.js'
 import type { RequestCoalescer } from './request-coalescer.js'
-import { keyOf } from './key.js'
 import { readUploadPackRequest } from './read-upload-pack-request.js'
 import { bypass, withoutCompression, serveShared } from './shared.js'
 import type { ResponseCache } from './response-cache.js'
@@ -54,7 +53,7 @@ export async function serveOverUpstream(
   const isShown = seen !== undefined && !parsed.dependsOn.allRefs && parsed.wants.every((want) => seen.ids.has(want))
   if (!isShown) return await bypass(backend, cache, request, exchange, body)
   const scope = isSameForAll ? '@all' : account
-  const key = keyOf('entry', [repository, scope, parsed.dependsOn.tags ? seen.tags : '', parsed.key])
+  const key = cacheKey('entry', [repository, scope, parsed.dependsOn.tags ? seen.tags : '', parsed.key])
   const shared = {
     key,
     request,
@@ -89,7 +88,7 @@ async function list(
   }
   const alone = async (): Promise<ServeOutcome> => await bypass(watching, cache, request, exchange, body)
   if (key === undefined) return await alone()
-  const coalesced = await coalescer.join(keyOf('entry', [repository, account, key]), exchange.signal)
+  const coalesced = await coalescer.join(cacheKey('entry', [repository, account, key]), exchange.signal)
   if (coalesced === undefined) return { kind: 'broken', reason: 'the client left' }
   const { sharedKey, end } = coalesced
   try {

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { Exchange } from '../../protocol/backend.js'
 import type { UploadPackRequest } from './upload-pack-request.js'
-import { parseUploadPackRequest } from './parse-upload-pack-request.js'
+import { parseUploadPackRequest } from './upload-pack-request.js'
 import { readBody } from './request-body.js'
 
 export type ReadRequest =

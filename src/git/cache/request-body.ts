@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 import { PassThrough } from 'node:stream'
 import { gunzipSync } from 'node:zlib'
-import { MAX_BODY_BYTES } from './parse-upload-pack-request.js'
+import { MAX_BODY_BYTES } from './upload-pack-request.js'
 
 /** A request's body, read up to a limit. */
 export type ReadBody =

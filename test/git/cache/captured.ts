@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { encodePktLine } from '../../../src/protocol/pkt-line.js'
 import type { UploadPackRequest } from '../../../src/git/cache/upload-pack-request.js'
-import { parseUploadPackRequest } from '../../../src/git/cache/parse-upload-pack-request.js'
+import { parseUploadPackRequest } from '../../../src/git/cache/upload-pack-request.js'
 
 /** The tips of the repository's two branches and its tag, by SHA-1. */
 export const MAIN = '64d096ded92aedb63d351abc3b927d5feb4851bf'

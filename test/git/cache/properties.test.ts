@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { encodePktLine, FLUSH } from '../../../src/protocol/pkt-line.js'
 import type { ResponseShape } from '../../../src/git/cache/response-validator.js'
-import { parseUploadPackRequest } from '../../../src/git/cache/parse-upload-pack-request.js'
+import { parseUploadPackRequest } from '../../../src/git/cache/upload-pack-request.js'
 import { ResponseValidator } from '../../../src/git/cache/response-validator.js'
 import { ask, encode, keyIn } from './captured.js'
 

@@ -1,7 +1,7 @@
 // What requests to upload-pack ask for: real ones, and those that must not be taken for them.
 import t from 'tap'
-import { advertisementKey } from '../../../src/git/cache/advertisement-key.js'
-import { MAX_BODY_BYTES, parseUploadPackRequest } from '../../../src/git/cache/parse-upload-pack-request.js'
+import { advertisementKey } from '../../../src/git/cache/cache-key.js'
+import { MAX_BODY_BYTES, parseUploadPackRequest } from '../../../src/git/cache/upload-pack-request.js'
 import { VERSION_0 } from './captured-v0.js'
 import { VERSION_2 } from './captured-v2.js'
 import { ask, describe, encode, keyIn, MAIN, SIDE, TAG } from './captured.js'
