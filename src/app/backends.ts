@@ -5,7 +5,7 @@ import { embeddedGit, emptyRepositoryIn } from '../git/embedded/embedded-backend
 import { findGit } from '../git/embedded/git-program.js'
 import { RepositoryFolder } from '../git/embedded/repository-folder.js'
 import { RepositoryListing } from '../git/embedded/repository-listing.js'
-import { Starter } from '../git/embedded/starter.js'
+import { GitSpawnHelper } from '../git/embedded/spawn-helper.js'
 import { GitgateError, messageOf } from '../core/errors.js'
 import type { Intervals } from '../core/intervals.js'
 import type { Logger } from '../server/log.js'
@@ -136,8 +136,10 @@ async function withCache(
 
 async function openEmbedded(config: Config, { log, access, pseudonym }: BackendNeeds): Promise<Uncounted> {
   const program = await findGit(config.git)
-  const starter = await Starter.open((error) => log.warn({ err: error }, 'what starts git has ended; it is begun anew'))
-  const git = { ...program, start: starter.start }
+  const spawnHelper = await GitSpawnHelper.open((error) =>
+    log.warn({ err: error }, 'git spawn helper exited; restarting'),
+  )
+  const git = { ...program, start: spawnHelper.start }
   const folder = new RepositoryFolder(config.repos)
   const listing = new RepositoryListing(folder.root)
   const removed = await folder.join(pseudonym)
@@ -155,7 +157,7 @@ async function openEmbedded(config: Config, { log, access, pseudonym }: BackendN
     listRepositories: () => listing.list(),
     check: { name: 'repositories', check: () => Promise.resolve(folder.isUsable()) },
     async close() {
-      starter.close()
+      spawnHelper.close()
       await folder.leave()
     },
   }

@@ -179,7 +179,7 @@ t.test('a worker that is killed takes only its own transfers with it, and is rep
 t.test('when the first process is killed, nothing of it is left', async (t) => {
   const { gate, workers, disk, cli } = await served(t)
   const all = [...workers, ...workers.flatMap(childrenOf)]
-  t.equal(all.length, 4, 'two workers, and what starts git for each')
+  t.equal(all.length, 4, 'two workers, each with its git spawn helper')
   gate.child.kill('SIGKILL')
   t.ok(await within(2_000, () => all.every((pid) => commandOf(pid) === '') && processesIn(disk).length === 0))
   t.equal((await http((await cli.serveProcess(t)).url, '/-/readiness')).status, 200)

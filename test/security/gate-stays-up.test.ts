@@ -9,7 +9,7 @@ import t from 'tap'
 import { embeddedGit } from '../../src/git/embedded/embedded-backend.js'
 import { findGit } from '../../src/git/embedded/git-program.js'
 import { RepositoryFolder } from '../../src/git/embedded/repository-folder.js'
-import { startHere } from '../../src/git/embedded/start-here.js'
+import { startDirectly } from '../../src/git/embedded/git-process.js'
 import { openStore } from '../../src/storage/open.js'
 import { GitClient } from '../acceptance/git-client.js'
 import { GitgateCli } from '../acceptance/gitgate-cli.js'
@@ -232,7 +232,7 @@ t.test('gates that start at once on one data folder all start', async (t) => {
   const git = await findGit(undefined)
   const backends = Array.from({ length: 24 }, () =>
     embeddedGit({
-      git: { ...git, start: startHere },
+      git: { ...git, start: startDirectly },
       folder: new RepositoryFolder(join(folder, 'repos')),
       emptyRepository: join(folder, 'empty.git'),
       receiveMaxInputSize: () => Promise.resolve(null),

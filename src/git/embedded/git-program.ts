@@ -2,8 +2,7 @@ import { accessSync, constants } from 'node:fs'
 import { delimiter, isAbsolute, join } from 'node:path'
 import { GitgateError } from '../../core/errors.js'
 import type { StartGit } from './git-process.js'
-import { readOutput } from './git-output.js'
-import { startHere } from './start-here.js'
+import { readOutput, startDirectly } from './git-process.js'
 
 /** The git that is installed on this machine. */
 export type GitProgram = {
@@ -37,7 +36,7 @@ export async function findGit(wanted: string | undefined): Promise<GitProgram> {
   if (major < oldestMajor || (major === oldestMajor && minor < oldestMinor)) {
     throw new GitgateError('git', `${path} is git ${major}.${minor}, and gitgate needs ${OLDEST.join('.')} or newer`)
   }
-  return { path, version: `${major}.${minor}${version[3] ?? ''}`, start: startHere }
+  return { path, version: `${major}.${minor}${version[3] ?? ''}`, start: startDirectly }
 }
 
 /**
@@ -117,7 +116,7 @@ function isExecutable(path: string): boolean {
 
 async function readVersion(path: string): Promise<string> {
   try {
-    return await askGit({ path, version: '', start: startHere }, ['version'])
+    return await askGit({ path, version: '', start: startDirectly }, ['version'])
   } catch (cause) {
     throw new GitgateError('git', `${path} can't be run`, { cause })
   }

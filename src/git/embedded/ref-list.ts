@@ -1,7 +1,7 @@
 import type { RefList } from '../../protocol/backend.js'
 import type { GitProgram } from './git-program.js'
 import { gitEnvironment, inRepository } from './git-program.js'
-import { readOutput } from './git-output.js'
+import { readOutput } from './git-process.js'
 
 // Some 800,000 refs.
 const LONGEST_LIST = 64 * 1_048_576

@@ -6,7 +6,7 @@ import type { RefTargets } from '../../protocol/backend.js'
 import { isRefName } from '../../protocol/ref-name.js'
 import type { GitProgram } from './git-program.js'
 import { gitEnvironment, inRepository } from './git-program.js'
-import { readOutput } from './git-output.js'
+import { readOutput } from './git-process.js'
 import { keepsRefsInFiles } from './ref-files.js'
 
 // Each costs a process, some 5 ms; git has no command that reads several.

@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import t from 'tap'
 import { readRefFiles } from '../../../src/git/embedded/ref-files.js'
 import { listRefs } from '../../../src/git/embedded/ref-list.js'
-import { startHere } from '../../../src/git/embedded/start-here.js'
+import { startDirectly } from '../../../src/git/embedded/git-process.js'
 import type { BareRepository } from './bare-repository.js'
 import { createBareRepository } from './bare-repository.js'
 
-const listed = async ({ git, where }: BareRepository) => await listRefs({ ...git, start: startHere }, where)
+const listed = async ({ git, where }: BareRepository) => await listRefs({ ...git, start: startDirectly }, where)
 
 for (const format of ['sha1', 'sha256'] as const) {
   t.test(`loose and packed refs, tags among them: ${format}`, async (t) => {

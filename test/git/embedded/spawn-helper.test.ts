@@ -1,4 +1,4 @@
-// Programs that are started by way of another process, with real sockets: what holds of a git that the gate itself starts holds of them.
+// A process that the git spawn helper starts, over real sockets, behaves like one that the gate starts directly.
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
@@ -8,32 +8,29 @@ import { Readable, Writable } from 'node:stream'
 import type { Test } from 'tap'
 import t from 'tap'
 import type { StartGit } from '../../../src/git/embedded/git-process.js'
-import { readOutput } from '../../../src/git/embedded/git-output.js'
-import { runGit } from '../../../src/git/embedded/process.js'
-import { signalGroup } from '../../../src/git/embedded/process-group.js'
-import { startHere } from '../../../src/git/embedded/start-here.js'
-import { Starter } from '../../../src/git/embedded/starter.js'
+import { readOutput, runGit, signalGroup, startDirectly } from '../../../src/git/embedded/git-process.js'
+import { GitSpawnHelper } from '../../../src/git/embedded/spawn-helper.js'
 import { commandOf } from '../../acceptance/transfers.js'
 import { until, within } from '../../acceptance/until.js'
 import { temporaryFolder } from '../../acceptance/temporary-folder.js'
 
-// What the runner of the tests gives to every process that a test starts.
+// Variables that the test runner adds to every process that a test starts.
 const RUNNER = /^(NODE_|_?TAP)/
 
 const MEBIBYTE = 1_048_576
 const env = { PATH: process.env['PATH'] ?? '' }
 
-/** A starter whose sockets are in a folder of the test's own. */
-async function opened(t: Test): Promise<{ starter: Starter; sockets: string; losses: Error[] }> {
+/** A helper whose sockets are in a temporary folder of the test. */
+async function openHelper(t: Test): Promise<{ helper: GitSpawnHelper; sockets: string; losses: Error[] }> {
   const folder = temporaryFolder(t)
   const before = process.env['TMPDIR']
   process.env['TMPDIR'] = folder
   const losses: Error[] = []
-  const starter = await Starter.open((error) => losses.push(error))
+  const helper = await GitSpawnHelper.open((error) => losses.push(error))
   if (before === undefined) delete process.env['TMPDIR']
   else process.env['TMPDIR'] = before
-  t.teardown(() => starter.close())
-  return { starter, sockets: join(folder, readdirSync(folder)[0] ?? ''), losses }
+  t.teardown(() => helper.close())
+  return { helper, sockets: join(folder, readdirSync(folder)[0] ?? ''), losses }
 }
 
 async function run(
@@ -54,11 +51,11 @@ async function run(
   return { ...end, text: Buffer.concat(pieces).toString() }
 }
 
-for (const way of ['by the process that starts git', 'from here'] as const) {
-  t.test(`what is started ${way}`, async (t) => {
-    const start = way === 'from here' ? startHere : (await opened(t)).starter.start
+for (const way of ['by the helper', 'directly'] as const) {
+  t.test(`a process started ${way}`, async (t) => {
+    const start = way === 'directly' ? startDirectly : (await openHelper(t)).helper.start
 
-    t.test('reads all that it is sent to its end, and is read to its end', async (t) => {
+    t.test('reads its input to the end, and its output is read to the end', async (t) => {
       const sent = randomBytes(40 * MEBIBYTE)
       const { bytes, failure } = await readOutput(
         async (command) => {
@@ -74,7 +71,7 @@ for (const way of ['by the process that starts git', 'from here'] as const) {
       t.ok(bytes.equals(sent))
     })
 
-    t.test('is not read faster than its output is taken', async (t) => {
+    t.test('is not read faster than its output is consumed', async (t) => {
       const { stdout, pid } = await start({ program: '/bin/sh', args: ['-c', 'yes'], env, reads: false })
       await once(stdout, 'readable')
       stdout.read(1)
@@ -84,7 +81,7 @@ for (const way of ['by the process that starts git', 'from here'] as const) {
       stdout.destroy()
     })
 
-    t.test('ends with all of its output, the end of its errors, and its status, however many there are', async (t) => {
+    t.test('keeps all output, the end of standard error, and the exit status, also when 60 run at once', async (t) => {
       const script = (i: number): string =>
         `head -c 300000 /dev/zero | tr '\\0' x; echo ${i}; echo error ${i} >&2; exit ${i}`
       const ends = await Promise.all(Array.from({ length: 60 }, (_, i) => run(start, script(i))))
@@ -100,22 +97,18 @@ for (const way of ['by the process that starts git', 'from here'] as const) {
       )
     })
 
-    t.test('may end without reading, and is heard', async (t) => {
+    t.test('may exit without reading its input, and its output arrives', async (t) => {
       const input = Readable.from(Array.from({ length: 200 }, () => randomBytes(65_536)))
       const { text, failure } = await run(start, 'head -c 10 >/dev/null; sleep 0.1; echo refused', input)
       t.strictSame([text, failure], ['refused\n', undefined])
-      t.ok(await within(1_000, () => input.readableEnded), 'what it did not want is read and dropped')
+      t.ok(await within(1_000, () => input.readableEnded), 'unwanted input is read and dropped')
     })
 
-    t.test('gets the environment that was meant, and nothing to read', async (t) => {
+    t.test('gets exactly the given environment and an empty standard input', async (t) => {
       const { text } = await run(start, 'wc -c; ls -l /proc/self/fd; pwd; env')
       const [count, ...lines] = text.trim().split('\n')
       t.equal(count, '0')
-      t.equal(
-        lines.filter((line) => line.includes('-> socket:')).length,
-        2,
-        'no socket beside its output and its errors',
-      )
+      t.equal(lines.filter((line) => line.includes('-> socket:')).length, 2, 'no sockets but its output and errors')
       const variables = lines.filter((line) => /^[A-Z_]+=/.test(line)).map((line) => line.split('=')[0] ?? '')
       t.strictSame(
         variables.filter((name) => !['PWD', 'OLDPWD', 'SHLVL', '_'].includes(name) && !RUNNER.test(name)),
@@ -124,12 +117,12 @@ for (const way of ['by the process that starts git', 'from here'] as const) {
       t.ok(lines.includes('/'))
     })
 
-    t.test('that is not there fails', async (t) => {
+    t.test('fails if the program does not exist', async (t) => {
       const end = await readOutput(start, { program: '/nowhere/git', args: [], env })
       t.match(end.failure, /ENOENT/)
     })
 
-    t.test('has its input ended first when it is to end, and is killed with all that it started', async (t) => {
+    t.test('is stopped by ending its input first, and is then killed with all that it started', async (t) => {
       const leaving = new AbortController()
       const polite = run(start, 'cat; echo ended >&2', new Readable({ read: () => undefined }), leaving.signal)
       const output: Buffer[] = []
@@ -144,64 +137,64 @@ for (const way of ['by the process that starts git', 'from here'] as const) {
   })
 }
 
-t.test('signals to all of a service don’t end what starts git', async (t) => {
-  const { starter, losses } = await opened(t)
-  await run(starter.start, 'true')
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.kill(starter.pid ?? 0, signal)
-  const { pid } = starter
-  t.equal((await run(starter.start, 'echo here')).text, 'here\n')
-  t.equal(starter.pid, pid)
+t.test('signals to all processes of a service don’t end the helper', async (t) => {
+  const { helper, losses } = await openHelper(t)
+  await run(helper.start, 'true')
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.kill(helper.pid ?? 0, signal)
+  const { pid } = helper
+  t.equal((await run(helper.start, 'echo here')).text, 'here\n')
+  t.equal(helper.pid, pid)
   t.strictSame(losses, [])
 })
 
 t.test(
-  'when what starts git is killed, what it has started ends and is known as killed; the next one is started',
+  'when the helper is killed, its git processes are killed and reported so, and another helper starts',
   async (t) => {
-    const { starter, losses } = await opened(t)
-    const first = starter.pid
+    const { helper, losses } = await openHelper(t)
+    const first = helper.pid
     const started: { pid: number | undefined }[] = []
     const start: StartGit = async (command) => {
-      const git = await starter.start(command)
+      const git = await helper.start(command)
       started.push(git)
       return git
     }
     const running = run(start, 'sleep 1000')
     t.ok(await within(2_000, () => started.length === 1))
     process.kill(first ?? 0, 'SIGKILL')
-    t.match(await running, { killed: true, failure: 'what starts git has ended' })
-    t.equal(commandOf(started[0]?.pid ?? 0), '', 'nothing of it is at work')
+    t.match(await running, { killed: true, failure: 'the git spawn helper exited' })
+    t.equal(commandOf(started[0]?.pid ?? 0), '', 'git is gone')
     t.equal(losses.length, 1)
-    t.equal((await run(starter.start, 'echo again')).text, 'again\n')
-    // Not at once, lest a machine without memory did nothing else.
-    while (starter.pid === undefined) await run(starter.start, 'sleep 0.1')
-    t.not(starter.pid, first)
+    t.equal((await run(helper.start, 'echo again')).text, 'again\n')
+    // Not immediately: a machine without memory would do nothing else.
+    while (helper.pid === undefined) await run(helper.start, 'sleep 0.1')
+    t.not(helper.pid, first)
   },
 )
 
-// Attack: another user of the machine connects to get what git says to somebody, or to be taken for git.
-t.test('nobody else gets to the sockets', async (t) => {
-  const { starter, sockets } = await opened(t)
+// Attack: another user of the machine connects to the socket, to read git's output or to pose as git.
+t.test('only connections with a known key are accepted', async (t) => {
+  const { helper, sockets } = await openHelper(t)
   t.equal(statSync(sockets).mode & 0o777, 0o700)
-  await run(starter.start, 'true')
+  await run(helper.start, 'true')
   const stranger = connect(join(sockets, 'git'))
   stranger.on('error', () => undefined)
   stranger.write(randomBytes(16))
   await once(stranger.resume(), 'close')
-  t.pass('who does not know the word is shown the door')
-  t.equal((await run(starter.start, 'echo well')).text, 'well\n')
-  const own = readFileSync(`/proc/${starter.pid ?? 0}/environ`, 'utf8')
+  t.pass('a connection with an unknown key is closed')
+  t.equal((await run(helper.start, 'echo well')).text, 'well\n')
+  const own = readFileSync(`/proc/${helper.pid ?? 0}/environ`, 'utf8')
   t.strictSame(
     own.split('\0').filter((line) => line !== '' && !RUNNER.test(line)),
     [],
-    'it knows no secret of ours',
+    'the helper has no environment, hence no secret',
   )
 })
 
-t.test('its end leaves no folder', async (t) => {
-  const { starter, sockets } = await opened(t)
-  await run(starter.start, 'true')
-  const { pid } = starter
-  starter.close()
+t.test('closing leaves neither a folder nor a process', async (t) => {
+  const { helper, sockets } = await openHelper(t)
+  await run(helper.start, 'true')
+  const { pid } = helper
+  helper.close()
   t.notOk(existsSync(sockets))
   t.ok(await within(1_000, () => !existsSync(`/proc/${pid ?? 0}`)))
 })
