@@ -3,70 +3,55 @@ import { join } from 'node:path'
 import type { RepositoryPath } from '../../protocol/repository-path.js'
 import { parseRepositoryPath } from '../../protocol/repository-path.js'
 import { foldersIn, isRepository, lstatOf } from './repository-folder.js'
+import { RunCoalescer } from './run-coalescer.js'
 
-// Others have their turn in between.
-const AT_ONCE = 5
-// A folder's time moves with the kernel's clock, at 100 Hz at the least: what was changed right before may change once more
-// without a trace.
-const UNSURE = 100
-// Repositories that were taken apart in their place are missed until then.
-const REMEMBERED = 10 * 60_000
+// Then other requests get their turn.
+const MAX_TURN_MS = 5
+// A folder's timestamps move with the kernel's clock, at 100 Hz or faster. A second change within one tick leaves no trace.
+const RACY_MS = 100
+// A folder that stays but is no repository any more is noticed then.
+const FULL_SCAN_INTERVAL_MS = 10 * 60_000
 
-/** A folder as it was read. */
+/** A group's folder as it was read. */
 type Group = {
   readonly stats: Stats
   readonly readAt: number
   readonly repositories: readonly RepositoryPath[]
-  /** Named like repositories, and none yet: `git init` may be at work. */
+  /** Named like repositories, but not repositories yet: `git init` may be running. */
   readonly drafts: readonly string[]
   readonly groups: readonly string[]
 }
 
 /**
- * Lists the repositories, of which there may be ten thousands, without holding up the event loop: folders that have not
- * changed since are not read again, and who asks while one looks shares the look that follows.
+ * Lists the repositories, perhaps tens of thousands, without blocking the event loop. Folders that haven't changed are not read
+ * again, and calls during a scan share the next one.
  */
 export class RepositoryListing {
   readonly #root: string
+  readonly #scans = new RunCoalescer<'', readonly RepositoryPath[]>()
   #groups = new Map<string, Group>()
-  #begun = 0
+  #fullScanAt = 0
   #paths: readonly RepositoryPath[] = []
-  #running: Promise<readonly RepositoryPath[]> | undefined
-  #next: Promise<readonly RepositoryPath[]> | undefined
 
   constructor(root: string) {
     this.#root = root
   }
 
   /** All repositories, in the order of their paths. @returns the same array as long as they are the same */
-  list(): Promise<readonly RepositoryPath[]> {
-    if (this.#running === undefined) return this.#run()
-    // What is running may have gone past what was made a moment ago.
-    const again = (): Promise<readonly RepositoryPath[]> => {
-      this.#next = undefined
-      return this.#run()
-    }
-    this.#next ??= this.#running.then(again, again)
-    return this.#next
+  async list(): Promise<readonly RepositoryPath[]> {
+    return await this.#scans.run('', () => this.#scan())
   }
 
-  #run(): Promise<readonly RepositoryPath[]> {
-    this.#running = this.#look().finally(() => {
-      this.#running = undefined
-    })
-    return this.#running
-  }
-
-  async #look(): Promise<readonly RepositoryPath[]> {
+  async #scan(): Promise<readonly RepositoryPath[]> {
     const now = performance.now()
-    const known = now - this.#begun < REMEMBERED ? this.#groups : new Map<string, Group>()
-    if (known !== this.#groups) this.#begun = now
+    const known = now - this.#fullScanAt < FULL_SCAN_INTERVAL_MS ? this.#groups : new Map<string, Group>()
+    if (known !== this.#groups) this.#fullScanAt = now
     const found = new Map<string, Group>()
     const waiting = ['']
     let isSame = true
     let turn = performance.now()
     for (let name = waiting.pop(); name !== undefined; name = waiting.pop()) {
-      if (performance.now() - turn > AT_ONCE) {
+      if (performance.now() - turn > MAX_TURN_MS) {
         await new Promise((resolve) => setImmediate(resolve))
         turn = performance.now()
       }
@@ -95,19 +80,19 @@ export class RepositoryListing {
       known.stats.ino === stats.ino &&
       known.stats.mtimeMs === stats.mtimeMs &&
       known.stats.ctimeMs === stats.ctimeMs &&
-      known.readAt - stats.ctimeMs > UNSURE &&
+      known.readAt - stats.ctimeMs > RACY_MS &&
       !known.drafts.some((path) => isRepository(join(this.#root, path)))
-    return isUnchanged ? known : await this.#readAnew(name, stats)
+    return isUnchanged ? known : await this.#readAgain(name, stats)
   }
 
-  async #readAnew(name: string, stats: Stats): Promise<Group> {
+  async #readAgain(name: string, stats: Stats): Promise<Group> {
     const readAt = Date.now()
     const repositories: RepositoryPath[] = []
     const drafts: string[] = []
     const groups: string[] = []
     let turn = performance.now()
     for (const entry of foldersIn(join(this.#root, name))) {
-      if (performance.now() - turn > AT_ONCE) {
+      if (performance.now() - turn > MAX_TURN_MS) {
         await new Promise((resolve) => setImmediate(resolve))
         turn = performance.now()
       }

@@ -7,7 +7,7 @@ import { isRefName } from '../../protocol/ref-name.js'
 import type { GitProgram } from './git-program.js'
 import { gitEnvironment, inRepository } from './git-program.js'
 import { readOutput } from './git-process.js'
-import { keepsRefsInFiles } from './ref-files.js'
+import { keepsRefsInFiles } from './ref-list.js'
 
 // Each costs a process, some 5 ms; git has no command that reads several.
 const MAX_ASKED = 500

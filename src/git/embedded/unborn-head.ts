@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { hasSystemCode } from '../../core/errors.js'
 import type { GitProgram } from './git-program.js'
 import { askGit, inRepository } from './git-program.js'
-import { keepsRefsInFiles } from './ref-files.js'
+import { keepsRefsInFiles } from './ref-list.js'
 import { readSymbolicRef } from './symbolic-ref.js'
 
 const BRANCHES = 'refs/heads/'

@@ -1,4 +1,4 @@
-// Many ask at once: one reading and one run of git serve them, but never one that began before they asked.
+// Simultaneous requests share one reading and one run of git, but never one that started before them.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -25,7 +25,7 @@ t.test('callers share a run that starts after their call, not the present one', 
   t.strictSame(await Promise.all(late), [2, 2])
 })
 
-t.test('a run that fails fails those who share it, and no one after', async (t) => {
+t.test('a run that fails rejects for those who share it, not for later callers', async (t) => {
   const coalescer = new RunCoalescer<string, number>()
   const failing = () => Promise.reject(new Error('broken'))
   const asked = Promise.allSettled([coalescer.run('a', failing), coalescer.run('a', failing)])
@@ -34,21 +34,21 @@ t.test('a run that fails fails those who share it, and no one after', async (t) 
   t.equal(await coalescer.run('a', () => Promise.resolve(1)), 1)
 })
 
-t.test('a hundred that ask at once cost one reading', async (t) => {
+t.test('a hundred simultaneous calls share one reading', async (t) => {
   const { looseRefs, state } = await createBareRepository(t)
   const first = await state()
   looseRefs.length = 0
   const states = await Promise.all(Array.from({ length: 100 }, () => state()))
-  for (const one of states) t.equal(one, states[0], 'the same object, which is that of one reading')
+  for (const one of states) t.equal(one, states[0], 'the same object, from one reading')
   t.strictSame(states[0], first)
 })
 
-// Attack or accident: a push is done, and who fetches after it is given what was read before it.
-t.test('a reading under way is not given to who asks after a change that it has not seen', async (t) => {
+// Attack or accident: a fetch after a push gets a state that was read before the push.
+t.test('a call after a change does not get a reading that started before it', async (t) => {
   const { where, one, two, state } = await createBareRepository(t)
   writeRefs(where, one, 2_000)
   await state()
-  // On a slow machine it sees a change that is younger than its beginning, and tells no state.
+  // On a slow machine it sees a change that is newer than its start, and there is no state.
   const early = state().catch(() => undefined)
   for (let turn = 0; turn < 3; turn++) await nextTurn()
   const file = join(where, 'refs/heads/00/0')
@@ -59,7 +59,7 @@ t.test('a reading under way is not given to who asks after a change that it has 
   await early
 })
 
-t.test('a push through the gate gives another fingerprint, whatever the files show', async (t) => {
+t.test('a push through the gate changes the fingerprint, whatever the files show', async (t) => {
   const { freshness, state } = await createBareRepository(t)
   const old = await state()
   freshness.changed(APP)
@@ -69,7 +69,7 @@ t.test('a push through the gate gives another fingerprint, whatever the files sh
   t.equal(now.configuration, old.configuration)
 })
 
-t.test('the refs of a state are all of them, packed or loose, as git lists them', async (t) => {
+t.test('the refs of a state are all refs, packed or loose, in git’s order', async (t) => {
   const { run, one, two, freshness, state } = await createBareRepository(t)
   run('update-ref', 'refs/heads/é', two)
   run('pack-refs', '--all')
@@ -89,7 +89,7 @@ t.test('the refs of a state are all of them, packed or loose, as git lists them'
   t.strictSame(list?.tips, new Set([two, one, tag]))
 })
 
-t.test('all who ask for the refs of a state get one list, which is kept until it changes', async (t) => {
+t.test('all calls for the refs of a state get one list, which is kept until the state changes', async (t) => {
   const { run, two, freshness, state } = await createBareRepository(t)
   const old = await state()
   const lists = await Promise.all(Array.from({ length: 20 }, () => freshness.refs(APP, old)))
@@ -99,10 +99,10 @@ t.test('all who ask for the refs of a state get one list, which is kept until it
   run('update-ref', 'refs/heads/more', two)
   const now = await state()
   t.equal((await freshness.refs(APP, now))?.ids.size, 2)
-  t.equal(await freshness.refs(APP, old), undefined, 'and of a state that is over there is none')
+  t.equal(await freshness.refs(APP, old), undefined, 'a former state has none')
 })
 
-t.test('there are no refs of a repository that is gone or broken', async (t) => {
+t.test('a deleted repository has no refs', async (t) => {
   const { folder, freshness, state } = await createBareRepository(t)
   const old = await state()
   await folder.remove(APP)
@@ -115,14 +115,14 @@ t.test('an empty repository has a state and no refs', async (t) => {
   t.equal((await freshness.refs(APP, await state()))?.ids.size, 0)
 })
 
-t.test('the list of 20,000 refs, of more than a mebibyte, is whole', async (t) => {
+t.test('a list of 20,000 refs, more than a mebibyte, is complete', async (t) => {
   const { where, one, freshness, state } = await createBareRepository(t)
   const lines = Array.from({ length: 20_000 }, (_, index) => `${one} refs/changes/${index}\n`).sort()
   writeFileSync(join(where, 'packed-refs'), `# pack-refs with: sorted \n${lines.join('')}`)
   t.equal((await freshness.refs(APP, await state()))?.ids.size, 20_001)
 })
 
-t.test('the embedded server has it', async (t) => {
+t.test('the embedded backend reports it', async (t) => {
   const { git, folder, where, run, two } = await createBareRepository(t)
   const options = { git, folder, emptyRepository: join(where, 'empty.git') }
   const { freshness } = await embeddedGit({ ...options, receiveMaxInputSize: () => Promise.resolve(null) })

@@ -1,9 +1,8 @@
-// What is read from the files is what git lists, or nothing.
+// The refs that gitgate reads from files are those that git lists; otherwise it leaves them to git.
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { readRefFiles } from '../../../src/git/embedded/ref-files.js'
-import { listRefs } from '../../../src/git/embedded/ref-list.js'
+import { listRefs, readRefFiles } from '../../../src/git/embedded/ref-list.js'
 import { startDirectly } from '../../../src/git/embedded/git-process.js'
 import type { BareRepository } from './bare-repository.js'
 import { createBareRepository } from './bare-repository.js'
@@ -11,7 +10,7 @@ import { createBareRepository } from './bare-repository.js'
 const listed = async ({ git, where }: BareRepository) => await listRefs({ ...git, start: startDirectly }, where)
 
 for (const format of ['sha1', 'sha256'] as const) {
-  t.test(`loose and packed refs, tags among them: ${format}`, async (t) => {
+  t.test(`loose and packed refs and tags are read: ${format}`, async (t) => {
     const repository = await createBareRepository(t, format)
     const { run, where, one, two } = repository
     const steps = [
@@ -29,14 +28,14 @@ for (const format of ['sha1', 'sha256'] as const) {
     for (const step of steps) {
       run(...step)
       const found = readRefFiles(where)
-      if (step.includes('refs/heads/mäin')) t.equal(found, undefined, 'git is asked')
+      if (step.includes('refs/heads/mäin')) t.equal(found, undefined, 'left to git')
       else t.strictSame([...(found?.ids ?? [])], [...((await listed(repository))?.ids ?? [])], step.join(' '))
     }
     t.strictSame(readRefFiles(where)?.tips, (await listed(repository))?.tips)
   })
 }
 
-t.test('git is asked where the files are not of the usual kind', async (t) => {
+t.test('unusual files are left to git', async (t) => {
   const { run, where, one } = await createBareRepository(t)
   const file = (name: string, text: string) => {
     const path = join(where, name)
@@ -64,6 +63,6 @@ t.test('git is asked where the files are not of the usual kind', async (t) => {
     t.ok(readRefFiles(where))
   }
   for (let i = 0; i < 200; i++) run('update-ref', `refs/many/${i}`, one)
-  t.equal(readRefFiles(where), undefined, 'many loose ones')
+  t.equal(readRefFiles(where), undefined, 'more than 200 loose refs')
   t.equal(readRefFiles(join(where, 'nowhere')), undefined)
 })

@@ -1,8 +1,8 @@
-// Whatever happens to the refs of a repository: where git answers differently, the fingerprint differs.
+// Whatever happens to the refs: if git's output differs, so does the fingerprint.
 import fc from 'fast-check'
 import t from 'tap'
 import { REFTABLE_GIT, requireReftableGit } from '../../acceptance/programs.js'
-import { readRefFiles } from '../../../src/git/embedded/ref-files.js'
+import { readRefFiles } from '../../../src/git/embedded/ref-list.js'
 import type { BareRepository } from './bare-repository.js'
 import { createBareRepository } from './bare-repository.js'
 
@@ -15,7 +15,7 @@ const step: fc.Arbitrary<Step> = fc.record({
   second: fc.boolean(),
 })
 
-/** Takes a step; git refuses some, such as a branch `b` beside `b/c`. */
+/** Takes a step. Git refuses some, such as a branch `b` beside `b/c`. */
 function take({ run, one, two }: BareRepository, { kind, name, second }: Step): void {
   const commands: Readonly<Record<Step['kind'], readonly string[]>> = {
     update: ['update-ref', `refs/heads/${name}`, second ? two : one],
@@ -29,11 +29,11 @@ function take({ run, one, two }: BareRepository, { kind, name, second }: Step): 
   try {
     run(...commands[kind])
   } catch {
-    // Nothing happened, or half of it did.
+    // Git refused, or stopped halfway.
   }
 }
 
-/** What HEAD is, and all refs. */
+/** HEAD and all refs as git sees them. */
 function answer({ run }: BareRepository): string {
   const ask = (...args: string[]): string => {
     try {
@@ -49,7 +49,7 @@ for (const { refs, git, skip, numRuns } of [
   { refs: 'files', git: undefined, skip: false, numRuns: 25 },
   { refs: 'a reftable', git: REFTABLE_GIT, skip: requireReftableGit(), numRuns: 10 },
 ] as const) {
-  t.test(`two moments with the same fingerprint have the same HEAD and refs, kept in ${refs}`, { skip }, async (t) => {
+  t.test(`equal fingerprints mean equal HEAD and refs, kept in ${refs}`, { skip }, async (t) => {
     let differences = 0
     let looseRefs = 0
     await fc.assert(
@@ -71,12 +71,12 @@ for (const { refs, git, skip, numRuns } of [
       { numRuns },
     )
     t.ok(differences > 2 * numRuns, `${differences} states`)
-    if (git !== undefined) t.ok(looseRefs <= 1, 'so it is never packed as if its refs were files')
+    if (git !== undefined) t.ok(looseRefs <= 1, 'a reftable never counts as many loose refs')
   })
 }
 
-t.test('what is read from the files of refs is what git lists, or nothing', async (t) => {
-  // After a symbolic one git is asked for ever.
+t.test('refs that are read from files are those that git lists', async (t) => {
+  // From the first symbolic ref on, only git can list them.
   const usual = step.filter(({ kind }) => kind !== 'symbolic')
   let read = 0
   await fc.assert(
@@ -94,5 +94,5 @@ t.test('what is read from the files of refs is what git lists, or nothing', asyn
     }),
     { numRuns: 15 },
   )
-  t.ok(read > 50, 'it is no empty promise')
+  t.ok(read > 50, 'files were read often enough')
 })

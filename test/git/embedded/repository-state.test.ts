@@ -1,4 +1,4 @@
-// Every way in which a repository changes gives it another fingerprint, and nothing else does.
+// Every change of a repository changes its fingerprint, and nothing else does.
 import {
   appendFileSync,
   mkdirSync,
@@ -14,11 +14,11 @@ import t from 'tap'
 import type { BareRepository } from './bare-repository.js'
 import { APP, commitTwice, createBareRepository, runGit } from './bare-repository.js'
 
-/** What a way of changing needs, and what it must move beside the fingerprint. */
-type Way = {
+/** A change, and what else it changes. */
+type Change = {
   readonly before?: (repository: BareRepository) => void
   readonly change: (repository: BareRepository) => void | Promise<void>
-  readonly moves?: readonly ('identity' | 'configuration')[]
+  readonly changes?: readonly ('identity' | 'configuration')[]
 }
 
 function write(name: string, text: string): (repository: BareRepository) => void {
@@ -30,14 +30,14 @@ function write(name: string, text: string): (repository: BareRepository) => void
 
 function overwriteMain({ where, two }: BareRepository): void {
   const file = join(where, 'refs/heads/main')
-  // As rsync --inplace and editors do: the same file of the same length, dated back.
+  // As rsync --inplace and editors do: the same file and length, with an old mtime.
   writeFileSync(file, `${two}\n`, { flag: 'r+' })
   utimesSync(file, 1, 1)
 }
 
 const packRefs = ({ run }: BareRepository) => void run('pack-refs', '--all')
 
-const WAYS: Readonly<Record<string, Way>> = {
+const CHANGES: Readonly<Record<string, Change>> = {
   'a push': {
     change: ({ git, where, two }) => void runGit(git, '--git-dir', where, 'push', where, `${two}:refs/heads/pushed`),
   },
@@ -76,19 +76,19 @@ const WAYS: Readonly<Record<string, Way>> = {
   'a ref in a folder of its own': { change: ({ run, one }) => void run('update-ref', 'refs/changes/01/1/1', one) },
   'a config edited': {
     change: ({ run }) => void run('config', 'uploadpack.hideRefs', 'refs/x'),
-    moves: ['configuration'],
+    changes: ['configuration'],
   },
   'a config overwritten in place': {
     change: ({ where }) => {
       const file = join(where, 'config')
       writeFileSync(file, readFileSync(file, 'utf8').replace('true', 'TRUE'), { flag: 'r+' })
     },
-    moves: ['configuration'],
+    changes: ['configuration'],
   },
-  'a config for the worktree': { change: write('config.worktree', ''), moves: ['configuration'] },
-  'an alternate': { change: write('objects/info/alternates', '/nowhere\n'), moves: ['configuration'] },
-  'a shallow boundary': { change: (it) => write('shallow', `${it.two}\n`)(it), moves: ['configuration'] },
-  'a graft': { change: (it) => write('info/grafts', `${it.two}\n`)(it), moves: ['configuration'] },
+  'a config for the worktree': { change: write('config.worktree', ''), changes: ['configuration'] },
+  'an alternate': { change: write('objects/info/alternates', '/nowhere\n'), changes: ['configuration'] },
+  'a shallow boundary': { change: (it) => write('shallow', `${it.two}\n`)(it), changes: ['configuration'] },
+  'a graft': { change: (it) => write('info/grafts', `${it.two}\n`)(it), changes: ['configuration'] },
   'a shallow boundary that came and went': {
     change: (it) => {
       write('shallow', `${it.two}\n`)(it)
@@ -108,12 +108,12 @@ const WAYS: Readonly<Record<string, Way>> = {
       await folder.create(git, APP, 'sha1')
       commitTwice(run)
     },
-    moves: ['identity', 'configuration'],
+    changes: ['identity', 'configuration'],
   },
 }
 
-for (const [name, { before, change, moves = [] }] of Object.entries(WAYS)) {
-  t.test(`${name} gives another fingerprint`, async (t) => {
+for (const [name, { before, change, changes = [] }] of Object.entries(CHANGES)) {
+  t.test(`${name} changes the fingerprint`, async (t) => {
     const repository = await createBareRepository(t)
     before?.(repository)
     const old = await repository.state()
@@ -121,11 +121,15 @@ for (const [name, { before, change, moves = [] }] of Object.entries(WAYS)) {
     const now = await repository.state()
     t.not(now.fingerprint, old.fingerprint)
     for (const part of ['identity', 'configuration'] as const)
-      t.equal(now[part] !== old[part], moves.includes(part), `${part} ${moves.includes(part) ? 'moves' : 'stays'}`)
+      t.equal(
+        now[part] !== old[part],
+        changes.includes(part),
+        `${part} ${changes.includes(part) ? 'changes' : 'stays'}`,
+      )
   })
 }
 
-t.test('a repository of SHA-256 is no different', async (t) => {
+t.test('the same holds with SHA-256', async (t) => {
   const { run, two, state } = await createBareRepository(t, 'sha256')
   const old = await state()
   t.strictSame(await state(), old)
@@ -133,7 +137,7 @@ t.test('a repository of SHA-256 is no different', async (t) => {
   t.not((await state()).fingerprint, old.fingerprint)
 })
 
-t.test('what changes no answer changes nothing: a clone, new objects', async (t) => {
+t.test('a clone, or new objects, change nothing', async (t) => {
   const { git, folder, where, run, state } = await createBareRepository(t)
   const old = await state()
   runGit(git, 'clone', '--quiet', '--bare', where, join(folder.root, 'copy'))
@@ -141,7 +145,7 @@ t.test('what changes no answer changes nothing: a clone, new objects', async (t)
   t.strictSame(await state(), old)
 })
 
-t.test('after gc the refs are the same, and identity and configuration stay', async (t) => {
+t.test('gc changes neither identity nor configuration', async (t) => {
   const { run, state } = await createBareRepository(t)
   const old = await state()
   run('gc', '--quiet')
@@ -150,7 +154,7 @@ t.test('after gc the refs are the same, and identity and configuration stay', as
   t.equal(now.configuration, old.configuration)
 })
 
-t.test('a repository put at another path is another one', async (t) => {
+t.test('a renamed repository has another identity', async (t) => {
   const { folder, freshness, state } = await createBareRepository(t)
   const old = await state()
   const other = 'team/other' as typeof APP
@@ -161,8 +165,8 @@ t.test('a repository put at another path is another one', async (t) => {
   t.not(now?.fingerprint, old.fingerprint)
 })
 
-// Attack or accident: what is kept of a repository would depend on files that nobody looks at.
-const OUT_OF_SIGHT: Readonly<Record<string, (repository: BareRepository) => void>> = {
+// Attack or accident: cached responses would depend on files that the fingerprint doesn't cover.
+const UNCACHEABLE: Readonly<Record<string, (repository: BareRepository) => void>> = {
   'a config with an include': ({ run }) => void run('config', 'include.path', '/nowhere'),
   'a config with a conditional include': ({ run }) => void run('config', 'includeIf.gitdir:/x.path', '/nowhere'),
   'an include behind another section, in capitals': ({ where }) =>
@@ -192,8 +196,8 @@ const OUT_OF_SIGHT: Readonly<Record<string, (repository: BareRepository) => void
   },
 }
 
-for (const [name, change] of Object.entries(OUT_OF_SIGHT)) {
-  t.test(`nothing is kept of a repository with ${name}`, async (t) => {
+for (const [name, change] of Object.entries(UNCACHEABLE)) {
+  t.test(`nothing is cached of a repository with ${name}`, async (t) => {
     const repository = await createBareRepository(t)
     t.type(await repository.freshness.state(APP), 'object')
     change(repository)
@@ -201,7 +205,7 @@ for (const [name, change] of Object.entries(OUT_OF_SIGHT)) {
   })
 }
 
-t.test('the words of a plain config are not taken for more than they are', async (t) => {
+t.test('a plain configuration with similar words is cacheable', async (t) => {
   const { where, freshness } = await createBareRepository(t)
   appendFileSync(join(where, 'config'), '[log]\n\tincludeX = 1\n[extensions]\n\trefStorage = files\n')
   t.type(await freshness.state(APP), 'object')
