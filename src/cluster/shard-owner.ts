@@ -5,80 +5,89 @@ import type { Server, Socket } from 'node:net'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { Readable, Writable } from 'node:stream'
-import type { AnswerHead, Backend, Exchange, QueueCounts, ServeOutcome } from '../protocol/backend.js'
-import type { GitRequest } from '../protocol/git-request.js'
+import type {
+  Backend,
+  BackendMethod,
+  BackendRequest,
+  QueueCounts,
+  ResponseHead,
+  ResponseWriter,
+  ServeOutcome,
+} from '../protocol/backend.js'
 import type { RepositoryPath } from '../protocol/repository-path.js'
 import type { WorkerInfo } from './messages.js'
 import { readFrames, readValue, writeBytes, writeValue } from './frames.js'
 
-/** What one worker asks of another: an exchange that was decided, and whose body was read. */
+/** The methods whose responses workers share. */
+type SharedMethod = 'advertise' | 'uploadPack'
+
+/** What one worker asks of another: an authorised request, whose body was read. */
 type Question = {
-  readonly request: GitRequest
-  readonly exchange: Pick<Exchange, 'gitProtocol' | 'preferences' | 'clientAddress' | 'requester' | 'slotRequest'>
-  /** Whether it can be told that it waits. */
-  readonly mayHear: boolean
+  readonly method: SharedMethod
+  readonly request: Omit<BackendRequest, 'body' | 'contentEncoding' | 'contentLength' | 'signal'>
   /** In base64. */
   readonly body: string
 }
 
-type Told = { readonly waits: QueueCounts } | { readonly head: AnswerHead } | { readonly outcome: ServeOutcome }
+type Told = { readonly queue: QueueCounts } | { readonly head: ResponseHead } | { readonly outcome: ServeOutcome }
 
 /**
- * A backend that has another worker answer what is shared, if that one keeps the repository: so all workers share its cache and
- * its runs of git. Where it can't be reached, this worker's own backend answers.
+ * A backend whose shared requests are answered by the worker that owns the repository's cache: so all workers share its cache
+ * and its runs of git. If that one can't be reached, this worker's own backend answers.
  */
 export function askingShardOwners(backend: Backend, info: WorkerInfo): Backend {
-  return {
-    ...backend,
-    async serve(request, exchange) {
+  const asking =
+    (method: SharedMethod): BackendMethod =>
+    async (request, response) => {
       const owner = ownerOf(request.repository, info.count)
-      if (exchange.isShared !== true || owner === info.index) return await backend.serve(request, exchange)
+      if (request.isShared !== true || owner === info.index) return await backend[method](request, response)
       const pieces: Buffer[] = []
-      for await (const piece of exchange.body as AsyncIterable<Buffer>) pieces.push(piece)
+      for await (const piece of request.body as AsyncIterable<Buffer>) pieces.push(piece)
       const body = Buffer.concat(pieces)
-      const outcome = await ask(socketOf(info.folder, owner), request, exchange, body)
-      return outcome ?? (await backend.serve(request, { ...exchange, body: Readable.from([body]) }))
-    },
-  }
+      const outcome = await ask(socketOf(info.folder, owner), method, request, body, response)
+      return outcome ?? (await backend[method]({ ...request, body: Readable.from([body]) }, response))
+    }
+  return { ...backend, advertise: asking('advertise'), uploadPack: asking('uploadPack') }
 }
 
-/** @returns `undefined` where it can't be reached, or was lost before it said anything */
+/** @returns `undefined` if it can't be reached, or was lost before it responded */
 async function ask(
   path: string,
-  request: GitRequest,
-  exchange: Exchange,
+  method: SharedMethod,
+  request: BackendRequest,
   body: Buffer,
+  response: ResponseWriter,
 ): Promise<ServeOutcome | undefined> {
+  const { signal } = request
   const socket = connect(path)
   const leave = (): void => void socket.destroy()
-  exchange.signal.addEventListener('abort', leave, { once: true })
+  signal.addEventListener('abort', leave, { once: true })
   let output: Writable | undefined
   try {
     await once(socket, 'connect')
-    const { gitProtocol, preferences, clientAddress, requester, slotRequest } = exchange
-    const told = { gitProtocol, preferences, clientAddress, requester, slotRequest }
-    const mayHear = exchange.onWait !== undefined
-    writeValue(socket, { request, exchange: told, mayHear, body: body.toString('base64') } satisfies Question)
+    const { repository, service, phase, gitProtocol, preferences, clientAddress, requester, slotRequest } = request
+    const passed = { repository, service, phase, gitProtocol, preferences, clientAddress, requester, slotRequest }
+    writeValue(socket, { method, request: passed, body: body.toString('base64') } satisfies Question)
     for await (const frame of readFrames(socket)) {
       if (frame.kind === 'bytes') {
-        if (output?.write(frame.bytes) === false) await once(output, 'drain', { signal: exchange.signal })
+        if (output?.write(frame.bytes) === false) await once(output, 'drain', { signal })
         continue
       }
-      const said = frame.value as Told
-      if ('outcome' in said) return said.outcome
-      if ('waits' in said) {
-        exchange.onWait?.(said.waits)
+      const told = frame.value as Told
+      if ('outcome' in told) return told.outcome
+      if ('queue' in told) {
+        response.onQueued(told.queue)
         continue
       }
-      output = exchange.begin(said.head)
+      output = response.begin(told.head)
     }
   } catch {
-    // It is told below.
+    // The outcome below says so.
   } finally {
-    exchange.signal.removeEventListener('abort', leave)
+    signal.removeEventListener('abort', leave)
     socket.destroy()
   }
-  if (exchange.signal.aborted) return { kind: 'broken', reason: 'the client left' }
+  if (signal.aborted) return { kind: 'broken', reason: 'the client left' }
   return output === undefined ? undefined : { kind: 'broken', reason: 'the worker that answered has ended' }
 }
 
@@ -109,25 +118,31 @@ async function answer(backend: Backend, socket: Socket): Promise<void> {
   socket.on('close', () => leaving.abort())
   // Whoever asks keeps the connection open until it has its answer.
   socket.on('end', () => leaving.abort())
-  const { request, exchange, mayHear, body } = (await readValue(socket)) as Question
+  const { method, request, body } = (await readValue(socket)) as Question
   const bytes = Buffer.from(body, 'base64')
   let output: Writable | undefined
-  const outcome = await backend.serve(request, {
-    ...exchange,
-    gitProtocol: exchange.gitProtocol,
-    requester: exchange.requester,
-    body: Readable.from(bytes.length === 0 ? [] : [bytes]),
-    contentEncoding: undefined,
-    contentLength: bytes.length,
-    ...(mayHear ? { onWait: (waits: QueueCounts) => writeValue(socket, { waits } satisfies Told) } : {}),
-    signal: leaving.signal,
-    begin: (head = {}) => {
-      writeValue(socket, { head } satisfies Told)
-      output = new Writable({ write: (piece: Buffer, _encoding, done) => writeBytes(socket, piece, done) })
-      output.on('error', () => leaving.abort())
-      return output
+  const outcome = await backend[method](
+    {
+      ...request,
+      gitProtocol: request.gitProtocol,
+      requester: request.requester,
+      body: Readable.from(bytes.length === 0 ? [] : [bytes]),
+      contentEncoding: undefined,
+      contentLength: bytes.length,
+      signal: leaving.signal,
     },
-  })
+    {
+      begin: (head = {}) => {
+        writeValue(socket, { head } satisfies Told)
+        output = new Writable({ write: (piece: Buffer, _encoding, done) => writeBytes(socket, piece, done) })
+        output.on('error', () => leaving.abort())
+        return output
+      },
+      onQueued: (queue) => writeValue(socket, { queue } satisfies Told),
+      // The worker that asks watches over the client.
+      progress: () => ({ bytes: 0, waitsForClient: false }),
+    },
+  )
   await finished(output)
   writeValue(socket, { outcome } satisfies Told)
   await new Promise<void>((resolve) => socket.end(resolve))

@@ -2,16 +2,16 @@ import type { Readable, Writable } from 'node:stream'
 import type { GitRequest } from './git-request.js'
 import type { RepositoryPath } from './repository-path.js'
 
-/** Who asks, as a backend may know it: for its hooks and its own log. Never the credential. */
+/** Who makes the request, as a backend may know it: for its hooks and its own log. Never the credential. */
 export type Requester = {
   readonly username: string
-  /** The token's number; absent where a password was given. */
+  /** The token's number; absent for a password. */
   readonly tokenId?: number
-  /** Whether it may push some refs only, so that nothing follows for others from what it pushes first. */
+  /** Whether it may push some refs only, so that a first push must not choose the default branch. */
   readonly isLimited?: boolean
 }
 
-/** What a client says of the answers that it can take; passed on as it is. */
+/** What a client says of the responses that it accepts; passed on as it is. */
 export type ClientPreferences = {
   readonly accept?: string
   readonly acceptEncoding?: string
@@ -19,46 +19,52 @@ export type ClientPreferences = {
   readonly userAgent?: string
 }
 
-/** One HTTP exchange as a backend sees it: bytes in, bytes out, and when to stop. */
-export type Exchange = {
-  /** The request's body as the client sent it; already ended for an advertisement. */
+/** An authorised request, as a backend gets it. */
+export type BackendRequest = GitRequest & {
+  /** The body as the client sent it; empty for an advertisement. */
   readonly body: Readable
-  /** How the body is encoded; `undefined`: as it is. */
+  /** How the body is encoded; `undefined`: not at all. */
   readonly contentEncoding: 'gzip' | undefined
-  /** The body's length in bytes; `undefined` where it comes in chunks. */
+  /** The body's length in bytes; `undefined` for a chunked body. */
   readonly contentLength: number | undefined
-  /** `version=2` and the like, from the `Git-Protocol` header; already checked. */
+  /** The `Git-Protocol` header, such as `version=2`; already checked. */
   readonly gitProtocol: string | undefined
   readonly preferences: ClientPreferences
   /** The client's address. */
   readonly clientAddress: string
-  /** Absent for an anonymous reader. */
+  /** `undefined` for an anonymous reader. */
   readonly requester: Requester | undefined
   readonly slotRequest: SlotRequest
-  /**
-   * For a push: of branches, only fast-forwards are to be taken. Only where the backend {@link Backend.checksFastForward}.
-   */
+  /** For a push: branches may only be fast-forwarded. Only for a backend that {@link Backend.checksFastForward}. */
   readonly fastForwardOnly?: boolean
-  /** Told, now and then, that the request waits for a slot. */
-  readonly onWait?: (queue: QueueCounts) => void
-  /** Whether the answer may be given to others who ask the same, and nobody's name is in it. */
+  /** Whether other clients that send the same request may get the response, too. */
   readonly isShared?: boolean
-  /** How far the transfer is; absent where nobody waits for a client. */
-  readonly progress?: () => TransferProgress
-  /** Aborted when the client has left. Whatever the backend runs for this exchange must then end. */
+  /** Aborted when the client has left. Whatever the backend runs for this request must then end. */
   readonly signal: AbortSignal
+}
+
+/** Where the response to a request goes. Nothing else below calls back up. */
+export interface ResponseWriter {
   /**
-   * Sends the status 200 and Git's headers; what is written to the result is the answer. Bytes that are written belong to their
-   * writer again when the write's callback is called. To be called once.
+   * Sends the status 200 and Git's headers, once. A buffer that is written to the result may be reused when the write's
+   * callback is called.
+   *
+   * @returns where the body is written to; the caller leaves it open
    */
-  readonly begin: (head?: AnswerHead) => Writable
+  begin(head?: ResponseHead): Writable
+
+  /** Called now and then while the request waits for a slot. */
+  onQueued(queue: QueueCounts): void
+
+  /** How far the transfer is. */
+  progress(): TransferProgress
 }
 
 /** How far a transfer is. */
 export type TransferProgress = {
-  /** Bytes that the client has sent and been sent. */
+  /** Bytes that the client has sent and received. */
   readonly bytes: number
-  /** Whether the next step is the client's: to read what is ready, or to send more. */
+  /** Whether the next step is the client's: to read what is ready, or to send more. `false` if no client is waited for. */
   readonly waitsForClient: boolean
 }
 
@@ -75,25 +81,25 @@ export type SlotRequest = {
 /** How many requests run, and how many wait for a slot. */
 export type QueueCounts = { readonly running: number; readonly waiting: number }
 
-/** What a backend knows of its answer before the first byte. */
-export type AnswerHead = {
-  /** The answer is encoded so already. */
+/** What a backend knows of its response before the first byte. */
+export type ResponseHead = {
+  /** How the body is encoded already. */
   readonly contentEncoding?: string
   readonly contentLength?: number
   readonly cacheControl?: string
-  /** The handler may compress it for a client that can take it. */
+  /** Whether the handler may compress the body for a client that accepts it. */
   readonly compressible?: boolean
 }
 
-/** How an exchange ended for the backend. */
+/** How a request ended for the backend. */
 export type ServeOutcome =
-  /** All of the answer was written. `failure`: it reports the end of a program that failed. `cache`: what the response cache did. */
+  /** The whole response was written. `failure`: it reports that a program failed. `cache`: what the response cache did. */
   | { readonly kind: 'answered'; readonly failure?: string; readonly cache?: CacheResult }
   /** The backend has no such repository. Nothing was written yet. */
   | { readonly kind: 'missing' }
   /** Nothing was written yet, so a refusal can still be sent. */
   | { readonly kind: 'failed'; readonly reason: string; readonly fault: Fault }
-  /** The answer began and can't be completed: the client must see a broken transfer, never a short answer. */
+  /** The response began and can't be completed: the client must see a broken transfer, never a short response. */
   | { readonly kind: 'broken'; readonly reason: string }
 
 /**
@@ -102,41 +108,47 @@ export type ServeOutcome =
  */
 export type CacheResult = 'hit' | 'coalesced' | 'miss' | 'bypass'
 
-/**
- * What a failure is put down to: the request, a backend that failed or can't be reached, one that stayed silent, or too many
- * requests that wait.
- */
+/** The cause of a failure: the request, a backend that failed or can't be reached, one that didn't respond in time, or a full queue. */
 export type Fault = 'request' | 'backend' | 'silence' | 'overloaded'
 
 /** What the refs of a push stand for, in the order of its commands; `undefined`: not known. */
 export type RefTargets = readonly (string | undefined)[]
 
-/** A Git server behind the gate, whichever: the embedded one, one elsewhere, or a cache over either. */
+/** Serves one phase of a request. */
+export type BackendMethod = (request: BackendRequest, response: ResponseWriter) => Promise<ServeOutcome>
+
+/** A Git server behind the gate: the embedded one, an upstream, or limits and a cache over either. */
 export interface Backend {
   /**
-   * Whether the repository is there; `unknown` where only serving it would tell, `unavailable` where no repository can be
-   * reached now.
+   * Whether the repository exists. `unknown`: only a request for it would tell; `unavailable`: no repository can be reached
+   * now.
    */
   find(repository: RepositoryPath): Promise<'found' | 'missing' | 'unknown' | 'unavailable'>
 
-  /** Answers a request that was authorised. */
-  serve(request: GitRequest, exchange: Exchange): Promise<ServeOutcome>
+  /** `GET info/refs`, for either service. */
+  readonly advertise: BackendMethod
 
-  /** Whether it can refuse the forced updates of branches in a push itself, and take the rest. */
+  /** `POST git-upload-pack`: a fetch, or with protocol version 2 a list of refs. */
+  readonly uploadPack: BackendMethod
+
+  /** `POST git-receive-pack`: a push. */
+  readonly receivePack: BackendMethod
+
+  /** Whether it can itself refuse the forced updates of branches in a push, and accept the rest. */
   readonly checksFastForward: boolean
 
   /**
-   * The refs that names stand for where they are symbolic. Absent where only the server knows.
+   * Resolves symbolic refs. Absent if only the server knows.
    *
-   * @param refs the bytes of whole names
-   * @returns one for each name: itself where it is not symbolic, `undefined` where that isn't known
+   * @param refs the bytes of full names
+   * @returns one for each name: the name itself if it is not symbolic, `undefined` if that isn't known
    */
   readonly followRefs?: (repository: RepositoryPath, refs: readonly Buffer[]) => Promise<RefTargets>
 
-  /** How a push makes a repository that is not there; absent where the gate makes none. */
+  /** Creates repositories on their first push; absent if the gate creates none. */
   readonly creation?: Creation
 
-  /** How it is known that a repository has not changed; absent where only asking the server would tell. */
+  /** Tells whether a repository has changed; absent if only the server knows. */
   readonly freshness?: Freshness
 }
 
@@ -196,5 +208,5 @@ export interface Creation {
   create(repository: RepositoryPath): Promise<void>
 
   /** The advertisement of a repository that the coming push will create. */
-  serveUnborn(request: GitRequest, exchange: Exchange): Promise<ServeOutcome>
+  readonly advertiseUnborn: BackendMethod
 }

@@ -4,7 +4,7 @@ import { Readable } from 'node:stream'
 import type { Test } from 'tap'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'
 import { RepositoryFolder } from '../../src/git/embedded/repository-folder.js'
-import type { Exchange } from '../../src/protocol/backend.js'
+import type { BackendRequest, ResponseWriter } from '../../src/protocol/backend.js'
 import type { GitRequest } from '../../src/protocol/git-request.js'
 import { parseGitRequest } from '../../src/protocol/git-request.js'
 import type { UpstreamOptions } from '../../src/git/upstream/upstream-backend.js'
@@ -127,7 +127,10 @@ export async function checkPaths(t: Test, numRuns: number, seed: number): Promis
     if (parsed.kind !== 'git') return true
     count++
     forwarded.length = 0
-    await backend.serve(parsed.request, { body: Readable.from([]), signal, preferences: {} } as unknown as Exchange)
+    const { phase, service } = parsed.request
+    const serve = phase === 'advertisement' ? 'advertise' : service === 'git-upload-pack' ? 'uploadPack' : 'receivePack'
+    const request = { ...parsed.request, body: Readable.from([]), signal, preferences: {} }
+    await backend[serve](request as unknown as BackendRequest, {} as ResponseWriter)
     const [path, ...more] = forwarded
     return path !== undefined && more.length === 0 && isOf(parsed.request, path) && isInside(folder, parsed.request)
   }

@@ -4,23 +4,17 @@ import { PassThrough } from 'node:stream'
 import type { Test } from 'tap'
 import t from 'tap'
 import { DEFAULT_INTERVALS } from '../../src/core/intervals.js'
-import type { Backend, Exchange, ServeOutcome, TransferProgress } from '../../src/protocol/backend.js'
-import type { GitRequest } from '../../src/protocol/git-request.js'
+import type { Backend, BackendRequest, ServeOutcome, TransferProgress } from '../../src/protocol/backend.js'
 import type { RepositoryPath } from '../../src/protocol/repository-path.js'
 import { createLimiters, limitedBackend } from '../../src/git/admission/limited-backend.js'
 import { beginFetch, largeCommit } from '../acceptance/transfers.js'
 import { until } from '../acceptance/until.js'
 import { createWorld } from '../acceptance/world.js'
 
-const REQUEST = {
-  service: 'git-upload-pack',
-  phase: 'rpc',
-  repository: 'team/app' as RepositoryPath,
-} as GitRequest
 const SLOW_MS = 60
 const STALLED = (): TransferProgress => ({ bytes: 70_000, waitsForClient: true })
 
-/** A request class of some slots, and a backend that works until it is let go, or until its exchange is aborted. */
+/** A request class of some slots, and a backend that works until it is let go, or until its request is aborted. */
 function limitedTo(t: Test, slots: number) {
   const leaving = new AbortController()
   t.teardown(() => leaving.abort())
@@ -28,7 +22,7 @@ function limitedTo(t: Test, slots: number) {
   const atWork = new Map<string, () => void>()
   const aborted: string[] = []
   const backend = {
-    async serve(_: GitRequest, { clientAddress: name, signal }: Exchange): Promise<ServeOutcome> {
+    async uploadPack({ clientAddress: name, signal }: BackendRequest): Promise<ServeOutcome> {
       const isDone = new Promise((resolve) => atWork.set(name, () => resolve(undefined)))
       await Promise.race([isDone, once(signal, 'abort').then(() => aborted.push(name))])
       atWork.delete(name)
@@ -36,15 +30,15 @@ function limitedTo(t: Test, slots: number) {
     },
   } as unknown as Backend
   const limited = limitedBackend(backend, limiters, { ...DEFAULT_INTERVALS, slowTransferMs: SLOW_MS })
-  const ask = (name: string, account: string, progress: (() => TransferProgress) | 'unknown' = STALLED) => {
-    const slotRequest = { account, isSmall: false }
-    return limited.serve(REQUEST, {
-      slotRequest,
+  const ask = (name: string, account: string, progress: () => TransferProgress = STALLED) => {
+    const request = {
+      repository: 'team/app' as RepositoryPath,
+      slotRequest: { account, isSmall: false },
       signal: leaving.signal,
-      ...(progress === 'unknown' ? {} : { progress }),
       clientAddress: name,
-      begin: () => new PassThrough(),
-    } as unknown as Exchange)
+    }
+    const response = { begin: () => new PassThrough(), onQueued: () => undefined, progress }
+    return limited.uploadPack(request as BackendRequest, response)
   }
   return { ask, atWork, aborted, counts: () => limiters.packs.counts }
 }
@@ -76,7 +70,7 @@ t.test('who reads fast enough, whoever git works for, and all while nobody waits
   const { ask, atWork } = limitedTo(t, 4)
   void ask('at 64 kB/s', 'a', fast)
   void ask('git works', 'a', () => ({ bytes: 0, waitsForClient: false }))
-  void ask('shared', 'b', 'unknown')
+  void ask('git works, too', 'b', () => ({ bytes: 0, waitsForClient: false }))
   void ask('fast, too', 'b', fast)
   void ask('waits', 'c')
   await slowTimePasses(t)

@@ -1,7 +1,5 @@
-import type { Backend, Exchange, ServeOutcome } from '../../protocol/backend.js'
-import type { GitRequest } from '../../protocol/git-request.js'
+import type { Backend, BackendMethod, BackendRequest, ResponseWriter, ServeOutcome } from '../../protocol/backend.js'
 import type { Intervals } from '../../core/intervals.js'
-import type { RepositoryPath } from '../../protocol/repository-path.js'
 import type { SlotResult } from './concurrency-limiter.js'
 import { ConcurrencyLimiter } from './concurrency-limiter.js'
 import { SlowTransfers } from './slow-transfers.js'
@@ -32,51 +30,63 @@ export function createLimiters(total: number, perRepository: number, waiting: nu
   return { refs: limiter(1), packs: limiter(1), pushes: limiter(PUSH_FACTOR) }
 }
 
+type QueueIntervals = Pick<Intervals, 'firstProgressMs' | 'slowTransferMs' | 'slowTransferBytesPerSecond'>
+
 /** A backend with limits on concurrent requests. Further requests wait for a slot. */
-export function limitedBackend(
-  backend: Backend,
-  limiters: Limiters,
-  intervals: Pick<Intervals, 'firstProgressMs' | 'slowTransferMs' | 'slowTransferBytesPerSecond'>,
-): Backend {
-  const slow = new Map(
-    Object.values(limiters).map((limiter) => [limiter, new SlowTransfers(() => limiter.counts, intervals)]),
-  )
+export function limitedBackend(backend: Backend, limiters: Limiters, intervals: QueueIntervals): Backend {
+  const refs = new RequestClass(limiters.refs, intervals)
+  const packs = new RequestClass(limiters.packs, intervals)
+  const pushes = new RequestClass(limiters.pushes, intervals)
   return {
     ...backend,
-    async serve(request, exchange) {
-      const limiter = limiterFor(limiters, request, exchange)
-      const stopReports = reportRepeatedly(intervals.firstProgressMs, () => exchange.onWait?.(limiter.counts))
-      const slot = await acquireSlot(limiter, request.repository, exchange).finally(stopReports)
-      switch (slot.kind) {
-        case 'left':
-          return { kind: 'broken', reason: 'the client left' } satisfies ServeOutcome
-        case 'overloaded':
-          return { kind: 'failed', reason: 'too many requests are queued', fault: 'overloaded' } satisfies ServeOutcome
-        case 'slot': {
-          let isReleased = false
-          const release = (): void => {
-            if (!isReleased) slot.release()
-            isReleased = true
-          }
-          const watch = slow.get(limiter)?.watch(exchange, release)
-          try {
-            return await backend.serve(request, watch === undefined ? exchange : { ...exchange, signal: watch.signal })
-          } finally {
-            watch?.stop()
-            release()
-          }
+    advertise: (request, response) => refs.run(backend.advertise, request, response),
+    uploadPack: (request, response) =>
+      (request.slotRequest.isSmall ? refs : packs).run(backend.uploadPack, request, response),
+    receivePack: (request, response) => pushes.run(backend.receivePack, request, response),
+  }
+}
+
+/** Requests that share a limit. */
+class RequestClass {
+  readonly #limiter: Limiter
+  readonly #slowTransfers: SlowTransfers
+  readonly #firstProgressMs: number
+
+  constructor(limiter: Limiter, intervals: QueueIntervals) {
+    this.#limiter = limiter
+    this.#slowTransfers = new SlowTransfers(() => limiter.counts, intervals)
+    this.#firstProgressMs = intervals.firstProgressMs
+  }
+
+  /** Runs a method of the backend in a slot. */
+  async run(method: BackendMethod, request: BackendRequest, response: ResponseWriter): Promise<ServeOutcome> {
+    const stopReports = reportRepeatedly(this.#firstProgressMs, () => response.onQueued(this.#limiter.counts))
+    const slot = await acquireSlot(this.#limiter, request).finally(stopReports)
+    switch (slot.kind) {
+      case 'left':
+        return { kind: 'broken', reason: 'the client left' }
+      case 'overloaded':
+        return { kind: 'failed', reason: 'too many requests are queued', fault: 'overloaded' }
+      case 'slot': {
+        let isReleased = false
+        const release = (): void => {
+          if (!isReleased) slot.release()
+          isReleased = true
+        }
+        const watch = this.#slowTransfers.watch(request, response, release)
+        try {
+          return await method({ ...request, signal: watch.signal }, response)
+        } finally {
+          watch.stop()
+          release()
         }
       }
-    },
+    }
   }
 }
 
 /** Waits for the first slot that any client waiting for this response gets: light users don't wait for a heavy one. */
-async function acquireSlot(
-  limiter: Limiter,
-  repository: RepositoryPath,
-  { slotRequest, signal }: Exchange,
-): Promise<SlotResult> {
+async function acquireSlot(limiter: Limiter, { repository, slotRequest, signal }: BackendRequest): Promise<SlotResult> {
   const leaving = new AbortController()
   const leave = (): void => leaving.abort()
   if (signal.aborted) leave()
@@ -123,13 +133,4 @@ function reportRepeatedly(firstMs: number, tell: () => void): () => void {
   }
   later(firstMs)
   return () => clearTimeout(timer)
-}
-
-function limiterFor(
-  { refs, packs, pushes }: Limiters,
-  { service, phase }: GitRequest,
-  { slotRequest }: Exchange,
-): Limiter {
-  if (phase === 'advertisement' || slotRequest.isSmall) return refs
-  return service === 'git-receive-pack' ? pushes : packs
 }

@@ -1,5 +1,5 @@
 import type { Intervals } from '../../core/intervals.js'
-import type { Exchange, QueueCounts } from '../../protocol/backend.js'
+import type { BackendRequest, QueueCounts, ResponseWriter } from '../../protocol/backend.js'
 
 // How often a transfer is looked at within the time in which it must be fast enough.
 const SAMPLES = 6
@@ -37,15 +37,15 @@ export class SlowTransfers {
    * @returns the transfer's signal, which is also aborted when it is ended here, and what ends the watch
    */
   watch(
-    { progress, signal, slotRequest }: Exchange,
+    { signal, slotRequest }: BackendRequest,
+    response: ResponseWriter,
     release: () => void,
   ): { readonly signal: AbortSignal; stop(): void } {
-    if (progress === undefined) return { signal, stop: () => undefined }
     const aborting = new AbortController()
     const paused: Paused = { account: slotRequest.account, abort: () => aborting.abort() }
-    const samples = [{ at: performance.now(), bytes: progress().bytes }]
+    const samples = [{ at: performance.now(), bytes: response.progress().bytes }]
     const timer = setInterval(() => {
-      const { bytes, waitsForClient } = progress()
+      const { bytes, waitsForClient } = response.progress()
       const at = performance.now()
       samples.push({ at, bytes })
       if (samples.length <= SAMPLES) return

@@ -1,5 +1,5 @@
 import { Writable } from 'node:stream'
-import type { AnswerHead, Exchange, QueueCounts, ServeOutcome } from '../../protocol/backend.js'
+import type { BackendRequest, QueueCounts, ResponseHead, ResponseWriter, ServeOutcome } from '../../protocol/backend.js'
 import type { StorageBudget } from './spool-file.js'
 import { SpoolFile } from './spool-file.js'
 
@@ -10,8 +10,8 @@ const COMPRESS_THRESHOLD_BYTES = 1_400
 // A reader has two buffers of this size: one is sent while the other is filled.
 const READ_SIZE_BYTES = 524_288
 
-/** The client's side of a request that reads an entry. */
-type EntryReader = Pick<Exchange, 'begin' | 'signal' | 'onWait' | 'slotRequest'>
+/** The client that reads an entry. */
+type EntryReader = Pick<ResponseWriter, 'begin' | 'onQueued'>
 
 /**
  * One response of the backend, which any number of clients read at their own speeds while it grows and afterwards.
@@ -22,8 +22,8 @@ export class CacheEntry {
   readonly #budget: StorageBudget
   readonly #firstProgressMs: number
   readonly #aborting: AbortController = new AbortController()
-  readonly #readers = new Map<object, Exchange['onWait']>()
-  #head: AnswerHead = {}
+  readonly #readers = new Set<EntryReader>()
+  #head: ResponseHead = {}
   #end: ServeOutcome | undefined
   #waiting: (() => void)[] = []
   #abandoning: NodeJS.Timeout | undefined
@@ -48,6 +48,11 @@ export class CacheEntry {
     return this.#aborting.signal
   }
 
+  /** The head of the backend's response. */
+  get head(): ResponseHead {
+    return this.#head
+  }
+
   /** How it ended; `undefined` while in progress. */
   get end(): ServeOutcome | undefined {
     return this.#end
@@ -59,14 +64,14 @@ export class CacheEntry {
   }
 
   /** Stores the head of the backend's response. */
-  setHead(head: AnswerHead = {}): void {
+  setHead(head: ResponseHead = {}): void {
     this.#head = head
   }
 
   /** Reports to the clients that the request waits for a slot. */
   reportQueue(queue: QueueCounts): void {
     this.#queue = queue
-    for (const onWait of this.#readers.values()) onWait?.(queue)
+    for (const reader of this.#readers) reader.onQueued(queue)
   }
 
   /** What the backend writes its response to. @param watch sees each piece */
@@ -98,16 +103,18 @@ export class CacheEntry {
   }
 
   /** Sends the response to a client from its first byte, as it arrives. */
-  async pipeTo({ begin, signal, onWait, slotRequest }: EntryReader): Promise<ServeOutcome> {
-    const reader = {}
-    this.#readers.set(reader, onWait)
+  async pipeTo(
+    { signal, slotRequest }: Pick<BackendRequest, 'signal' | 'slotRequest'>,
+    reader: EntryReader,
+  ): Promise<ServeOutcome> {
+    this.#readers.add(reader)
     this.spool.addReader(reader)
     clearTimeout(this.#abandoning)
     this.#onJoin?.(slotRequest.account)
     const lateReport =
-      this.#end === undefined ? setTimeout(() => this.#reportQueueTo(onWait), this.#firstProgressMs) : undefined
+      this.#end === undefined ? setTimeout(() => this.#reportQueueTo(reader), this.#firstProgressMs) : undefined
     try {
-      return await this.#pipeTo(reader, begin, signal)
+      return await this.#pipeTo(reader, signal)
     } finally {
       clearTimeout(lateReport)
       this.spool.removeReader(reader)
@@ -117,11 +124,11 @@ export class CacheEntry {
   }
 
   /** A client that joins a queued request would otherwise see nothing until the next report, up to 30 s later. */
-  #reportQueueTo(onWait: Exchange['onWait']): void {
-    if (this.#queue !== undefined && this.spool.length === 0 && this.#end === undefined) onWait?.(this.#queue)
+  #reportQueueTo(reader: EntryReader): void {
+    if (this.#queue !== undefined && this.spool.length === 0 && this.#end === undefined) reader.onQueued(this.#queue)
   }
 
-  async #pipeTo(reader: object, begin: (head?: AnswerHead) => Writable, signal: AbortSignal): Promise<ServeOutcome> {
+  async #pipeTo(reader: EntryReader, signal: AbortSignal): Promise<ServeOutcome> {
     while (this.spool.length === 0 && this.#end === undefined) {
       if (signal.aborted) return LEFT
       await this.#change(signal)
@@ -133,7 +140,7 @@ export class CacheEntry {
     const length = small === undefined ? undefined : this.spool.length
     const { compressible, cacheControl, contentEncoding } = this.#head
     const isLong = length === undefined || length > COMPRESS_THRESHOLD_BYTES
-    const client = begin({
+    const client = reader.begin({
       ...(cacheControl === undefined ? {} : { cacheControl }),
       ...(contentEncoding === undefined ? {} : { contentEncoding }),
       ...(length === undefined ? {} : { contentLength: length }),

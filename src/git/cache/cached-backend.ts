@@ -1,4 +1,4 @@
-import type { Backend } from '../../protocol/backend.js'
+import type { Backend, BackendMethod } from '../../protocol/backend.js'
 import { RequestCoalescer } from './request-coalescer.js'
 import { serveOverEmbedded } from './over-embedded.js'
 import { serveOverUpstream } from './over-upstream.js'
@@ -20,19 +20,20 @@ export function cachedBackend(
 ): Backend {
   const { freshness } = backend
   const upstream = {
-    backend,
     cache,
     shown: new ShownRefs(shownRefsMs),
     coalescer: new RequestCoalescer(),
     isSameForAll,
   }
+  const cached = (method: BackendMethod): BackendMethod =>
+    freshness === undefined
+      ? async (request, response) => await serveOverUpstream(upstream, method, request, response)
+      : async (request, response) => await serveOverEmbedded(freshness, cache, method, request, response)
+  const advertise = cached(backend.advertise)
   return {
     ...backend,
-    async serve(request, exchange) {
-      if (request.service === 'git-receive-pack') return await backend.serve(request, exchange)
-      return freshness === undefined
-        ? await serveOverUpstream(upstream, request, exchange)
-        : await serveOverEmbedded({ ...backend, freshness }, cache, request, exchange)
-    },
+    advertise: (request, response) =>
+      (request.service === 'git-receive-pack' ? backend.advertise : advertise)(request, response),
+    uploadPack: cached(backend.uploadPack),
   }
 }

@@ -1,6 +1,13 @@
 import { hash } from 'node:crypto'
-import type { Backend, Exchange, Freshness, RefList, RepositoryState, ServeOutcome } from '../../protocol/backend.js'
-import type { GitRequest } from '../../protocol/git-request.js'
+import type {
+  BackendMethod,
+  BackendRequest,
+  Freshness,
+  RefList,
+  RepositoryState,
+  ResponseWriter,
+  ServeOutcome,
+} from '../../protocol/backend.js'
 import type { RepositoryPath } from '../../protocol/repository-path.js'
 import { advertisementKey, cacheKey, protocolVersionOf } from './cache-key.js'
 import type { UploadPackRequest } from './upload-pack-request.js'
@@ -21,23 +28,22 @@ type CacheableRequest =
  * repository get the same responses, so they share them.
  */
 export async function serveOverEmbedded(
-  backend: Backend & { readonly freshness: Freshness },
+  freshness: Freshness,
   cache: ResponseCache,
-  request: GitRequest,
-  exchange: Exchange,
+  method: BackendMethod,
+  request: BackendRequest,
+  response: ResponseWriter,
 ): Promise<ServeOutcome> {
-  const { freshness } = backend
-  const { repository } = request
-  const { gitProtocol } = exchange
+  const { repository, gitProtocol } = request
   const share = async (body: Buffer, parsed: CacheableRequest): Promise<ServeOutcome> => {
     const state = await freshness.state(repository)
-    if (state === undefined) return await bypass(backend, cache, request, exchange, body)
+    if (state === undefined) return await bypass(method, cache, request, response, body)
     const validatorIn = async (now: RepositoryState): Promise<string | undefined> => {
       if (parsed.kind === 'fetch') return await validatorOf(parsed, now, freshness, repository)
       return parsed.tellsRefs ? now.fingerprint : cacheKey('entry', [now.identity, now.configuration])
     }
     const validator = await validatorIn(state)
-    if (validator === undefined) return await bypass(backend, cache, request, exchange, body)
+    if (validator === undefined) return await bypass(method, cache, request, response, body)
     const isSame = async (): Promise<boolean> => {
       const now = await freshness.state(repository)
       // A push to other refs while the pack was computed doesn't invalidate it.
@@ -51,22 +57,22 @@ export async function serveOverEmbedded(
       keepIf: parsed.kind === 'fetch' && !parsed.isStorable ? undefined : isSame,
       shape: parsed.kind === 'fetch' ? parsed.shape : parsed.kind,
     }
-    return await serveShared(backend, cache, shared, exchange)
+    return await serveShared(method, cache, shared, response)
   }
 
   if (request.phase === 'advertisement') {
     const key = advertisementKey(request.service, gitProtocol)
     return key === undefined
-      ? await bypass(backend, cache, request, exchange, undefined)
+      ? await bypass(method, cache, request, response, undefined)
       : // Version 2 advertises only capabilities, which depend on git and its configuration.
         await share(Buffer.alloc(0), { kind: 'advertisement', key, tellsRefs: protocolVersionOf(gitProtocol) !== 2 })
   }
-  const read = await readUploadPackRequest(exchange)
+  const read = await readUploadPackRequest(request)
   switch (read.kind) {
     case 'client-left':
       return { kind: 'broken', reason: 'the client left' }
     case 'unparsed':
-      return await bypass(backend, cache, request, exchange, read.body)
+      return await bypass(method, cache, request, response, read.body)
     case 'parsed':
       return await share(read.body, read.request.kind === 'fetch' ? read.request : { ...read.request, tellsRefs: true })
   }

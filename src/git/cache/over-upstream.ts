@@ -1,6 +1,13 @@
 import { Writable } from 'node:stream'
-import type { AnswerHead, Backend, Exchange, ServeOutcome } from '../../protocol/backend.js'
-import type { GitRequest } from '../../protocol/git-request.js'
+import type {
+  BackendMethod,
+  BackendRequest,
+  QueueCounts,
+  ResponseHead,
+  ResponseWriter,
+  ServeOutcome,
+  TransferProgress,
+} from '../../protocol/backend.js'
 import { advertisementKey, cacheKey } from './cache-key.js'
 import type { RequestCoalescer } from './request-coalescer.js'
 import { readUploadPackRequest } from './read-upload-pack-request.js'
@@ -9,7 +16,6 @@ import type { ResponseCache } from './response-cache.js'
 import type { ShownRefs } from './shown.js'
 
 export type UpstreamCache = {
-  readonly backend: Backend
   readonly cache: ResponseCache
   readonly shown: ShownRefs
   readonly coalescer: RequestCoalescer
@@ -32,97 +38,120 @@ type Listing = {
  */
 export async function serveOverUpstream(
   upstream: UpstreamCache,
-  request: GitRequest,
-  exchange: Exchange,
+  method: BackendMethod,
+  request: BackendRequest,
+  response: ResponseWriter,
 ): Promise<ServeOutcome> {
-  const { backend, cache, shown, isSameForAll } = upstream
-  const { repository } = request
-  const account = exchange.requester === undefined ? '@anonymous' : exchange.requester.username
+  const { cache, shown, isSameForAll } = upstream
+  const { repository, requester } = request
+  const account = requester === undefined ? '@anonymous' : requester.username
   if (request.phase === 'advertisement') {
-    const key = advertisementKey(request.service, exchange.gitProtocol)
-    return await list(upstream, request, { key, body: Buffer.alloc(0), shape: 'advertisement' }, exchange, account)
+    const key = advertisementKey(request.service, request.gitProtocol)
+    return await list(
+      upstream,
+      method,
+      request,
+      response,
+      { key, body: Buffer.alloc(0), shape: 'advertisement' },
+      account,
+    )
   }
 
-  const read = await readUploadPackRequest(exchange)
+  const read = await readUploadPackRequest(request)
   if (read.kind === 'client-left') return { kind: 'broken', reason: 'the client left' }
-  if (read.kind === 'unparsed') return await bypass(backend, cache, request, exchange, read.body)
+  if (read.kind === 'unparsed') return await bypass(method, cache, request, response, read.body)
   const { request: parsed, body } = read
   if (parsed.kind === 'refs')
-    return await list(upstream, request, { key: parsed.key, body, shape: 'refs' }, exchange, account)
+    return await list(upstream, method, request, response, { key: parsed.key, body, shape: 'refs' }, account)
   const seen = shown.find(account, repository)
   const isShown = seen !== undefined && !parsed.dependsOn.allRefs && parsed.wants.every((want) => seen.ids.has(want))
-  if (!isShown) return await bypass(backend, cache, request, exchange, body)
+  if (!isShown) return await bypass(method, cache, request, response, body)
   const scope = isSameForAll ? '@all' : account
   const key = cacheKey('entry', [repository, scope, parsed.dependsOn.tags ? seen.tags : '', parsed.key])
   const shared = {
     key,
     request,
     body,
-    requester: exchange.requester,
+    requester,
     // The account may have packs of these objects as long as the upstream shows them to it.
     keepIf: parsed.isStorable ? () => Promise.resolve(true) : undefined,
     shape: parsed.shape,
   }
-  return await serveShared(backend, cache, shared, exchange)
+  return await serveShared(method, cache, shared, response)
 }
 
 /** Gets a list of refs from the upstream, for one request or for all of the account that came while the previous one ran. */
 async function list(
-  { backend, cache, shown, coalescer }: UpstreamCache,
-  request: GitRequest,
+  { cache, shown, coalescer }: UpstreamCache,
+  method: BackendMethod,
+  request: BackendRequest,
+  response: ResponseWriter,
   { key, body, shape }: Listing,
-  exchange: Exchange,
   account: string,
 ): Promise<ServeOutcome> {
-  const { repository } = request
-  const watching: Backend = {
-    ...backend,
-    async serve(_, listed) {
-      const watch = shown.watch(account, repository)
-      const passing = watched(listed, watch.push)
-      const outcome = await backend.serve(request, passing.exchange)
-      await passing.end()
-      if (outcome.kind === 'answered' && outcome.failure === undefined) watch.end()
-      return outcome
-    },
+  const { repository, requester } = request
+  /** Reads the list as it passes, for which it must not be compressed. */
+  const watching: BackendMethod = async (listing, client) => {
+    const watch = shown.watch(account, repository)
+    const reading = new ListReader(client, watch.push)
+    const outcome = await method({ ...listing, preferences: withoutCompression(listing.preferences) }, reading)
+    await reading.end(listing.signal)
+    if (outcome.kind === 'answered' && outcome.failure === undefined) watch.end()
+    return outcome
   }
-  const alone = async (): Promise<ServeOutcome> => await bypass(watching, cache, request, exchange, body)
+  const alone = async (): Promise<ServeOutcome> => await bypass(watching, cache, request, response, body)
   if (key === undefined) return await alone()
-  const coalesced = await coalescer.join(cacheKey('entry', [repository, account, key]), exchange.signal)
+  const coalesced = await coalescer.join(cacheKey('entry', [repository, account, key]), request.signal)
   if (coalesced === undefined) return { kind: 'broken', reason: 'the client left' }
   const { sharedKey, end } = coalesced
   try {
     if (sharedKey === undefined) return await alone()
     // It ends with the upstream's response: slow readers don't delay the next request.
-    const ending: Backend = { ...watching, serve: async (...run) => await watching.serve(...run).finally(end) }
-    const shared = { key: sharedKey, request, body, requester: exchange.requester, keepIf: undefined, shape }
-    return await serveShared(ending, cache, shared, exchange)
+    const ending: BackendMethod = async (...call) => await watching(...call).finally(end)
+    const shared = { key: sharedKey, request, body, requester, keepIf: undefined, shape }
+    return await serveShared(ending, cache, shared, response)
   } finally {
     end()
   }
 }
 
-/** Reads a list as it passes, for which it must not be compressed. */
-function watched(exchange: Exchange, push: (piece: Buffer) => void) {
-  let passing: Writable | undefined
-  const begin = (head?: AnswerHead): Writable => {
-    const client = exchange.begin(head)
-    if (head?.contentEncoding !== undefined) return client
-    passing = new Writable({
-      write(piece: Buffer, _encoding, done) {
-        push(piece)
-        client.write(piece, () => done())
+/** Shows a response to a reader as it passes to the client. */
+class ListReader implements ResponseWriter {
+  readonly #client: ResponseWriter
+  readonly #read: (piece: Buffer) => void
+  #passing: Writable | undefined
+
+  constructor(client: ResponseWriter, read: (piece: Buffer) => void) {
+    this.#client = client
+    this.#read = read
+  }
+
+  begin(head?: ResponseHead): Writable {
+    const body = this.#client.begin(head)
+    if (head?.contentEncoding !== undefined) return body
+    this.#passing = new Writable({
+      write: (piece: Buffer, _encoding, done) => {
+        this.#read(piece)
+        body.write(piece, () => done())
       },
     })
-    return passing
+    return this.#passing
   }
-  const end = async (): Promise<void> => {
-    const { signal } = exchange
-    if (passing === undefined || signal.aborted) return
+
+  onQueued(queue: QueueCounts): void {
+    this.#client.onQueued(queue)
+  }
+
+  progress(): TransferProgress {
+    return this.#client.progress()
+  }
+
+  /** Waits until the whole response has passed. */
+  async end(signal: AbortSignal): Promise<void> {
+    if (this.#passing === undefined || signal.aborted) return
     await new Promise<void>((resolve) => {
       signal.addEventListener('abort', () => resolve(), { once: true })
-      passing?.end(() => resolve())
+      this.#passing?.end(() => resolve())
     })
   }
-  return { exchange: { ...exchange, preferences: withoutCompression(exchange.preferences), begin }, end }
 }

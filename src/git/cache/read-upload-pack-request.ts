@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import type { Exchange } from '../../protocol/backend.js'
+import type { BackendRequest } from '../../protocol/backend.js'
 import type { UploadPackRequest } from './upload-pack-request.js'
 import { parseUploadPackRequest } from './upload-pack-request.js'
 import { readBody } from './request-body.js'
@@ -20,7 +20,7 @@ export async function readUploadPackRequest({
   contentEncoding,
   gitProtocol,
   signal,
-}: Exchange): Promise<ReadRequest> {
+}: BackendRequest): Promise<ReadRequest> {
   const read = await readBody(body, contentEncoding, signal)
   if (read.kind === 'client-left') return read
   if (read.kind === 'stream') return { kind: 'unparsed', body: read.body }

@@ -1,6 +1,12 @@
 import { Readable } from 'node:stream'
-import type { AnswerHead, Backend, CacheResult, Exchange, ServeOutcome } from '../../protocol/backend.js'
-import type { GitRequest } from '../../protocol/git-request.js'
+import type {
+  BackendMethod,
+  BackendRequest,
+  CacheResult,
+  ClientPreferences,
+  ResponseWriter,
+  ServeOutcome,
+} from '../../protocol/backend.js'
 import type { ResponseShape } from './response-validator.js'
 import type { CacheEntry } from './cache-entry.js'
 import type { ResponseCache } from './response-cache.js'
@@ -9,11 +15,11 @@ import { ResponseValidator } from './response-validator.js'
 /** A request whose response may be shared under a key. */
 export type SharedRequest = {
   readonly key: string
-  readonly request: GitRequest
+  readonly request: BackendRequest
   /** The decoded body; empty for an advertisement. */
   readonly body: Buffer
   /** The requester that the backend sees: none where accounts share responses. */
-  readonly requester: Exchange['requester']
+  readonly requester: BackendRequest['requester']
   /** Whether what the response depends on hasn't changed since the request arrived, so that it may be kept; `undefined`: never keep it. */
   readonly keepIf: (() => Promise<boolean>) | undefined
   /** The grammar of a complete response. */
@@ -22,22 +28,22 @@ export type SharedRequest = {
 
 /** Responds from the cache, joins a response in progress, or starts one that others can join. */
 export async function serveShared(
-  backend: Backend,
+  method: BackendMethod,
   cache: ResponseCache,
   shared: SharedRequest,
-  exchange: Exchange,
+  response: ResponseWriter,
 ): Promise<ServeOutcome> {
   const known = cache.find(shared.key)
   if (known !== undefined) {
     const result = known.end === undefined ? 'coalesced' : 'hit'
     cache.count(result)
-    return withCacheResult(await known.pipeTo(exchange), result)
+    return withCacheResult(await known.pipeTo(shared.request, response), result)
   }
-  if (!cache.isEnabled) return await bypass(backend, cache, shared.request, exchange, shared.body)
+  if (!cache.isEnabled) return await bypass(method, cache, shared.request, response, shared.body)
   cache.count('miss')
   const entry = cache.begin(shared.key)
-  const piping = entry.pipeTo(exchange)
-  void storeResponse(backend, cache, shared, exchange, entry)
+  const piping = entry.pipeTo(shared.request, response)
+  void storeResponse(method, cache, shared, entry)
   const outcome = await piping
   // It may be a hit in another worker.
   return outcome.kind === 'answered' ? { ...outcome, cache: outcome.cache ?? 'miss' } : outcome
@@ -45,53 +51,52 @@ export async function serveShared(
 
 /** Lets the backend respond as if there were no cache. @param body of the request, where it was read */
 export async function bypass(
-  backend: Backend,
+  method: BackendMethod,
   cache: ResponseCache,
-  request: GitRequest,
-  exchange: Exchange,
+  request: BackendRequest,
+  response: ResponseWriter,
   body: Buffer | Readable | undefined,
 ): Promise<ServeOutcome> {
   cache.count('bypass')
-  const replayed =
-    body === undefined ? exchange : Buffer.isBuffer(body) ? withBody(exchange, body) : { ...exchange, body }
-  return withCacheResult(await backend.serve(request, replayed), 'bypass')
+  const replayed = body === undefined ? request : Buffer.isBuffer(body) ? withBody(request, body) : { ...request, body }
+  return withCacheResult(await method(replayed, response), 'bypass')
 }
 
 async function storeResponse(
-  backend: Backend,
+  method: BackendMethod,
   cache: ResponseCache,
   shared: SharedRequest,
-  exchange: Exchange,
   entry: CacheEntry,
 ): Promise<void> {
+  const { request } = shared
   const validator = new ResponseValidator(shared.shape)
-  const input = entry.writable((piece) => validator.push(piece))
-  const heads: (AnswerHead | undefined)[] = []
-  const run: Exchange = {
-    ...withBody(exchange, shared.body),
+  const run: BackendRequest = {
+    ...withBody(request, shared.body),
     requester: shared.requester,
     isShared: true,
-    slotRequest: { ...exchange.slotRequest, onJoin: (join) => entry.onJoin(join) },
+    slotRequest: { ...request.slotRequest, onJoin: (join) => entry.onJoin(join) },
     // A compressed response would suit only some clients.
-    preferences: withoutCompression(exchange.preferences),
+    preferences: withoutCompression(request.preferences),
     signal: entry.signal,
-    // Where the cache has no room, the backend waits for the clients.
-    progress: () => ({ bytes: entry.spool.length, waitsForClient: input.writableLength > 0 }),
-    onWait: (queue) => entry.reportQueue(queue),
-    begin: (head) => {
-      heads.push(head)
+  }
+  const input = entry.writable((piece) => validator.push(piece))
+  const writer: ResponseWriter = {
+    begin(head) {
       entry.setHead(head)
       return input
     },
+    onQueued: (queue) => entry.reportQueue(queue),
+    // When the cache has no room, the backend waits for the clients.
+    progress: () => ({ bytes: entry.spool.length, waitsForClient: input.writableLength > 0 }),
   }
   let outcome: ServeOutcome
   try {
-    outcome = await backend.serve(shared.request, run)
+    outcome = await method(run, writer)
   } catch (error) {
     outcome = { kind: 'failed', reason: String(error), fault: 'backend' }
   }
   await new Promise<void>((resolve) => input.end(() => resolve()))
-  const isPlain = heads.every((head) => head?.contentEncoding === undefined)
+  const isPlain = entry.head.contentEncoding === undefined
   const isComplete =
     outcome.kind === 'answered' && outcome.failure === undefined && isPlain && validator.completeness === 'complete'
   const keepIf = isComplete ? shared.keepIf : undefined
@@ -103,17 +108,13 @@ async function storeResponse(
   else cache.drop(shared.key, entry)
 }
 
-/** An exchange whose body has been read. */
-function withBody(exchange: Exchange, body: Buffer): Exchange {
-  return { ...exchange, body: Readable.from([body]), contentEncoding: undefined, contentLength: body.length }
+/** A request whose body has been read. */
+function withBody(request: BackendRequest, body: Buffer): BackendRequest {
+  return { ...request, body: Readable.from([body]), contentEncoding: undefined, contentLength: body.length }
 }
 
 /** A client's preferences without compression. */
-export function withoutCompression({
-  accept,
-  acceptLanguage,
-  userAgent,
-}: Exchange['preferences']): Exchange['preferences'] {
+export function withoutCompression({ accept, acceptLanguage, userAgent }: ClientPreferences): ClientPreferences {
   return {
     ...(accept === undefined ? {} : { accept }),
     ...(acceptLanguage === undefined ? {} : { acceptLanguage }),

@@ -5,8 +5,14 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { hasSystemCode } from '../../core/errors.js'
-import type { Backend, Exchange, Fault, ServeOutcome } from '../../protocol/backend.js'
-import type { GitRequest } from '../../protocol/git-request.js'
+import type {
+  Backend,
+  BackendMethod,
+  BackendRequest,
+  Fault,
+  ResponseWriter,
+  ServeOutcome,
+} from '../../protocol/backend.js'
 import { encodePktLine, FLUSH } from '../../protocol/pkt-line.js'
 import type { RepositoryPath } from '../../protocol/repository-path.js'
 import { EmbeddedFreshness } from './freshness.js'
@@ -40,33 +46,35 @@ export async function embeddedGit({
 }: EmbeddedGitOptions): Promise<Backend> {
   await makeEmptyRepository(git, emptyRepository)
   const packing = new RefPacking(git)
-  // For each request by itself they were a tenth of what an answer from the cache costs.
+  // One by one, they were a tenth of the cost of a cache hit.
   const lookups = new RunCoalescer<RepositoryPath, 'found' | 'missing' | 'unavailable'>()
   const freshness = new EmbeddedFreshness(git, folder, packing)
-  const run = async (request: GitRequest, exchange: Exchange, repository: string): Promise<GitEnd> => {
+  const run = async (request: BackendRequest, response: ResponseWriter, repository: string): Promise<GitEnd> => {
     const maxInputSize = request.service === 'git-receive-pack' ? await receiveMaxInputSize() : null
     const isAdvertisement = request.phase === 'advertisement'
     return await runGit({
       start: git.start,
       program: git.path,
-      args: serviceArguments(request, repository, maxInputSize, exchange.fastForwardOnly === true),
-      env: { ...gitEnvironment(), ...requesterEnvironment(exchange) },
-      input: isAdvertisement ? undefined : decodedBody(exchange),
-      signal: exchange.signal,
+      args: serviceArguments(request, repository, maxInputSize),
+      env: { ...gitEnvironment(), ...requesterEnvironment(request) },
+      input: isAdvertisement ? undefined : decodedBody(request),
+      signal: request.signal,
       begin: () => {
-        const answer = exchange.begin({ compressible: isAdvertisement })
+        const body = response.begin({ compressible: isAdvertisement })
         if (isAdvertisement) {
-          answer.write(encodePktLine(`# service=${request.service}\n`))
-          answer.write(FLUSH)
+          body.write(encodePktLine(`# service=${request.service}\n`))
+          body.write(FLUSH)
         }
-        return answer
+        return body
       },
     })
   }
-  const push = async (request: GitRequest, exchange: Exchange, repository: string): Promise<GitEnd> => {
-    const mayChooseHead = exchange.requester?.isLimited !== true
+  const serve: BackendMethod = async (request, response) =>
+    outcomeOf(await run(request, response, folder.locate(request.repository)), request, response)
+  const push = async (request: BackendRequest, response: ResponseWriter, repository: string): Promise<GitEnd> => {
+    const mayChooseHead = request.requester?.isLimited !== true
     const branches = mayChooseHead ? await branchesBesideUnbornHead(git, repository) : undefined
-    const end = await run(request, exchange, repository)
+    const end = await run(request, response, repository)
     if (end.killed) await folder.removeLeftovers(repository)
     if (branches !== undefined && end.began) await adoptFirstBranch(git, repository, branches)
     return end
@@ -84,13 +92,15 @@ export async function embeddedGit({
 
     freshness,
 
-    async serve(request, exchange) {
+    advertise: serve,
+
+    uploadPack: serve,
+
+    async receivePack(request, response) {
       const repository = folder.locate(request.repository)
-      const isPush = request.service === 'git-receive-pack' && request.phase === 'rpc'
-      if (!isPush) return outcomeOf(await run(request, exchange, repository), request, exchange)
       const pushEnded = packing.pushBegins(repository)
       try {
-        return outcomeOf(await push(request, exchange, repository), request, exchange)
+        return outcomeOf(await push(request, response, repository), request, response)
       } finally {
         freshness.changed(request.repository)
         pushEnded()
@@ -109,8 +119,8 @@ export async function embeddedGit({
         }
       },
 
-      async serveUnborn(request, exchange) {
-        return outcomeOf(await run(request, exchange, emptyRepository), request, exchange)
+      async advertiseUnborn(request, response) {
+        return outcomeOf(await run(request, response, emptyRepository), request, response)
       },
     },
   }
@@ -146,12 +156,12 @@ export function emptyRepositoryIn(dataFolder: string): string {
 
 function outcomeOf(
   { began, failure, killed, stderr }: GitEnd,
-  { phase }: GitRequest,
-  exchange: Exchange,
+  { phase }: BackendRequest,
+  response: ResponseWriter,
 ): ServeOutcome {
   if (failure === undefined) {
-    // An empty list of commands, or of wants, has an empty answer.
-    if (!began) exchange.begin()
+    // An empty list of commands, or of wants, has an empty response.
+    if (!began) response.begin()
     return { kind: 'answered' }
   }
   const reason = stderr === '' ? failure : `${failure}: ${stderr}`
@@ -160,15 +170,15 @@ function outcomeOf(
     return { kind: 'failed', reason: `${failure}: ${stderr.split(/['"\n]|line: /, 1)[0] ?? ''}`, fault: 'request' }
   }
   if (!began) return { kind: 'failed', reason, fault: 'backend' }
-  // A git that fails by itself has said so in its answer (ERR, band 3); one that was killed stops anywhere.
+  // A git that fails has reported it in its response (ERR, band 3); one that was killed stops anywhere.
   return killed ? { kind: 'broken', reason } : { kind: 'answered', failure: reason }
 }
 
 /**
- * Whose fault it is that git said nothing. In an exchange git dies without a word of protocol when the request is not
- * one, in dozens of wordings; what is wrong on our side is worded by the system, and mostly seen at the advertisement.
+ * Tells why git wrote no response. In an RPC git exits without one, with dozens of messages, when the request is malformed.
+ * Failures on our side have the system's messages, and mostly show at the advertisement.
  */
-function faultOf(phase: GitRequest['phase'], stderr: string): Fault {
+function faultOf(phase: BackendRequest['phase'], stderr: string): Fault {
   const isOurs =
     /not (?:appear to be )?a git repository|unable to|permission denied|no space|ownership|corrupt|cannot|could not|failed to/i
   return phase === 'rpc' && stderr !== '' && !isOurs.test(stderr) ? 'request' : 'backend'
@@ -178,7 +188,7 @@ function faultOf(phase: GitRequest['phase'], stderr: string): Fault {
 const MAX_WANTS = 10 * 1_048_576
 
 /** Git reads no compressed requests from its standard input. */
-function decodedBody({ body, contentEncoding, signal }: Exchange): Readable {
+function decodedBody({ body, contentEncoding, signal }: BackendRequest): Readable {
   if (contentEncoding === undefined) return body
   const gunzip = createGunzip()
   // A client that leaves must fail the decoder, too, or git would wait for more.
@@ -192,7 +202,7 @@ function decodedBody({ body, contentEncoding, signal }: Exchange): Readable {
   return body.pipe(gunzip)
 }
 
-function requesterEnvironment({ gitProtocol, requester }: Exchange): Record<string, string> {
+function requesterEnvironment({ gitProtocol, requester }: BackendRequest): Record<string, string> {
   return {
     ...(gitProtocol === undefined ? {} : { GIT_PROTOCOL: gitProtocol }),
     ...(requester === undefined

@@ -1,4 +1,4 @@
-import type { GitRequest } from '../../protocol/git-request.js'
+import type { BackendRequest } from '../../protocol/backend.js'
 
 const MEBIBYTE = 1_048_576
 
@@ -38,20 +38,18 @@ const WRITING = [
  *
  * @param repository the absolute path of the bare repository
  * @param maxInputSize MiB that a push may bring, or `null` for no limit
- * @param fastForwardOnly whether a push may move branches by fast-forwards only
  */
 export function serviceArguments(
-  request: GitRequest,
+  { service, phase, fastForwardOnly }: Pick<BackendRequest, 'service' | 'phase' | 'fastForwardOnly'>,
   repository: string,
   maxInputSize: number | null,
-  fastForwardOnly: boolean,
 ): string[] {
-  const isReading = request.service === 'git-upload-pack'
+  const isReading = service === 'git-upload-pack'
   const settings = [
     // Git refuses repositories of another owner unless told that this one is meant.
     `safe.directory=${repository}`,
     ...(isReading ? READING : WRITING),
-    ...(fastForwardOnly ? ['receive.denyNonFastForwards=true'] : []),
+    ...(fastForwardOnly === true ? ['receive.denyNonFastForwards=true'] : []),
     ...(maxInputSize === null ? [] : [`receive.maxInputSize=${maxInputSize * MEBIBYTE}`]),
   ]
   return [
@@ -60,7 +58,7 @@ export function serviceArguments(
     // The repository is exactly this folder, not one that git might find in it.
     ...(isReading ? ['--strict'] : []),
     '--stateless-rpc',
-    ...(request.phase === 'advertisement' ? ['--advertise-refs'] : []),
+    ...(phase === 'advertisement' ? ['--advertise-refs'] : []),
     repository,
   ]
 }

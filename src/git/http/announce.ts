@@ -1,5 +1,5 @@
 import { Writable } from 'node:stream'
-import type { AnswerHead, QueueCounts } from '../../protocol/backend.js'
+import type { ResponseHead, QueueCounts } from '../../protocol/backend.js'
 import { PktLineReader } from '../../protocol/pkt-line.js'
 import type { SideBand } from '../../protocol/side-band.js'
 import { BAND, encodeBand, encodeProgress } from '../../protocol/side-band.js'
@@ -26,21 +26,21 @@ export function announcing<T extends GitResponse>(served: T, start: AnswerStart)
   const { firstPacket = NOTHING, sideBand, wantsProgress } = start
   let announced: Writable | undefined
   let isBegun = false
-  const onWait = (queue: QueueCounts): void => {
-    served.git.onWait?.(queue)
+  const onQueued = (queue: QueueCounts): void => {
+    served.writer.onQueued(queue)
     // The second run of a push waits for a slot after the answer of the first.
     if (isBegun) return
     if (announced === undefined) {
-      announced = served.git.begin()
+      announced = served.writer.begin()
       if (firstPacket.length > 0) announced.write(firstPacket)
     }
     announced.write(wantsProgress ? encodeProgress(describe(queue), sideBand) : SIGN_OF_LIFE)
   }
-  const begin = (head?: AnswerHead): Writable => {
+  const begin = (head?: ResponseHead): Writable => {
     isBegun = true
-    return announced === undefined ? served.git.begin(head) : new Remainder(announced, start)
+    return announced === undefined ? served.writer.begin(head) : new Remainder(announced, start)
   }
-  return { ...served, git: { ...served.git, begin, onWait } }
+  return { ...served, writer: { ...served.writer, begin, onQueued } }
 }
 
 function describe({ running, waiting }: QueueCounts): string {

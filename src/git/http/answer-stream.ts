@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream'
 import type { AnswerLead } from '../../protocol/answer-tracker.js'
 import { AnswerTracker } from '../../protocol/answer-tracker.js'
-import type { AnswerHead } from '../../protocol/backend.js'
+import type { ResponseHead } from '../../protocol/backend.js'
 import type { GitResponse } from './git-response.js'
 
 /** An exchange into whose answer words of ours can be put. */
@@ -18,15 +18,16 @@ export type SpeakingExchange = GitResponse & {
  */
 export function speaking(served: GitResponse, lead: AnswerLead, notice: Buffer): SpeakingExchange {
   let stream: AnswerStream | undefined
-  const begin = ({ contentLength, ...head }: AnswerHead = {}): Writable => {
+  const begin = ({ contentLength, ...head }: ResponseHead = {}): Writable => {
     // Of an answer that is compressed, or whose length was said, nothing can be changed any more.
     const isFixed = head.contentEncoding !== undefined || (contentLength !== undefined && notice.length === 0)
-    if (isFixed) return served.git.begin({ ...head, ...(contentLength === undefined ? {} : { contentLength }) })
-    stream = new AnswerStream(new AnswerTracker(lead, notice), served.git.begin(head), served.abort)
+    if (isFixed) return served.writer.begin({ ...head, ...(contentLength === undefined ? {} : { contentLength }) })
+    stream = new AnswerStream(new AnswerTracker(lead, notice), served.writer.begin(head), served.abort)
     return stream
   }
   return {
-    git: { ...served.git, preferences: { ...served.git.preferences, acceptEncoding: 'identity' }, begin },
+    git: { ...served.git, preferences: { ...served.git.preferences, acceptEncoding: 'identity' } },
+    writer: { ...served.writer, begin },
     end: () => (stream === undefined ? served.end() : stream.end()),
     abort: served.abort,
     endWith: (message) => stream?.endWith(message) === true,

@@ -68,9 +68,11 @@ async function isReached(push: Push, edges: readonly string[], oldId: string): P
   })
   const { repository } = authorized.request
   const { preferences, clientAddress, requester, signal, slotRequest } = git
-  await authorized.options.backend.serve(
-    { repository, service: 'git-upload-pack', phase: 'rpc' },
+  await authorized.options.backend.uploadPack(
     {
+      repository,
+      service: 'git-upload-pack',
+      phase: 'rpc',
       body: Readable.from([bytes]),
       contentEncoding: undefined,
       contentLength: bytes.length,
@@ -80,8 +82,8 @@ async function isReached(push: Push, edges: readonly string[], oldId: string): P
       requester,
       slotRequest: { ...slotRequest, isSmall: true },
       signal: AbortSignal.any([signal, enough.signal]),
-      begin: () => collector,
     },
+    { begin: () => collector, onQueued: () => undefined, progress: () => ({ bytes: 0, waitsForClient: false }) },
   )
   return isEmptyPack(answer)
 }

@@ -15,7 +15,7 @@ import { hold, prepend } from './push-body.js'
 // What a request asks of its answer stands before the objects that it wants.
 const LOOKED_AT = 4_096
 
-/** Serves the exchange of a fetch. */
+/** Serves the RPC of a fetch. */
 export async function serveFetch(authorized: AuthorizedRequest): Promise<void> {
   const { request, identity, context: context, options, audit: audit, isStillAllowed } = authorized
   const start = await hold(context.request, LOOKED_AT)
@@ -33,7 +33,8 @@ export async function serveFetch(authorized: AuthorizedRequest): Promise<void> {
   const whole = { ...opened, git: { ...opened.git, slotRequest, body: prepend(start, context.request) } }
   const served = await withWords(whole, start, authorized)
   const started = performance.now()
-  const outcome = kind === 'flush-only' ? answerNothing(served.git) : await options.backend.serve(request, served.git)
+  const outcome =
+    kind === 'flush-only' ? answerNothing(served.writer) : await options.backend.uploadPack(served.git, served.writer)
   context.record.backend_ms = millisecondsSince(started)
   finishResponse(outcome, served, authorized)
 }

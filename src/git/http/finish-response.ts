@@ -4,7 +4,7 @@ import { accountOf, pushesSomeRefsOnly } from '../../domain/access/authenticate.
 import type { Refusal } from '../../domain/access/refusal.js'
 import { describeRefusal } from '../../domain/access/refusal.js'
 import type { RequestContext } from '../../core/http.js'
-import type { Exchange, Fault, ServeOutcome } from '../../protocol/backend.js'
+import type { BackendRequest, Fault, ResponseWriter, ServeOutcome } from '../../protocol/backend.js'
 import type { GitRequest } from '../../protocol/git-request.js'
 import type { SmartHttpOptions } from './refusal-response.js'
 import { refuse } from './refusal-response.js'
@@ -72,13 +72,13 @@ export function finishResponse(
 }
 
 /** Who asks for nothing gets an empty answer; nothing is created for it. */
-export function answerNothing(git: Exchange): ServeOutcome {
-  git.begin()
+export function answerNothing(response: ResponseWriter): ServeOutcome {
+  response.begin()
   return { kind: 'answered' }
 }
 
 /** Who asks, as the backend may know it. */
-export function requesterOf(identity: Identity): Exchange['requester'] {
+export function requesterOf(identity: Identity): BackendRequest['requester'] {
   switch (identity.kind) {
     case 'anonymous':
       return undefined

@@ -4,7 +4,7 @@ import type { Writable } from 'node:stream'
 import { createGzip } from 'node:zlib'
 import type { Refusal } from '../../domain/access/refusal.js'
 import type { RequestContext } from '../../core/http.js'
-import type { AnswerHead, ClientPreferences, Exchange } from '../../protocol/backend.js'
+import type { BackendRequest, ClientPreferences, ResponseHead, ResponseWriter } from '../../protocol/backend.js'
 import type { GitRequest } from '../../protocol/git-request.js'
 
 // `version=2`, perhaps with other keys after a colon (Git's documentation: protocol-v2, GIT_PROTOCOL).
@@ -16,19 +16,21 @@ const GZIP_LEVEL = 1
 
 /** What a backend is given for one request, and how the handler ends its response. */
 export type GitResponse = {
-  readonly git: Exchange
+  readonly git: BackendRequest
+  readonly writer: ResponseWriter
   /** Ends an answer that was begun. */
   readonly end: () => void
   /** Ends what the backend does for it, as if the client had left. */
   readonly abort: () => void
 }
 
-/** Makes an HTTP exchange into one of Git's. */
+/** Makes an HTTP request into one of Git's. */
 export function openGitResponse(
   { request, response, ip }: RequestContext,
-  { service, phase }: GitRequest,
-  requester: Exchange['requester'],
+  gitRequest: GitRequest,
+  requester: BackendRequest['requester'],
 ): GitResponse {
+  const { service, phase } = gitRequest
   const client = new AbortController()
   const onClose = (): void => {
     if (!response.writableFinished) client.abort()
@@ -36,7 +38,7 @@ export function openGitResponse(
   if (response.closed) onClose()
   else response.once('close', onClose)
   let answer: Writable | undefined
-  const begin = ({ contentEncoding, contentLength, cacheControl, compressible }: AnswerHead = {}): Writable => {
+  const begin = ({ contentEncoding, contentLength, cacheControl, compressible }: ResponseHead = {}): Writable => {
     const isCompressed = compressible === true && acceptsGzip(request)
     const encoding = isCompressed ? 'gzip' : contentEncoding
     response.writeHead(200, {
@@ -56,6 +58,7 @@ export function openGitResponse(
   }
   return {
     git: {
+      ...gitRequest,
       body: request,
       contentEncoding: isGzip(request) ? 'gzip' : undefined,
       contentLength: lengthOf(request),
@@ -69,12 +72,14 @@ export function openGitResponse(
       requester,
       slotRequest: { account: requester?.username ?? ip, isSmall: phase === 'advertisement' },
       signal: client.signal,
+    },
+    writer: {
+      begin,
+      onQueued: () => keepOpen(request.socket),
       progress: () => ({
         bytes: request.socket.bytesRead + request.socket.bytesWritten,
         waitsForClient: response.writableLength > 0 || (!request.complete && request.readableLength === 0),
       }),
-      onWait: () => keepOpen(request.socket),
-      begin,
     },
     end: () => answer?.end(),
     abort: () => client.abort(),

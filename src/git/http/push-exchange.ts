@@ -2,7 +2,7 @@ import type { Readable, TransformCallback } from 'node:stream'
 import { Transform } from 'node:stream'
 import type { RequestContext } from '../../core/http.js'
 import { millisecondsSince } from '../../core/http.js'
-import type { Exchange, ServeOutcome } from '../../protocol/backend.js'
+import type { BackendRequest, ResponseWriter, ServeOutcome } from '../../protocol/backend.js'
 import type { PushHead } from '../../protocol/push-head.js'
 import { encodeRefusal } from '../../protocol/push-report.js'
 import type { SideBand } from '../../protocol/side-band.js'
@@ -32,8 +32,8 @@ export function wantsProgress({ head }: Pick<Push, 'head'>): boolean {
   return !head.capabilities.has('quiet')
 }
 
-/** The exchange that a backend is given: a head of our own encoding, or the very bytes that were parsed, and the pack. */
-export function withHead({ head, pack, git }: Push, bytes: Buffer): Exchange {
+/** The request that a backend is given: a head of our own encoding, or the very bytes that were parsed, and the pack. */
+export function withHead({ head, pack, git }: Push, bytes: Buffer): BackendRequest {
   const length = git.contentEncoding === undefined ? git.contentLength : undefined
   return {
     ...git,
@@ -44,12 +44,16 @@ export function withHead({ head, pack, git }: Push, bytes: Buffer): Exchange {
 }
 
 /** Gives the push to the backend; a repository that is to be created is created first. */
-export async function handOver({ authorized: authorized }: Push, git: Exchange): Promise<ServeOutcome> {
+export async function handOver(
+  { authorized }: Push,
+  git: BackendRequest,
+  writer: ResponseWriter,
+): Promise<ServeOutcome> {
   const { request, creates, context: context, options, isStillAllowed } = authorized
   const started = performance.now()
   if (creates) await options.backend.creation?.create(request.repository)
   const body = new PushGuard(git.body, isStillAllowed)
-  const outcome = await options.backend.serve(request, { ...git, body })
+  const outcome = await options.backend.receivePack({ ...git, body }, writer)
   context.record.backend_ms = (context.record.backend_ms ?? 0) + millisecondsSince(started)
   return outcome
 }
@@ -61,13 +65,13 @@ export async function handOver({ authorized: authorized }: Push, git: Exchange):
  * @returns false where the client takes no report
  */
 export function endPush(push: Push, text: string): boolean {
-  const { head, pack, sideBand, git, end, abort } = push
+  const { head, pack, sideBand, writer, end, abort } = push
   if (!reports(head) || push.isBegun()) return false
   abort()
   pack.unpipe()
   undecoded(pack, push.authorized.context.request).resume()
   const report = encodeRefusal(head.commands.map((command) => ({ command, reason: text })))
-  const answer = git.begin()
+  const answer = writer.begin()
   if (sideBand !== undefined) answer.write(encodeProgress(text, sideBand))
   answer.write(sideBand === undefined ? report : encodeAnswer(report, sideBand))
   whenRead(push.authorized.context, end)

@@ -35,7 +35,7 @@ export async function refusePush(push: Push, refusals: readonly RefRefusal[], re
   record.refused_refs = refusals.length
   await authorized.audit.refuses()
   let answer: Writable | undefined
-  const begin = (): Writable => (answer ??= push.git.begin())
+  const begin = (): Writable => (answer ??= push.writer.begin())
   const say = (text: string): void => {
     if (sideBand !== undefined) begin().write(encodeProgress(text, sideBand))
   }

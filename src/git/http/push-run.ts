@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream'
 import { Readable } from 'node:stream'
-import type { Exchange, ServeOutcome } from '../../protocol/backend.js'
+import type { BackendRequest, ResponseWriter, ServeOutcome } from '../../protocol/backend.js'
 import type { PushHead } from '../../protocol/push-head.js'
 import { encodePushHead, hasPack } from '../../protocol/push-head.js'
 import type { PushReport, RefRefusal } from '../../protocol/push-report.js'
@@ -31,14 +31,14 @@ const EMPTY_PACK = {
 export async function runPush(push: Push, plan: PushPlan & { kind: 'run' }): Promise<void> {
   const { authorized: authorized, sideBand, end } = push
   const wants = wantsProgress(push)
-  const { git } = sideBand === undefined ? push : announcing(push, { sideBand, wantsProgress: wants })
+  const { writer } = sideBand === undefined ? push : announcing(push, { sideBand, wantsProgress: wants })
   const { record } = authorized.context
   if (plan.refusals[0] !== undefined) {
     record.refused_refs = plan.refusals.length
     record.rule = plan.refusals[0].reason
   }
   let answer: Writable | undefined
-  const begin = (): Writable => (answer ??= git.begin())
+  const begin = (): Writable => (answer ??= writer.begin())
   const endWith = (text: string): boolean => {
     if (sideBand === undefined) return false
     begin().write(encodeBand(BAND.fatal, Buffer.from(`${text}\n`), sideBand))
@@ -47,9 +47,9 @@ export async function runPush(push: Push, plan: PushPlan & { kind: 'run' }): Pro
   }
   const reports: PushReport[] = []
   for (const [index, run] of plan.runs.entries()) {
-    const exchange = await exchangeFor({ ...push, git }, run, index)
-    if (exchange === undefined) return
-    const { outcome, report } = await runOnce(push, exchange, begin)
+    const request = await requestFor(push, run, index)
+    if (request === undefined) return
+    const { outcome, report } = await runOnce(push, request, { ...writer, begin })
     if (report === undefined && index === 0) {
       // Nothing is known of what was done: git must see that the answer has no report.
       await authorized.audit.ended(outcome, undefined)
@@ -66,8 +66,8 @@ export async function runPush(push: Push, plan: PushPlan & { kind: 'run' }): Pro
   finishResponse({ kind: 'answered' }, { end }, authorized)
 }
 
-/** One run's exchange. @returns `undefined` when the client has left, or is not allowed any more */
-async function exchangeFor(push: Push, run: PushRun, index: number): Promise<Exchange | undefined> {
+/** One run's request. @returns `undefined` when the client has left, or is not allowed any more */
+async function requestFor(push: Push, run: PushRun, index: number): Promise<BackendRequest | undefined> {
   const { head, pack, git, authorized: authorized } = push
   const isUntouched = run.commands.length === head.commands.length
   const bytes = isUntouched ? head.bytes : encodePushHead(head, run.commands)
@@ -82,7 +82,7 @@ async function exchangeFor(push: Push, run: PushRun, index: number): Promise<Exc
 }
 
 /** Without a wish for compression: the answer is to be read. */
-function plainly({ preferences }: Exchange): Exchange['preferences'] {
+function plainly({ preferences }: BackendRequest): BackendRequest['preferences'] {
   const { accept, acceptLanguage, userAgent } = preferences
   return {
     ...(accept === undefined ? {} : { accept }),
@@ -91,9 +91,9 @@ function plainly({ preferences }: Exchange): Exchange['preferences'] {
   }
 }
 
-type Body = Pick<Exchange, 'body' | 'contentEncoding' | 'contentLength'>
+type Body = Pick<BackendRequest, 'body' | 'contentEncoding' | 'contentLength'>
 
-function bodyOf({ body, contentEncoding, contentLength }: Exchange): Body {
+function bodyOf({ body, contentEncoding, contentLength }: BackendRequest): Body {
   return { body, contentEncoding, contentLength }
 }
 
@@ -107,15 +107,18 @@ function emptyPackOf({ commands }: PushHead): Buffer {
 
 async function runOnce(
   push: Push,
-  exchange: Exchange,
-  begin: () => Writable,
+  request: BackendRequest,
+  response: ResponseWriter,
 ): Promise<{ outcome: ServeOutcome; report: PushReport | undefined }> {
   const reader = new ReportReader(push.sideBand !== undefined)
-  const collector = passingTo(begin, (chunk) => reader.push(chunk))
-  const outcome = await handOver(push, {
-    ...exchange,
+  const collector = passingTo(
+    () => response.begin(),
+    (chunk) => reader.push(chunk),
+  )
+  const outcome = await handOver(push, request, {
+    ...response,
     begin: () => {
-      begin()
+      response.begin()
       return collector
     },
   })

@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream'
 import type { FollowRefs, RefDecision } from '../../domain/access/decide-ref.js'
 import { messageOf } from '../../core/errors.js'
-import type { AnswerHead, RefTargets } from '../../protocol/backend.js'
+import type { ResponseHead, RefTargets } from '../../protocol/backend.js'
 import type { PushHead } from '../../protocol/push-head.js'
 import type { SideBand } from '../../protocol/side-band.js'
 import { BAND, encodeBand, encodeProgress } from '../../protocol/side-band.js'
@@ -23,7 +23,7 @@ import { refusePush } from './push-refusal.js'
 import { runPush } from './push-run.js'
 import { tapReport } from './report-tap.js'
 
-/** Serves the exchange of a push: what is authorised are its commands, and they are what goes on. */
+/** Serves the RPC of a push: what is authorised are its commands, and they are what goes on. */
 export async function servePush(authorized: AuthorizedRequest): Promise<void> {
   const { request, identity, context: context, options, isStillAllowed } = authorized
   const pack = decodePush(context.request)
@@ -38,7 +38,7 @@ export async function servePush(authorized: AuthorizedRequest): Promise<void> {
   const opened = openGitResponse(context, request, requesterOf(identity))
   if (head.commands.length === 0) {
     undecoded(pack, context.request).resume()
-    finishResponse(answerNothing(opened.git), opened, authorized)
+    finishResponse(answerNothing(opened.writer), opened, authorized)
     return
   }
   context.record.refs = head.commands.length
@@ -127,10 +127,9 @@ async function admit(push: Push, plan: PushPlan): Promise<Push | string> {
 async function passPush(push: Push): Promise<void> {
   const { authorized: authorized, head, sideBand } = push
   const served = sideBand === undefined ? { ...push, endWith: undefined } : withWords(push, sideBand)
-  const { begin, onWait } = served.git
-  const tap = tapReport(begin, sideBand !== undefined)
-  const told = onWait === undefined ? {} : { onWait }
-  const outcome = await handOver(push, { ...withHead(push, head.bytes), ...told, begin: tap.begin })
+  const { writer } = served
+  const tap = tapReport((head) => writer.begin(head), sideBand !== undefined)
+  const outcome = await handOver(push, withHead(push, head.bytes), { ...writer, begin: tap.begin })
   await authorized.audit.ended(outcome, await tap.finish())
   finishResponse(outcome, { end: served.end, ...(served.endWith && { endWith: served.endWith }) }, authorized)
 }
@@ -146,13 +145,13 @@ function withWords(push: Push, sideBand: SideBand): GitResponse & Spoken {
 /** Lets a notice be the first that a client gets to see. */
 function withNotice(served: GitResponse, notice: string | undefined, sideBand: SideBand | undefined) {
   let isBegun = false
-  const begin = (head?: AnswerHead): Writable => {
+  const begin = (head?: ResponseHead): Writable => {
     isBegun = true
     const isFixed = head?.contentEncoding !== undefined
-    if (notice === undefined || sideBand === undefined || isFixed) return served.git.begin(head)
-    const answer = served.git.begin(head?.cacheControl === undefined ? {} : { cacheControl: head.cacheControl })
+    if (notice === undefined || sideBand === undefined || isFixed) return served.writer.begin(head)
+    const answer = served.writer.begin(head?.cacheControl === undefined ? {} : { cacheControl: head.cacheControl })
     answer.write(encodeProgress(notice, sideBand))
     return answer
   }
-  return { ...served, git: { ...served.git, begin }, isBegun: () => isBegun }
+  return { ...served, writer: { ...served.writer, begin }, isBegun: () => isBegun }
 }

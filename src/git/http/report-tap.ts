@@ -1,17 +1,17 @@
 import { Writable } from 'node:stream'
-import type { AnswerHead } from '../../protocol/backend.js'
+import type { ResponseHead } from '../../protocol/backend.js'
 import type { PushReport } from '../../protocol/push-report.js'
 import { ReportReader } from '../../protocol/push-report.js'
 
 /** An answer to a push on its way to the client, whose report is read beside. */
 export type ReportTap = {
-  readonly begin: (head?: AnswerHead) => Writable
+  readonly begin: (head?: ResponseHead) => Writable
   /** Waits until all has passed. @returns the report, where there was one that could be read */
   readonly finish: () => Promise<PushReport | undefined>
 }
 
 /** Lets an answer pass as it is, and reads its report. @param begin where it goes */
-export function tapReport(begin: (head?: AnswerHead) => Writable, isMultiplexed: boolean): ReportTap {
+export function tapReport(begin: (head?: ResponseHead) => Writable, isMultiplexed: boolean): ReportTap {
   const reader = new ReportReader(isMultiplexed)
   let tap: Writable | undefined
   return {

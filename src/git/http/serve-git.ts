@@ -80,13 +80,13 @@ function openBody({ request, context: context, options }: AuthorizedRequest): bo
 
 async function serveAdvertisement(authorized: AuthorizedRequest): Promise<void> {
   const { request, identity, creates, context: context, options } = authorized
-  const { git, end } = openGitResponse(context, request, requesterOf(identity))
+  const { git, writer, end } = openGitResponse(context, request, requesterOf(identity))
   const { backend } = options
   const started = performance.now()
   const outcome =
     creates && backend.creation !== undefined
-      ? await backend.creation.serveUnborn(request, git)
-      : await backend.serve(request, git)
+      ? await backend.creation.advertiseUnborn(git, writer)
+      : await backend.advertise(git, writer)
   context.record.backend_ms = millisecondsSince(started)
   finishResponse(outcome, { end }, authorized)
 }

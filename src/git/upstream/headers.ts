@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import type { Exchange } from '../../protocol/backend.js'
+import type { BackendRequest } from '../../protocol/backend.js'
 import type { GitRequest } from '../../protocol/git-request.js'
 import type { Secret } from '../../core/secret.js'
 
@@ -18,30 +18,26 @@ export type Introduction = {
  * client's passes, under no spelling (CGI programs read `X_Forwarded_User` as `X-Forwarded-User`), and http-proxy has
  * nothing to edit, which it would not do where the client sends `Expect`.
  */
-export function requestHeaders(
-  request: GitRequest,
-  exchange: Exchange,
-  introduction: Introduction,
-): Record<string, string> {
-  const { preferences, requester } = exchange
+export function requestHeaders(request: BackendRequest, introduction: Introduction): Record<string, string> {
+  const { preferences, requester } = request
   const { protocol, host } = new URL(introduction.publicUrl())
   const headers: Record<string, string | undefined> = {
-    'git-protocol': exchange.gitProtocol,
+    'git-protocol': request.gitProtocol,
     accept: preferences.accept,
     'accept-encoding': preferences.acceptEncoding,
     'accept-language': preferences.acceptLanguage,
     'user-agent': preferences.userAgent,
     authorization: introduction.authorization?.reveal(),
     via: `1.1 ${introduction.pseudonym}`,
-    'x-forwarded-for': exchange.clientAddress,
+    'x-forwarded-for': request.clientAddress,
     'x-forwarded-proto': protocol.slice(0, -1),
     'x-forwarded-host': host,
     'x-forwarded-user': requester?.username,
   }
   if (request.phase === 'rpc') {
     headers['content-type'] = `application/x-${request.service}-request`
-    headers['content-encoding'] = exchange.contentEncoding
-    headers['content-length'] = exchange.contentLength?.toString()
+    headers['content-encoding'] = request.contentEncoding
+    headers['content-length'] = request.contentLength?.toString()
   }
   return Object.fromEntries(
     Object.entries(headers).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),

@@ -1,7 +1,14 @@
-import type { IncomingMessage } from 'node:http'
+import type { Agent, IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import { hasSystemCode, messageOf } from '../../core/errors.js'
-import type { AnswerHead, Backend, Exchange, ServeOutcome } from '../../protocol/backend.js'
+import type {
+  Backend,
+  BackendMethod,
+  BackendRequest,
+  ResponseHead,
+  ResponseWriter,
+  ServeOutcome,
+} from '../../protocol/backend.js'
 import type { GitRequest } from '../../protocol/git-request.js'
 import type { Connections } from './upstream-connections.js'
 import type { Forward, Forwarding } from './forward.js'
@@ -17,45 +24,52 @@ export type UpstreamOptions = {
   readonly headersTimeout: number
 }
 
-/** A Git server elsewhere, any that speaks smart HTTP. Whether a repository exists only it knows. */
+/** A Git server elsewhere, any that speaks smart HTTP. Only it knows whether a repository exists. */
 export function upstream(options: UpstreamOptions): Backend {
+  const { reused, fresh } = options.connections
+  const post: BackendMethod = async (request, response) => {
+    const outcome = await forwardOver(fresh, request, response, options)
+    return outcome === 'stale-connection' ? { kind: 'failed', reason: 'connection closed', fault: 'backend' } : outcome
+  }
   return {
     find: () => Promise.resolve('unknown'),
 
     checksFastForward: false,
 
-    async serve(request, exchange) {
-      const forwarding: Forwarding = {
-        method: request.phase === 'advertisement' ? 'GET' : 'POST',
-        path: pathOf(request),
-        headers: requestHeaders(request, exchange, options.introduction),
-        body: request.phase === 'advertisement' ? Readable.from([]) : exchange.body,
-        agent: request.phase === 'advertisement' ? options.connections.reused : options.connections.fresh,
-      }
-      const outcome = await exchangeOnce(request, exchange, forwarding, options)
-      if (outcome !== 'stale-connection') return outcome
-      const again = { ...forwarding, body: Readable.from([]), agent: options.connections.fresh }
-      const second = await exchangeOnce(request, exchange, again, options)
-      return second === 'stale-connection' ? { kind: 'failed', reason: 'connection closed', fault: 'backend' } : second
+    async advertise(request, response) {
+      const outcome = await forwardOver(reused, request, response, options)
+      return outcome === 'stale-connection' ? await post(request, response) : outcome
     },
+
+    uploadPack: post,
+
+    receivePack: post,
   }
 }
 
 /** `stale-connection`: the upstream had closed an idle connection just when a request without a body went over it. */
-async function exchangeOnce(
-  request: GitRequest,
-  exchange: Exchange,
-  forwarding: Forwarding,
-  { forward, headersTimeout }: UpstreamOptions,
+async function forwardOver(
+  agent: Agent,
+  request: BackendRequest,
+  response: ResponseWriter,
+  { forward, headersTimeout, introduction }: UpstreamOptions,
 ): Promise<ServeOutcome | 'stale-connection'> {
-  const { body } = forwarding
+  const isAdvertisement = request.phase === 'advertisement'
+  const body = isAdvertisement ? Readable.from([]) : request.body
+  const forwarding: Forwarding = {
+    method: isAdvertisement ? 'GET' : 'POST',
+    path: pathOf(request),
+    headers: requestHeaders(request, introduction),
+    body,
+    agent,
+  }
   return await new Promise((resolve) => {
     let answer: IncomingMessage | undefined
     let breakOff: ((reason: string) => void) | undefined
     let timer: NodeJS.Timeout | undefined
     const settle = (outcome: ServeOutcome | 'stale-connection'): void => {
       clearTimeout(timer)
-      exchange.signal.removeEventListener('abort', left)
+      request.signal.removeEventListener('abort', left)
       body.off('end', startTimer)
       resolve(outcome)
     }
@@ -67,7 +81,7 @@ async function exchangeOnce(
         clearTimeout(timer)
         const judged = judgeAnswer(head.statusCode ?? 0, head.headers, request)
         if (judged.kind === 'git') {
-          breakOff = passOn(head, exchange, end, settle)
+          breakOff = passOn(head, request.signal, response, end, settle)
           return
         }
         end()
@@ -82,7 +96,7 @@ async function exchangeOnce(
           if (!answer.complete) breakOff?.(messageOf(error))
           return
         }
-        const isStale = wasReused && request.phase === 'advertisement' && hasSystemCode(error, 'ECONNRESET', 'EPIPE')
+        const isStale = wasReused && isAdvertisement && hasSystemCode(error, 'ECONNRESET', 'EPIPE')
         if (isStale) settle('stale-connection')
         else fail(messageOf(error), 'backend')
       },
@@ -97,22 +111,23 @@ async function exchangeOnce(
         fail(`no answer within ${headersTimeout} ms`, 'silence')
       }, headersTimeout)
     }
-    if (exchange.signal.aborted) return left()
-    exchange.signal.addEventListener('abort', left, { once: true })
+    if (request.signal.aborted) return left()
+    request.signal.addEventListener('abort', left, { once: true })
     // While a push is being sent, its answer can't be expected; an idle client is cut elsewhere.
-    if (request.phase === 'advertisement' || body.readableEnded) startTimer()
+    if (isAdvertisement || body.readableEnded) startTimer()
     else body.once('end', startTimer)
   })
 }
 
-/** Streams an answer to the client; whole, or visibly broken. @returns what breaks it */
+/** Streams a response to the client: complete, or visibly broken. @returns what breaks it off */
 function passOn(
   answer: IncomingMessage,
-  exchange: Exchange,
+  signal: AbortSignal,
+  response: ResponseWriter,
   end: () => void,
   settle: (outcome: ServeOutcome) => void,
 ): (reason: string) => void {
-  const client = exchange.begin(headOf(answer))
+  const client = response.begin(headOf(answer))
   const broken = (reason: string): void => {
     end()
     settle({ kind: 'broken', reason })
@@ -123,12 +138,12 @@ function passOn(
     if (answer.complete) settle({ kind: 'answered' })
     else broken('the upstream broke off')
   })
-  exchange.signal.addEventListener('abort', () => broken('the client left'), { once: true })
+  signal.addEventListener('abort', () => broken('the client left'), { once: true })
   answer.pipe(client, { end: false })
   return broken
 }
 
-function headOf({ headers }: IncomingMessage): AnswerHead {
+function headOf({ headers }: IncomingMessage): ResponseHead {
   const length = Number(headers['content-length'])
   return {
     ...(headers['content-encoding'] === undefined ? {} : { contentEncoding: headers['content-encoding'] }),

@@ -2,23 +2,28 @@
 import { PassThrough } from 'node:stream'
 import t from 'tap'
 import { DEFAULT_INTERVALS } from '../../../src/core/intervals.js'
-import type { Backend, Exchange, ServeOutcome, SlotRequest } from '../../../src/protocol/backend.js'
-import type { GitRequest } from '../../../src/protocol/git-request.js'
+import type {
+  Backend,
+  BackendRequest,
+  ResponseWriter,
+  ServeOutcome,
+  SlotRequest,
+} from '../../../src/protocol/backend.js'
 import type { RepositoryPath } from '../../../src/protocol/repository-path.js'
 import { createLimiters, limitedBackend } from '../../../src/git/admission/limited-backend.js'
 
-const REQUEST = {
-  service: 'git-upload-pack',
-  phase: 'rpc',
-  repository: 'team/app' as RepositoryPath,
-} as GitRequest
+const RESPONSE: ResponseWriter = {
+  begin: () => new PassThrough(),
+  onQueued: () => undefined,
+  progress: () => ({ bytes: 0, waitsForClient: false }),
+}
 
 /** A backend behind a queue of two runs, of which an account may have one, that works until it is let go. */
 function narrow(waiting = 10) {
   const limiters = createLimiters(2, 2, waiting)
   const atWork = new Map<string, () => void>()
   const backend = {
-    serve: async (_: GitRequest, { clientAddress }: Exchange): Promise<ServeOutcome> => {
+    uploadPack: async ({ clientAddress }: BackendRequest): Promise<ServeOutcome> => {
       await new Promise<void>((resolve) => atWork.set(clientAddress, resolve))
       atWork.delete(clientAddress)
       return { kind: 'answered' }
@@ -29,8 +34,11 @@ function narrow(waiting = 10) {
   const ask = (name: string, of: string, signal = new AbortController().signal) => {
     let join: (account: string) => void = () => undefined
     const slotRequest: SlotRequest = { account: of, isSmall: false, onJoin: (listener) => (join = listener) }
-    const exchange = { slotRequest, signal, clientAddress: name, begin: () => new PassThrough() } as unknown as Exchange
-    return { outcome: limited.serve(REQUEST, exchange), join: (account: string) => join(account) }
+    const request = { repository: 'team/app' as RepositoryPath, slotRequest, signal, clientAddress: name }
+    return {
+      outcome: limited.uploadPack(request as BackendRequest, RESPONSE),
+      join: (account: string) => join(account),
+    }
   }
   const settled = () => new Promise((resolve) => setImmediate(resolve))
   return { ask, settled, counts: () => limiters.packs.counts, atWork }

@@ -62,11 +62,10 @@ function client(isHeld = false) {
     letGo: () => letGo(),
     leave: () => controller.abort(),
     read: async (entry: CacheEntry) =>
-      await entry.pipeTo({
-        slotRequest: { account: 'alice', isSmall: false },
-        begin: () => stream,
-        signal: controller.signal,
-      }),
+      await entry.pipeTo(
+        { slotRequest: { account: 'alice', isSmall: false }, signal: controller.signal },
+        { begin: () => stream, onQueued: () => undefined },
+      ),
     bytes: () => Buffer.concat(pieces),
   }
 }

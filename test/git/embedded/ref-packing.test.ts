@@ -162,6 +162,6 @@ t.test('pushes from four sides succeed, each of them, while refs are packed with
 /** Git's receive-pack with the settings that the embedded server gives it, for `git push` to start. */
 function receivePackCommand(where: string): string {
   const request = { repository: APP, service: 'git-receive-pack', phase: 'rpc' } as const
-  const args = serviceArguments(request, where, null, false)
+  const args = serviceArguments(request, where, null)
   return ['git', ...args.slice(0, args.indexOf('receive-pack')), 'receive-pack'].map((word) => `'${word}'`).join(' ')
 }

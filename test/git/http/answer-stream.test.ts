@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { Writable } from 'node:stream'
 import type { Test } from 'tap'
 import t from 'tap'
-import type { Exchange } from '../../../src/protocol/backend.js'
+import type { BackendRequest, ResponseWriter } from '../../../src/protocol/backend.js'
 import { BAND, encodeBand } from '../../../src/protocol/side-band.js'
 import { speaking } from '../../../src/git/http/answer-stream.js'
 
@@ -21,9 +21,14 @@ function begun(t: Test, takes: boolean) {
   })
   t.teardown(() => client.destroy())
   const state = { aborted: 0 }
-  const git = { begin: () => client } as unknown as Exchange
-  const served = speaking({ git, end: () => client.end(), abort: () => state.aborted++ }, 'none', Buffer.alloc(0))
-  served.git.begin().write(PACKET)
+  const git = {} as BackendRequest
+  const writer = { begin: () => client } as unknown as ResponseWriter
+  const served = speaking(
+    { git, writer, end: () => client.end(), abort: () => state.aborted++ },
+    'none',
+    Buffer.alloc(0),
+  )
+  served.writer.begin().write(PACKET)
   return { client, served, state, bytes: () => Buffer.concat(taken) }
 }
 
