@@ -1,28 +1,27 @@
-import { close, open, read, unlink, writev } from 'node:fs'
-import { promisify } from 'node:util'
+import type { FileHandle } from 'node:fs/promises'
+import { open, unlink } from 'node:fs/promises'
 import { GitgateError } from '../../core/errors.js'
-import { SlidingWindow } from './sliding-window.js'
 
-const openFile = promisify(open)
-const closeFile = promisify(close)
-const unlinkFile = promisify(unlink)
-
-// A response up to this length stays in memory: advertisements and lists of refs, read by thousands a second.
+// A response up to this length stays in memory: advertisements and ref lists, which are read thousands of times a second.
 const MEMORY_LIMIT_BYTES = 1_048_576
 // Git writes pieces of 64 KiB. Writing them together takes half the CPU for a file of 112 MB (measured).
 const WRITE_SIZE_BYTES = 524_288
 const WRITE_DELAY_MS = 15
+// How far the slowest reader may fall behind a response that isn't stored.
+const UNSTORED_LIMIT_BYTES = 8 * 1_048_576
+// A reader that makes no room for this long no longer holds up the others.
+const STALL_TIMEOUT_MS = 30_000
 
 /** The part of the cache's quota that an entry may use. */
 export type StorageBudget = {
   /** Claims memory. @returns whether there is enough; otherwise the response goes to its file */
   readonly claimMemory: (bytes: number) => boolean
-  /** Claims disk space. @returns whether there is enough; otherwise the response is not kept */
+  /** Claims disk space. @returns whether there is enough; otherwise the response is not stored */
   readonly claimDisk: (bytes: number) => boolean
   /** Releases what was claimed. */
   readonly release: (inMemory: number, onDisk: number) => void
   /**
-   * Called once when the response can't be kept: no further client may start to read it.
+   * Called once when the response can't be stored: no further client may start to read it.
    *
    * @param error of the disk; `undefined` when the quota is used up
    */
@@ -30,25 +29,28 @@ export type StorageBudget = {
 }
 
 /**
- * The bytes of a response, while it grows and afterwards: in memory while short, then in a file, and in a sliding window of memory when
- * the file can't be written.
+ * The bytes of a response while it grows and afterwards: in memory while it is short, then in a file.
+ *
+ * When the disk fails or the quota is used up, the response is `unstored`. Clones must not fail because of that, so its
+ * readers get the rest from memory. Nobody else may join them, so a piece is dropped when all of them have read it. If they
+ * fall too far behind, the backend waits for the slowest: memory stays bounded, and no reader misses a byte.
  */
 export class SpoolFile {
   readonly #path: string
   readonly #onLength: () => void
   readonly #budget: StorageBudget
-  /** The bytes, until they are written to the file. */
-  #memory: Buffer[] = []
-  #usesFile = false
-  #file: number | undefined
-  /** Bytes in the file. */
+  #storage: 'memory' | 'file' | 'unstored' = 'memory'
+  #file: FileHandle | undefined
   #fileLength = 0
+  /** The bytes that are not in the file, from {@link #start} to {@link #end}. */
+  #pieces: Buffer[] = []
+  #start = 0
+  #end = 0
   #length = 0
-  #pending: Buffer[] = []
-  #pendingLength = 0
-  #timer: NodeJS.Timeout | undefined
+  #writeTimer: NodeJS.Timeout | undefined
   #writing: Promise<void> = Promise.resolve()
-  #window: SlidingWindow | undefined
+  #onRoom: (() => void) | undefined
+  /** How far each reader has read. */
   readonly #positions = new Map<object, number>()
   #claimedMemory = 0
   #claimedDisk = 0
@@ -71,72 +73,37 @@ export class SpoolFile {
 
   /** All bytes, if they are in memory. */
   get inMemory(): readonly Buffer[] | undefined {
-    return this.#file === undefined && this.#window === undefined ? this.#memory : undefined
+    return this.#storage === 'memory' ? this.#pieces : undefined
   }
 
   /** Adds bytes. Resolves when more can be added. Never rejects. */
   async append(bytes: Buffer): Promise<void> {
     // It has no reader, and won't get one.
     if (this.#isDisposed) return
-    if (this.#window !== undefined) {
-      await this.#appendToWindow(this.#window, bytes)
-      return
+    this.#pieces.push(bytes)
+    this.#end += bytes.length
+    if (this.#storage === 'memory' && !this.#claimMemory(bytes.length)) this.#storage = 'file'
+    switch (this.#storage) {
+      case 'memory':
+        this.#publish(this.#end)
+        return
+      case 'file':
+        if (this.#end - this.#start >= WRITE_SIZE_BYTES) await this.flush()
+        else this.#writeTimer ??= setTimeout(() => void this.flush(), WRITE_DELAY_MS)
+        return
+      case 'unstored':
+        this.#publish(this.#end)
+        await this.#waitForReaders()
+        return
     }
-    if (
-      !this.#usesFile &&
-      this.#length + bytes.length <= MEMORY_LIMIT_BYTES &&
-      this.#budget.claimMemory(bytes.length)
-    ) {
-      this.#claimedMemory += bytes.length
-      this.#memory.push(bytes)
-      this.#length += bytes.length
-      this.#onLength()
-      return
-    }
-    // From now on all goes to the file, or a short piece would overtake a long one.
-    this.#usesFile = true
-    this.#pending.push(bytes)
-    this.#pendingLength += bytes.length
-    if (this.#pendingLength >= WRITE_SIZE_BYTES) {
-      await this.flush()
-      return
-    }
-    this.#timer ??= setTimeout(() => void this.flush(), WRITE_DELAY_MS)
   }
 
   /** Makes all added bytes readable. */
   flush(): Promise<void> {
-    clearTimeout(this.#timer)
-    this.#timer = undefined
+    clearTimeout(this.#writeTimer)
+    this.#writeTimer = undefined
     this.#writing = this.#writing.then(() => this.#write())
     return this.#writing
-  }
-
-  /**
-   * Reads from a position.
-   *
-   * @param reader that was added. A window drops what all readers have read
-   * @returns how many bytes were read, 0 if there are none yet; `undefined` for a reader that was dropped because it stalled
-   */
-  async read(reader: object, position: number, into: Buffer): Promise<number | undefined> {
-    if (!this.#positions.has(reader)) return undefined
-    this.#positions.set(reader, position)
-    if (position >= this.#length) return 0
-    if (this.#file !== undefined && position < this.#fileLength) {
-      const file = this.#file
-      const wanted = Math.min(into.length, this.#fileLength - position)
-      return await new Promise((resolve, reject) => {
-        read(file, into, 0, wanted, position, (error, count) => {
-          if (error === null && count > 0) resolve(count)
-          else reject(error ?? new GitgateError('store', `${this.#path} is shorter than it was`))
-        })
-      })
-    }
-    if (this.#window === undefined) return copyFrom(this.#memory, position, into)
-    const count = this.#window.read(position, into)
-    this.#positions.set(reader, position + count)
-    this.#window.trim()
-    return count
   }
 
   /** Adds a reader at the start of the response. */
@@ -144,122 +111,150 @@ export class SpoolFile {
     this.#positions.set(reader, 0)
   }
 
+  /**
+   * Reads from a position. What a reader has read it can't read again.
+   *
+   * @returns how many bytes were read, 0 if there are none yet; `undefined` for a reader that was dropped
+   */
+  async read(reader: object, position: number, into: Buffer): Promise<number | undefined> {
+    if (!this.#positions.has(reader)) return undefined
+    const count =
+      this.#file !== undefined && position < this.#fileLength
+        ? await this.#readFile(this.#file, position, into)
+        : copyFrom(this.#pieces, position - this.#start, into.subarray(0, Math.max(this.#length - position, 0)))
+    if (this.#positions.has(reader)) this.#positions.set(reader, position + count)
+    this.#dropRead()
+    return count
+  }
+
   /** Removes a reader. */
   removeReader(reader: object): void {
     this.#positions.delete(reader)
-    this.#window?.trim()
+    this.#dropRead()
   }
 
   /** Frees memory and file, and ignores further bytes. */
   async dispose(): Promise<void> {
-    clearTimeout(this.#timer)
+    clearTimeout(this.#writeTimer)
     this.#isDisposed = true
-    this.#window?.close()
+    this.#positions.clear()
+    this.#dropRead()
     // Before anything else: otherwise more entries than needed would be evicted.
     this.#budget.release(this.#claimedMemory, this.#claimedDisk)
     this.#claimedMemory = 0
     this.#claimedDisk = 0
     await this.#writing
-    this.#memory = []
-    this.#pending = []
-    this.#window = undefined
+    this.#pieces = []
     const file = this.#file
     this.#file = undefined
     if (file === undefined) return
-    await unlinkFile(this.#path).catch(() => undefined)
-    await closeFile(file).catch(() => undefined)
+    await unlink(this.#path).catch(() => undefined)
+    await file.close().catch(() => undefined)
+  }
+
+  #claimMemory(bytes: number): boolean {
+    if (this.#end > MEMORY_LIMIT_BYTES || !this.#budget.claimMemory(bytes)) return false
+    this.#claimedMemory += bytes
+    return true
   }
 
   async #write(): Promise<void> {
-    const pieces = this.#pending
-    this.#pending = []
-    this.#pendingLength = 0
-    if (pieces.length === 0 || this.#isDisposed) return
+    if (this.#storage !== 'file' || this.#pieces.length === 0 || this.#isDisposed) return
+    const pieces = [...this.#pieces]
+    const length = this.#end - this.#start
     try {
-      const wanted = lengthOf(pieces) + (this.#file === undefined ? lengthOf(this.#memory) : 0)
-      if (!this.#budget.claimDisk(wanted)) {
-        this.#budget.onLost()
-        this.#fallBackToMemory(pieces)
+      if (!this.#budget.claimDisk(length)) {
+        this.#goUnstored()
         return
       }
-      this.#claimedDisk += wanted
-      if (this.#file === undefined) {
-        this.#file = await openFile(this.#path, 'wx+', 0o600)
-        await this.#writePieces(this.#file, this.#memory)
-      }
-      await this.#writePieces(this.#file, pieces)
-      this.#memory = []
-      this.#budget.release(this.#claimedMemory, 0)
-      this.#claimedMemory = 0
-      this.#length = this.#fileLength
-      this.#onLength()
+      this.#claimedDisk += length
+      this.#file ??= await open(this.#path, 'wx+', 0o600)
+      await writeAll(this.#file, pieces, this.#fileLength)
     } catch (error) {
-      this.#budget.onLost(error)
-      this.#fallBackToMemory(pieces)
+      this.#goUnstored(error)
+      return
     }
+    this.#pieces.splice(0, pieces.length)
+    this.#start += length
+    this.#fileLength = this.#start
+    this.#budget.release(this.#claimedMemory, 0)
+    this.#claimedMemory = 0
+    this.#publish(this.#fileLength)
   }
 
-  /** Keeps what the file has, and the rest in a window of memory. */
-  #fallBackToMemory(pieces: readonly Buffer[]): void {
-    const window = new SlidingWindow(this.#fileLength, this.#positions)
-    for (const piece of [...(this.#fileLength === 0 ? this.#memory : []), ...pieces, ...this.#pending])
-      window.add(piece)
-    this.#memory = []
-    this.#pending = []
-    this.#pendingLength = 0
-    this.#window = window
-    this.#length = window.end
+  async #readFile(file: FileHandle, position: number, into: Buffer): Promise<number> {
+    const { bytesRead } = await file.read(into, 0, Math.min(into.length, this.#fileLength - position), position)
+    if (bytesRead === 0) throw new GitgateError('store', `${this.#path} is shorter than it was`)
+    return bytesRead
+  }
+
+  #goUnstored(error?: unknown): void {
+    this.#storage = 'unstored'
+    this.#budget.onLost(error)
+    this.#publish(this.#end)
+  }
+
+  /** Waits until the readers have read enough. One that stalls is dropped, but only if another one waits for more. */
+  async #waitForReaders(): Promise<void> {
+    this.#dropRead()
+    const timer = setInterval(() => this.#dropStalledReaders(), STALL_TIMEOUT_MS)
+    while (this.#end - this.#start > UNSTORED_LIMIT_BYTES) {
+      await new Promise<void>((resolve) => {
+        this.#onRoom = resolve
+      })
+    }
+    clearInterval(timer)
+  }
+
+  #dropStalledReaders(): void {
+    const positions = [...this.#positions.values()]
+    if (!positions.includes(this.#end)) return
+    const slowest = Math.min(...positions)
+    for (const [reader, position] of this.#positions) if (position === slowest) this.#positions.delete(reader)
+    this.#dropRead()
+  }
+
+  /** Drops the pieces that all readers have read. */
+  #dropRead(): void {
+    if (this.#storage !== 'unstored') return
+    const position = Math.min(...this.#positions.values(), this.#end)
+    while (this.#pieces[0] !== undefined && this.#start + this.#pieces[0].length <= position)
+      this.#start += this.#pieces.shift()?.length ?? 0
+    if (this.#end - this.#start <= UNSTORED_LIMIT_BYTES) this.#onRoom?.()
+  }
+
+  #publish(length: number): void {
+    this.#length = length
     this.#onLength()
-  }
-
-  async #writePieces(file: number, pieces: readonly Buffer[]): Promise<void> {
-    await writeAll(file, pieces, this.#fileLength)
-    this.#fileLength += lengthOf(pieces)
-  }
-
-  async #appendToWindow(window: SlidingWindow, bytes: Buffer): Promise<void> {
-    window.add(bytes)
-    this.#length = window.end
-    this.#onLength()
-    await window.waitForSpace()
   }
 }
 
-function copyFrom(pieces: readonly Buffer[], position: number, into: Buffer): number {
-  let at = 0
-  let count = 0
+/** Writes all pieces: one writev may write less. */
+async function writeAll(file: FileHandle, pieces: readonly Buffer[], position: number): Promise<void> {
+  for (let rest = pieces, at = position; rest.length > 0;) {
+    const { bytesWritten } = await file.writev(rest, at)
+    at += bytesWritten
+    rest = withoutFirst(rest, bytesWritten)
+  }
+}
+
+function withoutFirst(pieces: readonly Buffer[], count: number): Buffer[] {
+  let left = count
+  return pieces.flatMap((piece) => {
+    const skipped = Math.min(left, piece.length)
+    left -= skipped
+    return skipped === piece.length ? [] : [piece.subarray(skipped)]
+  })
+}
+
+/** Copies bytes that pieces have from an offset on. @returns how many */
+function copyFrom(pieces: readonly Buffer[], offset: number, into: Buffer): number {
+  let [at, count] = [0, 0]
   for (const piece of pieces) {
     if (count === into.length) break
-    const from = position + count - at
-    if (from < piece.length) count += piece.copy(into, count, Math.max(0, from))
+    const from = offset + count - at
+    if (from < piece.length) count += piece.copy(into, count, from)
     at += piece.length
   }
   return count
-}
-
-/** The total length of pieces in bytes. */
-function lengthOf(pieces: readonly Buffer[]): number {
-  return pieces.reduce((sum, piece) => sum + piece.length, 0)
-}
-
-/** Writes all pieces to a file: one writev may write fewer bytes. */
-async function writeAll(file: number, pieces: readonly Buffer[], position: number): Promise<void> {
-  const wanted = lengthOf(pieces)
-  let left = pieces
-  for (let written = 0; written < wanted;) {
-    const count = await new Promise<number>((resolve, reject) => {
-      writev(file, [...left], position + written, (error, bytes) => (error === null ? resolve(bytes) : reject(error)))
-    })
-    written += count
-    left = after(left, count)
-  }
-}
-
-function after(pieces: readonly Buffer[], count: number): Buffer[] {
-  let left = count
-  return pieces.flatMap((piece) => {
-    const taken = Math.min(left, piece.length)
-    left -= taken
-    return taken === piece.length ? [] : [piece.subarray(taken)]
-  })
 }

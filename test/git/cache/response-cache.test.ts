@@ -25,6 +25,7 @@ function openCache(t: Test, quota: number, disabledMs?: number) {
     firstProgressMs: 1_000,
     ...(disabledMs === undefined ? {} : { disabledMs }),
   })
+  t.teardown(() => cache.close())
   const files = () => readdirSync(folder).map((name) => join(folder, name))
   const size = () => files().reduce((sum, name) => sum + (statSync(name, { throwIfNoEntry: false })?.size ?? 0), 0)
   /** Records an answer, and keeps it. */
