@@ -8,6 +8,7 @@ import type { Served } from './singleton-services.js'
 import { singletonServices } from './singleton-services.js'
 import type { ErrorCode } from '../core/errors.js'
 import { GitgateError } from '../core/errors.js'
+import { DEFAULT_INTERVALS } from '../core/intervals.js'
 import type { Gate } from './gate.js'
 import type { GateDependencies } from './gate-dependencies.js'
 import { createGate, newPseudonym } from './gate.js'
@@ -17,32 +18,33 @@ import { ClusterCoordinator } from '../cluster/cluster-coordinator.js'
 import type { ToWorker } from '../cluster/messages.js'
 import { Supervisor } from '../cluster/supervisor.js'
 
-// What a worker does at its end after its transfers.
-const LAST_STEPS = 10_000
+// For what a worker does after its last transfer.
+const WORKER_SHUTDOWN_EXTRA_MS = 10_000
 
-/** A gate of as many processes as the configuration says, or this process's part in one. */
+/** A gate with as many processes as configured, or this worker's part of one. */
 export async function createClusterGate(config: Config, dependencies: GateDependencies): Promise<Gate> {
   if (cluster.isWorker) return await createWorkersGate(config, dependencies)
   return config.workers === 1 ? await createGate(config, dependencies) : createSupervisedGate(config, dependencies)
 }
 
-/** The gate of the first process: it serves nobody itself. */
+/** The gate in the primary, which serves nobody itself. */
 function createSupervisedGate(config: Config, dependencies: GateDependencies): Gate {
-  const { log } = dependencies
+  const { log, intervals = DEFAULT_INTERVALS } = dependencies
   const services = singletonServices(config, dependencies)
   let supervisor: Supervisor | undefined
   return {
     async listen() {
       await dependencies.store.reserveSpace()
       const coordinator = new ClusterCoordinator(createOwnLimiters(config), async (metrics) =>
-        (await import('../server/metrics.js')).joinMetrics(metrics),
+        (await import('../server/metrics.js')).aggregateMetrics(metrics, config.workers),
       )
       supervisor = new Supervisor(coordinator, log, {
         count: config.workers,
-        // A worker that takes another's place must find the same port.
+        // A replacement must listen on the same port.
         variables: { ...config.variables, GITGATE_PORT: String(config.port || (await freePort(config.host))) },
         pseudonym: newPseudonym(),
-        endsWithin: config.shutdownTimeout + LAST_STEPS,
+        shutdownTimeoutMs: config.shutdownTimeout + WORKER_SHUTDOWN_EXTRA_MS,
+        heartbeatMs: intervals.heartbeatMs,
       })
       const said = await supervisor.start()
       if (said.kind === 'failed') throw new GitgateError(said.code as ErrorCode, said.message)
@@ -52,9 +54,9 @@ function createSupervisedGate(config: Config, dependencies: GateDependencies): G
       return said.url
     },
     async close() {
-      const dutiesEnded = services.end()
+      const servicesEnded = services.end()
       await supervisor?.end()
-      await dutiesEnded
+      await servicesEnded
       await services.endLast()
     },
   }
@@ -62,11 +64,11 @@ function createSupervisedGate(config: Config, dependencies: GateDependencies): G
 
 async function createWorkersGate(config: Config, dependencies: GateDependencies): Promise<Gate> {
   const client = new ClusterClient((message) => {
-    // When the first process is gone, this one is about to end.
+    // Without the primary, this worker is about to exit.
     process.send?.(message, undefined, undefined, () => undefined)
   })
   process.on('message', (message: ToWorker) => client.onMessage(message))
-  const told = async <T>(work: () => Promise<T>): Promise<T> => {
+  const reportFailure = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
       return await work()
     } catch (error) {
@@ -75,8 +77,8 @@ async function createWorkersGate(config: Config, dependencies: GateDependencies)
     }
   }
   const info = await client.join()
-  const gate = await told(() => createGate(config, { ...dependencies, worker: { client: client, info: info } }))
-  return { listen: () => told(() => gate.listen()), close: () => gate.close() }
+  const gate = await reportFailure(() => createGate(config, { ...dependencies, worker: { client, info } }))
+  return { listen: () => reportFailure(() => gate.listen()), close: () => gate.close() }
 }
 
 async function freePort(host: string): Promise<number> {

@@ -1,23 +1,23 @@
 import type { QueueCounts } from '../protocol/backend.js'
 import type { SlotResult } from '../git/admission/concurrency-limiter.js'
-import { CountTable } from './counts.js'
+import { CountTable } from './failure-counts.js'
 import type { Count, CountRules, FromWorker, RequestClass, WorkerInfo, ToWorker } from './messages.js'
 
-/** A worker's view of a limiter shared by all workers. */
+/** A worker's view of a limiter that all workers share. */
 export type SharedLimiter = {
   acquire(repository: string, account: string, signal: AbortSignal): Promise<SlotResult>
-  /** Of all workers, as they were a moment ago. */
+  /** The counts of all workers, as of a moment ago. */
   readonly counts: QueueCounts
-  /** Of this one. */
+  /** The counts of this worker. */
   readonly own: QueueCounts
 }
 
-type Ask = Extract<FromWorker, { readonly kind: 'enter' | 'count' | 'metrics' | 'join' }>
+type Question = Extract<FromWorker, { readonly kind: 'enter' | 'count' | 'metrics' | 'join' }>
 
-/** A worker's side of what workers share: limits on concurrent git processes, failures to sign in, metrics. */
+/** A worker's side of what workers share: limits on concurrent git processes, counts of failed sign-ins, metrics. */
 export class ClusterClient {
   readonly #send: (message: FromWorker) => void
-  readonly #asked = new Map<number, (answer: unknown) => void>()
+  readonly #pending = new Map<number, (answer: unknown) => void>()
   readonly #counts = new CountTable()
   #id = 0
   #queues: Readonly<Record<RequestClass, QueueCounts>> | undefined
@@ -27,12 +27,12 @@ export class ClusterClient {
     this.#send = send
   }
 
-  /** What the first process says. */
+  /** Handles a message of the primary. */
   onMessage(message: ToWorker): void {
     switch (message.kind) {
       case 'answer':
-        this.#asked.get(message.id)?.(message.answer)
-        this.#asked.delete(message.id)
+        this.#pending.get(message.id)?.(message.answer)
+        this.#pending.delete(message.id)
         break
       case 'counted':
         this.#counts.set(message.count)
@@ -40,33 +40,36 @@ export class ClusterClient {
       case 'queues':
         this.#queues = message.queues
         break
+      case 'heartbeat':
+        this.#send(message)
+        break
       case 'measure':
-        void this.#measure?.().then((metrics) => this.#send({ kind: 'measured', id: message.id, metrics }))
+        void this.#reportMetrics(message.id)
     }
   }
 
-  /** Begins to take part. */
+  /** Joins the gate. */
   async join(): Promise<WorkerInfo> {
     return (await this.#ask((id) => ({ kind: 'join', id }))) as WorkerInfo
   }
 
-  /** That this worker listens. @param about for the log, and for commands that work beside the gate */
+  /** Reports that this worker listens. @param about for the log, and for commands that work beside the gate */
   listens(url: string, about: unknown): void {
     this.#send({ kind: 'listening', url, about })
   }
 
-  /** That it can't. */
+  /** Reports that it can't. */
   fails(code: string, message: string): void {
     this.#send({ kind: 'failed', code, message })
   }
 
-  /** The metrics of all workers. @param own those of this one */
+  /** @param own reads this worker's metrics @returns what reads those of all workers */
   metrics(own: () => Promise<unknown>): () => Promise<string> {
     this.#measure = own
     return async () => String(await this.#ask((id) => ({ kind: 'metrics', id })))
   }
 
-  /** A limiter shared by all workers. */
+  /** A limiter that all workers share. */
   limiter(requestClass: RequestClass): SharedLimiter {
     const counts = { running: 0, waiting: 0 }
     const common = (): QueueCounts => this.#queues?.[requestClass] ?? counts
@@ -103,7 +106,7 @@ export class ClusterClient {
     }
   }
 
-  /** Failures to sign in, counted among all workers; reading them asks nobody. */
+  /** Failed sign-ins, counted for all workers. Reading a count needs no message. */
   failures(rules: CountRules) {
     const read = (key: string): { consumedPoints: number } | null => {
       const count = this.#counts.get(rules, key)
@@ -128,17 +131,23 @@ export class ClusterClient {
         return Promise.resolve()
       },
       delete: (key: string) => {
-        // Nearly every request is a success, and has nothing to clear.
+        // Nearly every request succeeds and has nothing to clear.
         if (read(key) !== null) this.#send({ kind: 'uncount', rules, key })
         return Promise.resolve()
       },
     }
   }
 
-  async #ask(question: (id: number) => Ask): Promise<unknown> {
+  async #reportMetrics(id: number): Promise<void> {
+    // The primary reports a worker whose metrics can't be read as one that didn't answer.
+    const metrics = await this.#measure?.().catch(() => undefined)
+    this.#send({ kind: 'measured', id, metrics })
+  }
+
+  async #ask(question: (id: number) => Question): Promise<unknown> {
     const id = (this.#id += 1)
     return await new Promise((resolve) => {
-      this.#asked.set(id, resolve)
+      this.#pending.set(id, resolve)
       this.#send(question(id))
     })
   }

@@ -1,6 +1,6 @@
 import type { Limiters } from '../git/admission/limited-backend.js'
 import type { RepositoryPath } from '../protocol/repository-path.js'
-import { CommonCounts } from './counts.js'
+import { SharedCounts } from './failure-counts.js'
 import type { FromWorker, WorkerInfo, ToWorker } from './messages.js'
 
 /** A worker, as the primary sees it. */
@@ -13,20 +13,20 @@ const QUEUE_REPORT_INTERVAL_MS = 500
 /** The primary's side of what workers share. */
 export class ClusterCoordinator {
   readonly #limiters: Limiters
-  readonly #join: (metrics: readonly unknown[]) => Promise<string>
+  readonly #aggregate: (metrics: readonly unknown[]) => Promise<string>
   readonly #members = new Map<Member, Map<number, () => void>>()
   readonly #measuring = new Map<number, (metrics: unknown) => void>()
-  readonly #counts = new CommonCounts((count) => this.#sendAll({ kind: 'counted', count }))
+  readonly #counts = new SharedCounts((count) => this.#sendAll({ kind: 'counted', count }))
   #id = 0
   #reporting: NodeJS.Timeout | undefined
 
   /**
    * @param limiters for all workers together
-   * @param join makes one text of what workers have measured
+   * @param aggregate makes one text of the metrics of the workers that answered
    */
-  constructor(limiters: Limiters, join: (metrics: readonly unknown[]) => Promise<string>) {
+  constructor(limiters: Limiters, aggregate: (metrics: readonly unknown[]) => Promise<string>) {
     this.#limiters = limiters
-    this.#join = join
+    this.#aggregate = aggregate
   }
 
   /** Adds a worker. */
@@ -64,13 +64,14 @@ export class ClusterCoordinator {
         void this.#counts.clear(message.rules, message.key, message.points)
         break
       case 'metrics':
-        void this.#measure().then((answer) => member.send({ kind: 'answer', id: message.id, answer }))
+        void this.#gatherMetrics().then((answer) => member.send({ kind: 'answer', id: message.id, answer }))
         break
       case 'measured':
         this.#measuring.get(message.id)?.(message.metrics)
         break
       case 'listening':
       case 'failed':
+      case 'heartbeat':
         break
     }
   }
@@ -80,13 +81,13 @@ export class ClusterCoordinator {
     const slots = this.#members.get(member)
     const leaving = new AbortController()
     slots?.set(id, () => leaving.abort())
-    // It was parsed by the worker.
+    // The worker has parsed it.
     const entering = this.#limiters[requestClass].acquire(repository as RepositoryPath, account, leaving.signal)
     if (this.#limiters[requestClass].counts.waiting > 0) this.#reportQueues()
     const slot = await entering
     slots?.delete(id)
     if (slot.kind === 'slot') {
-      // It may have left, or died, at the moment it got the slot.
+      // The client may have left, or the worker exited, when the slot came.
       if (leaving.signal.aborted || !this.#members.has(member)) slot.release()
       else
         slots?.set(id, () => {
@@ -97,7 +98,7 @@ export class ClusterCoordinator {
     member.send({ kind: 'answer', id, answer: leaving.signal.aborted ? 'left' : slot.kind })
   }
 
-  /** As long as anybody waits. */
+  /** Sends queue lengths to the workers while any request waits. */
   #reportQueues(): void {
     this.#reporting ??= setInterval(() => {
       const { refs, packs, pushes } = this.#limiters
@@ -108,20 +109,25 @@ export class ClusterCoordinator {
     }, QUEUE_REPORT_INTERVAL_MS).unref()
   }
 
-  async #measure(): Promise<string> {
-    const answers = await Promise.all(
-      [...this.#members.keys()].map(async (member) => {
-        const id = (this.#id += 1)
-        const answer = await new Promise<unknown>((resolve) => {
-          this.#measuring.set(id, resolve)
-          setTimeout(resolve, METRICS_TIMEOUT_MS, undefined).unref()
-          member.send({ kind: 'measure', id })
-        })
+  /** Unlike prom-client's `clusterMetrics`, which fails when one worker hangs, this leaves out those that don't answer. */
+  async #gatherMetrics(): Promise<string> {
+    const answers = await Promise.all([...this.#members.keys()].map((member) => this.#measure(member)))
+    return await this.#aggregate(answers.filter((answer) => answer !== undefined))
+  }
+
+  /** @returns `undefined` if the worker doesn't answer in time */
+  async #measure(member: Member): Promise<unknown> {
+    const id = (this.#id += 1)
+    return await new Promise((resolve) => {
+      const finish = (metrics?: unknown): void => {
+        clearTimeout(timer)
         this.#measuring.delete(id)
-        return answer
-      }),
-    )
-    return await this.#join(answers.filter((answer) => answer !== undefined))
+        resolve(metrics)
+      }
+      const timer = setTimeout(finish, METRICS_TIMEOUT_MS).unref()
+      this.#measuring.set(id, finish)
+      member.send({ kind: 'measure', id })
+    })
   }
 
   #sendAll(message: ToWorker): void {

@@ -3,10 +3,10 @@ import type { QueueCounts } from '../protocol/backend.js'
 /** Requests that have a limit and a queue of their own. */
 export type RequestClass = 'refs' | 'packs' | 'pushes'
 
-/** How failures to sign in are counted. */
+/** How failures to sign in are counted: points, within seconds. */
 export type CountRules = { readonly points: number; readonly duration: number }
 
-/** How often an address has failed, until when that counts. */
+/** How often an address has failed, and until when that counts. */
 export type Count = {
   readonly rules: CountRules
   readonly key: string
@@ -14,9 +14,10 @@ export type Count = {
   readonly until: number
 }
 
-/** Which worker one is, of how many. */
+/** What a worker knows about itself and the gate. */
 export type WorkerInfo = {
   readonly index: number
+  /** How many workers there are. */
   readonly count: number
   /** The folder of the workers' sockets. */
   readonly folder: string
@@ -24,13 +25,14 @@ export type WorkerInfo = {
   readonly pseudonym: string
 }
 
-/** What a worker tells: that it listens, or can't; and what it asks, to which there is an answer under the same number. */
+/** A message to the primary. `enter`, `count`, `metrics` and `join` are answered by an `answer` with the same ID. */
 export type FromWorker =
   | { readonly kind: 'listening'; readonly url: string; readonly about: unknown }
   | { readonly kind: 'failed'; readonly code: string; readonly message: string }
+  | { readonly kind: 'heartbeat' }
   | { readonly kind: 'left'; readonly id: number }
   | { readonly kind: 'ended'; readonly id: number }
-  /** Without `points` all of them. */
+  /** Takes failures back: all, or as many as `points` says. */
   | { readonly kind: 'uncount'; readonly rules: CountRules; readonly key: string; readonly points?: number }
   | { readonly kind: 'measured'; readonly id: number; readonly metrics: unknown }
   | {
@@ -49,9 +51,10 @@ export type FromWorker =
     }
   | { readonly kind: 'metrics' | 'join'; readonly id: number }
 
-/** What a worker is told. */
+/** A message to a worker. It returns a `heartbeat`, and answers `measure` with `measured`. */
 export type ToWorker =
   | { readonly kind: 'answer'; readonly id: number; readonly answer: unknown }
+  | { readonly kind: 'heartbeat' }
   | { readonly kind: 'counted'; readonly count: Count }
   | { readonly kind: 'measure'; readonly id: number }
   | { readonly kind: 'queues'; readonly queues: Readonly<Record<RequestClass, QueueCounts>> }

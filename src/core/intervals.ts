@@ -18,6 +18,8 @@ export type Intervals = {
   readonly slowTransferBytesPerSecond: number
   /** Until a client must have sent the headers of a request, and again the body where nobody is authenticated. */
   readonly requestTimeoutMs: number
+  /** Between two heartbeats of a worker. One that misses three is killed and replaced. */
+  readonly heartbeatMs: number
 }
 
 export const DEFAULT_INTERVALS: Intervals = {
@@ -30,4 +32,5 @@ export const DEFAULT_INTERVALS: Intervals = {
   slowTransferMs: 30_000,
   slowTransferBytesPerSecond: 32_000,
   requestTimeoutMs: 20_000,
+  heartbeatMs: 2_000,
 }

@@ -5,17 +5,17 @@ import { sendText } from '../core/http.js'
 
 /** What a backend counts. */
 export type BackendCounts = {
-  /** By kind of run. */
+  /** By request class. */
   readonly runs: Readonly<Record<string, { readonly running: number; readonly waiting: number }>>
-  /** Absent where there is no cache. */
+  /** Absent if there is no cache. */
   readonly cache: CacheCounts | undefined
 }
 
-/** How the parts are that a gate serves without. */
+/** The parts that a gate can serve without. */
 export type WatchedParts = {
-  /** `ok` or not, by the part's name in readiness. */
+  /** The state of each, by its name in readiness. */
   readonly watched: () => Promise<Readonly<Record<string, string>>>
-  /** How many audit events wait to be exported; `undefined` where they are not exported. */
+  /** How many audit events wait to be exported; `undefined` without an export. */
   readonly waitingEvents: () => Promise<number | undefined>
 }
 
@@ -28,15 +28,15 @@ type CacheCounts = CacheResults & {
   readonly bytes: number
 }
 
-// A timer that is to fire so often tells how late the event loop is; the milliseconds are in what it tells.
-const LOOK_EVERY = 10
+// A timer with this period measures how late the event loop is; the delay that it reports includes the period.
+const EVENT_LOOP_SAMPLE_MS = 10
 const CACHE_RESULTS = ['hit', 'coalesced', 'miss', 'bypass'] as const
 
-/** The metrics of this process: its own, those of its event loop since the last scrape, those of the backend and of watched parts. */
+/** The metrics of this process, of its event loop since the last scrape, of the backend and of the watched parts. */
 export function gateMetrics(counts: () => BackendCounts, { watched, waitingEvents }: WatchedParts): Registry {
   const registry = new Registry()
   const registers = [registry]
-  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LOOK_EVERY })
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: EVENT_LOOP_SAMPLE_MS })
   const gauge = (name: string, help: string, read: () => number | undefined): void => {
     const made: Gauge = new Gauge({ name, help, registers, collect: () => made.set(read() ?? 0) })
   }
@@ -82,10 +82,10 @@ export function gateMetrics(counts: () => BackendCounts, { watched, waitingEvent
   })
   const degraded: Gauge<'part'> = new Gauge({
     name: 'gitgate_degraded',
-    help: '1 where readiness says that a part is degraded, 0 where it is not.',
+    help: '1 if readiness reports the part as degraded, else 0.',
     labelNames: ['part'],
     registers,
-    // Workers look at the same part: 1, not as many as there are of them.
+    // All workers look at the same part.
     aggregator: 'max',
     async collect() {
       for (const [part, state] of Object.entries(await watched())) degraded.set({ part }, state === 'ok' ? 0 : 1)
@@ -97,28 +97,38 @@ export function gateMetrics(counts: () => BackendCounts, { watched, waitingEvent
     registers,
     aggregator: 'max',
     async collect() {
-      // A store that can't be read must not take the other metrics with it.
+      // The other metrics are still served if the store can't be read.
       waiting.set((await waitingEvents().catch(() => Number.NaN)) ?? 0)
     },
   })
   return registry
 }
 
-/** Makes one text of what several processes have measured: sums, and of the event loop's delays their average. */
-export async function joinMetrics(measured: readonly unknown[]): Promise<string> {
-  return await AggregatorRegistry.aggregate([...measured] as object[]).metrics()
+/**
+ * The metrics of a gate with workers: counters are summed, event-loop delays averaged.
+ *
+ * @param measured what the workers that answered in time have measured
+ * @param workers how many there are
+ */
+export async function aggregateMetrics(measured: readonly unknown[], workers: number): Promise<string> {
+  const registry = AggregatorRegistry.aggregate([...measured] as object[])
+  const gauge = (name: string, help: string, value: number): void =>
+    new Gauge({ name, help, registers: [registry] }).set(value)
+  gauge('gitgate_workers', 'Worker processes of the gate.', workers)
+  gauge('gitgate_workers_reporting', 'Workers whose metrics are included; others did not answer.', measured.length)
+  return await registry.metrics()
 }
 
 /**
- * `/-/metrics`, in the text format of Prometheus. For all but the allowed addresses there is no such page: figures tell who works when.
+ * `/-/metrics`, in the text format of Prometheus. Other addresses get 404, because figures tell who works when.
  *
- * @param allowed addresses and networks
+ * @param allowed addresses and networks that may read them
  * @param read the metrics
  */
 export function metricsHandler(allowed: readonly string[], read: () => Promise<string>): Handler {
   const isAllowed = addressMatcher(allowed)
   return async ({ request, response, ip }) => {
-    // A proxy on this machine that is not declared as one would make everybody a local client.
+    // Behind a local proxy that isn't a trusted one, every client would look local.
     const isRelayed = request.headers['x-forwarded-for'] !== undefined || request.headers.forwarded !== undefined
     const isDirect = ip === plainAddress(request.socket.remoteAddress ?? '')
     if (!isAllowed(ip) || (isRelayed && isDirect)) {

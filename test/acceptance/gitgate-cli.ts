@@ -36,9 +36,11 @@ export const TEST_INTERVALS: Intervals = {
   slowTransferMs: 30_000,
   slowTransferBytesPerSecond: 32_000,
   requestTimeoutMs: 20_000,
+  heartbeatMs: 250,
 }
 
-const PROGRAM = join(import.meta.dirname, '..', '..', '..', 'bin', 'gitgate.js')
+/** The executable. */
+export const PROGRAM = join(import.meta.dirname, '..', '..', '..', 'bin', 'gitgate.js')
 const HOME_FOLDER = process.cwd()
 let running: { readonly folder: string; commands: number } | undefined
 

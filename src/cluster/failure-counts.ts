@@ -1,11 +1,11 @@
 import { RateLimiterMemory } from 'rate-limiter-flexible'
 import type { Count, CountRules } from './messages.js'
 
-// Of addresses whose counts are over, no more are remembered.
-const MOST = 10_000
+// Beyond this many counts, those that have expired are dropped.
+const PRUNE_THRESHOLD = 10_000
 
-/** Failures to sign in, as the first process counts them for all workers. */
-export class CommonCounts {
+/** Failed sign-ins, which the primary counts for all workers. */
+export class SharedCounts {
   readonly #limiters = new Map<string, RateLimiterMemory>()
   readonly #current = new CountTable()
   readonly #send: (count: Count) => void
@@ -15,32 +15,32 @@ export class CommonCounts {
     this.#send = send
   }
 
-  /** What a new worker has to know. */
+  /** The counts that a new worker needs. */
   get all(): readonly Count[] {
     return this.#current.all
   }
 
-  /** Counts a failure, or bans for some seconds. */
+  /** Counts a failure. @param block bans for that many seconds instead */
   async add(rules: CountRules, key: string, block: number | undefined): Promise<Count> {
     const limiter = this.#limiterFor(rules)
     const { consumedPoints, msBeforeNext } =
       block === undefined ? await limiter.penalty(key) : await limiter.block(key, block)
-    return this.#note({ rules, key, points: consumedPoints, until: Date.now() + msBeforeNext })
+    return this.#publish({ rules, key, points: consumedPoints, until: Date.now() + msBeforeNext })
   }
 
-  /** Forgets the failures of an address. @param points how many of them; `undefined`: all */
+  /** Takes failures of an address back. @param points how many; all if `undefined` */
   async clear(rules: CountRules, key: string, points: number | undefined): Promise<void> {
     const limiter = this.#limiterFor(rules)
     if (points === undefined) {
       await limiter.delete(key)
-      this.#note({ rules, key, points: 0, until: 0 })
+      this.#publish({ rules, key, points: 0, until: 0 })
       return
     }
     const { consumedPoints, msBeforeNext } = await limiter.reward(key, points)
-    this.#note({ rules, key, points: Math.max(0, consumedPoints), until: Date.now() + msBeforeNext })
+    this.#publish({ rules, key, points: Math.max(0, consumedPoints), until: Date.now() + msBeforeNext })
   }
 
-  #note(count: Count): Count {
+  #publish(count: Count): Count {
     this.#current.set(count)
     this.#send(count)
     return count
@@ -54,7 +54,7 @@ export class CommonCounts {
   }
 }
 
-/** Counts by their addresses, as far as they have not ended. */
+/** The counts that have not expired, by address. */
 export class CountTable {
   readonly #counts = new Map<string, Count>()
 
@@ -71,7 +71,7 @@ export class CountTable {
   set(count: Count): void {
     if (count.points === 0) this.#counts.delete(nameOf(count.rules, count.key))
     else this.#counts.set(nameOf(count.rules, count.key), count)
-    if (this.#counts.size <= MOST) return
+    if (this.#counts.size <= PRUNE_THRESHOLD) return
     const now = Date.now()
     for (const [name, { until }] of this.#counts) if (until <= now) this.#counts.delete(name)
   }
