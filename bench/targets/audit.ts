@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { AuditEvent } from '../../src/domain/audit/event.js'
 import { auditEvent, THE_GATE } from '../../src/domain/audit/event.js'
 import { openStore } from '../../src/storage/open.js'
-import type { OpenStore } from '../../src/storage/open.js'
+import type { Store } from '../../src/storage/open.js'
 import { AuditThread } from '../../src/storage/audit-thread.js'
 import type { Plan } from '../plan.js'
 import type { Findings, Verdict } from '../result.js'
@@ -70,7 +70,7 @@ export async function benchAudit(stage: Stage, plan: Plan): Promise<Findings> {
 }
 
 /** @returns microseconds of CPU of this thread for each row of a batch, after the thread that writes has warmed up */
-async function costsHandedOver(stage: Stage, store: OpenStore, from: number): Promise<number[]> {
+async function costsHandedOver(stage: Stage, store: Store, from: number): Promise<number[]> {
   const thread = new AuditThread({ data: join(stage.folder, 'audit'), keyFile: undefined }, store.audit)
   const costs: number[] = []
   for (let round = 0; round < 2 * HOT_ROUNDS; round++) {
@@ -90,7 +90,7 @@ function cpuOfThisThread(): number {
 }
 
 /** @returns microseconds of CPU */
-async function costOfRow(store: OpenStore, from: number): Promise<number> {
+async function costOfRow(store: Store, from: number): Promise<number> {
   const batch = events(from, HOT_BATCH)
   const before = process.cpuUsage()
   await store.audit.record(batch)

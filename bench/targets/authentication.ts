@@ -1,3 +1,4 @@
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { join } from 'node:path'
 import SQLite from 'better-sqlite3'
 import { Access } from '../../src/domain/access/access.js'
@@ -6,7 +7,7 @@ import { AccessMemory } from '../../src/domain/access/memory.js'
 import { Passwords } from '../../src/domain/accounts/password.js'
 import { systemClock } from '../../src/core/clock.js'
 import { openStore } from '../../src/storage/open.js'
-import type { OpenStore } from '../../src/storage/open.js'
+import type { Store } from '../../src/storage/open.js'
 import { issueRules } from '../../src/domain/policies/issue-rules.js'
 import { resolveSettings } from '../../src/domain/policies/settings.js'
 import { issueToken } from '../../src/domain/tokens/issue.js'
@@ -60,7 +61,7 @@ export async function benchAuthentication(stage: Stage, plan: Plan): Promise<Fin
   }
 }
 
-type Tokens = { readonly store: OpenStore; readonly headers: readonly string[] }
+type Tokens = { readonly store: Store; readonly headers: readonly string[] }
 
 async function uncached({ store, headers }: Tokens): Promise<number> {
   const access = accessOver(store)
@@ -83,7 +84,7 @@ async function cost(count: number, operate: (i: number) => Promise<{ readonly ki
   return (user + system) / count
 }
 
-function accessOver(store: OpenStore): Access {
+function accessOver(store: Store): Access {
   return new Access({
     memory: new AccessMemory(store.access),
     passwords: new Passwords(systemClock, { cost: 4 }),
@@ -101,10 +102,10 @@ async function openWith(stage: Stage, count: number): Promise<Tokens> {
   const store = openStore(folder, undefined)
   const now = systemClock()
   const person = { username: 'bench', name: 'Bench', email: null, admin: false, passwordHash: null }
-  const account = await store.accounts.add(person, now)
+  const account = await store.accounts.add(GATE_CONTEXT, person, now)
   const rules = issueRules(resolveSettings(await store.settings.list()), now)
   const draft = { name: 'bench', scopes: ['read_repository'] as const, expiry: undefined }
-  const { token } = await issueToken(store.tokens, account, draft, rules, now)
+  const { token } = await issueToken(store.tokens, GATE_CONTEXT, account, draft, rules, now)
 
   const secrets = Array.from({ length: PASS }, () => mintSecret(DEFAULT_PREFIX))
   const database = new SQLite(join(folder, 'gitgate.sqlite3'))

@@ -1,9 +1,10 @@
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import SQLite from 'better-sqlite3'
 import { DAY, systemClock } from '../../src/core/clock.js'
 import type { Secret } from '../../src/core/secret.js'
-import type { OpenStore } from '../../src/storage/open.js'
+import type { Store } from '../../src/storage/open.js'
 import { newToken } from '../../test/storage/new-token.js'
 import type { Plan } from '../plan.js'
 
@@ -18,16 +19,16 @@ const ARCHIVES = 5_000
  * @returns the number of that token, and the name of a user
  */
 export async function fillGate(
-  store: OpenStore,
+  store: Store,
   folder: string,
   { pageTokens, auditRows }: Plan,
   passwordHash: Secret,
 ): Promise<{ readonly busy: number; readonly user: string }> {
   const now = systemClock()
   const add = (username: string, admin = false) =>
-    store.accounts.add({ username, name: username, email: null, admin, passwordHash }, now)
+    store.accounts.add(GATE_CONTEXT, { username, name: username, email: null, admin, passwordHash }, now)
   const grant = (subject: string, role: 'read' | 'write', pattern: string) =>
-    store.grants.put({ subject, role, pattern }, now)
+    store.grants.put(GATE_CONTEXT, { subject, role, pattern }, now)
   for (let number = 0; number < pageTokens; number++)
     placeRepository(join(folder, 'repos', `team-${number % TEAMS}`, `project-${number}.git`))
   await add('root', true)
@@ -45,6 +46,7 @@ export async function fillGate(
     const createdAt = new Date(now.getTime() - 2 * DAY)
     const owner = owners[number % owners.length]?.id ?? 0
     await store.tokens.add(
+      GATE_CONTEXT,
       newToken(owner, { name: `token ${number}`, scopes: ['write_repository'], createdAt, restrictions }),
     )
   }

@@ -1,3 +1,4 @@
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import SQLite from 'better-sqlite3'
@@ -9,7 +10,7 @@ import { createLog } from '../../src/server/log.js'
 import { issueRules } from '../../src/domain/policies/issue-rules.js'
 import { resolveSettings } from '../../src/domain/policies/settings.js'
 import { Secret } from '../../src/core/secret.js'
-import type { OpenStore } from '../../src/storage/open.js'
+import type { Store } from '../../src/storage/open.js'
 import { openStore } from '../../src/storage/open.js'
 import { issueToken } from '../../src/domain/tokens/issue.js'
 import { FormClient } from '../../test/pages/form-client.js'
@@ -78,7 +79,7 @@ export async function benchPages(stage: Stage, plan: Plan): Promise<Findings> {
 }
 
 type Opened = {
-  readonly store: OpenStore
+  readonly store: Store
   readonly folder: string
   /** Of the password that everybody has. */
   readonly passwordHash: Secret
@@ -123,10 +124,10 @@ async function visitPages(url: string, login: string, of: string, plan: Plan, pa
 }
 
 /** Gives one account so many tokens, of all kinds. @returns the number of an active one */
-async function fill(store: OpenStore, folder: string, count: number, passwordHash: Secret): Promise<number> {
+async function fill(store: Store, folder: string, count: number, passwordHash: Secret): Promise<number> {
   const now = systemClock()
   const person = { username: 'alice', name: 'Alice', email: null, admin: false, passwordHash }
-  const account = await store.accounts.add(person, now)
+  const account = await store.accounts.add(GATE_CONTEXT, person, now)
   const rules = issueRules(resolveSettings(await store.settings.list()), now)
   const restrictions = { repositories: ['team/app'], refs: [], within: null }
   const draft = {
@@ -136,7 +137,7 @@ async function fill(store: OpenStore, folder: string, count: number, passwordHas
     expiry: undefined,
     restrictions,
   }
-  const { token } = await issueToken(store.tokens, account, draft, rules, now)
+  const { token } = await issueToken(store.tokens, GATE_CONTEXT, account, draft, rules, now)
   const database = new SQLite(join(folder, 'gitgate.sqlite3'))
   const columns = database
     .prepare<[], { name: string }>("SELECT name FROM pragma_table_info('personal_access_tokens')")

@@ -12,7 +12,7 @@ import { RepositoryFolder } from '../git/embedded/repository-folder.js'
 import { createSample } from '../git/embedded/sample.js'
 import type { Intervals } from '../core/intervals.js'
 import { readTls } from '../server/listener.js'
-import type { OpenStore } from '../storage/open.js'
+import type { Store } from '../storage/open.js'
 import { requestClear, cacheFolderIn, readReports } from '../git/cache/status-file.js'
 import { examineDatabase, openStore } from '../storage/open.js'
 import { redactTokens } from '../domain/tokens/token-secret.js'
@@ -39,15 +39,13 @@ export type ProcessParts = {
 export function createCliDependencies(parts: ProcessParts = {}): CliDependencies {
   const { clock = systemClock, env = process.env, logDestination, durable, intervals } = parts
   return {
+    operator: { ...THE_GATE, via: 'cli', operator: operatorName(env) },
     openStore(config) {
       const store = openStore(config.data, config.keyFile, {
-        actor: { ...THE_GATE, via: 'cli', operator: operatorName(env) },
         clock,
         redact: redactTokens,
         ...(durable === undefined ? {} : { durable }),
       })
-      // Who starts a gate, or a job, does not do by themselves what it does.
-      const own = { ...store, ...store.as(THE_GATE) }
       return {
         ...store,
         async createGate(config) {
@@ -56,12 +54,12 @@ export function createCliDependencies(parts: ProcessParts = {}): CliDependencies
             import('../server/log.js'),
           ])
           const log = createLog(config.logLevel, redactTokens, logDestination)
-          return await createCrewGate(config, { clock, log, store: own, ...(intervals && { intervals }) })
+          return await createCrewGate(config, { clock, log, store, ...(intervals && { intervals }) })
         },
         async jobs(config) {
           const { listJobs, runJob, testWebhook } = await import('../jobs/run.js')
-          const tokensPage = async (): Promise<string> => `${await baseUrlOf(config, own)}${TOKENS_PAGE}`
-          const options = { config, store: own, clock, tokensPage }
+          const tokensPage = async (): Promise<string> => `${await baseUrlOf(config, store)}${TOKENS_PAGE}`
+          const options = { config, store, clock, tokensPage }
           return {
             list: () => listJobs(options),
             run: (name) => runJob(name, options),
@@ -125,6 +123,6 @@ function userName(): string {
 }
 
 /** Where people reach the gate: as it is configured, or where it listened last. */
-async function baseUrlOf({ publicUrl, host, port }: Config, { facts }: OpenStore): Promise<string> {
+async function baseUrlOf({ publicUrl, host, port }: Config, { facts }: Store): Promise<string> {
   return publicUrl ?? (await facts.readBaseUrl()) ?? `http://${host}:${port}`
 }

@@ -1,7 +1,7 @@
 import type { Clock } from '../core/clock.js'
 import type { Intervals } from '../core/intervals.js'
 import type { Logger } from '../server/log.js'
-import type { OpenStore } from '../storage/open.js'
+import type { Store } from '../storage/open.js'
 import type { ClusterClient } from '../cluster/cluster-client.js'
 import type { WorkerInfo } from '../cluster/messages.js'
 
@@ -10,7 +10,7 @@ export type GateDependencies = {
   readonly clock: Clock
   readonly log: Logger
   /** Open; stays its owner's to close. */
-  readonly store: OpenStore
+  readonly store: Store
   /** @default those of a gate that serves people */
   readonly intervals?: Intervals
   /** Where it is one of several processes of a gate. */

@@ -23,7 +23,7 @@ import { isGitPath } from '../protocol/git-request.js'
 import type { Route } from '../server/server.js'
 import { createServer } from '../server/server.js'
 import { gitHandler } from '../git/http/handler.js'
-import type { OpenStore } from '../storage/open.js'
+import type { Store } from '../storage/open.js'
 import { LastUse } from '../domain/tokens/last-use.js'
 import { readVersion } from '../core/version.js'
 import { webHandler } from '../web/web-handler.js'
@@ -189,7 +189,7 @@ export async function createGate(config: Config, dependencies: GateDependencies)
 }
 
 /** What a gate serves without, but not as it should. */
-function watchedParts({ auditLog }: Config, store: OpenStore): ReadinessCheck[] {
+function watchedParts({ auditLog }: Config, store: Store): ReadinessCheck[] {
   const disk = { name: 'disk', check: async () => !(await store.isDiskFull()), otherwise: 'degraded' } as const
   if (auditLog === undefined) return [disk]
   const isDelivering = async () => (await store.facts.readExportFailure(String(auditLog))) === undefined
@@ -197,7 +197,7 @@ function watchedParts({ auditLog }: Config, store: OpenStore): ReadinessCheck[] 
 }
 
 /** How many audit events wait to be exported; `undefined` where they are not exported. */
-async function waitingEvents({ auditLog }: Config, { facts, audit }: OpenStore): Promise<number | undefined> {
+async function waitingEvents({ auditLog }: Config, { facts, audit }: Store): Promise<number | undefined> {
   if (auditLog === undefined) return undefined
   const told = await facts.readBookmark(String(auditLog))
   return told === undefined ? 0 : Math.max(0, (await audit.head()).id - told)

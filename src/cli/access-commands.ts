@@ -23,7 +23,7 @@ export function addAccessCommands(program: Command, context: CliContext): void {
     withStore(context, async (cli) => {
       const draft = parseGrant(subject, role, pattern)
       if (!draft.subject.startsWith('@')) await requireAccount(cli, subject)
-      const grant = await cli.store.grants.put(draft, cli.clock())
+      const grant = await cli.store.grants.put(cli.auditContext, draft, cli.clock())
       if (json === true) {
         cli.output.json(grant)
         return
@@ -38,9 +38,9 @@ export function addAccessCommands(program: Command, context: CliContext): void {
     'revoke a grant; takes effect immediately',
     "gitgate access revoke alice 'team/**'",
   ).action((subject: string, pattern: string, { json }: JsonOption) =>
-    withStore(context, async ({ store, output }) => {
+    withStore(context, async ({ store, auditContext, output }) => {
       const parsed = parseSubject(subject)
-      if (!(await store.grants.remove(parsed, pattern))) {
+      if (!(await store.grants.remove(auditContext, parsed, pattern))) {
         throw new GitgateError('not-found', `${parsed} has no grant on ${pattern}; to list grants: gitgate access list`)
       }
       if (json === true) {

@@ -6,6 +6,7 @@ import { auditEntity } from '../domain/audit/audit-entity.js'
 import type { AuditRow } from '../domain/audit/event.js'
 import { AUDIT_ACTIONS, AUDIT_DECISIONS, isActionOrKind } from '../domain/audit/event.js'
 import { actorInWords, subjectInWords } from '../domain/audit/words.js'
+import { GATE_CONTEXT } from '../domain/audit/event.js'
 import { applyRetention, EVERYTHING_KEPT } from '../domain/audit/retention.js'
 import type { AuditQuery } from '../domain/audit/audit-log.js'
 import { GitgateError } from '../core/errors.js'
@@ -65,8 +66,8 @@ export function addAuditCommands(program: Command, context: CliContext): void {
     'rebuild the indexes of the log and its checkpoint file, and record that as an event; the events stay as they are',
     'gitgate audit repair',
   ).action(({ json }: { json?: true }) =>
-    withStore(context, async ({ store, output }) => {
-      await store.repairAudit()
+    withStore(context, async ({ store, auditContext, output }) => {
+      await store.repairAudit(auditContext)
       const head = await store.audit.head()
       if (json === true) output.json(head)
       else output.answer(`Rebuilt the indexes of the log; the checkpoint file is at event ${head.id}.`)
@@ -98,8 +99,10 @@ export function addAuditCommands(program: Command, context: CliContext): void {
 
 async function prune(cli: OpenCli, { force, json }: { force?: true; json?: true }): Promise<void> {
   const { store, output, clock } = cli
+  // Without --force it does what the nightly job does.
+  const context = force === true ? cli.auditContext : GATE_CONTEXT
   const guard = force === true ? 'force' : { share: cli.config().auditPruneShare }
-  const retained = await applyRetention(store.audit, (await cli.settings()).audit_retention, clock(), guard)
+  const retained = await applyRetention(store.audit, context, (await cli.settings()).audit_retention, clock(), guard)
   if (json !== true) output.note(`${retained?.outcome ?? EVERYTHING_KEPT}.`)
   else
     output.json({

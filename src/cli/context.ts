@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { Account } from '../domain/accounts/account.js'
+import type { AuditContext } from '../domain/audit/event.js'
 import { Passwords } from '../domain/accounts/password.js'
 import type { Clock } from '../core/clock.js'
 import type { Config, Flags } from '../config/config.js'
@@ -46,6 +47,8 @@ export function createContext(
 /** The context of a command with the store open. */
 export type OpenCli = CliContext & {
   readonly store: CliStore
+  /** For changes on behalf of the user who runs the command. */
+  readonly auditContext: AuditContext
   readonly passwords: Passwords
   settings(): Promise<Settings>
 }
@@ -58,6 +61,7 @@ export async function withStore(context: CliContext, work: (cli: OpenCli) => Pro
     await work({
       ...context,
       store,
+      auditContext: { actor: context.dependencies.operator },
       passwords: new Passwords(context.clock, { cost: config.bcryptCost }),
       settings: async () => resolveSettings(await store.settings.list()),
     })

@@ -92,6 +92,7 @@ async function mint(cli: OpenCli, request: CredentialRequest, options: Options):
   const limits = limitsOf({ ...options, repo: options.repo ?? (path === undefined ? [] : [path]) })
   const { token, secret } = await deriveToken(
     cli.store.tokens,
+    cli.auditContext,
     owner,
     parent,
     {
@@ -124,10 +125,10 @@ function repositoryOf(path: string): RepositoryPath | undefined {
 }
 
 /** Revokes a refused token, if this helper derived it. */
-async function erase({ store, clock }: OpenCli, { password }: CredentialRequest): Promise<void> {
+async function erase({ store, auditContext, clock }: OpenCli, { password }: CredentialRequest): Promise<void> {
   if (password === '') return
   const token = await store.tokens.findByDigest(digestSecret(new Secret(password, 'token')))
-  if (token !== undefined && token.parentId !== null) await store.tokens.revoke(token.id, clock())
+  if (token !== undefined && token.parentId !== null) await store.tokens.revoke(auditContext, token.id, clock())
 }
 
 async function requireParent(

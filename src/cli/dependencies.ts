@@ -2,7 +2,7 @@ import type { ProtectionStore } from '../domain/access/protection.js'
 import type { GrantStore } from '../domain/access/grant.js'
 import type { AccountStore } from '../domain/accounts/account.js'
 import type { TwoFactorStore } from '../domain/accounts/two-factor.js'
-import type { AuditEvent } from '../domain/audit/event.js'
+import type { Actor, AuditContext, AuditEvent } from '../domain/audit/event.js'
 import type { AuditStore, ExportFailure } from '../domain/audit/audit-log.js'
 import type { Config, UpstreamConfig } from '../config/config.js'
 import type { NotificationStore } from '../domain/notifications/delivery.js'
@@ -30,11 +30,11 @@ export type CliStore = {
   }
   readonly audit: AuditStore
   /** Records an audit event for a change made outside the database. */
-  note(change: RepositoryChange): Promise<void>
+  note(context: AuditContext, change: RepositoryChange): Promise<void>
   /** Whether the disk is full, so that only revocations, blocks and sign-outs are still written. */
   isDiskFull(): Promise<boolean>
   /** Rebuilds what is derived from the audit log, and writes the checkpoint file beside the database. */
-  repairAudit(): Promise<void>
+  repairAudit(context: AuditContext): Promise<void>
   /** Writes a complete copy of the database while it is in use. */
   backup(file: string): Promise<void>
   /** Builds a gate over this store. */
@@ -89,6 +89,8 @@ export type CliGate = { listen(): Promise<string>; close(): Promise<void> }
 
 /** What the command line is handed. It knows the domain and these interfaces, but no adapter. */
 export type CliDependencies = {
+  /** The user who runs the command. */
+  readonly operator: Actor
   /** Opens the store in the data folder, and creates it if it is missing. */
   openStore(config: Config): CliStore
   /** Opens the folder with the repositories. */

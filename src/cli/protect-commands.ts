@@ -23,7 +23,11 @@ export function addProtectCommands(program: Command, context: CliContext): void 
     .option('--delete <level>', 'who can delete', 'nobody')
     .action((pattern: string, ref: string, { json, ...levels }: JsonOption & Levels) =>
       withStore(context, async (cli) => {
-        const protection = await cli.store.protections.put(parseProtection(pattern, ref, levels), cli.clock())
+        const protection = await cli.store.protections.put(
+          cli.auditContext,
+          parseProtection(pattern, ref, levels),
+          cli.clock(),
+        )
         if (json === true) {
           cli.output.json(protection)
           return
@@ -53,9 +57,9 @@ export function addProtectCommands(program: Command, context: CliContext): void 
     'remove a protection; takes effect immediately',
     "gitgate protect remove 'team/**' main",
   ).action((pattern: string, ref: string, { json }: JsonOption) =>
-    withStore(context, async ({ store, output }) => {
+    withStore(context, async ({ store, auditContext, output }) => {
       const refs = fullRefPattern(ref)
-      if (!(await store.protections.remove(pattern, refs))) {
+      if (!(await store.protections.remove(auditContext, pattern, refs))) {
         throw new GitgateError(
           'not-found',
           `${refs} of ${pattern} is not protected; to list protections: gitgate protect list`,

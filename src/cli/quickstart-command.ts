@@ -74,10 +74,13 @@ async function setUp(cli: OpenCli, flags: Flags): Promise<Secret> {
   if (!repositories.has(sample)) await repositories.createSample(sample, README)
   const administrator = { username: ADMINISTRATOR, name: 'Administrator', email: null, admin: true, passwordHash: null }
   const account =
-    (await cli.store.accounts.findByUsername(ADMINISTRATOR)) ?? (await cli.store.accounts.add(administrator, now))
+    (await cli.store.accounts.findByUsername(ADMINISTRATOR)) ??
+    (await cli.store.accounts.add(cli.auditContext, administrator, now))
   const expiry = new Date(now.getTime() + TOKEN_DAYS * DAY)
   const draft = { name: 'quickstart', scopes: ['write_repository'] as const, expiry }
-  return (await issueToken(cli.store.tokens, account, draft, issueRules(await cli.settings(), now), now)).secret
+  return (
+    await issueToken(cli.store.tokens, cli.auditContext, account, draft, issueRules(await cli.settings(), now), now)
+  ).secret
 }
 
 function showFirstClone({ output }: OpenCli, url: string, token: Secret, json: true | undefined): void {

@@ -92,12 +92,16 @@ export function addRepoCommands(program: Command, context: CliContext): void {
 }
 
 /** Records the audit event first: a change that can't be recorded must not happen. */
-async function withAuditEvent({ store }: OpenCli, change: RepositoryChange, act: () => Promise<void>): Promise<void> {
-  await store.note(change)
+async function withAuditEvent(
+  { store, auditContext }: OpenCli,
+  change: RepositoryChange,
+  act: () => Promise<void>,
+): Promise<void> {
+  await store.note(auditContext, change)
   try {
     await act()
   } catch (error) {
-    await store.note({ ...change, decision: 'failed' })
+    await store.note(auditContext, { ...change, decision: 'failed' })
     throw error
   }
 }

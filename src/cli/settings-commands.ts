@@ -65,7 +65,7 @@ export function addSettingsCommands(program: Command, context: CliContext): void
           for (const effect of effects) cli.output.note(`${describeEffect(effect)}.`)
           return
         }
-        await cli.store.settings.set(new Map([[key, formatSetting(value)]]), cli.clock())
+        await cli.store.settings.set(cli.auditContext, new Map([[key, formatSetting(value)]]), cli.clock())
         if (json === true) {
           cli.output.json({ [key]: value })
           return

@@ -56,7 +56,7 @@ export function addTokenCommands(program: Command, context: CliContext): Command
           ...limitsOf(options),
           expiry: wantedExpiry(options, now),
         }
-        const issued = await issueToken(cli.store.tokens, owner, draft, rules, now)
+        const issued = await issueToken(cli.store.tokens, cli.auditContext, owner, draft, rules, now)
         await showIssued(cli, issued, owner.username, options.json)
       }),
     )
@@ -79,7 +79,7 @@ export function addTokenCommands(program: Command, context: CliContext): Command
   ).action((id: string, { json }: { json?: true }) =>
     withStore(context, async (cli) => {
       const token = await requireToken(cli, id)
-      const wasActive = await cli.store.tokens.revoke(token.id, cli.clock())
+      const wasActive = await cli.store.tokens.revoke(cli.auditContext, token.id, cli.clock())
       if (json === true) return showToken(cli, await requireToken(cli, id), json)
       cli.output.note(
         wasActive
@@ -105,7 +105,16 @@ export function addTokenCommands(program: Command, context: CliContext): Command
         const now = cli.clock()
         const rules = issueRules(await cli.settings(), now)
         const grace = options.grace === undefined ? 0 : parseSpan(options.grace)
-        const issued = await rotateToken(cli.store.tokens, owner, old, wantedExpiry(options, now), rules, now, grace)
+        const issued = await rotateToken(
+          cli.store.tokens,
+          cli.auditContext,
+          owner,
+          old,
+          wantedExpiry(options, now),
+          rules,
+          now,
+          grace,
+        )
         if (grace > 0)
           noteGracePeriod(cli, old, new Date(Math.min(now.getTime() + grace, old.expiresAt?.getTime() ?? Infinity)))
         await showIssued(cli, issued, owner.username, options.json)

@@ -25,7 +25,7 @@ export function addTwoFactorCommands(user: Command, context: CliContext): void {
       if (json !== true) await showEnrolment(cli, enrolment)
       // A code proves that the app has the secret. A script has nobody to ask.
       if (isInteractive(cli.terminal)) await confirmEnrolment(cli, enrolment)
-      await enableTwoFactor(cli.store.twoFactors, cli.passwords, account, enrolment, cli.clock())
+      await enableTwoFactor(cli.store.twoFactors, cli.auditContext, cli.passwords, account, enrolment, cli.clock())
       if (json === true) cli.output.json(enrolmentEntity(enrolment))
       else cli.output.note(`Two-factor authentication is on for ${account.username}. Git now accepts only tokens.`)
     }),
@@ -39,7 +39,7 @@ export function addTwoFactorCommands(user: Command, context: CliContext): void {
   ).action((username: string, { json }: { json?: true }) =>
     withStore(context, async (cli) => {
       const account = await requireAccount(cli, username)
-      await cli.store.twoFactors.disable(account.id)
+      await cli.store.twoFactors.disable(cli.auditContext, account.id)
       if (json === true) {
         cli.output.json({ username: account.username, two_factor_enabled: false })
         return
@@ -79,7 +79,14 @@ export function addTwoFactorCommands(user: Command, context: CliContext): void {
     withStore(context, async (cli) => {
       const account = await requireAccount(cli, username)
       const code = await readSecret(cli.terminal, 'code')
-      const verdict = await verifySecondFactor(cli.store.twoFactors, cli.passwords, account, code, cli.clock())
+      const verdict = await verifySecondFactor(
+        cli.store.twoFactors,
+        cli.auditContext,
+        cli.passwords,
+        account,
+        code,
+        cli.clock(),
+      )
       if (verdict === 'wrong') throw new GitgateError('forbidden', 'the code is wrong, or was already used')
       if (json === true) {
         cli.output.json({ username: account.username, verified_by: verdict })

@@ -51,7 +51,7 @@ export function addUserCommands(program: Command, context: CliContext): Command 
     .action((username: string, { json, ...options }: EditOptions) =>
       withStore(context, async (cli) => {
         const account = await requireAccount(cli, username)
-        await cli.store.accounts.change(account.id, changeOf(options))
+        await cli.store.accounts.change(cli.auditContext, account.id, changeOf(options))
         await showChanged(cli, username, json, `${account.username} was changed.`)
       }),
     )
@@ -111,7 +111,7 @@ export function addUserCommands(program: Command, context: CliContext): Command 
         const account = await requireAccount(cli, username)
         const password = await readNewSecret(cli.terminal, 'password')
         checkPassword(password, account, await cli.settings())
-        await cli.store.accounts.setPasswordHash(account.id, await cli.passwords.hash(password))
+        await cli.store.accounts.setPasswordHash(cli.auditContext, account.id, await cli.passwords.hash(password))
         await showChanged(cli, username, json, `The password of ${account.username} was set.`)
       }),
   )
@@ -127,7 +127,7 @@ export function addUserCommands(program: Command, context: CliContext): Command 
       withStore(context, async (cli) => {
         const account = await requireAccount(cli, username)
         await confirmDeletion(cli.terminal, `Delete ${account.username} and all its tokens?`, options.yes === true)
-        await cli.store.accounts.remove(account)
+        await cli.store.accounts.remove(cli.auditContext, account)
         if (options.json === true) {
           cli.output.json(accountEntity(account))
           return
@@ -161,6 +161,7 @@ async function addAccount(cli: OpenCli, username: string, options: AddOptions): 
   if (password !== undefined) checkPassword(password, { username, email }, await cli.settings())
   const passwordHash = password === undefined ? null : await cli.passwords.hash(password)
   return await cli.store.accounts.add(
+    cli.auditContext,
     { username, name, email, admin: options.admin === true, passwordHash },
     cli.clock(),
   )
@@ -187,7 +188,7 @@ function addStateCommand(
     (username: string, { json }: { json?: true }) =>
       withStore(context, async (cli) => {
         const account = await requireAccount(cli, username)
-        await cli.store.accounts.setState(account.id, state)
+        await cli.store.accounts.setState(cli.auditContext, account.id, state)
         await showChanged(
           cli,
           username,

@@ -21,7 +21,8 @@ export function addUserNotificationsCommand(user: Command, context: CliContext):
         const account = await requireAccount(cli, username)
         const before = await cli.store.notifications.kindsOff(account.id)
         const after = turned(before, off, on)
-        if (off !== undefined || on !== undefined) await cli.store.notifications.setKindsOff(account.id, after)
+        if (off !== undefined || on !== undefined)
+          await cli.store.notifications.setKindsOff(cli.auditContext, account.id, after)
         const states = NOTIFICATION_KINDS.map((kind) => [kind, !after.includes(kind)] as const)
         if (json === true) {
           cli.output.json({ user: account.username, ...Object.fromEntries(states) })

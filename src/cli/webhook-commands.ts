@@ -24,7 +24,7 @@ export function addWebhookCommands(program: Command, context: CliContext): void 
         const url = checkWebhookUrl(text)
         const account = user === undefined ? null : await requireAccount(cli, user)
         const secret = mintWebhookSecret()
-        const webhook = await cli.store.webhooks.add(account?.id ?? null, url, secret, cli.clock())
+        const webhook = await cli.store.webhooks.add(cli.auditContext, account?.id ?? null, url, secret, cli.clock())
         if (json === true) {
           cli.output.json({ ...(await webhookEntity(cli, webhook)), secret: secret.reveal() })
           return
@@ -54,9 +54,9 @@ export function addWebhookCommands(program: Command, context: CliContext): void 
 
   addCommand(group, 'remove <id>', 'remove a webhook', 'gitgate webhook remove 3').action(
     (text: string, { json }: JsonOption) =>
-      withStore(context, async ({ store, output }) => {
+      withStore(context, async ({ store, auditContext, output }) => {
         const id = requireWebhookId(text)
-        if (!(await store.webhooks.remove(id))) throw noWebhook(id)
+        if (!(await store.webhooks.remove(auditContext, id))) throw noWebhook(id)
         if (json === true) output.json({ id, removed: true })
         else output.note(`Webhook ${id} and its pending deliveries were removed.`)
       }),

@@ -1,3 +1,4 @@
+import { GATE_CONTEXT } from '../domain/audit/event.js'
 import { applyRetention, EVERYTHING_KEPT } from '../domain/audit/retention.js'
 import { DAY } from '../core/clock.js'
 import { revokeTooLongLived } from '../domain/policies/lifetime.js'
@@ -60,7 +61,7 @@ export async function doJob(name: JobName, options: JobsOptions): Promise<string
     }
     case 'audit-retention': {
       const guard = { share: options.config.auditPruneShare }
-      const retained = await applyRetention(store.audit, settings.audit_retention, clock(), guard)
+      const retained = await applyRetention(store.audit, GATE_CONTEXT, settings.audit_retention, clock(), guard)
       if (retained?.held === true)
         options.log?.warn({ outcome: retained.outcome }, 'audit events are kept longer than audit_retention')
       return retained?.outcome ?? EVERYTHING_KEPT

@@ -7,9 +7,7 @@ import { notifyAccountChange } from './account-notifications.js'
 import type { Queries } from './database.js'
 import { moveSecurityEpoch } from './database.js'
 import type { Schema } from './database-schema.js'
-import { endSessions } from './session-end.js'
-import type { Change, Trail } from './audit-context.js'
-import { applyChange, applyRevocation } from './audit-context.js'
+import type { AuditedChanges, Change, ChangeEvent } from './audited-changes.js'
 
 /** Whether the account of a row has a second factor. */
 export const HAS_TWO_FACTOR = sql<number>`EXISTS (SELECT 1 FROM two_factors WHERE account_id = accounts.id)`
@@ -33,7 +31,7 @@ export function accountFrom(row: AccountRow): Account {
 }
 
 /** Accounts in the database. */
-export function accountStore(queries: Queries, trail: Trail): AccountStore {
+export function accountStore(queries: Queries, changes: AuditedChanges): AccountStore {
   const select = () =>
     queries.selectFrom('accounts').selectAll('accounts').select(HAS_TWO_FACTOR.as('two_factor_enabled'))
 
@@ -42,22 +40,8 @@ export function accountStore(queries: Queries, trail: Trail): AccountStore {
     return row === undefined ? undefined : accountFrom(row)
   }
 
-  const update = (
-    id: number,
-    values: Partial<{ state: Account['state']; password_hash: string }>,
-    action: Change['action'],
-    apply = applyChange,
-  ) =>
-    apply(queries, trail, async (transaction) => {
-      await transaction.updateTable('accounts').set(values).where('id', '=', id).execute()
-      await endSessions(transaction, id)
-      await moveSecurityEpoch(transaction)
-      await trail.record(transaction, { action, target: await userTarget(transaction, id) })
-      if (values.password_hash !== undefined) await notifyAccountChange(transaction, id, 'password-changed', trail)
-    })
-
   return {
-    async add(account, now) {
+    async add(context, account, now) {
       const row = {
         username: account.username,
         name: account.name,
@@ -69,11 +53,12 @@ export function accountStore(queries: Queries, trail: Trail): AccountStore {
         created_at: now.getTime(),
       }
       return await alone(account, () =>
-        applyChange(queries, trail, async (transaction) => {
+        changes.apply(context, async (change) => {
+          const { transaction } = change
           const added = await transaction.insertInto('accounts').values(row).returningAll().executeTakeFirstOrThrow()
           await moveSecurityEpoch(transaction)
           const details = { name: account.name, email: account.email, admin: account.admin }
-          await trail.record(transaction, { action: 'user.added', target: `user:${account.username}`, details })
+          await change.record({ action: 'user.added', target: `user:${account.username}`, details })
           return accountFrom({ ...added, two_factor_enabled: 0 })
         }),
       )
@@ -105,20 +90,25 @@ export function accountStore(queries: Queries, trail: Trail): AccountStore {
 
     search: (query) => searchAccounts(queries, query),
 
-    change: (id, change) =>
-      alone(change, () => applyChange(queries, trail, (transaction) => changeAccount(transaction, id, change, trail))),
+    change: (context, id, values) =>
+      alone(values, () => changes.apply(context, (change) => changeAccount(change, id, values))),
 
-    async setState(id, state) {
+    async setState(context, id, state) {
       const account = await one(select().where('accounts.id', '=', id))
       if (account?.state === state) return
-      if (state === 'blocked') await update(id, { state }, 'user.blocked', applyRevocation)
-      else await update(id, { state }, 'user.unblocked')
+      if (state === 'blocked') await changes.revoke(context, (change) => update(change, id, { state }, 'user.blocked'))
+      else await changes.apply(context, (change) => update(change, id, { state }, 'user.unblocked'))
     },
 
-    setPasswordHash: (id, hash) => update(id, { password_hash: hash.reveal() }, 'user.password_changed'),
+    setPasswordHash: (context, id, hash) =>
+      changes.apply(context, async (change) => {
+        await update(change, id, { password_hash: hash.reveal() }, 'user.password_changed')
+        await notifyAccountChange(change, id, 'password-changed')
+      }),
 
-    remove: (account) =>
-      applyChange(queries, trail, async (transaction) => {
+    remove: (context, account) =>
+      changes.apply(context, async (change) => {
+        const { transaction } = change
         const tokens = await transaction
           .selectFrom('personal_access_tokens')
           .select(['id', 'name'])
@@ -132,7 +122,7 @@ export function accountStore(queries: Queries, trail: Trail): AccountStore {
           .returning(['role', 'pattern'])
           .execute()
         await moveSecurityEpoch(transaction)
-        await trail.record(transaction, {
+        await change.record({
           action: 'user.deleted',
           target: `user:${account.username}`,
           details: { tokens, grants },
@@ -141,16 +131,34 @@ export function accountStore(queries: Queries, trail: Trail): AccountStore {
   }
 }
 
-async function changeAccount(transaction: Queries, id: number, change: AccountChange, trail: Trail): Promise<void> {
+/** Changes how an account signs in, which ends its sessions. */
+async function update(
+  { transaction, record }: Change,
+  id: number,
+  values: Partial<{ state: Account['state']; password_hash: string }>,
+  action: ChangeEvent['action'],
+): Promise<void> {
+  await transaction.updateTable('accounts').set(values).where('id', '=', id).execute()
+  await endSessions(transaction, id)
+  await moveSecurityEpoch(transaction)
+  await record({ action, target: await userTarget(transaction, id) })
+}
+
+/** Ends all sessions of an account; part of each change to how it signs in. */
+export async function endSessions(transaction: Queries, accountId: number): Promise<void> {
+  await transaction.deleteFrom('sessions').where('account_id', '=', accountId).execute()
+}
+
+async function changeAccount(change: Change, id: number, given: AccountChange): Promise<void> {
+  const { transaction } = change
   const row = await transaction.selectFrom('accounts').selectAll().where('id', '=', id).executeTakeFirst()
   if (row === undefined) return
   const was = { name: row.name, email: row.email, admin: row.admin === 1 }
-  const now = { ...was, ...change }
+  const now = { ...was, ...given }
   const changed = (['name', 'email', 'admin'] as const).filter((key) => now[key] !== was[key])
   if (changed.length === 0) return
   // While the address is still there to be told at.
-  if (keyOf(now.email) !== row.email_key && was.email !== null)
-    await notifyAccountChange(transaction, id, 'email-changed', trail)
+  if (keyOf(now.email) !== row.email_key && was.email !== null) await notifyAccountChange(change, id, 'email-changed')
   const values = {
     name: now.name,
     email: now.email,
@@ -161,7 +169,7 @@ async function changeAccount(transaction: Queries, id: number, change: AccountCh
   if (changed.includes('admin')) await endSessions(transaction, id)
   await moveSecurityEpoch(transaction)
   const details = Object.fromEntries(changed.map((key) => [key, { from: was[key], to: now[key] }]))
-  await trail.record(transaction, { action: 'user.changed', target: `user:${row.username}`, details })
+  await change.record({ action: 'user.changed', target: `user:${row.username}`, details })
 }
 
 // By it an address is unique, and found, whatever the case of its letters.

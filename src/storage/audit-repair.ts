@@ -6,8 +6,8 @@ import { rebuildNames } from './audit-names.js'
 import type { Queries } from './database.js'
 import type { Sealer } from './seal.js'
 import { rebuildUses } from './token-uses.js'
-import type { Trail } from './audit-context.js'
-import { applyChange } from './audit-context.js'
+import type { AuditContext } from '../domain/audit/event.js'
+import type { AuditedChanges } from './audited-changes.js'
 
 /** What a repair needs beside the database. */
 export type RepairParts = {
@@ -20,15 +20,16 @@ export type RepairParts = {
 export async function repairAudit(
   queries: Queries,
   { sealer, mark, redact }: RepairParts,
-  trail: Trail,
+  changes: AuditedChanges,
+  context: AuditContext,
 ): Promise<void> {
-  await applyChange(queries, trail, async (transaction) => {
+  await changes.apply(context, async ({ transaction, record }) => {
     const start = (await readEnd(transaction, sealer, 'audit_start')) ?? CHAIN_START
     await rebuildNames(transaction)
     await rebuildUses(transaction)
     const carried = await repairCarried(transaction, start, redact)
     const details = { mark: mark.read()?.id ?? null, ...(carried === undefined ? {} : { carried }) }
-    await trail.record(transaction, { action: 'audit.repaired', details })
+    await record({ action: 'audit.repaired', details })
   })
   mark.write((await readEnd(queries, sealer, 'audit_head')) ?? (await lastRow(queries)))
 }

@@ -1,8 +1,7 @@
 import { sql } from 'kysely'
 import type { ChainHead } from '../domain/audit/chain.js'
 import { CHAIN_START } from '../domain/audit/chain.js'
-import type { Actor } from '../domain/audit/event.js'
-import { auditEvent, THE_GATE } from '../domain/audit/event.js'
+import { auditEvent } from '../domain/audit/event.js'
 import type { AuditStore } from '../domain/audit/audit-log.js'
 import { hasSystemCode } from '../core/errors.js'
 import { carryFacts } from './audit-carried.js'
@@ -14,19 +13,14 @@ import type { Verifier } from './audit-verify.js'
 import { verifyAudit } from './audit-verify.js'
 import { confirmedTime } from './confirmed-time.js'
 import type { AuditWriter } from './audit-writer.js'
-import { atomically } from './database.js'
 import { countUsedRepositories } from './token-uses.js'
 
 // Together five seconds, as long as commands wait for each other.
 const BUSY_PAUSE = 50
 const MAX_TRIES = 100
 
-/** The trail in the database. @param actor who opened it, and prunes it by force */
-export function auditStore(
-  verifier: Verifier,
-  writer: AuditWriter,
-  actor: Actor,
-): AuditStore & { moveMark(): Promise<void> } {
+/** The trail in the database. */
+export function auditStore(verifier: Verifier, writer: AuditWriter): AuditStore & { moveMark(): Promise<void> } {
   const { queries, sealer, mark, redact, clock } = verifier
   /** Whether the trail still holds a place of it, or has pruned it. */
   const holds = async ({ id, hash }: ChainHead): Promise<boolean> => {
@@ -45,7 +39,7 @@ export function auditStore(
     moveMark,
 
     async record(events) {
-      await patiently(() => atomically(queries, (transaction) => writer.append(transaction, events)))
+      await patiently(() => queries.transaction().execute((transaction) => writer.append(transaction, events)))
       await moveMark()
     },
 
@@ -67,9 +61,9 @@ export function auditStore(
 
     verify: (anchor, onProgress) => verifyAudit(verifier, anchor, onProgress ?? (() => undefined)),
 
-    async prune(before, now, guard) {
+    async prune(context, before, now, guard) {
       const confirmedAt = await confirmedTime(queries)
-      return await atomically(queries, async (transaction) => {
+      return await queries.transaction().execute(async (transaction) => {
         const lag = Math.max(0, now.getTime() - (confirmedAt?.getTime() ?? -Infinity))
         const horizon = guard === 'force' ? before.getTime() : before.getTime() - lag
         const { total, old, oldByClock, first } = await transaction
@@ -114,14 +108,13 @@ export function auditStore(
         await dropNamesBefore(transaction, last.id + 1)
         await writeEnd(transaction, sealer, 'audit_start', last)
         const deleted = Number(numDeletedRows)
-        const isForced = guard === 'force'
         const details = {
           rows: deleted,
           before: new Date(horizon).toISOString(),
-          ...(isForced ? { forced: true } : {}),
+          ...(guard === 'force' ? { forced: true } : {}),
           carried,
         }
-        const event = auditEvent(isForced ? actor : THE_GATE, clock(), {
+        const event = auditEvent(context.actor, clock(), {
           action: 'audit.pruned',
           target: `audit:${last.id}`,
           details,

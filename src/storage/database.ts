@@ -3,7 +3,6 @@ import type { SqliteDatabase, SqliteStatement, Transaction } from 'kysely'
 import { Kysely, SqliteAdapter, SqliteDriver, SqliteIntrospector, SqliteQueryCompiler, sql } from 'kysely'
 import { LRUCache } from 'lru-cache'
 import type { DiskSpace } from './disk-space.js'
-import { isDiskFull } from './disk-space.js'
 import type { Schema } from './database-schema.js'
 
 /** The database, or a transaction on it: queries are the same on either. */
@@ -21,41 +20,7 @@ export function queriesOver(database: Database, disk: DiskSpace): Kysely<Schema>
   })
 }
 
-/**
- * Runs changes in one transaction: the one that is under way, or a new one.
- *
- * @throws GitgateError `disk-full`; then nothing was changed
- */
-export async function atomically<T>(queries: Queries, changes: (transaction: Queries) => Promise<T>): Promise<T> {
-  return queries.isTransaction ? await changes(queries) : await queries.transaction().execute(changes)
-}
-
-/**
- * Runs changes that take a right away, such as a revocation, in one transaction. On a full disk they use the reserve.
- *
- * @throws GitgateError `disk-full` when nothing is left of that either; then nothing was changed
- */
-export async function urgently<T>(
-  queries: Queries,
-  disk: DiskSpace,
-  changes: (transaction: Queries) => Promise<T>,
-): Promise<T> {
-  if (queries.isTransaction) return await changes(queries)
-  for (let isRetry = false; ; isRetry = true) {
-    try {
-      return await queries.transaction().execute(async (transaction) => {
-        disk.isUrgent = true
-        // Here, where nobody else can write to the database.
-        if (isRetry) disk.release()
-        return await changes(transaction)
-      })
-    } catch (error) {
-      if (!isDiskFull(error) || !disk.hasReserve()) throw error
-    }
-  }
-}
-
-/** Tells every gate to forget what it remembers; part of each change that can alter a decision. */
+/** Makes every gate drop its remembered decisions; part of each change that can alter one. */
 export async function moveSecurityEpoch(transaction: Queries): Promise<void> {
   await transaction
     .updateTable('instance_facts')

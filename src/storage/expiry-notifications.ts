@@ -1,6 +1,5 @@
 import type { PersonalAccessToken } from '../domain/tokens/token.js'
 import type { Queries } from './database.js'
-import { atomically } from './database.js'
 import { addNotification, findChannels } from './notification-outbox.js'
 import { notificationToken } from './notification-row.js'
 import { TOKEN_COLUMNS, tokenFrom } from './token-row.js'
@@ -22,7 +21,7 @@ export function addExpiryNotifications(
   { from, until }: { readonly from: Date; readonly until: Date },
   now: Date,
 ): Promise<number> {
-  return atomically(queries, async (transaction) => {
+  return queries.transaction().execute(async (transaction) => {
     let written = 0
     for (const [accountId, tokens] of await findUntold(transaction, kind, from, until, now)) {
       if ((await findChannels(transaction, accountId, kind)) === undefined) continue

@@ -3,18 +3,18 @@ import { sql } from 'kysely'
 import type { GrantStore } from '../domain/access/grant.js'
 import type { Queries } from './database.js'
 import { moveSecurityEpoch } from './database.js'
-import type { Trail } from './audit-context.js'
-import { applyChange, applyRevocation } from './audit-context.js'
+import type { AuditedChanges } from './audited-changes.js'
 
 const COLUMNS = ['id', 'subject', 'role', 'pattern'] as const
 
 /** Grants in the database. */
-export function grantStore(queries: Queries, trail: Trail): GrantStore {
+export function grantStore(queries: Queries, changes: AuditedChanges): GrantStore {
   const select = () => queries.selectFrom('grants').select(COLUMNS)
 
   return {
-    put: (grant, now) =>
-      applyChange(queries, trail, async (transaction) => {
+    put: (context, grant, now) =>
+      changes.apply(context, async (change) => {
+        const { transaction } = change
         const before = await transaction
           .selectFrom('grants')
           .select('role')
@@ -28,7 +28,7 @@ export function grantStore(queries: Queries, trail: Trail): GrantStore {
           .returning(COLUMNS)
           .executeTakeFirstOrThrow()
         await moveSecurityEpoch(transaction)
-        await trail.record(transaction, {
+        await change.record({
           action: 'grant.set',
           target: targetOf(row),
           details: { from: before?.role ?? null, to: row.role },
@@ -36,8 +36,9 @@ export function grantStore(queries: Queries, trail: Trail): GrantStore {
         return row
       }),
 
-    remove: (subject, pattern) =>
-      applyRevocation(queries, trail, async (transaction) => {
+    remove: (context, subject, pattern) =>
+      changes.revoke(context, async (change) => {
+        const { transaction } = change
         const result = await transaction
           .deleteFrom('grants')
           .where('subject', '=', subject)
@@ -45,7 +46,7 @@ export function grantStore(queries: Queries, trail: Trail): GrantStore {
           .executeTakeFirst()
         if (result.numDeletedRows === 0n) return false
         await moveSecurityEpoch(transaction)
-        await trail.record(transaction, { action: 'grant.removed', target: targetOf({ subject, pattern }) })
+        await change.record({ action: 'grant.removed', target: targetOf({ subject, pattern }) })
         return true
       }),
 

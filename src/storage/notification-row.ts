@@ -5,9 +5,9 @@ import type {
   NotificationToken,
   NotificationKind,
 } from '../domain/notifications/notification.js'
+import type { Actor } from '../domain/audit/event.js'
 import type { PersonalAccessToken } from '../domain/tokens/token.js'
 import type { Schema } from './database-schema.js'
-import type { Trail } from './audit-context.js'
 
 /** A payload as stored: JSON without the kind, which has its own column. */
 export function serializePayload(payload: NotificationPayload): string {
@@ -40,7 +40,7 @@ export function notificationToken(token: PersonalAccessToken): NotificationToken
 }
 
 /** Who makes a change, as its notification names them. @param owner username of the recipient */
-export function notificationActor({ actor }: Trail, owner: string): NotificationActor {
+export function notificationActor(actor: Actor, owner: string): NotificationActor {
   if (actor.impersonator !== null) return { kind: 'account', name: actor.impersonator }
   if (actor.username === owner) return { kind: 'owner', ip: actor.ip }
   if (actor.username !== null) return { kind: 'account', name: actor.username }

@@ -3,21 +3,19 @@ import { HOUR } from '../core/clock.js'
 import type { Delivery, NotificationStore, Wanted } from '../domain/notifications/delivery.js'
 import { userTarget } from './account-store.js'
 import type { Queries } from './database.js'
-import { atomically } from './database.js'
 import { addExpiryNotifications } from './expiry-notifications.js'
 import { deleteDelivered } from './notification-outbox.js'
 import { kindsOffFrom, parsePayload } from './notification-row.js'
 import type { Schema } from './database-schema.js'
 import type { Sealer } from './seal.js'
-import type { Trail } from './audit-context.js'
-import { applyChange } from './audit-context.js'
+import type { AuditedChanges } from './audited-changes.js'
 import { openWebhookSecret } from './webhook-store.js'
 
 // No delivery is due later than in an hour, nor leased for longer. What says so was written by a clock that was ahead.
 const LONGEST_WAIT_MS = 2 * HOUR
 
 /** The outbox in the database. */
-export function notificationStore(queries: Queries, sealer: Sealer, trail: Trail): NotificationStore {
+export function notificationStore(queries: Queries, sealer: Sealer, changes: AuditedChanges): NotificationStore {
   return {
     // What ends this very millisecond is over.
     addExpiring: (now, until) =>
@@ -28,7 +26,7 @@ export function notificationStore(queries: Queries, sealer: Sealer, trail: Trail
     async take(wanted) {
       // To look needs no lock, and mostly there is nothing to take.
       if ((await findTakeable(queries, { ...wanted, limit: 1 })).length === 0) return []
-      return await atomically(queries, async (transaction) => {
+      return await queries.transaction().execute(async (transaction) => {
         const ids = await findTakeable(transaction, wanted)
         await transaction
           .updateTable('deliveries')
@@ -40,7 +38,7 @@ export function notificationStore(queries: Queries, sealer: Sealer, trail: Trail
     },
 
     finish: (delivery) =>
-      atomically(queries, async (transaction) => {
+      queries.transaction().execute(async (transaction) => {
         const { id, leasedUntil, notification } = delivery
         // Who was slower than the lease must not take it from another.
         await transaction
@@ -101,7 +99,7 @@ export function notificationStore(queries: Queries, sealer: Sealer, trail: Trail
     },
 
     dropMails: (before) =>
-      atomically(queries, async (transaction) => {
+      queries.transaction().execute(async (transaction) => {
         const { numDeletedRows } = await transaction
           .deleteFrom('deliveries')
           .where('webhook_id', 'is', null)
@@ -118,15 +116,16 @@ export function notificationStore(queries: Queries, sealer: Sealer, trail: Trail
       return kindsOffFrom(await query.executeTakeFirstOrThrow())
     },
 
-    setKindsOff: (accountId, kinds) =>
-      applyChange(queries, trail, async (transaction) => {
+    setKindsOff: (context, accountId, kinds) =>
+      changes.apply(context, async (change) => {
+        const { transaction } = change
         await transaction
           .updateTable('accounts')
           .set({ notices_off: JSON.stringify(kinds) })
           .where('id', '=', accountId)
           .execute()
         const target = await userTarget(transaction, accountId)
-        await trail.record(transaction, { action: 'user.notices_changed', target, details: { off: kinds } })
+        await change.record({ action: 'user.notices_changed', target, details: { off: kinds } })
       }),
   }
 }

@@ -7,9 +7,8 @@ import type { ProtectionStore } from '../domain/access/protection.js'
 import type { AccountStore } from '../domain/accounts/account.js'
 import type { SessionStore } from '../domain/accounts/session.js'
 import type { TwoFactorStore } from '../domain/accounts/two-factor.js'
-import type { Actor, Authority } from '../domain/audit/event.js'
+import type { AuditContext } from '../domain/audit/event.js'
 import { CHAIN_START } from '../domain/audit/chain.js'
-import { THE_GATE } from '../domain/audit/event.js'
 import type { AuditStore } from '../domain/audit/audit-log.js'
 import type { Clock } from '../core/clock.js'
 import { systemClock } from '../core/clock.js'
@@ -22,13 +21,12 @@ import { accessSource } from './access-source.js'
 import { accountStore } from './account-store.js'
 import { auditStore } from './audit-store.js'
 import { AuditMark } from './audit-mark.js'
-import type { RepairParts } from './audit-repair.js'
 import { repairAudit } from './audit-repair.js'
 import type { Verifier } from './audit-verify.js'
 import { AuditWriter } from './audit-writer.js'
 import { databaseIn, openDataFolder, readKey } from './data-folder.js'
 import type { Queries } from './database.js'
-import { atomically, queriesOver } from './database.js'
+import { queriesOver } from './database.js'
 import { diskFullIn, DiskSpace, isDiskFull } from './disk-space.js'
 import type { InstanceFacts } from './facts.js'
 import { instanceFacts } from './facts.js'
@@ -42,12 +40,12 @@ import { Sealer } from './seal.js'
 import { sessionStore } from './session-store.js'
 import { settingStore } from './setting-store.js'
 import { tokenStore } from './token-store.js'
-import type { Change, Trail } from './audit-context.js'
-import { applyChange, trailOf } from './audit-context.js'
+import type { ChangeEvent } from './audited-changes.js'
+import { AuditedChanges } from './audited-changes.js'
 import { twoFactorStore } from './two-factor-store.js'
 import { webhookStore } from './webhook-store.js'
 
-/** Everything that is kept. Whatever is changed is told to the audit trail in the same transaction. */
+/** An open database. Whoever changes something in it says on whose behalf; the audit event is written in the same transaction. */
 export type Store = {
   readonly accounts: AccountStore
   readonly twoFactors: TwoFactorStore
@@ -60,21 +58,15 @@ export type Store = {
   readonly webhooks: WebhookStore
   readonly jobRuns: JobRuns
   readonly facts: InstanceFacts
-  /** Tells the trail what was changed elsewhere, such as a repository. */
-  note(change: Change): Promise<void>
-  /**
-   * Makes what is derived from the audit log anew, and notes its head beside the database, whatever is noted there. An event says
-   * so; the rows of the log stay as they are.
-   */
-  repairAudit(): Promise<void>
-}
-
-/** An open database. Its own stores change things on behalf of whoever opened it. */
-export type OpenStore = Store & {
-  /** The stores for changes on behalf of another. @param authority what must still hold when each is made */
-  as(actor: Actor, authority?: Authority): Store
   readonly audit: AuditStore
   readonly access: AccessSource
+  /** Records a change that was made elsewhere, such as to a repository. */
+  note(context: AuditContext, event: ChangeEvent): Promise<void>
+  /**
+   * Rebuilds what is derived from the audit log, and replaces the checkpoint by the log's head. An event records it; the rows of
+   * the log stay as they are.
+   */
+  repairAudit(context: AuditContext): Promise<void>
   /**
    * For a server: waits 25 ms for another writer instead of five seconds, because waiting holds up everything. What could
    * not be written is tried again later.
@@ -101,10 +93,8 @@ const BUSY_TIMEOUT = 5_000
 const BUSY_STEP = 20
 const IMPATIENT = { alone: 25, amongOthers: 1_000 }
 
-/** Who opens a store, and by which clock. */
-export type Opener = {
-  /** Whose changes those are that are made through the store itself. @default the gate's own */
-  readonly actor?: Actor
+/** How a store is opened. */
+export type StoreOptions = {
   /** @default the machine's */
   readonly clock?: Clock
   /** Takes secrets out of texts for the audit trail. @default leaves them as they are */
@@ -122,8 +112,8 @@ export type Opener = {
 export function openStore(
   dataFolder: string,
   keyFile: string | undefined,
-  { actor = THE_GATE, clock = systemClock, redact = (text) => text, durable = true }: Opener = {},
-): OpenStore {
+  { clock = systemClock, redact = (text) => text, durable = true }: StoreOptions = {},
+): Store {
   const folder = openDataFolder(dataFolder, keyFile)
   const writer = openDatabase(folder.database)
   try {
@@ -135,20 +125,33 @@ export function openStore(
     configure(reader, durable)
     const disk = new DiskSpace(folder.path, folder.reserve)
     const queries = queriesOver(writer, disk)
-    const trail = new AuditWriter(sealer, clock, redact)
+    const auditWriter = new AuditWriter(sealer, clock, redact)
+    const changes = new AuditedChanges(queries, disk, auditWriter, clock)
     const mark = new AuditMark(folder.mark, sealer)
-    const storesOf = (whose: Actor, authority?: Authority): Store =>
-      stores(queries, { sealer, mark, redact }, trailOf(whose, authority, { writer: trail, clock, disk }))
-    const own = storesOf(actor)
     mark.tidy()
     if (mark.read() === undefined && isLogEmpty(writer)) mark.write(CHAIN_START)
     const onSnapshot: Verifier['onSnapshot'] = (read) => readSnapshot(folder.database, disk, read)
-    const audit = auditStore({ queries, onSnapshot, sealer, mark, redact, clock }, trail, actor)
+    const audit = auditStore({ queries, onSnapshot, sealer, mark, redact, clock }, auditWriter)
+    const accounts = accountStore(queries, changes)
+    const grants = grantStore(queries, changes)
+    const protections = protectionStore(queries, changes)
+    const settings = settingStore(queries, changes)
     return {
-      ...own,
-      as: storesOf,
+      accounts,
+      twoFactors: twoFactorStore(queries, sealer, changes),
+      sessions: sessionStore(queries, sealer, changes),
+      tokens: tokenStore(queries, changes),
+      grants,
+      protections,
+      settings,
+      notifications: notificationStore(queries, sealer, changes),
+      webhooks: webhookStore(queries, sealer, changes),
+      jobRuns: jobRuns(queries),
+      facts: instanceFacts(queries),
       audit,
-      access: accessSource(reader, own, folder.database),
+      access: accessSource(reader, { accounts, grants, protections, settings }, folder.database),
+      note: (context, event) => changes.apply(context, ({ record }) => record(event)),
+      repairAudit: (context) => repairAudit(queries, { sealer, mark, redact }, changes, context),
       beImpatient: (processes) =>
         void writer.pragma(`busy_timeout = ${IMPATIENT[processes === 1 ? 'alone' : 'amongOthers']}`),
       reserveSpace: () => reserveSpace(queries, disk, folder.path),
@@ -187,25 +190,6 @@ export function examineDatabase(dataFolder: string): string[] {
   }
 }
 
-function stores(queries: Queries, parts: RepairParts, trail: Trail): Store {
-  const { sealer } = parts
-  return {
-    accounts: accountStore(queries, trail),
-    twoFactors: twoFactorStore(queries, sealer, trail),
-    sessions: sessionStore(queries, sealer, trail),
-    tokens: tokenStore(queries, trail),
-    grants: grantStore(queries, trail),
-    protections: protectionStore(queries, trail),
-    settings: settingStore(queries, trail),
-    notifications: notificationStore(queries, sealer, trail),
-    webhooks: webhookStore(queries, sealer, trail),
-    jobRuns: jobRuns(queries),
-    facts: instanceFacts(queries),
-    note: (noted) => applyChange(queries, trail, (transaction) => trail.record(transaction, noted)),
-    repairAudit: () => repairAudit(queries, parts, trail),
-  }
-}
-
 function openDatabase(path: string): SQLite.Database {
   try {
     return new SQLite(path, { timeout: BUSY_TIMEOUT })
@@ -231,7 +215,7 @@ async function backup(database: SQLite.Database, file: string): Promise<void> {
 /** Makes the reserve, and writes to the database, so that a disk that is full is found before the gate listens. */
 async function reserveSpace(queries: Queries, disk: DiskSpace, folder: string): Promise<void> {
   try {
-    await atomically(queries, async (transaction) => {
+    await queries.transaction().execute(async (transaction) => {
       await disk.prepare()
       const probe = transaction.updateTable('instance_facts').set((eb) => ({ value: eb.ref('value') }))
       await probe.where('key', '=', 'security_epoch').execute()

@@ -4,8 +4,7 @@ import type { Protection, ProtectionStore } from '../domain/access/protection.js
 import { GitgateError } from '../core/errors.js'
 import type { Queries } from './database.js'
 import { moveSecurityEpoch } from './database.js'
-import type { Trail } from './audit-context.js'
-import { applyChange } from './audit-context.js'
+import type { AuditedChanges } from './audited-changes.js'
 
 // Of one pattern of repositories. Each may cost a comparison for each ref of a push.
 const MAX_PROTECTIONS = 500
@@ -13,10 +12,11 @@ const MAX_PROTECTIONS = 500
 const COLUMNS = ['id', 'repository_pattern as repositories', 'ref_pattern as refs', 'push', 'force', 'delete'] as const
 
 /** Protected refs in the database. */
-export function protectionStore(queries: Queries, trail: Trail): ProtectionStore {
+export function protectionStore(queries: Queries, changes: AuditedChanges): ProtectionStore {
   return {
-    put: ({ repositories, refs, ...levels }, now) =>
-      applyChange(queries, trail, async (transaction) => {
+    put: (context, { repositories, refs, ...levels }, now) =>
+      changes.apply(context, async (change) => {
+        const { transaction } = change
         await requirePlace(transaction, repositories, refs)
         const row: Protection = await transaction
           .insertInto('protected_refs')
@@ -25,12 +25,13 @@ export function protectionStore(queries: Queries, trail: Trail): ProtectionStore
           .returning(COLUMNS)
           .executeTakeFirstOrThrow()
         await moveSecurityEpoch(transaction)
-        await trail.record(transaction, { action: 'protection.set', target: targetOf(row), details: levels })
+        await change.record({ action: 'protection.set', target: targetOf(row), details: levels })
         return row
       }),
 
-    remove: (repositories, refs) =>
-      applyChange(queries, trail, async (transaction) => {
+    remove: (context, repositories, refs) =>
+      changes.apply(context, async (change) => {
+        const { transaction } = change
         const result = await transaction
           .deleteFrom('protected_refs')
           .where('repository_pattern', '=', repositories)
@@ -38,7 +39,7 @@ export function protectionStore(queries: Queries, trail: Trail): ProtectionStore
           .executeTakeFirst()
         if (result.numDeletedRows === 0n) return false
         await moveSecurityEpoch(transaction)
-        await trail.record(transaction, { action: 'protection.removed', target: targetOf({ repositories, refs }) })
+        await change.record({ action: 'protection.removed', target: targetOf({ repositories, refs }) })
         return true
       }),
 

@@ -2,14 +2,13 @@ import type { Selectable } from 'kysely'
 import type { NewSession, Session, SessionHorizon, SessionStore } from '../domain/accounts/session.js'
 import { HAS_TWO_FACTOR, userTarget } from './account-store.js'
 import type { Queries } from './database.js'
-import { atomically, urgently } from './database.js'
 import type { Schema } from './database-schema.js'
 import type { Sealer } from './seal.js'
-import type { Trail } from './audit-context.js'
-import { applyRevocation } from './audit-context.js'
+import type { AuditedChanges } from './audited-changes.js'
+import { withoutAuthority } from './audited-changes.js'
 
 /** Sessions in the database: digests of their secrets, and encrypted memos. */
-export function sessionStore(queries: Queries, sealer: Sealer, trail: Trail): SessionStore {
+export function sessionStore(queries: Queries, sealer: Sealer, changes: AuditedChanges): SessionStore {
   const purposeOf = (id: number): string => `memo of session ${id}`
   const readMemo = async (from: Queries, id: number) => {
     const row = await from.selectFrom('sessions').select('sealed_memo').where('id', '=', id).executeTakeFirst()
@@ -17,10 +16,11 @@ export function sessionStore(queries: Queries, sealer: Sealer, trail: Trail): Se
     return sealed === undefined ? undefined : sealer.open(sealed, purposeOf(id), 'memo of a session')
   }
   return {
-    start: (session, horizon) =>
-      atomically(queries, async (transaction) => {
+    start: (context, session, horizon) =>
+      changes.apply(withoutAuthority(context), async (change) => {
+        const { transaction } = change
         await forgetOver(transaction, horizon)
-        const now = trail.clock().getTime()
+        const now = change.at.getTime()
         const { account, digest, ip, userAgent, signedInBy, completes } = session
         if (!(await isUnchanged(transaction, account))) return undefined
         if (completes !== null) {
@@ -45,7 +45,7 @@ export function sessionStore(queries: Queries, sealer: Sealer, trail: Trail): Se
           .returningAll()
           .executeTakeFirstOrThrow()
         if (signedInBy !== null)
-          await trail.record(transaction, {
+          await change.record({
             action: 'session.started',
             target: await userTarget(transaction, account.id),
             details: { session: row.id, by: signedInBy },
@@ -75,8 +75,9 @@ export function sessionStore(queries: Queries, sealer: Sealer, trail: Trail): Se
       await queries.updateTable('sessions').set({ last_seen_at: now.getTime(), ip }).where('id', '=', id).execute()
     },
 
-    end: (accountId, id) =>
-      urgently(queries, trail.disk, async (transaction) => {
+    end: (context, accountId, id) =>
+      changes.revoke(withoutAuthority(context), async (change) => {
+        const { transaction } = change
         const ended = await transaction
           .deleteFrom('sessions')
           .where('id', '=', id)
@@ -85,7 +86,7 @@ export function sessionStore(queries: Queries, sealer: Sealer, trail: Trail): Se
           .executeTakeFirst()
         if (ended === undefined) return false
         if (ended.signed_in_by !== null)
-          await trail.record(transaction, {
+          await change.record({
             action: 'session.ended',
             target: await userTarget(transaction, accountId),
             details: { session: id },
@@ -93,8 +94,9 @@ export function sessionStore(queries: Queries, sealer: Sealer, trail: Trail): Se
         return true
       }),
 
-    endOthers: (accountId, id) =>
-      applyRevocation(queries, trail, async (transaction) => {
+    endOthers: (context, accountId, id) =>
+      changes.revoke(context, async (change) => {
+        const { transaction } = change
         const ended = await transaction
           .deleteFrom('sessions')
           .where('id', '!=', id)
@@ -102,7 +104,7 @@ export function sessionStore(queries: Queries, sealer: Sealer, trail: Trail): Se
           .returning('id')
           .execute()
         if (ended.length > 0)
-          await trail.record(transaction, {
+          await change.record({
             action: 'session.ended',
             target: await userTarget(transaction, accountId),
             details: { sessions: ended.map((row) => row.id) },
@@ -113,7 +115,7 @@ export function sessionStore(queries: Queries, sealer: Sealer, trail: Trail): Se
     readMemo: (id) => readMemo(queries, id),
 
     changeMemo: (id, change) =>
-      atomically(queries, async (transaction) => {
+      queries.transaction().execute(async (transaction) => {
         const memo = change(await readMemo(transaction, id))
         await transaction
           .updateTable('sessions')

@@ -1,11 +1,10 @@
 import type { SettingStore } from '../domain/policies/settings.js'
 import type { Queries } from './database.js'
 import { moveSecurityEpoch } from './database.js'
-import type { Trail } from './audit-context.js'
-import { applyChange } from './audit-context.js'
+import type { AuditedChanges } from './audited-changes.js'
 
 /** Settings in the database. */
-export function settingStore(queries: Queries, trail: Trail): SettingStore {
+export function settingStore(queries: Queries, changes: AuditedChanges): SettingStore {
   return {
     async list() {
       const rows = await queries.selectFrom('settings').select(['key', 'value']).execute()
@@ -17,10 +16,11 @@ export function settingStore(queries: Queries, trail: Trail): SettingStore {
       return row === undefined || row.set_at === null ? undefined : new Date(row.set_at)
     },
 
-    set: (changes, now) =>
-      applyChange(queries, trail, async (transaction) => {
+    set: (context, values, now) =>
+      changes.apply(context, async (change) => {
+        const { transaction } = change
         const set_at = now.getTime()
-        for (const [key, value] of changes) {
+        for (const [key, value] of values) {
           const old = await transaction.selectFrom('settings').select('value').where('key', '=', key).executeTakeFirst()
           await transaction
             .insertInto('settings')
@@ -30,7 +30,7 @@ export function settingStore(queries: Queries, trail: Trail): SettingStore {
           // The same value is told only where no event has: somebody has put it there by hand, or the event was pruned.
           if (old?.value === value && (await isRecorded(transaction, key, value))) continue
           const details = { from: old?.value ?? null, to: value }
-          await trail.record(transaction, { action: 'setting.changed', target: `setting:${key}`, details })
+          await change.record({ action: 'setting.changed', target: `setting:${key}`, details })
         }
         await moveSecurityEpoch(transaction)
       }),

@@ -7,25 +7,25 @@ import type { NewToken, PersonalAccessToken } from '../domain/tokens/token.js'
 import type { AddIp, TokenStore, TokenUse } from '../domain/tokens/store.js'
 import type { Queries } from './database.js'
 import { CONFIRMING_DAYS } from './confirmed-time.js'
-import { atomically, moveSecurityEpoch, urgently } from './database.js'
+import { moveSecurityEpoch } from './database.js'
 import { inheritAddresses, noteAddress } from './token-addresses.js'
 import { BRIEF_COLUMNS, briefTokenFrom, TOKEN_COLUMNS, tokenFrom } from './token-row.js'
 import { searchTokens } from './token-search.js'
 import { listUsedTokens } from './token-uses.js'
 import { recordTokenRevoked, recordTokenCreated, recordTokenRotated } from './token-changes.js'
-import type { Trail } from './audit-context.js'
-import { applyChange } from './audit-context.js'
+import type { AuditedChanges, Change } from './audited-changes.js'
+import { withoutAuthority } from './audited-changes.js'
 
 // Requests that were sent before the client knew of the rotation arrive within this time.
 const REUSE_LEEWAY_MS = 10_000
 
 /** Tokens in the database. */
-export function tokenStore(queries: Queries, trail: Trail): TokenStore {
+export function tokenStore(queries: Queries, changes: AuditedChanges): TokenStore {
   const select = () => queries.selectFrom('personal_access_tokens').select(TOKEN_COLUMNS)
 
   return {
     // A new token needs no new epoch: an unknown digest is never remembered.
-    add: (token) => applyChange(queries, trail, (transaction) => insert(transaction, token, trail)),
+    add: (context, token) => changes.apply(context, (change) => insert(change, token)),
 
     async find(id) {
       const row = await select().where('id', '=', id).executeTakeFirst()
@@ -57,29 +57,27 @@ export function tokenStore(queries: Queries, trail: Trail): TokenStore {
 
     listUsed: (query, since, now, enforceExpiry) => listUsedTokens(queries, query, since, now, enforceExpiry),
 
-    revoke: (id, now, rule) =>
-      urgently(queries, trail.disk, async (transaction) => {
-        const isRevoked = await revoke(transaction, id, now, isNotRevoked(now))
-        if (isRevoked) await recordTokenRevoked(transaction, id, now, rule, trail)
-        return isRevoked
-      }),
+    // A token can always be revoked: whoever lost their own right meanwhile may have meant to revoke a stolen one.
+    revoke: (context, id, now, rule) =>
+      changes.revoke(withoutAuthority(context), (change) => revokeActive(change, id, now, rule)),
 
-    revokeDescendants: (id, now) =>
-      urgently(queries, trail.disk, (transaction) =>
-        revokeSuccessors(transaction, id, new Date(now.getTime() - REUSE_LEEWAY_MS), now, trail),
+    revokeDescendants: (context, id, now) =>
+      changes.revoke(withoutAuthority(context), (change) =>
+        revokeSuccessors(change, id, new Date(now.getTime() - REUSE_LEEWAY_MS), now),
       ),
 
-    replace: (id, successor, endsAt) =>
-      applyChange(queries, trail, async (transaction) => {
+    replace: (context, id, successor, endsAt) =>
+      changes.apply(context, async (change) => {
+        const { transaction } = change
         const isOnlyOne = await revoke(transaction, id, endsAt, sql<SqlBool>`revoked_at IS NULL`)
         if (!isOnlyOne) return undefined
-        const token = await insert(transaction, successor, trail)
+        const token = await insert(change, successor)
         await inheritAddresses(transaction, id, token.id)
-        await recordTokenRotated(transaction, id, token, endsAt, trail)
+        await recordTokenRotated(change, id, token, endsAt)
         return token
       }),
 
-    spend: (id, amount) => atomically(queries, (transaction) => spend(transaction, id, amount)),
+    spend: (id, amount) => queries.transaction().execute((transaction) => spend(transaction, id, amount)),
 
     async prune(parentId, keptMs, now) {
       const days = await queries
@@ -100,7 +98,7 @@ export function tokenStore(queries: Queries, trail: Trail): TokenStore {
     },
 
     recordUses: (uses, addIp) =>
-      atomically(queries, async (transaction) => {
+      queries.transaction().execute(async (transaction) => {
         for (const use of uses) {
           await recordUse(transaction, use, addIp)
           await noteAddress(transaction, use)
@@ -109,15 +107,15 @@ export function tokenStore(queries: Queries, trail: Trail): TokenStore {
   }
 }
 
+async function revokeActive(change: Change, id: number, now: Date, rule: string | undefined): Promise<boolean> {
+  const isRevoked = await revoke(change.transaction, id, now, isNotRevoked(now))
+  if (isRevoked) await recordTokenRevoked(change, id, now, rule)
+  return isRevoked
+}
+
 /** Revokes what a token was rotated into, and so on. @param rotatedBy the latest instant of its own rotation */
-async function revokeSuccessors(
-  transaction: Queries,
-  id: number,
-  rotatedBy: Date,
-  now: Date,
-  trail: Trail,
-): Promise<void> {
-  const successors = await transaction
+async function revokeSuccessors(change: Change, id: number, rotatedBy: Date, now: Date): Promise<void> {
+  const successors = await change.transaction
     .selectFrom('personal_access_tokens as successor')
     .innerJoin('personal_access_tokens as old', 'old.id', 'successor.previous_personal_access_token_id')
     .select('successor.id')
@@ -125,15 +123,14 @@ async function revokeSuccessors(
     .where('old.revoked_at', '<=', rotatedBy.getTime())
     .whereRef('successor.created_at', '>=', 'old.revoked_at')
     .execute()
-  const store = tokenStore(transaction, trail)
   for (const successor of successors) {
-    await store.revoke(successor.id, now, `token ${id}, which was rotated, was used again`)
-    await revokeSuccessors(transaction, successor.id, now, now, trail)
+    await revokeActive(change, successor.id, now, `token ${id}, which was rotated, was used again`)
+    await revokeSuccessors(change, successor.id, now, now)
   }
 }
 
-async function insert(queries: Queries, token: NewToken, trail: Trail): Promise<PersonalAccessToken> {
-  const { actor } = trail
+async function insert(change: Change, token: NewToken): Promise<PersonalAccessToken> {
+  const { transaction, actor } = change
   const values = {
     user_id: token.userId,
     name: token.name,
@@ -155,11 +152,11 @@ async function insert(queries: Queries, token: NewToken, trail: Trail): Promise<
     previous_personal_access_token_id: token.previousId,
     issued_by: actor.impersonator ?? actor.username ?? actor.operator,
   }
-  await requireLivingParent(queries, token)
+  await requireLivingParent(transaction, token)
   try {
-    const insertion = queries.insertInto('personal_access_tokens').values(values).returning(TOKEN_COLUMNS)
+    const insertion = transaction.insertInto('personal_access_tokens').values(values).returning(TOKEN_COLUMNS)
     const issued = tokenFrom(await insertion.executeTakeFirstOrThrow())
-    await recordTokenCreated(queries, issued, trail)
+    await recordTokenCreated(change, issued)
     return issued
   } catch (error) {
     if (!hasSystemCode(error, 'SQLITE_CONSTRAINT_FOREIGNKEY')) throw error

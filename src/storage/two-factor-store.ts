@@ -2,16 +2,15 @@ import type { TwoFactorStore } from '../domain/accounts/two-factor.js'
 import { GitgateError } from '../core/errors.js'
 import { Secret } from '../core/secret.js'
 import { notifyAccountChange } from './account-notifications.js'
-import { userTarget } from './account-store.js'
+import { endSessions, userTarget } from './account-store.js'
 import type { Queries } from './database.js'
-import { atomically, moveSecurityEpoch } from './database.js'
-import { endSessions } from './session-end.js'
+import { moveSecurityEpoch } from './database.js'
 import type { Sealer } from './seal.js'
-import type { Trail } from './audit-context.js'
-import { applyChange } from './audit-context.js'
+import type { AuditedChanges } from './audited-changes.js'
+import { withoutAuthority } from './audited-changes.js'
 
 /** Second factors in the database; the seeds are encrypted. */
-export function twoFactorStore(queries: Queries, sealer: Sealer, trail: Trail): TwoFactorStore {
+export function twoFactorStore(queries: Queries, sealer: Sealer, changes: AuditedChanges): TwoFactorStore {
   return {
     async find(accountId) {
       const row = await queries
@@ -27,8 +26,9 @@ export function twoFactorStore(queries: Queries, sealer: Sealer, trail: Trail): 
       }
     },
 
-    enable: (accountId, seed, recoveryHashes, now, step) =>
-      applyChange(queries, trail, async (transaction) => {
+    enable: (context, accountId, seed, recoveryHashes, now, step) =>
+      changes.apply(context, async (change) => {
+        const { transaction } = change
         const sealed_seed = sealer.seal(seed, purposeOf(accountId))
         const added = await transaction
           .insertInto('two_factors')
@@ -40,15 +40,16 @@ export function twoFactorStore(queries: Queries, sealer: Sealer, trail: Trail): 
         await addRecoveryCodes(transaction, accountId, recoveryHashes)
         await endSessions(transaction, accountId)
         await moveSecurityEpoch(transaction)
-        await trail.record(transaction, {
+        await change.record({
           action: 'two_factor.enabled',
           target: await userTarget(transaction, accountId),
         })
-        await notifyAccountChange(transaction, accountId, 'two-factor-enabled', trail)
+        await notifyAccountChange(change, accountId, 'two-factor-enabled')
       }),
 
-    disable: (accountId) =>
-      applyChange(queries, trail, async (transaction) => {
+    disable: (context, accountId) =>
+      changes.apply(context, async (change) => {
+        const { transaction } = change
         const result = await transaction
           .deleteFrom('two_factors')
           .where('account_id', '=', accountId)
@@ -57,22 +58,23 @@ export function twoFactorStore(queries: Queries, sealer: Sealer, trail: Trail): 
         await transaction.deleteFrom('recovery_codes').where('account_id', '=', accountId).execute()
         await endSessions(transaction, accountId)
         await moveSecurityEpoch(transaction)
-        await trail.record(transaction, {
+        await change.record({
           action: 'two_factor.disabled',
           target: await userTarget(transaction, accountId),
         })
-        await notifyAccountChange(transaction, accountId, 'two-factor-disabled', trail)
+        await notifyAccountChange(change, accountId, 'two-factor-disabled')
       }),
 
-    replaceRecoveryCodes: (accountId, recoveryHashes) =>
-      applyChange(queries, trail, async (transaction) => {
+    replaceRecoveryCodes: (context, accountId, recoveryHashes) =>
+      changes.apply(context, async (change) => {
+        const { transaction } = change
         await transaction.deleteFrom('recovery_codes').where('account_id', '=', accountId).execute()
         await addRecoveryCodes(transaction, accountId, recoveryHashes)
-        await trail.record(transaction, {
+        await change.record({
           action: 'two_factor.recovery_codes_replaced',
           target: await userTarget(transaction, accountId),
         })
-        await notifyAccountChange(transaction, accountId, 'recovery-codes-renewed', trail)
+        await notifyAccountChange(change, accountId, 'recovery-codes-renewed')
       }),
 
     async takeStep(accountId, step) {
@@ -86,8 +88,10 @@ export function twoFactorStore(queries: Queries, sealer: Sealer, trail: Trail): 
       return result.numUpdatedRows === 1n
     },
 
-    takeRecoveryCode: (id) =>
-      atomically(queries, async (transaction) => {
+    takeRecoveryCode: (context, id) =>
+      // It is what completes a sign-in, so there is no session yet that could be required.
+      changes.apply(withoutAuthority(context), async (change) => {
+        const { transaction } = change
         const taken = await transaction
           .deleteFrom('recovery_codes')
           .where('id', '=', id)
@@ -95,7 +99,7 @@ export function twoFactorStore(queries: Queries, sealer: Sealer, trail: Trail): 
           .executeTakeFirst()
         if (taken === undefined) return false
         const target = await userTarget(transaction, taken.account_id)
-        await trail.record(transaction, { action: 'two_factor.recovery_code_used', target })
+        await change.record({ action: 'two_factor.recovery_code_used', target })
         return true
       }),
   }

@@ -6,14 +6,14 @@ import type { Queries } from './database.js'
 import { deleteDelivered } from './notification-outbox.js'
 import type { Schema } from './database-schema.js'
 import type { Sealer } from './seal.js'
-import type { Trail } from './audit-context.js'
-import { applyChange } from './audit-context.js'
+import type { AuditedChanges } from './audited-changes.js'
 
 /** Webhooks in the database; their secrets are sealed. */
-export function webhookStore(queries: Queries, sealer: Sealer, trail: Trail): WebhookStore {
+export function webhookStore(queries: Queries, sealer: Sealer, changes: AuditedChanges): WebhookStore {
   return {
-    add: (accountId, url, secret, now) =>
-      applyChange(queries, trail, async (transaction) => {
+    add: (context, accountId, url, secret, now) =>
+      changes.apply(context, async (change) => {
+        const { transaction } = change
         const values = { account_id: accountId, url, sealed_secret: '', created_at: now.getTime() }
         const row = await transaction.insertInto('webhooks').values(values).returningAll().executeTakeFirstOrThrow()
         await transaction
@@ -22,7 +22,7 @@ export function webhookStore(queries: Queries, sealer: Sealer, trail: Trail): We
           .where('id', '=', row.id)
           .execute()
         const user = accountId === null ? null : await userTarget(transaction, accountId)
-        await trail.record(transaction, {
+        await change.record({
           action: 'webhook.set',
           target: `webhook:${row.id}`,
           details: { to: originOf(url), user },
@@ -41,14 +41,15 @@ export function webhookStore(queries: Queries, sealer: Sealer, trail: Trail): We
       return rows.map(webhookFrom)
     },
 
-    remove: (id) =>
-      applyChange(queries, trail, async (transaction) => {
+    remove: (context, id) =>
+      changes.apply(context, async (change) => {
+        const { transaction } = change
         const row = await transaction.deleteFrom('webhooks').where('id', '=', id).returningAll().executeTakeFirst()
         if (row === undefined) return false
         await deleteDelivered(transaction)
         const user = row.account_id === null ? null : await userTarget(transaction, row.account_id)
         const details = { to: originOf(row.url), user }
-        await trail.record(transaction, { action: 'webhook.removed', target: `webhook:${id}`, details })
+        await change.record({ action: 'webhook.removed', target: `webhook:${id}`, details })
         return true
       }),
   }

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Account } from '../domain/accounts/account.js'
-import type { Session, SignInMethod } from '../domain/accounts/session.js'
+import type { Session, SessionStore, SignInMethod } from '../domain/accounts/session.js'
 import {
   isSeenAnew,
   mintSessionSecret,
@@ -9,21 +9,23 @@ import {
   sessionHorizon,
   type SessionLimits,
 } from '../domain/accounts/session.js'
-import type { Actor } from '../domain/audit/event.js'
+import type { Actor, AuditContext } from '../domain/audit/event.js'
 import { auditEvent, keptUserAgent, THE_GATE } from '../domain/audit/event.js'
 import { MINUTE } from '../core/clock.js'
 import type { RequestContext } from '../core/http.js'
 import type { Cookies } from './cookies.js'
 import { Redirect } from './page-errors.js'
-import type { WebOptions, WebStores } from './web-options.js'
+import type { WebOptions } from './web-options.js'
 
 /** A signed-in user. */
 export type Member = {
   readonly kind: 'member'
   readonly account: Account
   readonly session: Session
+  /** Keeps what the session carries from one request to the next. */
+  readonly sessions: SessionStore
   /** For changes on behalf of the account. */
-  readonly stores: WebStores
+  readonly auditContext: AuditContext
   /** Whether the request is a HEAD, which must not use up a one-time display. */
   readonly isHead: boolean
   /** When they must have set up a second factor, if they have none yet. */
@@ -35,7 +37,8 @@ export type PendingTwoFactor = {
   readonly kind: 'pending-two-factor'
   readonly account: Account
   readonly session: Session
-  readonly stores: WebStores
+  readonly sessions: SessionStore
+  readonly auditContext: AuditContext
   readonly isHead: boolean
 }
 
@@ -55,9 +58,12 @@ export async function identifyPrincipal(
   if (session === undefined || sessionEnd(session, await sessionLimits(options)) <= now) return { kind: 'anonymous' }
   const account = await options.accounts.find(session.accountId)
   if (account?.state !== 'active') return { kind: 'anonymous' }
-  const stores = options.as(actorOf(request.context, account), { kind: 'session', id: session.id })
+  const { sessions } = options
+  const authority = { kind: 'session', id: session.id } as const
+  const auditContext = { actor: actorOf(request.context, account), authority }
   const isHead = request.method === 'HEAD'
-  if (session.signedInBy === null) return { kind: 'pending-two-factor', account, session, stores, isHead }
+  if (session.signedInBy === null)
+    return { kind: 'pending-two-factor', account, session, sessions, auditContext, isHead }
   request.context.record.user = account.username
   const { ip } = request.context
   // That it was seen is no reason to fail: another writer may be at work.
@@ -66,7 +72,8 @@ export async function identifyPrincipal(
     kind: 'member',
     account,
     session,
-    stores,
+    sessions,
+    auditContext,
     isHead,
     twoFactorDeadline: await options.access.twoFactorDeadline(account),
   }
@@ -88,20 +95,27 @@ export async function beginSession(
   cookies: Cookies,
   options: WebOptions,
 ): Promise<Session> {
-  const { principal: principal, context: context } = request
-  const stores = options.as(actorOf(context, account))
+  const { principal, context } = request
+  const actor = actorOf(context, account)
   const completes = principal.kind === 'pending-two-factor' && by !== null ? principal.session.id : null
   if (principal.kind !== 'anonymous' && completes === null)
-    await stores.sessions.end(principal.account.id, principal.session.id)
+    await options.sessions.end({ actor }, principal.account.id, principal.session.id)
   const secret = mintSessionSecret()
-  const { ip, userAgent } = actorOf(context, account)
-  const session = await stores.sessions.start(
-    { account, digest: sessionDigest(secret), ip: ip ?? '', userAgent, signedInBy: by, completes },
+  const session = await options.sessions.start(
+    { actor },
+    {
+      account,
+      digest: sessionDigest(secret),
+      ip: actor.ip ?? '',
+      userAgent: actor.userAgent,
+      signedInBy: by,
+      completes,
+    },
     sessionHorizon(await sessionLimits(options), options.access.now()),
   )
   if (session === undefined) {
     const refusal = { action: 'auth.refused', decision: 'refused', rule: 'account changed during sign-in' } as const
-    options.recorder.noteRefusal(auditEvent(actorOf(context, account), options.access.now(), refusal))
+    options.recorder.noteRefusal(auditEvent(actor, options.access.now(), refusal))
     throw new Redirect('/users/sign_in?from=change')
   }
   cookies.beginSession(reply, secret)
@@ -114,7 +128,7 @@ export async function sessionLimits({ access }: Pick<WebOptions, 'access'>): Pro
 }
 
 /** The signed-in user. @throws TypeError on a page that anonymous requests reach, too */
-export function memberOf({ principal: principal }: FastifyRequest): Member {
+export function memberOf({ principal }: FastifyRequest): Member {
   if (principal.kind !== 'member') throw new TypeError('only members get here')
   return principal
 }

@@ -21,11 +21,11 @@ type SessionState = {
 }
 
 /** Access to the session of a request. */
-export type SessionAccess = Pick<Member | PendingTwoFactor, 'session' | 'stores'> & Partial<Pick<Member, 'isHead'>>
+export type SessionAccess = Pick<Member | PendingTwoFactor, 'session' | 'sessions'> & Partial<Pick<Member, 'isHead'>>
 
 /** Reads the session's state. */
-export async function readSessionState({ session, stores }: SessionAccess): Promise<SessionState> {
-  return parse(await stores.sessions.readMemo(session.id))
+export async function readSessionState({ session, sessions }: SessionAccess): Promise<SessionState> {
+  return parse(await sessions.readMemo(session.id))
 }
 
 /** Sets parts of the session's state, or removes them (`undefined`). */
@@ -34,11 +34,11 @@ export async function updateSessionState(visit: SessionAccess, more: SessionStat
 }
 
 async function changeSessionState(
-  { session, stores, isHead }: SessionAccess,
+  { session, sessions, isHead }: SessionAccess,
   change: (state: SessionState) => SessionState,
 ): Promise<void> {
   if (isHead) return
-  await stores.sessions.changeMemo(session.id, (state) => {
+  await sessions.changeMemo(session.id, (state) => {
     // `undefined` is left out of the JSON.
     const text = JSON.stringify(change(parse(state)))
     return text === '{}' ? undefined : new Secret(text, 'memo')

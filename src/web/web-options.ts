@@ -6,7 +6,6 @@ import type { AccountStore } from '../domain/accounts/account.js'
 import type { Passwords } from '../domain/accounts/password.js'
 import type { SessionStore } from '../domain/accounts/session.js'
 import type { TwoFactorStore } from '../domain/accounts/two-factor.js'
-import type { Actor, Authority } from '../domain/audit/event.js'
 import type { AuditRecorder } from '../domain/audit/recorder.js'
 import type { AuditStore } from '../domain/audit/audit-log.js'
 import type { SettingStore } from '../domain/policies/settings.js'
@@ -14,8 +13,8 @@ import type { RepositoryPath } from '../protocol/repository-path.js'
 import type { TokenStore } from '../domain/tokens/store.js'
 import type { Cookies } from './cookies.js'
 
-/** The stores that pages read, and change on somebody's behalf. */
-export type WebStores = {
+/** What the pages depend on. */
+export type WebOptions = {
   readonly accounts: AccountStore
   readonly sessions: SessionStore
   readonly twoFactors: TwoFactorStore
@@ -23,16 +22,11 @@ export type WebStores = {
   readonly grants: GrantStore
   readonly protections: ProtectionStore
   readonly settings: SettingStore
-}
-
-/** What the pages are made of. Their own stores are for reading: whatever is changed, somebody has changed it. */
-export type WebOptions = WebStores & {
   readonly access: Access
   readonly signIn: SignIn
   readonly audit: AuditStore
-  /** Told of refused credentials. */
+  /** Records refused credentials. */
   readonly recorder: Pick<AuditRecorder, 'noteRefusal'>
-  readonly as: (actor: Actor, authority?: Authority) => WebStores
   readonly passwords: Passwords
   /** The repositories that are there; none where another server keeps them. */
   readonly listRepositories: () => Promise<readonly RepositoryPath[]>

@@ -1,4 +1,5 @@
 // Who changes how an account is signed in to is told of by mail: to its owner, once, and without a secret.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { generateSync } from 'otplib'
 import t from 'tap'
 import { FormClient } from '../pages/form-client.js'
@@ -48,13 +49,13 @@ t.test('a changed password, and a second factor that comes and goes, are told to
   t.match(off?.text, /switched off on .* UTC, by root\. .*change your password/s)
 
   const { id } = await world.account('alice')
-  await world.store.accounts.change(id, { email: 'alice@home.example' })
+  await world.store.accounts.change(GATE_CONTEXT, id, { email: 'alice@home.example' })
   const [gone] = await waitForNumber(1, 'Your e-mail address was changed')
   t.match(gone?.text, /by gitgate itself\. .*tell your administrator at once/s)
-  await world.store.accounts.change(id, { email: null })
+  await world.store.accounts.change(GATE_CONTEXT, id, { email: null })
   t.same((await server.waitFor('Your e-mail address was changed', 2))[1]?.recipients, ['alice@home.example'])
-  await world.store.accounts.change(id, { email: 'alice@example.com' })
-  await world.store.notifications.setKindsOff(id, ['password-changed'])
+  await world.store.accounts.change(GATE_CONTEXT, id, { email: 'alice@example.com' })
+  await world.store.notifications.setKindsOff(GATE_CONTEXT, id, ['password-changed'])
   await until(async () => (await world.store.notifications.waiting()).count === 0)
   await world.setPassword('alice', PASSWORD)
   await world.nextLooks()

@@ -1,4 +1,5 @@
 // Tokens for coding agents: budgets, and a credential helper that keeps the real token out of the sandbox.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { join } from 'node:path'
 import { writeFileSync } from 'node:fs'
 import { gzipSync } from 'node:zlib'
@@ -101,6 +102,7 @@ for (const kind of [embedded, nginx]) {
       const derive = async (refs: string[], repositories: string[] = []) =>
         await deriveToken(
           world.store.tokens,
+          GATE_CONTEXT,
           await world.account('alice'),
           parent,
           {
@@ -121,7 +123,7 @@ for (const kind of [embedded, nginx]) {
       t.match((await push(wide, 'agent/9')).stderr, /budget of 1 push\)/)
       const elsewhere = (await derive([], ['other/**'])).secret.reveal()
       t.equal((await world.git.run(['ls-remote', world.remote('team/app', elsewhere)], { status: 128 })).status, 128)
-      await world.store.tokens.revoke(parent.id, world.now)
+      await world.store.tokens.revoke(GATE_CONTEXT, parent.id, world.now)
       t.match((await push(narrow, 'agent/7')).stderr, /The token "agent" was revoked/)
       t.strictSame(parent.restrictions.within, UNRESTRICTED.within)
     })

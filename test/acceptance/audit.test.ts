@@ -1,4 +1,5 @@
 // Who did what with which token: every Git request, every push before and after, every refusal that is worth knowing.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import t from 'tap'
 import { within } from './until.js'
 import { DAY } from '../../src/core/clock.js'
@@ -103,7 +104,7 @@ t.test('refused credentials are told with whose they were; those that repeat are
   const world = await createWorld(t)
   await world.seedRepository('alice/app')
   const { token, secret } = await world.issue('alice', ['read_repository'])
-  await world.store.tokens.revoke(token.id, world.now)
+  await world.store.tokens.revoke(GATE_CONTEXT, token.id, world.now)
   await world.setPassword('alice', 'correct horse battery')
   const ask = (password: string) =>
     world.http('/alice/app.git/info/refs?service=git-upload-pack', { user: 'alice', password })

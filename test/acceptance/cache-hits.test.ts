@@ -1,4 +1,5 @@
 // Answers from the cache: as fresh as git's own, as whole, and for nobody who may not have them.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
@@ -94,7 +95,7 @@ for (const kind of [embedded, nginx]) {
       t.not(refused.status, 0)
       await world.grant('mallory', 'read', 'team/app')
       await world.git.run(['ls-remote', world.remote('team/app', mallory)])
-      await world.store.grants.remove('mallory', 'team/app')
+      await world.store.grants.remove(GATE_CONTEXT, 'mallory', 'team/app')
       t.not((await world.git.run(['ls-remote', world.remote('team/app', mallory)], { status: 'any' })).status, 0)
     })
 

@@ -1,4 +1,5 @@
 // Before a server elsewhere, which may decide by who asks, change at any time, and misbehave.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
 import type { Test } from 'tap'
@@ -56,7 +57,7 @@ t.test('where the server answers the same to all, they share packs, but never li
     for (const user of ['alice', 'mallory'] as const) await cloneWhole(world.git, remote(user), ...args)
     await world.grant('@anonymous', 'read', 'team/app')
     await cloneWhole(world.git, world.remote('team/app'), ...args)
-    await world.store.grants.remove('@anonymous', 'team/app')
+    await world.store.grants.remove(GATE_CONTEXT, '@anonymous', 'team/app')
     t.equal(upstream.count('pack'), 1)
     for (const user of ['alice', 'mallory', 'nobody']) {
       t.equal(upstream.count('advertisement', user), time, user)

@@ -1,4 +1,5 @@
 // What the gate says to people in the middle of Git's own output.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
@@ -66,7 +67,7 @@ t.test('a token that is over is told from a wrong one, to who holds it', async (
   const expiry = new Date(world.now.getTime() + DAY)
   const { secret } = await world.issue('alice', ['read_repository'], { name: 'ci', expiry })
   const { token, secret: other } = await world.issue('alice', ['read_repository'], { name: 'old' })
-  await world.store.tokens.revoke(token.id, world.now)
+  await world.store.tokens.revoke(GATE_CONTEXT, token.id, world.now)
   world.advance(2 * DAY)
   const said = async (password: string) =>
     (await world.git.run(['ls-remote', world.remote('alice/app', password)], { status: 128 })).stderr
@@ -85,7 +86,7 @@ t.test('what is revoked says so before it ends', async (t) => {
   let isRevoked = false
   const revokeSoon = async (id: number, begun: () => boolean) => {
     await within(5_000, begun)
-    await world.store.tokens.revoke(id, world.now)
+    await world.store.tokens.revoke(GATE_CONTEXT, id, world.now)
     isRevoked = true
   }
   const relayTo = async (t: Test, slow: 'client' | 'server') => {

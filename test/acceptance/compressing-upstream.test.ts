@@ -1,5 +1,6 @@
 // Attack: a server that compresses what it is asked to compress, and a client that waited for its slot. The gate had begun the
 // response by then, without the server's Content-Encoding: a push that landed was reported as failed, and a fetch died.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import t from 'tap'
@@ -43,7 +44,7 @@ for (const refs of [['main:topic'], ['main:topic', 'main:locked']]) {
       force: 'nobody',
       delete: 'nobody',
     } as const
-    await world.store.protections.put(locked, world.now)
+    await world.store.protections.put(GATE_CONTEXT, locked, world.now)
     // Two pushes of one account at once, of the four that one slot for packs allows.
     const pack = packOf(large).subarray(0, 1_000)
     const busy = [beginPush(place, large.oid, pack), beginPush(place, large.oid, pack)]

@@ -1,3 +1,4 @@
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { existsSync } from 'node:fs'
 import t from 'tap'
 import type { Test } from 'tap'
@@ -130,10 +131,10 @@ t.test('passwords', async (t) => {
   })
   await t.test('row 28: a blocked account', async (t) => {
     const { id } = await world.account('alice')
-    await world.store.accounts.setState(id, 'blocked')
+    await world.store.accounts.setState(GATE_CONTEXT, id, 'blocked')
     await expectAnswer(t, world, 'push', 'team/app', alice, challenged)
     await expectAnswer(t, world, 'pull', 'team/missing', alice, challenged)
-    await world.store.accounts.setState(id, 'active')
+    await world.store.accounts.setState(GATE_CONTEXT, id, 'active')
     await expectAnswer(t, world, 'push', 'team/app', alice, { status: 200 })
   })
 })

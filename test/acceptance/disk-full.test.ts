@@ -1,5 +1,6 @@
 // Fault: on a full disk nobody could revoke a leaked token, since each change of rights needs space for itself and its audit
 // event; readiness said that all is well; and a restart ended with "disk I/O error".
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
@@ -138,12 +139,12 @@ t.test('the reserve is enough for a thousand revocations, and lets no other chan
   const write = openStore(data, undefined, { durable: false })
   const now = new Date()
   const account = { username: 'alice', name: 'alice', email: null, admin: false, passwordHash: null }
-  const alice = await write.accounts.add(account, now)
+  const alice = await write.accounts.add(GATE_CONTEXT, account, now)
   const rules = issueRules(resolveSettings(new Map()), now)
   const ids: number[] = []
   for (let count = 0; count < 1_000; count += 1) {
     const draft: TokenDraft = { name: 'ci', scopes: ['api'], expiry: undefined }
-    ids.push((await issueToken(write.tokens, alice, draft, rules, now)).token.id)
+    ids.push((await issueToken(write.tokens, GATE_CONTEXT, alice, draft, rules, now)).token.id)
   }
   await write.reserveSpace()
   // Opened anew, its log is empty.
@@ -153,10 +154,10 @@ t.test('the reserve is enough for a thousand revocations, and lets no other chan
   await store.facts.writeBaseUrl('http://127.0.0.1')
   disk.fill()
   for (const id of ids) {
-    if (!(await store.tokens.revoke(id, now))) t.fail(`token ${id}`)
+    if (!(await store.tokens.revoke(GATE_CONTEXT, id, now))) t.fail(`token ${id}`)
     // Whoever keeps trying to write takes nothing of it, within a transaction or outside of one.
     if (id % 100 !== 0) continue
-    await t.rejects(store.accounts.add({ ...account, username: 'bob' }, now), { code: 'disk-full' })
+    await t.rejects(store.accounts.add(GATE_CONTEXT, { ...account, username: 'bob' }, now), { code: 'disk-full' })
     await t.rejects(store.facts.writeBaseUrl('http://127.0.0.2'), { code: 'disk-full' })
   }
   t.equal(await store.isDiskFull(), true)

@@ -1,4 +1,5 @@
 // GitLab's GraphQL API for the account's own tokens.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import t from 'tap'
 import { within } from './until.js'
 import type { World } from './world.js'
@@ -63,7 +64,7 @@ t.test('tokens that are none, or not enough', async (t) => {
     body: errors('Invalid token'),
   })
   const { token, secret } = await world.issue('alice', ['api'])
-  await world.store.tokens.revoke(token.id, world.now)
+  await world.store.tokens.revoke(GATE_CONTEXT, token.id, world.now)
   t.equal((await ask(world, '{ currentUser { id } }', secret.reveal())).status, 401)
   t.strictSame(await ask(world, '{ currentUser { id } }', await world.token('alice', 'read_repository')), {
     status: 403,
@@ -76,7 +77,7 @@ t.test('filters, sorts and pages', async (t) => {
   const secret = await world.token('alice', 'read_api')
   for (const name of ['b', 'a', 'c']) await world.issue('alice', ['api'], { name: `tok-${name}` })
   const { token } = await world.issue('alice', ['api'], { name: 'tok-gone' })
-  await world.store.tokens.revoke(token.id, world.now)
+  await world.store.tokens.revoke(GATE_CONTEXT, token.id, world.now)
   const names = async (args: string) => {
     const { body } = await ask(
       world,

@@ -1,4 +1,5 @@
 // Notifications arrive, and arrive once: whatever happens to the mail server, to the gate, and however many gates there are.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
@@ -84,8 +85,8 @@ t.test('who is blocked, or has turned a kind off, before a mail is sent gets non
   await server.down()
   for (const person of ['alice', 'mallory', 'root'] as const) await world.issue(person, ['api'])
   await until(async () => (await world.store.notifications.waiting()).lastError !== null)
-  await world.store.accounts.setState((await world.account('mallory')).id, 'blocked')
-  await world.store.notifications.setKindsOff((await world.account('root')).id, ['created'])
+  await world.store.accounts.setState(GATE_CONTEXT, (await world.account('mallory')).id, 'blocked')
+  await world.store.notifications.setKindsOff(GATE_CONTEXT, (await world.account('root')).id, ['created'])
   await server.up()
   world.advance(HOUR)
   await until(async () => (await world.store.notifications.waiting()).count === 0)
@@ -107,8 +108,8 @@ async function createDataFolder(t: Test, owners: number): Promise<{ cli: Gitgate
   for (let owner = 2; owner <= owners; owner += 1) {
     const username = `user-${owner}`
     const plain = { username, name: username, email: `${username}@example.com`, admin: false, passwordHash: null }
-    const { id } = await store.accounts.add(plain, now)
-    await store.tokens.add(newToken(id, { createdAt: now, expiresAt: new Date(now.getTime() + 3 * DAY) }))
+    const { id } = await store.accounts.add(GATE_CONTEXT, plain, now)
+    await store.tokens.add(GATE_CONTEXT, newToken(id, { createdAt: now, expiresAt: new Date(now.getTime() + 3 * DAY) }))
   }
   await store.close()
   return { cli, server }
@@ -195,6 +196,7 @@ t.test('without a mail server mails wait, a week at most', async (t) => {
 t.test('owners are told of what expired before there was a mail server', async (t) => {
   const before = await createWorld(t)
   await before.store.webhooks.add(
+    GATE_CONTEXT,
     (await before.account('root')).id,
     'http://127.0.0.1:1/',
     new Secret('whsec', 'secret'),

@@ -1,4 +1,5 @@
 // What owners of tokens are told by mail, as they read it; and who is told nothing.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import t from 'tap'
 import { DAY, HOUR, MINUTE, SECOND, utcDate } from '../../src/core/clock.js'
 import { issueRules } from '../../src/domain/policies/issue-rules.js'
@@ -18,8 +19,8 @@ t.test('at 01:00 UTC, who owns tokens that expire in under seven days gets one m
   await issue('backup', 2)
   await issue('far', 20)
   await issue('other', 3, 'mallory')
-  await world.store.accounts.setState((await world.account('mallory')).id, 'blocked')
-  await world.store.tokens.revoke((await issue('revoked', 2)).token.id, world.now)
+  await world.store.accounts.setState(GATE_CONTEXT, (await world.account('mallory')).id, 'blocked')
+  await world.store.tokens.revoke(GATE_CONTEXT, (await issue('revoked', 2)).token.id, world.now)
   await world.issue('alice', ['api'], { name: 'hidden', expiry: midnightIn(world, 2), impersonation: true })
 
   advanceTo(world, HOUR - SECOND)
@@ -89,15 +90,24 @@ t.test('a token that was made, rotated or revoked is told to its owner, each onc
   t.match(created!.text, /\* ci\n    For: for the builds\n    Scopes: write_repository\n    Expires: never\n/)
 
   const rules = issueRules(resolveSettings(new Map()), world.now)
-  const asAlice = world.store.as({ ...NOBODY, username: 'alice', ip: '192.0.2.9' })
-  const { token: next } = await rotateToken(asAlice.tokens, alice, token, undefined, rules, world.now, HOUR)
+  const asAlice = { actor: { ...NOBODY, username: 'alice', ip: '192.0.2.9' } }
+  const { token: next } = await rotateToken(
+    world.store.tokens,
+    asAlice,
+    alice,
+    token,
+    undefined,
+    rules,
+    world.now,
+    HOUR,
+  )
   const [rotated] = await server.waitFor('rotated')
   t.match(rotated!.text, /given a new secret by yourself, from 192\.0\.2\.9\. The old secret works until /)
 
-  await world.store.as({ ...NOBODY, username: 'root' }).tokens.revoke(next.id, world.now)
+  await world.store.tokens.revoke({ actor: { ...NOBODY, username: 'root' } }, next.id, world.now)
   const [revoked] = await server.waitFor('revoked')
   t.match(revoked!.text, 'A personal access token of yours was revoked by root.')
-  await world.store.tokens.revoke(next.id, world.now)
+  await world.store.tokens.revoke(GATE_CONTEXT, next.id, world.now)
   await world.nextLooks()
   t.strictSame(
     server.mails.map(({ subject }) => subject),
@@ -117,17 +127,17 @@ t.test('a token that a policy ends is told with the reason', async (t) => {
 t.test('each kind can be turned off for an account, and blocked accounts get none', async (t) => {
   const { world, server } = await createNotificationWorld(t)
   const [alice, root] = [await world.account('alice'), await world.account('root')]
-  await world.store.notifications.setKindsOff(alice.id, ['created', 'expiring'])
+  await world.store.notifications.setKindsOff(GATE_CONTEXT, alice.id, ['created', 'expiring'])
   await world.issue('alice', ['api'], { name: 'quiet', expiry: midnightIn(world, 3) })
   await world.issue('root', ['api'], { name: 'loud' })
   await server.waitFor("'loud' was created")
-  await world.store.accounts.setState(root.id, 'blocked')
+  await world.store.accounts.setState(GATE_CONTEXT, root.id, 'blocked')
   const { token } = await world.issue('root', ['api'], { name: 'blocked' })
-  await world.store.tokens.revoke(token.id, world.now)
+  await world.store.tokens.revoke(GATE_CONTEXT, token.id, world.now)
   advanceTo(world, HOUR)
   await world.nextLooks()
   t.equal(server.mails.length, 1)
-  await world.store.notifications.setKindsOff(alice.id, ['created'])
+  await world.store.notifications.setKindsOff(GATE_CONTEXT, alice.id, ['created'])
   world.advance(DAY)
   await server.waitFor("'quiet' will expire")
 })
@@ -156,6 +166,7 @@ t.test('the first use from a new address is told, at most once an hour for each 
   const rules = issueRules(resolveSettings(new Map()), world.now)
   const rotated = await rotateToken(
     world.store.tokens,
+    GATE_CONTEXT,
     await world.account('alice'),
     token,
     undefined,
@@ -175,12 +186,12 @@ t.test('names stay names: no markup, no header, no recipient comes of them', asy
   const { world, server } = await createNotificationWorld(t)
   const evil = '<script>alert(1)</script> & "><img src=x>, Bcc: <mallory@example.com>'
   const owner = { username: 'evil', name: evil, email: 'owner@example.com', admin: false, passwordHash: null }
-  const { id } = await world.store.accounts.add(owner, world.now)
+  const { id } = await world.store.accounts.add(GATE_CONTEXT, owner, world.now)
   await world.issue('alice', ['api'], { name: evil })
   await t.rejects(world.issue('alice', ['api'], { name: 'x\r\nBcc: mallory@example.com' }), { code: 'invalid' })
   // As if the check had a hole.
   const name = 'x\r\nBcc: mallory@example.com\r\n\r\n<b>'
-  await world.store.tokens.add(newToken(id, { name, createdAt: world.now }))
+  await world.store.tokens.add(GATE_CONTEXT, newToken(id, { name, createdAt: world.now }))
   const mails = await server.waitFor('was created', 2)
   for (const mail of mails) {
     t.equal(mail.recipients.length, 1)

@@ -1,4 +1,5 @@
 // The whole life of a token at a browser: with JavaScript and without.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
@@ -206,7 +207,7 @@ t.test('all kinds of tokens in one list, whatever their names hold', { skip: NO_
   await world.issue('alice', ['write_repository'], { name: 'agent', expiry: inDays(2), ...limits })
   await world.issue('alice', ['read_repository'], { name: 'endless', expiry: 'never' })
   const { token } = await world.issue('alice', ['read_api'], { name: 'gone', expiry: inDays(30) })
-  await world.store.tokens.revoke(token.id, world.now)
+  await world.store.tokens.revoke(GATE_CONTEXT, token.id, world.now)
   const { page, mistakes } = await visit(await startBrowser(), world.url)
   page.on('dialog', (dialog) => {
     t.fail('a script in a name has run')

@@ -1,4 +1,5 @@
 // People at a browser, with JavaScript and without: what they see is usable, and looks right.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import t from 'tap'
 import { inspectPage, NO_BROWSER, signIn, startBrowser, visit } from '../pages/browser.js'
 import { createWorld } from './world.js'
@@ -35,7 +36,7 @@ t.test('signing in and out', { skip: NO_BROWSER }, async (t) => {
 t.test('a gate without accounts says how to make one', { skip: NO_BROWSER }, async (t) => {
   const world = await createWorld(t)
   for (const person of ['alice', 'root', 'mallory'] as const)
-    await world.store.accounts.remove(await world.account(person))
+    await world.store.accounts.remove(GATE_CONTEXT, await world.account(person))
   const { page, mistakes } = await visit(await startBrowser(), world.url)
   await page.goto('/')
   t.match(await page.textContent('main'), /gitgate quickstart.*gitgate user add NAME --admin/s)

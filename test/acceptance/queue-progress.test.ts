@@ -1,4 +1,5 @@
 // git shows that a request waits for a slot, where the start of the response is known in advance.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { renameSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
@@ -104,7 +105,7 @@ t.test('a token that is revoked while it waits is told so', async (t) => {
   const { world, large, place } = await narrowWorld(t)
   const { call } = await beginFetch(place, large.oid, ['unknown-to-all'])
   const { token, secret } = await world.issue('alice', ['read_repository'], { name: 'short-lived' })
-  const revoke = () => world.store.tokens.revoke(token.id, world.now)
+  const revoke = () => world.store.tokens.revoke(GATE_CONTEXT, token.id, world.now)
   const args = ['clone', '--progress', world.remote('team/app', secret.reveal()), 'revoked']
   const clone = await whenSaid(world, WAITING, revoke, args)
   t.match(clone.stderr, /remote: token "short-lived" was revoked|fatal: remote error: token "short-lived" was revoked/)

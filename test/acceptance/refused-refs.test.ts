@@ -1,4 +1,5 @@
 // What refused refs are to people: with another client than git, with hooks, with 100 MB, and where everybody is refused.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import fs, { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import git from 'isomorphic-git'
@@ -67,7 +68,11 @@ for (const kind of [embedded, nginx]) {
     await t.test('protected refs hold for everybody, in either case', async (t) => {
       const { world, folder, refs, old, next } = await populate(t, kind)
       const level = { push: 'admin', force: 'nobody', delete: 'nobody' } as const
-      await world.store.protections.put({ repositories: 'team/*', refs: 'refs/heads/main', ...level }, world.now)
+      await world.store.protections.put(
+        GATE_CONTEXT,
+        { repositories: 'team/*', refs: 'refs/heads/main', ...level },
+        world.now,
+      )
       await world.setPassword('alice', 'correct horse battery')
       const whole = await world.token('alice', 'write_repository')
       for (const password of [whole, 'correct horse battery']) {

@@ -1,3 +1,4 @@
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import type { IncomingMessage } from 'node:http'
 import { join } from 'node:path'
 import t from 'tap'
@@ -85,13 +86,17 @@ t.test('a running clone ends when its token, its account or its grant does', asy
   const { world, disk, large, token, place } = await populate(t)
   const { token: spare, secret } = await world.issue('alice', ['read_repository'])
   const ways: [string, string, (store: ReturnType<typeof openStore>) => Promise<unknown>][] = [
-    ['the grant is removed', 'no grant', (store) => store.grants.remove('alice', 'team/**')],
-    ['the account is blocked', 'account blocked', (store) => store.accounts.setState(token.userId, 'blocked')],
-    ['the token is revoked', 'token revoked', (store) => store.tokens.revoke(spare.id, world.now)],
+    ['the grant is removed', 'no grant', (store) => store.grants.remove(GATE_CONTEXT, 'alice', 'team/**')],
+    [
+      'the account is blocked',
+      'account blocked',
+      (store) => store.accounts.setState(GATE_CONTEXT, token.userId, 'blocked'),
+    ],
+    ['the token is revoked', 'token revoked', (store) => store.tokens.revoke(GATE_CONTEXT, spare.id, world.now)],
   ]
   for (const [name, rule, change] of ways) {
     await world.grant('alice', 'write', 'team/**')
-    await world.store.accounts.setState(token.userId, 'active')
+    await world.store.accounts.setState(GATE_CONTEXT, token.userId, 'active')
     const { answer } = await beginFetch({ ...place, password: secret.reveal() }, large.oid)
     const reader = readSlowly(answer)
     await reader.begun()
@@ -108,7 +113,7 @@ t.test('a running push ends when its token is revoked, and changes nothing', asy
   const ended = new Promise<void>((resolve) => push.on('close', () => resolve()))
   t.ok(await within(5_000, () => leftoversIn(disk).length > 0))
   const started = Date.now()
-  await elsewhere(world, (store) => store.tokens.revoke(token.id, world.now))
+  await elsewhere(world, (store) => store.tokens.revoke(GATE_CONTEXT, token.id, world.now))
   await ended
   t.ok(Date.now() - started < PROMISED * SLACK)
   t.ok(await within(1_000, () => processesIn(disk).length === 0), 'git')
@@ -119,8 +124,12 @@ t.test('a running push ends when its token is revoked, and changes nothing', asy
 t.test('other changes cut nobody off', async (t) => {
   const { world, large, place } = await populate(t)
   const { answer } = await beginFetch(place, large.oid)
-  await elsewhere(world, (store) => store.settings.set(new Map([['git_basic_auth_maxretry', '5']]), world.now))
-  await elsewhere(world, (store) => store.grants.put({ subject: 'mallory', role: 'read', pattern: '**' }, world.now))
+  await elsewhere(world, (store) =>
+    store.settings.set(GATE_CONTEXT, new Map([['git_basic_auth_maxretry', '5']]), world.now),
+  )
+  await elsewhere(world, (store) =>
+    store.grants.put(GATE_CONTEXT, { subject: 'mallory', role: 'read', pattern: '**' }, world.now),
+  )
   // Several looks at the epoch.
   await new Promise((resolve) => setTimeout(resolve, 6 * TEST_INTERVALS.epochPollMs))
   let length = 0
@@ -144,7 +153,7 @@ t.test('through an upstream, its request goes, too', async (t) => {
   const { token, secret } = await world.issue('alice', ['read_repository'])
   const { answer } = await beginFetch({ url: world.url, path: 'team/app', password: secret.reveal() }, '1'.repeat(40))
   const reader = readSlowly(answer)
-  await elsewhere(world, (store) => store.tokens.revoke(token.id, world.now))
+  await elsewhere(world, (store) => store.tokens.revoke(GATE_CONTEXT, token.id, world.now))
   t.ok(await within(PROMISED, () => closed))
   t.equal(await reader.end(), 'last words', 'who has read all gets a normal end')
   t.match(reader.said(), /^0005\x01.*001e\x03token "test" was revoked\n$/s)
@@ -154,7 +163,7 @@ t.test('before nginx', { skip: requireProgram(...nginx.programs) }, async (t) =>
   const { world, disk, large, token, place } = await populate(t, nginx)
   const { answer } = await beginFetch(place, large.oid)
   const reader = readSlowly(answer)
-  await elsewhere(world, (store) => store.tokens.revoke(token.id, world.now))
+  await elsewhere(world, (store) => store.tokens.revoke(GATE_CONTEXT, token.id, world.now))
   t.ok(await cutWithinPromise(world, 'token revoked'))
   t.match(await reader.end(), CUT_OFF)
   t.ok(await within(2_000, () => processesIn(disk).length === 0))
@@ -170,7 +179,7 @@ t.test('over HTTPS', { skip: requireProgram('openssl') }, async (t) => {
   const place = { url: world.url, path: 'alice/app', password: secret.reveal() }
   const { answer } = await beginFetch(place, large.oid)
   const reader = readSlowly(answer)
-  await elsewhere(world, (store) => store.tokens.revoke(token.id, world.now))
+  await elsewhere(world, (store) => store.tokens.revoke(GATE_CONTEXT, token.id, world.now))
   t.ok(await cutWithinPromise(world, 'token revoked'))
   t.match(await reader.end(), CUT_OFF)
 })

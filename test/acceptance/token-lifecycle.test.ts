@@ -1,3 +1,4 @@
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
@@ -42,15 +43,15 @@ t.test('rows 26, 27, 13d: revoked, blocked and unblocked, from the next request 
   const { token, secret } = await world.issue('alice', ['api'])
   const ask = async () => (await world.http(PUSH, { password: secret.reveal() })).status
   t.equal(await ask(), 200)
-  await world.store.accounts.setState(token.userId, 'blocked')
+  await world.store.accounts.setState(GATE_CONTEXT, token.userId, 'blocked')
   t.equal(await ask(), 401)
-  await world.store.accounts.setState(token.userId, 'active')
+  await world.store.accounts.setState(GATE_CONTEXT, token.userId, 'active')
   t.equal(await ask(), 200)
-  await world.store.grants.remove('alice', 'team/**')
+  await world.store.grants.remove(GATE_CONTEXT, 'alice', 'team/**')
   t.equal(await ask(), 404)
   await world.grant('alice', 'read', 'team/**')
   t.equal(await ask(), 403)
-  await world.store.tokens.revoke(token.id, world.now)
+  await world.store.tokens.revoke(GATE_CONTEXT, token.id, world.now)
   t.equal(await ask(), 401)
 })
 
@@ -59,7 +60,7 @@ t.test('rows 11, 12: with two-factor on, a right password is told to use a token
   await world.setPassword('alice', 'correct horse battery')
   const alice = await world.account('alice')
   const passwords = new Passwords(() => world.now, { cost: 4 })
-  await enableTwoFactor(world.store.twoFactors, passwords, alice, enrol(alice, 'gitgate'), world.now)
+  await enableTwoFactor(world.store.twoFactors, GATE_CONTEXT, passwords, alice, enrol(alice, 'gitgate'), world.now)
   for (const path of [PULL, PUSH]) {
     const answer = await world.http(path, { user: 'alice', password: 'correct horse battery' })
     t.equal(answer.status, 401)

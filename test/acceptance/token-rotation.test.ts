@@ -1,4 +1,5 @@
 // Rotation with overlap, and limits that end tokens: by the command line, beside a running gate.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { join } from 'node:path'
 import t from 'tap'
 import { HOUR, utcDate, DAY } from '../../src/core/clock.js'
@@ -66,7 +67,11 @@ t.test('a lifetime limit lists whom it ends beforehand, and ends them hours late
   await (await cli.serve(t)).stop()
   t.equal(await active(), 'true,true', 'not yet')
   const store = openStore(join(cli.folder, 'data'), undefined)
-  await store.settings.set(new Map([['max_personal_access_token_lifetime', '30']]), new Date(Date.now() - 4 * HOUR))
+  await store.settings.set(
+    GATE_CONTEXT,
+    new Map([['max_personal_access_token_lifetime', '30']]),
+    new Date(Date.now() - 4 * HOUR),
+  )
   await store.close()
   const gate = await cli.serve(t)
   const words = '"token_id":1,"msg":"revoked: lives longer than max_personal_access_token_lifetime"'

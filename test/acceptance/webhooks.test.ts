@@ -1,4 +1,5 @@
 // Bots without a mailbox: notifications are posted as JSON, signed, and again until they are accepted.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { createHmac } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { createServer } from 'node:http'
@@ -45,12 +46,12 @@ t.test('a bot is told what a mail would tell it, signed', async (t) => {
   await advanceToNoon(world)
   const { url, posts } = await startReceiver(t)
   const bot = { username: 'bot', name: 'Bot', email: null, admin: false, passwordHash: null }
-  const { id } = await world.store.accounts.add(bot, world.now)
+  const { id } = await world.store.accounts.add(GATE_CONTEXT, bot, world.now)
   const secret = mintWebhookSecret()
-  await world.store.webhooks.add(id, url, secret, world.now)
+  await world.store.webhooks.add(GATE_CONTEXT, id, url, secret, world.now)
   await world.issue('alice', ['api'], { name: 'of alice', expiry: midnightIn(world, 3) })
   const given = { name: 'ci', scopes: ['api'], createdAt: world.now, expiresAt: midnightIn(world, 3) } as const
-  const added = await world.store.tokens.add(newToken(id, given))
+  const added = await world.store.tokens.add(GATE_CONTEXT, newToken(id, given))
   await until(() => posts.length === 1)
   const [created] = posts
   t.ok(isSigned(created!, secret.reveal()))
@@ -81,7 +82,7 @@ t.test('what a webhook does not accept is posted again, later each time; a redir
   const { world, server } = await createNotificationWorld(t)
   const { url, posts, statuses } = await startReceiver(t)
   const secret = mintWebhookSecret()
-  const { id } = await world.store.webhooks.add(null, url, secret, world.now)
+  const { id } = await world.store.webhooks.add(GATE_CONTEXT, null, url, secret, world.now)
   statuses.push(500, 302)
   await world.issue('alice', ['api'])
   await until(async () => (await world.store.notifications.waiting()).lastError !== null)
@@ -102,7 +103,7 @@ t.test('what a webhook does not accept is posted again, later each time; a redir
   statuses.push(500)
   await world.issue('root', ['api'])
   await until(async () => (await world.store.notifications.waiting()).count === 1)
-  await world.store.webhooks.remove(id)
+  await world.store.webhooks.remove(GATE_CONTEXT, id)
   t.equal((await world.store.notifications.waiting()).count, 0, 'what waits for a webhook goes with it')
 })
 

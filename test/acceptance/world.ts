@@ -1,3 +1,4 @@
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import type { Test } from 'tap'
@@ -16,7 +17,7 @@ import { resolveSettings } from '../../src/domain/policies/settings.js'
 import { parseRepositoryPath } from '../../src/protocol/repository-path.js'
 import type { Role } from '../../src/domain/access/grant.js'
 import { Secret } from '../../src/core/secret.js'
-import type { OpenStore } from '../../src/storage/open.js'
+import type { Store } from '../../src/storage/open.js'
 import { openStore } from '../../src/storage/open.js'
 import type { IssuedToken, TokenDraft } from '../../src/domain/tokens/issue.js'
 import { issueToken } from '../../src/domain/tokens/issue.js'
@@ -37,7 +38,7 @@ export type Person = 'alice' | 'root' | 'mallory'
 export class World {
   readonly folder: string
   readonly url: string
-  readonly store: OpenStore
+  readonly store: Store
   readonly git: GitClient
   readonly #logged: string[]
   readonly #clock: { now: Date }
@@ -49,7 +50,7 @@ export class World {
   constructor(parts: {
     folder: string
     url: string
-    store: OpenStore
+    store: Store
     logged: string[]
     clock: { now: Date }
     looks: { count: number }
@@ -105,7 +106,7 @@ export class World {
   async issue(person: Person, scopes: readonly Scope[], draft: Partial<TokenDraft> = {}): Promise<IssuedToken> {
     const rules = issueRules(resolveSettings(await this.store.settings.list()), this.now)
     const whole = { name: 'test', scopes, expiry: undefined, ...draft }
-    return await issueToken(this.store.tokens, await this.account(person), whole, rules, this.now)
+    return await issueToken(this.store.tokens, GATE_CONTEXT, await this.account(person), whole, rules, this.now)
   }
 
   /** Issues a token and returns its secret. */
@@ -115,15 +116,15 @@ export class World {
 
   async setPassword(person: Person, password: string): Promise<void> {
     const hash = await new Passwords(() => this.now, { cost: 4 }).hash(new Secret(password, 'password'))
-    await this.store.accounts.setPasswordHash((await this.account(person)).id, hash)
+    await this.store.accounts.setPasswordHash(GATE_CONTEXT, (await this.account(person)).id, hash)
   }
 
   async grant(subject: string, role: Role, pattern: string): Promise<void> {
-    await this.store.grants.put({ subject, role, pattern }, this.now)
+    await this.store.grants.put(GATE_CONTEXT, { subject, role, pattern }, this.now)
   }
 
   async set(key: SettingKey, value: string): Promise<void> {
-    await this.store.settings.set(new Map([[key, value]]), this.now)
+    await this.store.settings.set(GATE_CONTEXT, new Map([[key, value]]), this.now)
   }
 
   /** Creates an empty repository. @returns its folder on disk */
@@ -220,6 +221,7 @@ export async function createWorld(
   for (const username of ['alice', 'root', 'mallory'] as const) {
     if ((await store.accounts.findByUsername(username)) !== undefined) continue
     await store.accounts.add(
+      GATE_CONTEXT,
       { username, name: username, email: `${username}@example.com`, admin: username === 'root', passwordHash: null },
       clock.now,
     )
@@ -245,8 +247,8 @@ export async function createWorld(
 }
 
 /** A store that counts the looks for deliveries that found no more of them. */
-function counting(store: OpenStore, looks: { count: number }): OpenStore {
-  const take: OpenStore['notifications']['take'] = async (wanted) => {
+function counting(store: Store, looks: { count: number }): Store {
+  const take: Store['notifications']['take'] = async (wanted) => {
     const taken = await store.notifications.take(wanted)
     if (taken.length === 0) looks.count += 1
     return taken

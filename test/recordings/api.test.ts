@@ -1,4 +1,5 @@
 // Every call of the REST API and of GraphQL with the responses to it.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import t from 'tap'
 import type { Test } from 'tap'
 import { DAY, HOUR } from '../../src/core/clock.js'
@@ -34,7 +35,7 @@ async function populate(t: Test): Promise<{ world: World; secrets: Secrets }> {
   const rotating = await world.token('alice', 'api')
   const ending = await world.token('alice', 'read_user')
   const revoked = await world.issue('alice', ['api'])
-  await world.store.tokens.revoke(revoked.token.id, world.now)
+  await world.store.tokens.revoke(GATE_CONTEXT, revoked.token.id, world.now)
   const mallory = await world.token('mallory', 'api')
   const wish = { name: 'derived', scopes: ['read_repository'] }
   const made = await callsWith(world, alice)('POST', '/user/personal_access_tokens', wish)
@@ -79,7 +80,7 @@ t.test('each call of the REST API is answered as recorded', async (t) => {
     t.match(recording.at(-1), /^ {2}HTTP 2\d\d$/m, `${operation} succeeds`)
   }
   recording.push('# any call\n')
-  await world.store.accounts.setState((await world.account('mallory')).id, 'blocked')
+  await world.store.accounts.setState(GATE_CONTEXT, (await world.account('mallory')).id, 'blocked')
   world.advance(HOUR)
   for (const [method, call] of ANY_CALL) recording.push(await record(world, secrets, method, call))
   compareRecording(t, 'api.txt', recording.join('\n'))

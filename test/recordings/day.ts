@@ -42,10 +42,10 @@ export class Day {
       throw new Error('not for commands of the day')
     }
     // The gate's own store, so that commands go by the gate's time.
-    const store = { ...world.store, ...world.store.as({ ...THE_GATE, via: 'cli', operator: 'operator' }) }
     const close = () => Promise.resolve()
-    const openStore = () => ({ ...store, close, createGate: unused, jobs: unused })
-    const options = { dependencies: { ...createCliDependencies(), openStore }, clock: () => world.now }
+    const openStore = () => ({ ...world.store, close, createGate: unused, jobs: unused })
+    const operator = { ...THE_GATE, via: 'cli', operator: 'operator' } as const
+    const options = { dependencies: { ...createCliDependencies(), openStore, operator }, clock: () => world.now }
     this.#cli = new GitgateCli(world.folder, {}, options)
   }
 

@@ -1,4 +1,5 @@
 // What an attacker may try on the administration: getting in, forging forms, and names that are scripts.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import t from 'tap'
 import { createWorld } from '../acceptance/world.js'
 import { FormClient } from '../pages/form-client.js'
@@ -99,13 +100,14 @@ t.test('no form is taken without its token', async (t) => {
 
 t.test('an administrator who is none any more, or is blocked, has no pages from then on', async (t) => {
   const { world, root } = await administration(t)
-  await world.store.accounts.setState((await world.account('root')).id, 'blocked')
+  await world.store.accounts.setState(GATE_CONTEXT, (await world.account('root')).id, 'blocked')
   for (const path of READ) t.match((await root.get(path)).headers['location'], '/users/sign_in', path)
 })
 
 t.test('names are shown as they are, and do nothing', async (t) => {
   const { world, root } = await administration(t)
   const eve = await world.store.accounts.add(
+    GATE_CONTEXT,
     { username: 'eve', name: EVIL, email: `eve'&x=1@example.com`, admin: false, passwordHash: null },
     world.now,
   )
@@ -113,9 +115,9 @@ t.test('names are shown as they are, and do nothing', async (t) => {
   const own = await world.issue('alice', ['api'], draft)
   const agent = await world.issue('alice', ['api'], { ...draft, impersonation: true })
   // Rules let in only what a path or a ref can be; what stands in the database may be older than the rules.
-  await world.store.grants.put({ subject: EVIL, role: 'read', pattern: EVIL }, world.now)
+  await world.store.grants.put(GATE_CONTEXT, { subject: EVIL, role: 'read', pattern: EVIL }, world.now)
   const levels = { push: 'admin', force: 'nobody', delete: 'nobody' } as const
-  await world.store.protections.put({ repositories: EVIL, refs: EVIL, ...levels }, world.now)
+  await world.store.protections.put(GATE_CONTEXT, { repositories: EVIL, refs: EVIL, ...levels }, world.now)
   const named = (fields: Record<string, string>) => new URLSearchParams(fields).toString()
   const pages = [
     ...READ,

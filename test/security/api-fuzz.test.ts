@@ -1,4 +1,5 @@
 // Every call of the gate's own OpenAPI document, with what nobody should send: the gate answers, and gives nothing away.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import fc from 'fast-check'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -163,7 +164,7 @@ function encode(words: string): string {
 /** Tokens to call with, as they are after whatever was done; and all that no answer may hold. */
 async function arm(world: World, secrets: Set<string>): Promise<readonly (string | undefined)[]> {
   for (const person of ['alice', 'root', 'mallory'] as const)
-    await world.store.accounts.setState((await world.account(person)).id, 'active')
+    await world.store.accounts.setState(GATE_CONTEXT, (await world.account(person)).id, 'active')
   for (const [key, value] of [
     ['disable_personal_access_tokens', 'false'],
     ['impersonation_enabled', 'true'],

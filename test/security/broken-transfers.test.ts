@@ -1,3 +1,4 @@
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { once } from 'node:events'
 import { request } from 'node:http'
 import { connect } from 'node:net'
@@ -78,7 +79,7 @@ t.test('a push that was held back while its token was revoked is not done', asyn
   const parked = begin()
   const quick = begin()
   await new Promise((done) => setTimeout(done, 200))
-  await world.store.tokens.revoke(token.id, world.now)
+  await world.store.tokens.revoke(GATE_CONTEXT, token.id, world.now)
   quick.end(body)
   t.ok(await within(2_000, () => parked.destroyed || parked.socket?.destroyed === true), 'the one that waits is cut')
   t.equal(

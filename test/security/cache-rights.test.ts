@@ -1,4 +1,5 @@
 // Attack: to get from the cache what one may not have, or may have no more.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import t from 'tap'
 import { embedded } from '../backends/embedded.js'
 import { nginx } from '../backends/nginx.js'
@@ -39,7 +40,7 @@ for (const kind of [embedded, nginx]) {
       await tries()
       // Before an upstream the same code decides: each repository is given once, and one is taken back.
       for (const path of kind === embedded ? [...repositories, ...repositories] : [...repositories, 'team/one']) {
-        if (may.delete(path)) await world.store.grants.remove('mallory', path)
+        if (may.delete(path)) await world.store.grants.remove(GATE_CONTEXT, 'mallory', path)
         else {
           may.add(path)
           await world.grant('mallory', 'read', path)
@@ -75,7 +76,7 @@ for (const kind of [embedded, nginx]) {
       t.equal(await anonymous(), 0)
       t.equal(await anonymous(), 0)
       t.equal(cacheResults(world).at(-1), 'hit')
-      await world.store.grants.remove('@anonymous', 'team/app')
+      await world.store.grants.remove(GATE_CONTEXT, '@anonymous', 'team/app')
       t.not(await anonymous(), 0)
     })
 
@@ -118,7 +119,7 @@ t.test('who is let in no longer is told so and cut off', async (t) => {
         const cloning = beginClone(world.git, slow.href, ...config)
         t.ok(await within(10_000, cloning.isReceiving), 'the clone is under way')
         git.release()
-        await world.store.tokens.revoke(token.id, world.now)
+        await world.store.tokens.revoke(GATE_CONTEXT, token.id, world.now)
         isRevoked = true
         t.not(await cloning.ended, 0)
         t.match(cloning.said(), /remote: token "ci" was revoked/)

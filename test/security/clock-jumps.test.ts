@@ -5,7 +5,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { GitgateCli } from '../acceptance/gitgate-cli.js'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'
-import { auditEvent, THE_GATE } from '../../src/domain/audit/event.js'
+import { auditEvent, THE_GATE, GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { DAY } from '../../src/core/clock.js'
 import { openStore } from '../../src/storage/open.js'
 import { movableClock, NOON } from '../storage/temporary-store.js'
@@ -32,7 +32,7 @@ async function openLog(t: Test, env: Readonly<Record<string, string>> = {}) {
   }
   const night = async (): Promise<string> => (await cli.run(['jobs', 'run', 'audit-retention'])).stderr.trim()
   const count = async (): Promise<number> => (await store.audit.list({ limit: 10_000 })).length
-  await store.settings.set(new Map([['audit_retention', '30']]), NOON)
+  await store.settings.set(GATE_CONTEXT, new Map([['audit_retention', '30']]), NOON)
   return { cli, store, hands, live, jump, night, count }
 }
 
@@ -100,7 +100,7 @@ t.test('audit prune --force deletes by the clock alone, and the log names who di
     { action: 'audit.pruned', via: 'cli', operator: /./, details: { rows: 601, forced: true } },
   ])
   t.equal((await store.audit.verify()).flaw, undefined)
-  await store.settings.set(new Map([['audit_retention', 'null']]), NOON)
+  await store.settings.set(GATE_CONTEXT, new Map([['audit_retention', 'null']]), NOON)
   t.match((await cli.run(['audit', 'prune', '--force'])).stderr, /^everything is kept \(setting audit_retention\)/)
 })
 

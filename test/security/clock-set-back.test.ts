@@ -1,5 +1,6 @@
 // Attack: the clock was ahead for a while, and is set right. What had been written meanwhile bore times of the future, and held up for years
 // whatever waits for a time: jobs, notifications, deliveries.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { join } from 'node:path'
 import t from 'tap'
 import { createWorld } from '../acceptance/world.js'
@@ -28,7 +29,7 @@ t.test('jobs run again when the clock is set right, in the same gate and after a
 t.test('owners who were told too early are told again in time', async (t) => {
   const store = openTemporaryStore(t)
   const { id } = await addAccount(store, 'alice', { email: 'alice@example.com' })
-  await store.tokens.add(newToken(id, { expiresAt: after(60 * DAY) }))
+  await store.tokens.add(GATE_CONTEXT, newToken(id, { expiresAt: after(60 * DAY) }))
   const expiring = (day: number) => store.notifications.addExpiring(after(day * DAY), after((day + 7) * DAY))
   const expired = (day: number) => store.notifications.addExpired(after((day - 1) * DAY), after(day * DAY))
   t.strictSame([await expiring(59), await expired(61)], [1, 1], 'the clock is ahead')
@@ -39,7 +40,7 @@ t.test('owners who were told too early are told again in time', async (t) => {
 t.test('what expired while the job had run in the future is told', async (t) => {
   const store = openTemporaryStore(t)
   const { id } = await addAccount(store, 'alice', { email: 'alice@example.com' })
-  await store.tokens.add(newToken(id, { expiresAt: after(-2 * DAY) }))
+  await store.tokens.add(GATE_CONTEXT, newToken(id, { expiresAt: after(-2 * DAY) }))
   await store.jobRuns.write('expired-notice', after(JUMP), true, '')
   const config = { smtp: undefined, mailFrom: undefined, auditPruneShare: 10 }
   const options = { store, config, clock: () => NOON, tokensPage: () => Promise.resolve('') }
@@ -51,7 +52,7 @@ t.test('deliveries that are due or leased in the future are made now', async (t)
   const { id } = await addAccount(store, 'alice', { email: 'alice@example.com' })
   const take = (now: Date) =>
     store.notifications.take({ now, leasedUntil: new Date(now.getTime() + 10 * MINUTE), mail: true, limit: 10 })
-  await store.tokens.add(newToken(id, { createdAt: after(JUMP) }))
+  await store.tokens.add(GATE_CONTEXT, newToken(id, { createdAt: after(JUMP) }))
   t.equal((await take(after(JUMP))).length, 1, 'a gate whose clock is ahead takes it, and is killed')
   t.equal(await store.notifications.countLeased(NOON), 0)
   t.equal((await take(NOON)).length, 1)
@@ -62,10 +63,10 @@ t.test('deliveries that are due or leased in the future are made now', async (t)
 t.test('a jump deletes no derived token that is still good', async (t) => {
   const store = openTemporaryStore(t)
   const { id } = await addAccount(store, 'alice')
-  const parent = await store.tokens.add(newToken(id))
+  const parent = await store.tokens.add(GATE_CONTEXT, newToken(id))
   const derive = async (day: number): Promise<number> => {
     const [createdAt, expiresAt] = [after(day * DAY), after(day * DAY + HOUR)]
-    return (await store.tokens.add(newToken(id, { parentId: parent.id, createdAt, expiresAt }))).id
+    return (await store.tokens.add(GATE_CONTEXT, newToken(id, { parentId: parent.id, createdAt, expiresAt }))).id
   }
   const left = async (ids: readonly number[]) =>
     (await store.tokens.list({ userId: id })).filter((one) => ids.includes(one.id)).length

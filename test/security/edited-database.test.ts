@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import SQLite from 'better-sqlite3'
 import t from 'tap'
 import type { Test } from 'tap'
-import { auditEvent, THE_GATE } from '../../src/domain/audit/event.js'
+import { auditEvent, THE_GATE, GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { DAY } from '../../src/core/clock.js'
 import { Secret } from '../../src/core/secret.js'
-import type { OpenStore } from '../../src/storage/open.js'
+import type { Store } from '../../src/storage/open.js'
 import { openStore } from '../../src/storage/open.js'
 import { GitgateCli } from '../acceptance/gitgate-cli.js'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'
@@ -111,21 +111,21 @@ const ATTACKS: readonly (readonly [statement: string, said: RegExp])[] = [
 ]
 
 /** A data folder with a row of each kind. */
-async function fill(store: OpenStore): Promise<void> {
+async function fill(store: Store): Promise<void> {
   const { accounts, tokens, twoFactors, grants, protections, settings, webhooks, sessions, audit } = store
   const alice = await addAccount(store, 'alice')
   const bob = await addAccount(store, 'bob')
   const carol = await addAccount(store, 'carol')
-  await accounts.setState(carol.id, 'blocked')
-  await twoFactors.enable(alice.id, secret('seed'), [secret('code')], NOON)
-  await settings.set(new Map([['push_to_create', 'false']]), NOON)
-  await grants.put({ subject: 'alice', role: 'read', pattern: 'team/**' }, NOON)
-  await grants.put({ subject: 'bob', role: 'admin', pattern: '**' }, NOON)
-  await grants.remove('bob', '**')
-  await protections.put({ repositories: '**', refs: 'refs/heads/main', ...LEVELS }, NOON)
-  await webhooks.add(bob.id, 'https://example.com/hook', secret('hook'), NOON)
+  await accounts.setState(GATE_CONTEXT, carol.id, 'blocked')
+  await twoFactors.enable(GATE_CONTEXT, alice.id, secret('seed'), [secret('code')], NOON)
+  await settings.set(GATE_CONTEXT, new Map([['push_to_create', 'false']]), NOON)
+  await grants.put(GATE_CONTEXT, { subject: 'alice', role: 'read', pattern: 'team/**' }, NOON)
+  await grants.put(GATE_CONTEXT, { subject: 'bob', role: 'admin', pattern: '**' }, NOON)
+  await grants.remove(GATE_CONTEXT, 'bob', '**')
+  await protections.put(GATE_CONTEXT, { repositories: '**', refs: 'refs/heads/main', ...LEVELS }, NOON)
+  await webhooks.add(GATE_CONTEXT, bob.id, 'https://example.com/hook', secret('hook'), NOON)
   const add = (digest: string, given: object = {}) =>
-    tokens.add({
+    tokens.add(GATE_CONTEXT, {
       ...newToken(alice.id, { digest: secret(digest) }),
       expiresAt: new Date(NOON.getTime() + 90 * DAY),
       ...given,
@@ -133,12 +133,16 @@ async function fill(store: OpenStore): Promise<void> {
   await add('one')
   await add('two', { parentId: 1 })
   await add('three')
-  await tokens.revoke(3, NOON)
+  await tokens.revoke(GATE_CONTEXT, 3, NOON)
   await add('four')
   await add('five', { parentId: 4 })
-  await tokens.revoke(4, NOON)
+  await tokens.revoke(GATE_CONTEXT, 4, NOON)
   const signIn = { account: (await accounts.find(bob.id))!, digest: secret('cookie'), ip: '192.0.2.1', userAgent: null }
-  await sessions.start({ ...signIn, signedInBy: 'password', completes: null }, { begun: 0, seen: 0, half: 0 })
+  await sessions.start(
+    GATE_CONTEXT,
+    { ...signIn, signedInBy: 'password', completes: null },
+    { begun: 0, seen: 0, half: 0 },
+  )
   const used = (tokenId: number, repository: string) => ({
     ...auditEvent({ ...THE_GATE, tokenId, username: 'alice' }, NOON, { action: 'git.fetch', repository }),
   })
@@ -228,7 +232,7 @@ t.test('pruning neither makes a false alarm nor makes an edited row right', asyn
   const folder = await filled(t)
   const prune = async (days: number) => {
     const store = openStore(join(folder, 'data'), undefined, { clock: () => new Date(NOON.getTime() + days * DAY) })
-    const pruned = await store.audit.prune(new Date(NOON.getTime() + (days - 1) * DAY), NOON, 'force')
+    const pruned = await store.audit.prune(GATE_CONTEXT, new Date(NOON.getTime() + (days - 1) * DAY), NOON, 'force')
     // Something to prune the next time.
     await addAccount(store, `day-${days}`)
     await store.close()
@@ -277,7 +281,7 @@ t.test('a log that an earlier version pruned is verified as far as it tells', as
   await verify(/grant:bob other\/\*\* is "admin" in the table grants, and row 137 of the log says that it was removed/)
   edit(folder, 'DELETE FROM grants WHERE id = 99')
   const store = openStore(join(folder, 'data'), undefined, { clock: () => NOON })
-  t.ok((await store.audit.prune(new Date('2026-03-02T10:00:00Z'), NOON, 'force')).deleted > 0)
+  t.ok((await store.audit.prune(GATE_CONTEXT, new Date('2026-03-02T10:00:00Z'), NOON, 'force')).deleted > 0)
   await store.close()
   await verify(undefined)
   edit(folder, "UPDATE accounts SET admin = 1 WHERE username = 'alice'")
@@ -330,9 +334,9 @@ t.test('a log that grows and is pruned while it is verified is no flaw', async (
     if (rows < 3_000 || begun > 2) return
     begun += 1
     changes.push(
-      store.settings.set(new Map([['push_to_create', begun % 2 === 0 ? 'true' : 'false']]), NOON),
-      store.grants.put({ subject: 'bob', role: 'read', pattern: `p${begun}` }, NOON),
-      store.audit.prune(day(begun), NOON, 'force'),
+      store.settings.set(GATE_CONTEXT, new Map([['push_to_create', begun % 2 === 0 ? 'true' : 'false']]), NOON),
+      store.grants.put(GATE_CONTEXT, { subject: 'bob', role: 'read', pattern: `p${begun}` }, NOON),
+      store.audit.prune(GATE_CONTEXT, day(begun), NOON, 'force'),
       store.audit.record([auditEvent(THE_GATE, day(4), { action: 'git.refs' })]),
     )
   })
@@ -351,7 +355,9 @@ t.test('a change that is made while the tables are compared is no flaw', async (
   const { flaw } = await store.audit.verify(undefined, (rows) => {
     // The end was reached: what comes next is compared.
     if (rows === last)
-      changes.push(store.grants.put({ subject: 'bob', role: 'read', pattern: `p${changes.length}` }, NOON))
+      changes.push(
+        store.grants.put(GATE_CONTEXT, { subject: 'bob', role: 'read', pattern: `p${changes.length}` }, NOON),
+      )
     last = rows
   })
   t.equal(flaw, undefined)

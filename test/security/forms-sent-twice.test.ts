@@ -1,5 +1,6 @@
 // Attack, mostly on oneself: the same form is sent twice at once, by a double click or a proxy that tries again. It made
 // two tokens, one of which nobody saw, and whose secret nobody has.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { hashSync } from 'bcrypt'
 import t from 'tap'
 import { Secret } from '../../src/core/secret.js'
@@ -54,7 +55,7 @@ t.test('recovery codes are renewed once', async (t) => {
   const { id } = await world.account('alice')
   const seed = new Secret('JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP', 'seed')
   const hashes = [new Secret(hashSync('abcd-efgh-jkmn', 4), 'hash')]
-  await world.store.twoFactors.enable(id, seed, hashes, world.now)
+  await world.store.twoFactors.enable(GATE_CONTEXT, id, seed, hashes, world.now)
   const alice = new FormClient(world.url)
   await alice.signIn('alice', PASSWORD)
   t.equal((await alice.submit('/users/sign_in/two_factor', { code: 'abcd-efgh-jkmn' })).status, 303)

@@ -1,5 +1,6 @@
 // Attack: a push sends its commands, which are decided, and holds its pack back. Meanwhile the ref is protected, or the
 // pusher's role lowered. Then the pack comes, and the ref lands as if nothing had changed.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { request } from 'node:http'
@@ -46,6 +47,7 @@ async function holdBack(world: World, password: string, commands: readonly strin
 const CHANGES: Readonly<Record<string, (world: World) => Promise<unknown>>> = {
   'is protected': async ({ store, now }) =>
     store.protections.put(
+      GATE_CONTEXT,
       { repositories: '**', refs: 'refs/heads/main', push: 'nobody', force: 'nobody', delete: 'nobody' },
       now,
     ),
@@ -66,7 +68,7 @@ for (const [kind, options] of [
         force: 'admin',
         delete: 'admin',
       } as const
-      await world.store.protections.put(rule, world.now)
+      await world.store.protections.put(GATE_CONTEXT, rule, world.now)
       const { call, answer } = await holdBack(world, password, [`${old} ${next} refs/heads/main`])
       await make(world)
       call.end(pack)
@@ -106,6 +108,7 @@ t.test('a push goes on when something else changes', async (t) => {
   const { world, old, next, pack, password, main } = await populate(t)
   const { call, answer } = await holdBack(world, password, [`${old} ${next} refs/heads/main`])
   await world.store.protections.put(
+    GATE_CONTEXT,
     { repositories: '**', refs: 'refs/heads/other', push: 'nobody', force: 'nobody', delete: 'nobody' },
     world.now,
   )

@@ -1,4 +1,5 @@
 // What an attacker may try on the pages: forging requests, planting a session, framing, redirecting, and other people's ids.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import t from 'tap'
 import { createWorld } from '../acceptance/world.js'
 import { FormClient } from '../pages/form-client.js'
@@ -176,6 +177,7 @@ t.test('names are shown as they are, and do nothing', async (t) => {
   const world = await createWorld(t)
   const name = `"><script>alert(1)</script><img src=x onerror=alert(1)>'{{7*7}}<%= 7*7 %>`
   await world.store.accounts.add(
+    GATE_CONTEXT,
     { username: 'eve', name, email: `eve'&x=1@example.com`, admin: false, passwordHash: null },
     world.now,
   )

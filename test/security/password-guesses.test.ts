@@ -1,5 +1,6 @@
 // Attack: passwords are guessed past the limits: while the gate is busy, over Git instead of the pages, with an account of
 // one's own between the guesses, or under another login of the same account.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import bcrypt from 'bcrypt'
 import t from 'tap'
 import type { Test } from 'tap'
@@ -50,7 +51,7 @@ const address = (index: number) => `198.51.${index >> 8}.${index & 255}`
 t.test('a guess that was not checked gives back itself alone', async (t) => {
   const { store, signIn } = await open(t)
   // Else the ban of the address would come first.
-  await store.settings.set(new Map([['git_basic_auth_maxretry', '1000']]), NOON)
+  await store.settings.set(GATE_CONTEXT, new Map([['git_basic_auth_maxretry', '1000']]), NOON)
   const original = bcrypt.compare as (...args: unknown[]) => Promise<unknown>
   t.teardown(() => void Object.assign(bcrypt, { compare: original }))
   const answers: string[] = []
@@ -82,7 +83,7 @@ t.test('a guess that was not checked gives back itself alone', async (t) => {
 // Attack: a good token, or a password of one's own, between the guesses kept the address from being banned.
 t.test('a success with another credential takes no guesses back', async (t) => {
   const { store, git, signIn } = await open(t)
-  await store.settings.set(new Map([['git_basic_auth_maxretry', '5']]), NOON)
+  await store.settings.set(GATE_CONTEXT, new Map([['git_basic_auth_maxretry', '5']]), NOON)
   for (const [ip, guess] of [
     [address(2), git],
     [address(3), signIn],

@@ -1,4 +1,5 @@
 // Ways round the rules about refs that were found, and true fast-forwards that were refused.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import fs from 'node:fs'
@@ -96,7 +97,11 @@ t.test('a symbolic ref is what it stands for', async (t) => {
     /! \[remote rejected\] main -> agent\/alias \(token "agent" may only push refs\/heads\/agent\/\*\)/,
   )
   const level = { push: 'nobody', force: 'nobody', delete: 'nobody' } as const
-  await world.store.protections.put({ repositories: 'team/*', refs: 'refs/heads/main', ...level }, world.now)
+  await world.store.protections.put(
+    GATE_CONTEXT,
+    { repositories: 'team/*', refs: 'refs/heads/main', ...level },
+    world.now,
+  )
   const whole = world.remote('team/app', await world.token('alice', 'write_repository'))
   t.match((await run('push', '--force', whole, 'main:refs/side/alias')).stderr, /is protected: nobody may/)
   t.match((await run('push', whole, ':refs/side/alias')).stderr, /is protected: nobody may delete it/)

@@ -1,5 +1,6 @@
 // Attacks on the time that a push costs the gate: patterns and names that agree for long, and more protections or refs than
 // anybody needs. 40 kB stalled everybody for 32 s, 1,500 protections of somebody else's repository for 9 s.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
 import { AccessMemory } from '../../src/domain/access/memory.js'
@@ -78,8 +79,8 @@ t.test('a token of many repository patterns lets others run in between', async (
 t.test('the protections of other repositories are not read, and those of one once', async (t) => {
   const { access, protections } = openTemporaryStore(t)
   for (let index = 0; index < 20; index += 1)
-    await protections.put({ repositories: 'mallory/app', refs: `refs/heads/${index}`, ...LEVELS }, NOON)
-  await protections.put({ repositories: 'Team/*', refs: 'refs/heads/main', ...LEVELS }, NOON)
+    await protections.put(GATE_CONTEXT, { repositories: 'mallory/app', refs: `refs/heads/${index}`, ...LEVELS }, NOON)
+  await protections.put(GATE_CONTEXT, { repositories: 'Team/*', refs: 'refs/heads/main', ...LEVELS }, NOON)
   const reads: number[] = []
   const memory = new AccessMemory({
     ...access,
@@ -110,7 +111,8 @@ t.test('a protection of one ref costs nothing for the others', async (t) => {
 
 t.test('a repository takes 500 protections, which can still be changed', async (t) => {
   const { protections } = openTemporaryStore(t)
-  const put = (refs: string, repositories = 'team/app') => protections.put({ repositories, refs, ...LEVELS }, NOON)
+  const put = (refs: string, repositories = 'team/app') =>
+    protections.put(GATE_CONTEXT, { repositories, refs, ...LEVELS }, NOON)
   for (let index = 0; index < 500; index += 1) await put(`refs/heads/${index}`)
   for (const repositories of ['team/app', 'Team/App'])
     await t.rejects(put('refs/heads/500', repositories), {
@@ -119,7 +121,7 @@ t.test('a repository takes 500 protections, which can still be changed', async (
     })
   await put('refs/heads/0')
   await put('refs/heads/500', 'team/web')
-  await protections.remove('team/app', 'refs/heads/0')
+  await protections.remove(GATE_CONTEXT, 'team/app', 'refs/heads/0')
   await put('refs/heads/500')
 })
 
@@ -139,7 +141,7 @@ t.test('stored patterns beyond the limits hold, and can be removed', async (t) =
   }
   const { secret } = await world.issue('alice', ['write_repository'], { restrictions })
   const refs = `refs/heads/${'*b'.repeat(300)}*`
-  await world.store.protections.put({ repositories: 'team/app', refs, ...LEVELS }, world.now)
+  await world.store.protections.put(GATE_CONTEXT, { repositories: 'team/app', refs, ...LEVELS }, world.now)
   const push = (name: string) =>
     world.git.run(['push', world.remote('team/app', secret.reveal()), `HEAD:refs/heads/${name}`], {
       cwd: folder,

@@ -1,5 +1,6 @@
 // Attacks on repositories that keep their refs in reftables, where refs and HEAD have no files to read: a ref that only looks
 // like another moves a protected branch, or one outside a token's limits, and the first to push a branch chooses the default one.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
@@ -51,7 +52,11 @@ for (const target of ['that is there', 'that is yet to come'] as const) {
     t.match(some.stderr, / \[new branch\] +main -> agent\/11/)
     await push(agent, '--delete', ...many.map((spec) => spec.slice('main:'.length)))
 
-    await world.store.protections.put({ repositories: 'team/*', refs: 'refs/heads/main', ...NOBODY }, world.now)
+    await world.store.protections.put(
+      GATE_CONTEXT,
+      { repositories: 'team/*', refs: 'refs/heads/main', ...NOBODY },
+      world.now,
+    )
     for (const name of ['refs/heads/alias', 'refs/side/alias', 'refs/heads/main'])
       t.match((await push('--force', remote, `main:${name}`)).stderr, /is protected: nobody may/, name)
     t.match((await push(remote, ':refs/heads/alias')).stderr, /is protected: nobody may|does not exist/)
@@ -96,7 +101,11 @@ t.test('what changes beside the gate shows in the next fetch', { skip }, async (
 t.test('a symbolic ref that is no branch does not force one that may only go forward', async (t) => {
   const { world, disk, folder, refs, old, next } = await populate(t, embedded)
   const level = { push: 'write', force: 'nobody', delete: 'nobody' } as const
-  await world.store.protections.put({ repositories: 'team/*', refs: 'refs/heads/main', ...level }, world.now)
+  await world.store.protections.put(
+    GATE_CONTEXT,
+    { repositories: 'team/*', refs: 'refs/heads/main', ...level },
+    world.now,
+  )
   const remote = world.remote('team/app', await world.token('alice', 'write_repository'))
   const push = (...args: string[]) => world.git.run(['push', ...args], { cwd: folder, status: 'any' })
   await push(remote, 'main')

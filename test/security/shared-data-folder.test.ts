@@ -1,5 +1,6 @@
 // Attack: two gates in containers share a data folder. In each of them the gate is process 1. Both took the same folder for their
 // cache, named by the process ID, and each start emptied the other's.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
@@ -151,7 +152,7 @@ t.test('the draft of an audit mark is not named by the process ID', async (t) =>
   const mark = join(data, 'audit-mark')
   // Stands for the draft of a process with the same ID: a file would be overwritten.
   mkdirSync(`${mark}.${process.pid}`)
-  await store.note({ action: 'repository.created', repository: 'alice/app' })
+  await store.note(GATE_CONTEXT, { action: 'repository.created', repository: 'alice/app' })
   await store.close()
   t.match(readFileSync(mark, 'utf8'), /^1 /)
   await openStore(data, undefined).close()

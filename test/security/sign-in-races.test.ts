@@ -1,5 +1,6 @@
 // Attack: guesses fill the queue of password checks, so that a request waits for seconds between the moment it is let in
 // and the moment it takes effect. What ends its right meanwhile must win.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import bcrypt from 'bcrypt'
 import type { Test } from 'tap'
 import t from 'tap'
@@ -40,7 +41,13 @@ function deferred() {
 }
 
 const enableTwoFactor = async (world: World, recoveryHash = 'hash') =>
-  world.store.twoFactors.enable((await world.account('alice')).id, SEED, [new Secret(recoveryHash, 'hash')], world.now)
+  world.store.twoFactors.enable(
+    GATE_CONTEXT,
+    (await world.account('alice')).id,
+    SEED,
+    [new Secret(recoveryHash, 'hash')],
+    world.now,
+  )
 const isIn = async (client: FormClient): Promise<boolean> => (await client.get('/')).status === 200
 const open = async (t: Test): Promise<World> => {
   const world = await createWorld(t)
@@ -58,7 +65,7 @@ const CHANGES: Readonly<Record<string, (world: World) => Promise<unknown>>> = {
   'the password is changed': (world) => world.setPassword('alice', NEW),
   'two-factor authentication is turned on': (world) => enableTwoFactor(world),
   'the account is blocked': async (world) =>
-    world.store.accounts.setState((await world.account('alice')).id, 'blocked'),
+    world.store.accounts.setState(GATE_CONTEXT, (await world.account('alice')).id, 'blocked'),
 }
 
 for (const [change, make] of Object.entries(CHANGES)) {
@@ -139,13 +146,13 @@ t.test('a token that was revoked, or whose owner lost the right, changes nothing
   const world = await createWorld(t)
   const root = await world.account('root')
   const ways: readonly ((tokenId: number) => Promise<unknown>)[] = [
-    (tokenId) => world.store.tokens.revoke(tokenId, world.now),
-    () => world.store.accounts.change(root.id, { admin: false }),
-    () => world.store.accounts.setState(root.id, 'blocked'),
+    (tokenId) => world.store.tokens.revoke(GATE_CONTEXT, tokenId, world.now),
+    () => world.store.accounts.change(GATE_CONTEXT, root.id, { admin: false }),
+    () => world.store.accounts.setState(GATE_CONTEXT, root.id, 'blocked'),
   ]
   for (const take of ways) {
-    await world.store.accounts.setState(root.id, 'active')
-    await world.store.accounts.change(root.id, { admin: true })
+    await world.store.accounts.setState(GATE_CONTEXT, root.id, 'active')
+    await world.store.accounts.change(GATE_CONTEXT, root.id, { admin: true })
     const { token, secret } = await world.issue('root', ['api'])
     const hashing = hold(t, 'hash')
     const account = { username: 'ghost', name: 'Ghost', email: 'ghost@example.com', password: NEW }

@@ -1,4 +1,5 @@
 // Attack: an administrator's token that can only read names an administrator in `Sudo`, and the scope check is skipped.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import t from 'tap'
 import { callsWith } from '../acceptance/api/calls.js'
 import { createWorld } from '../acceptance/world.js'
@@ -24,7 +25,7 @@ t.test('sudo to oneself is no sudo', async (t) => {
 t.test("sudo to another account never widens the token's scopes", async (t) => {
   const world = await createWorld(t)
   const boss = { username: 'boss', name: 'Boss', email: 'boss@example.com', admin: true, passwordHash: null }
-  const { id } = await world.store.accounts.add(boss, world.now)
+  const { id } = await world.store.accounts.add(GATE_CONTEXT, boss, world.now)
   for (const scopes of [['read_api', 'sudo'], ['read_user', 'sudo'], ['sudo']] as const) {
     const call = callsWith(world, await world.token('root', ...scopes))
     const headers = { Sudo: 'boss' }

@@ -6,7 +6,7 @@ import t from 'tap'
 import { describeFlaw } from '../../src/domain/audit/flaw.js'
 import { auditEvent, THE_GATE } from '../../src/domain/audit/event.js'
 import { DAY } from '../../src/core/clock.js'
-import type { OpenStore } from '../../src/storage/open.js'
+import type { Store } from '../../src/storage/open.js'
 import { openStore } from '../../src/storage/open.js'
 import { NOON, addAccount, prune } from './temporary-store.js'
 
@@ -39,7 +39,7 @@ const TAMPERING: readonly (readonly [string, RegExp | undefined])[] = [
   ],
 ]
 
-async function withTenRows(folder: string): Promise<OpenStore> {
+async function withTenRows(folder: string): Promise<Store> {
   const store = openStore(folder, undefined)
   const event = (hours: number) =>
     auditEvent(THE_GATE, new Date(NOON.getTime() + hours * 3_600_000), { action: 'git.fetch' })

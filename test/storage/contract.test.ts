@@ -1,4 +1,5 @@
 // What the domain may expect of its stores, whichever database is under them.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import t from 'tap'
 import { AccessMemory } from '../../src/domain/access/memory.js'
 import { parseRepositoryPath } from '../../src/protocol/repository-path.js'
@@ -13,7 +14,7 @@ function hash(text: string): Secret {
 t.test('an account is found by its number, its username and its address, in any case', async (t) => {
   const { accounts } = openTemporaryStore(t)
   const given = { username: 'Alice', name: 'Ada L.', email: 'Ada@Example.com', admin: true, passwordHash: hash('$2b$') }
-  const alice = await accounts.add(given, NOON)
+  const alice = await accounts.add(GATE_CONTEXT, given, NOON)
   t.match(alice, { ...given, passwordHash: Secret, state: 'active', twoFactorEnabled: false, createdAt: NOON })
   t.equal(alice.passwordHash?.reveal(), '$2b$')
   t.strictSame(await accounts.find(alice.id), alice)
@@ -58,8 +59,8 @@ t.test('accounts are listed by their usernames, whatever the case', async (t) =>
 t.test('the state and the password of one account are changed, and of no other', async (t) => {
   const store = openTemporaryStore(t)
   const [alice, bob] = [await addAccount(store, 'alice'), await addAccount(store, 'bob')]
-  await store.accounts.setState(alice.id, 'blocked')
-  await store.accounts.setPasswordHash(alice.id, hash('$2b$new'))
+  await store.accounts.setState(GATE_CONTEXT, alice.id, 'blocked')
+  await store.accounts.setPasswordHash(GATE_CONTEXT, alice.id, hash('$2b$new'))
   const changed = await store.accounts.find(alice.id)
   t.equal(changed?.state, 'blocked')
   t.equal(changed?.passwordHash?.reveal(), '$2b$new')
@@ -69,11 +70,12 @@ t.test('the state and the password of one account are changed, and of no other',
 t.test('a deleted account takes its tokens, its second factor and its grants along', async (t) => {
   const store = openTemporaryStore(t)
   const [alice, bob] = [await addAccount(store, 'Alice'), await addAccount(store, 'bob')]
-  const token = await store.tokens.add(newToken(alice.id))
-  const kept = await store.tokens.add(newToken(bob.id))
-  await store.twoFactors.enable(alice.id, new Secret('SEED', 'seed'), [hash('code')], NOON)
-  for (const subject of ['alice', 'bob', '@all']) await store.grants.put({ subject, role: 'read', pattern: '**' }, NOON)
-  await store.accounts.remove(alice)
+  const token = await store.tokens.add(GATE_CONTEXT, newToken(alice.id))
+  const kept = await store.tokens.add(GATE_CONTEXT, newToken(bob.id))
+  await store.twoFactors.enable(GATE_CONTEXT, alice.id, new Secret('SEED', 'seed'), [hash('code')], NOON)
+  for (const subject of ['alice', 'bob', '@all'])
+    await store.grants.put(GATE_CONTEXT, { subject, role: 'read', pattern: '**' }, NOON)
+  await store.accounts.remove(GATE_CONTEXT, alice)
 
   t.equal(await store.accounts.find(alice.id), undefined)
   t.equal(await store.tokens.find(token.id), undefined)
@@ -93,7 +95,7 @@ t.test('a second factor is kept with its codes; steps go forward only, codes are
   const { id } = await addAccount(store, 'alice')
   t.equal(await twoFactors.find(id), undefined)
   t.equal(await twoFactors.takeStep(id, 1), false)
-  await twoFactors.enable(id, new Secret('SEED', 'seed'), [hash('one'), hash('two')], NOON)
+  await twoFactors.enable(GATE_CONTEXT, id, new Secret('SEED', 'seed'), [hash('one'), hash('two')], NOON)
   const found = (await twoFactors.find(id))!
   t.equal(found.seed.reveal(), 'SEED')
   t.strictSame(found.recoveryCodes.map((code) => code.hash.reveal()).toSorted(), ['one', 'two'])
@@ -101,20 +103,20 @@ t.test('a second factor is kept with its codes; steps go forward only, codes are
   for (const step of [10, 10, 9, 11, 10]) steps.push(await twoFactors.takeStep(id, step))
   t.strictSame(steps, [true, false, false, true, false])
   const [code] = found.recoveryCodes
-  t.equal(await twoFactors.takeRecoveryCode(code!.id), true)
-  t.equal(await twoFactors.takeRecoveryCode(code!.id), false)
+  t.equal(await twoFactors.takeRecoveryCode(GATE_CONTEXT, code!.id), true)
+  t.equal(await twoFactors.takeRecoveryCode(GATE_CONTEXT, code!.id), false)
   t.equal((await twoFactors.find(id))?.recoveryCodes.length, 1)
-  await twoFactors.disable(id)
+  await twoFactors.disable(GATE_CONTEXT, id)
   t.equal(await twoFactors.find(id), undefined)
-  t.equal(await twoFactors.takeRecoveryCode(found.recoveryCodes[1]!.id), false)
+  t.equal(await twoFactors.takeRecoveryCode(GATE_CONTEXT, found.recoveryCodes[1]!.id), false)
 })
 
 t.test('there is one grant for a subject and a pattern, whose role the last word decides', async (t) => {
   const { grants } = openTemporaryStore(t)
-  const first = await grants.put({ subject: 'alice', role: 'write', pattern: 'team/*' }, NOON)
-  const again = await grants.put({ subject: 'alice', role: 'read', pattern: 'team/*' }, NOON)
+  const first = await grants.put(GATE_CONTEXT, { subject: 'alice', role: 'write', pattern: 'team/*' }, NOON)
+  const again = await grants.put(GATE_CONTEXT, { subject: 'alice', role: 'read', pattern: 'team/*' }, NOON)
   t.strictSame(again, { ...first, role: 'read' })
-  const everybody = await grants.put({ subject: '@all', role: 'read', pattern: 'docs/*' }, NOON)
+  const everybody = await grants.put(GATE_CONTEXT, { subject: '@all', role: 'read', pattern: 'docs/*' }, NOON)
   t.strictSame(await grants.list(), [everybody, again], 'listed by their patterns')
   t.strictSame(await grants.listFor(['alice', '@anonymous']), [again])
   t.strictSame(await grants.listFor(['ALICE']), [again], 'usernames count in any case')
@@ -125,9 +127,9 @@ t.test('there is one grant for a subject and a pattern, whose role the last word
   t.strictSame(await grants.find('alice', 'team/*'), again)
   t.equal(await grants.find('alice', 'docs/*'), undefined)
   t.strictSame(await grants.listFor([]), [])
-  t.equal(await grants.remove('alice', 'team/**'), false)
-  t.equal(await grants.remove('alice', 'team/*'), true)
-  t.equal(await grants.remove('alice', 'team/*'), false)
+  t.equal(await grants.remove(GATE_CONTEXT, 'alice', 'team/**'), false)
+  t.equal(await grants.remove(GATE_CONTEXT, 'alice', 'team/*'), true)
+  t.equal(await grants.remove(GATE_CONTEXT, 'alice', 'team/*'), false)
   t.strictSame(await grants.list(), [everybody])
 })
 
@@ -135,26 +137,26 @@ t.test('there is one protection for two patterns, whose levels the last word dec
   const { protections, access } = openTemporaryStore(t)
   const levels = { push: 'write', force: 'nobody', delete: 'admin' } as const
   const main = { repositories: 'team/*', refs: 'refs/heads/main', ...levels }
-  const first = await protections.put(main, NOON)
+  const first = await protections.put(GATE_CONTEXT, main, NOON)
   t.strictSame(first, { ...main, id: first.id })
-  const tags = await protections.put({ ...main, refs: 'refs/tags/*' }, NOON)
+  const tags = await protections.put(GATE_CONTEXT, { ...main, refs: 'refs/tags/*' }, NOON)
   const others = { push: 'admin', force: 'admin', delete: 'nobody' } as const
-  const again = await protections.put({ ...main, ...others }, NOON)
+  const again = await protections.put(GATE_CONTEXT, { ...main, ...others }, NOON)
   t.strictSame(again, { ...first, ...others })
   t.strictSame(await protections.list(), [again, tags])
   t.strictSame(await access.listProtectionsFor(parseRepositoryPath('TEAM/app')!), [again, tags])
-  t.equal(await protections.remove('team/**', main.refs), false)
-  t.equal(await protections.remove('team/*', main.refs), true)
-  t.equal(await protections.remove('team/*', main.refs), false)
+  t.equal(await protections.remove(GATE_CONTEXT, 'team/**', main.refs), false)
+  t.equal(await protections.remove(GATE_CONTEXT, 'team/*', main.refs), true)
+  t.equal(await protections.remove(GATE_CONTEXT, 'team/*', main.refs), false)
   t.strictSame(await protections.list(), [tags])
 })
 
 t.test('settings are kept as texts, and the last one counts', async (t) => {
   const { settings, access, facts } = openTemporaryStore(t)
   t.strictSame(await settings.list(), new Map())
-  await settings.set(new Map([['push_to_create', 'true']]), NOON)
-  await settings.set(new Map([['push_to_create', 'false']]), NOON)
-  await settings.set(new Map([['personal_access_token_prefix', '']]), NOON)
+  await settings.set(GATE_CONTEXT, new Map([['push_to_create', 'true']]), NOON)
+  await settings.set(GATE_CONTEXT, new Map([['push_to_create', 'false']]), NOON)
+  await settings.set(GATE_CONTEXT, new Map([['personal_access_token_prefix', '']]), NOON)
   const stored = Object.fromEntries(await settings.list())
   t.strictSame(stored, { push_to_create: 'false', personal_access_token_prefix: '' })
   const current = await (await new AccessMemory(access).current()).settings()

@@ -1,9 +1,10 @@
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
 import { AccessMemory } from '../../src/domain/access/memory.js'
 import { Secret } from '../../src/core/secret.js'
-import type { OpenStore } from '../../src/storage/open.js'
+import type { Store } from '../../src/storage/open.js'
 import { openStore } from '../../src/storage/open.js'
 import type { NewToken, PersonalAccessToken } from '../../src/domain/tokens/token.js'
 import { newToken } from './new-token.js'
@@ -15,7 +16,7 @@ function tokenWith(userId: number, digest = DIGEST): NewToken {
   return newToken(userId, { digest })
 }
 
-async function movesEpoch({ access }: OpenStore, change: () => Promise<unknown>): Promise<boolean> {
+async function movesEpoch({ access }: Store, change: () => Promise<unknown>): Promise<boolean> {
   const before = await access.readEpoch()
   await change()
   return (await access.readEpoch()) !== before
@@ -27,7 +28,7 @@ t.test('every change that can alter a decision moves the security epoch', async 
   const store = openTemporaryStore(t)
   const { accounts, tokens, twoFactors, grants, protections, settings } = store
   const alice = await addAccount(store, 'alice')
-  const token = await tokens.add(tokenWith(alice.id))
+  const token = await tokens.add(GATE_CONTEXT, tokenWith(alice.id))
   const grant = { subject: 'alice', role: 'read', pattern: '**' } as const
   const protection = {
     repositories: '**',
@@ -38,22 +39,23 @@ t.test('every change that can alter a decision moves the security epoch', async 
   } as const
   const changes: Readonly<Record<string, () => Promise<unknown>>> = {
     'an account is added': () => addAccount(store, 'bob'),
-    'a password is set': () => accounts.setPasswordHash(alice.id, new Secret('$2b$', 'password hash')),
-    'an account is blocked': () => accounts.setState(alice.id, 'blocked'),
-    'an account is unblocked': () => accounts.setState(alice.id, 'active'),
-    'two-factor is enabled': () => twoFactors.enable(alice.id, new Secret('SEED', 'seed'), [DIGEST], NOON),
-    'two-factor is disabled': () => twoFactors.disable(alice.id),
+    'a password is set': () => accounts.setPasswordHash(GATE_CONTEXT, alice.id, new Secret('$2b$', 'password hash')),
+    'an account is blocked': () => accounts.setState(GATE_CONTEXT, alice.id, 'blocked'),
+    'an account is unblocked': () => accounts.setState(GATE_CONTEXT, alice.id, 'active'),
+    'two-factor is enabled': () =>
+      twoFactors.enable(GATE_CONTEXT, alice.id, new Secret('SEED', 'seed'), [DIGEST], NOON),
+    'two-factor is disabled': () => twoFactors.disable(GATE_CONTEXT, alice.id),
     'a token is replaced': () =>
-      tokens.replace(token.id, tokenWith(alice.id, new Secret('next', 'token digest')), NOON),
-    'a token is revoked': () => tokens.revoke(token.id + 1, NOON),
-    'a grant is added': () => grants.put(grant, NOON),
-    'a grant is changed': () => grants.put({ ...grant, role: 'write' }, NOON),
-    'a grant is removed': () => grants.remove('alice', '**'),
-    'a protection is added': () => protections.put(protection, NOON),
-    'a protection is changed': () => protections.put({ ...protection, push: 'admin' }, NOON),
-    'a protection is removed': () => protections.remove('**', 'refs/heads/main'),
-    'a setting is set': () => settings.set(new Map([['push_to_create', 'false']]), NOON),
-    'an account is deleted': () => accounts.remove(alice),
+      tokens.replace(GATE_CONTEXT, token.id, tokenWith(alice.id, new Secret('next', 'token digest')), NOON),
+    'a token is revoked': () => tokens.revoke(GATE_CONTEXT, token.id + 1, NOON),
+    'a grant is added': () => grants.put(GATE_CONTEXT, grant, NOON),
+    'a grant is changed': () => grants.put(GATE_CONTEXT, { ...grant, role: 'write' }, NOON),
+    'a grant is removed': () => grants.remove(GATE_CONTEXT, 'alice', '**'),
+    'a protection is added': () => protections.put(GATE_CONTEXT, protection, NOON),
+    'a protection is changed': () => protections.put(GATE_CONTEXT, { ...protection, push: 'admin' }, NOON),
+    'a protection is removed': () => protections.remove(GATE_CONTEXT, '**', 'refs/heads/main'),
+    'a setting is set': () => settings.set(GATE_CONTEXT, new Map([['push_to_create', 'false']]), NOON),
+    'an account is deleted': () => accounts.remove(GATE_CONTEXT, alice),
   }
   for (const [what, change] of Object.entries(changes)) t.ok(await movesEpoch(store, change), what)
 })
@@ -62,13 +64,13 @@ t.test('what happens all the time and alters no decision leaves the epoch alone'
   const store = openTemporaryStore(t)
   const { tokens, twoFactors, facts, access } = store
   const { id } = await addAccount(store, 'alice')
-  const token = await tokens.add(tokenWith(id))
-  await twoFactors.enable(id, new Secret('SEED', 'seed'), [DIGEST], NOON)
+  const token = await tokens.add(GATE_CONTEXT, tokenWith(id))
+  await twoFactors.enable(GATE_CONTEXT, id, new Secret('SEED', 'seed'), [DIGEST], NOON)
   const code = (await twoFactors.find(id))?.recoveryCodes[0]
   const events: Readonly<Record<string, () => Promise<unknown>>> = {
     'a token is used': () => tokens.recordUses([{ tokenId: token.id, at: NOON, ip: '192.0.2.1' }], addIp),
     'a code is used': () => twoFactors.takeStep(id, 1),
-    'a recovery code is used': () => twoFactors.takeRecoveryCode(code?.id ?? 0),
+    'a recovery code is used': () => twoFactors.takeRecoveryCode(GATE_CONTEXT, code?.id ?? 0),
     'the repositories are elsewhere': () => facts.writeBackend({ root: '/srv' }),
     'a token is looked up': () => access.findTokenWithOwner(DIGEST),
   }
@@ -85,8 +87,8 @@ t.test('a change that fails leaves the epoch and the rows as they were', async (
 
 type Gates = {
   /** Two openings of one folder, as two processes have them. */
-  readonly one: OpenStore
-  readonly other: OpenStore
+  readonly one: Store
+  readonly other: Store
   readonly token: PersonalAccessToken
 }
 
@@ -97,7 +99,7 @@ async function openTwice(t: Test): Promise<Gates> {
     await one.close()
     await other.close()
   })
-  return { one, other, token: await one.tokens.add(tokenWith((await addAccount(one, 'alice')).id)) }
+  return { one, other, token: await one.tokens.add(GATE_CONTEXT, tokenWith((await addAccount(one, 'alice')).id)) }
 }
 
 t.test('what one process writes, the other reads at once', async (t) => {
@@ -105,9 +107,9 @@ t.test('what one process writes, the other reads at once', async (t) => {
   const alice = (await other.accounts.findByUsername('alice'))!
   t.strictSame(await other.tokens.find(token.id), token)
   t.strictSame(await other.access.findTokenWithOwner(DIGEST), { token, owner: alice })
-  await other.grants.put({ subject: '@all', role: 'read', pattern: '**' }, NOON)
+  await other.grants.put(GATE_CONTEXT, { subject: '@all', role: 'read', pattern: '**' }, NOON)
   t.equal((await one.grants.list()).length, 1)
-  await one.settings.set(new Map([['push_to_create', 'false']]), NOON)
+  await one.settings.set(GATE_CONTEXT, new Map([['push_to_create', 'false']]), NOON)
   t.equal((await other.settings.list()).get('push_to_create'), 'false')
   t.equal(await one.access.readEpoch(), await other.access.readEpoch())
 })
@@ -115,7 +117,7 @@ t.test('what one process writes, the other reads at once', async (t) => {
 t.test('a seed that one process encrypts, the other decrypts: they share the key', async (t) => {
   const { one, other } = await openTwice(t)
   const { id } = (await one.accounts.findByUsername('alice'))!
-  await one.twoFactors.enable(id, new Secret('SEED', 'seed'), [DIGEST], NOON)
+  await one.twoFactors.enable(GATE_CONTEXT, id, new Secret('SEED', 'seed'), [DIGEST], NOON)
   t.equal((await other.twoFactors.find(id))?.seed.reveal(), 'SEED')
 })
 
@@ -129,19 +131,19 @@ t.test('what a gate remembers is gone with the next request after another proces
   await other.tokens.recordUses([{ tokenId: token.id, at: NOON, ip: '192.0.2.1' }], addIp)
   t.equal((await verify())?.token.lastUsedAt, null, 'and a use does not change that')
 
-  await other.tokens.revoke(token.id, NOON)
+  await other.tokens.revoke(GATE_CONTEXT, token.id, NOON)
   t.strictSame((await verify())?.token.revokedAt, NOON)
   const alice = (await other.accounts.findByUsername('alice'))!
-  await other.accounts.setState(alice.id, 'blocked')
+  await other.accounts.setState(GATE_CONTEXT, alice.id, 'blocked')
   t.equal((await verify())?.owner.state, 'blocked')
 
   const snapshot = async () => (await memory.current()).grantsOf(alice)
   t.equal((await snapshot()).length, 0)
-  await other.grants.put({ subject: 'alice', role: 'read', pattern: '**' }, NOON)
+  await other.grants.put(GATE_CONTEXT, { subject: 'alice', role: 'read', pattern: '**' }, NOON)
   t.equal((await snapshot()).length, 1)
-  await other.settings.set(new Map([['impersonation_enabled', 'false']]), NOON)
+  await other.settings.set(GATE_CONTEXT, new Map([['impersonation_enabled', 'false']]), NOON)
   t.equal((await (await memory.current()).settings()).impersonation_enabled, false)
-  await other.accounts.remove(alice)
+  await other.accounts.remove(GATE_CONTEXT, alice)
   t.equal(await verify(), undefined)
 })
 
@@ -151,6 +153,6 @@ t.test('a token that is made is known with the next request, although it was ask
   const digest = new Secret('later', 'token digest')
   const verify = async () => (await memory.current()).findToken(digest)
   t.equal(await verify(), undefined)
-  const later = await other.tokens.add(tokenWith(token.userId, digest))
+  const later = await other.tokens.add(GATE_CONTEXT, tokenWith(token.userId, digest))
   t.equal((await verify())?.token.id, later.id)
 })

@@ -1,4 +1,5 @@
 // Notifications stand beside the changes that they tell about, in the same transaction, and are taken by one gate at a time.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { join } from 'node:path'
 import SQLite from 'better-sqlite3'
 import t from 'tap'
@@ -6,13 +7,13 @@ import { DAY, HOUR, MINUTE } from '../../src/core/clock.js'
 import type { Delivery } from '../../src/domain/notifications/delivery.js'
 import { tokensOf } from '../../src/domain/notifications/notification.js'
 import { Secret } from '../../src/core/secret.js'
-import type { OpenStore } from '../../src/storage/open.js'
+import type { Store } from '../../src/storage/open.js'
 import { newToken } from './new-token.js'
 import { NOON, addAccount, openTemporaryStore } from './temporary-store.js'
 
 const after = (milliseconds: number): Date => new Date(NOON.getTime() + milliseconds)
 const HELD = after(10 * MINUTE)
-const take = (store: OpenStore, now = NOON, limit = 100): Promise<Delivery[]> =>
+const take = (store: Store, now = NOON, limit = 100): Promise<Delivery[]> =>
   store.notifications.take({ now, leasedUntil: new Date(now.getTime() + 10 * MINUTE), mail: true, limit })
 const told = (deliveries: readonly Delivery[]): string[] =>
   deliveries.map(({ notification, channel }) => {
@@ -25,8 +26,8 @@ t.test('a change that fails tells nothing', async (t) => {
   const store = openTemporaryStore(t)
   const { id } = await addAccount(store, 'alice', { email: 'alice@example.com' })
   const token = newToken(id)
-  await store.tokens.add(token)
-  await t.rejects(store.tokens.add(token), 'the same digest again')
+  await store.tokens.add(GATE_CONTEXT, token)
+  await t.rejects(store.tokens.add(GATE_CONTEXT, token), 'the same digest again')
   t.strictSame(told(await take(store)), ['alice mail created ci'])
 })
 
@@ -40,14 +41,14 @@ t.test(
       await addAccount(store, 'bot'),
     ]
     const secret = new Secret('secret', 'secret')
-    await store.tokens.add(newToken(none.id))
-    await store.webhooks.add(bot.id, 'http://127.0.0.1/bot', secret, NOON)
-    for (const { id } of [none, mail, bot]) await store.tokens.add(newToken(id))
+    await store.tokens.add(GATE_CONTEXT, newToken(none.id))
+    await store.webhooks.add(GATE_CONTEXT, bot.id, 'http://127.0.0.1/bot', secret, NOON)
+    for (const { id } of [none, mail, bot]) await store.tokens.add(GATE_CONTEXT, newToken(id))
     t.strictSame(told(await take(store)).toSorted(), ['bot webhook created ci', 'mail mail created ci'])
-    const { id } = await store.webhooks.add(null, 'http://127.0.0.1/all', secret, NOON)
-    await store.tokens.add(newToken(bot.id))
-    await store.accounts.setState(mail.id, 'blocked')
-    await store.tokens.add(newToken(mail.id))
+    const { id } = await store.webhooks.add(GATE_CONTEXT, null, 'http://127.0.0.1/all', secret, NOON)
+    await store.tokens.add(GATE_CONTEXT, newToken(bot.id))
+    await store.accounts.setState(GATE_CONTEXT, mail.id, 'blocked')
+    await store.tokens.add(GATE_CONTEXT, newToken(mail.id))
     const taken = await take(store)
     t.strictSame(told(taken), ['bot webhook created ci', 'bot webhook created ci'])
     t.match(taken[1]?.channel, { kind: 'webhook', id, url: 'http://127.0.0.1/all' })
@@ -58,7 +59,7 @@ t.test(
 t.test('what one gate has taken no other takes, until its lease ends', async (t) => {
   const store = openTemporaryStore(t)
   const { id } = await addAccount(store, 'alice', { email: 'alice@example.com' })
-  for (const name of ['a', 'b', 'c']) await store.tokens.add(newToken(id, { name }))
+  for (const name of ['a', 'b', 'c']) await store.tokens.add(GATE_CONTEXT, newToken(id, { name }))
   const [first] = await take(store, NOON, 1)
   t.strictSame(told(await take(store)), ['alice mail created b', 'alice mail created c'])
   t.strictSame(await take(store), [])
@@ -82,9 +83,10 @@ t.test('what one gate has taken no other takes, until its lease ends', async (t)
 t.test('tokens that end are told once, by whoever comes first, up to a hundred by name', async (t) => {
   const store = openTemporaryStore(t)
   const { id } = await addAccount(store, 'alice', { email: 'alice@example.com' })
-  for (let number = 0; number < 103; number += 1) await store.tokens.add(newToken(id, { expiresAt: after(DAY) }))
-  await store.tokens.add(newToken(id, { expiresAt: after(7 * DAY) }))
-  await store.tokens.add(newToken(id, { expiresAt: NOON }))
+  for (let number = 0; number < 103; number += 1)
+    await store.tokens.add(GATE_CONTEXT, newToken(id, { expiresAt: after(DAY) }))
+  await store.tokens.add(GATE_CONTEXT, newToken(id, { expiresAt: after(7 * DAY) }))
+  await store.tokens.add(GATE_CONTEXT, newToken(id, { expiresAt: NOON }))
   await take(store, NOON, 1_000)
   const note = () => store.notifications.addExpiring(NOON, after(7 * DAY))
   t.strictSame(await Promise.all([note(), note()]), [1, 0])
@@ -98,9 +100,9 @@ t.test('tokens that end are told once, by whoever comes first, up to a hundred b
 t.test('a new address is told once; a derived token’s is its parent’s, a successor knows them', async (t) => {
   const store = openTemporaryStore(t)
   const { id } = await addAccount(store, 'alice', { email: 'alice@example.com' })
-  const parent = await store.tokens.add(newToken(id, { name: 'parent' }))
-  const child = await store.tokens.add(newToken(id, { name: 'child', parentId: parent.id }))
-  const hidden = await store.tokens.add(newToken(id, { name: 'hidden', impersonation: true }))
+  const parent = await store.tokens.add(GATE_CONTEXT, newToken(id, { name: 'parent' }))
+  const child = await store.tokens.add(GATE_CONTEXT, newToken(id, { name: 'child', parentId: parent.id }))
+  const hidden = await store.tokens.add(GATE_CONTEXT, newToken(id, { name: 'hidden', impersonation: true }))
   t.strictSame(told(await take(store)), ['alice mail created parent'])
   const use = (tokenId: number, ip: string, at = NOON) => store.tokens.recordUses([{ tokenId, ip, at }], addIp)
   await use(child.id, '192.0.2.1')
@@ -114,7 +116,7 @@ t.test('a new address is told once; a derived token’s is its parent’s, a suc
     'alice mail new-address parent',
   ])
   const next = newToken(id, { name: 'next', previousId: parent.id })
-  const successor = await store.tokens.replace(parent.id, next, after(HOUR))
+  const successor = await store.tokens.replace(GATE_CONTEXT, parent.id, next, after(HOUR))
   await use(successor!.id, '192.0.2.3', after(3 * HOUR))
   const waiting = await take(store, after(4 * HOUR))
   t.strictSame(told(waiting).slice(-2), ['alice mail rotated parent next', 'alice mail new-address parent'])
@@ -127,7 +129,7 @@ t.test('a new address is told once; a derived token’s is its parent’s, a suc
 t.test('a thousand addresses of a token are known, then the oldest is forgotten', async (t) => {
   const store = openTemporaryStore(t)
   const { id } = await addAccount(store, 'alice', { email: 'alice@example.com' })
-  const token = await store.tokens.add(newToken(id))
+  const token = await store.tokens.add(GATE_CONTEXT, newToken(id))
   const uses = Array.from({ length: 1_005 }, (_, index) => ({
     tokenId: token.id,
     ip: `10.0.${index >> 8}.${index & 255}`,

@@ -1,3 +1,4 @@
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
@@ -26,6 +27,7 @@ const RULES = { prefix: 'ggpat-', latestExpiry: null, expiryRequired: false, dis
 /** A program that opens the store of a folder when it is told to, and uses it. */
 const OPENER = `
   import { once } from 'node:events'
+  import { GATE_CONTEXT } from '${new URL('../../src/domain/audit/event.js', import.meta.url).href}'
   import { Secret } from '${new URL('../../src/core/secret.js', import.meta.url).href}'
   import { openStore } from '${new URL('../../src/storage/open.js', import.meta.url).href}'
   process.stdout.write('ready')
@@ -33,8 +35,8 @@ const OPENER = `
   const store = openStore(process.argv[1], undefined)
   const username = 'user-' + process.pid
   const account = { username, name: username, email: null, admin: false, passwordHash: null }
-  const { id } = await store.accounts.add(account, new Date(0))
-  await store.twoFactors.enable(id, new Secret('${SEED}', 'seed'), [new Secret('h', 'hash')], new Date(0))
+  const { id } = await store.accounts.add(GATE_CONTEXT, account, new Date(0))
+  await store.twoFactors.enable(GATE_CONTEXT, id, new Secret('${SEED}', 'seed'), [new Secret('h', 'hash')], new Date(0))
   await store.close()
   process.exit()
 `
@@ -98,8 +100,14 @@ t.test('of a token only its digest is in the files, of a seed only its encryptio
   const store = openStore(folder, undefined)
   const alice = await addAccount(store, 'alice')
   const draft = { name: 'ci', scopes: ['api'] as const, expiry: undefined }
-  const { secret } = await issueToken(store.tokens, alice, draft, RULES, NOON)
-  await store.twoFactors.enable(alice.id, new Secret(SEED, 'two-factor seed'), [new Secret('hash', 'hash')], NOON)
+  const { secret } = await issueToken(store.tokens, GATE_CONTEXT, alice, draft, RULES, NOON)
+  await store.twoFactors.enable(
+    GATE_CONTEXT,
+    alice.id,
+    new Secret(SEED, 'two-factor seed'),
+    [new Secret('hash', 'hash')],
+    NOON,
+  )
   const search = (text: string) => readdirSync(folder).filter((file) => readFileSync(join(folder, file)).includes(text))
   for (const moment of ['open', 'closed']) {
     t.strictSame(search(secret.reveal()), [], `the token, ${moment}`)
@@ -117,8 +125,20 @@ t.test('a seed that was encrypted for one account opens for no other', async (t)
   const before = openStore(folder, undefined)
   const mallory = await addAccount(before, 'mallory')
   const alice = (await before.accounts.findByUsername('alice'))!
-  await before.twoFactors.enable(mallory.id, new Secret(SEED, 'two-factor seed'), [new Secret('h', 'hash')], NOON)
-  await before.twoFactors.enable(alice.id, new Secret('OTHER', 'two-factor seed'), [new Secret('h', 'hash')], NOON)
+  await before.twoFactors.enable(
+    GATE_CONTEXT,
+    mallory.id,
+    new Secret(SEED, 'two-factor seed'),
+    [new Secret('h', 'hash')],
+    NOON,
+  )
+  await before.twoFactors.enable(
+    GATE_CONTEXT,
+    alice.id,
+    new Secret('OTHER', 'two-factor seed'),
+    [new Secret('h', 'hash')],
+    NOON,
+  )
   await before.close()
   const copy = 'UPDATE two_factors SET sealed_seed = (SELECT sealed_seed FROM two_factors WHERE account_id = ?)'
   onFile(database, (file) => file.prepare(copy).run(mallory.id))
@@ -132,7 +152,7 @@ t.test('a seed can’t be read with another key, nor after it was changed', asyn
   const { folder, database, key } = await usedFolder(t)
   const first = openStore(folder, undefined)
   const { id } = (await first.accounts.findByUsername('alice'))!
-  await first.twoFactors.enable(id, new Secret(SEED, 'two-factor seed'), [new Secret('h', 'hash')], NOON)
+  await first.twoFactors.enable(GATE_CONTEXT, id, new Secret(SEED, 'two-factor seed'), [new Secret('h', 'hash')], NOON)
   await first.close()
   copyFileSync(key, `${key}.right`)
   writeFileSync(key, Buffer.alloc(32, 1).toString('base64'))

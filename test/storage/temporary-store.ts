@@ -1,15 +1,16 @@
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import type { Account, NewAccount } from '../../src/domain/accounts/account.js'
 import type { Clock } from '../../src/core/clock.js'
-import type { OpenStore } from '../../src/storage/open.js'
+import type { Store } from '../../src/storage/open.js'
 import { openStore } from '../../src/storage/open.js'
 
 /** The instant at which tests begin: the middle of a day, so that midnight is hours away on either side. */
 export const NOON = new Date('2026-06-15T12:00:00.000Z')
 
 /** The real store in a folder of its own, closed when the test ends. */
-export function openTemporaryStore(t: Test): OpenStore {
+export function openTemporaryStore(t: Test): Store {
   const store = openStore(join(t.testdir(), 'data'), undefined)
   t.teardown(() => store.close())
   return store
@@ -17,17 +18,18 @@ export function openTemporaryStore(t: Test): OpenStore {
 
 /** Adds an account that differs from a plain one in what is given. */
 export async function addAccount(
-  store: Pick<OpenStore, 'accounts'>,
+  store: Pick<Store, 'accounts'>,
   username: string,
   given: Partial<NewAccount> = {},
+  context = GATE_CONTEXT,
 ): Promise<Account> {
   const plain = { username, name: username, email: null, admin: false, passwordHash: null }
-  return await store.accounts.add({ ...plain, ...given }, NOON)
+  return await store.accounts.add(context, { ...plain, ...given }, NOON)
 }
 
 /** Deletes the audit events from before an instant, as `audit prune --force` does. @returns how many */
-export async function prune(store: Pick<OpenStore, 'audit'>, before: Date): Promise<number> {
-  return (await store.audit.prune(before, before, 'force')).deleted
+export async function prune(store: Pick<Store, 'audit'>, before: Date): Promise<number> {
+  return (await store.audit.prune(GATE_CONTEXT, before, before, 'force')).deleted
 }
 
 /** A clock that stands still until it is moved. */

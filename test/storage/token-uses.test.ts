@@ -3,7 +3,7 @@ import Database from 'better-sqlite3'
 import { join } from 'node:path'
 import t from 'tap'
 import type { AuditAction } from '../../src/domain/audit/event.js'
-import { auditEvent, THE_GATE } from '../../src/domain/audit/event.js'
+import { auditEvent, THE_GATE, GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { DAY } from '../../src/core/clock.js'
 import { openStore } from '../../src/storage/open.js'
 import { newToken } from './new-token.js'
@@ -16,9 +16,9 @@ const used = (tokenId: number, day: number, action: AuditAction, repository: str
 t.test('the repositories that a token was used with are known, those of derived ones among them', async (t) => {
   const store = openTemporaryStore(t)
   const alice = await addAccount(store, 'alice')
-  const token = await store.tokens.add(newToken(alice.id))
-  const child = await store.tokens.add(newToken(alice.id, { parentId: token.id, expiresAt: at(1) }))
-  const other = await store.tokens.add(newToken(alice.id, { scopes: ['api'] }))
+  const token = await store.tokens.add(GATE_CONTEXT, newToken(alice.id))
+  const child = await store.tokens.add(GATE_CONTEXT, newToken(alice.id, { parentId: token.id, expiresAt: at(1) }))
+  const other = await store.tokens.add(GATE_CONTEXT, newToken(alice.id, { scopes: ['api'] }))
   await store.audit.record([
     used(token.id, 1, 'git.fetch', 'a'),
     used(token.id, 9, 'git.fetch', 'b'),
@@ -45,7 +45,7 @@ t.test('a database from before knows what its trail tells', async (t) => {
   const folder = join(t.testdir(), 'data')
   const before = openStore(folder, undefined)
   const alice = await addAccount(before, 'alice')
-  const token = await before.tokens.add(newToken(alice.id))
+  const token = await before.tokens.add(GATE_CONTEXT, newToken(alice.id))
   await before.audit.record([used(token.id, 1, 'git.fetch', 'a'), used(token.id, 2, 'git.pushed', 'a')])
   await before.close()
   const database = new Database(join(folder, 'gitgate.sqlite3'))

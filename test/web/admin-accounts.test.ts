@@ -1,4 +1,5 @@
 // What administrators do to accounts, and what they can't do to themselves.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import t from 'tap'
 import { enrol } from '../../src/domain/accounts/two-factor.js'
 import { Secret } from '../../src/core/secret.js'
@@ -19,12 +20,13 @@ t.test('the list is searched and filtered in the store, and has pages', async (t
   t.strictSame(await list('kind=administrators'), ['root'])
   t.strictSame(await list('kind=others&two_factor=off&state='), ['alice', 'mallory'])
   t.strictSame(await list('two_factor=on'), [])
-  await world.store.accounts.setState((await world.account('mallory')).id, 'blocked')
+  await world.store.accounts.setState(GATE_CONTEXT, (await world.account('mallory')).id, 'blocked')
   t.strictSame(await list('state=blocked'), ['mallory'])
   t.match((await root.get(`${USERS}?search=nobody`)).body, 'No matching accounts')
   t.equal((await root.get(`${USERS}?state=odd`)).status, 400)
   for (let number = 10; number < 60; number += 1)
     await world.store.accounts.add(
+      GATE_CONTEXT,
       { username: `u${number}`, name: 'u', email: null, admin: false, passwordHash: null },
       world.now,
     )
@@ -89,7 +91,7 @@ t.test('an account gets another name and address, and becomes an administrator',
     'Wrong password.': { current_password: 'not it' },
   }
   const { id } = await world.account('root')
-  await world.store.accounts.change(id, { email: 'root@example.com' })
+  await world.store.accounts.change(GATE_CONTEXT, id, { email: 'root@example.com' })
   for (const [words, fields] of Object.entries(refused)) {
     const answer = await edit(fields)
     t.equal(answer.status, 422, words)
@@ -183,6 +185,7 @@ t.test('a lost second factor is switched off', async (t) => {
   const { world, root } = await administration(t)
   const alice = await world.account('alice')
   await world.store.twoFactors.enable(
+    GATE_CONTEXT,
     alice.id,
     enrol(alice, 'x').seed,
     [new Secret('hash', 'recovery code')],

@@ -1,4 +1,5 @@
 // Grants and protected refs in the browser, and the page that explains them.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import t from 'tap'
 import { administration } from './administration.js'
 
@@ -81,6 +82,7 @@ t.test('it is explained who may do what, and by which rule', async (t) => {
   const { world, root } = await administration(t)
   await world.grant('alice', 'write', 'team/*')
   await world.store.protections.put(
+    GATE_CONTEXT,
     { repositories: '**', refs: 'refs/heads/main', push: 'admin', force: 'nobody', delete: 'nobody' },
     world.now,
   )
@@ -92,7 +94,7 @@ t.test('it is explained who may do what, and by which rule', async (t) => {
   const main = await ask('alice', 'team/app', 'main')
   t.match(main, /rule 1.*no<\/span>\s*<strong>update<\/strong>.*only an admin may push to it/s)
   t.match(await ask('alice', 'team/app', 'topic'), /yes<\/span>\s*<strong>force<\/strong>/)
-  await world.store.accounts.setState((await world.account('alice')).id, 'blocked')
+  await world.store.accounts.setState(GATE_CONTEXT, (await world.account('alice')).id, 'blocked')
   t.match(
     await ask('alice', 'team/app'),
     /alice is blocked and can.{1,3}t use team\/app.*if unblocked, it can clone, fetch and push/s,

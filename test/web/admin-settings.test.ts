@@ -1,4 +1,5 @@
 // The settings in the browser: whom a change concerns is shown before it is made.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import t from 'tap'
 import { DAY } from '../../src/core/clock.js'
 import { administration } from './administration.js'
@@ -44,7 +45,7 @@ t.test('a change is reviewed, then made', async (t) => {
 t.test('who is concerned is told', async (t) => {
   const { world, root } = await administration(t)
   await world.setPassword('alice', 'correct horse battery')
-  await world.store.accounts.setState((await world.account('mallory')).id, 'blocked')
+  await world.store.accounts.setState(GATE_CONTEXT, (await world.account('mallory')).id, 'blocked')
   await world.issue('alice', ['api'], { name: 'old', expiry: new Date(world.now.getTime() + DAY) })
   await world.issue('alice', ['api'], { name: 'agent', impersonation: true })
   world.advance(2 * DAY)

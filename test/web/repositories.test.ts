@@ -1,4 +1,5 @@
 // The repositories that one may read: as the embedded server has them, or as they were granted.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import t from 'tap'
 import { createWorld } from '../acceptance/world.js'
 import { nodeGitServer } from '../backends/node-git-server.js'
@@ -33,7 +34,7 @@ t.test('one sees what one may read, and how to clone it', async (t) => {
   t.strictSame(pathsIn((await alice.get('/?search=TEAM')).body), ['team/app', 'team/docs'])
   t.match((await alice.get('/?search=secret')).body, 'No matching')
   t.notMatch((await alice.get(`/?search=${encodeURIComponent('"><script>alert(1)</script>')}`)).body, '<script>alert')
-  await world.store.grants.remove('@all', 'team/**')
+  await world.store.grants.remove(GATE_CONTEXT, '@all', 'team/**')
   t.strictSame(pathsIn((await alice.get('/?search=team')).body), ['team/app'], 'a grant that is gone counts no more')
 })
 

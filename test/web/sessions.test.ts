@@ -1,3 +1,4 @@
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { generateSync } from 'otplib'
 import t from 'tap'
 import { until } from '../acceptance/until.js'
@@ -25,6 +26,7 @@ const signedIn = async (world: World): Promise<FormClient> => {
 const isIn = async (client: FormClient): Promise<boolean> => (await client.get('/')).status === 200
 const enable = async (world: World) =>
   world.store.twoFactors.enable(
+    GATE_CONTEXT,
     (await world.account('alice')).id,
     new Secret(SEED, 'seed'),
     [new Secret('hash', 'hash')],
@@ -71,11 +73,11 @@ t.test('what changes how an account signs in ends its sessions on the very next 
   const { id } = await world.account('alice')
   const changes: Record<string, () => Promise<unknown>> = {
     'a new password': () => world.setPassword('alice', PASSWORD),
-    'a block': () => world.store.accounts.setState(id, 'blocked'),
+    'a block': () => world.store.accounts.setState(GATE_CONTEXT, id, 'blocked'),
     'a second factor': () => enable(world),
   }
   for (const [name, change] of Object.entries(changes)) {
-    await world.store.accounts.setState(id, 'active')
+    await world.store.accounts.setState(GATE_CONTEXT, id, 'active')
     const client = await signedIn(world)
     t.ok(await isIn(client), `before ${name}`)
     await change()
@@ -84,10 +86,10 @@ t.test('what changes how an account signs in ends its sessions on the very next 
   const enrolled = await signedIn(world)
   await enrolled.submit('/users/sign_in/two_factor', { code: code(world) })
   t.ok(await isIn(enrolled))
-  await world.store.twoFactors.disable(id)
+  await world.store.twoFactors.disable(GATE_CONTEXT, id)
   t.notOk(await isIn(enrolled), 'no second factor any more')
   const client = await signedIn(world)
-  await world.store.accounts.remove(await world.account('alice'))
+  await world.store.accounts.remove(GATE_CONTEXT, await world.account('alice'))
   t.notOk(await isIn(client), 'the end of the account')
 })
 
@@ -224,7 +226,7 @@ t.test('an account without a password, and one that is blocked', async (t) => {
   const world = await open(t)
   const client = new FormClient(world.url)
   for (const password of ['', ' ', 'null']) t.equal((await client.signIn('root', password)).status, 422)
-  await world.store.accounts.setState((await world.account('alice')).id, 'blocked')
+  await world.store.accounts.setState(GATE_CONTEXT, (await world.account('alice')).id, 'blocked')
   t.match((await client.signIn('alice', PASSWORD)).body, 'This account is blocked.')
   t.notMatch((await client.signIn('alice', 'wrong')).body, 'blocked', 'told only to who knows the password')
 })

@@ -1,4 +1,5 @@
 // The list of tokens, their rotation, and the preview before another server.
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import t from 'tap'
 import type { BackendKind } from '../backends/backend.js'
 import { create, open, signedIn, TOKENS } from './token-forms.js'
@@ -16,7 +17,7 @@ t.test('the list: states, search, order, pages', async (t) => {
   const restrictions = { repositories: ['team/app'], refs: [], within: null }
   await world.issue('alice', ['read_repository'], { name: 'later', expiry: inDays(60), restrictions })
   const gone = await world.issue('alice', ['api'], { name: 'gone' })
-  await world.store.tokens.revoke(gone.token.id, world.now)
+  await world.store.tokens.revoke(GATE_CONTEXT, gone.token.id, world.now)
   await world.issue('alice', ['api'], { name: 'past', expiry: inDays(1) })
   world.advance(DAY)
   const again = await signedIn(world, 'alice')
@@ -90,7 +91,7 @@ t.test('what the settings do to an expiry is said where it stands', async (t) =>
   const { world, alice } = await open(t)
   await world.issue('alice', ['api'], { name: 'long', expiry: new Date(world.now.getTime() + 60 * DAY) })
   const set = (key: 'max_personal_access_token_lifetime' | 'enforce_pat_expiration', value: string) =>
-    world.store.settings.set(new Map([[key, value]]), world.now)
+    world.store.settings.set(GATE_CONTEXT, new Map([[key, value]]), world.now)
   const list = async () => (await alice.get(TOKENS)).body
   t.notMatch(await list(), /longer than is allowed|not enforced/)
   t.notMatch((await alice.get(`${TOKENS}/new`)).body, 'A mail tells you', 'the gate has no mail server')

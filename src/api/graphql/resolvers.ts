@@ -135,7 +135,7 @@ export function rootOf(options: ApiOptions) {
       { caller }: GraphqlContext,
     ) =>
       perform(input, async () => {
-        const { account, token, stores } = requireWriter(caller, true)
+        const { account, token, auditContext } = requireWriter(caller, true)
         const now = access.now()
         const wish = {
           name: input.name,
@@ -146,7 +146,8 @@ export function rootOf(options: ApiOptions) {
           budget: UNLIMITED,
         }
         const issued = await deriveToken(
-          stores.tokens,
+          options.tokens,
+          auditContext,
           account,
           token,
           wish,
@@ -163,7 +164,8 @@ export function rootOf(options: ApiOptions) {
         const now = access.now()
         const rules = issueRules(await access.settings(), now)
         const issued = await rotateToken(
-          writer.stores.tokens,
+          options.tokens,
+          writer.auditContext,
           writer.account,
           old,
           expiryOf(input.expiresAt),
@@ -177,7 +179,7 @@ export function rootOf(options: ApiOptions) {
       perform(input, async () => {
         const writer = requireWriter(caller, false)
         const token = await requireOwn(writer, input.id)
-        await writer.stores.tokens.revoke(token.id, access.now())
+        await options.tokens.revoke(writer.auditContext, token.id, access.now())
         return {}
       }),
   }

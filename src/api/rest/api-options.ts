@@ -3,33 +3,23 @@ import type { GrantStore } from '../../domain/access/grant.js'
 import type { ProtectionStore } from '../../domain/access/protection.js'
 import type { AccountStore } from '../../domain/accounts/account.js'
 import type { Passwords } from '../../domain/accounts/password.js'
-import type { Actor, Authority } from '../../domain/audit/event.js'
 import type { AuditRecorder } from '../../domain/audit/recorder.js'
 import type { AuditStore } from '../../domain/audit/audit-log.js'
 import type { SettingStore } from '../../domain/policies/settings.js'
 import type { RepositoryPath } from '../../protocol/repository-path.js'
 import type { TokenStore } from '../../domain/tokens/store.js'
 
-/** The stores that change things on somebody's behalf. */
-export type ApiStores = {
+/** What the API depends on. */
+export type ApiOptions = {
+  readonly access: Access
   readonly accounts: AccountStore
   readonly tokens: TokenStore
   readonly grants: GrantStore
   readonly protections: ProtectionStore
   readonly settings: SettingStore
-}
-
-/** What the API is made of. Its own stores are for reading: whatever is changed, somebody has changed it. */
-export type ApiOptions = {
-  readonly access: Access
-  readonly accounts: Pick<AccountStore, 'find' | 'findByUsername' | 'list'>
-  readonly tokens: Pick<TokenStore, 'find' | 'list' | 'search'>
-  readonly grants: Pick<GrantStore, 'list'>
-  readonly protections: Pick<ProtectionStore, 'list'>
   readonly audit: AuditStore
-  /** Told of refused credentials. */
+  /** Records refused credentials. */
   readonly recorder: Pick<AuditRecorder, 'noteRefusal'>
-  readonly as: (actor: Actor, authority?: Authority) => ApiStores
   readonly passwords: Passwords
   /** The repositories that are there; none where another server keeps them. */
   readonly listRepositories: () => Promise<readonly RepositoryPath[]>

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import type { Account } from '../../domain/accounts/account.js'
 import type { TokenVerdict } from '../../domain/access/authenticate.js'
-import type { Actor } from '../../domain/audit/event.js'
+import type { Actor, AuditContext } from '../../domain/audit/event.js'
 import { auditEvent, keptUserAgent, THE_GATE } from '../../domain/audit/event.js'
 import type { RequestContext } from '../../core/http.js'
 import { MAX_CREDENTIAL_BODY } from '../../core/http.js'
@@ -10,14 +10,14 @@ import type { Scope } from '../../domain/tokens/scope.js'
 import type { PersonalAccessToken } from '../../domain/tokens/token.js'
 import { isLimited } from '../../domain/tokens/token.js'
 import { ApiError, badParameter, forbidden, insufficientScope, invalidToken, unauthorized } from './api-errors.js'
-import type { ApiOptions, ApiStores } from './api-options.js'
+import type { ApiOptions } from './api-options.js'
 
 /** Who calls the API, and with which token. With `sudo` the account is somebody else's than the token. */
 export type Caller = {
   readonly account: Account
   readonly token: PersonalAccessToken
   /** For changes on the caller's behalf. */
-  readonly stores: ApiStores
+  readonly auditContext: AuditContext
 }
 
 /** What a route asks of its caller. */
@@ -30,7 +30,7 @@ export type RouteNeeds = {
 }
 
 /** What finding out about a caller needs. */
-export type CallerOptions = Pick<ApiOptions, 'access' | 'accounts' | 'as' | 'recorder'>
+export type CallerOptions = Pick<ApiOptions, 'access' | 'accounts' | 'tokens' | 'recorder'>
 
 const REVOKED = 'Token was revoked. You have to re-authorize from the user.'
 const EXPIRED = 'Token is expired. You can either do re-authorization or token refresh.'
@@ -66,9 +66,11 @@ export async function identifyToken(
       throw invalidToken(EXPIRED)
     case 'revoked':
       // Whoever still presents it may have stolen it before it was rotated: those that came of it end, too.
-      await options
-        .as(actorOf(context, verdict.account, verdict.token))
-        .tokens.revokeDescendants(verdict.token.id, access.now())
+      await options.tokens.revokeDescendants(
+        { actor: actorOf(context, verdict.account, verdict.token) },
+        verdict.token.id,
+        access.now(),
+      )
       throw invalidToken(REVOKED)
     case 'impersonation-off':
       throw invalidToken(IMPERSONATION_OFF)
@@ -108,8 +110,8 @@ export async function authorizeCaller(
     checkNeeds(request, needs, { account: acting, token })
     const impersonator = isSudo ? account.username : token.impersonation ? token.issuedBy : null
     const actor = { ...actorOf(context, acting, token), impersonator }
-    const stores = options.as(actor, { kind: 'token', id: token.id, admin: account.admin })
-    return { account: acting, token, stores }
+    const authority = { kind: 'token', id: token.id, admin: account.admin } as const
+    return { account: acting, token, auditContext: { actor, authority } }
   } catch (error) {
     // What a token that was stolen is tried for is worth knowing.
     if (error instanceof ApiError && error.status === 403)

@@ -44,8 +44,8 @@ export const NewToken = Type.Object({
 
 /** Issues what a body asks for. @throws ApiError 422 with what a rule allows */
 export async function issue(
-  { access }: ApiOptions,
-  { stores }: Caller,
+  { access, tokens }: ApiOptions,
+  { auditContext }: Caller,
   owner: Account,
   body: Type.Static<typeof NewToken>,
   impersonation: boolean,
@@ -60,7 +60,7 @@ export async function issue(
     ...limitsOf(body),
   }
   if (draft.scopes.length === 0) throw badParameter('scopes', 'is missing')
-  return await issueToken(stores.tokens, owner, draft, issueRules(await access.settings(), now), now)
+  return await issueToken(tokens, auditContext, owner, draft, issueRules(await access.settings(), now), now)
 }
 
 /** The limits that a body asks for. @throws GitgateError `invalid` */

@@ -1,3 +1,4 @@
+import type { AuditContext } from '../audit/event.js'
 import type { Account } from '../accounts/account.js'
 import { checkUsername } from '../accounts/account.js'
 import { GitgateError } from '../../core/errors.js'
@@ -25,9 +26,9 @@ export type GrantPage = { readonly grants: readonly Grant[]; readonly total: num
 /** Where grants are kept. */
 export interface GrantStore {
   /** Adds a grant, or changes the role of the one with the same subject and pattern. */
-  put(grant: Omit<Grant, 'id'>, now: Date): Promise<Grant>
+  put(context: AuditContext, grant: Omit<Grant, 'id'>, now: Date): Promise<Grant>
   /** @returns false when there was none */
-  remove(subject: Subject, pattern: string): Promise<boolean>
+  remove(context: AuditContext, subject: Subject, pattern: string): Promise<boolean>
   list(): Promise<Grant[]>
   /** Some of those whose subject or pattern holds a text, in any case of its letters; by pattern. */
   search(text: string, window: { readonly offset: number; readonly limit: number }): Promise<GrantPage>

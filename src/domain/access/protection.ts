@@ -1,3 +1,4 @@
+import type { AuditContext } from '../audit/event.js'
 import { GitgateError } from '../../core/errors.js'
 import { printable } from '../../core/printable.js'
 import { parseRefPattern } from '../../protocol/ref-pattern.js'
@@ -29,9 +30,9 @@ export interface ProtectionStore {
    *
    * @throws GitgateError `conflict` where the pattern of repositories has 500 already
    */
-  put(protection: Omit<Protection, 'id'>, now: Date): Promise<Protection>
+  put(context: AuditContext, protection: Omit<Protection, 'id'>, now: Date): Promise<Protection>
   /** @returns false when there was none */
-  remove(repositories: string, refs: string): Promise<boolean>
+  remove(context: AuditContext, repositories: string, refs: string): Promise<boolean>
   list(): Promise<Protection[]>
   /** Those that may cover a repository: whose pattern is its path in any case of letters, or has a wildcard. */
   listFor(repository: RepositoryPath): Promise<Protection[]>

@@ -3,6 +3,7 @@ import type { Account } from '../accounts/account.js'
 import type { PasswordVerdict, Passwords } from '../accounts/password.js'
 import type { SecondFactorVerdict, TwoFactorStore } from '../accounts/two-factor.js'
 import { verifySecondFactor } from '../accounts/two-factor.js'
+import type { AuditContext } from '../audit/event.js'
 import type { Clock } from '../../core/clock.js'
 import type { Secret } from '../../core/secret.js'
 import { DEFAULT_PREFIX, secretShape } from '../tokens/token-secret.js'
@@ -95,10 +96,22 @@ export class SignIn {
   }
 
   /** Checks a second factor: a code of the app, or a recovery code, which is then used up. */
-  async checkCode(store: TwoFactorStore, account: Account, code: Secret): Promise<SecondFactorVerdict | 'throttled'> {
+  async checkCode(
+    store: TwoFactorStore,
+    context: AuditContext,
+    account: Account,
+    code: Secret,
+  ): Promise<SecondFactorVerdict | 'throttled'> {
     const key = String(account.id)
     if ((await consume(this.#codes, key)) !== undefined) return 'throttled'
-    const verdict = await verifySecondFactor(store, this.#options.passwords, account, code, this.#options.clock())
+    const verdict = await verifySecondFactor(
+      store,
+      context,
+      this.#options.passwords,
+      account,
+      code,
+      this.#options.clock(),
+    )
     if (verdict !== 'wrong') await this.#codes.delete(key)
     return verdict
   }

@@ -2,6 +2,7 @@ import { GitgateError } from '../../core/errors.js'
 import { hasUnprintable, printable } from '../../core/printable.js'
 import { isReservedName } from '../../core/reserved-names.js'
 import type { Secret } from '../../core/secret.js'
+import type { AuditContext } from '../audit/event.js'
 
 /** A person or a bot that may sign in. */
 export type Account = {
@@ -44,7 +45,7 @@ export type AccountPage = { readonly accounts: readonly Account[]; readonly tota
 /** Where accounts are kept. */
 export interface AccountStore {
   /** @throws GitgateError `conflict` when the username or the e-mail address is taken */
-  add(account: NewAccount, now: Date): Promise<Account>
+  add(context: AuditContext, account: NewAccount, now: Date): Promise<Account>
   find(id: number): Promise<Account | undefined>
   /** By username, in any case of its letters. */
   findByUsername(username: string): Promise<Account | undefined>
@@ -60,13 +61,13 @@ export interface AccountStore {
    *
    * @throws GitgateError `conflict` when the e-mail address is taken
    */
-  change(id: number, change: AccountChange): Promise<void>
+  change(context: AuditContext, id: number, change: AccountChange): Promise<void>
   /** A change ends the account's sessions. */
-  setState(id: number, state: Account['state']): Promise<void>
+  setState(context: AuditContext, id: number, state: Account['state']): Promise<void>
   /** Ends the account's sessions. */
-  setPasswordHash(id: number, hash: Secret): Promise<void>
+  setPasswordHash(context: AuditContext, id: number, hash: Secret): Promise<void>
   /** Deletes the account with all its tokens, and the grants to its name. */
-  remove(account: Account): Promise<void>
+  remove(context: AuditContext, account: Account): Promise<void>
 }
 
 const USERNAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/

@@ -1,6 +1,7 @@
 import { hash, randomBytes } from 'node:crypto'
 import { DAY, MINUTE } from '../../core/clock.js'
 import { Secret } from '../../core/secret.js'
+import type { AuditContext } from '../audit/event.js'
 import type { Account } from './account.js'
 
 /** How somebody proved who they are. */
@@ -46,16 +47,16 @@ export interface SessionStore {
    * @returns `undefined` when the account's password, second factor or state has changed since, or the session to be
    *   completed has ended: checking a password may have waited for seconds
    */
-  start(session: NewSession, horizon: SessionHorizon): Promise<Session | undefined>
+  start(context: AuditContext, session: NewSession, horizon: SessionHorizon): Promise<Session | undefined>
   findByDigest(digest: Secret): Promise<Session | undefined>
   /** Signed-in sessions of an account, the last seen first. */
   list(accountId: number): Promise<Session[]>
   /** Notes that it was seen. */
   touch(id: number, ip: string, now: Date): Promise<void>
   /** Ends a session of an account. @returns false when there is none */
-  end(accountId: number, id: number): Promise<boolean>
+  end(context: AuditContext, accountId: number, id: number): Promise<boolean>
   /** Ends all sessions of an account but one. @returns how many */
-  endOthers(accountId: number, id: number): Promise<number>
+  endOthers(context: AuditContext, accountId: number, id: number): Promise<number>
   /** What the pages keep between two requests; encrypted in the store. */
   readMemo(id: number): Promise<Secret | undefined>
   /** Changes it in one transaction: two requests of a session may come at once. */

@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto'
 import { generateSecret, generateURI, verifySync } from 'otplib'
 import { GitgateError } from '../../core/errors.js'
 import { Secret } from '../../core/secret.js'
+import type { AuditContext } from '../audit/event.js'
 import type { Account } from './account.js'
 import type { Passwords } from './password.js'
 
@@ -24,14 +25,21 @@ export interface TwoFactorStore {
    * @param step the time step of the code that confirmed it, which then counts as used
    * @throws GitgateError `conflict` when it is on already
    */
-  enable(accountId: number, seed: Secret, recoveryHashes: readonly Secret[], now: Date, step?: number): Promise<void>
+  enable(
+    context: AuditContext,
+    accountId: number,
+    seed: Secret,
+    recoveryHashes: readonly Secret[],
+    now: Date,
+    step?: number,
+  ): Promise<void>
   /** Ends the account's sessions. */
-  disable(accountId: number): Promise<void>
-  replaceRecoveryCodes(accountId: number, recoveryHashes: readonly Secret[]): Promise<void>
+  disable(context: AuditContext, accountId: number): Promise<void>
+  replaceRecoveryCodes(context: AuditContext, accountId: number, recoveryHashes: readonly Secret[]): Promise<void>
   /** Marks a time step as used. @returns false when it, or a later one, was used before */
   takeStep(accountId: number, step: number): Promise<boolean>
   /** Uses up a recovery code. @returns false when another request was first */
-  takeRecoveryCode(id: number): Promise<boolean>
+  takeRecoveryCode(context: AuditContext, id: number): Promise<boolean>
 }
 
 /** What is shown once when two-factor authentication is set up. */
@@ -91,6 +99,7 @@ export function refuseSecond(account: Account): void {
  */
 export async function enableTwoFactor(
   store: TwoFactorStore,
+  context: AuditContext,
   passwords: Passwords,
   account: Account,
   enrolment: Pick<Enrolment, 'seed' | 'recoveryCodes'>,
@@ -99,17 +108,18 @@ export async function enableTwoFactor(
 ): Promise<void> {
   refuseSecond(account)
   const recoveryHashes = await hashAll(passwords, enrolment.recoveryCodes)
-  await store.enable(account.id, enrolment.seed, recoveryHashes, now, step)
+  await store.enable(context, account.id, enrolment.seed, recoveryHashes, now, step)
 }
 
 /** Replaces the recovery codes of an account by new ones. @returns them, to be shown once */
 export async function renewRecoveryCodes(
   store: TwoFactorStore,
+  context: AuditContext,
   passwords: Passwords,
   account: Account,
 ): Promise<readonly Secret[]> {
   const codes = mintRecoveryCodes()
-  await store.replaceRecoveryCodes(account.id, await hashAll(passwords, codes))
+  await store.replaceRecoveryCodes(context, account.id, await hashAll(passwords, codes))
   return codes
 }
 
@@ -131,6 +141,7 @@ export type SecondFactorVerdict = 'totp' | 'recovery-code' | 'wrong'
  */
 export async function verifySecondFactor(
   store: TwoFactorStore,
+  context: AuditContext,
   passwords: Passwords,
   account: Account,
   code: Secret,
@@ -150,7 +161,7 @@ export async function verifySecondFactor(
     const verdict = await passwords.check({ id: account.id, passwordHash: hash }, recoveryCode)
     if (verdict === 'busy') throw new GitgateError('conflict', 'too many passwords are being checked; try again')
     if (verdict === 'wrong') continue
-    return (await store.takeRecoveryCode(id)) ? 'recovery-code' : 'wrong'
+    return (await store.takeRecoveryCode(context, id)) ? 'recovery-code' : 'wrong'
   }
   return 'wrong'
 }

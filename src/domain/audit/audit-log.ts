@@ -1,6 +1,6 @@
 import type { ChainHead } from './chain.js'
 import type { Flaw } from './flaw.js'
-import type { AuditDecision, AuditEvent, AuditRow, Via } from './event.js'
+import type { AuditContext, AuditDecision, AuditEvent, AuditRow, Via } from './event.js'
 import type { RecentUsage, UsedRepositories, Usage } from './usage.js'
 
 /** Which rows of the trail are wanted; what is not given does not matter. */
@@ -73,7 +73,7 @@ export interface AuditStore {
    * @param before those from before this instant are too old, if the clock is right
    * @param now by the clock
    */
-  prune(before: Date, now: Date, guard: PruneGuard): Promise<Pruned>
+  prune(context: AuditContext, before: Date, now: Date, guard: PruneGuard): Promise<Pruned>
 }
 
 /**

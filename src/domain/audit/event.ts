@@ -25,7 +25,14 @@ export type Authority =
   /** `admin`: whether its owner was an administrator when the request was let in. */
   | { readonly kind: 'token'; readonly id: number; readonly admin: boolean }
 
-/** What the gate does by itself, as by a schedule. */
+/** On whose behalf something is changed. */
+export type AuditContext = {
+  readonly actor: Actor
+  /** What must still hold when the change is made. @default nothing */
+  readonly authority?: Authority
+}
+
+/** What the gate does by itself, such as a scheduled job. */
 export const THE_GATE: Actor = {
   via: 'gate',
   operator: null,
@@ -38,7 +45,10 @@ export const THE_GATE: Actor = {
   requestId: null,
 }
 
-/** Everything that the trail tells about; what stands before the dot is what it is about. */
+/** For changes that the gate makes by itself. */
+export const GATE_CONTEXT: AuditContext = { actor: THE_GATE }
+
+/** Everything that the audit log records; what stands before the dot is what it is about. */
 export const AUDIT_ACTIONS = [
   'user.added',
   'user.changed',

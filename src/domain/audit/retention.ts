@@ -1,5 +1,6 @@
 import { DAY, utcDate } from '../../core/clock.js'
 import type { AuditStore, PruneGuard, Pruned } from './audit-log.js'
+import type { AuditContext } from './event.js'
 
 // In use, the log confirms the day before yesterday; on a quiet gate less.
 const USUAL_LAG_MS = 7 * DAY
@@ -16,12 +17,13 @@ export type Retained = Pruned & { readonly outcome: string; readonly held: boole
  */
 export async function applyRetention(
   audit: Pick<AuditStore, 'prune'>,
+  context: AuditContext,
   days: number | null,
   now: Date,
   guard: PruneGuard,
 ): Promise<Retained | undefined> {
   if (days === null) return undefined
-  const pruned = await audit.prune(new Date(now.getTime() - days * DAY), now, guard)
+  const pruned = await audit.prune(context, new Date(now.getTime() - days * DAY), now, guard)
   const reason = whyHeld(pruned, days, now, guard)
   const deleted = `${pruned.deleted} row${pruned.deleted === 1 ? '' : 's'} deleted`
   return { ...pruned, held: reason !== undefined, outcome: reason === undefined ? deleted : `${deleted}; ${reason}` }

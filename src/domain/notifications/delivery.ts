@@ -1,5 +1,6 @@
 import { DAY, HOUR, MINUTE } from '../../core/clock.js'
 import type { Secret } from '../../core/secret.js'
+import type { AuditContext } from '../audit/event.js'
 import type { Notification, NotificationKind } from './notification.js'
 import { addressFor } from './notification.js'
 
@@ -70,7 +71,7 @@ export interface NotificationStore {
   dropMails(before: Date): Promise<number>
   /** The kinds that an account has turned off. */
   kindsOff(accountId: number): Promise<NotificationKind[]>
-  setKindsOff(accountId: number, kinds: readonly NotificationKind[]): Promise<void>
+  setKindsOff(context: AuditContext, accountId: number, kinds: readonly NotificationKind[]): Promise<void>
 }
 
 /** How long mails wait for a mail server to be configured. */

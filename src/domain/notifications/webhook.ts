@@ -1,6 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import { GitgateError } from '../../core/errors.js'
 import { Secret } from '../../core/secret.js'
+import type { AuditContext } from '../audit/event.js'
 import type { Delivery } from './delivery.js'
 import type { NotificationActor, NotificationPayload, NotificationToken } from './notification.js'
 import { daysLeft, tokensOf } from './notification.js'
@@ -16,12 +17,12 @@ export type Webhook = {
 /** Where webhooks are kept. */
 export interface WebhookStore {
   /** @param accountId whose notifications it gets; `null`: everybody's */
-  add(accountId: number | null, url: string, secret: Secret, now: Date): Promise<Webhook>
+  add(context: AuditContext, accountId: number | null, url: string, secret: Secret, now: Date): Promise<Webhook>
   /** With the secret that what it is sent is signed with. */
   find(id: number): Promise<(Webhook & { readonly secret: Secret }) | undefined>
   list(): Promise<Webhook[]>
   /** @returns false when there was none */
-  remove(id: number): Promise<boolean>
+  remove(context: AuditContext, id: number): Promise<boolean>
 }
 
 const SECRET_BYTES = 32

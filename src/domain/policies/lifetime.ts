@@ -1,4 +1,5 @@
 import { HOUR } from '../../core/clock.js'
+import { GATE_CONTEXT } from '../audit/event.js'
 import type { BriefToken } from '../tokens/token.js'
 import type { TokenStore } from '../tokens/store.js'
 import { tokenState } from '../tokens/token.js'
@@ -35,6 +36,6 @@ export async function revokeTooLongLived(
   const settings = resolveSettings(await store.list())
   if (settings.max_personal_access_token_lifetime === null) return []
   const tooLong = tooLongLived(await tokens.listBriefly(), settings, now)
-  for (const { id } of tooLong) await tokens.revoke(id, now, 'max_personal_access_token_lifetime')
+  for (const { id } of tooLong) await tokens.revoke(GATE_CONTEXT, id, now, 'max_personal_access_token_lifetime')
   return tooLong
 }

@@ -1,5 +1,6 @@
 import { GitgateError } from '../../core/errors.js'
 import { printable } from '../../core/printable.js'
+import type { AuditContext } from '../audit/event.js'
 import { DEFAULT_PREFIX } from '../tokens/token-secret.js'
 import { parseAddressList } from '../../core/address-list.js'
 
@@ -128,7 +129,7 @@ export type Settings = { readonly [K in SettingKey]: ReturnType<(typeof SETTINGS
 export interface SettingStore {
   list(): Promise<ReadonlyMap<string, string>>
   /** Sets all of them, or none. */
-  set(changes: ReadonlyMap<SettingKey, string>, now: Date): Promise<void>
+  set(context: AuditContext, changes: ReadonlyMap<SettingKey, string>, now: Date): Promise<void>
   /** When it was set last; `undefined` where it never was. */
   setAt(key: SettingKey): Promise<Date | undefined>
 }

@@ -1,4 +1,5 @@
 import type { Account } from '../accounts/account.js'
+import type { AuditContext } from '../audit/event.js'
 import { DAY } from '../../core/clock.js'
 import { GitgateError } from '../../core/errors.js'
 import type { Budget } from './budget.js'
@@ -35,6 +36,7 @@ const KEPT_FOR = 7 * DAY
  */
 export async function deriveToken(
   store: TokenStore,
+  context: AuditContext,
   owner: Account,
   parent: PersonalAccessToken,
   wish: Derivation,
@@ -68,5 +70,5 @@ export async function deriveToken(
     budget: wish.budget,
     impersonation: parent.impersonation,
   }
-  return await issueToken(store, owner, draft, rules, now, parent.id)
+  return await issueToken(store, context, owner, draft, rules, now, parent.id)
 }

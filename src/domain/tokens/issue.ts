@@ -1,5 +1,6 @@
 import type { Account } from '../accounts/account.js'
 import { checkDisplayName } from '../accounts/account.js'
+import type { AuditContext } from '../audit/event.js'
 import { utcDate } from '../../core/clock.js'
 import { DAY } from '../../core/clock.js'
 import { GitgateError } from '../../core/errors.js'
@@ -56,6 +57,7 @@ const MAX_GRACE = 90 * DAY
  */
 export async function issueToken(
   store: TokenStore,
+  context: AuditContext,
   owner: Account,
   draft: TokenDraft,
   rules: IssueRules,
@@ -63,7 +65,7 @@ export async function issueToken(
   parentId: number | null = null,
 ): Promise<IssuedToken> {
   const secret = mintSecret(rules.prefix)
-  const token = await store.add({
+  const token = await store.add(context, {
     ...checkDraft(owner, draft, rules, now),
     userId: owner.id,
     createdAt: now,
@@ -84,6 +86,7 @@ export async function issueToken(
  */
 export async function rotateToken(
   store: TokenStore,
+  context: AuditContext,
   owner: Account,
   old: PersonalAccessToken,
   expiry: WantedExpiry,
@@ -111,7 +114,7 @@ export async function rotateToken(
     spent: old.spent,
     digest: digestSecret(secret),
   }
-  const token = await store.replace(old.id, successor, new Date(now.getTime() + grace))
+  const token = await store.replace(context, old.id, successor, new Date(now.getTime() + grace))
   if (token === undefined)
     throw new GitgateError('conflict', `token ${old.id} is revoked already, or was rotated; create a new one`)
   return { token, secret }

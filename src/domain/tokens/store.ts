@@ -1,4 +1,5 @@
 import type { Secret } from '../../core/secret.js'
+import type { AuditContext } from '../audit/event.js'
 import type { Spending, Spent } from './budget.js'
 import type { TokenQuery, UsedToken } from './query.js'
 import type { BriefToken, NewToken, PersonalAccessToken } from './token.js'
@@ -17,7 +18,7 @@ export type TokenPage = { readonly tokens: readonly PersonalAccessToken[]; reado
 
 /** Where tokens are kept. */
 export interface TokenStore {
-  add(token: NewToken): Promise<PersonalAccessToken>
+  add(context: AuditContext, token: NewToken): Promise<PersonalAccessToken>
   find(id: number): Promise<PersonalAccessToken | undefined>
   findByDigest(digest: Secret): Promise<PersonalAccessToken | undefined>
   list(filter: TokenFilter): Promise<PersonalAccessToken[]>
@@ -40,20 +41,25 @@ export interface TokenStore {
    * @param rule why, where nobody asked for it
    * @returns false when it was revoked before
    */
-  revoke(id: number, now: Date, rule?: string): Promise<boolean>
+  revoke(context: AuditContext, id: number, now: Date, rule?: string): Promise<boolean>
   /**
    * Revokes what a token was rotated into, and what that was, and so on. One that was to live on for a while beside its
    * successor is used late rather than stolen: there the line ends. So is one that was rotated a moment ago: a client that
    * rotates its token several times at once, or beside other requests, must not lose the one that it was given.
    */
-  revokeDescendants(id: number, now: Date): Promise<void>
+  revokeDescendants(context: AuditContext, id: number, now: Date): Promise<void>
   /**
    * Revokes a token and adds its successor, both or neither.
    *
    * @param endsAt when the old one is revoked, perhaps later than now
    * @returns `undefined` when it was revoked or replaced before
    */
-  replace(id: number, successor: NewToken, endsAt: Date): Promise<PersonalAccessToken | undefined>
+  replace(
+    context: AuditContext,
+    id: number,
+    successor: NewToken,
+    endsAt: Date,
+  ): Promise<PersonalAccessToken | undefined>
   /**
    * Takes what a push needs from the budgets of a token and of the one that it was derived from: from all, or from none.
    *

@@ -79,7 +79,7 @@ export function endTokenPages(pages: Pages, options: PageOptions): void {
   pages.post(`${TOKENS_PAGE}/:id/revoke`, { schema: { params: TokenId }, preHandler }, async (request, reply) => {
     const member = memberOf(request)
     const { id, name } = await requireOwnToken(request, request.params.id, options)
-    const wasActive = await member.stores.tokens.revoke(id, access.now())
+    const wasActive = await options.tokens.revoke(member.auditContext, id, access.now())
     await flash(member, wasActive ? `${name} was revoked.` : `${name} was already revoked.`)
     return reply.redirect(TOKENS_PAGE, 303)
   })
@@ -107,7 +107,8 @@ export function endTokenPages(pages: Pages, options: PageOptions): void {
       try {
         const expiry = wantedExpiry(body, rules, now)
         const { token, secret } = await rotateToken(
-          member.stores.tokens,
+          options.tokens,
+          member.auditContext,
           member.account,
           old,
           expiry,

@@ -23,7 +23,7 @@ export function passwordPages(pages: Pages, options: PageOptions): void {
   pages.get(PATH, (_request, reply) => reply.page('password', { errors: {} }))
 
   pages.post(PATH, { schema: { body: Change } }, async (request, reply) => {
-    const { account, session, stores } = memberOf(request)
+    const { account, session, sessions, auditContext } = memberOf(request)
     const password = new Secret(request.body.password, 'password')
     const wrong = (errors: object) => reply.page('password', { errors }, 422)
     const problem = await confirmedBy(request, options)
@@ -40,9 +40,9 @@ export function passwordPages(pages: Pages, options: PageOptions): void {
     if (request.body.password === request.body.current_password)
       return wrong({ password: 'This is your current password. Choose a different one.' })
     const passwordHash = await passwords.hash(password)
-    await stores.accounts.setPasswordHash(account.id, passwordHash)
+    await options.accounts.setPasswordHash(auditContext, account.id, passwordHash)
     const next = await beginSession(request, reply, { ...account, passwordHash }, session.signedInBy, cookies, options)
-    await flash({ session: next, stores }, 'Password changed. You were signed out everywhere else.')
+    await flash({ session: next, sessions }, 'Password changed. You were signed out everywhere else.')
     return reply.redirect(PATH, 303)
   })
 }

@@ -29,14 +29,15 @@ export function sessionPages(pages: Pages, options: PageOptions): void {
   pages.post(`${PATH}/:id/end`, { schema: { params: Id } }, async (request, reply) => {
     const member = memberOf(request)
     // Of another account, it is as if there were none.
-    if (!(await member.stores.sessions.end(member.account.id, request.params.id))) throw new PageError('not-found')
+    if (!(await options.sessions.end(member.auditContext, member.account.id, request.params.id)))
+      throw new PageError('not-found')
     await flash(member, 'Session ended.')
     return reply.redirect(PATH, 303)
   })
 
   pages.post(`${PATH}/end_others`, async (request, reply) => {
     const member = memberOf(request)
-    await member.stores.sessions.endOthers(member.account.id, member.session.id)
+    await options.sessions.endOthers(member.auditContext, member.account.id, member.session.id)
     await flash(member, 'You were signed out everywhere else.')
     return reply.redirect(PATH, 303)
   })

@@ -51,7 +51,7 @@ export function signInPages(pages: Pages, options: PageOptions): void {
     const { account } = verdict
     if (account.twoFactorEnabled) {
       const session = await beginSession(request, reply, account, null, cookies, options)
-      await updateSessionState({ session, stores: options }, { returnTo })
+      await updateSessionState({ session, sessions: options.sessions }, { returnTo })
       return reply.redirect(SECOND_FACTOR, 303)
     }
     await beginSession(request, reply, account, 'password', cookies, options)
@@ -64,10 +64,15 @@ export function signInPages(pages: Pages, options: PageOptions): void {
 
   const Code = Type.Object({ code: Type.String({ maxLength: 100 }) })
   pages.post(SECOND_FACTOR, { ...open, schema: { body: Code } }, async (request, reply) => {
-    const { principal: principal } = request
+    const { principal } = request
     if (principal.kind !== 'pending-two-factor') return backToSignIn(request, reply)
-    const { account, stores } = principal
-    const verdict = await signIn.checkCode(stores.twoFactors, account, new Secret(request.body.code, 'code'))
+    const { account, auditContext } = principal
+    const verdict = await signIn.checkCode(
+      options.twoFactors,
+      auditContext,
+      account,
+      new Secret(request.body.code, 'code'),
+    )
     switch (verdict) {
       case 'wrong':
         noteRefusal(request, account, 'wrong second factor')
@@ -90,8 +95,9 @@ export function signInPages(pages: Pages, options: PageOptions): void {
 
   pages.get('/users/sign_out', { config: { audience: 'enrolling' } }, (_request, reply) => reply.page('sign-out'))
   pages.post('/users/sign_out', open, async (request, reply) => {
-    const { principal: principal } = request
-    if (principal.kind !== 'anonymous') await principal.stores.sessions.end(principal.account.id, principal.session.id)
+    const { principal } = request
+    if (principal.kind !== 'anonymous')
+      await options.sessions.end(principal.auditContext, principal.account.id, principal.session.id)
     cookies.endSession(reply)
     return reply.redirect(`${SIGN_IN}?from=sign_out`, 303)
   })

@@ -73,7 +73,7 @@ export function twoFactorPages(pages: Pages, options: PageOptions): void {
 
   pages.post(PATH, { config, schema: { body: Enrolment } }, async (request, reply) => {
     const member = memberOf(request)
-    const { account, stores } = member
+    const { account, sessions, auditContext } = member
     refuseSecond(account)
     const seed = await pendingSeed(member)
     const step = matchTotp(seed, request.body.code.replace(/\s/g, ''), access.now())
@@ -84,9 +84,17 @@ export function twoFactorPages(pages: Pages, options: PageOptions): void {
     const problem = await confirmedBy(request, options)
     if (problem !== undefined) return showOff(reply, member, { current_password: problem }, 422)
     const recoveryCodes = mintRecoveryCodes()
-    await enableTwoFactor(stores.twoFactors, passwords, account, { seed, recoveryCodes }, access.now(), step)
+    await enableTwoFactor(
+      options.twoFactors,
+      auditContext,
+      passwords,
+      account,
+      { seed, recoveryCodes },
+      access.now(),
+      step,
+    )
     const session = await beginSession(request, reply, { ...account, twoFactorEnabled: true }, 'totp', cookies, options)
-    await passCodes({ session, stores }, recoveryCodes)
+    await passCodes({ session, sessions }, recoveryCodes)
     return reply.redirect(CODES, 303)
   })
 
@@ -105,17 +113,20 @@ export function twoFactorPages(pages: Pages, options: PageOptions): void {
       )
       return reply.redirect(PATH, 303)
     }
-    await passCodes(member, await renewRecoveryCodes(member.stores.twoFactors, passwords, member.account))
+    await passCodes(
+      member,
+      await renewRecoveryCodes(options.twoFactors, member.auditContext, passwords, member.account),
+    )
     return reply.redirect(CODES, 303)
   })
 
   pages.post(`${PATH}/disable`, { config, schema: { body: Confirmation } }, async (request, reply) => {
     const member = memberOf(request)
-    const { account, stores } = member
+    const { account, sessions, auditContext } = member
     if (!account.twoFactorEnabled) return reply.redirect(PATH, 303)
     const problem = await confirmedBy(request, options)
     if (problem !== undefined) return showOn(reply, member, { disable: problem }, 422)
-    await stores.twoFactors.disable(account.id)
+    await options.twoFactors.disable(auditContext, account.id)
     const session = await beginSession(
       request,
       reply,
@@ -124,7 +135,7 @@ export function twoFactorPages(pages: Pages, options: PageOptions): void {
       cookies,
       options,
     )
-    await flash({ session, stores }, 'Two-factor authentication is off. You were signed out everywhere else.')
+    await flash({ session, sessions }, 'Two-factor authentication is off. You were signed out everywhere else.')
     return reply.redirect(PATH, 303)
   })
 }

@@ -131,7 +131,14 @@ export function addTokenCreation(pages: Pages, creation: TokenCreation, options:
       return reply.redirect(listOf(owner), 303)
     }
     try {
-      const { token, secret } = await issueToken(memberOf(request).stores.tokens, owner, draft, rules, now)
+      const { token, secret } = await issueToken(
+        options.tokens,
+        memberOf(request).auditContext,
+        owner,
+        draft,
+        rules,
+        now,
+      )
       const made: NewToken = { id: token.id, secret: secret.reveal() }
       await putOneTimeDisplay(memberOf(request), onceOf(owner), made, now)
     } catch (error) {

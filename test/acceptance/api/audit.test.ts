@@ -1,4 +1,5 @@
 // The audit trail over the API: gitgate's own calls, for administrators alone.
+import { GATE_CONTEXT } from '../../../src/domain/audit/event.js'
 import t from 'tap'
 import { createWorld } from '../world.js'
 import { callsWith } from './calls.js'
@@ -48,7 +49,7 @@ t.test('an administrator reads the trail page by page, takes its head along, and
 t.test('what is changed over the API is told with the caller, and with who acts in their name', async (t) => {
   const world = await createWorld(t)
   const boss = { username: 'boss', name: 'Boss', email: 'boss@example.com', admin: true, passwordHash: null }
-  await world.store.accounts.add(boss, world.now)
+  await world.store.accounts.add(GATE_CONTEXT, boss, world.now)
   const { token, secret } = await world.issue('root', ['api', 'sudo'])
   const call = callsWith(world, secret.reveal())
   t.equal((await call('PUT', '/application/settings', { push_to_create: false })).status, 200)

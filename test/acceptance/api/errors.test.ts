@@ -1,4 +1,5 @@
 // GitLab's answers to what goes wrong, case by case (its REST API: status codes), and the ways of carrying a token.
+import { GATE_CONTEXT } from '../../../src/domain/audit/event.js'
 import t from 'tap'
 import { DAY } from '../../../src/core/clock.js'
 import { createWorld } from '../world.js'
@@ -41,8 +42,8 @@ t.test('a token that was good once is told why it is none any more', async (t) =
   const revoked = await world.issue('alice', ['api'])
   const both = await world.issue('alice', ['api'], { expiry: new Date(world.now.getTime() + DAY) })
   const impersonation = await world.issue('alice', ['api'], { impersonation: true })
-  await world.store.tokens.revoke(revoked.token.id, world.now)
-  await world.store.tokens.revoke(both.token.id, world.now)
+  await world.store.tokens.revoke(GATE_CONTEXT, revoked.token.id, world.now)
+  await world.store.tokens.revoke(GATE_CONTEXT, both.token.id, world.now)
   await ask(revoked.secret.reveal(), REVOKED)
   world.advance(DAY)
   await ask(dated.secret.reveal(), EXPIRED)
@@ -57,11 +58,11 @@ t.test('who is not let in, though the token is right', async (t) => {
   const world = await createWorld(t)
   const { token, secret } = await world.issue('alice', ['api'])
   const alice = callsWith(world, secret.reveal())
-  await world.store.accounts.setState(token.userId, 'blocked')
+  await world.store.accounts.setState(GATE_CONTEXT, token.userId, 'blocked')
   const blocked = await alice('GET', '/user')
   t.equal(blocked.status, 403)
   t.same(blocked.body, { message: '403 Forbidden - Your account has been blocked.' })
-  await world.store.accounts.setState(token.userId, 'active')
+  await world.store.accounts.setState(GATE_CONTEXT, token.userId, 'active')
   const forbidden = await alice('GET', '/application/settings')
   t.equal(forbidden.status, 403)
   t.same(forbidden.body, { message: '403 Forbidden' })

@@ -1,4 +1,5 @@
 // GET /personal_access_tokens: whose tokens are listed, by which filters, in which order, on which page.
+import { GATE_CONTEXT } from '../../../src/domain/audit/event.js'
 import t from 'tap'
 import { within } from '../until.js'
 import type { Test } from 'tap'
@@ -136,7 +137,7 @@ t.test('filters', async (t) => {
   })
 
   await t.test('by state', async (t) => {
-    await world.store.tokens.revoke(second.token.id, world.now)
+    await world.store.tokens.revoke(GATE_CONTEXT, second.token.id, world.now)
     world.advance(day(5).getTime() - world.now.getTime())
     t.equal(await ask('state=active'), 'never')
     t.equal(await ask('state=inactive'), 'deploy_old Deploy 100%')

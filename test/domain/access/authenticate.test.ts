@@ -1,3 +1,4 @@
+import { GATE_CONTEXT } from '../../../src/domain/audit/event.js'
 import t from 'tap'
 import type { Test } from 'tap'
 import { Access } from '../../../src/domain/access/access.js'
@@ -8,7 +9,7 @@ import { Passwords } from '../../../src/domain/accounts/password.js'
 import { enableTwoFactor, enrol } from '../../../src/domain/accounts/two-factor.js'
 import { DAY } from '../../../src/core/clock.js'
 import { Secret } from '../../../src/core/secret.js'
-import type { OpenStore } from '../../../src/storage/open.js'
+import type { Store } from '../../../src/storage/open.js'
 import type { TokenDraft } from '../../../src/domain/tokens/issue.js'
 import { issueToken } from '../../../src/domain/tokens/issue.js'
 import type { PersonalAccessToken } from '../../../src/domain/tokens/token.js'
@@ -18,7 +19,7 @@ const PASSWORD = 'correct horse battery'
 const ADDRESS = '192.0.2.1'
 
 type World = {
-  readonly store: OpenStore
+  readonly store: Store
   readonly passwords: Passwords
   readonly alice: Account
   readonly hands: { now: Date }
@@ -62,7 +63,7 @@ async function createWorld(t: Test): Promise<World> {
     issue: async (given = {}) => {
       const draft = { name: 'ci', scopes: ['read_repository'] as const, expiry: undefined, ...given }
       const rules = { prefix: 'ggpat-', latestExpiry: null, expiryRequired: false, disabled: false }
-      const { token, secret } = await issueToken(store.tokens, alice, draft, rules, NOON)
+      const { token, secret } = await issueToken(store.tokens, GATE_CONTEXT, alice, draft, rules, NOON)
       return { token, secret: secret.reveal() }
     },
     ask: (username, password, ip) => askRaw(`Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`, ip),
@@ -118,15 +119,15 @@ t.test('a token is over when it expires, when it is revoked, and when its owner 
   t.equal(await ask('x', expiring.secret), 'token alice')
   hands.now = new Date(NOON.getTime() + DAY)
   t.equal(await ask('x', expiring.secret), 'token-over')
-  await store.settings.set(new Map([['enforce_pat_expiration', 'false']]), NOON)
+  await store.settings.set(GATE_CONTEXT, new Map([['enforce_pat_expiration', 'false']]), NOON)
   t.equal(await ask('x', expiring.secret), 'token alice', 'unless expiry is not enforced')
 
-  await store.accounts.setState(alice.id, 'blocked')
+  await store.accounts.setState(GATE_CONTEXT, alice.id, 'blocked')
   t.equal(await ask('x', other.secret), 'credentials-wrong')
   t.equal(await ask('alice', PASSWORD), 'credentials-wrong')
-  await store.accounts.setState(alice.id, 'active')
+  await store.accounts.setState(GATE_CONTEXT, alice.id, 'active')
   t.equal(await ask('x', other.secret), 'token alice')
-  await store.tokens.revoke(other.token.id, NOON)
+  await store.tokens.revoke(GATE_CONTEXT, other.token.id, NOON)
   t.equal(await ask('x', other.secret), 'token-over')
 })
 
@@ -135,10 +136,10 @@ t.test('impersonation tokens and all tokens can be switched off, from the next r
   const { secret } = await issue()
   const impersonation = await issue({ impersonation: true })
   t.equal(await ask('x', impersonation.secret), 'token alice')
-  await store.settings.set(new Map([['impersonation_enabled', 'false']]), NOON)
+  await store.settings.set(GATE_CONTEXT, new Map([['impersonation_enabled', 'false']]), NOON)
   t.equal(await ask('x', impersonation.secret), 'credentials-wrong')
   t.equal(await ask('x', secret), 'token alice')
-  await store.settings.set(new Map([['disable_personal_access_tokens', 'true']]), NOON)
+  await store.settings.set(GATE_CONTEXT, new Map([['disable_personal_access_tokens', 'true']]), NOON)
   t.equal(await ask('x', secret), 'tokens-off')
   t.equal(await ask('alice', PASSWORD), 'password alice')
 })
@@ -147,21 +148,21 @@ t.test('with two-factor authentication on, only a token does', async (t) => {
   const { ask, issue, store, passwords, alice } = await createWorld(t)
   const { secret } = await issue()
   t.equal(await ask('alice', PASSWORD), 'password alice')
-  await enableTwoFactor(store.twoFactors, passwords, alice, enrol(alice, 'gitgate'), NOON)
+  await enableTwoFactor(store.twoFactors, GATE_CONTEXT, passwords, alice, enrol(alice, 'gitgate'), NOON)
   t.equal(await ask('alice', PASSWORD), 'token-required', 'although the password was remembered')
   t.equal(await ask('alice', 'wrong password'), 'credentials-wrong', 'which tells only who knows the password')
   t.equal(await ask('alice', secret), 'token alice')
-  await store.twoFactors.disable(alice.id)
+  await store.twoFactors.disable(GATE_CONTEXT, alice.id)
   t.equal(await ask('alice', PASSWORD), 'password alice')
 })
 
 t.test('where the settings ask for a token, no password does', async (t) => {
   const { ask, issue, store } = await createWorld(t)
   const { secret } = await issue()
-  await store.settings.set(new Map([['require_two_factor_authentication', 'true']]), NOON)
+  await store.settings.set(GATE_CONTEXT, new Map([['require_two_factor_authentication', 'true']]), NOON)
   t.equal(await ask('alice', PASSWORD), 'token-required')
   t.equal(await ask('alice', secret), 'token alice')
-  await store.settings.set(new Map([['password_authentication_enabled_for_git', 'false']]), NOON)
+  await store.settings.set(GATE_CONTEXT, new Map([['password_authentication_enabled_for_git', 'false']]), NOON)
   for (const password of [PASSWORD, 'wrong password', '']) t.equal(await ask('alice', password), 'token-required')
   t.equal(await ask('alice', secret), 'token alice')
 })
@@ -171,7 +172,7 @@ t.test('a deleted account’s token and password are wrong at once', async (t) =
   const { secret } = await issue()
   t.equal(await ask('x', secret), 'token alice')
   t.equal(await ask('alice', PASSWORD), 'password alice')
-  await store.accounts.remove(alice)
+  await store.accounts.remove(GATE_CONTEXT, alice)
   t.equal(await ask('x', secret), 'credentials-wrong')
   t.equal(await ask('alice', PASSWORD), 'credentials-wrong')
 })
@@ -190,7 +191,7 @@ t.test('guesses ban their address, for right credentials, too; nobody is banned 
 t.test('every kind of failure counts towards a ban, and a good token takes back those of tokens', async (t) => {
   const { ask, askRaw, issue, store } = await createWorld(t)
   const { secret } = await issue()
-  await store.settings.set(new Map([['git_basic_auth_maxretry', '5']]), NOON)
+  await store.settings.set(GATE_CONTEXT, new Map([['git_basic_auth_maxretry', '5']]), NOON)
   const failures = [
     () => ask('alice', 'guess'),
     () => ask('alice', ''),
@@ -208,8 +209,8 @@ t.test('every kind of failure counts towards a ban, and a good token takes back 
 t.test('a right password that does not do is no guess, and is not counted', async (t) => {
   const { ask, issue, store, passwords, alice } = await createWorld(t)
   const { secret } = await issue()
-  await store.settings.set(new Map([['git_basic_auth_maxretry', '2']]), NOON)
-  await enableTwoFactor(store.twoFactors, passwords, alice, enrol(alice, 'gitgate'), NOON)
+  await store.settings.set(GATE_CONTEXT, new Map([['git_basic_auth_maxretry', '2']]), NOON)
+  await enableTwoFactor(store.twoFactors, GATE_CONTEXT, passwords, alice, enrol(alice, 'gitgate'), NOON)
   for (let attempt = 0; attempt < 5; attempt++) t.equal(await ask('alice', PASSWORD), 'token-required')
   t.equal(await ask('alice', secret), 'token alice')
 })

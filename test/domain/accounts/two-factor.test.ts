@@ -1,3 +1,4 @@
+import { GATE_CONTEXT } from '../../../src/domain/audit/event.js'
 import t from 'tap'
 import type { Test } from 'tap'
 import type { Account } from '../../../src/domain/accounts/account.js'
@@ -6,7 +7,7 @@ import type { Enrolment } from '../../../src/domain/accounts/two-factor.js'
 import { enableTwoFactor, enrol, matchTotp, verifySecondFactor } from '../../../src/domain/accounts/two-factor.js'
 import { SECOND } from '../../../src/core/clock.js'
 import { Secret } from '../../../src/core/secret.js'
-import type { OpenStore } from '../../../src/storage/open.js'
+import type { Store } from '../../../src/storage/open.js'
 import { NOON, addAccount, movableClock, openTemporaryStore } from '../../storage/temporary-store.js'
 
 // RFC 6238, appendix B: the SHA-1 seed is the ASCII text 12345678901234567890; the codes are the last six of its eight digits.
@@ -71,7 +72,7 @@ t.test('an enrolment shows a seed of 160 bits, its URI, and ten different recove
 })
 
 type World = {
-  readonly store: OpenStore
+  readonly store: Store
   readonly passwords: Passwords
   readonly alice: Account
   readonly recoveryCodes: readonly Secret[]
@@ -83,7 +84,7 @@ async function enabledWorld(t: Test): Promise<World> {
   const store = openTemporaryStore(t)
   const passwords = new Passwords(movableClock().clock, { cost: 4 })
   const enrolment: Enrolment = { ...enrol({ username: 'alice' }, 'gitgate'), seed: RFC_SEED }
-  await enableTwoFactor(store.twoFactors, passwords, await addAccount(store, 'alice'), enrolment, NOON)
+  await enableTwoFactor(store.twoFactors, GATE_CONTEXT, passwords, await addAccount(store, 'alice'), enrolment, NOON)
   const alice = (await store.accounts.findByUsername('alice'))!
   return {
     store,
@@ -91,7 +92,7 @@ async function enabledWorld(t: Test): Promise<World> {
     alice,
     recoveryCodes: enrolment.recoveryCodes,
     verify: (code, now = at(1234567890)) =>
-      verifySecondFactor(store.twoFactors, passwords, alice, new Secret(code, 'code'), now),
+      verifySecondFactor(store.twoFactors, GATE_CONTEXT, passwords, alice, new Secret(code, 'code'), now),
   }
 }
 
@@ -141,13 +142,16 @@ t.test('the hashes of recovery codes cost less than those of passwords, and olde
   const alice = await addAccount(store, 'alice')
   const passwords = new Passwords(() => NOON, { cost: 10 })
   const { seed, recoveryCodes } = enrol(alice, 'gitgate')
-  await enableTwoFactor(store.twoFactors, passwords, alice, { seed, recoveryCodes }, NOON)
+  await enableTwoFactor(store.twoFactors, GATE_CONTEXT, passwords, alice, { seed, recoveryCodes }, NOON)
   const kept = (await store.twoFactors.find(alice.id))!.recoveryCodes
   for (const { hash } of kept) t.match(hash.reveal(), /^\$2b\$08\$/)
   const older = await Promise.all(recoveryCodes.slice(0, 2).map((code) => passwords.hash(code)))
   t.match(older[0]!.reveal(), /^\$2b\$10\$/)
-  await store.twoFactors.replaceRecoveryCodes(alice.id, older)
-  t.equal(await verifySecondFactor(store.twoFactors, passwords, alice, recoveryCodes[1]!, NOON), 'recovery-code')
+  await store.twoFactors.replaceRecoveryCodes(GATE_CONTEXT, alice.id, older)
+  t.equal(
+    await verifySecondFactor(store.twoFactors, GATE_CONTEXT, passwords, alice, recoveryCodes[1]!, NOON),
+    'recovery-code',
+  )
 })
 
 t.test('a recovery code may be typed in capitals, with blanks, or without its dashes', async (t) => {
@@ -162,20 +166,20 @@ t.test('a recovery code may be typed in capitals, with blanks, or without its da
 t.test('a right recovery code is never called wrong because too many checks wait', async (t) => {
   const { store, alice, recoveryCodes } = await enabledWorld(t)
   const full = new Passwords(movableClock().clock, { cost: 4, concurrency: 0, maxWaiting: 0 })
-  const verdict = verifySecondFactor(store.twoFactors, full, alice, recoveryCodes[0]!, NOON)
+  const verdict = verifySecondFactor(store.twoFactors, GATE_CONTEXT, full, alice, recoveryCodes[0]!, NOON)
   await t.rejects(verdict, { code: 'conflict' })
 })
 
 t.test('two-factor authentication is turned on once, off, and on again with a new seed', async (t) => {
   const { store, passwords, alice, verify } = await enabledWorld(t)
   const again = enrol(alice, 'gitgate')
-  const enable = (account: Account) => enableTwoFactor(store.twoFactors, passwords, account, again, NOON)
+  const enable = (account: Account) => enableTwoFactor(store.twoFactors, GATE_CONTEXT, passwords, account, again, NOON)
   await t.rejects(enable(alice), { code: 'conflict', message: /on already/ })
   // Two commands at once: both have read the account before either has changed it.
   await t.rejects(enable({ ...alice, twoFactorEnabled: false }), { code: 'conflict' })
   t.equal((await store.twoFactors.find(alice.id))?.seed.reveal(), RFC_SEED.reveal(), 'and nothing was changed')
 
-  await store.twoFactors.disable(alice.id)
+  await store.twoFactors.disable(GATE_CONTEXT, alice.id)
   t.equal((await store.accounts.find(alice.id))?.twoFactorEnabled, false)
   t.equal(await store.twoFactors.find(alice.id), undefined)
   await t.rejects(verify('005924'), { code: 'conflict', message: /is off/ })

@@ -1,7 +1,7 @@
 // Rows of requests are written by a thread of their own while there are many, beside everything else that is written.
 import { join } from 'node:path'
 import t from 'tap'
-import { auditEvent, THE_GATE } from '../../../src/domain/audit/event.js'
+import { auditEvent, THE_GATE, GATE_CONTEXT } from '../../../src/domain/audit/event.js'
 import type { AuditEvent } from '../../../src/domain/audit/event.js'
 import { AuditRecorder } from '../../../src/domain/audit/recorder.js'
 import { AuditThread } from '../../../src/storage/audit-thread.js'
@@ -18,7 +18,8 @@ t.test('many rows and changes from two threads are one chain, and none is lost',
   const store = openStore(data, undefined, { redact: redactTokens })
   const thread = new AuditThread({ data, keyFile: undefined }, store.audit)
   const changes = async (): Promise<void> => {
-    for (let index = 0; index < 100; index++) await store.note({ action: 'repository.created', target: `r/${index}` })
+    for (let index = 0; index < 100; index++)
+      await store.note(GATE_CONTEXT, { action: 'repository.created', target: `r/${index}` })
   }
   await Promise.all([thread.record(events(0)), changes(), thread.record(events(MANY)), thread.record([event('few')])])
   await thread.close()

@@ -1,10 +1,11 @@
+import { GATE_CONTEXT } from '../../../src/domain/audit/event.js'
 import t from 'tap'
 import { UNLIMITED } from '../../../src/domain/tokens/budget.js'
 import { UNRESTRICTED } from '../../../src/domain/tokens/restriction.js'
 import type { Test } from 'tap'
 import type { Account } from '../../../src/domain/accounts/account.js'
 import { DAY } from '../../../src/core/clock.js'
-import type { OpenStore } from '../../../src/storage/open.js'
+import type { Store } from '../../../src/storage/open.js'
 import type { IssueRules, IssuedToken, TokenDraft } from '../../../src/domain/tokens/issue.js'
 import { issueToken, rotateToken } from '../../../src/domain/tokens/issue.js'
 import { digestSecret } from '../../../src/domain/tokens/token-secret.js'
@@ -16,7 +17,7 @@ const LIMITED: IssueRules = { ...FREE, latestExpiry: LIMIT }
 const TOMORROW = new Date('2026-06-16T00:00:00.000Z')
 
 type World = {
-  readonly store: OpenStore
+  readonly store: Store
   readonly alice: Account
   readonly issue: (draft?: Partial<TokenDraft>, rules?: IssueRules) => Promise<IssuedToken>
 }
@@ -28,7 +29,8 @@ async function createWorld(t: Test): Promise<World> {
   return {
     store,
     alice,
-    issue: (draft = {}, rules = FREE) => issueToken(store.tokens, alice, { ...plain, ...draft }, rules, NOON),
+    issue: (draft = {}, rules = FREE) =>
+      issueToken(store.tokens, GATE_CONTEXT, alice, { ...plain, ...draft }, rules, NOON),
   }
 }
 
@@ -97,7 +99,10 @@ t.test('what is at a rule’s edge is taken', async (t) => {
   t.strictSame((await issue({ expiry: instant })).token.expiresAt, instant)
   const root = await addAccount(store, 'root', { admin: true })
   const draft: TokenDraft = { name: 'root', scopes: ['sudo'], expiry: 'never', impersonation: true }
-  t.match((await issueToken(store.tokens, root, draft, FREE, NOON)).token, { scopes: ['sudo'], impersonation: true })
+  t.match((await issueToken(store.tokens, GATE_CONTEXT, root, draft, FREE, NOON)).token, {
+    scopes: ['sudo'],
+    impersonation: true,
+  })
 })
 
 t.test('without a limit a token may live for ever, and does unless it is told otherwise', async (t) => {
@@ -135,7 +140,7 @@ t.test('where tokens are switched off, none is issued and none is rotated', asyn
   const { token } = await issue()
   const off = { ...FREE, disabled: true }
   await t.rejects(issue({}, off), { code: 'forbidden', message: /disable_personal_access_tokens/ })
-  await t.rejects(rotateToken(store.tokens, alice, token, undefined, off, NOON), { code: 'forbidden' })
+  await t.rejects(rotateToken(store.tokens, GATE_CONTEXT, alice, token, undefined, off, NOON), { code: 'forbidden' })
   t.equal((await store.tokens.find(token.id))?.revokedAt, null, 'the old one still stands')
 })
 
@@ -143,7 +148,7 @@ t.test('a rotated token has a new secret, the same rights, and revokes the old o
   const { issue, store, alice } = await createWorld(t)
   const old = await issue({ description: 'for the mirror', impersonation: true, expiry: TOMORROW })
   const later = new Date(NOON.getTime() + 1_000)
-  const { token, secret } = await rotateToken(store.tokens, alice, old.token, undefined, FREE, later)
+  const { token, secret } = await rotateToken(store.tokens, GATE_CONTEXT, alice, old.token, undefined, FREE, later)
   t.not(secret.reveal(), old.secret.reveal())
   const week = new Date(later.getTime() + 7 * DAY)
   const same = { ...old.token, id: token.id, createdAt: later, expiresAt: week, previousId: old.token.id }
@@ -169,7 +174,7 @@ t.test(
     ] as const
     for (const [index, { old, wanted, rules, expected }] of cases.entries()) {
       const { token } = await issue({ expiry: old })
-      const rotated = await rotateToken(store.tokens, alice, token, wanted, rules, NOON)
+      const rotated = await rotateToken(store.tokens, GATE_CONTEXT, alice, token, wanted, rules, NOON)
       t.strictSame(rotated.token.expiresAt, expected, `case ${index + 1}`)
     }
   },
@@ -178,16 +183,16 @@ t.test(
 t.test('a token that breaks today’s rules is not rotated and stays as it is', async (t) => {
   const { issue, store, alice } = await createWorld(t)
   const { token } = await issue()
-  await t.rejects(rotateToken(store.tokens, alice, token, 'never', LIMITED, NOON), { code: 'forbidden' })
+  await t.rejects(rotateToken(store.tokens, GATE_CONTEXT, alice, token, 'never', LIMITED, NOON), { code: 'forbidden' })
   const sudo = { ...token, scopes: ['sudo'] as const }
-  await t.rejects(rotateToken(store.tokens, alice, sudo, undefined, FREE, NOON), { code: 'forbidden' })
+  await t.rejects(rotateToken(store.tokens, GATE_CONTEXT, alice, sudo, undefined, FREE, NOON), { code: 'forbidden' })
   t.equal((await store.tokens.find(token.id))?.revokedAt, null)
 })
 
 t.test('a revoked token can’t be rotated, and of two rotations at once one wins', async (t) => {
   const { issue, store, alice } = await createWorld(t)
   const { token } = await issue()
-  const rotate = () => rotateToken(store.tokens, alice, token, undefined, FREE, NOON)
+  const rotate = () => rotateToken(store.tokens, GATE_CONTEXT, alice, token, undefined, FREE, NOON)
   const results = await Promise.allSettled([rotate(), rotate()])
   t.strictSame(results.map(({ status }) => status).toSorted(), ['fulfilled', 'rejected'])
   await t.rejects(rotate(), { code: 'conflict', message: /revoked already/ })

@@ -1,8 +1,9 @@
+import { GATE_CONTEXT } from '../../../src/domain/audit/event.js'
 import t from 'tap'
 import { until } from '../../acceptance/until.js'
 import type { Test } from 'tap'
 import { DAY } from '../../../src/core/clock.js'
-import type { OpenStore } from '../../../src/storage/open.js'
+import type { Store } from '../../../src/storage/open.js'
 import { issueToken } from '../../../src/domain/tokens/issue.js'
 import { LastUse } from '../../../src/domain/tokens/last-use.js'
 import type { PersonalAccessToken } from '../../../src/domain/tokens/token.js'
@@ -12,7 +13,7 @@ import { NOON, addAccount, openTemporaryStore } from '../../storage/temporary-st
 const RULES = { prefix: 'ggpat-', latestExpiry: null, expiryRequired: false, disabled: false }
 
 type World = {
-  readonly store: OpenStore
+  readonly store: Store
   readonly token: PersonalAccessToken
   readonly lastUse: LastUse
   /** The writes that reached the store. */
@@ -30,7 +31,7 @@ const LATER_MS = 60_000
 async function createWorld(t: Test, flushMs = LATER_MS): Promise<World> {
   const store = openTemporaryStore(t)
   const draft = { name: 'ci', scopes: ['api'] as const, expiry: undefined }
-  const { token } = await issueToken(store.tokens, await addAccount(store, 'alice'), draft, RULES, NOON)
+  const { token } = await issueToken(store.tokens, GATE_CONTEXT, await addAccount(store, 'alice'), draft, RULES, NOON)
   const writes: TokenUse[][] = []
   const errors: unknown[] = []
   const recordUses = async (uses: readonly TokenUse[], addIp: AddIp): Promise<void> => {
@@ -160,7 +161,7 @@ t.test('the last flush ends after a write that is under way, so that a clean sto
 t.test('a token deleted meanwhile is no failure', async (t) => {
   const { lastUse, token, store, errors } = await createWorld(t)
   lastUse.record(token, '192.0.2.1', NOON)
-  await store.accounts.remove((await store.accounts.find(token.userId))!)
+  await store.accounts.remove(GATE_CONTEXT, (await store.accounts.find(token.userId))!)
   await lastUse.flush()
   t.strictSame(errors, [])
 })

@@ -102,7 +102,7 @@ export function impersonationRoutes(api: Api, options: ApiOptions): void {
       if (since !== undefined && Math.floor(changed / 1_000) * 1_000 > Date.parse(since)) {
         throw new ApiError(412, { message: '412 Precondition Failed' })
       }
-      await request.caller.stores.tokens.revoke(token.id, access.now())
+      await options.tokens.revoke(request.caller.auditContext, token.id, access.now())
       return await reply.status(204).send()
     },
   )

@@ -68,7 +68,7 @@ export function instanceRoutes(api: Api, options: ApiOptions): void {
     async (request) => {
       const given = request.body as Record<string, unknown>
       const changes = SETTING_KEYS.filter((key) => Object.hasOwn(given, key)).map((key) => readSetting(key, given[key]))
-      await request.caller.stores.settings.set(new Map(changes), access.now())
+      await options.settings.set(request.caller.auditContext, new Map(changes), access.now())
       return await access.settings()
     },
   )

@@ -108,7 +108,8 @@ export function projectRoutes(api: Api, options: ApiOptions): void {
       if (!caller.account.admin && permissions.project_access.access_level < 40) throw forbidden()
       const { name, push_access_level: level = 40, allow_force_push: mayForce = false } = request.body
       const push = levelOf(level)
-      const protection = await caller.stores.protections.put(
+      const protection = await options.protections.put(
+        caller.auditContext,
         parseProtection(path, name, { push, force: mayForce ? push : 'nobody', delete: 'nobody' }),
         access.now(),
       )
@@ -133,7 +134,7 @@ export function projectRoutes(api: Api, options: ApiOptions): void {
       const wanted = `refs/heads/${request.params.name}`
       const found = (await ofProject(path)).find(({ refs }) => refs === wanted || refs === request.params.name)
       if (found === undefined) throw notFound()
-      await caller.stores.protections.remove(path, found.refs)
+      await options.protections.remove(caller.auditContext, path, found.refs)
       return await reply.status(204).send()
     },
   )

@@ -53,7 +53,7 @@ export function rightsRoutes(api: Api, options: ApiOptions): void {
       const isName = !grant.subject.startsWith('@')
       if (isName && (await accounts.findByUsername(subject)) === undefined)
         throw invalidField('subject', 'is no account')
-      return await reply.status(201).send(await request.caller.stores.grants.put(grant, access.now()))
+      return await reply.status(201).send(await options.grants.put(request.caller.auditContext, grant, access.now()))
     },
   )
 
@@ -62,7 +62,8 @@ export function rightsRoutes(api: Api, options: ApiOptions): void {
     { schema: { summary: 'take a grant back', tags, querystring: Subject, response: nothing }, config },
     async (request, reply) => {
       const { subject, pattern } = request.query
-      if (!(await request.caller.stores.grants.remove(parseSubject(subject), pattern))) throw notFound('Grant')
+      if (!(await options.grants.remove(request.caller.auditContext, parseSubject(subject), pattern)))
+        throw notFound('Grant')
       return await reply.status(204).send()
     },
   )
@@ -104,7 +105,9 @@ export function rightsRoutes(api: Api, options: ApiOptions): void {
     async (request, reply) => {
       const { repositories, refs, push = 'admin', force = 'nobody', delete: deletion = 'nobody' } = request.body
       const protection = parseProtection(repositories, refs, { push, force, delete: deletion })
-      return await reply.status(201).send(await request.caller.stores.protections.put(protection, access.now()))
+      return await reply
+        .status(201)
+        .send(await options.protections.put(request.caller.auditContext, protection, access.now()))
     },
   )
 
@@ -113,7 +116,7 @@ export function rightsRoutes(api: Api, options: ApiOptions): void {
     { schema: { summary: 'end a protection', tags, querystring: Refs, response: nothing }, config },
     async (request, reply) => {
       const { repositories, refs } = request.query
-      if (!(await request.caller.stores.protections.remove(repositories, fullRefPattern(refs))))
+      if (!(await options.protections.remove(request.caller.auditContext, repositories, fullRefPattern(refs))))
         throw notFound('Protected Ref')
       return await reply.status(204).send()
     },

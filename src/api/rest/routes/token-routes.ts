@@ -49,7 +49,7 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
   }
 
   const rotate = async (
-    { stores }: Caller,
+    { auditContext }: Caller,
     old: PersonalAccessToken,
     body: { expires_at?: string | null; grace?: string } | undefined,
   ) => {
@@ -57,7 +57,8 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
     const now = access.now()
     try {
       return await rotateToken(
-        stores.tokens,
+        tokens,
+        auditContext,
         owner,
         old,
         wantedExpiry(body?.expires_at),
@@ -142,7 +143,7 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
       config: { needs: { scopes: 'any', takesLimited: true } },
     },
     async (request, reply) => {
-      await request.caller.stores.tokens.revoke(request.caller.token.id, access.now())
+      await tokens.revoke(request.caller.auditContext, request.caller.token.id, access.now())
       return await reply.status(204).send()
     },
   )
@@ -153,9 +154,9 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
     async (request, reply) => {
       const token = await tokens.find(request.params.id)
       if (token === undefined) throw new ApiError(404, { message: '404 Not found' })
-      const { account, stores } = request.caller
+      const { account, auditContext } = request.caller
       if (!account.admin && (token.userId !== account.id || token.impersonation)) throw badRequest()
-      await stores.tokens.revoke(token.id, access.now())
+      await tokens.revoke(auditContext, token.id, access.now())
       return await reply.status(204).send()
     },
   )
@@ -201,7 +202,7 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
       config: { needs: { takesLimited: true } },
     },
     async (request, reply) => {
-      const { account, token, stores } = request.caller
+      const { account, token, auditContext } = request.caller
       const { body } = request
       if (token.userId !== account.id) throw forbidden('A token is derived for its owner, not with sudo')
       const now = access.now()
@@ -215,7 +216,8 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
         ...limitsOf(body),
       }
       const issued = await deriveToken(
-        stores.tokens,
+        tokens,
+        auditContext,
         account,
         token,
         wish,

@@ -102,7 +102,8 @@ export function userRoutes(api: Api, options: ApiOptions): void {
       if (secret !== null) field('password', () => checkPassword(secret, { username, email }, settings))
       const passwordHash = secret === null ? null : await options.passwords.hash(secret)
       try {
-        const account = await request.caller.stores.accounts.add(
+        const account = await options.accounts.add(
+          request.caller.auditContext,
           { username, name, email, admin: isAdmin, passwordHash },
           options.access.now(),
         )
@@ -138,7 +139,7 @@ export function userRoutes(api: Api, options: ApiOptions): void {
       async (request, reply) => {
         const account = await accounts.find(request.params.id)
         if (account === undefined) throw notFound('User')
-        await request.caller.stores.accounts.setState(account.id, state)
+        await options.accounts.setState(request.caller.auditContext, account.id, state)
         return await reply.status(201).send(true)
       },
     )

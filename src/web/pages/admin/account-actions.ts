@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
 import type { FastifyReply } from 'fastify'
+import type { AuditContext } from '../../../domain/audit/event.js'
 import type { Account } from '../../../domain/accounts/account.js'
 import { GitgateError } from '../../../core/errors.js'
 import { checkPassword } from '../../../domain/policies/password-use.js'
@@ -8,7 +9,7 @@ import { confirmedBy } from '../../confirmation.js'
 import { errorsIn } from '../../forms.js'
 import type { FieldErrors } from '../../forms.js'
 import { flash } from '../../session-state.js'
-import type { PageOptions, WebStores } from '../../web-options.js'
+import type { PageOptions } from '../../web-options.js'
 import type { Pages } from '../../pages.js'
 import { memberOf } from '../../principal.js'
 import { NamedAccount, pathOfAccount, requireAccount } from './account-path.js'
@@ -23,7 +24,7 @@ type AccountAction = {
   readonly asks: 'nothing' | 'the username' | 'the own password'
   /** What is said where one would do it to oneself; `undefined`: that is no harm. */
   readonly notToOneself: string | undefined
-  readonly act: (stores: WebStores, account: Account) => Promise<void>
+  readonly act: (options: PageOptions, context: AuditContext, account: Account) => Promise<void>
   readonly done: (username: string) => string
 }
 
@@ -35,7 +36,7 @@ const ACCOUNT_ACTIONS = {
     isDangerous: true,
     asks: 'nothing',
     notToOneself: 'you can’t block your own account; another administrator can',
-    act: (stores, account) => stores.accounts.setState(account.id, 'blocked'),
+    act: ({ accounts }, context, account) => accounts.setState(context, account.id, 'blocked'),
     done: (username) => `${username} was blocked.`,
   },
   unblock: {
@@ -45,7 +46,7 @@ const ACCOUNT_ACTIONS = {
     isDangerous: false,
     asks: 'nothing',
     notToOneself: undefined,
-    act: (stores, account) => stores.accounts.setState(account.id, 'active'),
+    act: ({ accounts }, context, account) => accounts.setState(context, account.id, 'active'),
     done: (username) => `${username} was unblocked.`,
   },
   reset_two_factor: {
@@ -55,7 +56,7 @@ const ACCOUNT_ACTIONS = {
     isDangerous: true,
     asks: 'the own password',
     notToOneself: 'turn off your own second factor under Two-factor authentication',
-    act: (stores, account) => stores.twoFactors.disable(account.id),
+    act: ({ twoFactors }, context, account) => twoFactors.disable(context, account.id),
     done: (username) => `Two-factor authentication is off for ${username}.`,
   },
   delete: {
@@ -65,7 +66,7 @@ const ACCOUNT_ACTIONS = {
     isDangerous: true,
     asks: 'the username',
     notToOneself: 'you can’t delete your own account; another administrator can',
-    act: (stores, account) => stores.accounts.remove(account),
+    act: ({ accounts }, context, account) => accounts.remove(context, account),
     done: (username) => `${username} was deleted. Repositories under ${username}/ were kept.`,
   },
 } as const satisfies Readonly<Record<string, AccountAction>>
@@ -99,7 +100,7 @@ export function accountActionPages(pages: Pages, options: PageOptions): void {
       return ask(reply, account, request.params.act, { username: `Type ${account.username} exactly as shown.` })
     const problem = act.asks === 'the own password' ? await confirmedBy(request, options) : undefined
     if (problem !== undefined) return ask(reply, account, request.params.act, { current_password: problem })
-    await act.act(member.stores, account)
+    await act.act(options, member.auditContext, account)
     await flash(member, act.done(account.username))
     return reply.redirect(request.params.act === 'delete' ? '/-/admin/users' : pathOfAccount(account), 303)
   })
@@ -124,7 +125,7 @@ export function accountActionPages(pages: Pages, options: PageOptions): void {
     if (Object.keys(errors).length > 0) return askPassword(reply, account, errors, 422)
     const problem = await confirmedBy(request, options)
     if (problem !== undefined) return askPassword(reply, account, { current_password: problem }, 422)
-    await member.stores.accounts.setPasswordHash(account.id, await passwords.hash(password))
+    await options.accounts.setPasswordHash(member.auditContext, account.id, await passwords.hash(password))
     await flash(member, `The password of ${account.username} was set, and its sessions have ended.`)
     return reply.redirect(pathOfAccount(account), 303)
   })

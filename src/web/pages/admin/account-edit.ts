@@ -58,7 +58,7 @@ export function accountEditPages(pages: Pages, options: PageOptions): void {
     const problem = await confirmedBy(request, options)
     if (problem !== undefined) return wrong({ current_password: problem })
     try {
-      await member.stores.accounts.change(account.id, change)
+      await options.accounts.change(member.auditContext, account.id, change)
     } catch (error) {
       if (!(error instanceof GitgateError) || error.code !== 'conflict') throw error
       return wrong({ email: problemIn(error) })

@@ -82,7 +82,11 @@ export function accountPages(pages: Pages, options: PageOptions): void {
     const passwordHash = password === undefined ? null : await passwords.hash(password)
     const member = memberOf(request)
     try {
-      await member.stores.accounts.add({ username, name, email, admin: values.admin, passwordHash }, access.now())
+      await options.accounts.add(
+        member.auditContext,
+        { username, name, email, admin: values.admin, passwordHash },
+        access.now(),
+      )
     } catch (error) {
       if (!(error instanceof GitgateError) || error.code !== 'conflict') throw error
       return wrong({ [error.message.includes('e-mail') ? 'email' : 'username']: problemIn(error) })

@@ -132,7 +132,7 @@ export function credentialPages(pages: Pages, options: PageOptions): void {
     const member = memberOf(request)
     const token = await tokens.find(request.params.id)
     if (token === undefined) throw new PageError('not-found')
-    const wasRevoked = !(await member.stores.tokens.revoke(token.id, access.now()))
+    const wasRevoked = !(await options.tokens.revoke(member.auditContext, token.id, access.now()))
     await flash(member, `Token ${token.id}, “${token.name}”, ${wasRevoked ? 'was already revoked' : 'was revoked'}.`)
     return reply.redirect(PATH, 303)
   })

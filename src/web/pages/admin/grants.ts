@@ -53,7 +53,7 @@ export function grantPages(pages: Pages, { grants, accounts, access }: PageOptio
       const before = await grants.find(grant.subject, grant.pattern)
       if (before !== undefined && before.role !== grant.role && request.body.replace === undefined)
         return await askToReplace(reply, { ...grant, subject }, before.role)
-      await member.stores.grants.put(grant, access.now())
+      await grants.put(member.auditContext, grant, access.now())
     } catch (error) {
       return show(reply, {}, request.body, problemIn(error))
     }
@@ -102,7 +102,7 @@ export function grantPages(pages: Pages, { grants, accounts, access }: PageOptio
   pages.post('/grants/remove', { schema: { body: Named } }, async (request, reply) => {
     const member = memberOf(request)
     const { subject, pattern } = request.body
-    if (!(await member.stores.grants.remove(parseSubject(subject), pattern))) throw new PageError('not-found')
+    if (!(await grants.remove(member.auditContext, parseSubject(subject), pattern))) throw new PageError('not-found')
     await flash(member, `Revoked the grant of ${subject} on ${pattern}.`)
     return reply.redirect(PATH, 303)
   })

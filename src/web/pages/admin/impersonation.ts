@@ -71,7 +71,7 @@ export function impersonationPages(pages: Pages, options: PageOptions): void {
   pages.post(`${path}/:id/revoke`, { schema: { params: TokenPath } }, async (request, reply) => {
     const member = memberOf(request)
     const { account, token } = await requireToken(request.params)
-    await member.stores.tokens.revoke(token.id, access.now())
+    await options.tokens.revoke(member.auditContext, token.id, access.now())
     await flash(member, `Token ${token.id}, “${token.name}”, was revoked.`)
     return reply.redirect(tokensPath(account), 303)
   })

@@ -56,7 +56,10 @@ export function protectionPages(pages: Pages, { protections, access }: PageOptio
       const before = await find(protection)
       if (before !== undefined && levelsOf(before) !== levelsOf(protection) && replace === undefined)
         return await askToReplace(reply, protection, before)
-      await flash(member, `${describeProtection(await member.stores.protections.put(protection, access.now()))}.`)
+      await flash(
+        member,
+        `${describeProtection(await protections.put(member.auditContext, protection, access.now()))}.`,
+      )
     } catch (error) {
       return show(reply, request.body, problemIn(error))
     }
@@ -88,7 +91,7 @@ export function protectionPages(pages: Pages, { protections, access }: PageOptio
   pages.post('/protected_refs/remove', { schema: { body: Named } }, async (request, reply) => {
     const member = memberOf(request)
     const { repositories, refs } = request.body
-    if (!(await member.stores.protections.remove(repositories, refs))) throw new PageError('not-found')
+    if (!(await protections.remove(member.auditContext, repositories, refs))) throw new PageError('not-found')
     await flash(member, `Removed the protection of ${refs} in ${repositories}.`)
     return reply.redirect(PATH, 303)
   })

@@ -95,7 +95,7 @@ export function settingPages(pages: Pages, options: PageOptions): void {
       return reply.redirect(PATH, 303)
     }
     if (step === 'apply') {
-      await member.stores.settings.set(new Map(changes), access.now())
+      await options.settings.set(member.auditContext, new Map(changes), access.now())
       const names = changes.map(([key, text]) => `${settingTitle(key)} is now ${inWords(parseSetting(key, text))}`)
       await flash(member, `${names.join('; ')}.`)
       return reply.redirect(PATH, 303)

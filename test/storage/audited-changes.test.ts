@@ -1,10 +1,10 @@
-// Whatever is changed is told to the audit trail, in the same transaction, by whom, and never with a secret.
+// Each change writes its audit event in the same transaction, with who made it and without secrets.
 import t from 'tap'
 import type { Actor, AuditEvent } from '../../src/domain/audit/event.js'
 import { auditEvent, THE_GATE } from '../../src/domain/audit/event.js'
 import { DAY } from '../../src/core/clock.js'
 import { Secret } from '../../src/core/secret.js'
-import type { OpenStore } from '../../src/storage/open.js'
+import type { Store } from '../../src/storage/open.js'
 import { newToken } from './new-token.js'
 import { NOON, addAccount, openTemporaryStore } from './temporary-store.js'
 
@@ -22,7 +22,7 @@ const ROOT: Actor = {
   requestId: 'r-1',
 }
 
-async function told(store: OpenStore, change: () => Promise<unknown>): Promise<string[]> {
+async function recorded(store: Store, change: () => Promise<unknown>): Promise<string[]> {
   const { id } = await store.audit.head()
   await change()
   const rows = await store.audit.list({ limit: 100, after: id, oldestFirst: true })
@@ -37,7 +37,8 @@ async function told(store: OpenStore, change: () => Promise<unknown>): Promise<s
 
 t.test('every mutation is a row that names who made it, and what it was made to', async (t) => {
   const store = openTemporaryStore(t)
-  const { accounts, tokens, twoFactors, grants, protections, settings, notifications, webhooks } = store.as(ROOT)
+  const { accounts, tokens, twoFactors, grants, protections, settings, notifications, webhooks } = store
+  const by = { actor: ROOT }
   const token = (digest: string) => newToken(1, { digest: secret(digest) })
   const protection = {
     repositories: '**',
@@ -47,38 +48,38 @@ t.test('every mutation is a row that names who made it, and what it was made to'
     delete: 'admin',
   } as const
   const expected: readonly (readonly [string[], () => Promise<unknown>])[] = [
-    [['user.added user:alice'], () => addAccount({ accounts }, 'alice', { passwordHash: secret('a-hash') })],
-    [['user.changed user:alice'], () => accounts.change(1, { name: 'Alice A.', email: 'a@example.com' })],
-    [[], () => accounts.change(1, { name: 'Alice A.' })],
-    [['user.password_changed user:alice'], () => accounts.setPasswordHash(1, secret('a-hash'))],
-    [['user.blocked user:alice'], () => accounts.setState(1, 'blocked')],
-    [['user.unblocked user:alice'], () => accounts.setState(1, 'active')],
-    [['two_factor.enabled user:alice'], () => twoFactors.enable(1, secret('a-seed'), [secret('a-code')], NOON)],
-    [['two_factor.recovery_code_used user:alice'], () => twoFactors.takeRecoveryCode(1)],
-    [[], () => twoFactors.takeRecoveryCode(1)],
-    [['two_factor.disabled user:alice'], () => twoFactors.disable(1)],
-    [['token.created token:1'], () => tokens.add(token('a-digest'))],
+    [['user.added user:alice'], () => addAccount(store, 'alice', { passwordHash: secret('a-hash') }, by)],
+    [['user.changed user:alice'], () => accounts.change(by, 1, { name: 'Alice A.', email: 'a@example.com' })],
+    [[], () => accounts.change(by, 1, { name: 'Alice A.' })],
+    [['user.password_changed user:alice'], () => accounts.setPasswordHash(by, 1, secret('a-hash'))],
+    [['user.blocked user:alice'], () => accounts.setState(by, 1, 'blocked')],
+    [['user.unblocked user:alice'], () => accounts.setState(by, 1, 'active')],
+    [['two_factor.enabled user:alice'], () => twoFactors.enable(by, 1, secret('a-seed'), [secret('a-code')], NOON)],
+    [['two_factor.recovery_code_used user:alice'], () => twoFactors.takeRecoveryCode(by, 1)],
+    [[], () => twoFactors.takeRecoveryCode(by, 1)],
+    [['two_factor.disabled user:alice'], () => twoFactors.disable(by, 1)],
+    [['token.created token:1'], () => tokens.add(by, token('a-digest'))],
     [
       ['token.created token:2', 'token.rotated token:1'],
-      () => tokens.replace(1, { ...token('a-digest 2'), previousId: 1 }, NOON),
+      () => tokens.replace(by, 1, { ...token('a-digest 2'), previousId: 1 }, NOON),
     ],
-    [[], () => tokens.replace(1, token('a-digest 3'), NOON)],
-    [['token.derived token:3'], () => tokens.add({ ...token('a-digest 4'), parentId: 2 })],
-    [['token.revoked token:2'], () => tokens.revoke(2, new Date(NOON.getTime() + DAY))],
-    [[], () => tokens.revoke(2, new Date(NOON.getTime() + 2 * DAY))],
-    [['grant.set grant:alice **'], () => grants.put({ subject: 'alice', role: 'read', pattern: '**' }, NOON)],
-    [['grant.removed grant:alice **'], () => grants.remove('alice', '**')],
-    [[], () => grants.remove('alice', '**')],
-    [['protection.set protection:** refs/heads/main'], () => protections.put(protection, NOON)],
-    [['protection.removed protection:** refs/heads/main'], () => protections.remove('**', 'refs/heads/main')],
-    [['setting.changed setting:push_to_create'], () => settings.set(new Map([['push_to_create', 'false']]), NOON)],
-    [['user.notices_changed user:alice'], () => notifications.setKindsOff(1, ['created'])],
-    [['webhook.set webhook:1'], () => webhooks.add(1, 'https://example.com/a-code', secret('a-seed'), NOON)],
-    [['webhook.removed webhook:1'], () => webhooks.remove(1)],
-    [[], () => webhooks.remove(1)],
-    [['user.deleted user:alice'], async () => accounts.remove((await accounts.find(1))!)],
+    [[], () => tokens.replace(by, 1, token('a-digest 3'), NOON)],
+    [['token.derived token:3'], () => tokens.add(by, { ...token('a-digest 4'), parentId: 2 })],
+    [['token.revoked token:2'], () => tokens.revoke(by, 2, new Date(NOON.getTime() + DAY))],
+    [[], () => tokens.revoke(by, 2, new Date(NOON.getTime() + 2 * DAY))],
+    [['grant.set grant:alice **'], () => grants.put(by, { subject: 'alice', role: 'read', pattern: '**' }, NOON)],
+    [['grant.removed grant:alice **'], () => grants.remove(by, 'alice', '**')],
+    [[], () => grants.remove(by, 'alice', '**')],
+    [['protection.set protection:** refs/heads/main'], () => protections.put(by, protection, NOON)],
+    [['protection.removed protection:** refs/heads/main'], () => protections.remove(by, '**', 'refs/heads/main')],
+    [['setting.changed setting:push_to_create'], () => settings.set(by, new Map([['push_to_create', 'false']]), NOON)],
+    [['user.notices_changed user:alice'], () => notifications.setKindsOff(by, 1, ['created'])],
+    [['webhook.set webhook:1'], () => webhooks.add(by, 1, 'https://example.com/a-code', secret('a-seed'), NOON)],
+    [['webhook.removed webhook:1'], () => webhooks.remove(by, 1)],
+    [[], () => webhooks.remove(by, 1)],
+    [['user.deleted user:alice'], async () => accounts.remove(by, (await accounts.find(1))!)],
   ]
-  for (const [rows, change] of expected) t.strictSame(await told(store, change), rows)
+  for (const [rows, change] of expected) t.strictSame(await recorded(store, change), rows)
   t.equal((await store.audit.verify()).flaw, undefined)
 })
 
@@ -89,8 +90,8 @@ t.test('a change that fails leaves no row, and a row that can’t be written let
   await t.rejects(addAccount(store, 'ALICE'), { code: 'conflict' })
   t.equal((await store.audit.head()).id, id)
   // The database knows no such value, so the row can't be written.
-  const unwritable = store.as({ ...THE_GATE, ip: {} as string })
-  await t.rejects(unwritable.accounts.setState(1, 'blocked'))
+  const unwritable = { actor: { ...THE_GATE, ip: {} as string } }
+  await t.rejects(store.accounts.setState(unwritable, 1, 'blocked'))
   t.equal((await store.accounts.find(1))?.state, 'active')
   t.equal((await store.audit.head()).id, id)
 })
