@@ -1,10 +1,10 @@
 import { Readable, Writable } from 'node:stream'
+import { readAhead, unread } from '../../core/read-ahead.js'
 import type { RefDecision } from '../../domain/access/decide-ref.js'
 import { readCommits, traceAncestry } from '../../protocol/pack-commits.js'
 import { encodePktLine, FLUSH, PktLineReader } from '../../protocol/pkt-line.js'
 import type { PushCommand } from '../../protocol/push-head.js'
 import type { Push } from './push-exchange.js'
-import { hold, prepend } from './push-body.js'
 
 // Commits stand first in a pack: in so much of it a hundred to several thousand.
 const HELD = 1_048_576
@@ -26,7 +26,7 @@ export async function proveFastForwards(
 ): Promise<{ readonly push: Push; readonly decisions: readonly RefDecision[] } | undefined> {
   const { head, authorized: authorized } = push
   if (decisions.every(({ kind }) => kind !== 'allow-fast-forward')) return { push, decisions }
-  const held = await hold(push.pack, HELD)
+  const held = await readAhead(push.pack, HELD)
   if (held === undefined) return undefined
   const commits = readCommits(held, head.commands[0]?.newId.length ?? 40)
   const { allow_unproven_fast_forwards: allowsUnproven } = await authorized.options.access.settings()
@@ -42,7 +42,7 @@ export async function proveFastForwards(
   const settled: RefDecision[] = []
   // One after the other: a push of many refs must not become as many requests at once.
   for (const [index, decision] of decisions.entries()) settled.push(await settle(decision, head.commands[index]))
-  return { push: { ...push, pack: prepend(held, push.pack) }, decisions: settled }
+  return { push: { ...push, pack: unread(held, push.pack) }, decisions: settled }
 }
 
 /**

@@ -1,5 +1,6 @@
 import { constants, gunzipSync } from 'node:zlib'
 import { millisecondsSince } from '../../core/http.js'
+import { readAhead, unread } from '../../core/read-ahead.js'
 import { asksForRefs, readFetchRequest } from '../../protocol/fetch-request.js'
 import { classifyBodyStart } from '../../protocol/pkt-line.js'
 import { BAND, encodeBand, encodeProgress } from '../../protocol/side-band.js'
@@ -10,7 +11,6 @@ import type { AuthorizedRequest, Spoken } from './finish-response.js'
 import { answerNothing, finishResponse, requesterOf } from './finish-response.js'
 import type { GitResponse } from './git-response.js'
 import { isGzip, openGitResponse } from './git-response.js'
-import { hold, prepend } from './push-body.js'
 
 // What a request asks of its answer stands before the objects that it wants.
 const LOOKED_AT = 4_096
@@ -18,7 +18,7 @@ const LOOKED_AT = 4_096
 /** Serves the RPC of a fetch. */
 export async function serveFetch(authorized: AuthorizedRequest): Promise<void> {
   const { request, identity, context: context, options, audit: audit, isStillAllowed } = authorized
-  const start = await hold(context.request, LOOKED_AT)
+  const start = await readAhead(context.request, LOOKED_AT)
   if (start === undefined) return
   const kind = isGzip(context.request) ? 'packets' : classifyBodyStart(start)
   if (kind === 'empty' || kind === 'not-packets') {
@@ -30,7 +30,7 @@ export async function serveFetch(authorized: AuthorizedRequest): Promise<void> {
   if (!(await isStillAllowed())) return
   const opened = openGitResponse(context, request, requesterOf(identity))
   const slotRequest = { ...opened.git.slotRequest, isSmall: isList }
-  const whole = { ...opened, git: { ...opened.git, slotRequest, body: prepend(start, context.request) } }
+  const whole = { ...opened, git: { ...opened.git, slotRequest, body: unread(start, context.request) } }
   const served = await withWords(whole, start, authorized)
   const started = performance.now()
   const outcome =

@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http'
-import type { Duplex } from 'node:stream'
-import { Readable, Transform } from 'node:stream'
+import type { Duplex, Readable } from 'node:stream'
+import { Transform } from 'node:stream'
 import { createGunzip } from 'node:zlib'
+import { readUntil } from '../../core/read-ahead.js'
 import type { PushHead } from '../../protocol/push-head.js'
 import { PushHeadParser } from '../../protocol/push-parser.js'
 import { isGzip } from './git-response.js'
@@ -60,42 +61,21 @@ export function undecoded(body: Readable, request: IncomingMessage): Readable {
  */
 export async function readPushHead(body: Readable, request: IncomingMessage): Promise<PushStart> {
   const parser = new PushHeadParser()
-  return await new Promise((resolve) => {
-    let isEmpty = true
-    const finish = (start: PushStart): void => {
-      body.off('readable', look).off('end', ended).off('error', failed).off('close', failed)
-      resolve(start)
-    }
-    const failed = (): void => {
-      if (!request.complete) return finish({ kind: 'client-left' })
-      finish({ kind: 'malformed', reason: 'its compression is damaged' })
-    }
-    const ended = (): void => {
-      if (!isEmpty) return finish({ kind: 'malformed', reason: 'it ends within its commands' })
-      const parsed = parser.push(Buffer.from('0000'))
-      finish(parsed.kind === 'more' ? { kind: 'malformed', reason: 'it is empty' } : parsed)
-    }
-    const look = (): void => {
-      for (let piece = body.read() as Buffer | null; piece !== null; piece = body.read() as Buffer | null) {
-        isEmpty = false
-        const parsed = parser.push(piece)
-        if (parsed.kind === 'more') continue
-        if (parsed.kind === 'head' && parsed.rest.length > 0) body.unshift(parsed.rest)
-        return finish(parsed)
-      }
-    }
-    if (body.destroyed) return failed()
-    body.on('readable', look).on('end', ended).on('error', failed).on('close', failed)
+  let length = 0
+  const start = await readUntil(body, (piece) => {
+    length += piece.length
+    const parsed = parser.push(piece)
+    if (parsed.kind === 'more') return undefined
+    if (parsed.kind === 'head' && parsed.rest.length > 0) body.unshift(parsed.rest)
+    return parsed
   })
-}
-
-/** A body with other bytes before what is left of it: the same stream, since each one more costs a gibibyte 0.3 s. */
-export function prepend(start: Buffer, rest: Readable): Readable {
-  if (rest.readableEnded) return Readable.from([start])
-  // A client that leaves aborts the exchange; a reader that does not listen for this error must not end the program.
-  rest.on('error', () => undefined)
-  if (!rest.destroyed) rest.unshift(start)
-  return rest
+  if (start === 'left') {
+    return request.complete ? { kind: 'malformed', reason: 'its compression is damaged' } : { kind: 'client-left' }
+  }
+  if (start !== 'ended') return start
+  if (length > 0) return { kind: 'malformed', reason: 'it ends within its commands' }
+  const parsed = parser.push(Buffer.from('0000'))
+  return parsed.kind === 'more' ? { kind: 'malformed', reason: 'it is empty' } : parsed
 }
 
 /** Pipes a body on; a client that leaves fails both ends. */
@@ -108,35 +88,6 @@ export function flowInto(rest: Readable, whole: Duplex): Readable {
     if (!rest.readableEnded) whole.destroy()
   })
   return rest.pipe(whole)
-}
-
-/**
- * Takes the first bytes out of a stream.
- *
- * @param count how many are wanted, about
- * @returns as many or a piece more, or all of a shorter stream; `undefined` when the client has left
- */
-export async function hold(stream: Readable, count: number): Promise<Buffer | undefined> {
-  const pieces: Buffer[] = []
-  let length = 0
-  return await new Promise((resolve) => {
-    const finish = (bytes: Buffer | undefined): void => {
-      stream.off('readable', look).off('end', ended).off('error', failed).off('close', failed)
-      resolve(bytes)
-    }
-    const failed = (): void => finish(undefined)
-    const ended = (): void => finish(Buffer.concat(pieces))
-    const look = (): void => {
-      for (let piece = stream.read() as Buffer | null; piece !== null; piece = stream.read() as Buffer | null) {
-        pieces.push(piece)
-        length += piece.length
-        if (length >= count) return ended()
-      }
-    }
-    if (stream.readableEnded) return ended()
-    if (stream.destroyed) return failed()
-    stream.on('readable', look).on('end', ended).on('error', failed).on('close', failed)
-  })
 }
 
 /** How the draining of a body ended. */

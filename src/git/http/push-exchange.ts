@@ -1,13 +1,14 @@
 import type { Readable, TransformCallback } from 'node:stream'
 import { Transform } from 'node:stream'
 import type { RequestContext } from '../../core/http.js'
+import { unread } from '../../core/read-ahead.js'
 import { millisecondsSince } from '../../core/http.js'
 import type { BackendRequest, ResponseWriter, ServeOutcome } from '../../protocol/backend.js'
 import type { PushHead } from '../../protocol/push-head.js'
 import { encodeRefusal } from '../../protocol/push-report.js'
 import type { SideBand } from '../../protocol/side-band.js'
 import { encodeAnswer, encodeProgress } from '../../protocol/side-band.js'
-import { flowInto, prepend, undecoded } from './push-body.js'
+import { flowInto, undecoded } from './push-body.js'
 import type { AuthorizedRequest } from './finish-response.js'
 import type { GitResponse } from './git-response.js'
 import { reports } from './push-plan.js'
@@ -37,7 +38,7 @@ export function withHead({ head, pack, git }: Push, bytes: Buffer): BackendReque
   const length = git.contentEncoding === undefined ? git.contentLength : undefined
   return {
     ...git,
-    body: prepend(bytes, pack),
+    body: unread(bytes, pack),
     contentEncoding: undefined,
     contentLength: length === undefined ? undefined : length - head.bytes.length + bytes.length,
   }

@@ -5,7 +5,7 @@ import type { Readable } from 'node:stream'
 import { setImmediate as turn } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
-import { decodePush, drain, hold, prepend, readPushHead } from '../../../src/git/http/push-body.js'
+import { decodePush, drain, readPushHead } from '../../../src/git/http/push-body.js'
 import { command, encodeHead } from '../../protocol/push-bytes.js'
 
 const COMMANDS = [command('refs/heads/main'), command('refs/tags/v1')]
@@ -45,11 +45,6 @@ function sending(pieces: readonly Buffer[], isAll = true): StandIn {
 
 async function read(stream: Readable): Promise<Buffer> {
   return Buffer.concat((await stream.toArray()) as Buffer[])
-}
-
-/** Waits for the end of a stream without listening for its error. */
-async function closed(stream: Readable): Promise<void> {
-  if (!stream.closed) await new Promise((resolve) => stream.on('close', resolve))
 }
 
 t.test('a head is read from pieces cut anywhere, and the pack is left', async (t) => {
@@ -113,96 +108,6 @@ t.test('so has one that is compressed', async (t) => {
     else t.ok(short.kind === 'head' && end > bytes.length / 2, `${end} bytes are ${short.kind}`)
     const left = (await start(end, false)).found
     t.ok(['client-left', 'head'].includes(left.kind), `${end} bytes and gone are ${left.kind}`)
-  }
-})
-
-t.test('bytes are put before a body, however it comes', async (t) => {
-  const start = Buffer.alloc(100 * KIBIBYTE, 'start')
-  const rest = Buffer.alloc(300 * KIBIBYTE, 'rest')
-  const wanted = Buffer.concat([start, rest])
-  t.ok((await read(prepend(start, sending([rest])))).equals(wanted), 'all at once')
-  const later = sending([], false)
-  const joined = read(prepend(start, later))
-  for (let at = 0; at < rest.length; at += 70_000) {
-    await turn()
-    later.write(rest.subarray(at, at + 70_000))
-  }
-  later.finish()
-  t.ok((await joined).equals(wanted), 'one after the other')
-  const over = sending([])
-  await read(over)
-  t.strictSame(await read(prepend(PACK, over)), PACK, 'before one that was read to its end')
-  const [first, second] = [sending([rest], false), sending([rest])]
-  const unread = prepend(start, first)
-  for (let count = 0; count < 100; count++) {
-    await turn()
-    first.write(rest.subarray(0, 60_000))
-  }
-  t.ok(
-    unread.readableLength < 500 * KIBIBYTE && first.writableLength > 5_000 * KIBIBYTE,
-    'nobody reads it, and so it reads no more',
-  )
-  first.destroy()
-  const held = await hold(second, 1_000)
-  t.ok((await read(prepend(held!, second))).equals(rest), 'and what was taken out is as it was')
-})
-
-// Attack: a client that leaves after its commands were read: the error that nobody listened for ended the gate.
-t.test('a source that fails takes the joined body with it, and is no fault', async (t) => {
-  const faults: unknown[] = []
-  const note = (error: unknown): number => faults.push(error)
-  process.on('uncaughtException', note)
-  t.teardown(() => process.off('uncaughtException', note))
-  for (const error of [new Error('aborted'), undefined]) {
-    for (const isLong of [false, true]) {
-      const rest = sending(isLong ? [Buffer.alloc(200 * KIBIBYTE)] : [], false)
-      const whole = prepend(PUSH, rest)
-      await turn()
-      rest.destroy(error)
-      await closed(whole)
-      t.ok(whole.destroyed && !whole.readableEnded)
-      t.equal(whole.errored, error ?? null)
-    }
-  }
-  for (const error of [new Error('aborted'), undefined]) {
-    const gone = sending([PACK], false)
-    gone.on('error', () => undefined)
-    gone.destroy(error)
-    t.ok(prepend(PUSH, gone).destroyed, 'before they are joined')
-    await turn()
-    t.ok(prepend(PUSH, gone).destroyed, 'long before')
-  }
-  await turn()
-  t.strictSame(faults, [])
-})
-
-t.test('the first bytes are taken out, or all of a shorter body', async (t) => {
-  const bytes = Buffer.alloc(200 * KIBIBYTE, 'bytes')
-  const long = sending([bytes])
-  const held = await hold(long, 50 * KIBIBYTE)
-  t.ok(held !== undefined && held.length >= 50 * KIBIBYTE)
-  t.ok(Buffer.concat([held!, await read(long)]).equals(bytes))
-  t.strictSame(await hold(sending([PACK]), 1_000), PACK)
-  t.strictSame(await hold(sending([]), 1_000), Buffer.alloc(0))
-  const over = sending([])
-  await read(over)
-  t.strictSame(await hold(over, 1_000), Buffer.alloc(0), 'of one that was read to its end')
-  const slow = sending([PACK], false)
-  const waiting = hold(slow, PACK.length + 1)
-  await turn()
-  slow.write(PACK)
-  t.strictSame(await waiting, Buffer.concat([PACK, PACK]), 'what was wanted, and a piece more')
-  t.equal(slow.listenerCount('readable'), 0)
-})
-
-t.test('nothing is taken out where the client has left', async (t) => {
-  for (const error of [undefined, new Error('aborted')]) {
-    const left = sending([PACK], false)
-    const waiting = hold(left, 1_000)
-    await turn()
-    left.destroy(error)
-    t.equal(await waiting, undefined, 'meanwhile')
-    t.equal(await hold(left, 1_000), undefined, 'before')
   }
 })
 
