@@ -1,10 +1,12 @@
 import { hash } from 'node:crypto'
 import { once } from 'node:events'
 import { chmodSync, rmdirSync, rmSync } from 'node:fs'
-import type { Server, Socket } from 'node:net'
-import { connect, createServer } from 'node:net'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { createServer, request as httpRequest } from 'node:http'
 import { join } from 'node:path'
-import { Readable, Writable } from 'node:stream'
+import type { Writable } from 'node:stream'
+import { Readable } from 'node:stream'
+import { finished, pipeline } from 'node:stream/promises'
 import type {
   Backend,
   BackendMethod,
@@ -16,20 +18,24 @@ import type {
 } from '../protocol/backend.js'
 import type { RepositoryPath } from '../protocol/repository-path.js'
 import type { WorkerInfo } from './messages.js'
-import { readFrames, readValue, writeBytes, writeValue } from './frames.js'
 
 /** The methods whose responses workers share. */
 type SharedMethod = 'advertise' | 'uploadPack'
 
-/** What one worker asks of another: an authorised request, whose body was read. */
+/** What one worker asks of another: an authorised request. Its body is that of the HTTP request. */
 type Question = {
   readonly method: SharedMethod
   readonly request: Omit<BackendRequest, 'body' | 'contentEncoding' | 'contentLength' | 'signal'>
-  /** In base64. */
-  readonly body: string
 }
 
-type Told = { readonly queue: QueueCounts } | { readonly head: ResponseHead } | { readonly outcome: ServeOutcome }
+// Between workers, these carry JSON in base64: the question; queue lengths, while the request waits; the head of the backend's
+// response, if it has begun; and in the trailer how it ended.
+const QUESTION = 'gitgate-question'
+const QUEUE = 'gitgate-queue'
+const HEAD = 'gitgate-head'
+const OUTCOME = 'gitgate-outcome'
+// A question repeats headers of a client, which sends at most 32 KiB of them.
+const MAX_HEADER_BYTES = 131_072
 
 /**
  * A backend whose shared requests are answered by the worker that owns the repository's cache: so all workers share its cache
@@ -52,59 +58,48 @@ export function askingShardOwners(backend: Backend, info: WorkerInfo): Backend {
 
 /** @returns `undefined` if it can't be reached, or was lost before it responded */
 async function ask(
-  path: string,
+  socketPath: string,
   method: SharedMethod,
   request: BackendRequest,
   body: Buffer,
   response: ResponseWriter,
 ): Promise<ServeOutcome | undefined> {
-  const { signal } = request
-  const socket = connect(path)
-  const leave = (): void => void socket.destroy()
-  signal.addEventListener('abort', leave, { once: true })
+  const { signal, repository, service, phase, gitProtocol, preferences, clientAddress, requester, slotRequest } =
+    request
+  const passed = { repository, service, phase, gitProtocol, preferences, clientAddress, requester, slotRequest }
+  const headers = { [QUESTION]: encode({ method, request: passed } satisfies Question) }
   let output: Writable | undefined
   try {
-    await once(socket, 'connect')
-    const { repository, service, phase, gitProtocol, preferences, clientAddress, requester, slotRequest } = request
-    const passed = { repository, service, phase, gitProtocol, preferences, clientAddress, requester, slotRequest }
-    writeValue(socket, { method, request: passed, body: body.toString('base64') } satisfies Question)
-    for await (const frame of readFrames(socket)) {
-      if (frame.kind === 'bytes') {
-        if (output?.write(frame.bytes) === false) await once(output, 'drain', { signal })
-        continue
-      }
-      const told = frame.value as Told
-      if ('outcome' in told) return told.outcome
-      if ('queue' in told) {
-        response.onQueued(told.queue)
-        continue
-      }
-      output = response.begin(told.head)
-    }
+    const call = httpRequest({ socketPath, method: 'POST', headers, agent: false, signal })
+    // Once the response has begun, its own error says the same.
+    call.on('error', () => undefined)
+    call.on('information', ({ headers }) => response.onQueued(decode(headers[QUEUE]) as QueueCounts))
+    call.end(body)
+    const [answer] = (await once(call, 'response')) as [IncomingMessage]
+    const head = answer.headers[HEAD]
+    if (head !== undefined) output = response.begin(decode(head) as ResponseHead)
+    if (output === undefined) await finished(answer.resume())
+    else await pipeline(answer, output, { end: false })
+    return decode(answer.trailers[OUTCOME]) as ServeOutcome
   } catch {
     // The outcome below says so.
-  } finally {
-    signal.removeEventListener('abort', leave)
-    socket.destroy()
   }
   if (signal.aborted) return { kind: 'broken', reason: 'the client left' }
-  return output === undefined ? undefined : { kind: 'broken', reason: 'the worker that answered has ended' }
+  return output === undefined ? undefined : { kind: 'broken', reason: 'the worker that answered has exited' }
 }
 
-/** Answers other workers. @returns what ends it, when those that ask have their answers */
+/** Answers other workers. @returns what ends it, once those that ask have their answers */
 export async function answerWorkers(backend: Backend, info: WorkerInfo): Promise<() => Promise<void>> {
   const path = socketOf(info.folder, info.index)
-  // One that this worker's predecessor has left.
+  // A killed predecessor has left one.
   rmSync(path, { force: true })
-  const server: Server = createServer((socket) => {
-    void answer(backend, socket)
-      .catch(() => undefined)
-      .finally(() => socket.destroy())
+  const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: 0 }, (request, response) => {
+    answer(backend, request, response).catch(() => response.destroy())
   })
   server.listen(path)
   await once(server, 'listening')
   chmodSync(path, 0o600)
-  // When the first process was killed, nobody else clears up.
+  // If the primary was killed, nobody else removes them.
   process.once('exit', () => {
     rmSync(path, { force: true })
     removeEmpty(info.folder)
@@ -112,49 +107,49 @@ export async function answerWorkers(backend: Backend, info: WorkerInfo): Promise
   return () => new Promise((resolve) => server.close(() => resolve()))
 }
 
-async function answer(backend: Backend, socket: Socket): Promise<void> {
-  const leaving = new AbortController()
-  socket.on('error', () => leaving.abort())
-  socket.on('close', () => leaving.abort())
-  // Whoever asks keeps the connection open until it has its answer.
-  socket.on('end', () => leaving.abort())
-  const { method, request, body } = (await readValue(socket)) as Question
-  const bytes = Buffer.from(body, 'base64')
-  let output: Writable | undefined
+async function answer(backend: Backend, question: IncomingMessage, response: ServerResponse): Promise<void> {
+  const asker = new AbortController()
+  response.on('error', () => undefined)
+  response.on('close', () => asker.abort())
+  const begin = (head: Readonly<Record<string, string>>): void => {
+    response.writeHead(200, { Trailer: OUTCOME, ...head })
+    response.flushHeaders()
+  }
+  const { method, request } = decode(question.headers[QUESTION]) as Question
   const outcome = await backend[method](
     {
       ...request,
+      // JSON leaves out what is undefined.
       gitProtocol: request.gitProtocol,
       requester: request.requester,
-      body: Readable.from(bytes.length === 0 ? [] : [bytes]),
+      body: question,
       contentEncoding: undefined,
-      contentLength: bytes.length,
-      signal: leaving.signal,
+      contentLength: Number(question.headers['content-length'] ?? 0),
+      signal: asker.signal,
     },
     {
       begin: (head = {}) => {
-        writeValue(socket, { head } satisfies Told)
-        output = new Writable({ write: (piece: Buffer, _encoding, done) => writeBytes(socket, piece, done) })
-        output.on('error', () => leaving.abort())
-        return output
+        begin({ [HEAD]: encode(head) })
+        return response
       },
-      onQueued: (queue) => writeValue(socket, { queue } satisfies Told),
+      // Node sends no Early Hints without a link.
+      onQueued: (queue) => response.writeEarlyHints({ link: '<>', [QUEUE]: encode(queue) }),
       // The worker that asks watches over the client.
       progress: () => ({ bytes: 0, waitsForClient: false }),
     },
   )
-  await finished(output)
-  writeValue(socket, { outcome } satisfies Told)
-  await new Promise<void>((resolve) => socket.end(resolve))
+  if (!response.headersSent) begin({})
+  response.addTrailers({ [OUTCOME]: encode(outcome) })
+  response.end()
 }
 
-/** Waits until all that was written to it has been sent. */
-async function finished(output: Writable | undefined): Promise<void> {
-  if (output === undefined || output.destroyed) return
-  await new Promise<void>((resolve) => {
-    output.once('close', resolve)
-    output.end()
-  })
+function encode(value: object): string {
+  return Buffer.from(JSON.stringify(value)).toString('base64')
+}
+
+/** @throws Error if the header is missing */
+function decode(header: string | string[] | undefined): unknown {
+  return JSON.parse(Buffer.from(String(header), 'base64').toString())
 }
 
 function ownerOf(repository: RepositoryPath, count: number): number {
@@ -165,7 +160,7 @@ function removeEmpty(folder: string): void {
   try {
     rmdirSync(folder)
   } catch {
-    // Others are in it, or it is gone.
+    // Other workers use it, or it is gone.
   }
 }
 
