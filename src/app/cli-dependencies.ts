@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { userInfo } from 'node:os'
 import { TOKENS_PAGE } from '../domain/access/refusal.js'
+import type { Actor } from '../domain/audit/event.js'
 import { THE_GATE } from '../domain/audit/event.js'
 import type { DestinationStream } from 'pino'
 import type { CliDependencies } from '../cli/dependencies.js'
@@ -12,7 +13,7 @@ import { RepositoryFolder } from '../git/embedded/repository-folder.js'
 import { createSample } from '../git/embedded/sample.js'
 import type { Intervals } from '../core/intervals.js'
 import { readTls } from '../server/listener.js'
-import type { Store } from '../storage/open.js'
+import type { Store, StoreOptions } from '../storage/open.js'
 import { requestClear, cacheFolderIn, readReports } from '../git/cache/status-file.js'
 import { examineDatabase, openStore } from '../storage/open.js'
 import { redactTokens } from '../domain/tokens/token-secret.js'
@@ -38,14 +39,20 @@ export type ProcessParts = {
  */
 export function createCliDependencies(parts: ProcessParts = {}): CliDependencies {
   const { clock = systemClock, env = process.env, logDestination, durable, intervals } = parts
+  const operator: Actor = { ...THE_GATE, via: 'cli', operator: operatorName(env) }
+  const storeOptions: StoreOptions = {
+    clock,
+    redact: redactTokens,
+    ...(durable === undefined ? {} : { durable }),
+  }
   return {
-    operator: { ...THE_GATE, via: 'cli', operator: operatorName(env) },
+    operator,
+    async restore({ data, keyFile }, file, withoutSecrets) {
+      const { restoreDatabase } = await import('../storage/restore.js')
+      return await restoreDatabase(data, keyFile, file, { actor: operator }, { ...storeOptions, withoutSecrets })
+    },
     openStore(config) {
-      const store = openStore(config.data, config.keyFile, {
-        clock,
-        redact: redactTokens,
-        ...(durable === undefined ? {} : { durable }),
-      })
+      const store = openStore(config.data, config.keyFile, storeOptions)
       return {
         ...store,
         async createGate(config) {

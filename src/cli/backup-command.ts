@@ -8,9 +8,9 @@ export function addBackupCommand(program: Command, context: CliContext): void {
   const summary = 'write a complete copy of the database, even while the gate runs'
   addCommand(program, 'backup <file>', summary, 'gitgate backup /backup/gitgate-$(date +%F).sqlite3').action(
     (file: string, { json }: { json?: true }) =>
-      withStore(context, async ({ store, output }) => {
+      withStore(context, ({ store, output }) => {
         const path = resolve(file)
-        await store.backup(path)
+        store.backup(path)
         if (json === true) output.json({ file: path })
         else output.note(`Wrote ${path}. Back up the key and the repositories as well.`)
       }),

@@ -54,7 +54,7 @@ export type OpenCli = CliContext & {
 }
 
 /** Opens the store, runs the command, and closes the store. */
-export async function withStore(context: CliContext, work: (cli: OpenCli) => Promise<void>): Promise<void> {
+export async function withStore(context: CliContext, work: (cli: OpenCli) => Promise<void> | void): Promise<void> {
   const config = context.config()
   const store = context.dependencies.openStore(config)
   try {

@@ -2,7 +2,9 @@ import type { ProtectionStore } from '../domain/access/protection.js'
 import type { GrantStore } from '../domain/access/grant.js'
 import type { AccountStore } from '../domain/accounts/account.js'
 import type { TwoFactorStore } from '../domain/accounts/two-factor.js'
+import type { ChainHead } from '../domain/audit/chain.js'
 import type { Actor, AuditContext, AuditEvent } from '../domain/audit/event.js'
+import type { Flaw } from '../domain/audit/flaw.js'
 import type { AuditStore, ExportFailure } from '../domain/audit/audit-log.js'
 import type { Config, UpstreamConfig } from '../config/config.js'
 import type { NotificationStore } from '../domain/notifications/delivery.js'
@@ -36,7 +38,7 @@ export type CliStore = {
   /** Rebuilds what is derived from the audit log, and writes the checkpoint file beside the database. */
   repairAudit(context: AuditContext): Promise<void>
   /** Writes a complete copy of the database while it is in use. */
-  backup(file: string): Promise<void>
+  backup(file: string): void
   /** Builds a gate over this store. */
   createGate(config: Config): Promise<CliGate>
   /** The jobs over this store. */
@@ -93,6 +95,13 @@ export type CliDependencies = {
   readonly operator: Actor
   /** Opens the store in the data folder, and creates it if it is missing. */
   openStore(config: Config): CliStore
+  /**
+   * Puts a backup in the place of the database.
+   *
+   * @param withoutSecrets does without what was encrypted under a key that is lost
+   * @throws GitgateError `conflict` while somebody uses the data folder, `not-found` and `store` when the backup can't be used
+   */
+  restore(config: Config, file: string, withoutSecrets: boolean): Promise<RestoreOutcome>
   /** Opens the folder with the repositories. */
   openRepositories(root: string, config: Config): Promise<CliRepositories>
   readonly probes: DoctorProbes
@@ -103,6 +112,22 @@ export type CliDependencies = {
     clear(config: Config): Promise<number>
   }
 }
+
+/** What came of a restore. With a flaw in the backup's audit log, nothing was changed. */
+export type RestoreOutcome =
+  | { readonly kind: 'edited'; readonly flaw: Flaw }
+  | {
+      readonly kind: 'restored'
+      readonly database: string
+      /** The file of the database that was replaced. */
+      readonly kept: string | undefined
+      /** The last event of the backup. */
+      readonly head: ChainHead
+      /** The last event that the replaced log is known to have had. */
+      readonly replacedHead: ChainHead | undefined
+      /** What got lost with the key: accounts that can use only tokens for now, and URLs of webhooks. */
+      readonly forgotten: { readonly locked: readonly string[]; readonly webhooks: readonly string[] } | undefined
+    }
 
 /** What a gate reports about its cache. */
 export type CacheReport = {

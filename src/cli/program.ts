@@ -15,6 +15,7 @@ import { addUserNotificationsCommand } from './user-notifications-command.js'
 import { addProtectCommands } from './protect-commands.js'
 import { addQuickstartCommand } from './quickstart-command.js'
 import { addRepoCommands } from './repo-commands.js'
+import { addRestoreCommand } from './restore-command.js'
 import type { CliDependencies } from './dependencies.js'
 import { addServeCommand } from './serve-command.js'
 import { addSettingsCommands } from './settings-commands.js'
@@ -69,6 +70,7 @@ export async function runCli(
   addWebhookCommands(program, context)
   addCredentialCommand(program, context)
   addBackupCommand(program, context)
+  addRestoreCommand(program, context)
   addDoctorCommand(program, context)
   everyCommand(program, (command) => {
     command.exitOverride().configureOutput({

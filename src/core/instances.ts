@@ -8,8 +8,8 @@ import { GitgateError, hasSystemCode } from './errors.js'
 /** Somebody who uses a folder that gates share: a gate, a worker, a command. */
 export type Instance = { readonly id: string; release(): Promise<void> }
 
-/** An SQLite connection that holds a lock on its file. */
-type HeldLock = { close(): unknown }
+/** A lock on a file, held until it is released or the process ends. */
+export type HeldLock = { release(): void }
 
 const MUTEX = 'lock'
 const LOCK_NAME = /^([\w-]+)\.lock$/
@@ -17,7 +17,7 @@ const POLL_INTERVAL_MS = 20
 const LOCK_TIMEOUT_MS = 60_000
 
 // A connection that nothing refers to is closed by the garbage collector, and its lock is lost.
-const heldLocks = new Set<HeldLock>()
+const heldLocks = new Set<SQLite.Database>()
 
 /** A random name that no other instance has. */
 export function newInstanceId(): string {
@@ -43,16 +43,14 @@ export async function joinInstances(
     if (lock === undefined) throw new GitgateError('store', `the lock of ${id} in ${folder} is held by a stranger`)
     try {
       await whileLocked(live)
-      heldLocks.add(lock)
     } catch (error) {
-      lock.close()
+      lock.release()
       throw error
     }
     return {
       id,
       async release() {
-        lock.close()
-        heldLocks.delete(lock)
+        lock.release()
         // Removes the lock's file, unless others of the gate hold it. Where the folder is gone there is none.
         await lockInstances(folder, () => undefined).catch(() => undefined)
       },
@@ -66,7 +64,7 @@ export async function lockInstances<T>(folder: string, work: (live: readonly str
   try {
     return await work(findLive(folder))
   } finally {
-    mutex.close()
+    mutex.release()
   }
 }
 
@@ -79,7 +77,7 @@ function findLive(folder: string): string[] {
     const lock = tryLock(path, 'exclusive')
     if (lock === undefined) return [id]
     rmSync(path, { force: true })
-    lock.close()
+    lock.release()
     return []
   })
 }
@@ -94,16 +92,27 @@ async function waitForLock(path: string): Promise<HeldLock> {
   }
 }
 
-/** @returns `undefined` where another holds it */
-function tryLock(path: string, mode: 'shared' | 'exclusive'): HeldLock | undefined {
-  const database = new SQLite(path, { timeout: 0 })
+/**
+ * Takes a lock on a file, which many may share or one may hold alone. The file stays empty; it is made where there is none.
+ *
+ * @param timeoutMs blocks the process for so long while another holds it
+ * @returns `undefined` where another still holds it
+ */
+export function tryLock(path: string, mode: 'shared' | 'exclusive', timeoutMs = 0): HeldLock | undefined {
+  const database = new SQLite(path, { timeout: timeoutMs })
   try {
-    // Nothing is ever written: the file stays empty, and a full disk is no obstacle.
+    // Nothing is ever written: a full disk is no obstacle.
     database.exec(mode === 'exclusive' ? 'BEGIN EXCLUSIVE' : 'BEGIN; SELECT 1 FROM sqlite_schema')
-    return database
   } catch (error) {
     database.close()
     if (hasSystemCode(error, 'SQLITE_BUSY')) return undefined
     throw error
+  }
+  heldLocks.add(database)
+  return {
+    release() {
+      database.close()
+      heldLocks.delete(database)
+    },
   }
 }

@@ -14,13 +14,21 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { GitgateError, hasSystemCode, messageOf } from '../core/errors.js'
+import type { HeldLock } from '../core/instances.js'
+import { tryLock } from '../core/instances.js'
+import { finishSwap, isOfRestore, isSwapPending } from './database-swap.js'
 import { diskFullIn, isDiskFull } from './disk-space.js'
+import { refuseForeignLog } from './foreign-log.js'
 import { KEY_BYTES } from './seal.js'
 
 const DATABASE = 'gitgate.sqlite3'
 const KEY = 'key'
 const MARK = 'audit-mark'
 const RESERVE = 'disk-reserve'
+const LOCK = 'lock'
+
+// As long as commands wait for each other.
+const LOCK_TIMEOUT_MS = 5_000
 
 /** Where a data folder keeps its database. */
 export function databaseIn(folder: string): string {
@@ -34,6 +42,20 @@ export type DataFolder = {
   readonly key: string
   readonly mark: string
   readonly reserve: string
+  readonly lock: string
+}
+
+/** The parts of a data folder, by its path. */
+export function partsOf(path: string, keyFile: string | undefined): DataFolder {
+  const at = (name: string): string => join(path, name)
+  return {
+    path,
+    database: databaseIn(path),
+    key: keyFile ?? at(KEY),
+    mark: at(MARK),
+    reserve: at(RESERVE),
+    lock: at(LOCK),
+  }
 }
 
 /**
@@ -45,16 +67,68 @@ export type DataFolder = {
  *   out the gate
  */
 export function openDataFolder(path: string, keyFile: string | undefined): DataFolder {
-  try {
+  return usingFolder(path, () => {
     mkdirSync(path, { recursive: true, mode: 0o700 })
     refuseOthers(path)
     refuseForeign(path)
     chmodSync(path, 0o700)
-    const database = databaseIn(path)
-    makeDatabaseFile(database)
-    const key = join(path, KEY)
-    if (keyFile === undefined && existsSync(key)) chmodSync(key, 0o600)
-    return { path, database, key: keyFile ?? key, mark: join(path, MARK), reserve: join(path, RESERVE) }
+    const folder = partsOf(path, keyFile)
+    if (keyFile === undefined && existsSync(folder.key)) chmodSync(folder.key, 0o600)
+    return folder
+  })
+}
+
+/**
+ * Joins those who use the database of a data folder, and makes its file where there is none. Who comes first after a crash finishes
+ * a restore that was interrupted, and refuses a database that is not that of its log.
+ *
+ * @returns to be released when the database is closed
+ * @throws GitgateError `store`
+ */
+export function shareDataFolder(folder: DataFolder): HeldLock {
+  return usingFolder(folder.path, () => {
+    makePrivateFile(folder.lock)
+    for (;;) {
+      const alone = tryLock(folder.lock, 'exclusive')
+      try {
+        if (alone !== undefined) {
+          finishSwap(folder)
+          refuseForeignLog(folder.database)
+        }
+      } finally {
+        alone?.release()
+      }
+      const lock = tryLock(folder.lock, 'shared', LOCK_TIMEOUT_MS)
+      if (lock === undefined)
+        throw new GitgateError('store', `gitgate restore is replacing the database in ${folder.path}; wait for its end`)
+      if (!isSwapPending(folder.path)) {
+        makePrivateFile(folder.database)
+        return lock
+      }
+      // A restore was killed just now.
+      lock.release()
+    }
+  })
+}
+
+/**
+ * Keeps everybody else away from a data folder.
+ *
+ * @returns to be released
+ * @throws GitgateError `conflict` while a gate or a command uses it
+ */
+export function claimDataFolder({ path, lock }: DataFolder): HeldLock {
+  return usingFolder(path, () => {
+    makePrivateFile(lock)
+    const held = tryLock(lock, 'exclusive')
+    if (held !== undefined) return held
+    throw new GitgateError('conflict', `${path} is in use by a gate or another command; stop it and try again`)
+  })
+}
+
+function usingFolder<T>(path: string, use: () => T): T {
+  try {
+    return use()
   } catch (error) {
     if (error instanceof GitgateError) throw error
     if (isDiskFull(error)) throw diskFullIn(path, error)
@@ -77,7 +151,7 @@ export function readKey(path: string, isNeeded: boolean): Buffer {
   if (isNeeded) {
     throw new GitgateError(
       'store',
-      `the key ${path} is missing, and what is in the database is encrypted and signed under it; restore it from a backup`,
+      `the key ${path} is missing, and what is in the database is encrypted and signed under it; restore it from a backup, or without it: gitgate restore --without-secrets FILE`,
     )
   }
   try {
@@ -108,11 +182,11 @@ function makeKey(path: string): void {
 }
 
 /**
- * SQLite gives its side files the mode of the database, so that is made before SQLite would. One that exists is not opened:
+ * Makes a file for SQLite, which would let others read it; it gives its side files the same mode. One that exists is not opened:
  * to close a file drops all locks that this process has on it (POSIX), those of an open database, too, and another
  * program would then take the database for unused and remove its log under the gate.
  */
-function makeDatabaseFile(path: string): void {
+function makePrivateFile(path: string): void {
   try {
     closeSync(openSync(path, 'wx', 0o600))
   } catch (error) {
@@ -124,7 +198,8 @@ function makeDatabaseFile(path: string): void {
 /** A mistyped `--data /srv` must not lock everybody out of that folder. */
 function refuseForeign(path: string): void {
   const names = readdirSync(path)
-  if (names.includes(DATABASE) || names.every((name) => name === KEY || name === 'lost+found')) return
+  const mayBeAlone = (name: string): boolean => [KEY, LOCK, 'lost+found'].includes(name) || isOfRestore(name)
+  if (names.some((name) => name.startsWith(DATABASE)) || names.every(mayBeAlone)) return
   throw new GitgateError(
     'store',
     `the data folder ${path} is not empty and holds no database of gitgate; choose another --data`,

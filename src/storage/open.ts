@@ -24,7 +24,9 @@ import { AuditMark } from './audit-mark.js'
 import { repairAudit } from './audit-repair.js'
 import type { Verifier } from './audit-verify.js'
 import { AuditWriter } from './audit-writer.js'
-import { databaseIn, openDataFolder, readKey } from './data-folder.js'
+import type { DataFolder } from './data-folder.js'
+import { databaseIn, openDataFolder, readKey, shareDataFolder } from './data-folder.js'
+import { copyDatabase } from './database-copy.js'
 import type { Queries } from './database.js'
 import { queriesOver } from './database.js'
 import { diskFullIn, DiskSpace, isDiskFull } from './disk-space.js'
@@ -83,7 +85,7 @@ export type Store = {
   /** Whether the disk is full: then nothing but revocations, blocks and ends of sessions is written. */
   isDiskFull(): Promise<boolean>
   /** Writes a whole copy of the database while it is in use. @throws GitgateError `conflict` when the file exists */
-  backup(file: string): Promise<void>
+  backup(file: string): void
   /** Closes it; nothing may be asked of it afterwards. */
   close(): Promise<void>
 }
@@ -109,12 +111,29 @@ export type StoreOptions = {
  * @param keyFile where the key is, if not in the folder
  * @throws GitgateError `store`, with what to do, when the folder, the key or the database can't be used
  */
-export function openStore(
-  dataFolder: string,
-  keyFile: string | undefined,
+export function openStore(dataFolder: string, keyFile: string | undefined, options: StoreOptions = {}): Store {
+  const folder = openDataFolder(dataFolder, keyFile)
+  const lock = shareDataFolder(folder)
+  try {
+    const store = openStoreIn(folder, options)
+    return {
+      ...store,
+      async close() {
+        await store.close()
+        lock.release()
+      },
+    }
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}
+
+/** The same in a folder that is nobody else's. */
+export function openStoreIn(
+  folder: DataFolder,
   { clock = systemClock, redact = (text) => text, durable = true }: StoreOptions = {},
 ): Store {
-  const folder = openDataFolder(dataFolder, keyFile)
   const writer = openDatabase(folder.database)
   try {
     migrate(writer)
@@ -198,14 +217,14 @@ function openDatabase(path: string): SQLite.Database {
   }
 }
 
-async function backup(database: SQLite.Database, file: string): Promise<void> {
+function backup(database: SQLite.Database, file: string): void {
   try {
     closeSync(openSync(file, 'wx', 0o600))
   } catch (cause) {
     throw new GitgateError('conflict', `${file} can't be made: ${messageOf(cause)}`, { cause })
   }
   try {
-    await database.backup(file)
+    copyDatabase(database, file)
   } catch (error) {
     unlinkSync(file)
     throw asStoreError(file, error)
@@ -246,21 +265,23 @@ function hasSealed(database: SQLite.Database): boolean {
   return tables.some((table) => database.prepare(`SELECT 1 FROM ${table} LIMIT 1`).get() !== undefined)
 }
 
+/** A text, and as what it is signed, which tells the key of a database. */
+export const KEY_CHECK = ['the key of this database', 'key check'] as const
+
 /**
  * Refuses a key that is not the one of the database: what is written under it could not be read, and would spoil the trail.
  *
  * @throws GitgateError `store`
  */
 function checkKey(database: SQLite.Database, sealer: Sealer, path: string): void {
-  const [text, purpose] = ['the key of this database', 'key check']
   database
     .prepare("INSERT INTO instance_facts (key, value) VALUES ('key_check', ?) ON CONFLICT DO NOTHING")
-    .run(sealer.sign(text, purpose))
+    .run(sealer.sign(...KEY_CHECK))
   const kept = database.prepare("SELECT value FROM instance_facts WHERE key = 'key_check'").pluck().get() as string
-  if (sealer.isSigned(text, purpose, kept)) return
+  if (sealer.isSigned(...KEY_CHECK, kept)) return
   throw new GitgateError(
     'store',
-    `${path} is not the key of this database: what is encrypted and signed in it was so under another one; restore that from a backup`,
+    `${path} is not the key of this database: what is encrypted and signed in it was so under another one; restore that key from a backup, or, if it is lost: gitgate restore --without-secrets FILE`,
   )
 }
 

@@ -21,7 +21,7 @@ export function twoFactorStore(queries: Queries, sealer: Sealer, changes: Audite
       if (row === undefined) return undefined
       const codes = await queries.selectFrom('recovery_codes').selectAll().where('account_id', '=', accountId).execute()
       return {
-        seed: sealer.open(row.sealed_seed, purposeOf(accountId), 'two-factor seed'),
+        seed: sealer.open(row.sealed_seed, seedPurpose(accountId), 'two-factor seed'),
         recoveryCodes: codes.map(({ id, hash }) => ({ id, hash: new Secret(hash, 'recovery code hash') })),
       }
     },
@@ -29,7 +29,7 @@ export function twoFactorStore(queries: Queries, sealer: Sealer, changes: Audite
     enable: (context, accountId, seed, recoveryHashes, now, step) =>
       changes.apply(context, async (change) => {
         const { transaction } = change
-        const sealed_seed = sealer.seal(seed, purposeOf(accountId))
+        const sealed_seed = sealer.seal(seed, seedPurpose(accountId))
         const added = await transaction
           .insertInto('two_factors')
           .values({ account_id: accountId, sealed_seed, last_step: step ?? null, enabled_at: now.getTime() })
@@ -110,6 +110,7 @@ async function addRecoveryCodes(transaction: Queries, accountId: number, hashes:
   await transaction.insertInto('recovery_codes').values(rows).execute()
 }
 
-function purposeOf(accountId: number): string {
+/** What the seed of an account is sealed as. */
+export function seedPurpose(accountId: number): string {
   return `two-factor seed of ${accountId}`
 }

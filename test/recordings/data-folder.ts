@@ -76,7 +76,7 @@ export async function exportDay(t: Test, day: Day, folder: string): Promise<void
   // These would name this machine.
   await world.store.facts.writeBackend({ root: '/srv/git' })
   await world.store.facts.writeBaseUrl('https://git.example.com')
-  await world.store.backup(join(files, DATABASE))
+  world.store.backup(join(files, DATABASE))
   const database = new SQLite(join(files, DATABASE))
   // Removes what was deleted from the file.
   database.exec('VACUUM')

@@ -21,6 +21,7 @@ t.test('a day is logged and audited as recorded', async (t) => {
 
   const known = new Set(events.map(({ action }) => action))
   const missing = AUDIT_ACTIONS.filter((action) => !known.has(action))
-  t.strictSame(missing, [], 'every audit action happens in the day')
+  // Nothing is restored while a gate runs.
+  t.strictSame(missing, ['database.restored'], 'every other audit action happens in the day')
   await t.test('the data folder that it leaves can be used', (t) => checkFolder(t, folder))
 })

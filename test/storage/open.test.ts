@@ -70,7 +70,7 @@ t.test('the folder is its owner’s alone, and so is everything in it', async (t
   const store = openStore(folder, undefined)
   await addAccount(store, 'alice')
   const files = readdirSync(folder).toSorted()
-  t.strictSame(files, ['audit-mark', 'gitgate.sqlite3', 'gitgate.sqlite3-shm', 'gitgate.sqlite3-wal', 'key'])
+  t.strictSame(files, ['audit-mark', 'gitgate.sqlite3', 'gitgate.sqlite3-shm', 'gitgate.sqlite3-wal', 'key', 'lock'])
   t.equal(modeOf(folder), '700')
   for (const file of files) t.equal(modeOf(join(folder, file)), '600', file)
   await store.close()

@@ -78,6 +78,8 @@ export const AUDIT_ACTIONS = [
   'repository.created',
   'repository.renamed',
   'repository.deleted',
+  /** A backup took the place of the database. */
+  'database.restored',
   'audit.pruned',
   /** Somebody had what is derived from the log made anew, and the audit mark written. */
   'audit.repaired',
