@@ -84,18 +84,19 @@ export async function runCli(
     await program.parseAsync([...args], { from: 'user' })
     return 0
   } catch (error) {
-    return report(error, context.output)
+    return report(error, args, context.output)
   }
 }
 
 /** Prints the error of a command as one line that says what to do, without a stack. */
-function report(error: unknown, output: { note(line: string): void }): number {
+function report(error: unknown, args: readonly string[], output: { note(line: string): void }): number {
   if (error instanceof CommanderError) {
     // commander also throws for --help and --version, and after the help of a group without a command.
     if (error.exitCode === 0 || error.code === 'commander.help') return error.exitCode === 0 ? 0 : USAGE_ERROR
     const message = oneLine(error.message.replace(/^error: /, ''))
     const isMisplaced =
-      error.code === 'commander.unknownOption' && GLOBAL_OPTIONS.some((name) => message.includes(name))
+      error.code === 'commander.unknownOption' &&
+      args.some((arg) => GLOBAL_OPTIONS.some((name) => arg === name || arg.startsWith(`${name}=`)))
     output.note(`gitgate: ${message}${isMisplaced ? '; global options go before the command' : ''}`)
     return USAGE_ERROR
   }

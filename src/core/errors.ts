@@ -1,7 +1,4 @@
-/**
- * What can go wrong in ways that the program foresaw. An entry point renders it in one place: the CLI as one line and an exit
- * status, HTTP fronts as a status and a text.
- */
+/** Expected failures. Each entry point renders them in one place: the CLI as one line and an exit status, HTTP as a status and a text. */
 export type ErrorCode =
   /** The command line was used wrongly: an unknown option, a missing value. */
   | 'usage'
@@ -28,14 +25,20 @@ export type ErrorCode =
   /** A mail server or a webhook did not accept what it was sent. */
   | 'delivery'
 
-/** A failure with a stable code. The message is one sentence for the person who can mend it, and never holds a secret. */
+/** The input that a broken rule is about, as the API names it. */
+export type ErrorField = 'username' | 'name' | 'email' | 'password' | 'description' | 'scopes' | 'expires_at'
+
+/** A failure with a stable code. The message is one sentence that says what to do, and never holds a secret. */
 export class GitgateError extends Error {
   override readonly name = 'GitgateError'
   readonly code: ErrorCode
+  /** Set if exactly one input is wrong. */
+  readonly field: ErrorField | undefined
 
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: ErrorCode, message: string, { field, ...options }: ErrorOptions & { field?: ErrorField } = {}) {
     super(message, options)
     this.code = code
+    this.field = field
   }
 }
 

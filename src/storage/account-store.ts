@@ -1,7 +1,7 @@
 import type { Expression, Selectable, SqlBool } from 'kysely'
 import { sql } from 'kysely'
 import type { Account, AccountChange, AccountPage, AccountQuery, AccountStore } from '../domain/accounts/account.js'
-import { GitgateError, hasSystemCode } from '../core/errors.js'
+import { GitgateError } from '../core/errors.js'
 import { Secret } from '../core/secret.js'
 import { notifyAccountChange } from './account-notifications.js'
 import type { Queries } from './database.js'
@@ -52,16 +52,15 @@ export function accountStore(queries: Queries, changes: AuditedChanges): Account
         password_hash: account.passwordHash?.reveal() ?? null,
         created_at: now.getTime(),
       }
-      return await alone(account, () =>
-        changes.apply(context, async (change) => {
-          const { transaction } = change
-          const added = await transaction.insertInto('accounts').values(row).returningAll().executeTakeFirstOrThrow()
-          await moveSecurityEpoch(transaction)
-          const details = { name: account.name, email: account.email, admin: account.admin }
-          await change.record({ action: 'user.added', target: `user:${account.username}`, details })
-          return accountFrom({ ...added, two_factor_enabled: 0 })
-        }),
-      )
+      return await changes.apply(context, async (change) => {
+        const { transaction } = change
+        await requireUnique(transaction, account)
+        const added = await transaction.insertInto('accounts').values(row).returningAll().executeTakeFirstOrThrow()
+        await moveSecurityEpoch(transaction)
+        const details = { name: account.name, email: account.email, admin: account.admin }
+        await change.record({ action: 'user.added', target: `user:${account.username}`, details })
+        return accountFrom({ ...added, two_factor_enabled: 0 })
+      })
     },
 
     find: (id) => one(select().where('accounts.id', '=', id)),
@@ -90,8 +89,7 @@ export function accountStore(queries: Queries, changes: AuditedChanges): Account
 
     search: (query) => searchAccounts(queries, query),
 
-    change: (context, id, values) =>
-      alone(values, () => changes.apply(context, (change) => changeAccount(change, id, values))),
+    change: (context, id, values) => changes.apply(context, (change) => changeAccount(change, id, values)),
 
     async setState(context, id, state) {
       const account = await one(select().where('accounts.id', '=', id))
@@ -157,7 +155,8 @@ async function changeAccount(change: Change, id: number, given: AccountChange): 
   const now = { ...was, ...given }
   const changed = (['name', 'email', 'admin'] as const).filter((key) => now[key] !== was[key])
   if (changed.length === 0) return
-  // While the address is still there to be told at.
+  if (changed.includes('email')) await requireUnique(transaction, { id, email: now.email })
+  // While the old address is still there to be notified.
   if (keyOf(now.email) !== row.email_key && was.email !== null) await notifyAccountChange(change, id, 'email-changed')
   const values = {
     name: now.name,
@@ -177,17 +176,25 @@ function keyOf(email: string | null): string | null {
   return email?.toLowerCase() ?? null
 }
 
-/** Writes an account. @throws GitgateError `conflict` where another has its username or e-mail address */
-async function alone<T>(
-  { username = '', email }: Partial<Pick<Account, 'username' | 'email'>>,
-  write: () => Promise<T>,
-): Promise<T> {
-  try {
-    return await write()
-  } catch (error) {
-    if (!hasSystemCode(error, 'SQLITE_CONSTRAINT_UNIQUE')) throw error
-    const which = String(error).includes('email') ? `the e-mail address ${email ?? ''}` : `the username ${username}`
-    throw new GitgateError('conflict', `${which} is taken`)
+/** @throws GitgateError `conflict` if another account has the username or the e-mail address, in any case of their letters */
+async function requireUnique(
+  transaction: Queries,
+  { id, username, email }: { readonly id?: number; readonly username?: string; readonly email: string | null },
+): Promise<void> {
+  const others = transaction
+    .selectFrom('accounts')
+    .select('id')
+    .where('id', '!=', id ?? 0)
+    .limit(1)
+  if (username !== undefined) {
+    const taken = await others.where(sql`lower(username)`, '=', username.toLowerCase()).executeTakeFirst()
+    if (taken !== undefined)
+      throw new GitgateError('conflict', `the username ${username} is taken`, { field: 'username' })
+  }
+  if (email !== null) {
+    const taken = await others.where('email_key', '=', keyOf(email)).executeTakeFirst()
+    if (taken !== undefined)
+      throw new GitgateError('conflict', `the e-mail address ${email} is taken`, { field: 'email' })
   }
 }
 

@@ -40,9 +40,17 @@ t.test('an address with letters beyond ASCII is found as it was given, and in an
 t.test('a username or an address that is taken in another case is a conflict that names it', async (t) => {
   const store = openTemporaryStore(t)
   await addAccount(store, 'alice', { email: 'a@example.com' })
-  await t.rejects(addAccount(store, 'ALICE'), { code: 'conflict', message: 'the username ALICE is taken' })
+  await t.rejects(addAccount(store, 'ALICE'), {
+    code: 'conflict',
+    field: 'username',
+    message: 'the username ALICE is taken',
+  })
   const sameAddress = addAccount(store, 'bob', { email: 'A@EXAMPLE.com' })
-  await t.rejects(sameAddress, { code: 'conflict', message: 'the e-mail address A@EXAMPLE.com is taken' })
+  await t.rejects(sameAddress, {
+    code: 'conflict',
+    field: 'email',
+    message: 'the e-mail address A@EXAMPLE.com is taken',
+  })
   t.equal((await store.accounts.list()).length, 1)
   await addAccount(store, 'bob')
   await addAccount(store, 'carol')

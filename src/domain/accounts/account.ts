@@ -85,14 +85,16 @@ const EMAIL = /^[^\s@<>",;:\\]+@[^\s@<>",;:\\]+$/
  */
 export function checkUsername(username: string): void {
   if (username.length > MAX_USERNAME)
-    throw new GitgateError('invalid', `a username has ${MAX_USERNAME} characters at most`)
+    throw new GitgateError('invalid', `a username has ${MAX_USERNAME} characters at most`, { field: 'username' })
   if (!USERNAME.test(username) || username.endsWith('.git') || username.endsWith('.lock')) {
     throw new GitgateError(
       'invalid',
       `"${printable(username)}" can't be a username: it begins with a letter, a digit or _, goes on with those and . and -, and does not end in .git or .lock`,
+      { field: 'username' },
     )
   }
-  if (isReservedName(username)) throw new GitgateError('invalid', `"${username}" is reserved for gitgate's own URLs`)
+  if (isReservedName(username))
+    throw new GitgateError('invalid', `"${username}" is reserved for gitgate's own URLs`, { field: 'username' })
 }
 
 /**
@@ -106,6 +108,7 @@ export function refuseNameOfGroup(username: string, isGroup: boolean): void {
   throw new GitgateError(
     'conflict',
     `the name ${username} is a group of repositories already, which would come to belong to the account; choose another username, or move them first: gitgate repo rename`,
+    { field: 'username' },
   )
 }
 
@@ -116,9 +119,11 @@ export function refuseNameOfGroup(username: string, isGroup: boolean): void {
  * @throws GitgateError `invalid` when it is empty, longer than 255 characters, or holds characters that don't print
  */
 export function checkDisplayName(name: string, what: string): void {
-  if (!VISIBLE.test(name)) throw new GitgateError('invalid', `${what} can't be blank`)
-  if (name.length > MAX_NAME) throw new GitgateError('invalid', `${what} has ${MAX_NAME} characters at most`)
-  if (hasUnprintable(name)) throw new GitgateError('invalid', `${what} can't hold control characters or line breaks`)
+  if (!VISIBLE.test(name)) throw new GitgateError('invalid', `${what} can't be blank`, { field: 'name' })
+  if (name.length > MAX_NAME)
+    throw new GitgateError('invalid', `${what} has ${MAX_NAME} characters at most`, { field: 'name' })
+  if (hasUnprintable(name))
+    throw new GitgateError('invalid', `${what} can't hold control characters or line breaks`, { field: 'name' })
 }
 
 /**
@@ -138,6 +143,6 @@ export function checkAccountChange({ name, email = null }: AccountChange): void 
  */
 export function checkEmail(email: string): void {
   if (email.length > MAX_NAME || !EMAIL.test(email) || hasUnprintable(email)) {
-    throw new GitgateError('invalid', `"${printable(email)}" is not an e-mail address`)
+    throw new GitgateError('invalid', `"${printable(email)}" is not an e-mail address`, { field: 'email' })
   }
 }

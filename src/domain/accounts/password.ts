@@ -28,14 +28,14 @@ export function checkNewPassword(password: Secret, account: Pick<Account, 'usern
   const text = password.reveal()
   const folded = text.toLowerCase()
   if (Array.from(text).length < MIN_CHARACTERS)
-    throw new GitgateError('invalid', `a password has ${MIN_CHARACTERS} characters at least`)
+    throw new GitgateError('invalid', `a password has ${MIN_CHARACTERS} characters at least`, { field: 'password' })
   if (Buffer.byteLength(text) > MAX_BYTES)
-    throw new GitgateError('invalid', `a password has ${MAX_BYTES} bytes at most`)
-  if (text.includes('\0')) throw new GitgateError('invalid', 'a password holds no NUL character')
+    throw new GitgateError('invalid', `a password has ${MAX_BYTES} bytes at most`, { field: 'password' })
+  if (text.includes('\0')) throw new GitgateError('invalid', 'a password holds no NUL character', { field: 'password' })
   if (isCommonPassword(folded))
-    throw new GitgateError('invalid', 'this password is among the commonest; choose another')
+    throw new GitgateError('invalid', 'this password is among the commonest; choose another', { field: 'password' })
   if (folded === account.username.toLowerCase() || folded === account.email?.toLowerCase()) {
-    throw new GitgateError('invalid', 'a password is not the username or the e-mail address')
+    throw new GitgateError('invalid', 'a password is not the username or the e-mail address', { field: 'password' })
   }
 }
 

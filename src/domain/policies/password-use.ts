@@ -22,6 +22,7 @@ export function checkPassword(
   throw new GitgateError(
     'invalid',
     `a password can't look like a token: it must not begin with ${prefixes.join(' or ')}`,
+    { field: 'password' },
   )
 }
 

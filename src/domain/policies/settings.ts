@@ -11,6 +11,8 @@ type Setting<T> = {
   readonly title: string
   /** What it does, in one sentence without capital and full stop: for the settings page, `settings list` and the API. */
   readonly summary: string
+  /** What a form asks for, such as `a whole number from 1 to 10`. */
+  readonly hint: string | undefined
   /** @throws GitgateError `invalid`, without the setting's name */
   readonly parse: (text: string) => T
 }
@@ -48,6 +50,7 @@ const SETTINGS = {
     fallback: DEFAULT_PREFIX,
     title: 'Token prefix',
     summary: 'new tokens start with this text of up to 20 characters',
+    hint: undefined,
     parse: parsePrefix,
   } satisfies Setting<string>,
   password_authentication_enabled_for_git: flag(
@@ -116,6 +119,7 @@ const SETTINGS = {
     fallback: ['127.0.0.1', '::1'],
     title: 'Addresses never banned',
     summary: 'comma-separated addresses and networks that are never banned',
+    hint: undefined,
     parse: parseAddressList,
   } satisfies Setting<readonly string[]>,
 } as const
@@ -168,12 +172,25 @@ export function parseSettingKey(key: string): SettingKey {
  * @throws GitgateError `invalid`, naming the setting and what it takes
  */
 export function parseSetting<K extends SettingKey>(key: K, text: string): Settings[K] {
+  const problem = settingProblem(key, text)
+  if (problem !== undefined) throw new GitgateError('invalid', `${key}: ${problem}`)
+  return SETTINGS[key].parse(text) as Settings[K]
+}
+
+/** Why a text is not a value of a setting, as a clause without the setting's name; `undefined` if it is one. */
+export function settingProblem(key: SettingKey, text: string): string | undefined {
   try {
-    return SETTINGS[key].parse(text) as Settings[K]
+    SETTINGS[key].parse(text)
+    return undefined
   } catch (error) {
-    if (error instanceof GitgateError) throw new GitgateError('invalid', `${key}: ${error.message}`)
+    if (error instanceof GitgateError) return error.message
     throw error
   }
+}
+
+/** What to enter for a setting in a form, where an empty field is `null`; `undefined` if only {@link settingProblem} can say. */
+export function settingHint(key: SettingKey): string | undefined {
+  return SETTINGS[key].hint
 }
 
 /**
@@ -196,23 +213,25 @@ export function formatSetting(value: Settings[SettingKey]): string {
 }
 
 function flag(fallback: boolean, title: string, summary: string): Setting<boolean> {
+  const hint = 'true or false'
   const parse = (text: string): boolean => {
     const value = FLAG_WORDS.get(text.trim().toLowerCase())
-    if (value === undefined) throw new GitgateError('invalid', 'takes true or false')
+    if (value === undefined) throw new GitgateError('invalid', `takes ${hint}`)
     return value
   }
-  return { fallback, title, summary, parse }
+  return { fallback, title, summary, hint, parse }
 }
 
 function wholeNumber(fallback: number, min: number, max: number, title: string, summary: string): Setting<number> {
+  const hint = `a whole number from ${min} to ${max}`
   const parse = (text: string): number => {
     const value = /^\d+$/.test(text.trim()) ? Number(text) : Number.NaN
     if (Number.isNaN(value) || value < min || value > max) {
-      throw new GitgateError('invalid', `takes a whole number from ${min} to ${max}`)
+      throw new GitgateError('invalid', `takes ${hint}`)
     }
     return value
   }
-  return { fallback, title, summary, parse }
+  return { fallback, title, summary, hint, parse }
 }
 
 function wholeNumberOrNull(min: number, max: number, title: string, summary: string): Setting<number | null> {
@@ -222,10 +241,11 @@ function wholeNumberOrNull(min: number, max: number, title: string, summary: str
     try {
       return number.parse(text)
     } catch {
-      throw new GitgateError('invalid', `takes a whole number from ${min} to ${max}, or null for no limit`)
+      throw new GitgateError('invalid', `takes ${number.hint}, or null for no limit`)
     }
   }
-  return { fallback: null, title, summary: `${summary} (null: no limit)`, parse }
+  const hint = `${number.hint}, or leave it empty for no limit`
+  return { fallback: null, title, summary: `${summary} (null: no limit)`, hint, parse }
 }
 
 function parsePrefix(text: string): string {

@@ -157,14 +157,18 @@ export function checkTokenName(name: string): void {
 /** Checks what a token is said to be for. @throws GitgateError `invalid` */
 export function checkDescription(description: string): void {
   if (description.length > MAX_DESCRIPTION || hasUnprintable(description))
-    throw new GitgateError('invalid', `a description has ${MAX_DESCRIPTION} characters at most, without line breaks`)
+    throw new GitgateError('invalid', `a description has ${MAX_DESCRIPTION} characters at most, without line breaks`, {
+      field: 'description',
+    })
 }
 
 /** Checks the scopes of a token of this owner. @throws GitgateError `invalid` for none, `forbidden` for sudo where it is not for them */
 export function checkScopes(scopes: readonly Scope[], owner: Pick<Account, 'admin' | 'username'>): void {
-  if (scopes.length === 0) throw new GitgateError('invalid', 'a token needs at least one scope')
+  if (scopes.length === 0) throw new GitgateError('invalid', 'a token needs at least one scope', { field: 'scopes' })
   if (scopes.includes('sudo') && !owner.admin)
-    throw new GitgateError('forbidden', `the scope sudo is for administrators, and ${owner.username} is none`)
+    throw new GitgateError('forbidden', `the scope sudo is for administrators, and ${owner.username} is none`, {
+      field: 'scopes',
+    })
 }
 
 /** So many days from now: a span is measured from now, a date from the midnight before. */
@@ -182,18 +186,20 @@ export function resolveExpiry(wanted: WantedExpiry, rules: IssueRules, now: Date
   if (wanted === undefined || wanted === 'never') {
     if (rules.latestExpiry === null && !rules.expiryRequired) return null
     const remedy = rules.latestExpiry === null ? '' : `, on ${utcDate(rules.latestExpiry)} at the latest`
-    throw new GitgateError('forbidden', `a token must expire here; give it a date${remedy}`)
+    throw new GitgateError('forbidden', `a token must expire here; give it a date${remedy}`, { field: 'expires_at' })
   }
   if (wanted <= now) {
     throw new GitgateError(
       'invalid',
       `${utcDate(wanted)} has begun already (UTC), so the token would be over; give a later date`,
+      { field: 'expires_at' },
     )
   }
   if (rules.latestExpiry !== null && wanted > latestInstant(rules.latestExpiry, now)) {
     throw new GitgateError(
       'forbidden',
       `a token must expire here by ${utcDate(rules.latestExpiry)} (setting max_personal_access_token_lifetime)`,
+      { field: 'expires_at' },
     )
   }
   return wanted

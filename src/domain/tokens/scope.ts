@@ -56,7 +56,7 @@ export function parseScopes(list: string): Scope[] {
   if (unknown !== undefined || words.length === 0) {
     const problem =
       unknown === undefined ? 'a token needs at least one scope' : `"${printable(unknown)}" is not a scope`
-    throw new GitgateError('invalid', `${problem}; the scopes are ${ALL_SCOPES.join(', ')}`)
+    throw new GitgateError('invalid', `${problem}; the scopes are ${ALL_SCOPES.join(', ')}`, { field: 'scopes' })
   }
   return ALL_SCOPES.filter((scope) => words.includes(scope))
 }

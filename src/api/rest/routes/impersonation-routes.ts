@@ -78,7 +78,7 @@ export function impersonationRoutes(api: Api, options: ApiOptions): void {
         const { token, secret } = await issue(options, request.caller, owner, request.body, true)
         return await reply.status(201).send({ ...(await entityOf(token)), token: secret.reveal() })
       } catch (error) {
-        throw breaksRule(error) ? invalidField(fieldOf(error.message), error.message) : error
+        throw breaksRule(error) ? invalidField(error.field ?? 'base', error.message) : error
       }
     },
   )
@@ -106,16 +106,4 @@ export function impersonationRoutes(api: Api, options: ApiOptions): void {
       return await reply.status(204).send()
     },
   )
-}
-
-const FIELDS = [
-  [/token's name/, 'name'],
-  [/a description/, 'description'],
-  [/scope/, 'scopes'],
-  [/expire|begun already/, 'expires_at'],
-] as const
-
-/** The field that a rule's message is about; `base`: none, as in GitLab's models. */
-function fieldOf(message: string): string {
-  return FIELDS.find(([words]) => words.test(message))?.[1] ?? 'base'
 }

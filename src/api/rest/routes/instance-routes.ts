@@ -1,7 +1,12 @@
 import { Type } from 'typebox'
-import { formatSetting, parseSetting, SETTING_KEYS, settingSummary } from '../../../domain/policies/settings.js'
+import {
+  formatSetting,
+  parseSetting,
+  SETTING_KEYS,
+  settingProblem,
+  settingSummary,
+} from '../../../domain/policies/settings.js'
 import type { SettingKey } from '../../../domain/policies/settings.js'
-import { GitgateError } from '../../../core/errors.js'
 import { versionEntity } from '../../gitlab-version.js'
 import type { Api } from '../api.js'
 import { invalidField } from '../api-errors.js'
@@ -81,10 +86,7 @@ function textOf(value: unknown): string {
 /** @throws ApiError as GitLab's models say it */
 function readSetting(key: SettingKey, value: unknown): readonly [SettingKey, string] {
   const text = value === null ? '' : [value].flat().map(textOf).join(',')
-  try {
-    return [key, formatSetting(parseSetting(key, text))]
-  } catch (error) {
-    if (!(error instanceof GitgateError)) throw error
-    throw invalidField(key, error.message.replace(`${key}: `, ''))
-  }
+  const problem = settingProblem(key, text)
+  if (problem !== undefined) throw invalidField(key, problem)
+  return [key, formatSetting(parseSetting(key, text))]
 }

@@ -92,14 +92,18 @@ export function userRoutes(api: Api, options: ApiOptions): void {
     },
     async (request, reply) => {
       const { username, name = username, email = null, password, admin: isAdmin = false } = request.body
-      field('username', () => checkUsername(username))
       const repositories = await options.listRepositories()
-      field('username', () => refuseNameOfGroup(username, isNameOfGroup(username, repositories)))
-      field('name', () => checkDisplayName(name, 'name'))
-      if (email !== null) field('email', () => checkEmail(email))
       const secret = password === undefined ? null : new Secret(password, 'password')
       const settings = await options.access.settings()
-      if (secret !== null) field('password', () => checkPassword(secret, { username, email }, settings))
+      try {
+        checkUsername(username)
+        refuseNameOfGroup(username, isNameOfGroup(username, repositories))
+        checkDisplayName(name, 'name')
+        if (email !== null) checkEmail(email)
+        if (secret !== null) checkPassword(secret, { username, email }, settings)
+      } catch (error) {
+        throw error instanceof GitgateError ? invalidField(error.field ?? 'base', error.message) : error
+      }
       const passwordHash = secret === null ? null : await options.passwords.hash(secret)
       try {
         const account = await options.accounts.add(
@@ -109,14 +113,9 @@ export function userRoutes(api: Api, options: ApiOptions): void {
         )
         return await reply.status(201).send(fullUserEntity(account, request.caller.account, baseUrl()))
       } catch (error) {
-        if (error instanceof GitgateError && error.code === 'conflict') {
-          throw new ApiError(409, {
-            message: error.message.includes('e-mail')
-              ? 'Email has already been taken'
-              : 'Username has already been taken',
-          })
-        }
-        throw error
+        if (!(error instanceof GitgateError && error.code === 'conflict')) throw error
+        const what = error.field === 'email' ? 'Email' : 'Username'
+        throw new ApiError(409, { message: `${what} has already been taken` })
       }
     },
   )
@@ -150,14 +149,4 @@ export function userRoutes(api: Api, options: ApiOptions): void {
 function isFound({ username, name, email }: Account, text: string, viewer: Account): boolean {
   const inNames = [username, name].some((word) => word.toLowerCase().includes(text))
   return inNames || (viewer.admin && email?.toLowerCase() === text)
-}
-
-/** @throws ApiError as GitLab's models say it */
-function field(name: string, check: () => void): void {
-  try {
-    check()
-  } catch (error) {
-    if (error instanceof GitgateError) throw invalidField(name, error.message)
-    throw error
-  }
 }

@@ -89,7 +89,7 @@ export function accountPages(pages: Pages, options: PageOptions): void {
       )
     } catch (error) {
       if (!(error instanceof GitgateError) || error.code !== 'conflict') throw error
-      return wrong({ [error.message.includes('e-mail') ? 'email' : 'username']: problemIn(error) })
+      return wrong({ [error.field ?? 'username']: problemIn(error) })
     }
     await flash(member, `Account ${username} was created.`)
     return reply.redirect(pathOfAccount({ username }), 303)

@@ -8,12 +8,13 @@ import {
   parseSetting,
   SETTING_KEYS,
   settingDefault,
+  settingHint,
+  settingProblem,
   settingSummary,
   settingTitle,
 } from '../../../domain/policies/settings.js'
 import { sentence } from '../../page-errors.js'
 import type { FieldErrors } from '../../forms.js'
-import { errorsIn } from '../../forms.js'
 import { flash } from '../../session-state.js'
 import type { PageOptions } from '../../web-options.js'
 import type { Pages } from '../../pages.js'
@@ -84,8 +85,8 @@ export function settingPages(pages: Pages, options: PageOptions): void {
     const { step, ...typed } = request.body
     const given = SETTING_KEYS.flatMap((key) => (typed[key] === undefined ? [] : [[key, typed[key]] as const]))
     const before = await access.settings()
-    const errors = errorsIn(Object.fromEntries(given.map(([key, text]) => [key, () => parseSetting(key, text)])))
-    if (Object.keys(errors).length > 0) return show(reply, typed, withoutKeys(errors))
+    const errors = errorsIn(given)
+    if (Object.keys(errors).length > 0) return show(reply, typed, errors)
     const changes = given
       .map(([key, text]) => [key, formatSetting(parseSetting(key, text))] as const)
       .filter(([key, text]) => text !== formatSetting(before[key]))
@@ -143,15 +144,17 @@ function inWords(value: Settings[SettingKey]): string {
   return formatSetting(value) || 'empty'
 }
 
-/** The key stands beside the field already, and in the form nothing stands for `null`. */
-function withoutKeys(errors: FieldErrors): FieldErrors {
-  return Object.fromEntries(
-    Object.entries(errors).map(([key, message]) => {
-      const said = message
-        .replace(new RegExp(`^${key}: `, 'i'), '')
-        .replace(/^takes /, 'Enter ')
-        .replace('or null for', 'or leave it empty for')
-      return [key, /^[a-z]/.test(said) ? `The value ${said}` : said]
-    }),
-  )
+/** What is wrong with the fields of the form. */
+function errorsIn(given: readonly (readonly [SettingKey, string])[]): FieldErrors {
+  const errors = given.flatMap(([key, text]) => {
+    const problem = settingProblem(key, text)
+    return problem === undefined ? [] : [[key, sentenceOn(key, problem)] as const]
+  })
+  return Object.fromEntries(errors)
+}
+
+function sentenceOn(key: SettingKey, problem: string): string {
+  if (key === 'personal_access_token_prefix') return `The value ${problem}.`
+  const hint = settingHint(key)
+  return hint === undefined ? sentence(problem) : `Enter ${hint}.`
 }
