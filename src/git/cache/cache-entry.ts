@@ -130,7 +130,7 @@ export class CacheEntry {
 
   async #pipeTo(reader: EntryReader, signal: AbortSignal): Promise<ServeOutcome> {
     while (this.spool.length === 0 && this.#end === undefined) {
-      if (signal.aborted) return LEFT
+      if (signal.aborted) return CLIENT_LEFT
       await this.#change(signal)
     }
     const ended = this.#end
@@ -181,7 +181,7 @@ export class CacheEntry {
     let buffers: readonly [Buffer, Buffer] | undefined
     let sending: Promise<void> = Promise.resolve()
     for (let position = start, reads = 0; ;) {
-      if (signal.aborted || client.destroyed) return LEFT
+      if (signal.aborted || client.destroyed) return CLIENT_LEFT
       if (position >= this.spool.length) {
         const ended = this.#end
         if (ended === undefined) {
@@ -236,7 +236,7 @@ export class CacheEntry {
   }
 }
 
-const LEFT: ServeOutcome = { kind: 'broken', reason: 'the client left' }
+export const CLIENT_LEFT: ServeOutcome = { kind: 'broken', reason: 'the client left' }
 const BROKEN: ServeOutcome = { kind: 'broken', reason: 'the shared response broke off' }
 
 /** Sends bytes. @returns when they may be changed, or when the client has left */

@@ -1,16 +1,17 @@
 import type { Backend, BackendMethod } from '../../protocol/backend.js'
-import { RequestCoalescer } from './request-coalescer.js'
 import { serveOverEmbedded } from './over-embedded.js'
 import { serveOverUpstream } from './over-upstream.js'
+import { RequestCoalescer } from './request-coalescer.js'
 import type { ResponseCache } from './response-cache.js'
-import { ShownRefs } from './shown.js'
+import { ShownRefs } from './shown-refs.js'
 
 /**
- * A backend with a cache before it. It stands behind the decision about each request: nobody gets a byte, kept or not, who may
- * not read.
+ * A backend behind a cache. Access is decided before a request gets here: nobody gets a byte, cached or not, who may not
+ * read.
  *
- * @param isSameForAll whether a server elsewhere answers the same to everybody
- * @param shownRefsMs how long what it has shown to an account vouches for its commits, in milliseconds
+ * @param isSameForAll whether an upstream responds the same to everybody
+ * @param shownRefsMs how long the cache may serve packs of the objects that an upstream has shown to an account, in
+ *   milliseconds
  */
 export function cachedBackend(
   backend: Backend,
@@ -19,12 +20,7 @@ export function cachedBackend(
   shownRefsMs: number,
 ): Backend {
   const { freshness } = backend
-  const upstream = {
-    cache,
-    shown: new ShownRefs(shownRefsMs),
-    coalescer: new RequestCoalescer(),
-    isSameForAll,
-  }
+  const upstream = { cache, shownRefs: new ShownRefs(shownRefsMs), coalescer: new RequestCoalescer(), isSameForAll }
   const cached = (method: BackendMethod): BackendMethod =>
     freshness === undefined
       ? async (request, response) => await serveOverUpstream(upstream, method, request, response)

@@ -9,19 +9,12 @@ import type {
   ServeOutcome,
 } from '../../protocol/backend.js'
 import type { RepositoryPath } from '../../protocol/repository-path.js'
-import { advertisementKey, cacheKey, protocolVersionOf } from './cache-key.js'
-import type { UploadPackRequest } from './upload-pack-request.js'
-import { readUploadPackRequest } from './read-upload-pack-request.js'
-import type { SharedRequest } from './shared.js'
-import { bypass, serveShared } from './shared.js'
+import { CLIENT_LEFT } from './cache-entry.js'
+import { cacheKey } from './cache-key.js'
+import type { CacheableRequest } from './cacheable-request.js'
+import { readCacheableRequest, withBody } from './cacheable-request.js'
 import type { ResponseCache } from './response-cache.js'
-
-type FetchRequest = UploadPackRequest & { readonly kind: 'fetch' }
-/** A request that has a key. */
-type CacheableRequest =
-  | FetchRequest
-  /** Whether the response contains refs. If not, it stays valid when they change. */
-  | { readonly kind: 'advertisement' | 'refs'; readonly key: string; readonly tellsRefs: boolean }
+import { bypass, serveShared } from './shared-response.js'
 
 /**
  * The cache over the embedded server, whose files show whether a repository has changed. All accounts that may read the
@@ -34,59 +27,58 @@ export async function serveOverEmbedded(
   request: BackendRequest,
   response: ResponseWriter,
 ): Promise<ServeOutcome> {
-  const { repository, gitProtocol } = request
-  const share = async (body: Buffer, parsed: CacheableRequest): Promise<ServeOutcome> => {
-    const state = await freshness.state(repository)
-    if (state === undefined) return await bypass(method, cache, request, response, body)
-    const validatorIn = async (now: RepositoryState): Promise<string | undefined> => {
-      if (parsed.kind === 'fetch') return await validatorOf(parsed, now, freshness, repository)
-      return parsed.tellsRefs ? now.fingerprint : cacheKey('entry', [now.identity, now.configuration])
-    }
-    const validator = await validatorIn(state)
-    if (validator === undefined) return await bypass(method, cache, request, response, body)
-    const isSame = async (): Promise<boolean> => {
-      const now = await freshness.state(repository)
-      // A push to other refs while the pack was computed doesn't invalidate it.
-      return now !== undefined && (await validatorIn(now)) === validator
-    }
-    const shared: SharedRequest = {
-      key: cacheKey('entry', [validator, parsed.key]),
-      request,
-      body,
-      requester: undefined,
-      keepIf: parsed.kind === 'fetch' && !parsed.isStorable ? undefined : isSame,
-      shape: parsed.kind === 'fetch' ? parsed.shape : parsed.kind,
-    }
-    return await serveShared(method, cache, shared, response)
-  }
+  const read = await readCacheableRequest(request)
+  if (read.kind === 'client-left') return CLIENT_LEFT
+  if (read.kind === 'uncacheable') return await bypass(method, cache, read.request, response)
 
-  if (request.phase === 'advertisement') {
-    const key = advertisementKey(request.service, gitProtocol)
-    return key === undefined
-      ? await bypass(method, cache, request, response, undefined)
-      : // Version 2 advertises only capabilities, which depend on git and its configuration.
-        await share(Buffer.alloc(0), { kind: 'advertisement', key, tellsRefs: protocolVersionOf(gitProtocol) !== 2 })
+  const { cacheable, body } = read
+  const validator = await validatorOf(cacheable, freshness, request.repository)
+  if (validator === undefined) return await bypass(method, cache, withBody(request, body), response)
+  // A push to other refs while the pack is computed doesn't invalidate it.
+  const isUnchanged = async (): Promise<boolean> =>
+    (await validatorOf(cacheable, freshness, request.repository)) === validator
+  const isFetch = cacheable.kind === 'fetch'
+  const shared = {
+    key: cacheKey('entry', [validator, cacheable.key]),
+    request,
+    body,
+    requester: undefined,
+    keepIf: isFetch && !cacheable.isStorable ? undefined : isUnchanged,
+    shape: isFetch ? cacheable.shape : cacheable.kind,
   }
-  const read = await readUploadPackRequest(request)
-  switch (read.kind) {
-    case 'client-left':
-      return { kind: 'broken', reason: 'the client left' }
-    case 'unparsed':
-      return await bypass(method, cache, request, response, read.body)
-    case 'parsed':
-      return await share(read.body, read.request.kind === 'fetch' ? read.request : { ...read.request, tellsRefs: true })
-  }
+  return await serveShared(method, cache, shared, response)
 }
 
 /**
- * The state that the response to a fetch depends on, as an opaque text. A fetch of tips depends on the objects that they reach, so
- * its response stays valid when other refs are pushed. Any other fetch depends on all refs, and on which objects are there: those that
- * nothing refers to any more can be pruned, for example to remove a leaked secret.
+ * What the response depends on in the repository's present state, as an opaque text.
  *
  * @returns `undefined` when it is unknown
  */
 async function validatorOf(
-  { wants, dependsOn }: FetchRequest,
+  request: CacheableRequest,
+  freshness: Freshness,
+  repository: RepositoryPath,
+): Promise<string | undefined> {
+  const state = await freshness.state(repository)
+  if (state === undefined) return undefined
+  switch (request.kind) {
+    case 'advertisement':
+      // Capabilities depend on Git and its configuration.
+      return request.listsRefs ? state.fingerprint : cacheKey('entry', [state.identity, state.configuration])
+    case 'refs':
+      return state.fingerprint
+    case 'fetch':
+      return await validatorOfFetch(request, state, freshness, repository)
+  }
+}
+
+/**
+ * A fetch of tips depends on the objects that they reach, so its response stays valid when other refs are pushed. Any other
+ * fetch depends on all refs, and on which objects exist: unreachable ones can be pruned, for example to remove a leaked
+ * secret.
+ */
+async function validatorOfFetch(
+  { wants, dependsOn }: CacheableRequest & { readonly kind: 'fetch' },
   state: RepositoryState,
   freshness: Freshness,
   repository: RepositoryPath,

@@ -1,4 +1,3 @@
-import { Readable } from 'node:stream'
 import type {
   BackendMethod,
   BackendRequest,
@@ -7,9 +6,10 @@ import type {
   ResponseWriter,
   ServeOutcome,
 } from '../../protocol/backend.js'
-import type { ResponseShape } from './response-validator.js'
 import type { CacheEntry } from './cache-entry.js'
+import { withBody } from './cacheable-request.js'
 import type { ResponseCache } from './response-cache.js'
+import type { ResponseShape } from './response-validator.js'
 import { ResponseValidator } from './response-validator.js'
 
 /** A request whose response may be shared under a key. */
@@ -18,11 +18,10 @@ export type SharedRequest = {
   readonly request: BackendRequest
   /** The decoded body; empty for an advertisement. */
   readonly body: Buffer
-  /** The requester that the backend sees: none where accounts share responses. */
+  /** The requester that the backend sees: none if accounts share responses. */
   readonly requester: BackendRequest['requester']
-  /** Whether what the response depends on hasn't changed since the request arrived, so that it may be kept; `undefined`: never keep it. */
+  /** Whether what the response depends on hasn't changed since the request arrived; `undefined`: it is never kept. */
   readonly keepIf: (() => Promise<boolean>) | undefined
-  /** The grammar of a complete response. */
   readonly shape: ResponseShape
 }
 
@@ -33,53 +32,52 @@ export async function serveShared(
   shared: SharedRequest,
   response: ResponseWriter,
 ): Promise<ServeOutcome> {
-  const known = cache.find(shared.key)
-  if (known !== undefined) {
-    const result = known.end === undefined ? 'coalesced' : 'hit'
+  const { key, request, body } = shared
+  const found = cache.find(key)
+  if (found !== undefined) {
+    const result = found.end === undefined ? 'coalesced' : 'hit'
     cache.count(result)
-    return withCacheResult(await known.pipeTo(shared.request, response), result)
+    return withCacheResult(await found.pipeTo(request, response), result)
   }
-  if (!cache.isEnabled) return await bypass(method, cache, shared.request, response, shared.body)
+  if (!cache.isEnabled) return await bypass(method, cache, withBody(request, body), response)
   cache.count('miss')
-  const entry = cache.begin(shared.key)
-  const piping = entry.pipeTo(shared.request, response)
-  void storeResponse(method, cache, shared, entry)
+  const entry = cache.begin(key)
+  const piping = entry.pipeTo(request, response)
+  void produce(method, cache, shared, entry)
   const outcome = await piping
   // It may be a hit in another worker.
   return outcome.kind === 'answered' ? { ...outcome, cache: outcome.cache ?? 'miss' } : outcome
 }
 
-/** Lets the backend respond as if there were no cache. @param body of the request, where it was read */
+/** Lets the backend respond as if there were no cache. */
 export async function bypass(
   method: BackendMethod,
   cache: ResponseCache,
   request: BackendRequest,
   response: ResponseWriter,
-  body: Buffer | Readable | undefined,
 ): Promise<ServeOutcome> {
   cache.count('bypass')
-  const replayed = body === undefined ? request : Buffer.isBuffer(body) ? withBody(request, body) : { ...request, body }
-  return withCacheResult(await method(replayed, response), 'bypass')
+  return withCacheResult(await method(request, response), 'bypass')
 }
 
-async function storeResponse(
+/** Lets the backend write its response into an entry. Clients read it while it grows; it is kept if it is complete. */
+async function produce(
   method: BackendMethod,
   cache: ResponseCache,
-  shared: SharedRequest,
+  { key, request, body, requester, keepIf, shape }: SharedRequest,
   entry: CacheEntry,
 ): Promise<void> {
-  const { request } = shared
-  const validator = new ResponseValidator(shared.shape)
-  const run: BackendRequest = {
-    ...withBody(request, shared.body),
-    requester: shared.requester,
+  const validator = new ResponseValidator(shape)
+  const input = entry.writable((piece) => validator.push(piece))
+  const shared: BackendRequest = {
+    ...withBody(request, body),
+    requester,
     isShared: true,
     slotRequest: { ...request.slotRequest, onJoin: (join) => entry.onJoin(join) },
     // A compressed response would suit only some clients.
     preferences: withoutCompression(request.preferences),
     signal: entry.signal,
   }
-  const input = entry.writable((piece) => validator.push(piece))
   const writer: ResponseWriter = {
     begin(head) {
       entry.setHead(head)
@@ -91,26 +89,25 @@ async function storeResponse(
   }
   let outcome: ServeOutcome
   try {
-    outcome = await method(run, writer)
+    outcome = await method(shared, writer)
   } catch (error) {
     outcome = { kind: 'failed', reason: String(error), fault: 'backend' }
   }
   await new Promise<void>((resolve) => input.end(() => resolve()))
-  const isPlain = entry.head.contentEncoding === undefined
   const isComplete =
-    outcome.kind === 'answered' && outcome.failure === undefined && isPlain && validator.completeness === 'complete'
-  const keepIf = isComplete ? shared.keepIf : undefined
-  // Before the clients see its end, so that no other request finds it.
-  if (keepIf === undefined) cache.drop(shared.key, entry)
+    outcome.kind === 'answered' &&
+    outcome.failure === undefined &&
+    entry.head.contentEncoding === undefined &&
+    validator.completeness === 'complete'
+  if (!isComplete || keepIf === undefined) {
+    // Before the clients see its end, so that no other request finds it.
+    cache.drop(key, entry)
+    await entry.finish(outcome)
+    return
+  }
   await entry.finish(outcome)
-  if (keepIf === undefined) return
-  if (await keepIf()) cache.keep(shared.key, entry)
-  else cache.drop(shared.key, entry)
-}
-
-/** A request whose body has been read. */
-function withBody(request: BackendRequest, body: Buffer): BackendRequest {
-  return { ...request, body: Readable.from([body]), contentEncoding: undefined, contentLength: body.length }
+  if (await keepIf()) cache.keep(key, entry)
+  else cache.drop(key, entry)
 }
 
 /** A client's preferences without compression. */
