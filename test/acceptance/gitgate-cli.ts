@@ -110,9 +110,17 @@ export class GitgateCli {
     return { status: await ended, ...said }
   }
 
-  /** Starts a gate in a process of its own, and waits until it listens; it ends with its owner. */
-  async serveProcess(t: Owner, args: readonly string[] = ['serve', '--port', '0']): Promise<GateProcess> {
-    const { child, said, ended } = this.#spawn(args)
+  /**
+   * Starts a gate in a process of its own, and waits until it listens; it ends with its owner.
+   *
+   * @param options `wrapper`: the command that starts it; `hasOwnGroup`: whether it leads a process group
+   */
+  async serveProcess(
+    t: Owner,
+    args: readonly string[] = ['serve', '--port', '0'],
+    options: { readonly wrapper?: readonly string[]; readonly hasOwnGroup?: boolean } = {},
+  ): Promise<GateProcess> {
+    const { child, said, ended } = this.#spawn(args, options)
     child.stdin?.end()
     const stop = (): Promise<number> => {
       child.kill('SIGTERM')
@@ -123,8 +131,9 @@ export class GitgateCli {
     return { child, said, url, stop }
   }
 
-  #spawn(args: readonly string[]) {
-    const child = spawn(process.execPath, [this.#program, ...args], { cwd: this.folder, env: this.env })
+  #spawn(args: readonly string[], { wrapper = [] as readonly string[], hasOwnGroup = false } = {}) {
+    const [program = '', ...all] = [...wrapper, process.execPath, this.#program, ...args]
+    const child = spawn(program, all, { cwd: this.folder, env: this.env, detached: hasOwnGroup })
     const said = { stdout: '', stderr: '' }
     child.stdout.on('data', (chunk: Buffer) => (said.stdout += chunk.toString()))
     child.stderr.on('data', (chunk: Buffer) => (said.stderr += chunk.toString()))
