@@ -15,6 +15,8 @@ import type { Intervals } from '../core/intervals.js'
 import { readTls } from '../server/listener.js'
 import type { Store, StoreOptions } from '../storage/open.js'
 import { requestClear, cacheFolderIn, readReports } from '../git/cache/status-file.js'
+import { databaseIn } from '../storage/data-folder.js'
+import { keptDatabases } from '../storage/kept-databases.js'
 import { examineDatabase, openStore } from '../storage/open.js'
 import { redactTokens } from '../domain/tokens/token-secret.js'
 import { isReachable } from '../git/upstream/reach.js'
@@ -97,6 +99,7 @@ export function createCliDependencies(parts: ProcessParts = {}): CliDependencies
     probes: {
       git: (config) => findGit(config.git),
       database: (config) => examineDatabase(config.data),
+      keptDatabases: (config) => keptDatabases(databaseIn(config.data)),
       certificate(config) {
         const pair = readTls(config)
         return pair === undefined ? undefined : new Date(new X509Certificate(pair.cert).validTo)

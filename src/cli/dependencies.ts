@@ -129,6 +129,9 @@ export type RestoreOutcome =
       readonly forgotten: { readonly locked: readonly string[]; readonly webhooks: readonly string[] } | undefined
     }
 
+/** A database that is kept in the data folder beside the one in use. */
+export type KeptDatabase = { readonly file: string; readonly bytes: number; readonly at: Date }
+
 /** What a gate reports about its cache. */
 export type CacheReport = {
   readonly [K in 'pid' | 'quota' | 'hit' | 'coalesced' | 'miss' | 'bypass' | 'evicted' | 'entries' | 'bytes']: number
@@ -140,6 +143,8 @@ export type DoctorProbes = {
   git(config: Config): Promise<{ readonly path: string; readonly version: string }>
   /** Checks every page of the database. @returns what SQLite complains about */
   database(config: Config): readonly string[]
+  /** @returns databases that a migration or a restore left beside the one in use */
+  keptDatabases(config: Config): readonly KeptDatabase[]
   /** @returns when the certificate expires, if one is configured */
   certificate(config: Config): Date | undefined
   /** Whether the upstream accepts connections. */

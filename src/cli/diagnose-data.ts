@@ -1,13 +1,13 @@
 import { existsSync, statSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import type { Config } from '../config/config.js'
 import { GitgateError, messageOf } from '../core/errors.js'
 import { resolveSettings } from '../domain/policies/settings.js'
 import type { CliContext } from './context.js'
 import type { Diagnosis } from './diagnosis.js'
 import { ok, problem, warning } from './diagnosis.js'
-import type { CliStore } from './dependencies.js'
+import type { CliStore, KeptDatabase } from './dependencies.js'
 
 const MEBIBYTE = 1_048_576
 const LOW_DISK_SPACE_MIB = 512
@@ -58,7 +58,13 @@ export async function diagnoseData({ dependencies }: CliContext, config: Config)
     const remedy = isFull ? 'free space on its disk' : 'stop the gate and restore a backup'
     diagnoses.push(problem('database', messageOf(error), remedy))
   }
+  const kept = dependencies.probes.keptDatabases(config)
+  if (kept.length > 0) diagnoses.push(ok('kept', kept.map(describeKept).join(', ')))
   return diagnoses
+}
+
+function describeKept({ file, bytes, at }: KeptDatabase): string {
+  return `${basename(file)} (${Math.ceil(bytes / MEBIBYTE)} MiB, ${at.toISOString().slice(0, 10)})`
 }
 
 /** Checks what the store holds: accounts, times later than the clock, bans, audit export. */

@@ -1,4 +1,5 @@
-import { closeSync, fsyncSync, openSync } from 'node:fs'
+import { closeSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs'
+import { dirname } from 'node:path'
 import type { Database } from 'better-sqlite3'
 
 /**
@@ -12,6 +13,19 @@ export function copyDatabase(database: Database, file: string): void {
   closeSync(openSync(file, 'a', 0o600))
   database.prepare('VACUUM INTO ?').run(file)
   syncToDisk(file)
+}
+
+/** The same under a name that another copy may have: that one is replaced once the new one is complete. */
+export function replaceCopy(database: Database, file: string): void {
+  const draft = `${file}.draft`
+  rmSync(draft, { force: true })
+  try {
+    copyDatabase(database, draft)
+    renameSync(draft, file)
+    syncToDisk(dirname(file))
+  } finally {
+    rmSync(draft, { force: true })
+  }
 }
 
 /** Waits until a file, or the names in a folder, survive a power cut. */

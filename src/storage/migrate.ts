@@ -17,9 +17,10 @@ const NEWEST = MIGRATIONS.length
  * programs that start at once don't do it twice, and a crash leaves the schema as it was. (Kysely's own migrator runs
  * without a transaction on SQLite.)
  *
+ * @param keepCopy called with the old version before anything is changed; what it throws leaves the schema as it was
  * @throws GitgateError `store` when the database is newer than this program, or was not made by it
  */
-export function migrate(database: Database): void {
+export function migrate(database: Database, keepCopy: (version: number) => void = () => undefined): void {
   if (versionOf(database) === NEWEST) return
   database
     .transaction(() => {
@@ -36,6 +37,7 @@ export function migrate(database: Database): void {
           'the database has tables that gitgate did not make; choose another --data folder',
         )
       }
+      if (version > 0) keepCopy(version)
       for (const migration of MIGRATIONS.slice(version)) database.exec(migration.sqlite)
       database.pragma(`user_version = ${NEWEST}`)
     })

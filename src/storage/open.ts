@@ -35,6 +35,7 @@ import { instanceFacts } from './facts.js'
 import { grantStore } from './grant-store.js'
 import type { JobRuns } from './job-runs.js'
 import { jobRuns } from './job-runs.js'
+import { keepMigrationCopy } from './kept-databases.js'
 import { migrate } from './migrate.js'
 import { notificationStore } from './notification-store.js'
 import { protectionStore } from './protection-store.js'
@@ -115,7 +116,7 @@ export function openStore(dataFolder: string, keyFile: string | undefined, optio
   const folder = openDataFolder(dataFolder, keyFile)
   const lock = shareDataFolder(folder)
   try {
-    const store = openStoreIn(folder, options)
+    const store = openStoreIn(folder, options, (version) => keepMigrationCopy(folder.database, version))
     return {
       ...store,
       async close() {
@@ -129,14 +130,15 @@ export function openStore(dataFolder: string, keyFile: string | undefined, optio
   }
 }
 
-/** The same in a folder that is nobody else's. */
+/** The same in a folder that is nobody else's. @param keepCopy called before a migration, with the version of the schema */
 export function openStoreIn(
   folder: DataFolder,
   { clock = systemClock, redact = (text) => text, durable = true }: StoreOptions = {},
+  keepCopy?: (version: number) => void,
 ): Store {
   const writer = openDatabase(folder.database)
   try {
-    migrate(writer)
+    migrate(writer, keepCopy)
     configure(writer, durable)
     const sealer = new Sealer(readKey(folder.key, hasSealed(writer)))
     checkKey(writer, sealer, folder.key)
