@@ -3,9 +3,8 @@ import { randomBytes } from 'node:crypto'
 import { readdirSync, rmSync, statSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
-import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
-import { within } from '../../acceptance/until.js'
+import { until, within } from '../../acceptance/until.js'
 import type { Test } from 'tap'
 import type { ServeOutcome } from '../../../src/protocol/backend.js'
 import type { CacheEntry } from '../../../src/git/cache/cache-entry.js'
@@ -72,11 +71,11 @@ function client(isHeld = false) {
 }
 
 t.test('what is evicted goes from the disk, and the folder stays under its quota', async (t) => {
-  const { cache, record, size } = openCache(t, 8 * MIB)
+  const { cache, record, size, files } = openCache(t, 8 * MIB)
   let most = 0
   for (let number = 0; number < 20; number += 1) {
     await record(`key ${number}`, Buffer.alloc(3 * MIB, number), () => (most = Math.max(most, size())))
-    await pause(5)
+    await until(() => files().length <= 2)
   }
   t.ok(most <= 8 * MIB, `${most} bytes at most`)
   t.ok(cache.counts.bytes <= 8 * MIB)
@@ -148,7 +147,7 @@ t.test('what is evicted while it is read is read to its end, and goes then', asy
   await record('next', Buffer.alloc(8 * MIB))
   t.strictSame([cache.find('read'), cache.find('idle')], [undefined, undefined])
   t.not(cache.find('next'), undefined)
-  await pause(50)
+  await until(() => size() <= 13 * MIB)
   t.equal(size(), 13 * MIB, 'what is still read has its file')
   slow.letGo()
   t.match(await reading, ANSWERED)
@@ -159,6 +158,7 @@ t.test('what is evicted while it is read is read to its end, and goes then', asy
 // What was gathered for the next write used to come after the file was given up, and made one that nobody owned.
 t.test('a run that is given up in its middle leaves no file', async (t) => {
   const { cache, lost, files } = openCache(t, 80 * MIB)
+  const entries: CacheEntry[] = []
   for (let number = 0; number < 10; number += 1) {
     const entry = cache.begin('key')
     const input = entry.writable(() => undefined)
@@ -166,9 +166,10 @@ t.test('a run that is given up in its middle leaves no file', async (t) => {
     await new Promise<void>((resolve) => input.end(() => resolve()))
     cache.drop('key', entry)
     await entry.finish({ kind: 'broken', reason: 'it broke off' })
+    entries.push(entry)
   }
-  await pause(100)
-  t.strictSame(files(), [])
+  for (const { spool } of entries) await spool.flush()
+  t.ok(await within(500, () => files().length === 0))
   t.strictSame(lost, [])
 })
 
