@@ -77,8 +77,8 @@ export async function lsRemote(
 }
 
 /**
- * Measures while no gate can pack the refs: a gate runs `git pack-refs` two seconds after it has seen many loose refs,
- * git needs this lock for it, and the gate tries again a minute later.
+ * Measures while no gate can pack the refs, for which git needs this lock: earlier versions, with which `--against` compares, pack
+ * them after reads.
  */
 async function keptLoose<T>({ folder }: StagedRepository, measuring: () => Promise<T>): Promise<T> {
   const lock = join(folder, 'packed-refs.lock')

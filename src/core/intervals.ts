@@ -16,6 +16,8 @@ export type Intervals = {
   readonly slowTransferMs: number
   /** Below it a transfer is slow. */
   readonly slowTransferBytesPerSecond: number
+  /** Without a push to a repository, until its loose refs are packed. */
+  readonly refPackingQuietMs: number
   /** Until a client must have sent the headers of a request, and again the body where nobody is authenticated. */
   readonly requestTimeoutMs: number
   /** Between two heartbeats of a worker. One that misses three is killed and replaced. */
@@ -31,6 +33,7 @@ export const DEFAULT_INTERVALS: Intervals = {
   shownRefsMs: 10_000,
   slowTransferMs: 30_000,
   slowTransferBytesPerSecond: 32_000,
+  refPackingQuietMs: 2_000,
   requestTimeoutMs: 20_000,
   heartbeatMs: 2_000,
 }

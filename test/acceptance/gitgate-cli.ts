@@ -35,6 +35,7 @@ export const TEST_INTERVALS: Intervals = {
   shownRefsMs: 10_000,
   slowTransferMs: 30_000,
   slowTransferBytesPerSecond: 32_000,
+  refPackingQuietMs: 20,
   requestTimeoutMs: 20_000,
   heartbeatMs: 250,
 }

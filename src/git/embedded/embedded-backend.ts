@@ -35,6 +35,8 @@ export type EmbeddedGitOptions = {
   readonly emptyRepository: string
   /** The setting `receive_max_input_size`: MiB that one push may bring, or `null` for no limit. */
   readonly receiveMaxInputSize: () => Promise<number | null>
+  /** Milliseconds without a push before loose refs are packed. */
+  readonly refPackingQuietMs?: number
 }
 
 /** The Git server within: `git upload-pack` and `git receive-pack`, started for each request. */
@@ -43,12 +45,13 @@ export async function embeddedGit({
   folder,
   emptyRepository,
   receiveMaxInputSize,
+  refPackingQuietMs,
 }: EmbeddedGitOptions): Promise<Backend> {
   await makeEmptyRepository(git, emptyRepository)
-  const packing = new RefPacking(git)
+  const packing = new RefPacking(git, refPackingQuietMs === undefined ? {} : { quietMs: refPackingQuietMs })
   // One by one, they were a tenth of the cost of a cache hit.
   const lookups = new RunCoalescer<RepositoryPath, 'found' | 'missing' | 'unavailable'>()
-  const freshness = new EmbeddedFreshness(git, folder, packing)
+  const freshness = new EmbeddedFreshness(git, folder)
   const run = async (request: BackendRequest, response: ResponseWriter, repository: string): Promise<GitEnd> => {
     const maxInputSize = request.service === 'git-receive-pack' ? await receiveMaxInputSize() : null
     const isAdvertisement = request.phase === 'advertisement'

@@ -4,7 +4,6 @@ import type { Freshness, RefList, RepositoryState } from '../../protocol/backend
 import type { RepositoryPath } from '../../protocol/repository-path.js'
 import type { GitProgram } from './git-program.js'
 import { readRefs } from './ref-list.js'
-import type { RefPacking } from './ref-packing.js'
 import type { RepositoryFolder } from './repository-folder.js'
 import type { LastChange, StateReading } from './repository-state.js'
 import { checkRacyTimestamp, readObjects, readRepositoryState } from './repository-state.js'
@@ -21,7 +20,6 @@ type KnownRefs = { readonly fingerprint: string; readonly list: RefList }
 export class EmbeddedFreshness implements Freshness {
   readonly #git: GitProgram
   readonly #folder: RepositoryFolder
-  readonly #packing: Pick<RefPacking, 'seen'>
   readonly #readings = new RunCoalescer<RepositoryPath, StateReading | undefined>()
   readonly #pushCounts = new Map<RepositoryPath, number>()
   readonly #lists = new Map<string, Promise<RefList | undefined>>()
@@ -30,18 +28,13 @@ export class EmbeddedFreshness implements Freshness {
     sizeCalculation: ({ list }) => list.ids.size + 1,
   })
 
-  constructor(git: GitProgram, folder: RepositoryFolder, packing: Pick<RefPacking, 'seen'>) {
+  constructor(git: GitProgram, folder: RepositoryFolder) {
     this.#git = git
     this.#folder = folder
-    this.#packing = packing
   }
 
   async state(repository: RepositoryPath): Promise<RepositoryState | undefined> {
-    const stable = await whenStable(async () => {
-      const found = await this.#read(repository)
-      if (found !== undefined) this.#packing.seen(this.#folder.locate(repository), found.looseRefs)
-      return found
-    })
+    const stable = await whenStable(() => this.#read(repository))
     return stable?.state
   }
 

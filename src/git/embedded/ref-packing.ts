@@ -1,74 +1,113 @@
-import { setTimeout as pause } from 'node:timers/promises'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { GitProgram } from './git-program.js'
 import { askGit, inRepository } from './git-program.js'
 
 /** When refs are packed. */
 export type PackingTimes = {
-  /** Milliseconds without a push that count as quiet. @default 2_000 */
-  readonly quiet?: number
-  /** Milliseconds until a repository may be packed once more. @default 60_000 */
-  readonly rest?: number
-  /** Waits so many milliseconds. @default by a timer that keeps no process alive */
+  /** Milliseconds without a push before refs are packed. @default 2_000 */
+  readonly quietMs?: number
+  /** Milliseconds until the same repository may be packed again. @default 60_000 */
+  readonly intervalMs?: number
+  /** @default a timer that keeps no process alive */
   readonly wait?: (milliseconds: number) => Promise<unknown>
 }
 
-// 300 files cost each reading 1.5 ms; pushes to a handful of branches never come there.
-const MANY = 300
+/** What is known about a repository between a push and the packing of its refs. */
+type Repository = {
+  /** Pushes that run, or ended less than the quiet time ago. */
+  pushes: number
+  /** Whether a push has ended since its refs were packed. */
+  wasPushed: boolean
+  /** Whether it is being packed, or was packed less than the interval ago. */
+  isPacked: boolean
+}
+
+/** 300 files cost each reading of a repository 1.5 ms. Pushes to a handful of branches never leave that many. */
+export const MAX_LOOSE_REFS = 300
 
 /**
- * Packs the loose refs of repositories that have many, since every reading of a repository looks at each of them: 5,000
- * cost 24 to 50 ms, and packed ones 0.07 ms (measured).
+ * Packs the loose refs of repositories that have many, some time after a push. Each reading of a repository's state looks at every
+ * loose ref: 5,000 cost 24 to 50 ms, and the same refs packed 0.07 ms (measured).
+ *
+ * Only pushes through the gate lead to packing, never a read: people rely on reads not writing to a repository, for example on a
+ * read-only copy or while a backup runs.
  */
 export class RefPacking {
   readonly #git: GitProgram
-  readonly #quiet: number
-  readonly #rest: number
+  readonly #quietMs: number
+  readonly #intervalMs: number
   readonly #wait: (milliseconds: number) => Promise<unknown>
-  readonly #pushes = new Map<string, number>()
-  readonly #planned = new Set<string>()
+  readonly #repositories = new Map<string, Repository>()
 
-  constructor(git: GitProgram, { quiet = 2_000, rest = 60_000, wait = waitUnreferenced }: PackingTimes = {}) {
-    this.#wait = wait
+  constructor(git: GitProgram, { quietMs = 2_000, intervalMs = 60_000, wait = waitUnreferenced }: PackingTimes = {}) {
     this.#git = git
-    this.#quiet = quiet
-    this.#rest = rest
+    this.#quietMs = quietMs
+    this.#intervalMs = intervalMs
+    this.#wait = wait
   }
 
   /**
-   * Says that a push begins; nothing is packed until it has ended, and a quiet moment longer.
+   * Reports that a push begins. Nothing is packed while it runs.
    *
    * @param folder the bare repository
-   * @returns to be called when it has ended
+   * @returns to be called when the push has ended
    */
   pushBegins(folder: string): () => void {
-    this.#pushes.set(folder, (this.#pushes.get(folder) ?? 0) + 1)
-    return () => void this.#wait(this.#quiet).then(() => this.#forgetPush(folder))
+    const repository = this.#repositories.get(folder) ?? { pushes: 0, wasPushed: false, isPacked: false }
+    this.#repositories.set(folder, repository)
+    repository.pushes += 1
+    return () => {
+      repository.wasPushed = true
+      void this.#wait(this.#quietMs).then(() => {
+        repository.pushes -= 1
+        this.#packIfNeeded(folder, repository)
+      })
+    }
   }
 
-  /** Says how many loose refs a repository has; where they are many, they are packed in the next quiet moment. */
-  seen(folder: string, looseRefs: number): void {
-    if (looseRefs <= MANY || this.#planned.has(folder)) return
-    this.#planned.add(folder)
-    void this.#pack(folder).finally(() => this.#planned.delete(folder))
+  #packIfNeeded(folder: string, repository: Repository): void {
+    if (repository.pushes > 0 || repository.isPacked) return
+    if (!repository.wasPushed || !hasManyLooseRefs(folder)) {
+      this.#repositories.delete(folder)
+      return
+    }
+    repository.wasPushed = false
+    repository.isPacked = true
+    void this.#pack(folder)
+      .then(() => this.#wait(this.#intervalMs))
+      .then(() => {
+        repository.isPacked = false
+        this.#packIfNeeded(folder, repository)
+      })
   }
 
   async #pack(folder: string): Promise<void> {
-    do await this.#wait(this.#quiet)
-    while (this.#pushes.has(folder))
     try {
-      // Nothing changes by it, so a hook has nothing to be told. Pushes from elsewhere wait for git's own locks.
+      // Hooks don't run: no ref changes. Pushes that don't come through this process wait for git's locks.
       await askGit(this.#git, ['-c', 'core.hooksPath=/dev/null', ...inRepository(folder), 'pack-refs', '--all'])
     } catch {
-      // Gone, read-only or locked by another git: all stays as it was, only slower.
+      // The repository is gone, read-only or locked. Its refs stay loose, which is only slower.
     }
-    await this.#wait(this.#rest)
-  }
-
-  #forgetPush(folder: string): void {
-    const left = (this.#pushes.get(folder) ?? 1) - 1
-    if (left > 0) this.#pushes.set(folder, left)
-    else this.#pushes.delete(folder)
   }
 }
 
-const waitUnreferenced = (milliseconds: number): Promise<void> => pause(milliseconds, undefined, { ref: false })
+/** Whether a repository has more than {@link MAX_LOOSE_REFS} loose refs. */
+function hasManyLooseRefs(folder: string): boolean {
+  let files = 0
+  for (const open = ['refs']; ;) {
+    const directory = open.pop()
+    if (directory === undefined) return false
+    try {
+      for (const entry of readdirSync(join(folder, directory), { withFileTypes: true })) {
+        if (entry.isDirectory()) open.push(`${directory}/${entry.name}`)
+        else if (++files > MAX_LOOSE_REFS) return true
+      }
+    } catch {
+      // The folder is gone, or can't be read.
+    }
+  }
+}
+
+const waitUnreferenced = (milliseconds: number): Promise<void> => delay(milliseconds, undefined, { ref: false })

@@ -11,8 +11,6 @@ import type { RepositoryState } from '../../protocol/backend.js'
 export type StateReading = {
   readonly state: RepositoryState
   readonly lastChange: LastChange
-  /** The number of files below `refs/`. Each costs a reading 5 µs or more. */
-  readonly looseRefs: number
 }
 
 /** The signature of the folders that hold a repository's objects. */
@@ -130,34 +128,28 @@ async function readState(folder: string): Promise<StateReading> {
   const all = new StatSignature()
   all.add('.', root)
   for (const name of [...FOLDERS, ...REF_FILES]) all.add(name, stat(name))
-  const looseRefs = await addLooseRefs(all, stat, folder)
+  await addLooseRefs(all, stat, folder)
 
   const state = { identity: identity.digest(), configuration: configuration.digest() }
   all.addText(`${state.identity}\0${state.configuration}`)
   const ctimeNs = all.ctimeNs > configuration.ctimeNs ? all.ctimeNs : configuration.ctimeNs
   const hasWholeSeconds = all.hasWholeSeconds && configuration.hasWholeSeconds
-  return {
-    state: { ...state, fingerprint: all.digest() },
-    lastChange: { ctimeNs, hasWholeSeconds, readAt },
-    looseRefs,
-  }
+  return { state: { ...state, fingerprint: all.digest() }, lastChange: { ctimeNs, hasWholeSeconds, readAt } }
 }
 
-/** @returns the number of files */
 async function addLooseRefs(
   signature: StatSignature,
   stat: (name: string) => BigIntStats | undefined,
   folder: string,
-): Promise<number> {
+): Promise<void> {
   const refs = stat('refs')
   if (refs?.isDirectory() !== true) throw new Uncacheable('no repository')
   signature.add('refs', refs)
-  let files = 0
   let statCount = 0
   // A folder's timestamps are always read before its names are.
   for (const open = ['refs']; ;) {
     const directory = open.pop()
-    if (directory === undefined) return files
+    if (directory === undefined) return
     for (const entry of readdirSync(join(folder, directory)).sort()) {
       // Ref names may be any bytes, but Node reads these as text and can't find the file again.
       if (entry.includes('\uFFFD')) throw new Uncacheable('a name that is not UTF-8')
@@ -165,7 +157,6 @@ async function addLooseRefs(
       const stats = stat(name)
       signature.add(name, stats)
       if (stats?.isDirectory() === true) open.push(name)
-      else files++
       if (++statCount % STATS_PER_TURN === 0) await nextTurn()
     }
   }

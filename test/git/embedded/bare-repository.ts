@@ -1,4 +1,4 @@
-// A bare repository that tests change with real git, and what the embedded server makes of its state.
+// A bare repository that tests change with real git, and its state as the embedded server sees it.
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import type { Test } from 'tap'
@@ -11,18 +11,16 @@ import type { RepositoryPath } from '../../../src/protocol/repository-path.js'
 
 export const APP = 'team/app' as RepositoryPath
 
-/** A repository, two commits to point refs at, and its freshness. */
+/** A repository with two commits to point refs at. */
 export type BareRepository = {
   readonly git: GitProgram
   readonly folder: RepositoryFolder
-  /** Where it lies. */
+  /** Its folder. */
   readonly where: string
   readonly freshness: EmbeddedFreshness
-  /** How often it was said to have that many loose refs. */
-  readonly looseRefs: number[]
-  /** Runs git in it and returns what git says. */
+  /** Runs git in it. @returns git's output */
   readonly run: (...args: string[]) => string
-  /** The state, which there must be. */
+  /** Reads its state, and throws if there is none. */
   readonly state: () => Promise<RepositoryState>
   readonly one: string
   readonly two: string
@@ -31,7 +29,7 @@ export type BareRepository = {
 /**
  * Makes a repository whose `main` is the first of two commits.
  *
- * @param reftableGit a git that knows reftable, where the repository is to keep its refs in one
+ * @param reftableGit a git that knows reftable, for a repository that keeps its refs in a reftable
  */
 export async function createBareRepository(
   t: Test,
@@ -43,8 +41,7 @@ export async function createBareRepository(
   const where = folder.locate(APP)
   if (reftableGit === undefined) await folder.create(git, APP, format)
   else initReftable(git.path, where)
-  const looseRefs: number[] = []
-  const freshness = new EmbeddedFreshness(git, folder, { seen: (_, count) => looseRefs.push(count) })
+  const freshness = new EmbeddedFreshness(git, folder)
   const run = (...args: string[]) => runGit(git, '--git-dir', where, ...args)
   const [one, two] = commitTwice(run)
   const state = async (): Promise<RepositoryState> => {
@@ -52,10 +49,10 @@ export async function createBareRepository(
     if (found === undefined) throw new TypeError('the repository has no state')
     return found
   }
-  return { git, folder, where, freshness, looseRefs, run, state, one, two }
+  return { git, folder, where, freshness, run, state, one, two }
 }
 
-/** Makes two commits of an empty tree, and `main` the first of them. */
+/** Makes two commits of an empty tree, and points `main` to the first. */
 export function commitTwice(run: (...args: string[]) => string): [string, string] {
   const tree = run('mktree').trim()
   const commit = (message: string, ...parents: string[]) =>
@@ -72,7 +69,7 @@ export function initReftable(git: string, where: string): void {
   execFileSync(git, args, { env: gitEnvironment() })
 }
 
-/** Runs git as a person, and returns what it says. */
+/** Runs git as a person. @returns git's output */
 export function runGit(git: GitProgram, ...args: string[]): string {
   const person = { GIT_AUTHOR_NAME: 'a', GIT_AUTHOR_EMAIL: 'a@b', GIT_COMMITTER_NAME: 'a', GIT_COMMITTER_EMAIL: 'a@b' }
   const env = { ...gitEnvironment(), ...person }

@@ -1,4 +1,4 @@
-// Refs are packed in quiet moments, and no push is the worse for it.
+// Refs are packed in quiet moments after pushes, and no push fails because of it.
 import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -7,27 +7,26 @@ import type { Test } from 'tap'
 import t from 'tap'
 import { until } from '../../acceptance/until.js'
 import { askGit, gitEnvironment } from '../../../src/git/embedded/git-program.js'
-import { RefPacking } from '../../../src/git/embedded/ref-packing.js'
+import { MAX_LOOSE_REFS, RefPacking } from '../../../src/git/embedded/ref-packing.js'
 import { serviceArguments } from '../../../src/git/embedded/service-arguments.js'
 import { APP, createBareRepository } from './bare-repository.js'
 
 const QUIET_MS = 2_000
-const REST_MS = 60_000
-const MANY = 301
+const INTERVAL_MS = 60_000
 
-/** Time that a test lets pass. */
+/** Time that the test lets pass. */
 class Time {
   #waits: { readonly milliseconds: number; readonly end: () => void }[] = []
 
   readonly wait = (milliseconds: number): Promise<void> =>
     new Promise((end) => void this.#waits.push({ milliseconds, end }))
 
-  /** What is waited for, in milliseconds. */
+  /** The running timers, in milliseconds. */
   get waits(): number[] {
     return this.#waits.map(({ milliseconds }) => milliseconds)
   }
 
-  /** Ends all that is waited for, and lets what follows begin. */
+  /** Ends all timers, and lets their followers run. */
   async pass(): Promise<void> {
     for (const { end } of this.#waits.splice(0)) end()
     await new Promise((resolve) => setImmediate(resolve))
@@ -36,102 +35,119 @@ class Time {
 
 const isPacked = (where: string): boolean => existsSync(join(where, 'packed-refs'))
 
-async function packingOf(t: Test) {
-  const repository = await createBareRepository(t)
-  const time = new Time()
-  const packing = new RefPacking(repository.git, { quiet: QUIET_MS, rest: REST_MS, wait: time.wait })
-  /** Waits until git has ended, after which the repository rests. */
-  const rests = () => until(() => time.waits.includes(REST_MS))
-  return { ...repository, time, packing, rests }
+/** Writes loose refs; with `main` there is one more. */
+function writeRefs(where: string, id: string, count: number): void {
+  mkdirSync(join(where, 'refs/many'), { recursive: true })
+  for (let index = 0; index < count; index++) writeFileSync(join(where, 'refs/many', String(index)), `${id}\n`)
 }
 
-t.test('many loose refs are packed after a quiet moment; a few stay as they are', async (t) => {
-  const { where, run, one, time, packing, rests } = await packingOf(t)
+async function createPacking(t: Test) {
+  const repository = await createBareRepository(t)
+  const time = new Time()
+  const packing = new RefPacking(repository.git, { quietMs: QUIET_MS, intervalMs: INTERVAL_MS, wait: time.wait })
+  /** Waits until git has packed the refs, or failed to. */
+  const packed = () => until(() => time.waits.includes(INTERVAL_MS))
+  return { ...repository, time, packing, packed }
+}
+
+t.test('many loose refs are packed in a quiet moment after a push', async (t) => {
+  const { where, run, one, time, packing, packed } = await createPacking(t)
+  const ended = packing.pushBegins(where)
+  writeRefs(where, one, MAX_LOOSE_REFS)
   const refs = run('for-each-ref')
-  packing.seen(where, MANY - 1)
   t.strictSame(time.waits, [])
-  packing.seen(where, MANY)
-  t.strictSame(time.waits, [QUIET_MS], 'not at once')
+  ended()
+  t.strictSame(time.waits, [QUIET_MS], 'not immediately')
   t.notOk(isPacked(where))
   await time.pass()
-  await rests()
+  await packed()
   t.ok(isPacked(where))
   t.notOk(existsSync(join(where, 'refs/heads/main')))
   t.equal(run('for-each-ref'), refs)
   t.equal(run('rev-parse', 'main').trim(), one)
 })
 
-t.test('not while a push runs, nor right after it', async (t) => {
-  const { where, time, packing, rests } = await packingOf(t)
+t.test('a few loose refs stay as they are', async (t) => {
+  const { where, one, time, packing } = await createPacking(t)
   const ended = packing.pushBegins(where)
-  const other = packing.pushBegins(where)
-  packing.seen(where, MANY)
-  await time.pass()
-  t.strictSame(time.waits, [QUIET_MS], 'once more')
+  writeRefs(where, one, MAX_LOOSE_REFS - 1)
   ended()
   await time.pass()
-  t.strictSame(time.waits, [QUIET_MS], 'one of two still runs')
+  t.strictSame(time.waits, [])
+  t.notOk(isPacked(where))
+})
+
+t.test('not while a push runs, nor right after it', async (t) => {
+  const { where, one, time, packing, packed } = await createPacking(t)
+  writeRefs(where, one, MAX_LOOSE_REFS)
+  const [endFirst, endSecond] = [packing.pushBegins(where), packing.pushBegins(where)]
+  endFirst()
   await time.pass()
+  t.strictSame(time.waits, [], 'the second push still runs')
+  endSecond()
+  const endThird = packing.pushBegins(where)
+  await time.pass()
+  t.strictSame(time.waits, [], 'a third push has begun')
+  endThird()
   t.strictSame(time.waits, [QUIET_MS])
-  other()
-  t.strictSame(time.waits, [QUIET_MS, QUIET_MS], 'right after the last')
   t.notOk(isPacked(where))
   await time.pass()
-  await time.pass()
-  await rests()
+  await packed()
   t.ok(isPacked(where))
 })
 
-t.test('not again until the repository has rested', async (t) => {
-  const { where, time, packing, rests } = await packingOf(t)
-  packing.seen(where, MANY)
+t.test('refs that are pushed during the interval are packed at its end', async (t) => {
+  const { where, one, time, packing, packed } = await createPacking(t)
+  writeRefs(where, one, MAX_LOOSE_REFS)
+  packing.pushBegins(where)()
   await time.pass()
-  await rests()
+  await packed()
   rmSync(join(where, 'packed-refs'))
-  packing.seen(where, MANY)
-  t.strictSame(time.waits, [REST_MS])
+  writeRefs(where, one, MAX_LOOSE_REFS + 1)
+  packing.pushBegins(where)()
+  t.strictSame(time.waits, [INTERVAL_MS, QUIET_MS])
   await time.pass()
-  packing.seen(where, MANY)
-  t.strictSame(time.waits, [QUIET_MS])
-  await time.pass()
-  await rests()
+  await packed()
   t.ok(isPacked(where))
+  await time.pass()
+  t.strictSame(time.waits, [], 'without a push since, it is not packed again')
 })
 
-t.test('no hook of the repository hears of it', async (t) => {
-  const { where, time, packing, rests } = await packingOf(t)
-  const heard = join(where, 'heard')
+t.test('no hook of the repository runs', async (t) => {
+  const { where, one, time, packing, packed } = await createPacking(t)
+  writeRefs(where, one, MAX_LOOSE_REFS)
+  const trace = join(where, 'trace')
   mkdirSync(join(where, 'hooks'))
-  writeFileSync(join(where, 'hooks/reference-transaction'), `#!/bin/sh\ntouch '${heard}'\n`, { mode: 0o755 })
-  packing.seen(where, MANY)
+  writeFileSync(join(where, 'hooks/reference-transaction'), `#!/bin/sh\ntouch '${trace}'\n`, { mode: 0o755 })
+  packing.pushBegins(where)()
   await time.pass()
-  await rests()
+  await packed()
   t.ok(isPacked(where))
-  t.notOk(existsSync(heard))
+  t.notOk(existsSync(trace))
 })
 
 t.test('a repository that is gone or locked is left alone', async (t) => {
-  const { folder, where, run, time, packing } = await packingOf(t)
+  const { folder, where, one, run, time, packing, packed } = await createPacking(t)
+  writeRefs(where, one, MAX_LOOSE_REFS)
   const refs = run('for-each-ref')
   writeFileSync(join(where, 'packed-refs.lock'), '')
-  packing.seen(where, MANY)
-  packing.seen(join(folder.root, 'gone.git'), MANY)
+  packing.pushBegins(where)()
+  packing.pushBegins(join(folder.root, 'gone.git'))()
   await time.pass()
-  await until(() => time.waits.length === 2)
-  t.strictSame(time.waits, [REST_MS, REST_MS], 'git has ended for both')
+  await packed()
   t.notOk(isPacked(where))
   t.equal(run('for-each-ref'), refs)
 })
 
-t.test('pushes from four sides succeed, each of them, while refs are packed without a pause', async (t) => {
+t.test('pushes of four clients all succeed while refs are packed without a pause', async (t) => {
   const { git, where, one, two, run } = await createBareRepository(t)
   const push = promisify(execFile)
-  const over = new AbortController()
-  // As the gate starts it, with its patience for locks.
+  const done = new AbortController()
+  // As the gate starts it, with its timeouts for locks.
   const receivePack = receivePackCommand(where)
   let packs = 0
   const packing = (async () => {
-    for (; !over.signal.aborted; packs++) await askGit(git, ['--git-dir', where, 'pack-refs', '--all'])
+    for (; !done.signal.aborted; packs++) await askGit(git, ['--git-dir', where, 'pack-refs', '--all'])
   })()
   const side = async (name: string): Promise<void> => {
     for (let index = 0; index < 12; index++) {
@@ -143,9 +159,9 @@ t.test('pushes from four sides succeed, each of them, while refs are packed with
     }
   }
   await Promise.all(['a', 'b', 'c', 'd'].map(side))
-  over.abort()
+  done.abort()
   await packing
-  t.ok(packs > 3, `${packs} times packed`)
+  t.ok(packs > 3, `packed ${packs} times`)
   const names = run('for-each-ref', '--format=%(objectname) %(refname)').trim().split('\n')
   const expected = ['a', 'b', 'c', 'd'].flatMap((name) => [
     `${two} refs/heads/${name}/10`,
@@ -159,7 +175,7 @@ t.test('pushes from four sides succeed, each of them, while refs are packed with
   )
 })
 
-/** Git's receive-pack with the settings that the embedded server gives it, for `git push` to start. */
+/** The command line of receive-pack with the embedded server's settings, for `git push` to start. */
 function receivePackCommand(where: string): string {
   const request = { repository: APP, service: 'git-receive-pack', phase: 'rpc' } as const
   const args = serviceArguments(request, where, null)
