@@ -41,14 +41,14 @@ process.on('uncaughtException', async (error) => {
 process.stdout.on('error', (error) => process.exit(error.code === 'EPIPE' ? 0 : 1))
 // A log that nobody reads any more ends no transfer.
 process.stderr.on('error', () => undefined)
-// What gitgate makes, and git for it, is for its user alone.
-process.umask(0o077)
+// Only gitgate's user can read the files that gitgate writes. Git writes repositories under the umask that gitgate was started with.
+const umask = process.umask(0o077)
 
 const { stdin, stdout, stderr, env } = process
 // Of several processes that serve, the first one speaks.
 const silence = cluster.isWorker ? new Writable({ write: (_piece, _encoding, done) => done() }) : undefined
 const terminal = { stdin, stdout: silence ?? stdout, stderr: silence ?? stderr, env, signal: ending.signal }
-const status = await runCli(process.argv.slice(2), terminal, createCliDependencies(), systemClock)
+const status = await runCli(process.argv.slice(2), terminal, createCliDependencies({ umask }), systemClock)
 // What a slow reader has not taken yet would be lost with the process.
 for (const stream of [stdout, stderr])
   if (stream.writableLength > 0) await new Promise((done) => stream.write('', done))

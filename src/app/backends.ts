@@ -54,6 +54,8 @@ export type BackendNeeds = {
   /** The gate's name in `Via`. */
   readonly pseudonym: string
   readonly intervals: Intervals
+  /** The umask of git processes and of the repositories' folders. */
+  readonly umask: number | undefined
   /** Where it is one of several processes of a gate. */
   readonly worker: { readonly client: ClusterClient; readonly info: WorkerInfo } | undefined
 }
@@ -134,21 +136,26 @@ async function withCache(
   }
 }
 
-async function openEmbedded(config: Config, { log, access, pseudonym }: BackendNeeds): Promise<Uncounted> {
-  const program = await findGit(config.git)
-  const spawnHelper = await GitSpawnHelper.open((error) =>
-    log.warn({ err: error }, 'git spawn helper exited; restarting'),
-  )
+async function openEmbedded(
+  config: Config,
+  { log, access, pseudonym, intervals, umask }: BackendNeeds,
+): Promise<Uncounted> {
+  const program = await findGit(config.git, umask)
+  const spawnHelper = await GitSpawnHelper.open({
+    umask,
+    onLost: (error) => log.warn({ err: error }, 'git spawn helper exited; restarting'),
+  })
   const git = { ...program, start: spawnHelper.start }
-  const folder = new RepositoryFolder(config.repos)
+  const folder = new RepositoryFolder(config.repos, umask)
   const listing = new RepositoryListing(folder.root)
   const removed = await folder.join(pseudonym)
-  if (removed > 0) log.info({ removed }, 'removed what pushes that were killed had left')
+  if (removed > 0) log.info({ removed }, 'removed quarantines of killed pushes')
   const backend = await embeddedGit({
     git,
     folder,
     emptyRepository: emptyRepositoryIn(config.data),
     receiveMaxInputSize: async () => (await access.settings()).receive_max_input_size,
+    refPackingQuietMs: intervals.refPackingQuietMs,
   })
   return {
     backend,

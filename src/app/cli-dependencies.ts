@@ -9,7 +9,8 @@ import type { Clock } from '../core/clock.js'
 import { systemClock } from '../core/clock.js'
 import type { Config } from '../config/config.js'
 import { findGit } from '../git/embedded/git-program.js'
-import { RepositoryFolder } from '../git/embedded/repository-folder.js'
+import { hasManyLooseRefs } from '../git/embedded/ref-packing.js'
+import { hasUnreadableFiles, RepositoryFolder } from '../git/embedded/repository-folder.js'
 import { createSample } from '../git/embedded/sample.js'
 import type { Intervals } from '../core/intervals.js'
 import { readTls } from '../server/listener.js'
@@ -31,6 +32,8 @@ export type ProcessParts = {
   readonly logDestination?: DestinationStream
   /** How often a gate looks, and how long it waits. */
   readonly intervals?: Intervals
+  /** The umask of git processes and of the repositories' folders. @default the process's */
+  readonly umask?: number
   /** Whether what was committed survives a power cut. @default true */
   readonly durable?: boolean
 }
@@ -40,7 +43,7 @@ export type ProcessParts = {
  * without is loaded when it is asked for, since a helper of git's that takes half a second is felt at each fetch.
  */
 export function createCliDependencies(parts: ProcessParts = {}): CliDependencies {
-  const { clock = systemClock, env = process.env, logDestination, durable, intervals } = parts
+  const { clock = systemClock, env = process.env, logDestination, durable, intervals, umask } = parts
   const operator: Actor = { ...THE_GATE, via: 'cli', operator: operatorName(env) }
   const storeOptions: StoreOptions = {
     clock,
@@ -63,7 +66,7 @@ export function createCliDependencies(parts: ProcessParts = {}): CliDependencies
             import('../server/log.js'),
           ])
           const log = createLog(config.logLevel, redactTokens, logDestination)
-          return await createCrewGate(config, { clock, log, store, ...(intervals && { intervals }) })
+          return await createCrewGate(config, { clock, log, store, umask, ...(intervals && { intervals }) })
         },
         async jobs(config) {
           const { listJobs, runJob, testWebhook } = await import('../jobs/run.js')
@@ -79,8 +82,8 @@ export function createCliDependencies(parts: ProcessParts = {}): CliDependencies
     },
 
     async openRepositories(root, config) {
-      const git = await findGit(config.git)
-      const folder = new RepositoryFolder(root)
+      const git = await findGit(config.git, umask)
+      const folder = new RepositoryFolder(root, umask)
       return {
         root: folder.root,
         has: (path) => folder.has(path),
@@ -90,6 +93,8 @@ export function createCliDependencies(parts: ProcessParts = {}): CliDependencies
         createSample: (path, readme) => createSample(git, folder, path, readme),
         remove: (path) => folder.remove(path),
         rename: (path, to) => folder.rename(path, to),
+        hasManyLooseRefs: (path) => hasManyLooseRefs(folder.locate(path)),
+        hasUnreadableFiles: (path) => hasUnreadableFiles(folder.locate(path)),
       }
     },
     cache: {

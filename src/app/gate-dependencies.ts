@@ -13,6 +13,8 @@ export type GateDependencies = {
   readonly store: Store
   /** @default those of a gate that serves people */
   readonly intervals?: Intervals
+  /** The umask of git processes and of the repositories' folders. @default this process's */
+  readonly umask?: number | undefined
   /** Where it is one of several processes of a gate. */
   readonly worker?: { readonly client: ClusterClient; readonly info: WorkerInfo }
 }

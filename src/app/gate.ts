@@ -39,7 +39,7 @@ export type Gate = {
 
 /** Builds the parts of a gate in order. */
 export async function createGate(config: Config, dependencies: GateDependencies): Promise<Gate> {
-  const { clock, log, store, worker, intervals = DEFAULT_INTERVALS } = dependencies
+  const { clock, log, store, worker, intervals = DEFAULT_INTERVALS, umask } = dependencies
   let url = ''
   let closing = false
   const baseUrl = (): string => config.publicUrl ?? url
@@ -88,6 +88,7 @@ export async function createGate(config: Config, dependencies: GateDependencies)
     baseUrl,
     pseudonym,
     intervals,
+    umask,
     worker,
   })
 

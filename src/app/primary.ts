@@ -43,6 +43,7 @@ function createSupervisedGate(config: Config, dependencies: GateDependencies): G
         // A replacement must listen on the same port.
         variables: { ...config.variables, GITGATE_PORT: String(config.port || (await freePort(config.host))) },
         pseudonym: newPseudonym(),
+        umask: dependencies.umask,
         shutdownTimeoutMs: config.shutdownTimeout + WORKER_SHUTDOWN_EXTRA_MS,
         heartbeatMs: intervals.heartbeatMs,
       })

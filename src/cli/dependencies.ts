@@ -84,6 +84,10 @@ export type CliRepositories = {
   createSample(path: RepositoryPath, readme: string): Promise<void>
   remove(path: RepositoryPath): Promise<void>
   rename(path: RepositoryPath, to: RepositoryPath): Promise<void>
+  /** Whether it has so many loose refs that requests become slower. */
+  hasManyLooseRefs(path: RepositoryPath): boolean
+  /** Whether users who can read its folder can't read some of its files. */
+  hasUnreadableFiles(path: RepositoryPath): boolean
 }
 
 /** A gate that a command can start. */

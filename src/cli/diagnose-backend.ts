@@ -1,5 +1,6 @@
-import { accessSync, constants, existsSync } from 'node:fs'
+import { accessSync, constants, existsSync, statSync } from 'node:fs'
 import { isIP } from 'node:net'
+import { dirname } from 'node:path'
 import { addressMatcher } from '../core/address-list.js'
 import type { Config, UpstreamConfig } from '../config/config.js'
 import { messageOf } from '../core/errors.js'
@@ -8,11 +9,70 @@ import type { RepositoryPath } from '../protocol/repository-path.js'
 import { isReservedName } from '../core/reserved-names.js'
 import type { Diagnosis } from './diagnosis.js'
 import { ok, problem, warning } from './diagnosis.js'
-import type { CliDependencies, DoctorProbes } from './dependencies.js'
+import type { CliDependencies, CliRepositories, DoctorProbes } from './dependencies.js'
 
-/** Checks the repository folder of the embedded server. */
-export async function diagnoseRepositories(config: Config, dependencies: CliDependencies): Promise<Diagnosis> {
-  const root = config.repos
+/** Repositories that one message names. */
+const MAX_NAMED = 5
+const ENTERED_BY_OTHERS = 0o001
+
+/** Checks the repositories of the embedded server. */
+export async function diagnoseRepositories(config: Config, dependencies: CliDependencies): Promise<Diagnosis[]> {
+  const folder = diagnoseRepositoryFolder(config.repos)
+  if (folder !== undefined) return [folder]
+  const repositories = await dependencies.openRepositories(config.repos, config)
+  const paths = repositories.list()
+  const conflicting = paths.filter((path) => isReservedName(path.split('/')[0] ?? path))
+  const summary =
+    conflicting.length === 0
+      ? ok('repositories', `${paths.length} in ${config.repos}`)
+      : problem(
+          'repositories',
+          `paths that conflict with gitgate's own URLs: ${conflicting.join(', ')}`,
+          'gitgate repo rename PATH NEW',
+        )
+  return [summary, ...diagnoseReaders(config.repos, paths, repositories), ...diagnoseRefs(paths, repositories)]
+}
+
+function diagnoseReaders(root: string, paths: readonly RepositoryPath[], repositories: CliRepositories) {
+  const unreadable = paths.filter((path) => repositories.hasUnreadableFiles(path))
+  if (unreadable.length > 0) {
+    return [
+      warning(
+        'file-modes',
+        `other users can read these repositories, but not all of their files: ${someOf(unreadable)}`,
+        `in ${root}: chmod -R g+rX REPOSITORY (o+rX, if everybody may read it)`,
+      ),
+    ]
+  }
+  if (!canEverybodyEnter(root)) return []
+  return [
+    warning(
+      'file-modes',
+      `every user of this machine can enter ${root} and read repositories without a token`,
+      `chmod o= ${root}, unless that is intended`,
+    ),
+  ]
+}
+
+function diagnoseRefs(paths: readonly RepositoryPath[], repositories: CliRepositories) {
+  const loose = paths.filter((path) => repositories.hasManyLooseRefs(path))
+  const remedy = 'git --git-dir REPOSITORY pack-refs --all, as the user of the gate; or push something to it'
+  return loose.length === 0 ? [] : [warning('refs', `many loose refs slow these down: ${someOf(loose)}`, remedy)]
+}
+
+function someOf(paths: readonly RepositoryPath[]): string {
+  const more = paths.length - MAX_NAMED
+  return `${paths.slice(0, MAX_NAMED).join(', ')}${more > 0 ? `, and ${more} more` : ''}`
+}
+
+/** Whether a folder, and each one above it, is open to every user. */
+function canEverybodyEnter(folder: string): boolean {
+  const above = dirname(folder)
+  return (statSync(folder).mode & ENTERED_BY_OTHERS) !== 0 && (above === folder || canEverybodyEnter(above))
+}
+
+/** @returns `undefined` if the folder can be used */
+function diagnoseRepositoryFolder(root: string): Diagnosis | undefined {
   if (!existsSync(root))
     return warning('repositories', `${root} doesn't exist yet`, 'gitgate serve creates it; or pass --repos')
   try {
@@ -24,16 +84,7 @@ export async function diagnoseRepositories(config: Config, dependencies: CliDepe
       `change its owner to the user that runs gitgate`,
     )
   }
-  const repositories = (await dependencies.openRepositories(root, config)).list()
-  const hidden = repositories.filter((path) => isReservedName(path.split('/')[0] ?? path))
-  if (hidden.length > 0) {
-    return problem(
-      'repositories',
-      `paths that conflict with gitgate's own URLs: ${hidden.join(', ')}`,
-      'gitgate repo rename PATH NEW',
-    )
-  }
-  return ok('repositories', `${repositories.length} in ${root}`)
+  return undefined
 }
 
 /** Checks whether the upstream is up, and whether anybody can bypass the gate. */

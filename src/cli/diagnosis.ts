@@ -24,11 +24,11 @@ export function problem(check: string, message: string, remedy: string): Diagnos
   return { check, status: 'problem', message, remedy }
 }
 
-/** Runs a check whose errors are problems: their messages say what to do. */
-export async function diagnose(check: string, run: () => Promise<Diagnosis>): Promise<Diagnosis> {
+/** Runs checks whose errors are problems: their messages say what to do. */
+export async function diagnose(check: string, run: () => Promise<Diagnosis[]>): Promise<Diagnosis[]> {
   try {
     return await run()
   } catch (error) {
-    return problem(check, messageOf(error), 'follow the message and run gitgate doctor again')
+    return [problem(check, messageOf(error), 'follow the message and run gitgate doctor again')]
   }
 }

@@ -56,13 +56,13 @@ async function diagnoseAll(context: CliContext, repository: RepositoryPath | und
   const config = await servedConfig(context)
   diagnoses.push(...(await diagnoseInstance(context, config)))
   diagnoses.push(
-    await diagnose('git', async () => {
+    ...(await diagnose('git', async () => {
       const { version, path } = await dependencies.probes.git(config)
-      return ok('git', `${version}, ${path}`)
-    }),
+      return [ok('git', `${version}, ${path}`)]
+    })),
   )
   if (config.upstream === undefined)
-    diagnoses.push(await diagnose('repositories', () => diagnoseRepositories(config, dependencies)))
+    diagnoses.push(...(await diagnose('repositories', () => diagnoseRepositories(config, dependencies))))
   else diagnoses.push(...(await diagnoseUpstream(config.upstream, repository, dependencies.probes)))
   diagnoses.push(diagnoseTls(context, config), diagnoseListener(config))
   return diagnoses

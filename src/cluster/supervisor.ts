@@ -3,6 +3,7 @@ import cluster from 'node:cluster'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { withUmask } from '../core/umask.js'
 import type { Logger } from '../server/log.js'
 import type { ClusterCoordinator, Member } from './cluster-coordinator.js'
 import type { FromWorker, WorkerInfo } from './messages.js'
@@ -14,6 +15,8 @@ export type SupervisorOptions = {
   readonly variables: Readonly<Record<string, string>>
   /** The gate's name in `Via`. */
   readonly pseudonym: string
+  /** The umask that workers are started with, before they tighten their own. @default this process's */
+  readonly umask: number | undefined
   /** A worker that is still running this long after SIGTERM is killed. */
   readonly shutdownTimeoutMs: number
   /** Between two heartbeats of a worker. */
@@ -80,9 +83,9 @@ export class Supervisor {
   }
 
   async #fork(index: number): Promise<Listening | Failed> {
-    const { count, variables, pseudonym } = this.#options
+    const { count, variables, pseudonym, umask } = this.#options
     const info: WorkerInfo = { index, count, folder: this.#folder, pseudonym }
-    const worker = cluster.fork(variables)
+    const worker = withUmask(umask, () => cluster.fork(variables))
     const member: Member = {
       info,
       send(message) {

@@ -121,7 +121,7 @@ t.test(
     }
     const again = await cli.serveProcess(t)
     t.strictSame(leftoversIn(disk), [])
-    t.ok(await within(1_000, () => again.said.stderr.includes('removed what pushes that were killed had left')))
+    t.ok(await within(1_000, () => again.said.stderr.includes('removed quarantines of killed pushes')))
     t.match(await git.ask(['ls-remote', remote(again), 'refs/heads/main']), before)
     t.equal(await git.ask(['ls-remote', remote(again), 'refs/heads/pushed']), '')
     await fsck(git, disk)

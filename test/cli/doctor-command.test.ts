@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
 import type { ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import t from 'tap'
@@ -8,6 +8,7 @@ import { requireProgram } from '../acceptance/programs.js'
 import { freePort } from '../backends/backend.js'
 import { httpUpstream } from '../git/upstream/stand-in.js'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'
+import { withUmask } from '../../src/core/umask.js'
 
 type Diagnosis = { check: string; status: string; message: string; remedy: string | null }
 
@@ -62,6 +63,31 @@ t.test('what is wrong with data, repositories and configuration', async (t) => {
   t.match((await consult(noGit)).by, { git: { status: 'problem', message: /can't be run/ } })
   writeFileSync(join(folder, 'data', 'gitgate.sqlite3'), 'x'.repeat(10_000))
   t.match((await consult(cli)).by, { database: { status: 'problem', message: /not a database/ } })
+})
+
+t.test('repositories that other programs can not read, that everybody can, or that are slow', async (t) => {
+  const folder = temporaryFolder(t)
+  const cli = new GitgateCli(folder)
+  await withUmask(0o022, () => cli.ask(['repo', 'create', 'team/app']))
+  const repository = join(folder, 'repos/team/app.git')
+  t.strictSame(
+    Object.keys((await consult(cli)).by).filter((check) => /modes|refs/.test(check)),
+    [],
+  )
+
+  chmodSync(join(folder, 'repos'), 0o755)
+  const isPrivate = (statSync(join(folder, '..')).mode & 0o001) === 0
+  if (!isPrivate)
+    t.match((await consult(cli)).by, { 'file-modes': { status: 'warning', message: /every user/, remedy: /chmod o=/ } })
+  chmodSync(join(folder, 'repos'), 0o750)
+  writeFileSync(join(repository, 'packed-refs'), '', { mode: 0o600 })
+  t.match((await consult(cli)).by, {
+    'file-modes': { status: 'warning', message: /team\/app/, remedy: /chmod -R g\+rX/ },
+  })
+
+  mkdirSync(join(repository, 'refs/many'))
+  for (let i = 0; i <= 300; i++) writeFileSync(join(repository, 'refs/many', String(i)), '')
+  t.match((await consult(cli)).by, { refs: { status: 'warning', message: /team\/app/, remedy: /pack-refs --all/ } })
 })
 
 t.test('a clock that was set back, and a certificate', { skip: requireProgram('openssl') }, async (t) => {

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { messageOf } from '../../core/errors.js'
+import { withUmask } from '../../core/umask.js'
 
 /** A git command to start. */
 export type GitCommand = {
@@ -136,9 +137,13 @@ export async function readOutput(
   return { ...(await ended), bytes: Buffer.concat(chunks) }
 }
 
-/** Starts git from this process. That blocks the event loop of a gate for 10 to 30 ms (measured). */
-export function startDirectly(command: GitCommand): Promise<GitProcess> {
-  const child = spawnGit(command, [command.reads ? 'pipe' : 'ignore', 'pipe', 'pipe'])
+/**
+ * Starts git from this process. That blocks the event loop of a gate for 10 to 30 ms (measured).
+ *
+ * @param umask git's umask. @default this process's
+ */
+export function startDirectly(command: GitCommand, umask?: number): Promise<GitProcess> {
+  const child = withUmask(umask, () => spawnGit(command, [command.reads ? 'pipe' : 'ignore', 'pipe', 'pipe']))
   const { pid, stdin, stdout } = child
   if (stdout === null) throw new TypeError('standard output is no pipe')
   return Promise.resolve({ pid, stdin: stdin ?? undefined, stdout, ended: endOf(child) })

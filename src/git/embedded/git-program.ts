@@ -22,9 +22,10 @@ const OLDEST = [2, 38] as const
  * Finds git.
  *
  * @param wanted an absolute path, or `undefined` to look in `PATH`
+ * @param umask of git processes. @default this process's
  * @throws GitgateError `git` when there is none, or one that is too old
  */
-export async function findGit(wanted: string | undefined): Promise<GitProgram> {
+export async function findGit(wanted: string | undefined, umask?: number): Promise<GitProgram> {
   const path = wanted ?? searchPath()
   if (path === undefined)
     throw new GitgateError('git', 'git is not installed; install it (Debian: apt-get install git)')
@@ -36,7 +37,7 @@ export async function findGit(wanted: string | undefined): Promise<GitProgram> {
   if (major < oldestMajor || (major === oldestMajor && minor < oldestMinor)) {
     throw new GitgateError('git', `${path} is git ${major}.${minor}, and gitgate needs ${OLDEST.join('.')} or newer`)
   }
-  return { path, version: `${major}.${minor}${version[3] ?? ''}`, start: startDirectly }
+  return { path, version: `${major}.${minor}${version[3] ?? ''}`, start: (command) => startDirectly(command, umask) }
 }
 
 /**

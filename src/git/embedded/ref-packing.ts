@@ -94,7 +94,7 @@ export class RefPacking {
 }
 
 /** Whether a repository has more than {@link MAX_LOOSE_REFS} loose refs. */
-function hasManyLooseRefs(folder: string): boolean {
+export function hasManyLooseRefs(folder: string): boolean {
   let files = 0
   for (const open = ['refs']; ;) {
     const directory = open.pop()

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import type { Stats } from 'node:fs'
 import { accessSync, constants, lstatSync, statSync, mkdirSync, readdirSync, realpathSync } from 'node:fs'
-import { mkdir, rename, rm, rmdir } from 'node:fs/promises'
+import { rename, rm, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { GitgateError, hasSystemCode, messageOf } from '../../core/errors.js'
 import type { Instance } from '../../core/instances.js'
 import { joinInstances, lockInstances, newInstanceId } from '../../core/instances.js'
+import { withUmask } from '../../core/umask.js'
 import type { RepositoryPath } from '../../protocol/repository-path.js'
 import { groupsOf, parseRepositoryPath } from '../../protocol/repository-path.js'
 import { isReservedName } from '../../core/reserved-names.js'
@@ -17,20 +18,23 @@ import { removeLeftovers } from './leftovers.js'
 const HIDDEN = '.gitgate-'
 // Where the gates and commands that use the root hold their locks.
 const INSTANCES = '.gitgate'
+const READ_BY_OTHERS = 0o044
 
 /** The folder of the bare repositories: `group/name` is kept in `<root>/group/name.git`. No symbolic link is followed. */
 export class RepositoryFolder {
   readonly root: string
   readonly #device: number
+  readonly #umask: number | undefined
   #instance: Instance | undefined
 
   /**
-   * @param root is made where it is missing
+   * @param root is created if it is missing, for its owner only
+   * @param umask of the groups' folders. @default this process's
    * @throws GitgateError `configuration` when it can't be used
    */
-  constructor(root: string) {
+  constructor(root: string, umask?: number) {
+    this.#umask = umask
     try {
-      // For its owner alone; one that is there already stays as open as it is.
       mkdirSync(root, { recursive: true, mode: 0o700 })
       this.root = realpathSync(root)
       this.#device = statSync(this.root).dev
@@ -221,7 +225,7 @@ export class RepositoryFolder {
 
   async #moveTo(from: string, path: RepositoryPath): Promise<void> {
     const target = this.locate(path)
-    await mkdir(dirname(target), { recursive: true })
+    withUmask(this.#umask, () => mkdirSync(dirname(target), { recursive: true }))
     try {
       await rename(from, target)
     } catch (error) {
@@ -273,6 +277,23 @@ export function isRepository(folder: string): boolean {
     lstatOf(join(folder, 'objects'))?.isDirectory() === true &&
     lstatOf(join(folder, 'refs'))?.isDirectory() === true
   )
+}
+
+/** Whether users who can read a repository's folder can't read some of its files: earlier versions gave pushed files mode 0600. */
+export function hasUnreadableFiles(folder: string): boolean {
+  const readers = (lstatOf(folder)?.mode ?? 0) & READ_BY_OTHERS
+  const places = ['.', 'refs/heads', 'objects', 'objects/pack']
+  const paths = places.flatMap((place) => namesIn(join(folder, place)).map((name) => join(folder, place, name)))
+  return paths.some((path) => ((lstatOf(path)?.mode ?? readers) & readers) !== readers)
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    // Git's temporary files and locks have other modes.
+    return readdirSync(folder).filter((name) => !/^tmp_|\.lock$/.test(name))
+  } catch {
+    return []
+  }
 }
 
 /** What lies at a path, itself, if anything. Synchronous: a handful of calls at 5 µs each, a tenth of what the thread pool's detour costs. */

@@ -7,7 +7,9 @@ import { dirname } from 'node:path'
 import { endOf, KILL_AFTER_MS, signalGroup, spawnGit, TERMINATE_AFTER_MS } from './git-process.js'
 import type { SpawnReport, SpawnRequest } from './spawn-helper.js'
 
-const socketPath = process.argv[2] ?? ''
+const [socketPath = '', umask] = process.argv.slice(2)
+// The gate's own umask is not for repositories (docs/decisions/0010-umask.md).
+if (umask !== undefined) process.umask(Number(umask))
 const groups = new Set<number>()
 
 // A signal to the gate's process group, or to all of a service, reaches this process, too. But the gate still needs it while active

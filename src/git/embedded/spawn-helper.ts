@@ -23,6 +23,13 @@ export type SpawnReport =
   | { readonly id: number; readonly kind: 'refused' }
   | { readonly id: number; readonly kind: 'ended'; readonly end: ProcessEnd }
 
+export type SpawnHelperOptions = {
+  /** The umask of git processes. @default this process's */
+  readonly umask?: number | undefined
+  /** Called when the helper has exited unexpectedly. The next git process launches another. */
+  readonly onLost: (error: Error) => void
+}
+
 /** The bytes of a connection's key, which are the first that it sends. */
 const KEY_BYTES = 16
 
@@ -52,26 +59,22 @@ type PendingSpawn = {
  */
 export class GitSpawnHelper {
   readonly #sockets: AuthenticatedSockets
-  readonly #onLost: (error: Error) => void
+  readonly #options: SpawnHelperOptions
   readonly #spawns = new Map<number, PendingSpawn>()
   #helper: ChildProcess | undefined
   #launchedAt = Number.NEGATIVE_INFINITY
   #count = 0
   #isClosed = false
 
-  private constructor(sockets: AuthenticatedSockets, onLost: (error: Error) => void) {
+  private constructor(sockets: AuthenticatedSockets, options: SpawnHelperOptions) {
     this.#sockets = sockets
-    this.#onLost = onLost
+    this.#options = options
     this.#launch()
   }
 
-  /**
-   * Opens the sockets and launches the helper.
-   *
-   * @param onLost called when the helper has exited unexpectedly; the next git process launches another
-   */
-  static async open(onLost: (error: Error) => void): Promise<GitSpawnHelper> {
-    return new GitSpawnHelper(await AuthenticatedSockets.open(), onLost)
+  /** Opens the sockets and launches the helper. */
+  static async open(options: SpawnHelperOptions): Promise<GitSpawnHelper> {
+    return new GitSpawnHelper(await AuthenticatedSockets.open(), options)
   }
 
   /** The process ID of the helper, if it runs. */
@@ -82,7 +85,8 @@ export class GitSpawnHelper {
   /** As {@link StartGit}. */
   readonly start: StartGit = async (command) => {
     const helper = this.#helper ?? this.#launch()
-    return (helper === undefined ? undefined : await this.#spawn(helper, command)) ?? (await startDirectly(command))
+    const git = helper === undefined ? undefined : await this.#spawn(helper, command)
+    return git ?? (await startDirectly(command, this.#options.umask))
   }
 
   /** Ends the helper, and within a second all git processes that it has started. */
@@ -96,7 +100,9 @@ export class GitSpawnHelper {
     if (this.#isClosed || performance.now() - this.#launchedAt < RESTART_INTERVAL_MS) return undefined
     this.#launchedAt = performance.now()
     // The helper needs no variable of the gate: git's environment comes with each request.
-    const launched = fork(PROGRAM, [this.#sockets.path], { env: {}, execArgv: MEMORY_FLAGS })
+    const { umask } = this.#options
+    const args = [this.#sockets.path, ...(umask === undefined ? [] : [String(umask)])]
+    const launched = fork(PROGRAM, args, { env: {}, execArgv: MEMORY_FLAGS })
     launched.on('message', (report: SpawnReport) => this.#onReport(report))
     launched.on('error', (error) => this.#lose(launched, error))
     launched.on('exit', (code, signal) => this.#lose(launched, new Error(`it ended with ${signal ?? code ?? '?'}`)))
@@ -162,7 +168,7 @@ export class GitSpawnHelper {
       refused()
       void killGroup(pid).then(() => ended(HELPER_LOST))
     }
-    if (!this.#isClosed) this.#onLost(error)
+    if (!this.#isClosed) this.#options.onLost(error)
   }
 }
 

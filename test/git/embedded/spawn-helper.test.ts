@@ -26,7 +26,7 @@ async function openHelper(t: Test): Promise<{ helper: GitSpawnHelper; sockets: s
   const before = process.env['TMPDIR']
   process.env['TMPDIR'] = folder
   const losses: Error[] = []
-  const helper = await GitSpawnHelper.open((error) => losses.push(error))
+  const helper = await GitSpawnHelper.open({ onLost: (error) => losses.push(error) })
   if (before === undefined) delete process.env['TMPDIR']
   else process.env['TMPDIR'] = before
   t.teardown(() => helper.close())
