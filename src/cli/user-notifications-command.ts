@@ -31,7 +31,7 @@ export function addUserNotificationsCommand(user: Command, context: CliContext):
         cli.output.fields(states.map(([kind, isOn]) => [kind, isOn ? 'on' : 'off']))
         if (account.email === null)
           cli.output.note(
-            `${account.username} has no e-mail address, so only webhooks get its notifications: gitgate webhook list`,
+            `${account.username} has no email address, so only webhooks get its notifications: gitgate webhook list`,
           )
       }),
     )

@@ -176,7 +176,7 @@ function keyOf(email: string | null): string | null {
   return email?.toLowerCase() ?? null
 }
 
-/** @throws GitgateError `conflict` if another account has the username or the e-mail address, in any case of their letters */
+/** @throws GitgateError `conflict` if another account has the username or the email address, in any case of their letters */
 async function requireUnique(
   transaction: Queries,
   { id, username, email }: { readonly id?: number; readonly username?: string; readonly email: string | null },
@@ -194,7 +194,7 @@ async function requireUnique(
   if (email !== null) {
     const taken = await others.where('email_key', '=', keyOf(email)).executeTakeFirst()
     if (taken !== undefined)
-      throw new GitgateError('conflict', `the e-mail address ${email} is taken`, { field: 'email' })
+      throw new GitgateError('conflict', `the email address ${email} is taken`, { field: 'email' })
   }
 }
 

@@ -115,10 +115,10 @@ for (const kind of [embedded, nginx]) {
           world.now,
         )
       const wide = (await derive([])).secret.reveal()
-      t.match((await push(wide, 'main')).stderr, /Everything up-to-date|may only push refs\/heads\/agent\/\*/)
-      t.match((await push(wide, 'other')).stderr, /token "agent" may only push refs\/heads\/agent\/\*/)
+      t.match((await push(wide, 'main')).stderr, /Everything up-to-date|can only push to refs\/heads\/agent\/\*/)
+      t.match((await push(wide, 'other')).stderr, /token "agent" can only push to refs\/heads\/agent\/\*/)
       const narrow = (await derive(['agent/7'])).secret.reveal()
-      t.match((await push(narrow, 'agent/8')).stderr, /token "agent" may only push refs\/heads\/agent\/7/)
+      t.match((await push(narrow, 'agent/8')).stderr, /token "agent" can only push to refs\/heads\/agent\/7/)
       t.equal((await push(narrow, 'agent/7')).status, 0)
       t.match((await push(wide, 'agent/9')).stderr, /budget of 1 push\)/)
       const elsewhere = (await derive([], ['other/**'])).secret.reveal()
@@ -181,7 +181,7 @@ t.test('gitgate credential gives git a token for each operation', async (t) => {
   await git.run(['push', remote, 'main:agent/1'], { cwd: folder })
   t.match(
     (await git.run(['push', remote, 'main'], { cwd: folder, status: 1 })).stderr,
-    /token "agent" may only push refs\/heads\/agent\/\*/,
+    /token "agent" can only push to refs\/heads\/agent\/\*/,
   )
   await git.clone(remote, 'clone', '--branch', 'agent/1')
   const tokens = (await cli.json('token', 'list')) as {

@@ -154,7 +154,7 @@ t.test('a push', async (t) => {
     })
     t.equal(status, 200)
     t.match(body, 'ok refs/heads/agent/1')
-    t.match(body, 'ng refs/heads/other token "agent" may only push refs/heads/agent/*')
+    t.match(body, 'ng refs/heads/other token "agent" can only push to refs/heads/agent/*')
   }
   const seed = async (path: string) =>
     await world.git.ask(['-c', 'safe.directory=*', '--git-dir', await world.seedRepository(path), 'rev-parse', 'main'])

@@ -134,7 +134,7 @@ t.test('create, rotate and revoke', async (t) => {
     body: { data: { personalAccessTokenRotate: { token: /^ggpat-/, errors: [] } } },
   })
   t.match(await rotate(gid(other.id)), {
-    body: { data: { personalAccessTokenRotate: { token: null, errors: [/revoked already/] } } },
+    body: { data: { personalAccessTokenRotate: { token: null, errors: [/already revoked/] } } },
   })
   const hidden = { status: 200, body: { errors: [{ message: /does not exist or you don't have permission/ }] } }
   for (const id of [gid(foreign.id), gid(999), 'nonsense']) t.match(await rotate(id), hidden, id)

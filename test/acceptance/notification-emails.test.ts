@@ -39,7 +39,7 @@ t.test('at 01:00 UTC, who owns tokens that expire in under seven days gets one m
   )
   t.match(mail!.text, `* backup\n    Expires: ${first}`)
   t.match(mail!.text, `* deploy\n    Expires: ${second}`)
-  t.match(mail!.text, /^Hello alice,\n\nThese personal access tokens of yours end within the next seven days\./)
+  t.match(mail!.text, /^Hello alice,\n\nThese personal access tokens expire within the next seven days\./)
   t.match(mail!.text, `Your tokens: ${world.url}${PAGE}\n`)
   for (const word of ['backup', 'deploy', first!, second!, `href="${world.url}${PAGE}"`]) t.match(mail!.html, word)
   for (const word of ['far', 'revoked', 'hidden', 'other']) t.notMatch(mail!.text, `* ${word}`)
@@ -87,7 +87,7 @@ t.test('a token that was made, rotated or revoked is told to its owner, each onc
   const { token } = await world.issue('alice', ['write_repository'], { name: 'ci', description: 'for the builds' })
   const [created] = await server.waitFor('created')
   t.equal(created!.subject, "Access token 'ci' was created")
-  t.match(created!.text, /\* ci\n    For: for the builds\n    Scopes: write_repository\n    Expires: never\n/)
+  t.match(created!.text, /\* ci\n    Description: for the builds\n    Scopes: write_repository\n    Expires: never\n/)
 
   const rules = issueRules(resolveSettings(new Map()), world.now)
   const asAlice = { actor: { ...NOBODY, username: 'alice', ip: '192.0.2.9' } }
@@ -102,11 +102,11 @@ t.test('a token that was made, rotated or revoked is told to its owner, each onc
     HOUR,
   )
   const [rotated] = await server.waitFor('rotated')
-  t.match(rotated!.text, /given a new secret by yourself, from 192\.0\.2\.9\. The old secret works until /)
+  t.match(rotated!.text, /rotated by you, from 192\.0\.2\.9: it has a new secret\. The old secret works until /)
 
   await world.store.tokens.revoke({ actor: { ...NOBODY, username: 'root' } }, next.id, world.now)
   const [revoked] = await server.waitFor('revoked')
-  t.match(revoked!.text, 'A personal access token of yours was revoked by root.')
+  t.match(revoked!.text, 'One of your personal access tokens was revoked by root.')
   await world.store.tokens.revoke(GATE_CONTEXT, next.id, world.now)
   await world.nextLooks()
   t.strictSame(
@@ -121,7 +121,7 @@ t.test('a token that a policy ends is told with the reason', async (t) => {
   await world.set('max_personal_access_token_lifetime', '30')
   world.advance(3 * HOUR + MINUTE)
   const [mail] = await server.waitFor('revoked')
-  t.match(mail!.text, /by gitgate itself.*Why: it would live longer than this server allows/s)
+  t.match(mail!.text, /by gitgate\..*Reason: its lifetime exceeds what this server allows/s)
 })
 
 t.test('each kind can be turned off for an account, and blocked accounts get none', async (t) => {
@@ -153,7 +153,7 @@ t.test('the first use from a new address is told, at most once an hour for each 
   t.equal((await use('192.0.2.1')).status, 200)
   const [mail] = await server.waitFor('new address')
   t.equal(mail!.subject, "Access token 'ci' was used from a new address")
-  t.match(mail!.text, 'Address: 192.0.2.1, first on ')
+  t.match(mail!.text, 'Address: 192.0.2.1, first used on ')
   for (const digit of [2, 3, 2, 1]) await use(`192.0.2.${digit}`)
   await until(async () => (await known()) === 3)
   await world.nextLooks()

@@ -121,7 +121,7 @@ for (const javaScript of [true, false]) {
     await change('not it', 'another horse battery')
     t.match(await one.page.textContent('main'), 'Wrong password.')
     await change(PASSWORD, 'password123')
-    t.match(await one.page.textContent('main'), 'This password is among the commonest; choose another.')
+    t.match(await one.page.textContent('main'), 'This password is too common; choose another one.')
     await inspect('password-wrong')
     await change(PASSWORD, 'another horse battery', 'another house battery')
     t.match(await one.page.textContent('main'), 'The passwords don’t match.')

@@ -97,7 +97,7 @@ for (const javaScript of [true, false]) {
       preview,
       /1 of your 3 repositories.*team\/app.*clone, push.*team\/zzz matches no repository.*agent\/\*.*create and update/s,
     )
-    t.match(preview, /refs\/heads\/main in team\/app.*create.*no.*may only push refs\/heads\/agent\/\*/s)
+    t.match(preview, /refs\/heads\/main in team\/app.*create.*no.*can only push to refs\/heads\/agent\/\*/s)
     t.notMatch(preview, 'team/web')
     t.equal(await page.getByLabel('Name').inputValue(), 'laptop', 'what was typed stays')
     await inspect('token-new-filled')
@@ -128,7 +128,7 @@ for (const javaScript of [true, false]) {
     const push = (to: string, branch: string) =>
       world.git.run(['push', to, `HEAD:refs/heads/${branch}`], { cwd, status: 'any' })
     t.equal((await push(remote, 'agent/one')).status, 0, 'pushed with the secret from the page')
-    t.match((await push(remote, 'other')).stderr, 'may only push', 'its limits hold')
+    t.match((await push(remote, 'other')).stderr, 'can only push to', 'its limits hold')
     await pushesTold(world, 1)
 
     await page.getByRole('link', { name: 'Rotate laptop' }).click()
@@ -183,7 +183,7 @@ t.test('the policies, and what is wrong, as people see them', { skip: NO_BROWSER
   await page.getByLabel('Maximum size of all pushes').fill('lots')
   await button(page, 'Create token').click()
   t.match(await page.getByRole('alert').textContent(), 'The token wasn’t created')
-  t.match(await page.locator('#expiry-error').textContent(), 'A token must expire here by')
+  t.match(await page.locator('#expiry-error').textContent(), 'Tokens must expire by')
   t.match(await page.locator('#repositories-error').textContent(), 'is not a pattern of repositories')
   t.match(await page.locator('#max_push_bytes-error').textContent(), 'is not a size')
   await inspectPage(t, page, 'token-new-wrong')

@@ -9,7 +9,7 @@ import { createWorld } from './world.js'
 /** No object. */
 export const ZERO = '0'.repeat(40)
 /** What the token of {@link populate} is refused with. */
-export const ONLY = 'token "agent" may only push refs/heads/agent/*'
+export const ONLY = 'token "agent" can only push to refs/heads/agent/*'
 
 const packet = (data: string) => (Buffer.byteLength(data, 'latin1') + 4).toString(16).padStart(4, '0') + data
 

@@ -53,7 +53,7 @@ for (const kind of [embedded, nginx]) {
 
     await t.test('a ref outside the rules is refused in the words of the token; others of the push land', async (t) => {
       const { push, at, head, old, sound } = await populate(t, kind)
-      const only = 'token "agent" may only push refs/heads/agent/*'
+      const only = 'token "agent" can only push to refs/heads/agent/*'
       const mixed = await push(['agent/*'], ['main main:agent/1 main:agent/3'])
       t.equal(mixed.status, 1)
       t.match(said(mixed), rejected('main', 'main', only))
@@ -76,27 +76,33 @@ for (const kind of [embedded, nginx]) {
         after: string | undefined,
         reason: RegExp | undefined,
       ][] = [
-        [['agent/*:create'], ['main:agent/1'], 'refs/heads/agent/1', old, /may create this, but not push to it/],
+        [['agent/*:create'], ['main:agent/1'], 'refs/heads/agent/1', old, /can create this ref, but not push to it/],
         [['agent/*:create'], ['main:agent/9'], 'refs/heads/agent/9', head, undefined],
-        [['agent/*:update'], ['main:agent/8'], 'refs/heads/agent/8', undefined, /may update this, but not create it/],
+        [
+          ['agent/*:update'],
+          ['main:agent/8'],
+          'refs/heads/agent/8',
+          undefined,
+          /can update this ref, but not create it/,
+        ],
         [['agent/*:update'], ['main:agent/1'], 'refs/heads/agent/1', head, undefined],
         [
           ['agent/*'],
           ['--force', 'main~1:agent/1'],
           'refs/heads/agent/1',
           head,
-          /may create and update this, but not force-push/,
+          /can create and update this ref, but not force-push/,
         ],
         [['agent/*:force'], ['--force', 'main~1:agent/1'], 'refs/heads/agent/1', old, undefined],
-        [['agent/*'], [':agent/9'], 'refs/heads/agent/9', head, /may create and update this, but not delete it/],
+        [['agent/*'], [':agent/9'], 'refs/heads/agent/9', head, /can create and update this ref, but not delete it/],
         [['agent/*:delete'], [':agent/9'], 'refs/heads/agent/9', undefined, undefined],
-        [['agent/*'], ['--force', 'main:refs/tags/v1'], 'refs/tags/v1', old, /may only push refs\/heads\/agent\/\*/],
+        [['agent/*'], ['--force', 'main:refs/tags/v1'], 'refs/tags/v1', old, /can only push to refs\/heads\/agent\/\*/],
         [
           ['refs/tags/*'],
           ['--force', 'main:refs/tags/v1'],
           'refs/tags/v1',
           old,
-          /may create and update this, but not move it/,
+          /can create and update this ref, but not move it/,
         ],
         [['refs/tags/*:force'], ['--force', 'main:refs/tags/v1'], 'refs/tags/v1', head, undefined],
         [
@@ -104,7 +110,7 @@ for (const kind of [embedded, nginx]) {
           ['main'],
           'refs/heads/main',
           old,
-          /may only push refs\/tags\/v\*, refs\/heads\/agent\/\*, refs\/heads\/a and 1 more/,
+          /can only push to refs\/tags\/v\*, refs\/heads\/agent\/\*, refs\/heads\/a and 1 more/,
         ],
       ]
       for (const [rules, args, ref, after, reason] of table) {
@@ -122,7 +128,7 @@ for (const kind of [embedded, nginx]) {
       const { push, at, old } = await populate(t, kind)
       const result = await push(['agent/*'], ['--atomic', 'main main:agent/1'])
       t.equal(result.status, 1)
-      t.match(said(result), rejected('main', 'main', 'token "agent" may only push refs/heads/agent/*'))
+      t.match(said(result), rejected('main', 'main', 'token "agent" can only push to refs/heads/agent/*'))
       t.match(said(result), rejected('main', 'agent/1', 'atomic push failed'))
       t.equal(await at('refs/heads/agent/1'), old)
     })
@@ -136,7 +142,7 @@ for (const kind of [embedded, nginx]) {
       t.match(said(result), /\+ \w+\.\.\.\w+ main~1 -> agent\/1 \(forced update\)/)
       t.match(
         said(result),
-        rejected('main~1', 'agent/2', 'token "agent" may create and update this, but not force-push'),
+        rejected('main~1', 'agent/2', 'token "agent" can create and update this ref, but not force-push'),
       )
       t.equal(await at('refs/heads/agent/1'), old)
       t.equal(await at('refs/heads/agent/2'), head)
@@ -161,7 +167,7 @@ for (const kind of [embedded, nginx]) {
       const head = await world.git.commit(folder, 'noise.txt', noise)
       const chunked = ['-c', 'http.postBuffer=65536']
       const result = await push(['agent/*'], ['main main:agent/1'], chunked)
-      t.match(said(result), /! \[remote rejected\] main -> main \(token "agent" may only/)
+      t.match(said(result), /! \[remote rejected\] main -> main \(token "agent" can only/)
       t.equal(await at('refs/heads/agent/1'), head)
       t.match(said(await push(['agent/*'], ['main'], chunked)), /! \[remote rejected\] main -> main/)
       t.equal(await at('refs/heads/main'), old)

@@ -82,11 +82,11 @@ for (const kind of [embedded, nginx]) {
         })
         t.match(
           said.stderr,
-          '! [remote rejected] main -> main (refs/heads/main is protected: only an admin may push to it (rule 1))',
+          '! [remote rejected] main -> main (refs/heads/main is protected: only admins can push to it (rule 1))',
         )
         t.match(
           said.stderr,
-          '! [remote rejected] main -> MAIN (refs/heads/main is protected: only an admin may create it (rule 1))',
+          '! [remote rejected] main -> MAIN (refs/heads/main is protected: only admins can create it (rule 1))',
         )
       }
       t.equal(await refs(), `refs/heads/main ${old}`)
@@ -97,12 +97,12 @@ for (const kind of [embedded, nginx]) {
         cwd: folder,
         status: 1,
       })
-      t.match(forced.stderr, 'main~1 -> main (refs/heads/main is protected: nobody may force-push (rule 1))')
+      t.match(forced.stderr, 'main~1 -> main (refs/heads/main is protected: nobody can force-push (rule 1))')
       const deleted = await world.git.run(['push', world.remote('team/app', whole), ':main'], {
         cwd: folder,
         status: 1,
       })
-      t.match(deleted.stderr, 'main (refs/heads/main is protected: nobody may delete it (rule 1))')
+      t.match(deleted.stderr, 'main (refs/heads/main is protected: nobody can delete it (rule 1))')
     })
 
     await t.test('a repository outside a token’s limits answers as one that can not be seen', async (t) => {

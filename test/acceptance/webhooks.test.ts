@@ -133,7 +133,7 @@ t.test('administrators set webhooks on the command line', async (t) => {
     [['webhook', 'remove', '1'], /there is no webhook 1/],
     [['webhook', 'test', 'x'], /is not an ID/],
     [['webhook', 'add', 'ftp://example.com'], /such as https/],
-    [['webhook', 'add', 'https://user:secret@example.com'], /must not hold a username/],
+    [['webhook', 'add', 'https://user:secret@example.com'], /can't contain a username/],
     [['webhook', 'add', 'https://example.com', '--user', 'nobody'], /there is no user/],
   ]
   for (const [args, expected] of mistakes) {

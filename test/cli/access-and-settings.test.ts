@@ -47,7 +47,7 @@ t.test('grants and repositories', async (t) => {
     [['access', 'grant', 'nobody', 'read', '**'], /there is no user "nobody"/],
     [['access', 'grant', 'alice', 'own', '**'], /the roles are read, write, admin/],
     [['access', 'grant', '@anonymous', 'write', '**'], /can only read/],
-    [['access', 'grant', '@everyone', 'read', '**'], /@all and @anonymous/],
+    [['access', 'grant', '@everyone', 'read', '**'], /@all or @anonymous/],
     [['access', 'grant', 'alice', 'read', 'team/[ab]'], /not a pattern/],
     [['access', 'revoke', 'alice', 'none'], /has no grant on none/],
     [['repo', 'create', 'other/app'], /exists already/],
@@ -56,7 +56,7 @@ t.test('grants and repositories', async (t) => {
     [['repo', 'create', '--', '--bare'], /not the path of a repository/],
     [['repo', 'create', 'x', '--object-format', 'md5'], /sha1 or sha256/],
     [['repo', 'delete', 'none/none'], /there is no repository none\/none/],
-    [['user', 'add', 'other'], /is a group of repositories already/],
+    [['user', 'add', 'other'], /there are repositories under other\//],
   ])
 })
 

@@ -41,20 +41,20 @@ t.test('users', async (t) => {
   await expectMistakes(t, cli, [
     [['user', 'add', 'alice'], /the username alice is taken/],
     [['user', 'add', 'ALICE'], /taken/],
-    [['user', 'add', 'bob', '--email', 'A@example.com'], /the e-mail address A@example.com is taken/],
-    [['user', 'add', '--', '-rf'], /can't be a username/],
-    [['user', 'add', 'a/b'], /can't be a username/],
+    [['user', 'add', 'bob', '--email', 'A@example.com'], /the email address A@example.com is taken/],
+    [['user', 'add', '--', '-rf'], /is not a valid username/],
+    [['user', 'add', 'a/b'], /is not a valid username/],
     [['user', 'add', 'api'], /reserved/],
-    [['user', 'add', 'x\u202egpj'], /"x\u{FFFD}gpj" can't be a username/u],
-    [['user', 'add', 'bob', '--password-stdin'], /8 characters at least/, 'short'],
-    [['user', 'add', 'bob', '--password-stdin'], /72 bytes at most/, 'x'.repeat(73)],
-    [['user', 'add', 'bob', '--password-stdin'], /among the commonest/, 'Password123'],
-    [['user', 'add', 'bobobobob', '--password-stdin'], /not the username/, 'BobobobOb'],
+    [['user', 'add', 'x\u202egpj'], /"x\u{FFFD}gpj" is not a valid username/u],
+    [['user', 'add', 'bob', '--password-stdin'], /at least 8 characters/, 'short'],
+    [['user', 'add', 'bob', '--password-stdin'], /at most 72 bytes/, 'x'.repeat(73)],
+    [['user', 'add', 'bob', '--password-stdin'], /too common/, 'Password123'],
+    [['user', 'add', 'bobobobob', '--password-stdin'], /can't be the username/, 'BobobobOb'],
     [['user', 'add', 'bob', '--password-stdin'], /no password on standard input/],
     [['user', 'show', 'nobody'], /there is no user "nobody"; to list users: gitgate user list/],
     [['user', 'delete', 'nobody'], /there is no user/],
     [['user', 'edit', 'alice'], /pass what to change: --email/],
-    [['user', 'edit', 'root', '--email', 'A@example.com'], /the e-mail address A@example.com is taken/],
+    [['user', 'edit', 'root', '--email', 'A@example.com'], /the email address A@example.com is taken/],
     [['user', 'edit', 'root', '--name', ' '], /a name can't be blank/],
   ])
   t.match(await cli.json('user', 'delete', 'alice'), { username: 'alice' })
@@ -79,7 +79,7 @@ t.test('two-factor', async (t) => {
   t.match((await verify(codes[3]!.toUpperCase())).stdout, /recovery code, now used up/)
   t.equal((await verify(codes[3]!)).status, 1)
   t.match(await cli.json('user', '2fa', 'status', 'alice'), { two_factor_enabled: true, recovery_codes_left: 9 })
-  t.match((await cli.run(['user', '2fa', 'enable', 'alice'])).stderr, /on already/)
+  t.match((await cli.run(['user', '2fa', 'enable', 'alice'])).stderr, /already on/)
   t.equal((await cli.run(['user', '2fa', 'disable', 'alice'])).status, 0)
   t.match((await verify(code)).stderr, /is off/)
   t.match(await cli.json('user', '2fa', 'enable', 'alice'), {
@@ -142,20 +142,20 @@ t.test('tokens', async (t) => {
       /"write" is not a scope; the scopes are api, read_api, .*write_repository.*sudo/,
     ],
     [['token', 'create', 'alice', '--name', 'n', '--scopes', ''], /at least one scope/],
-    [['token', 'create', 'alice', '--name', 'n', '--scopes', 'sudo'], /for administrators/],
+    [['token', 'create', 'alice', '--name', 'n', '--scopes', 'sudo'], /only administrators/],
     [['token', 'create', 'alice', '--name', ' ', '--scopes', 'api'], /can't be blank/],
     [['token', 'create', 'alice', '--name', 'a\nb', '--scopes', 'api'], /line breaks/],
     [['token', 'create', 'alice', '--scopes', 'api'], /required option '--name <name>' not specified/],
-    [[...create, '--expires-at', '2020-01-01'], /2020-01-01 has begun already/],
-    [[...create, '--expires-at', new Date().toISOString().slice(0, 10)], /has begun already/],
+    [[...create, '--expires-at', '2020-01-01'], /2020-01-01 has already begun/],
+    [[...create, '--expires-at', new Date().toISOString().slice(0, 10)], /has already begun/],
     [[...create, '--expires-at', '2026-02-30'], /not a date/],
-    [[...create, '--expires-at', 'tomorrow'], /not a date; write it as YYYY-MM-DD/],
-    [[...create, '--expires-in', '5y'], /write 90s, 15m, 12h, 30d or never/],
+    [[...create, '--expires-at', 'tomorrow'], /not a date; use YYYY-MM-DD/],
+    [[...create, '--expires-in', '5y'], /use 90s, 15m, 12h, 30d or never/],
     [[...create, '--expires-in', '5d', '--expires-at', '2099-01-01'], /exclude each other/],
     [['token', 'create', 'nobody', '--name', 'n', '--scopes', 'api'], /there is no user/],
     [['token', 'show', '99'], /there is no token 99/],
     [['token', 'show', 'x'], /is not an ID/],
-    [['token', 'rotate', '2'], /revoked already/],
+    [['token', 'rotate', '2'], /already revoked/],
     [['token', 'list', '--state', 'dead'], /active or inactive/],
     [['token', 'inspect'], /no token on standard input/],
   ])
@@ -175,16 +175,16 @@ t.test('policies bind new tokens', async (t) => {
     new RegExp(`expires at ${latest}T00:00:00.000Z`),
     'none given: the latest that is allowed, said',
   )
-  t.match((await cli.run([...create, '--expires-in', 'never'])).stderr, new RegExp(`must expire here.*${latest}`))
   t.match(
-    (await cli.run([...create, '--expires-at', '2099-01-01'])).stderr,
-    new RegExp(`must expire here by ${latest}`),
+    (await cli.run([...create, '--expires-in', 'never'])).stderr,
+    new RegExp(`must expire on this server.*${latest}`),
   )
+  t.match((await cli.run([...create, '--expires-at', '2099-01-01'])).stderr, new RegExp(`must expire by ${latest}`))
   await cli.ask(['settings', 'set', 'max_personal_access_token_lifetime', 'null'])
   await cli.ask(['settings', 'set', 'require_personal_access_token_expiry', 'true'])
-  t.match((await cli.run(create)).stderr, /must expire here; give it a date/)
+  t.match((await cli.run(create)).stderr, /must expire on this server; set an expiry date/)
   await cli.ask(['settings', 'set', 'personal_access_token_prefix', 'acme-'])
   t.match(await cli.ask([...create, '--expires-in', '1d']), /^acme-[0-9A-Za-z]{36}$/)
   await cli.ask(['settings', 'set', 'disable_personal_access_tokens', 'true'])
-  t.match((await cli.run([...create, '--expires-in', '1d'])).stderr, /switched off/)
+  t.match((await cli.run([...create, '--expires-in', '1d'])).stderr, /disabled/)
 })

@@ -41,7 +41,7 @@ t.test('what commands change is in the trail, with who ran them', async (t) => {
   await expectMistakes(t, cli, [
     [['audit', 'list', '--action', 'git.pull'], /there is no "git\.pull"; for the list: gitgate audit list --help/],
     [['audit', 'list', '--decision', 'maybe'], /--decision takes one of allowed, refused/],
-    [['audit', 'list', '--since', 'yesterday'], /--since: "yesterday" is no time; write 2026-01-31/],
+    [['audit', 'list', '--since', 'yesterday'], /--since: "yesterday" is not a time; use 2026-01-31/],
     [['audit', 'list', '--limit', '0'], /--limit takes a number from 1/],
     [['audit', 'list', '--token', 'x'], /is not an ID/],
     [['audit', 'verify', '--head', '4'], /--head takes a checkpoint as printed by gitgate audit head/],
@@ -106,7 +106,7 @@ t.test('verify names the row, with and without a head that was kept elsewhere', 
   shell("UPDATE audit_events SET target = 'user:eve' WHERE id = 3")
   const edited = await cli.run(['audit', 'verify'])
   t.equal(edited.status, 1)
-  t.match(edited.stderr, /^gitgate: the audit trail is not what was written: row 3 is not what was written there/)
+  t.match(edited.stderr, /^gitgate: the audit log was altered: event 3 was edited/)
   const json = await cli.run(['audit', 'verify', '--json'])
   t.equal(json.status, 1)
   t.match(JSON.parse(json.stdout), { ok: false, rows: 2, flaw: { kind: 'changed', id: 3 } })
@@ -117,9 +117,9 @@ t.test('verify names the row, with and without a head that was kept elsewhere', 
   t.equal(old, head)
   for (const statement of ['DELETE FROM audit_events', "DELETE FROM instance_facts WHERE key LIKE 'audit%'"])
     shell(statement)
-  t.match((await cli.run(['audit', 'verify'])).stderr, /rows 1 to 4 were removed/)
+  t.match((await cli.run(['audit', 'verify'])).stderr, /events 1 to 4 were removed/)
   await cli.ask(['user', 'add', 'eve'])
-  t.match((await cli.run(['audit', 'verify'])).stderr, /rows 2 to 4 were removed/, 'also when it goes on')
+  t.match((await cli.run(['audit', 'verify'])).stderr, /events 2 to 4 were removed/, 'also when it goes on')
 })
 
 // Attack: the last row goes, and the signed head from before it comes back.
@@ -133,7 +133,7 @@ t.test('an older head does not hide that rows are gone', async (t) => {
   database.prepare('DELETE FROM audit_events WHERE id = 3').run()
   database.prepare("UPDATE instance_facts SET value = ? WHERE key = 'audit_head'").run(old)
   database.close()
-  t.match((await cli.run(['audit', 'verify'])).stderr, /row 3 was removed/)
+  t.match((await cli.run(['audit', 'verify'])).stderr, /event 3 was removed/)
 })
 
 t.test('a key that is not the one of the database is refused, before anything is written under it', async (t) => {
@@ -156,11 +156,11 @@ t.test('rows that end with the last of them are named, too', async (t) => {
     database.close()
   }
   shell('UPDATE audit_events SET bytes_in = 9e999 WHERE id = 2')
-  t.match((await cli.run(['audit', 'verify'])).stderr, /row 2 is not what was written/)
+  t.match((await cli.run(['audit', 'verify'])).stderr, /event 2 was edited/)
   shell('UPDATE audit_events SET bytes_in = NULL WHERE id = 2')
   shell('DELETE FROM audit_events WHERE id = 4')
-  t.match((await cli.run(['audit', 'verify'])).stderr, /row 4 was removed/)
-  t.match((await cli.run(['audit', 'verify', '--head', head])).stderr, /row 4 was removed/)
+  t.match((await cli.run(['audit', 'verify'])).stderr, /event 4 was removed/)
+  t.match((await cli.run(['audit', 'verify', '--head', head])).stderr, /event 4 was removed/)
 })
 
 t.test('--follow shows what happens from now on, until it is stopped', async (t) => {
@@ -229,9 +229,9 @@ t.test('a report tells what a leaked token means, and inspect what could be bett
   t.match(text, /\nChanged refs:\nTIME +REPOSITORY +REF /)
   t.match(text, /\nAPI changes:\n.*\n.*token\.created +token:2 /)
   const inspected = await cli.run(['token', 'inspect'], secret)
-  t.match(inspected.stdout, /\nAdvice +never expires: give it an end/)
+  t.match(inspected.stdout, /\nAdvice +never expires; set an expiry date/)
   await expectMistakes(t, cli, [
     [['token', 'report', '9'], /there is no token 9/],
-    [['token', 'report', '1', '--since', 'x'], /--since: "x" is no time/],
+    [['token', 'report', '1', '--since', 'x'], /--since: "x" is not a time/],
   ])
 })

@@ -94,7 +94,7 @@ t.test('what an account is told is shown and turned off and on', async (t) => {
   const shown = await cli.run(['user', 'notifications', 'alice'])
   t.match(shown.stdout, /^created +on\n/m)
   t.match(shown.stdout, /^new-address +off\n/m)
-  t.match(shown.stderr, /alice has no e-mail address, so only webhooks get its notifications/)
+  t.match(shown.stderr, /alice has no email address, so only webhooks get its notifications/)
   await expectMistakes(t, cli, [
     [['user', 'notifications', 'nobody'], /there is no user "nobody"/],
     [

@@ -70,7 +70,7 @@ export async function visit(
 /** Signs in with a password, as people do. */
 export async function signIn(page: Page, login: string, password: string): Promise<void> {
   await page.goto('/users/sign_in')
-  await page.getByLabel('Username or e-mail address').fill(login)
+  await page.getByLabel('Username or email address').fill(login)
   await page.getByLabel('Password').fill(password)
   await page.getByRole('button', { name: 'Sign in', exact: true }).click()
 }

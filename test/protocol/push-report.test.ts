@@ -7,7 +7,7 @@ import type { SideBand } from '../../src/protocol/side-band.js'
 import { BAND, encodeAnswer, encodeBand, encodeProgress } from '../../src/protocol/side-band.js'
 import { command, cut, list } from './push-bytes.js'
 
-const REASON = 'token "agent" may only push refs/heads/agent/*'
+const REASON = 'token "agent" can only push to refs/heads/agent/*'
 const refusal = (ref: string | Buffer, reason = REASON) => ({ command: command(ref), reason })
 
 /** What a reader makes of bytes: the report, and what it passes on. */
@@ -20,9 +20,9 @@ function read(isMultiplexed: boolean, pieces: readonly Buffer[]): { report: Push
 t.test('refusals stand behind the first line of a report, byte for byte', async (t) => {
   const lines = ['ok refs/heads/old1\n', 'ok refs/heads/agent/1\n'].map((line) => Buffer.from(line))
   const report = encodeReport({ unpack: 'ok', lines }, [refusal('refs/heads/main')])
-  const text = `000eunpack ok\n0046ng refs/heads/main ${REASON}\n0017ok refs/heads/old1\n001aok refs/heads/agent/1\n0000`
+  const text = `000eunpack ok\n0049ng refs/heads/main ${REASON}\n0017ok refs/heads/old1\n001aok refs/heads/agent/1\n0000`
   t.equal(report.toString(), text)
-  t.equal(encodeAnswer(report, 'side-band-64k').toString(), `008e\x01${text}0000`)
+  t.equal(encodeAnswer(report, 'side-band-64k').toString(), `0091\x01${text}0000`)
 })
 
 t.test('where nothing was done, the pack still is no matter of complaint', async (t) => {

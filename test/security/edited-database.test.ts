@@ -25,36 +25,33 @@ const ATTACKS: readonly (readonly [statement: string, said: RegExp])[] = [
     /the table audit_names lacks an entry: block 0, name bob\. .*audit repair/,
   ],
   ['DELETE FROM audit_names', /the table audit_names lacks an entry/],
-  [
-    "INSERT INTO audit_names VALUES (0, 'eve')",
-    /audit_names has an entry that no row of the log makes: block 0, name eve/,
-  ],
-  ["INSERT INTO audit_names VALUES (7, 'eve')", /has an entry that no row of the log makes: block 7, name eve/],
+  ["INSERT INTO audit_names VALUES (0, 'eve')", /audit_names has an entry that no event explains: block 0, name eve/],
+  ["INSERT INTO audit_names VALUES (7, 'eve')", /has an entry that no event explains: block 7, name eve/],
   ["DELETE FROM token_uses WHERE repository = 'team/a'", /token_uses lacks an entry: token 1, repository team\/a\. /],
   ["DELETE FROM token_uses WHERE repository = 'team/derived'", /lacks an entry: token 1, repository team\/derived/],
   ['UPDATE token_uses SET fetched_at = fetched_at - 1', /token_uses lacks an entry: token 1/],
-  ['UPDATE token_uses SET pushed_at = 1', /no row of the log makes: token 1, repository team\//],
-  ["INSERT INTO token_uses VALUES (1, 'team/b', 1, NULL)", /no row of the log makes: token 1, repository team\/b/],
+  ['UPDATE token_uses SET pushed_at = 1', /no event explains: token 1, repository team\//],
+  ["INSERT INTO token_uses VALUES (1, 'team/b', 1, NULL)", /no event explains: token 1, repository team\/b/],
   [
     "INSERT INTO audit_carried VALUES ('setting:push_to_create', '\"true\"')",
-    /the table audit_carried, which keeps what pruned/,
+    /the table audit_carried, which keeps the facts of pruned/,
   ],
   [
     "INSERT INTO settings VALUES ('disable_personal_access_tokens', 'true', 0)",
-    /setting:disable_personal_access_tokens is "true" in the table settings, and no event says so\. .*gitgate settings set disable_personal_access_tokens VALUE/,
+    /setting:disable_personal_access_tokens is "true" in the table settings, but no event says so\. .*gitgate settings set disable_personal_access_tokens VALUE/,
   ],
   [
     "UPDATE settings SET value = 'true' WHERE key = 'push_to_create'",
-    /setting:push_to_create is "true" in the table settings, and row \d+ of the log says that it is "false"\. Set it/,
+    /setting:push_to_create is "true" in the table settings, but event \d+ says that it is "false"\. Set the correct value/,
   ],
-  ['DELETE FROM settings', /setting:push_to_create is missing from the table settings, and row \d+ .* "false"\./],
+  ['DELETE FROM settings', /setting:push_to_create is missing from the table settings, but event \d+ .* "false"\./],
   [
     "INSERT INTO grants VALUES (99, 'bob', 'admin', '**', 0)",
-    /grant:bob \*\* is "admin" in the table grants, and row \d+ .* removed\. .*access revoke/,
+    /grant:bob \*\* is "admin" in the table grants, but event \d+ .* removed\. .*access revoke/,
   ],
   [
     "INSERT INTO grants VALUES (99, 'eve', 'admin', '**', 0)",
-    /grant:eve \*\* is "admin" in the table grants, and no event/,
+    /grant:eve \*\* is "admin" in the table grants, but no event/,
   ],
   ["UPDATE grants SET role = 'admin'", /grant:alice team\/\*\* is "admin" in .* says that it is "read"/],
   ['DELETE FROM grants', /grant:alice team\/\*\* is missing from the table grants/],
@@ -76,7 +73,7 @@ const ATTACKS: readonly (readonly [statement: string, said: RegExp])[] = [
   ["DELETE FROM accounts WHERE username = 'carol'", /user:carol \w+ is missing from the table accounts/],
   [
     "INSERT INTO accounts (username, name, admin, created_at) VALUES ('eve', 'eve', 1, 0)",
-    /user:eve state is "active" in the table accounts, and no event says so\. .*gitgate user delete eve/,
+    /user:eve state is "active" in the table accounts, but no event says so\. .*gitgate user delete eve/,
   ],
   [
     'DELETE FROM two_factors',
@@ -101,11 +98,11 @@ const ATTACKS: readonly (readonly [statement: string, said: RegExp])[] = [
   ],
   [
     "INSERT INTO personal_access_tokens (user_id, name, scopes, token_digest, created_at) VALUES (1, 'x', '[\"api\"]', 'd', 0)",
-    /token:\d is \{.* in the table personal_access_tokens, and no event says so\. Revoke it/,
+    /token:\d is \{.* in the table personal_access_tokens, but no event says so\. Revoke it/,
   ],
   [
     "INSERT INTO sessions (account_id, digest, created_at, last_seen_at, ip, signed_in_by) VALUES (1, 'd', 0, 0, '', 'totp')",
-    /session:2 is \["user:alice","totp"\] in the table sessions, and no event says so\. .*gitgate user passwd/,
+    /session:2 is \["user:alice","totp"\] in the table sessions, but no event says so\. .*gitgate user passwd/,
   ],
   ['UPDATE sessions SET account_id = 1', /session:1 is \["user:alice","password"\] in the table sessions/],
 ]
@@ -250,14 +247,14 @@ t.test('pruning neither makes a false alarm nor makes an edited row right', asyn
   await prune(4)
   await verify(/setting:impersonation_enabled .* no event says so/)
   edit(folder, "DELETE FROM settings WHERE key = 'impersonation_enabled'; UPDATE settings SET value = 'true'")
-  await verify(/setting:push_to_create is "true" .* a pruned row of the log says that it is "false"/)
+  await verify(/setting:push_to_create is "true" .* a pruned event says that it is "false"/)
   edit(folder, "UPDATE settings SET value = 'false'")
   await verify(undefined)
   // What pruned rows said is edited, too, and then pruned over.
   edit(folder, "UPDATE audit_carried SET value = '\"true\"' WHERE key = 'setting:push_to_create'")
-  await verify(/the table audit_carried, .* is not what row \d+ says/)
+  await verify(/the table audit_carried, .* does not match event \d+/)
   await prune(6)
-  await verify(/the table audit_carried, .* is not what row \d+ says/)
+  await verify(/the table audit_carried, .* does not match event \d+/)
   await cliIn(folder).ask(['audit', 'repair'])
   await verify(undefined)
   await prune(8)
@@ -278,14 +275,14 @@ t.test('a log that an earlier version pruned is verified as far as it tells', as
   }
   await verify(undefined)
   edit(folder, "INSERT INTO grants VALUES (99, 'bob', 'admin', 'other/**', 0)")
-  await verify(/grant:bob other\/\*\* is "admin" in the table grants, and row 137 of the log says that it was removed/)
+  await verify(/grant:bob other\/\*\* is "admin" in the table grants, but event 137 says that it was removed/)
   edit(folder, 'DELETE FROM grants WHERE id = 99')
   const store = openStore(join(folder, 'data'), undefined, { clock: () => NOON })
   t.ok((await store.audit.prune(GATE_CONTEXT, new Date('2026-03-02T10:00:00Z'), NOON, 'force')).deleted > 0)
   await store.close()
   await verify(undefined)
   edit(folder, "UPDATE accounts SET admin = 1 WHERE username = 'alice'")
-  await verify(/user:alice admin is true in the table accounts, and a pruned row of the log says that it is false/)
+  await verify(/user:alice admin is true in the table accounts, but a pruned event says that it is false/)
 })
 
 // Attack: the file beside the database that notes a row of the log is removed, so that later rows can be, too.
@@ -302,7 +299,7 @@ t.test('a lost audit mark is reported until somebody answers for it', async (t) 
     lose()
     t.match(
       (await cli.run(['audit', 'verify'])).stderr,
-      /^gitgate: the audit mark is lost: \S+audit-mark is missing, or not signed .*audit repair/,
+      /^gitgate: the audit checkpoint is missing: \S+audit-mark is missing or not signed .*audit repair/,
     )
     await cli.ask(['user', 'edit', 'bob', '--name', 'Bob', '--json'])
     t.match(JSON.parse((await cli.run(['audit', 'verify', '--json'])).stdout), { flaw: { kind: 'mark-missing' } })

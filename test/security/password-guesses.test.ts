@@ -109,8 +109,8 @@ for (const front of ['git', 'signIn'] as const) {
     t.ok(['password', 'right'].includes(await guess('mallory', PASSWORD, address(5_000))), 'so do other accounts')
   })
 
-  // Attack: when a username has no guesses left, the e-mail address for which that shows is the same account's.
-  t.test(`${front}: the limit does not tell whose an e-mail address is, and holds under it, too`, async (t) => {
+  // Attack: when a username has no guesses left, the email address for which that shows is the same account's.
+  t.test(`${front}: the limit does not tell whose an email address is, and holds under it, too`, async (t) => {
     const { [front]: guess } = await open(t)
     for (let index = 0; index < 100; index += 1) await guess('alice', `guess ${index}`, address(10 + index))
     const theirs = await guess('secret@example.com', 'guess', address(5_000))

@@ -28,7 +28,7 @@ for (const kind of [embedded, nginx]) {
       t.equal((await run('push', remote, `${child}:refs/replace/${evil}`)).status, 0)
       t.match(
         (await run('push', '--force', remote, 'evil:main')).stderr,
-        /! \[remote rejected\] evil -> main \(token "agent" may create and update this, but not force-push/,
+        /! \[remote rejected\] evil -> main \(token "agent" can create and update this ref, but not force-push/,
       )
       t.match(await refs(), `refs/heads/main ${old}`)
     })
@@ -94,7 +94,7 @@ t.test('a symbolic ref is what it stands for', async (t) => {
   const pushed = await run('push', world.remote('team/app', secret), 'main:agent/alias')
   t.match(
     pushed.stderr,
-    /! \[remote rejected\] main -> agent\/alias \(token "agent" may only push refs\/heads\/agent\/\*\)/,
+    /! \[remote rejected\] main -> agent\/alias \(token "agent" can only push to refs\/heads\/agent\/\*\)/,
   )
   const level = { push: 'nobody', force: 'nobody', delete: 'nobody' } as const
   await world.store.protections.put(
@@ -103,8 +103,8 @@ t.test('a symbolic ref is what it stands for', async (t) => {
     world.now,
   )
   const whole = world.remote('team/app', await world.token('alice', 'write_repository'))
-  t.match((await run('push', '--force', whole, 'main:refs/side/alias')).stderr, /is protected: nobody may/)
-  t.match((await run('push', whole, ':refs/side/alias')).stderr, /is protected: nobody may delete it/)
+  t.match((await run('push', '--force', whole, 'main:refs/side/alias')).stderr, /is protected: nobody can/)
+  t.match((await run('push', whole, ':refs/side/alias')).stderr, /is protected: nobody can delete it/)
   t.match(await refs(), `refs/heads/main ${old}`)
 })
 

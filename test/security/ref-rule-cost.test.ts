@@ -147,8 +147,8 @@ t.test('stored patterns beyond the limits hold, and can be removed', async (t) =
       cwd: folder,
       status: 'any',
     })
-  t.match(await push('main'), { status: 1, stderr: /may only push/ })
-  t.match(await push('ab'.repeat(60)), { status: 1, stderr: /may only push/ })
+  t.match(await push('main'), { status: 1, stderr: /can only push to/ })
+  t.match(await push('ab'.repeat(60)), { status: 1, stderr: /can only push to/ })
   t.equal((await push(`${'a/'.repeat(299)}aaa`)).status, 0)
   const cli = new GitgateCli(world.folder)
   t.match(await cli.run(['--data', `${world.folder}/data`, 'protect', 'remove', 'team/app', refs]), { status: 0 })

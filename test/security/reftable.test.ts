@@ -44,7 +44,7 @@ for (const target of ['that is there', 'that is yet to come'] as const) {
 
     t.match(
       (await push('--force', agent, 'main:agent/alias')).stderr,
-      /\(token "agent" may only push refs\/heads\/agent/,
+      /\(token "agent" can only push to refs\/heads\/agent/,
     )
     const many = Array.from({ length: 12 }, (_, index) => `main:refs/heads/agent/${index}`)
     const some = await push(agent, 'main:agent/alias', ...many)
@@ -58,8 +58,8 @@ for (const target of ['that is there', 'that is yet to come'] as const) {
       world.now,
     )
     for (const name of ['refs/heads/alias', 'refs/side/alias', 'refs/heads/main'])
-      t.match((await push('--force', remote, `main:${name}`)).stderr, /is protected: nobody may/, name)
-    t.match((await push(remote, ':refs/heads/alias')).stderr, /is protected: nobody may|does not exist/)
+      t.match((await push('--force', remote, `main:${name}`)).stderr, /is protected: nobody can/, name)
+    t.match((await push(remote, ':refs/heads/alias')).stderr, /is protected: nobody can|does not exist/)
     t.equal(
       ask('for-each-ref', '--exclude=refs/side', '--exclude=refs/heads/alias', '--exclude=refs/heads/agent'),
       before,
@@ -111,7 +111,7 @@ t.test('a symbolic ref that is no branch does not force one that may only go for
   await push(remote, 'main')
   t.match(await refs(), `refs/heads/main ${next}`)
   await world.git.run(['--git-dir', disk, 'symbolic-ref', 'refs/side/alias', 'refs/heads/main'])
-  t.match((await push('--force', remote, `${old}:refs/side/alias`)).stderr, /is protected: nobody may/)
+  t.match((await push('--force', remote, `${old}:refs/side/alias`)).stderr, /is protected: nobody can/)
   t.match(await refs(), `refs/heads/main ${next}`)
 })
 

@@ -15,27 +15,30 @@ const COPY = 'at, action, decision, via, hash'
 /** What is done to ten rows, and what verification says of it. */
 const TAMPERING: readonly (readonly [string, RegExp | undefined])[] = [
   ['SELECT 1', undefined],
-  ["UPDATE audit_events SET username = 'mallory' WHERE id = 4", /^row 4 is not what was written there/],
-  ['UPDATE audit_events SET at = at + 1 WHERE id = 10', /^row 10 is not what was written there/],
-  ['UPDATE audit_events SET hash = lower(hex(randomblob(32))) WHERE id = 3', /^row 3 is not what was written/],
-  ['DELETE FROM audit_events WHERE id = 1', /^row 1 was removed$/],
-  ['DELETE FROM audit_events WHERE id IN (5, 6)', /^rows 5 to 6 were removed$/],
-  ['DELETE FROM audit_events WHERE id > 7', /^rows 8 to 10 were removed$/],
-  ['DELETE FROM audit_events', /^rows 1 to 10 were removed$/],
+  ["UPDATE audit_events SET username = 'mallory' WHERE id = 4", /^event 4 was edited, moved or inserted/],
+  ['UPDATE audit_events SET at = at + 1 WHERE id = 10', /^event 10 was edited, moved or inserted/],
+  ['UPDATE audit_events SET hash = lower(hex(randomblob(32))) WHERE id = 3', /^event 3 was edited, moved or inserted/],
+  ['DELETE FROM audit_events WHERE id = 1', /^event 1 was removed$/],
+  ['DELETE FROM audit_events WHERE id IN (5, 6)', /^events 5 to 6 were removed$/],
+  ['DELETE FROM audit_events WHERE id > 7', /^events 8 to 10 were removed$/],
+  ['DELETE FROM audit_events', /^events 1 to 10 were removed$/],
   [
     'UPDATE audit_events SET id = -1 WHERE id = 5; UPDATE audit_events SET id = 5 WHERE id = 6; UPDATE audit_events SET id = 6 WHERE id = -1',
-    /^row 5 is not what was written there/,
+    /^event 5 was edited, moved or inserted/,
   ],
-  [`INSERT INTO audit_events (id, ${COPY}) SELECT 11, ${COPY} FROM audit_events WHERE id = 10`, /^row 11 is not/],
-  [`INSERT INTO audit_events (id, ${COPY}) SELECT 0, ${COPY} FROM audit_events WHERE id = 1`, /^row 0 was added/],
-  ["DELETE FROM instance_facts WHERE key = 'audit_head'", /ends of the trail was changed/],
+  [`INSERT INTO audit_events (id, ${COPY}) SELECT 11, ${COPY} FROM audit_events WHERE id = 10`, /^event 11 was edited/],
+  [
+    `INSERT INTO audit_events (id, ${COPY}) SELECT 0, ${COPY} FROM audit_events WHERE id = 1`,
+    /^event 0 was not written by gitgate/,
+  ],
+  ["DELETE FROM instance_facts WHERE key = 'audit_head'", /record of the log's ends was edited/],
   [
     "DELETE FROM audit_events WHERE id = 10; UPDATE instance_facts SET value = (SELECT '9 ' || hash || ' 00' FROM audit_events WHERE id = 9) WHERE key = 'audit_head'",
-    /ends of the trail was changed/,
+    /record of the log's ends was edited/,
   ],
   [
     "DELETE FROM audit_events WHERE id < 4; INSERT INTO instance_facts VALUES ('audit_start', (SELECT '3 ' || hash || ' 00' FROM audit_events WHERE id = 4))",
-    /ends of the trail was changed|rows 1 to 3 were removed/,
+    /record of the log's ends was edited|events 1 to 3 were removed/,
   ],
 ]
 

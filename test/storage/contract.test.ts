@@ -49,7 +49,7 @@ t.test('a username or an address that is taken in another case is a conflict tha
   await t.rejects(sameAddress, {
     code: 'conflict',
     field: 'email',
-    message: 'the e-mail address A@EXAMPLE.com is taken',
+    message: 'the email address A@EXAMPLE.com is taken',
   })
   t.equal((await store.accounts.list()).length, 1)
   await addAccount(store, 'bob')

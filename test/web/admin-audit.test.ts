@@ -123,6 +123,6 @@ t.test('whether the trail is whole', async (t) => {
   }
   t.match(await verify(''), /\d+ events are intact: 1 to \d+\. Checkpoint: \d+:/)
   t.match(await verify(` ${head} `), 'events are intact')
-  t.match(await verify(head.replace(/.$/, (last) => (last === '0' ? '1' : '0'))), 'the trail was written anew')
+  t.match(await verify(head.replace(/.$/, (last) => (last === '0' ? '1' : '0'))), 'the log was rewritten')
   t.match(await verify('nonsense'), 'role="alert">A checkpoint is a number')
 })

@@ -92,7 +92,7 @@ t.test('it is explained who may do what, and by which rule', async (t) => {
   t.match(await ask('alice', 'alice/x'), 'owner of alice/**')
   t.match(await ask('@anonymous', 'team/app'), /@anonymous can&#39;t see.*no grant/s)
   const main = await ask('alice', 'team/app', 'main')
-  t.match(main, /rule 1.*no<\/span>\s*<strong>update<\/strong>.*only an admin may push to it/s)
+  t.match(main, /rule 1.*no<\/span>\s*<strong>update<\/strong>.*only admins can push to it/s)
   t.match(await ask('alice', 'team/app', 'topic'), /yes<\/span>\s*<strong>force<\/strong>/)
   await world.store.accounts.setState(GATE_CONTEXT, (await world.account('alice')).id, 'blocked')
   t.match(
@@ -103,5 +103,5 @@ t.test('it is explained who may do what, and by which rule', async (t) => {
   t.match(await ask('root', 'docs/nope'), 'exist yet')
   t.match(await ask('nobody', 'team/app'), 'There is no account')
   t.match(await ask('root', '../x'), 'is not the path of a repository')
-  t.match(await ask('root', 'team/app', 'v*'), 'is a pattern; give one ref')
+  t.match(await ask('root', 'team/app', 'v*'), 'is a pattern; pass one ref')
 })

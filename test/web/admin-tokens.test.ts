@@ -98,10 +98,10 @@ t.test('an impersonation token is made, shown once, and revoked', async (t) => {
     'Wrong password.': { current_password: 'not it' },
     'can&#39;t be blank': { name: ' ' },
     'is not a date': { expiry: 'date', expires_on: '2026-02-30' },
-    'has begun already': { expiry: 'date', expires_on: '2020-01-01' },
+    'has already begun': { expiry: 'date', expires_on: '2020-01-01' },
     'is not a pattern of repositories': { repositories: '../x' },
     'is not a pattern of refs': { refs: 'a..b' },
-    'is for administrators': { scopes: 'sudo' },
+    'Only administrators can have the scope sudo': { scopes: 'sudo' },
     'is not a scope': { scopes: 'everything' },
     'is not a number of pushes': { max_pushes: '-1' },
   }
@@ -118,10 +118,10 @@ t.test('an impersonation token is made, shown once, and revoked', async (t) => {
   t.strictSame(await world.store.tokens.list({}), [])
   await world.set('max_personal_access_token_lifetime', '45')
   t.match((await root.get(form)).body, 'Tokens can last at most 45 days')
-  t.match((await root.submit(path, plain, form)).body, 'A token must expire here by')
+  t.match((await root.submit(path, plain, form)).body, 'Tokens must expire by')
   await world.set('max_personal_access_token_lifetime', 'null')
   await world.set('disable_personal_access_tokens', 'true')
-  t.match((await root.submit(path, plain, form)).body, 'Personal access tokens are switched off here')
+  t.match((await root.submit(path, plain, form)).body, 'Personal access tokens are disabled on this server')
   await world.set('disable_personal_access_tokens', 'false')
 
   const limits = { repositories: 'alice/*\nteam/app', refs: 'agent/*:create,update', max_pushes: '20' }

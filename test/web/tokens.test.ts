@@ -74,11 +74,11 @@ t.test('all that is wrong is said at once, each where it is; what was typed stay
   t.equal(status, 422)
   for (const problem of [
     'A token&#39;s name can&#39;t be blank.',
-    'A description has 255 characters at most',
+    'A description can have at most 255 characters',
     '&quot;everything&quot; is not a scope',
     '&quot;2026-02-30&quot; is not a date',
     '&quot;../etc&quot; is not a pattern of repositories',
-    '&quot;destroy&quot; is not something that a push does to a ref',
+    '&quot;destroy&quot; is not a verb',
     '&quot;-1&quot; is not a number of pushes',
     '&quot;12 parsecs&quot; is not a size',
   ])
@@ -97,11 +97,11 @@ t.test('the policies: what is offered, and why a date is not allowed', async (t)
     )
   const on = (days: number) => utcDate(new Date(world.now.getTime() + days * DAY))
   t.same(await offered(), ['7d', '30d checked', '60d', '90d', '365d', 'never', 'date'])
-  t.match((await create(alice, { expiry: 'date', expires_on: on(0) })).body, 'has begun already (UTC)')
+  t.match((await create(alice, { expiry: 'date', expires_on: on(0) })).body, 'has already begun (UTC)')
 
   await world.set('require_personal_access_token_expiry', 'true')
   t.notOk((await offered()).includes('never'))
-  t.match((await create(alice, { expiry: 'never' })).body, 'A token must expire here; give it a date.')
+  t.match((await create(alice, { expiry: 'never' })).body, 'Tokens must expire on this server; set an expiry date.')
 
   await world.set('max_personal_access_token_lifetime', '45')
   t.same(await offered(), ['7d', '30d checked', '45d', 'date'])
@@ -109,7 +109,7 @@ t.test('the policies: what is offered, and why a date is not allowed', async (t)
   t.match(form, `Tokens can last at most 45 days, until ${on(45)}.`)
   t.match(form, `max="${on(45)}"`)
   const refused = await create(alice, { expiry: 'date', expires_on: on(46) })
-  t.match(refused.body, `A token must expire here by ${on(45)} (setting max_personal_access_token_lifetime).`)
+  t.match(refused.body, `Tokens must expire by ${on(45)} on this server (setting max_personal_access_token_lifetime).`)
   t.equal((await create(alice, { expiry: 'date', expires_on: on(45) })).status, 303)
   t.equal((await create(alice, { expiry: '45d' })).status, 303)
   await world.set('max_personal_access_token_lifetime', '3')

@@ -76,7 +76,7 @@ export async function graphqlApi(options: ApiOptions): Promise<Handler> {
     const context = contextOf(request)
     if (secretOf(request) !== undefined) request.identified = await identify(request)
     else if (request.method === 'POST' && !hasShortBody(request))
-      return await fail(reply, 413, `Without a token, a query is ${MAX_CREDENTIAL_BODY} bytes at most`)
+      return await fail(reply, 413, `Without a token, a query can have at most ${MAX_CREDENTIAL_BODY} bytes`)
     inviteBody(context)
     return undefined
   })

@@ -6,7 +6,7 @@ export const Id = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, d
 
 /** Which page of a list. */
 export const Page = {
-  page: Type.Optional(Type.Integer({ default: 1, description: 'the page, from 1 on' })),
+  page: Type.Optional(Type.Integer({ default: 1, description: 'page number, starting at 1' })),
   per_page: Type.Optional(Type.Integer({ default: 20, description: 'entries on a page, 100 at most' })),
 }
 

@@ -8,36 +8,36 @@ import type { Role } from './grant.js'
 import { includes } from './grant.js'
 import type { ProtectionLevel, RefProtections } from './protection.js'
 
-/** What may become of one ref of a push. The reason is what git prints behind `! [remote rejected]`. */
+/** The decision on one ref of a push. Git prints the reason after `! [remote rejected]`. */
 export type RefDecision =
   | { readonly kind: 'allow' }
-  /** Allowed as a fast-forward only; the reason is for when it is none. */
+  /** Allowed only as a fast-forward; the reason is for updates that are none. */
   | { readonly kind: 'allow-fast-forward'; readonly reason: string }
   | { readonly kind: 'refuse'; readonly reason: string }
 
-/** Tells what the refs of a push stand for; git is asked at most once. */
+/** Resolves the symbolic refs of a push; runs Git at most once. */
 export type FollowRefs = () => Promise<RefTargets>
 
-/** What was decided about the refs of a push. */
+/** A push with the decisions on its refs. */
 export type DecidedPush = {
   readonly commands: readonly PushCommand[]
   readonly decisions: readonly RefDecision[]
   readonly followRefs: FollowRefs | undefined
 }
 
-/** Who pushes where, as far as refs depend on it. */
+/** What the decision on a ref depends on. */
 export type Pusher = {
-  /** Absent where a password was given. */
+  /** `undefined` for a password. */
   readonly token: Pick<PersonalAccessToken, 'name' | 'restrictions'> | undefined
   readonly role: Role | 'none'
-  /** Those of the repository. */
+  /** The protections of the repository. */
   readonly protections: RefProtections
 }
 
 /**
- * Decides about one ref of a push: first by the token's own rules, then by the protections, all of which must allow it.
- * Whether an update of a branch is forced its line does not tell. Any update of another ref counts as forced, as git's own
- * client has it for tags.
+ * Decides on one ref of a push: first by the token's rules, then by the protections, all of which must allow it. The
+ * command doesn't say whether an update of a branch is forced. Updates of other refs count as forced, as Git's own client
+ * treats tags.
  */
 export function decideRef(kind: CommandKind, ref: string, pusher: Pusher): RefDecision {
   const reason = refusedVerb(kind === 'update' && !isBranch(ref) ? 'force' : kind, ref, pusher)
@@ -46,15 +46,15 @@ export function decideRef(kind: CommandKind, ref: string, pusher: Pusher): RefDe
   return forceReason === undefined ? { kind: 'allow' } : { kind: 'allow-fast-forward', reason: forceReason }
 }
 
-/** Whether any rule about refs concerns a pusher. */
+/** Whether any rule on refs applies to the push. */
 export function hasRefRules({ token, protections }: Pusher): boolean {
   return (token !== undefined && limitsRefs(token.restrictions)) || !protections.isEmpty
 }
 
 /**
- * Decides about a ref that stands for another: both must be allowed.
+ * Decides on a symbolic ref: both it and its target must be allowed.
  *
- * @param target what it stands for; `undefined` where that isn't known
+ * @param target the ref it points to; `undefined` if that isn't known
  */
 export function decideTarget(kind: CommandKind, ref: string, target: string | undefined, pusher: Pusher): RefDecision {
   const own = decideRef(kind, ref, pusher)
@@ -62,22 +62,22 @@ export function decideTarget(kind: CommandKind, ref: string, target: string | un
   if (target === undefined)
     return stricter(own, {
       kind: 'refuse',
-      reason: "can't tell which ref this stands for; push fewer new refs at once",
+      reason: "gitgate couldn't find out which ref this one points to; push fewer new refs at once",
     })
   const other = decideRef(kind, target, pusher)
-  // Git checks fast-forwards by the name that is pushed, and of branches alone.
+  // Git checks fast-forwards by the name in the push, and only for branches.
   const isUnchecked = other.kind === 'allow-fast-forward' && !isBranch(ref)
   return stricter(own, isUnchecked ? { kind: 'refuse', reason: other.reason } : other)
 }
 
 const RANK: Readonly<Record<RefDecision['kind'], number>> = { refuse: 0, 'allow-fast-forward': 1, allow: 2 }
 
-/** The one of two decisions that allows less. */
+/** The stricter of two decisions. */
 function stricter(one: RefDecision, other: RefDecision): RefDecision {
   return RANK[one.kind] <= RANK[other.kind] ? one : other
 }
 
-/** Why one of the later decisions allows less than the earlier one about the same ref, or `undefined`. */
+/** The reason of the first decision that is stricter than the earlier one on the same ref, or `undefined`. */
 export function firstStricter(earlier: readonly RefDecision[], later: readonly RefDecision[]): string | undefined {
   for (const [index, decision] of later.entries()) {
     const before = earlier[index]
@@ -87,11 +87,11 @@ export function firstStricter(earlier: readonly RefDecision[], later: readonly R
   return undefined
 }
 
-/** What may be done to a ref: for each verb `null`, or why not. An update of what is no branch counts as forced. */
+/** Explains what can be done to a ref: for each verb `null`, or why not. Updates of other refs than branches count as forced. */
 export function explainRef(ref: string, pusher: Pusher): Readonly<Record<RefVerb, string | null>> {
   const canPush = includes(pusher.role, 'write')
   const reason = (verb: RefVerb): string | null =>
-    canPush ? (refusedVerb(verb, ref, pusher) ?? null) : 'the account may not push to the repository'
+    canPush ? (refusedVerb(verb, ref, pusher) ?? null) : "the account can't push to the repository"
   const update = isBranch(ref) ? reason('update') : (reason('update') ?? reason('force'))
   return { create: reason('create'), update, force: reason('force'), delete: reason('delete') }
 }
@@ -109,8 +109,8 @@ function refusedByToken(verb: RefVerb, ref: string, token: Pusher['token']): str
   const allowed = verbsFor(token.restrictions, ref)
   if (allowed.has(verb)) return undefined
   const name = `token "${shortened(token.name, 40)}"`
-  if (allowed.size === 0) return `${name} may only push ${patternsOf(token.restrictions.refs)}`
-  return `${name} may ${listed(REF_VERBS.filter((verb) => allowed.has(verb)))} this, but not ${worded(verb, ref)}`
+  if (allowed.size === 0) return `${name} can only push to ${patternsOf(token.restrictions.refs)}`
+  return `${name} can ${listed(REF_VERBS.filter((verb) => allowed.has(verb)))} this ref, but not ${worded(verb, ref)}`
 }
 
 function refusedByProtection(verb: RefVerb, ref: string, { role, protections }: Pusher): string | undefined {
@@ -123,10 +123,10 @@ function refusedByProtection(verb: RefVerb, ref: string, { role, protections }: 
           : [protection.push]
     const inTheWay = levels.filter((level) => level === 'nobody' || !includes(role, level))
     if (inTheWay.length === 0) continue
-    // The strictest of them is told: who gets past another would be stopped by it.
+    // Name the strictest level: reaching a lower one would not help.
     const level = (['nobody', 'admin'] as const).find((level) => inTheWay.includes(level)) ?? 'write'
-    const who = level === 'nobody' ? 'nobody' : `only ${level === 'admin' ? 'an admin' : 'a writer'}`
-    return `${shortened(protection.refs, 60)} is protected: ${who} may ${worded(verb, ref)} (rule ${protection.id})`
+    const who = level === 'nobody' ? 'nobody' : `only ${level === 'admin' ? 'admins' : 'writers'}`
+    return `${shortened(protection.refs, 60)} is protected: ${who} can ${worded(verb, ref)} (rule ${protection.id})`
   }
   return undefined
 }

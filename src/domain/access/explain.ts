@@ -78,7 +78,7 @@ export const ABILITIES = {
 export function parseRef(text: string): string {
   const ref = fullRefPattern(text)
   if (!ref.includes('*')) return ref
-  throw new GitgateError('invalid', `"${printable(text)}" is a pattern; give one ref, such as main`)
+  throw new GitgateError('invalid', `"${printable(text)}" is a pattern; pass one ref, such as main`)
 }
 
 const BLOCKED = Object.fromEntries(REF_VERBS.map((verb) => [verb, 'the account is blocked'])) as Record<RefVerb, string>

@@ -98,7 +98,7 @@ export function parseGrant(subject: string, role: string, pattern: string): Omit
     throw new GitgateError('invalid', `"${printable(role)}" is not a role; the roles are read, write, admin`)
   }
   if (subject === '@anonymous' && role !== 'read') {
-    throw new GitgateError('invalid', '@anonymous can only read: nobody would know who pushed')
+    throw new GitgateError('invalid', '@anonymous can only read, because nobody would know who pushed')
   }
   checkRepositoryPattern(pattern)
   return { subject: parseSubject(subject), role, pattern }
@@ -112,10 +112,7 @@ export function parseGrant(subject: string, role: string, pattern: string): Omit
 export function parseSubject(text: string): Subject {
   if (text === '@anonymous' || text === '@all') return text
   if (text.startsWith('@')) {
-    throw new GitgateError(
-      'invalid',
-      `"${printable(text)}" is not a subject; besides usernames there are @all and @anonymous`,
-    )
+    throw new GitgateError('invalid', `"${printable(text)}" is not a subject; pass a username, @all or @anonymous`)
   }
   checkUsername(text)
   return text.toLowerCase()

@@ -25,7 +25,7 @@ const REMEMBERED_NETWORKS = 10_000
 
 /**
  * Limits guesses at passwords by the login that was typed and by the account that it belongs to. Only the login's limits
- * show: if the account's did, guesses at a username would tell which e-mail address is the same account's. From a network
+ * show: if the account's did, guesses at a username would tell which email address is the same account's. From a network
  * that an account has signed in from before, it still can. Kept in memory: a restart forgives.
  */
 export class GuessLimits {

@@ -48,7 +48,7 @@ export class SignIn {
     this.#options = options
   }
 
-  /** Checks a username or e-mail address with a password. @param ip the client's address */
+  /** Checks a username or email address with a password. @param ip the client's address */
   async checkPassword(login: string, password: Secret, ip: string): Promise<SignInVerdict> {
     const { memory } = this.#options
     const snapshot = await memory.current()

@@ -30,7 +30,7 @@ export type AccountChange = Partial<Pick<Account, 'name' | 'email' | 'admin'>>
 
 /** Which accounts a page of the list holds; what is absent is not looked at. */
 export type AccountQuery = {
-  /** A part of the username, the name or the e-mail address, in any case of its letters. */
+  /** A part of the username, the name or the email address, in any case of its letters. */
   readonly search?: string
   readonly state?: Account['state']
   readonly admin?: boolean
@@ -44,12 +44,12 @@ export type AccountPage = { readonly accounts: readonly Account[]; readonly tota
 
 /** Where accounts are kept. */
 export interface AccountStore {
-  /** @throws GitgateError `conflict` when the username or the e-mail address is taken */
+  /** @throws GitgateError `conflict` when the username or the email address is taken */
   add(context: AuditContext, account: NewAccount, now: Date): Promise<Account>
   find(id: number): Promise<Account | undefined>
   /** By username, in any case of its letters. */
   findByUsername(username: string): Promise<Account | undefined>
-  /** By username or e-mail address, as people sign in. */
+  /** By username or email address, as people sign in. */
   findByLogin(login: string): Promise<Account | undefined>
   list(): Promise<Account[]>
   /** A page of those that a query asks for, by username. */
@@ -59,7 +59,7 @@ export interface AccountStore {
   /**
    * Changes what is given. Who becomes an administrator, or is one no more, is signed out.
    *
-   * @throws GitgateError `conflict` when the e-mail address is taken
+   * @throws GitgateError `conflict` when the email address is taken
    */
   change(context: AuditContext, id: number, change: AccountChange): Promise<void>
   /** A change ends the account's sessions. */
@@ -85,11 +85,11 @@ const EMAIL = /^[^\s@<>",;:\\]+@[^\s@<>",;:\\]+$/
  */
 export function checkUsername(username: string): void {
   if (username.length > MAX_USERNAME)
-    throw new GitgateError('invalid', `a username has ${MAX_USERNAME} characters at most`, { field: 'username' })
+    throw new GitgateError('invalid', `a username can have at most ${MAX_USERNAME} characters`, { field: 'username' })
   if (!USERNAME.test(username) || username.endsWith('.git') || username.endsWith('.lock')) {
     throw new GitgateError(
       'invalid',
-      `"${printable(username)}" can't be a username: it begins with a letter, a digit or _, goes on with those and . and -, and does not end in .git or .lock`,
+      `"${printable(username)}" is not a valid username: it must start with a letter, digit or _, contain only these and . and -, and not end in .git or .lock`,
       { field: 'username' },
     )
   }
@@ -107,7 +107,7 @@ export function refuseNameOfGroup(username: string, isGroup: boolean): void {
   if (!isGroup) return
   throw new GitgateError(
     'conflict',
-    `the name ${username} is a group of repositories already, which would come to belong to the account; choose another username, or move them first: gitgate repo rename`,
+    `there are repositories under ${username}/, which the new account would own; choose another username, or move them first: gitgate repo rename`,
     { field: 'username' },
   )
 }
@@ -121,9 +121,9 @@ export function refuseNameOfGroup(username: string, isGroup: boolean): void {
 export function checkDisplayName(name: string, what: string): void {
   if (!VISIBLE.test(name)) throw new GitgateError('invalid', `${what} can't be blank`, { field: 'name' })
   if (name.length > MAX_NAME)
-    throw new GitgateError('invalid', `${what} has ${MAX_NAME} characters at most`, { field: 'name' })
+    throw new GitgateError('invalid', `${what} can have at most ${MAX_NAME} characters`, { field: 'name' })
   if (hasUnprintable(name))
-    throw new GitgateError('invalid', `${what} can't hold control characters or line breaks`, { field: 'name' })
+    throw new GitgateError('invalid', `${what} can't contain control characters or line breaks`, { field: 'name' })
 }
 
 /**
@@ -137,12 +137,12 @@ export function checkAccountChange({ name, email = null }: AccountChange): void 
 }
 
 /**
- * Checks an e-mail address.
+ * Checks an email address.
  *
  * @throws GitgateError `invalid`
  */
 export function checkEmail(email: string): void {
   if (email.length > MAX_NAME || !EMAIL.test(email) || hasUnprintable(email)) {
-    throw new GitgateError('invalid', `"${printable(email)}" is not an e-mail address`, { field: 'email' })
+    throw new GitgateError('invalid', `"${printable(email)}" is not an email address`, { field: 'email' })
   }
 }

@@ -28,14 +28,15 @@ export function checkNewPassword(password: Secret, account: Pick<Account, 'usern
   const text = password.reveal()
   const folded = text.toLowerCase()
   if (Array.from(text).length < MIN_CHARACTERS)
-    throw new GitgateError('invalid', `a password has ${MIN_CHARACTERS} characters at least`, { field: 'password' })
+    throw new GitgateError('invalid', `a password needs at least ${MIN_CHARACTERS} characters`, { field: 'password' })
   if (Buffer.byteLength(text) > MAX_BYTES)
-    throw new GitgateError('invalid', `a password has ${MAX_BYTES} bytes at most`, { field: 'password' })
-  if (text.includes('\0')) throw new GitgateError('invalid', 'a password holds no NUL character', { field: 'password' })
+    throw new GitgateError('invalid', `a password can have at most ${MAX_BYTES} bytes`, { field: 'password' })
+  if (text.includes('\0'))
+    throw new GitgateError('invalid', "a password can't contain NUL characters", { field: 'password' })
   if (isCommonPassword(folded))
-    throw new GitgateError('invalid', 'this password is among the commonest; choose another', { field: 'password' })
+    throw new GitgateError('invalid', 'this password is too common; choose another one', { field: 'password' })
   if (folded === account.username.toLowerCase() || folded === account.email?.toLowerCase()) {
-    throw new GitgateError('invalid', 'a password is not the username or the e-mail address', { field: 'password' })
+    throw new GitgateError('invalid', "a password can't be the username or the email address", { field: 'password' })
   }
 }
 

@@ -87,7 +87,7 @@ export function refuseSecond(account: Account): void {
   if (!account.twoFactorEnabled) return
   throw new GitgateError(
     'conflict',
-    `two-factor authentication of ${account.username} is on already; disable it first to start anew`,
+    `two-factor authentication of ${account.username} is already on; to start over, turn it off first`,
   )
 }
 

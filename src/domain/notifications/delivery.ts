@@ -87,6 +87,6 @@ export function unwantedBecause({ notification, channel }: Delivery): string | u
   const { recipient, payload } = notification
   if (recipient.state === 'blocked') return 'the account was blocked'
   if (recipient.off.includes(payload.kind)) return 'the account has turned these notifications off'
-  if (channel.kind === 'mail' && addressFor(notification) === null) return 'the account has no e-mail address any more'
+  if (channel.kind === 'mail' && addressFor(notification) === null) return 'the account has no email address any more'
   return undefined
 }

@@ -11,7 +11,7 @@ import type {
 } from './notification.js'
 import { ACCOUNT_NOTIFICATION_KINDS, daysLeft } from './notification.js'
 
-/** What an e-mail says, before it is rendered as text and HTML. */
+/** The content of an email, before it is rendered as text and HTML. */
 export type EmailContent = {
   readonly subject: string
   readonly greeting: string
@@ -28,11 +28,11 @@ export type EmailContent = {
   readonly closing: string
 }
 
-/** A token in an e-mail: its name and its details, one a line. */
+/** A token in an email: its name and its details, one a line. */
 export type EmailToken = { readonly name: string; readonly lines: readonly (readonly [label: string, text: string])[] }
 
 /**
- * Creates the content of a notification's e-mail.
+ * Creates the content of a notification's email.
  *
  * @param tokensPage URL of the page where the recipient manages tokens
  */
@@ -41,13 +41,15 @@ export function createEmailContent({ recipient, payload }: Notification, now: Da
     ...textFor(payload, now),
     greeting: `Hello ${recipient.name},`,
     ...linkFor(payload, tokensPage),
-    closing: `You get this mail because ${reasonFor(payload)} ${recipient.username}. An administrator can turn it off for you: gitgate user notifications ${recipient.username} --off ${payload.kind}`,
+    closing: `You receive this email because ${reasonFor(payload)} ${recipient.username}. An administrator can turn it off: gitgate user notifications ${recipient.username} --off ${payload.kind}`,
   }
 }
 
 function reasonFor({ kind }: NotificationPayload): string {
-  if (isAboutAccount(kind)) return 'your account here is'
-  return kind === 'expiring' || kind === 'expired' ? 'you own access tokens as' : 'you own this access token as'
+  if (isAboutAccount(kind)) return 'it is about your account'
+  return kind === 'expiring' || kind === 'expired'
+    ? 'these tokens belong to your account'
+    : 'this token belongs to your account'
 }
 
 function linkFor({ kind }: NotificationPayload, tokensPage: string): Pick<EmailContent, 'link'> {
@@ -63,7 +65,7 @@ function isAboutAccount(kind: NotificationKind): boolean {
 
 type NotificationText = Omit<EmailContent, 'greeting' | 'link' | 'closing'>
 
-const UNEXPECTED_CHANGE_ADVICE = 'If you do not know of this, revoke the token and tell your administrator.'
+const UNEXPECTED_CHANGE_ADVICE = "If this wasn't you, revoke the token and tell your administrator."
 
 function textFor(payload: NotificationPayload, now: Date): NotificationText {
   switch (payload.kind) {
@@ -74,7 +76,7 @@ function textFor(payload: NotificationPayload, now: Date): NotificationText {
     case 'created':
       return {
         subject: `Access token ${quoteName(payload.token)} was created`,
-        opening: `A new personal access token was made for your account, by ${describeActor(payload.by)}.`,
+        opening: `A personal access token was created for your account by ${describeActor(payload.by)}.`,
         tokens: [
           { name: payload.token.name, lines: [...descriptionAndScopes(payload.token), expiryLine(payload.token, now)] },
         ],
@@ -84,7 +86,7 @@ function textFor(payload: NotificationPayload, now: Date): NotificationText {
     case 'revoked':
       return {
         subject: `Access token ${quoteName(payload.token)} was revoked`,
-        opening: `A personal access token of yours was revoked by ${describeActor(payload.by)}. It works no more.`,
+        opening: `One of your personal access tokens was revoked by ${describeActor(payload.by)}. It no longer works.`,
         tokens: [
           {
             name: payload.token.name,
@@ -92,12 +94,12 @@ function textFor(payload: NotificationPayload, now: Date): NotificationText {
           },
         ],
         more: undefined,
-        advice: 'What still needs access has to be given another token.',
+        advice: 'If something still needs access, create a new token for it.',
       }
     case 'rotated':
       return {
         subject: `Access token ${quoteName(payload.token)} was rotated`,
-        opening: `A personal access token of yours was given a new secret by ${describeActor(payload.by)}. ${payload.endsAt <= now ? 'The old secret works no more.' : `The old secret works until ${formatInstant(payload.endsAt)}.`}`,
+        opening: `One of your personal access tokens was rotated by ${describeActor(payload.by)}: it has a new secret. ${payload.endsAt <= now ? 'The old secret no longer works.' : `The old secret works until ${formatInstant(payload.endsAt)}.`}`,
         tokens: [
           {
             name: payload.successor.name,
@@ -116,18 +118,21 @@ function textFor(payload: NotificationPayload, now: Date): NotificationText {
     case 'new-address':
       return {
         subject: `Access token ${quoteName(payload.token)} was used from a new address`,
-        opening: `A personal access token of yours was used from ${payload.addresses.length + payload.more === 1 ? 'an address' : 'addresses'} that it had not been used from before.`,
+        opening: `One of your personal access tokens was used from ${payload.addresses.length + payload.more === 1 ? 'a new address' : 'new addresses'}.`,
         tokens: [
           {
             name: payload.token.name,
             lines: [
-              ...payload.addresses.map(({ ip, at }) => ['Address', `${ip}, first on ${formatInstant(at)}`] as const),
+              ...payload.addresses.map(
+                ({ ip, at }) => ['Address', `${ip}, first used on ${formatInstant(at)}`] as const,
+              ),
               ...descriptionAndScopes(payload.token),
             ],
           },
         ],
-        more: payload.more === 0 ? undefined : `and from ${payload.more} more addresses`,
-        advice: `If that was you, there is nothing to do. If not, somebody has the token: revoke it and tell your administrator.`,
+        more:
+          payload.more === 0 ? undefined : `and ${payload.more} more ${payload.more === 1 ? 'address' : 'addresses'}`,
+        advice: `If this was you, you don't need to do anything. If not, somebody else has the token: revoke it and tell your administrator.`,
       }
   }
 }
@@ -143,15 +148,15 @@ function expiring(
       isOne && first !== undefined && first.expiresAt !== null
         ? `Access token ${quoteName(first)} will expire ${formatDaysLeft(daysLeft(first.expiresAt, now))}`
         : `${tokens.length + more} of your access tokens will expire in under 7 days`,
-    opening: `${isOne ? 'This personal access token of yours ends' : 'These personal access tokens of yours end'} within the next seven days. What uses ${isOne ? 'it' : 'them'} will be refused from then on.`,
+    opening: `${isOne ? 'This personal access token expires' : 'These personal access tokens expire'} within the next seven days. After that, anything that uses ${isOne ? 'it' : 'them'} will be refused.`,
     tokens: tokens.map((token) => ({
       name: token.name,
       lines: [expiryLine(token, now), ...descriptionAndScopes(token), lastUseLine(token)],
     })),
     more: andMore(more),
     advice: isOne
-      ? 'If you still need it, rotate it or make a new one before it ends.'
-      : 'Rotate those that you still need, or make new ones, before they end.',
+      ? 'If you still need it, rotate it or create a new one before it expires.'
+      : 'If you still need them, rotate them or create new ones before they expire.',
   }
 }
 
@@ -163,7 +168,9 @@ function expired({ tokens, more }: { tokens: readonly NotificationToken[]; more:
       isOne && first !== undefined
         ? `Access token ${quoteName(first)} has expired`
         : `${tokens.length + more} of your access tokens have expired`,
-    opening: `${isOne ? 'This personal access token of yours has' : 'These personal access tokens of yours have'} expired and ${isOne ? 'works' : 'work'} no more.`,
+    opening: isOne
+      ? 'This personal access token has expired and no longer works.'
+      : 'These personal access tokens have expired and no longer work.',
     tokens: tokens.map((token) => ({
       name: token.name,
       lines: [
@@ -173,13 +180,13 @@ function expired({ tokens, more }: { tokens: readonly NotificationToken[]; more:
       ],
     })),
     more: andMore(more),
-    advice: 'What still needs access has to be given a new token.',
+    advice: 'If something still needs access, create a new token for it.',
   }
 }
 
 /**
- * Names come from people: in a subject they are kept short, and on one line. With double quotes a subject would be encoded, which
- * nobody could read in the log of a mail server.
+ * Quotes a name for a subject. Users choose names, so control characters are replaced. Typographic quotes would make the
+ * subject an encoded word (RFC 2047), which is hard to read in a mail server's log.
  */
 function quoteName({ name }: NotificationToken): string {
   return `'${printable(name)}'`
@@ -188,11 +195,11 @@ function quoteName({ name }: NotificationToken): string {
 function ruleLine(rule: string | null): (readonly [string, string])[] {
   if (rule === null) return []
   const isLifetime = rule === 'max_personal_access_token_lifetime'
-  return [['Why', isLifetime ? `it would live longer than this server allows (setting ${rule})` : rule]]
+  return [['Reason', isLifetime ? `its lifetime exceeds what this server allows (setting ${rule})` : rule]]
 }
 
 function descriptionAndScopes({ description, scopes }: NotificationToken): (readonly [string, string])[] {
-  const what = description === null || description === '' ? [] : [['For', description] as const]
+  const what = description === null || description === '' ? [] : [['Description', description] as const]
   return [...what, ['Scopes', scopes.join(', ')]]
 }
 
@@ -214,62 +221,63 @@ function accountChangeText({
   by,
   at,
 }: AccountNotificationPayload): Pick<EmailContent, 'subject' | 'opening' | 'advice'> {
-  const { subject, what, after, unknown } = ACCOUNT_CHANGE_TEXTS[kind]
+  const { subject, what, consequence, risk } = ACCOUNT_CHANGE_TEXTS[kind]
   return {
     subject,
-    opening: `${what} on ${formatInstant(at)}, by ${describeActor(by)}. ${after}`,
-    advice: `If that was you, or you had asked for it, there is nothing to do. If not, ${unknown}, and look through your sessions and tokens for what is not yours.`,
+    opening: `${what} on ${formatInstant(at)}, by ${describeActor(by)}. ${consequence}`,
+    advice: `If you did this or asked for it, you don't need to do anything. If not, ${risk}. Also check your sessions and tokens for any that aren't yours.`,
   }
 }
 
-const SIGN_IN_RISK = 'somebody can sign in as you: change your password and tell your administrator at once'
+const SIGN_IN_RISK =
+  'somebody else may be able to sign in as you: change your password and tell your administrator immediately'
 
 const ACCOUNT_CHANGE_TEXTS: Readonly<
-  Record<AccountNotificationKind, Readonly<Record<'subject' | 'what' | 'after' | 'unknown', string>>>
+  Record<AccountNotificationKind, Readonly<Record<'subject' | 'what' | 'consequence' | 'risk', string>>>
 > = {
   'password-changed': {
     subject: 'Your password was changed',
     what: 'The password of your account was changed',
-    after: 'Whoever was signed in elsewhere is signed out; tokens work on.',
-    unknown: 'somebody else may have the password now: tell your administrator at once, who can set another',
+    consequence: 'All other sessions were signed out. Tokens keep working.',
+    risk: 'somebody else may know the new password: tell your administrator immediately, who can reset it',
   },
   'email-changed': {
-    subject: 'Your e-mail address was changed',
-    what: 'The e-mail address of your account was changed',
-    after: 'Notifications go to another address, or to none, from now on; this one is the last that comes here.',
-    unknown: 'somebody may want you not to hear of what they do: tell your administrator at once, who can put it right',
+    subject: 'Your email address was changed',
+    what: 'The email address of your account was changed',
+    consequence: 'Notifications no longer come to this address; this is the last one.',
+    risk: 'somebody may be hiding changes from you: tell your administrator immediately, who can change it back',
   },
   'two-factor-enabled': {
-    subject: 'Two-factor authentication was switched on',
-    what: 'Two-factor authentication of your account was switched on',
-    after: 'From now on signing in takes a code, and Git takes tokens only.',
-    unknown: 'somebody else may hold the second factor: tell your administrator at once, who can switch it off',
+    subject: 'Two-factor authentication was turned on',
+    what: 'Two-factor authentication was turned on for your account',
+    consequence: 'Signing in now requires a code, and Git accepts only tokens.',
+    risk: 'somebody else may have the second factor: tell your administrator immediately, who can turn it off',
   },
   'two-factor-disabled': {
-    subject: 'Two-factor authentication was switched off',
-    what: 'Two-factor authentication of your account was switched off',
-    after: 'From now on the password alone is enough, and recovery codes are void.',
-    unknown: SIGN_IN_RISK,
+    subject: 'Two-factor authentication was turned off',
+    what: 'Two-factor authentication was turned off for your account',
+    consequence: 'The password alone is now enough to sign in, and the recovery codes no longer work.',
+    risk: SIGN_IN_RISK,
   },
   'recovery-codes-renewed': {
-    subject: 'Your recovery codes were made anew',
-    what: 'New recovery codes of your account were made',
-    after: 'Those from before are void.',
-    unknown: SIGN_IN_RISK,
+    subject: 'Your recovery codes were replaced',
+    what: 'The recovery codes of your account were replaced',
+    consequence: 'The old codes no longer work.',
+    risk: SIGN_IN_RISK,
   },
 }
 
-/** Names whoever made a change, as an e-mail does. */
+/** Names the author of a change: `you, from 192.0.2.1`. */
 function describeActor(actor: NotificationActor): string {
   switch (actor.kind) {
     case 'owner':
-      return actor.ip === null ? 'yourself' : `yourself, from ${actor.ip}`
+      return actor.ip === null ? 'you' : `you, from ${actor.ip}`
     case 'account':
       return actor.name
     case 'operator':
       return `${actor.name}, on the command line of the server`
     case 'gate':
-      return 'gitgate itself'
+      return 'gitgate'
   }
 }
 

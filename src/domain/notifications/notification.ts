@@ -102,7 +102,7 @@ export type Notification = {
   readonly payload: NotificationPayload
 }
 
-/** The address that an e-mail goes to. */
+/** The address that an email goes to. */
 export function addressFor({ payload, recipient }: Notification): string | null {
   return 'to' in payload ? payload.to : recipient.email
 }

@@ -1,11 +1,11 @@
 import type { EmailContent } from './email-content.js'
 
-/** Both parts of an e-mail, which say the same. */
+/** The text and HTML parts of an email, with the same content. */
 export type RenderedEmail = { readonly text: string; readonly html: string }
 
-/** Renders an e-mail as text and as HTML, where names and descriptions are escaped. */
+/** Renders an email as text and as HTML. HTML escapes names and descriptions. */
 export async function renderEmail(content: EmailContent): Promise<RenderedEmail> {
-  // Loaded with the first mail: most gates send few, and it takes memory.
+  // Loaded with the first email: most gates send few, and the library takes memory.
   const { Eta } = await import('eta')
   return { text: textOf(content), html: new Eta({ autoEscape: true }).renderString(HTML, content) }
 }
@@ -20,13 +20,13 @@ function textOf({ greeting, opening, tokens, more, advice, link, closing }: Emai
     ...(more === undefined ? [] : [`  ${more}`]),
     advice,
     `${link.label}: ${link.url}`,
-    // The line by which mail programs know that a signature follows (RFC 3676).
+    // The signature separator (RFC 3676 4.3).
     `-- \n${closing}`,
   ]
   return `${paragraphs.join('\n\n')}\n`
 }
 
-// Styles stand at each element: many mail programs take away a style sheet, and none loads one.
+// Inline styles, because many mail programs remove style sheets and none loads external ones.
 const HTML = `<!doctype html>
 <html lang="en">
 <head>

@@ -41,14 +41,14 @@ export function mintWebhookSecret(): Secret {
 export function checkWebhookUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url === undefined || !['http:', 'https:'].includes(url.protocol) || url.href.length > MAX_URL_LENGTH)
-    throw new GitgateError('invalid', 'a webhook is a URL such as https://bot.example.com/gitgate')
+    throw new GitgateError('invalid', 'a webhook needs an HTTP or HTTPS URL, such as https://bot.example.com/gitgate')
   if (url.username !== '' || url.password !== '') {
     throw new GitgateError(
       'invalid',
-      "a webhook's URL must not hold a username or a password; the receiver knows the gate by its signature",
+      "a webhook's URL can't contain a username or password; the receiver recognizes the gate by its signature",
     )
   }
-  if (url.hash !== '') throw new GitgateError('invalid', "a webhook's URL has no fragment")
+  if (url.hash !== '') throw new GitgateError('invalid', "a webhook's URL can't have a fragment")
   return url.href
 }
 

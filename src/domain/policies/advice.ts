@@ -3,20 +3,20 @@ import { scopesAllow } from '../tokens/scope.js'
 import type { PersonalAccessToken } from '../tokens/token.js'
 import { tokenState } from '../tokens/token.js'
 
-/** How far back use counts. */
+/** How far back a token's use counts. */
 export const ADVICE_DAYS = 90
 
-/** What a token can do, and what was done with it. */
+/** What a token can access, and what it was used for. */
 export type Observed = {
-  /** How many repositories it reaches; `undefined` where the list of repositories is not known. */
+  /** How many repositories it can access; `undefined` if the list of repositories is unknown. */
   readonly reach: { readonly read: number; readonly write: number } | undefined
   /** How many different ones were used within the last {@link ADVICE_DAYS}. */
   readonly used: { readonly read: number; readonly written: number }
-  /** From when on that is known, where it is later. */
+  /** Start of the audit log: there is no knowledge of earlier use. */
   readonly knownSince: Date
 }
 
-/** What could be better about a token. */
+/** How a token could be improved. */
 export type Advice =
   | { readonly kind: 'never-expires' }
   | { readonly kind: 'unused'; readonly days: number }
@@ -29,17 +29,17 @@ export type Advice =
     }
   | { readonly kind: 'never-writes'; readonly days: number }
 
-/** A token, as far as advice is about it. */
+/** The fields of a token that advice depends on. */
 export type Advised = Pick<PersonalAccessToken, 'scopes' | 'createdAt' | 'expiresAt' | 'revokedAt' | 'lastUsedAt'>
 
-/** Gives advice about a token that is active; none about others. */
+/** Gives advice about a token. There is none for an inactive one. */
 export function adviceOn(token: Advised, observed: Observed, now: Date): Advice[] {
   if (tokenState(token, now, true) !== 'active') return []
   const since = Math.max(now.getTime() - ADVICE_DAYS * DAY, token.createdAt.getTime(), observed.knownSince.getTime())
   const days = Math.floor((now.getTime() - since) / DAY)
   const advice: Advice[] = token.expiresAt === null ? [{ kind: 'never-expires' }] : []
   const { read, written } = observed.used
-  // What was made a moment ago had no time to be used.
+  // A token created today had no time to be used.
   if (days < 1) return advice
   const isUsed = read + written > 0 || (token.lastUsedAt !== null && token.lastUsedAt.getTime() >= since - DAY)
   if (!isUsed) return [...advice, { kind: 'unused', days }]
@@ -57,13 +57,13 @@ export function adviceOn(token: Advised, observed: Observed, now: Date): Advice[
 export function describeAdvice(advice: Advice): string {
   switch (advice.kind) {
     case 'never-expires':
-      return 'never expires: give it an end (gitgate token rotate ID --expires-in 90d)'
+      return 'never expires; set an expiry date: gitgate token rotate ID --expires-in 90d'
     case 'unused':
-      return `unused for ${inDays(advice.days)}: revoke it, if nobody knows what it is for`
+      return `unused for ${inDays(advice.days)}; revoke it if nobody needs it`
     case 'wider-than-used':
-      return `may ${advice.may} ${count(advice.reach, 'repository', 'repositories')}, used ${advice.used} in ${inDays(advice.days)}: limit the next one with --repo`
+      return `can ${advice.may} ${count(advice.reach, 'repository', 'repositories')}, but used ${advice.used} in ${inDays(advice.days)}; limit the next token with --repo`
     case 'never-writes':
-      return `may write, and pushed nothing in ${inDays(advice.days)}: read_repository would do`
+      return `can push, but didn't in ${inDays(advice.days)}; the scope read_repository would be enough`
   }
 }
 

@@ -163,7 +163,10 @@ export function settingSummary(key: SettingKey): string {
  */
 export function parseSettingKey(key: string): SettingKey {
   if (Object.hasOwn(SETTINGS, key)) return key as SettingKey
-  throw new GitgateError('not-found', `there is no setting "${printable(key)}"; gitgate settings list shows all`)
+  throw new GitgateError(
+    'not-found',
+    `there is no setting "${printable(key)}"; to list settings: gitgate settings list`,
+  )
 }
 
 /**

@@ -50,7 +50,7 @@ export function formatSize(bytes: number): string {
 function parsePushes(text: string): number {
   const number = /^[1-9]\d{0,9}$/.test(text) ? Number(text) : Number.NaN
   if (number <= MAX_PUSHES) return number
-  throw new GitgateError('invalid', `"${printable(text)}" is not a number of pushes; write a whole number from 1 on`)
+  throw new GitgateError('invalid', `"${printable(text)}" is not a number of pushes; use a whole number, 1 or more`)
 }
 
 function parseSize(text: string): number {
@@ -58,7 +58,7 @@ function parseSize(text: string): number {
   const unit = UNITS.findIndex((name) => name.toLowerCase() === letter.toLowerCase())
   const bytes = Number(digits) * KIBI ** unit
   if (digits !== '' && Number.isSafeInteger(bytes)) return bytes
-  throw new GitgateError('invalid', `"${printable(text)}" is not a size; write bytes, or 500k, 50M, 2G`)
+  throw new GitgateError('invalid', `"${printable(text)}" is not a size; use a number of bytes, or 500k, 50M, 2G`)
 }
 
 /** Says that a push went beyond a budget. */

@@ -44,10 +44,13 @@ export async function deriveToken(
   now: Date,
 ): Promise<IssuedToken> {
   if (parent.parentId !== null) {
-    throw new GitgateError('forbidden', `token ${parent.id} is derived itself; derive from token ${parent.parentId}`)
+    throw new GitgateError(
+      'forbidden',
+      `token ${parent.id} is itself derived; derive from token ${parent.parentId} instead`,
+    )
   }
   if (parent.userId !== owner.id) {
-    throw new GitgateError('forbidden', 'a token is derived for its owner, not with sudo')
+    throw new GitgateError('forbidden', "a token can't be derived with sudo, only by its owner")
   }
   const mayRead = scopesAllow(parent.scopes, 'read')
   const mayWrite = scopesAllow(parent.scopes, 'write')

@@ -17,7 +17,7 @@ export function parseExpiryDate(text: string): Date {
   const date = /^\d{4}-\d{2}-\d{2}$/.test(text) ? new Date(`${text}T00:00:00.000Z`) : undefined
   // `2026-02-30` would silently become the 2nd of March.
   if (date === undefined || Number.isNaN(date.getTime()) || utcDate(date) !== text) {
-    throw new GitgateError('invalid', `"${printable(text)}" is not a date; write it as YYYY-MM-DD`)
+    throw new GitgateError('invalid', `"${printable(text)}" is not a date; use YYYY-MM-DD`)
   }
   return date
 }
@@ -31,7 +31,7 @@ export function parseExpiryDate(text: string): Date {
 export function parseSpan(text: string): number {
   const now = new Date(0)
   const end = parseExpirySpan(text, now)
-  if (end === 'never') throw new GitgateError('invalid', '"never" is not a span of time here; write 15m, 12h or 30d')
+  if (end === 'never') throw new GitgateError('invalid', 'this duration can\'t be "never"; use 15m, 12h or 30d')
   return end.getTime()
 }
 
@@ -48,7 +48,7 @@ export function parseSince(text: string, now: Date): Date {
   } else if (/^\d+[smhd]$/.test(text)) return new Date(now.getTime() - parseSpan(text))
   throw new GitgateError(
     'invalid',
-    `"${printable(text)}" is no time; write 2026-01-31, 2026-01-31T08:00:00Z, or how long ago: 12h, 30d`,
+    `"${printable(text)}" is not a time; use 2026-01-31, 2026-01-31T08:00:00Z, or an age such as 12h or 30d`,
   )
 }
 
@@ -63,7 +63,7 @@ export function parseExpirySpan(text: string, now: Date): Date | 'never' {
   const milliseconds = digits === undefined || unit === undefined ? Number.NaN : Number(digits) * (UNITS[unit] ?? 0)
   const expiry = new Date(now.getTime() + milliseconds)
   if (Number.isNaN(expiry.getTime()) || expiry.getUTCFullYear() > LAST_YEAR) {
-    throw new GitgateError('invalid', `"${printable(text)}" is not a span of time; write 90s, 15m, 12h, 30d or never`)
+    throw new GitgateError('invalid', `"${printable(text)}" is not a duration; use 90s, 15m, 12h, 30d or never`)
   }
   return expiry
 }

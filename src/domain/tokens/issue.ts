@@ -16,19 +16,19 @@ import { digestSecret, mintSecret } from './token-secret.js'
 import type { PersonalAccessToken } from './token.js'
 import type { TokenStore } from './store.js'
 
-/** The rules in force for new tokens; made from the settings by the policies. */
+/** The rules for new tokens; the policies derive them from the settings. */
 export type IssueRules = {
-  /** New secrets begin with it. */
+  /** Prefix of new secrets. */
   readonly prefix: string
-  /** The latest instant that a token may expire at; `null`: no limit. */
+  /** The latest allowed expiry; `null`: no limit. */
   readonly latestExpiry: Date | null
   /** Whether a token must expire at all. */
   readonly expiryRequired: boolean
-  /** Personal access tokens are switched off on this instance. */
+  /** Whether personal access tokens are disabled on this instance. */
   readonly disabled: boolean
 }
 
-/** What a new token is to be. */
+/** A new token, before it is checked. */
 export type TokenDraft = {
   readonly name: string
   readonly description?: string | null
@@ -41,19 +41,19 @@ export type TokenDraft = {
   readonly impersonation?: boolean
 }
 
-/** A token just made. `secret` exists here and nowhere else. */
+/** A new token. The secret exists nowhere else. */
 export type IssuedToken = { readonly token: PersonalAccessToken; readonly secret: Secret }
 
-const MAX_DESCRIPTION = 255
-const ROTATED_FOR = 7 * DAY
-const MAX_GRACE = 90 * DAY
+const MAX_DESCRIPTION_CHARACTERS = 255
+const ROTATED_LIFETIME_MS = 7 * DAY
+const MAX_GRACE_MS = 90 * DAY
 
 /**
  * Issues a personal access token.
  *
  * @param parentId the token that it is derived from
- * @throws GitgateError `invalid` for a blank name, a missing scope or an expiry that has passed; `forbidden` where a rule
- *   of the instance excludes it, with what it allows
+ * @throws GitgateError `invalid` for a blank name, no scope or an expiry in the past; `forbidden` if a rule of the
+ *   instance excludes it, with what the rule allows
  */
 export async function issueToken(
   store: TokenStore,
@@ -78,11 +78,12 @@ export async function issueToken(
 }
 
 /**
- * Replaces a token by one of the same name, scopes, restrictions and owner with a new secret; the old one is revoked in the same
- * transaction, or lives on beside the new one for a while. Without a wish the new one lives a week, as GitLab's does, or for ever where the old one did.
+ * Replaces a token with one that has a new secret and the same name, scopes, restrictions and owner. The old token is
+ * revoked in the same transaction, or keeps working for the grace period. By default the new token expires in a week, as
+ * in GitLab, or never if the old one never did.
  *
  * @param grace milliseconds for which the old secret still works, 90 days at most
- * @throws GitgateError as {@link issueToken}; `conflict` when the token was revoked before; `forbidden` for a derived one
+ * @throws GitgateError as {@link issueToken}; `conflict` if the token is already revoked; `forbidden` for a derived one
  */
 export async function rotateToken(
   store: TokenStore,
@@ -97,11 +98,11 @@ export async function rotateToken(
   if (old.parentId !== null) {
     throw new GitgateError(
       'forbidden',
-      `token ${old.id} is derived and lives for one task; derive another from token ${old.parentId}`,
+      `token ${old.id} is derived from token ${old.parentId} and can't be rotated; derive another one instead`,
     )
   }
-  if (grace > MAX_GRACE)
-    throw new GitgateError('invalid', `an old secret can live on for ${MAX_GRACE / DAY} days at most`)
+  if (grace > MAX_GRACE_MS)
+    throw new GitgateError('invalid', `the old token can keep working for at most ${MAX_GRACE_MS / DAY} days`)
   const secret = mintSecret(rules.prefix)
   const draft = { ...old, expiry: expiry ?? defaultRotatedExpiry(old, rules, now) }
   const successor = {
@@ -110,19 +111,19 @@ export async function rotateToken(
     createdAt: now,
     previousId: old.id,
     parentId: old.parentId,
-    // A new secret is no new budget.
+    // A new secret does not reset the budget.
     spent: old.spent,
     digest: digestSecret(secret),
   }
   const token = await store.replace(context, old.id, successor, new Date(now.getTime() + grace))
   if (token === undefined)
-    throw new GitgateError('conflict', `token ${old.id} is revoked already, or was rotated; create a new one`)
+    throw new GitgateError('conflict', `token ${old.id} was already revoked or rotated; create a new one`)
   return { token, secret }
 }
 
 function defaultRotatedExpiry(old: PersonalAccessToken, rules: IssueRules, now: Date): WantedExpiry {
   if (old.expiresAt === null && !rules.expiryRequired) return rules.latestExpiry === null ? 'never' : undefined
-  const week = new Date(now.getTime() + ROTATED_FOR)
+  const week = new Date(now.getTime() + ROTATED_LIFETIME_MS)
   return rules.latestExpiry !== null && rules.latestExpiry < week ? rules.latestExpiry : week
 }
 
@@ -130,7 +131,7 @@ function checkDraft(owner: Account, draft: TokenDraft, rules: IssueRules, now: D
   if (rules.disabled) {
     throw new GitgateError(
       'forbidden',
-      'personal access tokens are switched off here (setting disable_personal_access_tokens)',
+      'personal access tokens are disabled on this server (setting disable_personal_access_tokens)',
     )
   }
   checkTokenName(draft.name)
@@ -154,51 +155,61 @@ export function checkTokenName(name: string): void {
   checkDisplayName(name, "a token's name")
 }
 
-/** Checks what a token is said to be for. @throws GitgateError `invalid` */
+/** Checks the description of a token. @throws GitgateError `invalid` */
 export function checkDescription(description: string): void {
-  if (description.length > MAX_DESCRIPTION || hasUnprintable(description))
-    throw new GitgateError('invalid', `a description has ${MAX_DESCRIPTION} characters at most, without line breaks`, {
-      field: 'description',
-    })
+  if (description.length > MAX_DESCRIPTION_CHARACTERS || hasUnprintable(description))
+    throw new GitgateError(
+      'invalid',
+      `a description can have at most ${MAX_DESCRIPTION_CHARACTERS} characters and no line breaks`,
+      {
+        field: 'description',
+      },
+    )
 }
 
-/** Checks the scopes of a token of this owner. @throws GitgateError `invalid` for none, `forbidden` for sudo where it is not for them */
+/** Checks the scopes of a new token. @throws GitgateError `invalid` for none, `forbidden` for sudo unless the owner is an administrator */
 export function checkScopes(scopes: readonly Scope[], owner: Pick<Account, 'admin' | 'username'>): void {
   if (scopes.length === 0) throw new GitgateError('invalid', 'a token needs at least one scope', { field: 'scopes' })
   if (scopes.includes('sudo') && !owner.admin)
-    throw new GitgateError('forbidden', `the scope sudo is for administrators, and ${owner.username} is none`, {
-      field: 'scopes',
-    })
+    throw new GitgateError(
+      'forbidden',
+      `only administrators can have the scope sudo, and ${owner.username} isn't one`,
+      {
+        field: 'scopes',
+      },
+    )
 }
 
-/** So many days from now: a span is measured from now, a date from the midnight before. */
+/** The latest expiry to the same time of day: a span counts from now, a date from midnight. */
 export function latestInstant(latestExpiry: Date, now: Date): Date {
   return new Date(latestExpiry.getTime() + (now.getTime() % DAY))
 }
 
 /**
- * The instant at which a token will be over; `null`: never.
+ * Resolves when a token expires; `null`: never.
  *
- * @throws GitgateError `invalid` where it has passed, `forbidden` where a rule excludes it, with what it allows
+ * @throws GitgateError `invalid` if that is in the past, `forbidden` if a rule excludes it, with what the rule allows
  */
 export function resolveExpiry(wanted: WantedExpiry, rules: IssueRules, now: Date): Date | null {
   if (wanted === undefined && rules.latestExpiry !== null) return rules.latestExpiry
   if (wanted === undefined || wanted === 'never') {
     if (rules.latestExpiry === null && !rules.expiryRequired) return null
-    const remedy = rules.latestExpiry === null ? '' : `, on ${utcDate(rules.latestExpiry)} at the latest`
-    throw new GitgateError('forbidden', `a token must expire here; give it a date${remedy}`, { field: 'expires_at' })
+    const remedy = rules.latestExpiry === null ? '' : `, ${utcDate(rules.latestExpiry)} at the latest`
+    throw new GitgateError('forbidden', `tokens must expire on this server; set an expiry date${remedy}`, {
+      field: 'expires_at',
+    })
   }
   if (wanted <= now) {
     throw new GitgateError(
       'invalid',
-      `${utcDate(wanted)} has begun already (UTC), so the token would be over; give a later date`,
+      `${utcDate(wanted)} has already begun (UTC), so the token would be expired; choose a later date`,
       { field: 'expires_at' },
     )
   }
   if (rules.latestExpiry !== null && wanted > latestInstant(rules.latestExpiry, now)) {
     throw new GitgateError(
       'forbidden',
-      `a token must expire here by ${utcDate(rules.latestExpiry)} (setting max_personal_access_token_lifetime)`,
+      `tokens must expire by ${utcDate(rules.latestExpiry)} on this server (setting max_personal_access_token_lifetime)`,
       { field: 'expires_at' },
     )
   }

@@ -50,8 +50,9 @@ type ReadyRule = Pick<RefRule, 'verbs'> & { readonly matches: (ref: string) => b
  */
 export function parseRestrictions(repositories: readonly string[], refs: readonly string[]): Restrictions {
   if (repositories.length > MAX_PATTERNS)
-    throw new GitgateError('invalid', `a token has at most ${MAX_PATTERNS} repository patterns`)
-  if (refs.length > MAX_PATTERNS) throw new GitgateError('invalid', `a token has at most ${MAX_PATTERNS} ref rules`)
+    throw new GitgateError('invalid', `a token can have at most ${MAX_PATTERNS} repository patterns`)
+  if (refs.length > MAX_PATTERNS)
+    throw new GitgateError('invalid', `a token can have at most ${MAX_PATTERNS} ref rules`)
   for (const pattern of repositories) checkRepositoryPattern(pattern)
   return { repositories: [...new Set(repositories)], refs: refs.map(parseRefRule), within: null }
 }
@@ -113,7 +114,7 @@ function parseRefRule(text: string): RefRule {
   if (unknown !== undefined) {
     throw new GitgateError(
       'invalid',
-      `${unknown === '' ? 'a verb is missing' : `"${printable(unknown)}" is not something that a push does to a ref`}; after the colon stand ${REF_VERBS.join(', ')}`,
+      `${unknown === '' ? 'a verb is missing after the colon' : `"${printable(unknown)}" is not a verb`}; the verbs are ${REF_VERBS.join(', ')}`,
     )
   }
   return { pattern: parseRefPattern(text.slice(0, colon)), verbs: REF_VERBS.filter((verb) => words.includes(verb)) }

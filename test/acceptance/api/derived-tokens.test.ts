@@ -74,7 +74,7 @@ t.test('with sudo nothing is derived', async (t) => {
   const root = callsWith(world, await world.token('root', 'api', 'sudo'))
   const answer = await root('POST', `${DERIVE}?sudo=alice`, { scopes: ['read_repository'] })
   t.equal(answer.status, 403)
-  t.match(answer.body, { message: /not with sudo/ })
+  t.match(answer.body, { message: /can't be derived with sudo/ })
 })
 
 t.test('a limited token reads, derives and ends itself, and changes nothing else', async (t) => {

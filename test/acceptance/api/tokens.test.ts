@@ -124,10 +124,10 @@ t.test('administrators make tokens for others', async (t) => {
     [{ name: 'x'.repeat(256) }, /255 characters/],
     [{ description: 'x'.repeat(256) }, /255 characters/],
     [{ scopes: ['sudo'] }, /administrators/],
-    [{ expires_at: utcDate(world.now) }, /begun already/],
-    [{ expires_at: '2020-01-01' }, /begun already/],
+    [{ expires_at: utcDate(world.now) }, /already begun/],
+    [{ expires_at: '2020-01-01' }, /already begun/],
     [{ repositories: ['../x'] }, /pattern/],
-    [{ refs: ['main:push'] }, /push does/],
+    [{ refs: ['main:push'] }, /is not a verb/],
   ] as const) {
     const answer = await root('POST', path, { ...wish, ...change })
     t.equal(answer.status, 422, JSON.stringify(change))

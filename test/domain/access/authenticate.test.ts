@@ -91,7 +91,7 @@ t.test('a token as the username is no credential', async (t) => {
   for (const password of ['', 'x-oauth-basic']) t.equal(await ask(secret, password), 'credentials-wrong')
 })
 
-t.test('a password goes with its username or e-mail address, in any case', async (t) => {
+t.test('a password goes with its username or email address, in any case', async (t) => {
   const { ask, used } = await createWorld(t)
   for (const login of ['alice', 'ALICE', 'alice@example.com', 'Alice@Example.COM'])
     t.equal(await ask(login, PASSWORD), 'password alice', login)

@@ -7,8 +7,8 @@ import type { Circumstances } from './pushers.js'
 import { decide, KINDS, LEVELS, MAIN, protection, pusher, TAG } from './pushers.js'
 
 t.test('a token does to a ref what its rules say, and is told what they are', async (t) => {
-  const only = 'no: token "agent" may only push'
-  const may = 'token "agent" may'
+  const only = 'no: token "agent" can only push to'
+  const can = 'token "agent" can'
   const table: readonly (readonly [ref: string, rules: string[] | undefined, ...decisions: string[]])[] = [
     [MAIN, undefined, 'yes', 'yes', 'yes'],
     [TAG, undefined, 'yes', 'yes', 'yes'],
@@ -25,43 +25,43 @@ t.test('a token does to a ref what its rules say, and is told what they are', as
       MAIN,
       ['main'],
       'yes',
-      `ff: ${may} create and update this, but not force-push`,
-      `no: ${may} create and update this, but not delete it`,
+      `ff: ${can} create and update this ref, but not force-push`,
+      `no: ${can} create and update this ref, but not delete it`,
     ],
     [
       MAIN,
       ['main:create'],
       'yes',
-      `no: ${may} create this, but not push to it`,
-      `no: ${may} create this, but not delete it`,
+      `no: ${can} create this ref, but not push to it`,
+      `no: ${can} create this ref, but not delete it`,
     ],
     [
       MAIN,
       ['main:update'],
-      `no: ${may} update this, but not create it`,
-      `ff: ${may} update this, but not force-push`,
-      `no: ${may} update this, but not delete it`,
+      `no: ${can} update this ref, but not create it`,
+      `ff: ${can} update this ref, but not force-push`,
+      `no: ${can} update this ref, but not delete it`,
     ],
     [
       MAIN,
       ['main:force'],
-      `no: ${may} update and force this, but not create it`,
+      `no: ${can} update and force this ref, but not create it`,
       'yes',
-      `no: ${may} update and force this, but not delete it`,
+      `no: ${can} update and force this ref, but not delete it`,
     ],
     [
       MAIN,
       ['main:delete'],
-      `no: ${may} delete this, but not create it`,
-      `no: ${may} delete this, but not push to it`,
+      `no: ${can} delete this ref, but not create it`,
+      `no: ${can} delete this ref, but not push to it`,
       'yes',
     ],
     [MAIN, ['*:create,force,delete'], 'yes', 'yes', 'yes'],
     [
       MAIN,
       ['main:update,delete'],
-      `no: ${may} update and delete this, but not create it`,
-      `ff: ${may} update and delete this, but not force-push`,
+      `no: ${can} update and delete this ref, but not create it`,
+      `ff: ${can} update and delete this ref, but not force-push`,
       'yes',
     ],
     // Of any other ref than a branch each update counts as forced.
@@ -69,29 +69,29 @@ t.test('a token does to a ref what its rules say, and is told what they are', as
       TAG,
       ['refs/tags/*'],
       'yes',
-      `no: ${may} create and update this, but not move it (force)`,
-      `no: ${may} create and update this, but not delete it`,
+      `no: ${can} create and update this ref, but not move it (force)`,
+      `no: ${can} create and update this ref, but not delete it`,
     ],
     [
       TAG,
       ['refs/tags/*:create,update,delete'],
       'yes',
-      `no: ${may} create, update and delete this, but not move it (force)`,
+      `no: ${can} create, update and delete this ref, but not move it (force)`,
       'yes',
     ],
     [
       TAG,
       ['refs/tags/*:force'],
-      `no: ${may} update and force this, but not create it`,
+      `no: ${can} update and force this ref, but not create it`,
       'yes',
-      `no: ${may} update and force this, but not delete it`,
+      `no: ${can} update and force this ref, but not delete it`,
     ],
     [
       'refs/notes/commits',
       ['refs/notes/*'],
       'yes',
-      `no: ${may} create and update this, but not move it (force)`,
-      `no: ${may} create and update this, but not delete it`,
+      `no: ${can} create and update this ref, but not move it (force)`,
+      `no: ${can} create and update this ref, but not delete it`,
     ],
   ]
   for (const [ref, rules, ...decisions] of table)
@@ -104,7 +104,7 @@ t.test('a token does to a ref what its rules say, and is told what they are', as
 
 t.test('the token’s rules come first, and a protection holds for tokens and passwords alike', async (t) => {
   const protections = [protection('main nobody nobody nobody')]
-  t.match(decide(MAIN, { rules: ['agent/*'], protections })[0], /^no: token "agent" may only push/)
+  t.match(decide(MAIN, { rules: ['agent/*'], protections })[0], /^no: token "agent" can only push to/)
   t.match(decide(MAIN, { rules: ['main:force'], protections })[1], /^no: refs\/heads\/main is protected/)
   t.match(decide(MAIN, { protections })[1], /^no: refs\/heads\/main is protected/)
 })
@@ -174,7 +174,7 @@ t.test('what is explained is what is decided; who may not push may nothing', asy
       )
     }),
   )
-  const why = 'the account may not push to the repository'
+  const why = "the account can't push to the repository"
   for (const role of ['none', 'read'] as const)
     t.strictSame(explainRef(MAIN, { ...pusher({}), role }), { create: why, update: why, force: why, delete: why })
 })

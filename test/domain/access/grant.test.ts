@@ -159,7 +159,7 @@ t.test('a grant with a part that means nothing is refused', async (t) => {
     ['alice', 'none', '**', /not a role/],
     ['@anonymous', 'write', '**', /@anonymous can only read/],
     ['@anonymous', 'admin', '**', /@anonymous can only read/],
-    ['@everyone', 'read', '**', /@all and @anonymous/],
+    ['@everyone', 'read', '**', /@all or @anonymous/],
     ['@Anonymous', 'write', '**', /not a subject/],
     ['@', 'read', '**', /not a subject/],
     ['', 'read', '**', /username/],

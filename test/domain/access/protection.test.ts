@@ -7,8 +7,8 @@ import { covers, decide, MAIN, protection, pusher, TAG, told } from './pushers.j
 
 t.test('a protection says who may do what, by their role', async (t) => {
   const main = 'refs/heads/main is protected:'
-  const admin = `${main} only an admin may`
-  const nobody = `${main} nobody may`
+  const admin = `${main} only admins can`
+  const nobody = `${main} nobody can`
   const table: readonly (readonly [levels: string, role: Role, ...decisions: string[]])[] = [
     ['main write write write', 'write', 'yes', 'yes', 'yes'],
     ['main write nobody admin', 'write', 'yes', `ff: ${nobody} force-push (rule 7)`, `no: ${admin} delete it (rule 7)`],
@@ -35,12 +35,12 @@ t.test('a protection says who may do what, by their role', async (t) => {
   for (const [levels, role, ...decisions] of table)
     t.strictSame(decide(MAIN, { role, protections: [protection(levels)] }), decisions, `${role}: ${levels}`)
   const tags = { protections: [protection('refs/tags/* write admin admin')] }
-  t.equal(decide(TAG, tags)[1], 'no: refs/tags/* is protected: only an admin may move it (force) (rule 7)')
+  t.equal(decide(TAG, tags)[1], 'no: refs/tags/* is protected: only admins can move it (force) (rule 7)')
   const closed = { role: 'admin', protections: [protection('refs/tags/* nobody write write')] } as const
-  t.equal(decide(TAG, closed)[1], 'no: refs/tags/* is protected: nobody may move it (force) (rule 7)')
+  t.equal(decide(TAG, closed)[1], 'no: refs/tags/* is protected: nobody can move it (force) (rule 7)')
   // Two levels are in the way: to be an admin would not help.
   const both = { role: 'write', protections: [protection('refs/tags/* admin nobody write')] } as const
-  t.equal(decide(TAG, both)[1], 'no: refs/tags/* is protected: nobody may move it (force) (rule 7)')
+  t.equal(decide(TAG, both)[1], 'no: refs/tags/* is protected: nobody can move it (force) (rule 7)')
   t.strictSame(decide('refs/heads/main2', { protections: [protection('main nobody nobody nobody')] }), [
     'yes',
     'yes',
@@ -53,7 +53,7 @@ t.test('a protection says who may do what, by their role', async (t) => {
 t.test('who only reads does not pass a protection either', async (t) => {
   const { token, ...rest } = pusher({ protections: [protection('main write write write')] })
   const decision = decideRef('update', MAIN, { token, ...rest, role: 'read' })
-  t.equal(told(decision), 'no: refs/heads/main is protected: only a writer may push to it (rule 7)')
+  t.equal(told(decision), 'no: refs/heads/main is protected: only writers can push to it (rule 7)')
 })
 
 t.test('a protection holds in any case of letters, of the ref and of the repository', async (t) => {

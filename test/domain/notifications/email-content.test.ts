@@ -79,10 +79,10 @@ t.test('changes of how one signs in say what, when, by whom and from where, and 
   const by = { kind: 'owner', ip: '192.0.2.7' } as const
   const subjects = {
     'password-changed': 'Your password was changed',
-    'email-changed': 'Your e-mail address was changed',
-    'two-factor-enabled': 'Two-factor authentication was switched on',
-    'two-factor-disabled': 'Two-factor authentication was switched off',
-    'recovery-codes-renewed': 'Your recovery codes were made anew',
+    'email-changed': 'Your email address was changed',
+    'two-factor-enabled': 'Two-factor authentication was turned on',
+    'two-factor-disabled': 'Two-factor authentication was turned off',
+    'recovery-codes-renewed': 'Your recovery codes were replaced',
   } as const
   t.strictSame(Object.keys(subjects), [...ACCOUNT_NOTIFICATION_KINDS])
   for (const kind of ACCOUNT_NOTIFICATION_KINDS) {
@@ -90,7 +90,7 @@ t.test('changes of how one signs in say what, when, by whom and from where, and 
     t.equal(content.subject, subjects[kind])
     const { text, html } = await renderEmail(content)
     for (const part of [text, html]) {
-      for (const word of ['on 2026-06-15 at 01:00 UTC, by yourself, from 192.0.2.7.', 'If not, ', 'administrator'])
+      for (const word of ['on 2026-06-15 at 01:00 UTC, by you, from 192.0.2.7.', 'If not, ', 'administrator'])
         t.match(part, word)
       t.match(part, 'https://git.example.com/active_sessions')
       t.match(part, `gitgate user notifications alice --off ${kind}`)
@@ -98,14 +98,14 @@ t.test('changes of how one signs in say what, when, by whom and from where, and 
     }
   }
   const reset = contentOf({ kind: 'two-factor-disabled', by: { kind: 'account', name: 'root' }, at: NOW, to: null })
-  t.match(reset.opening, 'switched off on 2026-06-15 at 01:00 UTC, by root.')
+  t.match(reset.opening, 'turned off for your account on 2026-06-15 at 01:00 UTC, by root.')
 })
 
 t.test('what is in names is text in the HTML, and a long name is cut in the subject', async (t) => {
   const evil = `<a href="https://evil.example">'&`
   const content = contentOf({ kind: 'created', token: { ...token(evil), description: evil }, by: { kind: 'gate' } })
   const { text, html } = await renderEmail(content)
-  t.match(text, `  * ${evil}\n    For: ${evil}\n`)
+  t.match(text, `  * ${evil}\n    Description: ${evil}\n`)
   t.notMatch(html, '<a href="https://evil')
   t.equal(html.match(/&lt;a href=&quot;https:\/\/evil\.example&quot;&gt;&#39;&amp;/g)?.length, 3)
   const long = contentOf({ kind: 'created', token: token(`${'x'.repeat(100)}\r\n`), by: { kind: 'gate' } })
@@ -137,7 +137,7 @@ t.test('what has become unwanted is not sent', async (t) => {
   t.equal(because({ off: ['revoked'] }), undefined)
   t.match(because({ off: ['created'] }), /turned these notifications off/)
   t.match(because({ state: 'blocked' }), /blocked/)
-  t.match(because({ email: null }), /no e-mail address/)
+  t.match(because({ email: null }), /no email address/)
 })
 
 t.test('kinds are read from a list, and what is none is named', async (t) => {

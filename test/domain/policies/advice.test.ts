@@ -26,14 +26,14 @@ const words = (given: Partial<PersonalAccessToken>, observed: Partial<Observed>)
   adviceOn(token(given), seen(observed), NOON).map(describeAdvice)
 
 t.test('advice is about what a token may and does not do', async (t) => {
-  t.strictSame(words({}, {}), ['unused for 90 days: revoke it, if nobody knows what it is for'])
+  t.strictSame(words({}, {}), ['unused for 90 days; revoke it if nobody needs it'])
   t.match(words({ expiresAt: null }, {}), [/^never expires/, /^unused for 90 days/])
   t.strictSame(words({}, { used: { read: 2, written: 1 } }), [
-    'may write 40 repositories, used 2 in 90 days: limit the next one with --repo',
+    'can write 40 repositories, but used 2 in 90 days; limit the next token with --repo',
   ])
-  t.match(words({}, { used: { read: 2, written: 0 } }), [/^may write 40/, /^may write, and pushed nothing in 90 days/])
+  t.match(words({}, { used: { read: 2, written: 0 } }), [/^can write 40/, /^can push, but didn't in 90 days/])
   t.match(words({ scopes: ['read_repository'] }, { used: { read: 2, written: 0 } }), [
-    /^may read 40 repositories, used 2/,
+    /^can read 40 repositories, but used 2/,
   ])
   t.strictSame(words({}, { used: { read: 1, written: 1 }, reach: { read: 1, write: 1 } }), [])
   t.strictSame(words({}, { used: { read: 1, written: 1 }, reach: undefined }), [], 'what is not known is no reason')
@@ -47,6 +47,6 @@ t.test('what is young, over, or not on record gets no advice for it', async (t) 
   t.strictSame(words({ expiresAt: ago(1) }, {}), [])
   t.strictSame(
     words({ lastUsedAt: ago(2) }, { used: { read: 0, written: 0 }, reach: undefined, knownSince: ago(10) }),
-    ['may write, and pushed nothing in 10 days: read_repository would do'],
+    ["can push, but didn't in 10 days; the scope read_repository would be enough"],
   )
 })

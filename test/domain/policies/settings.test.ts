@@ -122,7 +122,7 @@ t.test('an allow-list names the entry that is no address', async (t) => {
 t.test('a name that is no setting is not found', async (t) => {
   for (const key of KEYS) t.equal(parseSettingKey(key), key)
   for (const key of ['', 'nope', 'ENFORCE_PAT_EXPIRATION', 'constructor', '__proto__', 'toString'])
-    t.throws(() => parseSettingKey(key), { code: 'not-found', message: /settings list shows all/ }, key)
+    t.throws(() => parseSettingKey(key), { code: 'not-found', message: /to list settings: gitgate settings list/ }, key)
 })
 
 t.test('what is stored counts, a foreign key does not, and a broken value is named', async (t) => {

@@ -34,13 +34,9 @@ t.test('a rule is a pattern and what may be done; create and update where it doe
 
 t.test('a wrong rule is refused, and told what is possible', async (t) => {
   for (const text of ['main:', 'main:push', 'main:Update', 'main:create,', 'main:create, update', 'main:create;update'])
-    t.throws(
-      () => rules(text),
-      { code: 'invalid', message: /after the colon stand create, update, force, delete/ },
-      text,
-    )
+    t.throws(() => rules(text), { code: 'invalid', message: /the verbs are create, update, force, delete/ }, text)
   for (const text of ['main:create:update', 'main::', 'main:constructor', 'main:*', 'main:\x1b'])
-    t.throws(() => rules(text), { code: 'invalid', message: /is not something that a push does/ }, text)
+    t.throws(() => rules(text), { code: 'invalid', message: /is not a verb|a verb is missing/ }, text)
   for (const text of ['', ':create', 'a b', 'a..b:create', '/main', 'refs/'])
     t.throws(() => rules(text), { code: 'invalid', message: /is not a pattern of refs/ }, text)
   t.throws(() => rules('main', 'main:nope'), { code: 'invalid' }, 'one wrong rule is enough')
@@ -60,9 +56,9 @@ t.test('repositories are patterns of paths, each counted once', async (t) => {
 t.test('a token takes a hundred patterns of either kind', async (t) => {
   const names = (count: number) => Array.from({ length: count }, (_, index) => `r${index}`)
   t.equal(parseRestrictions(names(100), names(100)).refs.length, 100)
-  const refused = { code: 'invalid', message: 'a token has at most 100 repository patterns' }
+  const refused = { code: 'invalid', message: 'a token can have at most 100 repository patterns' }
   t.throws(() => parseRestrictions(names(101), []), refused)
-  t.throws(() => parseRestrictions([], names(101)), { ...refused, message: 'a token has at most 100 ref rules' })
+  t.throws(() => parseRestrictions([], names(101)), { ...refused, message: 'a token can have at most 100 ref rules' })
 })
 
 t.test('a token reaches the repositories of its patterns; without any, all', async (t) => {

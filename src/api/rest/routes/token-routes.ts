@@ -204,7 +204,7 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
     async (request, reply) => {
       const { account, token, auditContext } = request.caller
       const { body } = request
-      if (token.userId !== account.id) throw forbidden('A token is derived for its owner, not with sudo')
+      if (token.userId !== account.id) throw forbidden("A token can't be derived with sudo, only by its owner")
       const now = access.now()
       const expiry = wantedExpiry(body.expires_at)
       const wish = {
