@@ -13,7 +13,7 @@ import { GitgateError } from '../core/errors.js'
 import { printable } from '../core/printable.js'
 import { checkPatternLimits } from '../protocol/pattern-limits.js'
 import type { CliContext, OpenCli } from './context.js'
-import { addCommand, requireId, parseTimeOption, withStore } from './context.js'
+import { addCommand, parseTimeOption, requireId, timeFormatter, withStore, WIDE_OPTION } from './context.js'
 
 type ListOptions = {
   user?: string
@@ -26,6 +26,7 @@ type ListOptions = {
   until?: string
   limit: string
   follow?: true
+  wide?: true
   json?: true
 }
 
@@ -38,6 +39,7 @@ export function addAuditCommands(program: Command, context: CliContext): void {
   const group = program.command('audit').description('read and verify the audit log')
 
   addCommand(group, 'list', 'show the latest events', 'gitgate audit list --user alice --action git.push --since 7d')
+    .option(...WIDE_OPTION)
     .option('--user <name>', 'events by this user, on their behalf, or about their account')
     .option('--token <id>', 'events by or about this token')
     .option('--repo <pattern>', "events about these repositories; * matches anything: 'team/*'")
@@ -47,7 +49,7 @@ export function addAuditCommands(program: Command, context: CliContext): void {
     .option('--since <when>', 'start: 2026-01-31, 2026-01-31T08:00:00Z, or a time ago: 12h, 30d')
     .option('--until <when>', 'end, in the same forms')
     .option('--limit <number>', 'maximum number of events', '50')
-    .option('--follow', 'keep running and print new events; with --json, one line each')
+    .option('--follow', 'keep running and print new events with exact times; with --json, one line each')
     .addHelpText('after', `\nActions:\n${columns(AUDIT_ACTIONS)}`)
     .action((options: ListOptions) => withStore(context, (cli) => listRows(cli, options)))
 
@@ -118,12 +120,20 @@ async function listRows(cli: OpenCli, options: ListOptions): Promise<void> {
   const query = await queryOf(cli, options)
   const rows = (await store.audit.list(query)).toReversed()
   if (options.follow !== true) {
+    const formatTime = timeFormatter(cli, options.wide)
     if (options.json === true) output.json(rows.map(auditEntity))
-    else output.table(COLUMNS, rows.map(cellsOf), 'No events match.')
+    else
+      output.table(
+        COLUMNS,
+        rows.map((row) => cellsOf(row, formatTime)),
+        'No events match.',
+      )
     return
   }
   const show = (row: AuditRow): void =>
-    output.answer(options.json === true ? JSON.stringify(auditEntity(row)) : cellsOf(row).join('  '))
+    output.answer(
+      options.json === true ? JSON.stringify(auditEntity(row)) : cellsOf(row, timeFormatter(cli, true)).join('  '),
+    )
   for (const row of rows) show(row)
   let after = rows.at(-1)?.id ?? (await store.audit.head()).id
   while (!terminal.signal.aborted) {
@@ -199,11 +209,11 @@ function requireHead(text: string): ChainHead {
 
 const COLUMNS = ['ID', 'TIME', 'ACTOR', 'ACTION', 'TARGET', 'DECISION', 'RULE', 'ADDRESS']
 
-function cellsOf(row: AuditRow): string[] {
+function cellsOf(row: AuditRow, formatTime: (instant: Date) => string): string[] {
   const { id, at, action, decision, rule, ip } = row
   return [
     String(id),
-    at.toISOString(),
+    formatTime(at),
     actorInWords(row),
     action,
     subjectInWords(row),

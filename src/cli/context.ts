@@ -3,6 +3,7 @@ import type { Account } from '../domain/accounts/account.js'
 import type { AuditContext } from '../domain/audit/event.js'
 import { Passwords } from '../domain/accounts/password.js'
 import type { Clock } from '../core/clock.js'
+import { relativeTime } from '../core/clock.js'
 import type { Config, Flags } from '../config/config.js'
 import { loadConfig } from '../config/config.js'
 import { GitgateError } from '../core/errors.js'
@@ -115,6 +116,17 @@ export function addCommand(group: Command, usage: string, summary: string, examp
     .description(summary)
     .option('--json', 'print JSON')
     .addHelpText('after', `\nExample:\n  $ ${example}`)
+}
+
+export type WideOption = { wide?: true }
+
+/** The option of commands that show times. */
+export const WIDE_OPTION = ['--wide', 'show exact times instead of "3 days ago"'] as const
+
+/** Returns how a command shows times: relative to now, or exactly with `--wide`. */
+export function timeFormatter({ clock }: CliContext, wide: true | undefined): (instant: Date) => string {
+  const now = clock()
+  return (instant) => (wide === true ? instant.toISOString() : relativeTime(instant, now))
 }
 
 /** @throws GitgateError `not-found` */

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
-import type { CliContext } from './context.js'
-import { addCommand, withStore } from './context.js'
+import type { CliContext, WideOption } from './context.js'
+import { addCommand, timeFormatter, withStore, WIDE_OPTION } from './context.js'
 
 type JsonOption = { json?: true }
 
@@ -8,8 +8,9 @@ type JsonOption = { json?: true }
 export function addJobsCommands(program: Command, context: CliContext): void {
   const group = program.command('jobs').description('scheduled jobs (times in UTC)')
 
-  addCommand(group, 'list', 'list jobs with their last and next runs', 'gitgate jobs list').action(
-    ({ json }: JsonOption) =>
+  addCommand(group, 'list', 'list jobs with their last and next runs', 'gitgate jobs list')
+    .option(...WIDE_OPTION)
+    .action(({ json, wide }: JsonOption & WideOption) =>
       withStore(context, async (cli) => {
         const { store, output } = cli
         const jobs = await (await store.jobs(cli.config())).list()
@@ -30,14 +31,15 @@ export function addJobsCommands(program: Command, context: CliContext): void {
           )
           return
         }
+        const formatTime = timeFormatter(cli, wide)
         output.table(
           ['JOB', 'SCHEDULE', 'LAST RUN', 'OUTCOME', 'NEXT RUN'],
           jobs.map(({ name, schedule, run, next }) => [
             name,
             schedule,
-            run?.triedAt.toISOString() ?? 'never',
+            run === undefined ? 'never' : formatTime(run.triedAt),
             run?.outcome ?? '-',
-            next.toISOString(),
+            formatTime(next),
           ]),
           '',
         )
@@ -47,7 +49,7 @@ export function addJobsCommands(program: Command, context: CliContext): void {
             `${count === 1 ? '1 pending notification' : `${count} pending notifications`}${lastError === null ? '.' : `; last error: ${lastError}`}`,
           )
       }),
-  )
+    )
 
   addCommand(
     group,

@@ -11,8 +11,8 @@ import { describeEffect, foreseeEffects } from '../domain/policies/effects.js'
 import { REVOKED_AFTER } from '../domain/policies/lifetime.js'
 import { HOUR, utcDate } from '../core/clock.js'
 import type { BriefToken } from '../domain/tokens/token.js'
-import type { CliContext, OpenCli } from './context.js'
-import { addCommand, withStore } from './context.js'
+import type { CliContext, OpenCli, WideOption } from './context.js'
+import { addCommand, timeFormatter, withStore, WIDE_OPTION } from './context.js'
 
 type JsonOption = { json?: true }
 
@@ -51,8 +51,9 @@ export function addSettingsCommands(program: Command, context: CliContext): void
     'change a setting',
     'gitgate settings set max_personal_access_token_lifetime 90',
   )
+    .option(...WIDE_OPTION)
     .option('--dry-run', 'change nothing; show the effects')
-    .action((name: string, text: string, { json, dryRun }: JsonOption & { dryRun?: true }) =>
+    .action((name: string, text: string, { json, dryRun, wide }: JsonOption & WideOption & { dryRun?: true }) =>
       withStore(context, async (cli) => {
         const key: SettingKey = parseSettingKey(name)
         const value: Settings[SettingKey] = parseSetting(key, text)
@@ -61,7 +62,7 @@ export function addSettingsCommands(program: Command, context: CliContext): void
         const effects = await foreseeEffects(cli.store, settings, { ...settings, [key]: value }, cli.clock())
         const affected = effects.flatMap((effect) => (effect.kind === 'tokens-revoked' ? effect.tokens : []))
         if (dryRun === true) {
-          await showAffected(cli, affected, json)
+          await showAffected(cli, affected, json, wide)
           for (const effect of effects) cli.output.note(`${describeEffect(effect)}.`)
           return
         }
@@ -81,7 +82,12 @@ export function addSettingsCommands(program: Command, context: CliContext): void
 }
 
 /** Shows the tokens that a setting would revoke. */
-async function showAffected(cli: OpenCli, tokens: readonly BriefToken[], json: true | undefined): Promise<void> {
+async function showAffected(
+  cli: OpenCli,
+  tokens: readonly BriefToken[],
+  json: true | undefined,
+  wide: true | undefined,
+): Promise<void> {
   const usernames = new Map((await cli.store.accounts.list()).map(({ id, username }) => [id, username]))
   if (json === true) {
     cli.output.json(
@@ -94,14 +100,15 @@ async function showAffected(cli: OpenCli, tokens: readonly BriefToken[], json: t
     )
     return
   }
+  const formatTime = timeFormatter(cli, wide)
   cli.output.table(
     ['ID', 'USER', 'NAME', 'EXPIRES', 'LAST USED'],
     tokens.map(({ id, userId, name, expiresAt, lastUsedAt }) => [
       String(id),
       usernames.get(userId) ?? '?',
       name,
-      expiresAt === null ? 'never' : utcDate(expiresAt),
-      lastUsedAt?.toISOString() ?? 'never',
+      expiresAt === null ? 'never' : formatTime(expiresAt),
+      lastUsedAt === null ? 'never' : formatTime(lastUsedAt),
     ]),
     'No token would be revoked.',
   )

@@ -4,15 +4,15 @@ import { describeAdvice } from '../domain/policies/advice.js'
 import { tokenEntity } from '../domain/tokens/token-entity.js'
 import type { PersonalAccessToken } from '../domain/tokens/token.js'
 import { tokenState } from '../domain/tokens/token.js'
-import type { OpenCli } from './context.js'
-import { requireId } from './context.js'
+import type { OpenCli, WideOption } from './context.js'
+import { requireId, timeFormatter } from './context.js'
 import { limitFields } from './token-limit-options.js'
 
 /** Shows everything about a token. @param advice how to improve it */
 export async function showToken(
   cli: OpenCli,
   token: PersonalAccessToken,
-  json: true | undefined,
+  { json, wide }: WideOption & { json?: true },
   advice?: readonly Advice[],
 ): Promise<void> {
   const { username } = await requireOwner(cli, token)
@@ -25,6 +25,7 @@ export async function showToken(
     return
   }
   const settings = await cli.settings()
+  const formatTime = timeFormatter(cli, wide)
   cli.output.fields([
     ['ID', String(token.id)],
     ['Name', token.name],
@@ -34,10 +35,10 @@ export async function showToken(
     ...(token.impersonation ? [['Impersonation', 'lets an administrator act as the account'] as const] : []),
     ...limitFields(token),
     ['State', tokenState(token, cli.clock(), settings.enforce_pat_expiration)],
-    ['Created', token.createdAt.toISOString()],
-    ...(token.revokedAt === null ? [] : [['Revoked', token.revokedAt.toISOString()] as const]),
-    ['Expires', token.expiresAt?.toISOString() ?? 'never'],
-    ['Last used', token.lastUsedAt?.toISOString() ?? 'never'],
+    ['Created', formatTime(token.createdAt)],
+    ...(token.revokedAt === null ? [] : [['Revoked', formatTime(token.revokedAt)] as const]),
+    ['Expires', token.expiresAt === null ? 'never' : formatTime(token.expiresAt)],
+    ['Last used', token.lastUsedAt === null ? 'never' : formatTime(token.lastUsedAt)],
     ['Addresses', token.lastUsedIps.join(', ') || '-'],
     ...(advice ?? []).map((one) => ['Advice', describeAdvice(one)] as const),
   ])

@@ -9,8 +9,8 @@ import type { PersonalAccessToken } from '../domain/tokens/token.js'
 import { tokenState } from '../domain/tokens/token.js'
 import { GitgateError } from '../core/errors.js'
 import { issueRules } from '../domain/policies/issue-rules.js'
-import type { CliContext, OpenCli } from './context.js'
-import { addCommand, requireAccount, withStore } from './context.js'
+import type { CliContext, OpenCli, WideOption } from './context.js'
+import { addCommand, requireAccount, timeFormatter, withStore, WIDE_OPTION } from './context.js'
 import type { LimitOptions } from './token-limit-options.js'
 import { addLimitOptions, describeLimits, limitsOf } from './token-limit-options.js'
 import { entityOf, requireOwner, requireToken, showToken } from './show-token.js'
@@ -19,7 +19,7 @@ type RotateOptions = ExpiryOptions & { grace?: string }
 type ExpiryOptions = { expiresAt?: string; expiresIn?: string; json?: true }
 type CreateOptions = ExpiryOptions &
   LimitOptions & { name: string; scopes: string; description?: string; impersonation?: true }
-type ListOptions = { user?: string; state?: string; json?: true }
+type ListOptions = WideOption & { user?: string; state?: string; json?: true }
 
 /** `gitgate token …`: personal access tokens. */
 export function addTokenCommands(program: Command, context: CliContext): Command {
@@ -62,14 +62,16 @@ export function addTokenCommands(program: Command, context: CliContext): Command
     )
 
   addCommand(group, 'list', 'list tokens', 'gitgate token list --user alice --state active')
+    .option(...WIDE_OPTION)
     .option('--user <name>', 'only tokens of this account')
     .option('--state <state>', 'only active or only inactive tokens')
     .action((options: ListOptions) => withStore(context, (cli) => listTokens(cli, options)))
 
-  addCommand(group, 'show <id>', 'show one token', 'gitgate token show 7').action(
-    (id: string, { json }: { json?: true }) =>
-      withStore(context, async (cli) => showToken(cli, await requireToken(cli, id), json)),
-  )
+  addCommand(group, 'show <id>', 'show one token', 'gitgate token show 7')
+    .option(...WIDE_OPTION)
+    .action((id: string, options: WideOption & { json?: true }) =>
+      withStore(context, async (cli) => showToken(cli, await requireToken(cli, id), options)),
+    )
 
   addCommand(
     group,
@@ -80,7 +82,7 @@ export function addTokenCommands(program: Command, context: CliContext): Command
     withStore(context, async (cli) => {
       const token = await requireToken(cli, id)
       const wasActive = await cli.store.tokens.revoke(cli.auditContext, token.id, cli.clock())
-      if (json === true) return showToken(cli, await requireToken(cli, id), json)
+      if (json === true) return showToken(cli, await requireToken(cli, id), { json })
       cli.output.note(
         wasActive
           ? `Token ${token.id} (${token.name}) was revoked.`
@@ -168,7 +170,7 @@ function noteGracePeriod(cli: OpenCli, { id, lastUsedAt, lastUsedIps }: Personal
   )
 }
 
-async function listTokens(cli: OpenCli, { user, state, json }: ListOptions): Promise<void> {
+async function listTokens(cli: OpenCli, { user, state, json, wide }: ListOptions): Promise<void> {
   if (state !== undefined && state !== 'active' && state !== 'inactive') {
     throw new GitgateError('usage', '--state takes active or inactive')
   }
@@ -182,17 +184,18 @@ async function listTokens(cli: OpenCli, { user, state, json }: ListOptions): Pro
   }
   const usernames = new Map((await cli.store.accounts.list()).map(({ id, username }) => [id, username]))
   const current = await cli.settings()
+  const formatTime = timeFormatter(cli, wide)
   cli.output.table(
     ['ID', 'USER', 'NAME', 'SCOPES', 'LIMITED TO', 'STATE', 'EXPIRES', 'LAST USED'],
-    shown.map(({ token, entity }) => [
+    shown.map(({ token }) => [
       String(token.id),
       usernames.get(token.userId) ?? '?',
       token.name,
       token.scopes.join(','),
       describeLimits(token),
       tokenState(token, cli.clock(), current.enforce_pat_expiration),
-      entity.expires_at ?? 'never',
-      token.lastUsedAt?.toISOString() ?? 'never',
+      token.expiresAt === null ? 'never' : formatTime(token.expiresAt),
+      token.lastUsedAt === null ? 'never' : formatTime(token.lastUsedAt),
     ]),
     'No tokens. Create one: gitgate token create USER --name NAME --scopes read_repository',
   )

@@ -11,12 +11,21 @@ import { printable } from '../core/printable.js'
 import { formatSize } from '../domain/tokens/budget.js'
 import { digestSecret } from '../domain/tokens/token-secret.js'
 import type { PersonalAccessToken } from '../domain/tokens/token.js'
-import type { CliContext, OpenCli } from './context.js'
-import { addCommand, isBeforeUpstream, openRepositories, requireId, parseTimeOption, withStore } from './context.js'
+import type { CliContext, OpenCli, WideOption } from './context.js'
+import {
+  addCommand,
+  isBeforeUpstream,
+  openRepositories,
+  parseTimeOption,
+  requireId,
+  timeFormatter,
+  withStore,
+  WIDE_OPTION,
+} from './context.js'
 import { readSecret } from './terminal-input.js'
 import { requireOwner, requireToken, showToken } from './show-token.js'
 
-type ReportOptions = { since?: string; json?: true }
+type ReportOptions = WideOption & { since?: string; json?: true }
 
 /** `gitgate token inspect` and `gitgate token report`: what a token is, and what was done with it. */
 export function addTokenReportCommands(group: Command, context: CliContext): void {
@@ -25,17 +34,19 @@ export function addTokenReportCommands(group: Command, context: CliContext): voi
     'inspect',
     'show the owner and access of the token on standard input, with advice',
     'printf %s "$TOKEN" | gitgate token inspect',
-  ).action(({ json }: { json?: true }) =>
-    withStore(context, async (cli) => {
-      const token = await cli.store.tokens.findByDigest(digestSecret(await readSecret(cli.terminal, 'token')))
-      if (token === undefined)
-        throw new GitgateError(
-          'not-found',
-          "this gate doesn't know the token; it may have been deleted with its account",
-        )
-      await showToken(cli, token, json, await advised(cli, token))
-    }),
   )
+    .option(...WIDE_OPTION)
+    .action((options: WideOption & { json?: true }) =>
+      withStore(context, async (cli) => {
+        const token = await cli.store.tokens.findByDigest(digestSecret(await readSecret(cli.terminal, 'token')))
+        if (token === undefined)
+          throw new GitgateError(
+            'not-found',
+            "this gate doesn't know the token; it may have been deleted with its account",
+          )
+        await showToken(cli, token, options, await advised(cli, token))
+      }),
+    )
 
   addCommand(
     group,
@@ -43,6 +54,7 @@ export function addTokenReportCommands(group: Command, context: CliContext): voi
     'show everything done with a token, for example after a leak',
     'gitgate token report 7 --since 30d',
   )
+    .option(...WIDE_OPTION)
     .option('--since <when>', 'start: 2026-01-31, 2026-01-31T08:00:00Z, or a time ago: 12h, 30d (its creation)')
     .action((id: string, options: ReportOptions) =>
       withStore(context, async (cli) => {
@@ -51,7 +63,7 @@ export function addTokenReportCommands(group: Command, context: CliContext): voi
           options.since === undefined ? token.createdAt : parseTimeOption('--since', options.since, cli.clock())
         const report = await reportOn(cli.store.audit, await cli.store.tokens.family(token.id), since)
         if (options.json === true) cli.output.json(entityOf(token, since, report))
-        else show(cli, token, since, report)
+        else show(cli, token, since, report, timeFormatter(cli, options.wide))
       }),
     )
 }
@@ -86,7 +98,13 @@ async function advised(cli: OpenCli, token: PersonalAccessToken): Promise<Advice
   return await adviseOn(token, { audit: store.audit, reach, knownSince: (await store.audit.begin()) ?? now }, now)
 }
 
-function show(cli: OpenCli, token: Reported, since: Date, report: TokenReport): void {
+function show(
+  cli: OpenCli,
+  token: Reported,
+  since: Date,
+  report: TokenReport,
+  formatTime: (instant: Date) => string,
+): void {
   const { output } = cli
   const { repositories, addresses, moves, changes, refused } = report
   output.answer(`Token ${token.id} (${token.name}) of ${token.owner} since ${since.toISOString()}`)
@@ -99,8 +117,8 @@ function show(cli: OpenCli, token: Reported, since: Date, report: TokenReport): 
       String(use.pushes),
       String(use.refused),
       formatSize(use.bytesOut),
-      use.first.toISOString(),
-      use.last.toISOString(),
+      formatTime(use.first),
+      formatTime(use.last),
     ]),
     'No repositories used.',
   )
@@ -108,7 +126,7 @@ function show(cli: OpenCli, token: Reported, since: Date, report: TokenReport): 
   output.table(
     ['TIME', 'REPOSITORY', 'REF', 'OLD', 'NEW', 'ADDRESS'],
     moves.map((move) => [
-      move.at.toISOString(),
+      formatTime(move.at),
       move.repository ?? '-',
       printable(move.ref),
       move.old.slice(0, 12),
@@ -120,13 +138,13 @@ function show(cli: OpenCli, token: Reported, since: Date, report: TokenReport): 
   section(cli, 'Addresses', addresses.length)
   output.table(
     ['ADDRESS', 'REQUESTS', 'FIRST', 'LAST'],
-    addresses.map(({ ip, requests, first, last }) => [ip, String(requests), first.toISOString(), last.toISOString()]),
+    addresses.map(({ ip, requests, first, last }) => [ip, String(requests), formatTime(first), formatTime(last)]),
     'No addresses.',
   )
   section(cli, 'API changes', changes.length)
   output.table(
     ['TIME', 'ACTION', 'TARGET', 'ADDRESS'],
-    changes.map(({ at, action, target, ip }) => [at.toISOString(), action, printable(target ?? '-'), ip ?? '-']),
+    changes.map(({ at, action, target, ip }) => [formatTime(at), action, printable(target ?? '-'), ip ?? '-']),
     'No API changes.',
   )
   if (refused > 0)

@@ -6,8 +6,16 @@ import { accountEntity } from '../domain/accounts/account-entity.js'
 import { GitgateError } from '../core/errors.js'
 import { checkPassword } from '../domain/policies/password-use.js'
 import { parseRepositoryPath } from '../protocol/repository-path.js'
-import type { CliContext, OpenCli } from './context.js'
-import { addCommand, openRepositories, requireAccount, servedFlags, withStore } from './context.js'
+import type { CliContext, OpenCli, WideOption } from './context.js'
+import {
+  addCommand,
+  openRepositories,
+  requireAccount,
+  servedFlags,
+  timeFormatter,
+  withStore,
+  WIDE_OPTION,
+} from './context.js'
 import { confirmDeletion, readNewSecret } from './terminal-input.js'
 
 /** `gitgate user …`: accounts. @returns the group, for `user 2fa` */
@@ -79,8 +87,9 @@ export function addUserCommands(program: Command, context: CliContext): Command 
     }),
   )
 
-  addCommand(group, 'show <name>', 'show one account', 'gitgate user show alice').action(
-    (username: string, { json }: { json?: true }) =>
+  addCommand(group, 'show <name>', 'show one account', 'gitgate user show alice')
+    .option(...WIDE_OPTION)
+    .action((username: string, { json, wide }: WideOption & { json?: true }) =>
       withStore(context, async (cli) => {
         const account = await requireAccount(cli, username)
         if (json === true) {
@@ -97,10 +106,10 @@ export function addUserCommands(program: Command, context: CliContext): Command 
           ['Two-factor', account.twoFactorEnabled ? 'on' : 'off'],
           ['Password', account.passwordHash === null ? 'none: only tokens work' : 'set'],
           ['Tokens', `${tokens.length} (gitgate token list --user ${account.username})`],
-          ['Created', account.createdAt.toISOString()],
+          ['Created', timeFormatter(cli, wide)(account.createdAt)],
         ])
       }),
-  )
+    )
 
   addStateCommand(group, context, 'block', 'blocked')
   addStateCommand(group, context, 'unblock', 'active')

@@ -3,8 +3,8 @@ import { GitgateError } from '../core/errors.js'
 import type { Webhook } from '../domain/notifications/webhook.js'
 import { checkWebhookUrl, mintWebhookSecret } from '../domain/notifications/webhook.js'
 import { printable } from '../core/printable.js'
-import type { CliContext, OpenCli } from './context.js'
-import { addCommand, requireAccount, withStore } from './context.js'
+import type { CliContext, OpenCli, WideOption } from './context.js'
+import { addCommand, requireAccount, timeFormatter, withStore, WIDE_OPTION } from './context.js'
 
 type JsonOption = { json?: true }
 
@@ -36,21 +36,29 @@ export function addWebhookCommands(program: Command, context: CliContext): void 
       }),
     )
 
-  addCommand(group, 'list', 'list webhooks', 'gitgate webhook list').action(({ json }: JsonOption) =>
-    withStore(context, async (cli) => {
-      const webhooks = await cli.store.webhooks.list()
-      const entities = await Promise.all(webhooks.map((webhook) => webhookEntity(cli, webhook)))
-      if (json === true) {
-        cli.output.json(entities)
-        return
-      }
-      cli.output.table(
-        ['ID', 'USER', 'URL', 'CREATED'],
-        entities.map(({ id, user, url, created_at }) => [String(id), user ?? 'all', url, created_at]),
-        'No webhooks. Add one: gitgate webhook add URL',
-      )
-    }),
-  )
+  addCommand(group, 'list', 'list webhooks', 'gitgate webhook list')
+    .option(...WIDE_OPTION)
+    .action(({ json, wide }: JsonOption & WideOption) =>
+      withStore(context, async (cli) => {
+        const webhooks = await cli.store.webhooks.list()
+        const entities = await Promise.all(webhooks.map((webhook) => webhookEntity(cli, webhook)))
+        if (json === true) {
+          cli.output.json(entities)
+          return
+        }
+        const formatTime = timeFormatter(cli, wide)
+        cli.output.table(
+          ['ID', 'USER', 'URL', 'CREATED'],
+          entities.map(({ id, user, url, created_at }) => [
+            String(id),
+            user ?? 'all',
+            url,
+            formatTime(new Date(created_at)),
+          ]),
+          'No webhooks. Add one: gitgate webhook add URL',
+        )
+      }),
+    )
 
   addCommand(group, 'remove <id>', 'remove a webhook', 'gitgate webhook remove 3').action(
     (text: string, { json }: JsonOption) =>

@@ -1,4 +1,4 @@
-/** Tells the time. Everything that depends on it is handed one, so that tests can move it. */
+/** Tells the time. Whatever depends on the time takes a clock as a parameter, so that tests can move it. */
 export type Clock = () => Date
 
 /** The machine's clock. */
@@ -14,7 +14,29 @@ export function utcDate(instant: Date): string {
   return instant.toISOString().slice(0, 10)
 }
 
-/** An instant for people who must know it exactly: `2026-11-24 05:31:07 UTC`. */
+/** An exact instant, for people: `2026-11-24 05:31:07 UTC`. */
 export function utcTime(instant: Date): string {
   return `${instant.toISOString().slice(0, 19).replace('T', ' ')} UTC`
+}
+
+const UNITS = [
+  ['year', 365 * DAY],
+  ['month', 30 * DAY],
+  ['day', DAY],
+  ['hour', HOUR],
+  ['minute', MINUTE],
+  ['second', SECOND],
+] as const
+// "45 days" says more than "in 6 weeks".
+const COUNTED_IN_DAYS = 100 * DAY
+const relative = new Intl.RelativeTimeFormat('en', { numeric: 'always' })
+
+/** An instant relative to now: `2 hours ago`, `in 90 days`. */
+export function relativeTime(instant: Date, now: Date): string {
+  const difference = instant.getTime() - now.getTime()
+  const distance = Math.abs(difference)
+  if (distance < 45 * SECOND) return difference > 0 ? 'in a moment' : 'just now'
+  if (distance >= DAY && distance < COUNTED_IN_DAYS) return relative.format(Math.round(difference / DAY), 'day')
+  const [unit, length] = UNITS.find(([, size]) => distance >= size) ?? ['second', SECOND]
+  return relative.format(Math.round(difference / length), unit)
 }

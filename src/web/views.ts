@@ -6,8 +6,8 @@ import { webFolder } from './assets.js'
 import type { Cookies } from './cookies.js'
 import { takeFlashMessage } from './session-state.js'
 import type { WebOptions } from './web-options.js'
-import { utcTime } from '../core/clock.js'
-import { calendarDay, dayTag, relativeTime, timeTag } from './time.js'
+import { relativeTime, utcTime } from '../core/clock.js'
+import { calendarDay, dayTag, timeTag } from './time.js'
 
 /** Fills in templates. Each finds what its page hands it, and what the layout needs, as `it`. */
 export class Views {

@@ -121,7 +121,7 @@ t.test('tokens', async (t) => {
   t.notOk(JSON.stringify(await cli.json('token', 'list')).includes(created['token']!), 'shown once')
   t.match(
     await cli.ask(['token', 'list']),
-    /^ID +USER +NAME +SCOPES +LIMITED TO +STATE +EXPIRES +LAST USED\n1 +alice +ci +read_user,read_repository +- +active +\d{4}-\d\d-\d\d +never$/,
+    /^ID +USER +NAME +SCOPES +LIMITED TO +STATE +EXPIRES +LAST USED\n1 +alice +ci +read_user,read_repository +- +active +in 90 days +never$/,
   )
   t.match(JSON.parse(await cli.ask(['token', 'inspect', '--json'], created['token'])), { id: 1, user: 'alice' })
 
@@ -159,6 +159,34 @@ t.test('tokens', async (t) => {
     [['token', 'list', '--state', 'dead'], /active or inactive/],
     [['token', 'inspect'], /no token on standard input/],
   ])
+})
+
+t.test('times are relative to now, and exact with --wide', async (t) => {
+  let now = new Date('2026-06-15T12:00:00.000Z')
+  const cli = new GitgateCli(temporaryFolder(t), {}, { clock: () => now })
+  await cli.ask(['user', 'add', 'alice'])
+  await cli.ask(['token', 'create', 'alice', '--name', 'ci', '--scopes', 'api', '--expires-in', '10d'])
+  await cli.ask(['webhook', 'add', 'https://bot.example.com/'])
+  now = new Date('2026-06-18T12:00:00.000Z')
+  const [made, end] = ['2026-06-15T12:00:00.000Z', '2026-06-25T12:00:00.000Z']
+  const commands: readonly (readonly [command: readonly string[], relative: string, exact: string])[] = [
+    [['token', 'list'], 'in 7 days  never', `${end}  never`],
+    [['token', 'show', '1'], 'Created       3 days ago', `Created       ${made}`],
+    [['token', 'show', '1'], 'Expires       in 7 days', `Expires       ${end}`],
+    [['user', 'show', 'alice'], '3 days ago', made],
+    [['webhook', 'list'], '3 days ago', made],
+    [['audit', 'list'], '1   3 days ago', `1   ${made}`],
+    [['jobs', 'list'], 'in 13 hours', '2026-06-19T01:00:00.000Z'],
+    [['settings', 'set', 'max_personal_access_token_lifetime', '5', '--dry-run'], 'in 7 days', end],
+  ]
+  for (const [command, relative, exact] of commands) {
+    const run = async (...more: string[]) => {
+      const { stdout, stderr } = await cli.run([...command, ...more])
+      return stdout + stderr
+    }
+    t.match(await run(), relative, command.join(' '))
+    t.match(await run('--wide'), exact, `${command.join(' ')} --wide`)
+  }
 })
 
 t.test('policies bind new tokens', async (t) => {

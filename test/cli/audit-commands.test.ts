@@ -20,7 +20,7 @@ t.test('what commands change is in the trail, with who ran them', async (t) => {
   await cli.ask(['token', 'create', 'alice', '--name', 'ci', '--scopes', 'read_repository'])
   await cli.ask(['settings', 'set', 'push_to_create', 'off'])
   await cli.ask(['repo', 'create', 'team/app'])
-  const lines = (await cli.ask(['audit', 'list'])).split('\n')
+  const lines = (await cli.ask(['audit', 'list', '--wide'])).split('\n')
   t.match(lines[0], /^ID +TIME +ACTOR +ACTION +TARGET +DECISION +RULE +ADDRESS$/)
   const who = String.raw`\S+ \(carol\) \(shell\)`
   t.match(lines[1], new RegExp(`^1 +\\S+Z +${who} +user\\.added +user:alice +allowed +- +-$`))

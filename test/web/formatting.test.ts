@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { DAY, HOUR, MINUTE, SECOND, utcTime } from '../../src/core/clock.js'
+import { DAY, HOUR, MINUTE, relativeTime, SECOND, utcTime } from '../../src/core/clock.js'
 import { browserName } from '../../src/web/browser-name.js'
 import { parseLocalPath } from '../../src/web/local-path.js'
-import { calendarDay, relativeTime, timeTag } from '../../src/web/time.js'
+import { calendarDay, timeTag } from '../../src/web/time.js'
 
 const NOON = new Date('2026-11-24T12:00:00Z')
 
