@@ -9,7 +9,7 @@ import { createWorld } from './acceptance/world.js'
 import { nodeGitServer } from './backends/node-git-server.js'
 import { gitolite } from './backends/gitolite.js'
 
-// The pages say what the program does, all of it.
+// The documentation is complete and true: it lists everything, and names what exists.
 
 const root = join(import.meta.dirname, '..', '..')
 const read = (name: string): string => readFileSync(join(root, name), 'utf8')
@@ -55,19 +55,26 @@ t.test('docs/api.md has every call of the REST API, and no other', async (t) => 
   t.same(named.sort(), calls.sort())
 })
 
-t.test('docs/architecture.md and CONTRIBUTING.md name files that exist', async (t) => {
-  for (const page of ['docs/architecture.md', 'CONTRIBUTING.md']) {
-    const paths = [...read(page).matchAll(/`([\w-]+\/[\w./-]+\.[jt]s)`/g)].map(([, path = '']) => path)
-    t.ok(paths.length > 5, page)
-    for (const path of paths)
+t.test('pages for developers and auditors name files that exist', async (t) => {
+  for (const page of ['docs/architecture.md', 'CONTRIBUTING.md', 'SECURITY.md', 'docs/threat-model.md']) {
+    const paths = [...read(page).matchAll(/`((?:src|test|bench|bin)\/[\w./-]+|[\w-]+\/[\w./-]+\.[jt]s)`/g)]
+    t.ok(paths.length > 1, page)
+    for (const [, path = ''] of paths)
       t.ok(existsSync(join(root, path)) || existsSync(join(root, 'src', path)), `${page}: ${path}`)
   }
+})
+
+t.test('docs/threat-model.md says of each attack which test shows its defence', async (t) => {
+  const defences = /\n## What stops them\n(.*?)\n## /s.exec(read('docs/threat-model.md'))?.[1] ?? ''
+  const attacks = defences.split('\n').filter((line) => /^\| (?!attack |---)/.test(line))
+  t.ok(attacks.length > 40, `${attacks.length} attacks`)
+  for (const row of attacks) t.match(row, /\| (no test|`test\/[^|]+`) \|$/, row.slice(0, 60))
 })
 
 t.test('links between the pages lead to files and headings that exist', async (t) => {
   const docs = readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' })
   const pages = docs.filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)
-  for (const page of ['README.md', 'CONTRIBUTING.md', ...pages]) {
+  for (const page of ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', ...pages]) {
     for (const [, target = ''] of read(page).matchAll(/\]\(([^)\s]+)\)/g)) {
       if (/^https?:/.test(target)) continue
       const [path = '', heading] = target.split('#')
