@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // The executable: hands the process's ends to the command line, and its signals; nothing else in gitgate exits.
 import cluster from 'node:cluster'
+import { closeSync, openSync } from 'node:fs'
 import { Writable } from 'node:stream'
 import { setFlagsFromString } from 'node:v8'
 
@@ -18,10 +19,19 @@ const { createCliDependencies } = await import('../build/src/app/cli-dependencie
 // More than transfers get at the end, unless somebody has configured otherwise.
 const LONGEST_END_MS = 600_000
 
+const isOnTerminal = process.stdin.isTTY === true
 const ending = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM']) {
   // The second time the process ends at once, as the shell's user expects.
   process.once(signal, () => ending.abort())
+}
+const onReload = (listener) => {
+  process.on('SIGHUP', () => {
+    if (!hasLostTerminal()) return listener()
+    // A closed terminal sends SIGHUP, too: it ends a gate that was started on it, as it does without a listener.
+    process.removeAllListeners('SIGHUP')
+    process.kill(process.pid, 'SIGHUP')
+  })
 }
 // What nobody has caught leaves the program in a state that nobody has thought of: it is logged, what runs may finish, and the
 // status tells the supervisor to start the gate again.
@@ -47,9 +57,19 @@ const umask = process.umask(0o077)
 const { stdin, stdout, stderr, env } = process
 // Of several processes that serve, the first one speaks.
 const silence = cluster.isWorker ? new Writable({ write: (_piece, _encoding, done) => done() }) : undefined
-const terminal = { stdin, stdout: silence ?? stdout, stderr: silence ?? stderr, env, signal: ending.signal }
+const terminal = { stdin, stdout: silence ?? stdout, stderr: silence ?? stderr, env, signal: ending.signal, onReload }
 const status = await runCli(process.argv.slice(2), terminal, createCliDependencies({ umask }), systemClock)
 // What a slow reader has not taken yet would be lost with the process.
 for (const stream of [stdout, stderr])
   if (stream.writableLength > 0) await new Promise((done) => stream.write('', done))
 process.exit(isBroken ? 1 : status)
+
+function hasLostTerminal() {
+  if (!isOnTerminal) return false
+  try {
+    closeSync(openSync('/dev/tty', 'r'))
+    return false
+  } catch {
+    return true
+  }
+}

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { Access } from '../domain/access/access.js'
 import type { Config, UpstreamConfig } from '../config/config.js'
+import { readUpstreamAuthorization } from '../config/config.js'
 import { embeddedGit, emptyRepositoryIn } from '../git/embedded/embedded-backend.js'
 import { findGit } from '../git/embedded/git-program.js'
 import { RepositoryFolder } from '../git/embedded/repository-folder.js'
@@ -8,6 +9,7 @@ import { RepositoryListing } from '../git/embedded/repository-listing.js'
 import { GitSpawnHelper } from '../git/embedded/spawn-helper.js'
 import { GitgateError, messageOf } from '../core/errors.js'
 import type { Intervals } from '../core/intervals.js'
+import type { Reloadable } from '../server/file-reloader.js'
 import type { Logger } from '../server/log.js'
 import type { BackendCounts } from '../server/metrics.js'
 import type { ReadinessCheck } from '../server/health.js'
@@ -38,6 +40,8 @@ export type OpenBackend = {
   readonly description: Readonly<Record<string, string>>
   readonly listRepositories: () => Promise<readonly RepositoryPath[]>
   readonly check: ReadinessCheck
+  /** What it has read from files. */
+  readonly reloadables: readonly Reloadable[]
   /** What it has done, and does. */
   readonly counts: () => BackendCounts
   readonly close: () => Promise<void> | void
@@ -162,6 +166,7 @@ async function openEmbedded(
     served: { root: folder.root },
     description: { repositories: folder.root, git: git.version },
     listRepositories: () => listing.list(),
+    reloadables: [],
     check: { name: 'repositories', check: () => Promise.resolve(folder.isUsable()) },
     async close() {
       spawnHelper.close()
@@ -171,12 +176,19 @@ async function openEmbedded(
 }
 
 function openUpstream(config: UpstreamConfig, { baseUrl, pseudonym }: BackendNeeds): Uncounted {
-  const { url, authorization, headersTimeout } = config
+  const { url, authorizationFile, headersTimeout } = config
+  let { authorization } = config
   const connections = openConnections(url.protocol === 'https:')
   const backend = upstream({
     forward: createForward(targetOf(config)),
     connections,
-    introduction: { authorization, publicUrl: baseUrl, pseudonym },
+    introduction: {
+      get authorization() {
+        return authorization
+      },
+      publicUrl: baseUrl,
+      pseudonym,
+    },
     headersTimeout,
   })
   return {
@@ -184,6 +196,16 @@ function openUpstream(config: UpstreamConfig, { baseUrl, pseudonym }: BackendNee
     served: { upstream: url.href },
     description: { upstream: url.href },
     listRepositories: () => Promise.resolve([]),
+    reloadables:
+      authorizationFile === undefined
+        ? []
+        : [
+            {
+              what: "the upstream's credential",
+              files: [authorizationFile],
+              reload: () => (authorization = readUpstreamAuthorization(authorizationFile)),
+            },
+          ],
     check: { name: 'upstream', check: () => isReachable(url) },
     close: () => connections.close(),
   }

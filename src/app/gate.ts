@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { Server as HttpsServer } from 'node:https'
 import { Access } from '../domain/access/access.js'
 import { Bans } from '../domain/access/ban.js'
 import { ActiveTransfers } from '../domain/access/active-transfers.js'
@@ -15,7 +16,8 @@ import type { Config } from '../config/config.js'
 import { openBackend } from './backends.js'
 import { singletonServices } from './singleton-services.js'
 import { DEFAULT_INTERVALS } from '../core/intervals.js'
-import { listen, readTls, stop } from '../server/listener.js'
+import { FileReloader } from '../server/file-reloader.js'
+import { listen, readTls, reloadableTls, stop } from '../server/listener.js'
 import type { Handler } from '../core/http.js'
 import type { ReadinessCheck } from '../server/health.js'
 import { health, readiness, statesOf } from '../server/health.js'
@@ -33,6 +35,8 @@ import type { WebOptions } from '../web/web-options.js'
 export type Gate = {
   /** @returns the URL that it listens on. @throws GitgateError `listen` */
   listen(): Promise<string>
+  /** Reads certificate, key and the upstream's credential again; transfers go on. The log says what came of it. */
+  readonly reload: () => void
   /** Takes no more requests, lets running ones finish within the configured time, and ends. */
   close(): Promise<void>
 }
@@ -82,15 +86,18 @@ export async function createGate(config: Config, dependencies: GateDependencies)
     },
     intervals.epochPollMs,
   )
-  const { backend, served, description, listRepositories, check, counts, close } = await openBackend(config, {
-    log,
-    access,
-    baseUrl,
-    pseudonym,
-    intervals,
-    umask,
-    worker,
-  })
+  const { backend, served, description, listRepositories, check, counts, reloadables, close } = await openBackend(
+    config,
+    {
+      log,
+      access,
+      baseUrl,
+      pseudonym,
+      intervals,
+      umask,
+      worker,
+    },
+  )
 
   const shared = {
     ...store,
@@ -162,6 +169,11 @@ export async function createGate(config: Config, dependencies: GateDependencies)
     connections: { perAddress: config.connectionsPerAddress, isExempt: addressMatcher(config.trustedProxies) },
   })
 
+  const reloader = new FileReloader(
+    [...(server instanceof HttpsServer ? [reloadableTls(config, server)] : []), ...reloadables],
+    log,
+    intervals.filePollMs,
+  )
   const duties = worker === undefined ? singletonServices(config, dependencies) : undefined
 
   return {
@@ -175,8 +187,10 @@ export async function createGate(config: Config, dependencies: GateDependencies)
       store.beImpatient(config.workers)
       return url
     },
+    reload: () => reloader.reload(),
     async close() {
       closing = true
+      await reloader.close()
       const dutiesEnded = duties?.end()
       await stop(server, connections, config.shutdownTimeout, log)
       await close()

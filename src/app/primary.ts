@@ -31,13 +31,13 @@ export async function createClusterGate(config: Config, dependencies: GateDepend
 function createSupervisedGate(config: Config, dependencies: GateDependencies): Gate {
   const { log, intervals = DEFAULT_INTERVALS } = dependencies
   const services = singletonServices(config, dependencies)
+  const coordinator = new ClusterCoordinator(createOwnLimiters(config), async (metrics) =>
+    (await import('../server/metrics.js')).aggregateMetrics(metrics, config.workers),
+  )
   let supervisor: Supervisor | undefined
   return {
     async listen() {
       await dependencies.store.reserveSpace()
-      const coordinator = new ClusterCoordinator(createOwnLimiters(config), async (metrics) =>
-        (await import('../server/metrics.js')).aggregateMetrics(metrics, config.workers),
-      )
       supervisor = new Supervisor(coordinator, log, {
         count: config.workers,
         // A replacement must listen on the same port.
@@ -54,6 +54,7 @@ function createSupervisedGate(config: Config, dependencies: GateDependencies): G
       await services.begin(config.publicUrl ?? said.url, about)
       return said.url
     },
+    reload: () => coordinator.reload(),
     async close() {
       const servicesEnded = services.end()
       await supervisor?.end()
@@ -64,10 +65,15 @@ function createSupervisedGate(config: Config, dependencies: GateDependencies): G
 }
 
 async function createWorkersGate(config: Config, dependencies: GateDependencies): Promise<Gate> {
-  const client = new ClusterClient((message) => {
-    // Without the primary, this worker is about to exit.
-    process.send?.(message, undefined, undefined, () => undefined)
-  })
+  // A gate that is not there yet will read the files as they are then.
+  let reload = (): void => undefined
+  const client = new ClusterClient(
+    (message) => {
+      // Without the primary, this worker is about to exit.
+      process.send?.(message, undefined, undefined, () => undefined)
+    },
+    () => reload(),
+  )
   process.on('message', (message: ToWorker) => client.onMessage(message))
   const reportFailure = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
@@ -79,7 +85,8 @@ async function createWorkersGate(config: Config, dependencies: GateDependencies)
   }
   const info = await client.join()
   const gate = await reportFailure(() => createGate(config, { ...dependencies, worker: { client, info } }))
-  return { listen: () => reportFailure(() => gate.listen()), close: () => gate.close() }
+  reload = gate.reload
+  return { ...gate, listen: () => reportFailure(() => gate.listen()) }
 }
 
 async function freePort(host: string): Promise<number> {

@@ -91,7 +91,12 @@ export type CliRepositories = {
 }
 
 /** A gate that a command can start. */
-export type CliGate = { listen(): Promise<string>; close(): Promise<void> }
+export type CliGate = {
+  listen(): Promise<string>
+  /** Reads certificates, keys and credentials again. */
+  reload(): void
+  close(): Promise<void>
+}
 
 /** What the command line is handed. It knows the domain and these interfaces, but no adapter. */
 export type CliDependencies = {

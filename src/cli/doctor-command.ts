@@ -78,9 +78,9 @@ function diagnoseTls({ dependencies, clock }: CliContext, config: Config): Diagn
   if (until === undefined) return ok('tls', 'not configured: plain HTTP')
   const left = until.getTime() - clock().getTime()
   const date = until.toISOString()
-  if (left <= 0) return problem('tls', `the certificate expired at ${date}`, 'renew it and restart the gate')
+  if (left <= 0) return problem('tls', `the certificate expired at ${date}`, 'renew it; running gates load it within seconds')
   if (left < EXPIRY_WARNING_MS)
-    return warning('tls', `the certificate expires at ${date}`, 'renew it and restart the gate')
+    return warning('tls', `the certificate expires at ${date}`, 'renew it; running gates load it within seconds')
   return ok('tls', `certificate valid until ${date}`)
 }
 

@@ -49,6 +49,7 @@ export async function serve(
 ): Promise<void> {
   const config = cli.config(configurationOf(flags))
   const gate = await cli.store.createGate(config)
+  cli.terminal.onReload(() => gate.reload())
   try {
     const url = await gate.listen()
     warnAboutPlainHttp(cli, config)

@@ -9,6 +9,8 @@ export type Terminal = {
   readonly env: NodeJS.ProcessEnv
   /** Aborted when the process gets SIGTERM or SIGINT. */
   readonly signal: AbortSignal
+  /** Calls a listener whenever the process gets SIGHUP, which otherwise ends it. */
+  onReload(listener: () => void): void
 }
 
 /** Writes results to standard output, and everything else to standard error. */

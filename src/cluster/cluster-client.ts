@@ -17,14 +17,17 @@ type Question = Extract<FromWorker, { readonly kind: 'enter' | 'count' | 'metric
 /** A worker's side of what workers share: limits on concurrent git processes, counts of failed sign-ins, metrics. */
 export class ClusterClient {
   readonly #send: (message: FromWorker) => void
+  readonly #onReload: () => void
   readonly #pending = new Map<number, (answer: unknown) => void>()
   readonly #counts = new CountTable()
   #id = 0
   #queues: Readonly<Record<RequestClass, QueueCounts>> | undefined
   #measure: (() => Promise<unknown>) | undefined
 
-  constructor(send: (message: FromWorker) => void) {
+  /** @param onReload called when certificates, keys and credentials are to be read again */
+  constructor(send: (message: FromWorker) => void, onReload: () => void) {
     this.#send = send
+    this.#onReload = onReload
   }
 
   /** Handles a message of the primary. */
@@ -42,6 +45,9 @@ export class ClusterClient {
         break
       case 'heartbeat':
         this.#send(message)
+        break
+      case 'reload':
+        this.#onReload()
         break
       case 'measure':
         void this.#reportMetrics(message.id)

@@ -76,6 +76,11 @@ export class ClusterCoordinator {
     }
   }
 
+  /** Has all workers read certificates, keys and credentials again. */
+  reload(): void {
+    this.#sendAll({ kind: 'reload' })
+  }
+
   async #enter(member: Member, message: FromWorker & { readonly kind: 'enter' }): Promise<void> {
     const { id, requestClass, repository, account } = message
     const slots = this.#members.get(member)

@@ -55,6 +55,7 @@ export type FromWorker =
 export type ToWorker =
   | { readonly kind: 'answer'; readonly id: number; readonly answer: unknown }
   | { readonly kind: 'heartbeat' }
+  | { readonly kind: 'reload' }
   | { readonly kind: 'counted'; readonly count: Count }
   | { readonly kind: 'measure'; readonly id: number }
   | { readonly kind: 'queues'; readonly queues: Readonly<Record<RequestClass, QueueCounts>> }

@@ -58,6 +58,8 @@ export type UpstreamConfig = {
   readonly url: URL
   /** The whole `Authorization` header that it is sent. */
   readonly authorization: Secret | undefined
+  /** The file that it was read from. */
+  readonly authorizationFile: string | undefined
   /** A file with the certificates of a private CA. */
   readonly ca: string | undefined
   /** Milliseconds. */
@@ -161,17 +163,26 @@ type Read = <K extends OptionName>(name: K) => OptionValue<K>
 function upstreamOf(read: Read, mistakes: string[]): UpstreamConfig | undefined {
   const url = read('upstream')
   const file = read('upstreamAuthorizationFile')
-  const authorization = file === undefined ? read('upstreamAuthorization') : readAuthorization(file, mistakes)
+  const authorization = file === undefined ? read('upstreamAuthorization') : authorizationIn(file, mistakes)
   const [ca, headersTimeout] = [read('upstreamCa'), read('upstreamTimeout')]
-  return url === undefined ? undefined : { url, authorization, ca, headersTimeout }
+  return url === undefined ? undefined : { url, authorization, authorizationFile: file, ca, headersTimeout }
 }
 
-function readAuthorization(file: string, mistakes: string[]): Secret | undefined {
+function authorizationIn(file: string, mistakes: string[]): Secret | undefined {
+  try {
+    return readUpstreamAuthorization(file)
+  } catch (error) {
+    mistakes.push(messageOf(error))
+    return undefined
+  }
+}
+
+/** Reads the `Authorization` header for the upstream. @throws GitgateError `configuration` */
+export function readUpstreamAuthorization(file: string): Secret {
   try {
     return OPTIONS.upstreamAuthorization.parse(readFileSync(file, 'utf8').trim())
-  } catch (error) {
-    mistakes.push(`${file}: ${messageOf(error)}`)
-    return undefined
+  } catch (cause) {
+    throw new GitgateError('configuration', `${file}: ${messageOf(cause)}`, { cause })
   }
 }
 

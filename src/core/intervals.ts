@@ -20,6 +20,8 @@ export type Intervals = {
   readonly refPackingQuietMs: number
   /** Until a client must have sent the headers of a request, and again the body where nobody is authenticated. */
   readonly requestTimeoutMs: number
+  /** Between two looks for changed certificates, keys and credentials. */
+  readonly filePollMs: number
   /** Between two heartbeats of a worker. One that misses three is killed and replaced. */
   readonly heartbeatMs: number
 }
@@ -35,5 +37,6 @@ export const DEFAULT_INTERVALS: Intervals = {
   slowTransferBytesPerSecond: 32_000,
   refPackingQuietMs: 2_000,
   requestTimeoutMs: 20_000,
+  filePollMs: 5_000,
   heartbeatMs: 2_000,
 }

@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs'
 import type { Server } from 'node:http'
+import type { Server as HttpsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { createSecureContext } from 'node:tls'
 import type { Config } from '../config/config.js'
 import type { Connections } from './connections.js'
 import { GitgateError, hasSystemCode, messageOf } from '../core/errors.js'
+import type { Reloadable } from './file-reloader.js'
 import type { Logger } from './log.js'
 
 /**
@@ -83,4 +85,16 @@ export function readTls({ tls }: Config): { cert: Buffer; key: Buffer } | undefi
     throw new GitgateError('configuration', `${files} can't be used: ${messageOf(cause)}`, { cause })
   }
   return pair
+}
+
+/** Certificate and key of a server: connections that it accepts after a reload see the new ones. */
+export function reloadableTls(config: Config, server: HttpsServer): Reloadable {
+  return {
+    what: 'the TLS certificate',
+    files: config.tls === undefined ? [] : [config.tls.cert, config.tls.key],
+    reload() {
+      const pair = readTls(config)
+      if (pair !== undefined) server.setSecureContext(pair)
+    },
+  }
 }

@@ -37,6 +37,7 @@ export const TEST_INTERVALS: Intervals = {
   slowTransferBytesPerSecond: 32_000,
   refPackingQuietMs: 20,
   requestTimeoutMs: 20_000,
+  filePollMs: 20,
   heartbeatMs: 250,
 }
 
@@ -163,7 +164,7 @@ export class GitgateCli {
         durable: false,
         intervals: TEST_INTERVALS,
       })
-    const terminal = { stdin, stdout, stderr, env, signal: ending.signal }
+    const terminal = { stdin, stdout, stderr, env, signal: ending.signal, onReload: () => undefined }
     const ended = runCli(args, terminal, dependencies, this.#clock).finally(leave)
     return {
       said,
