@@ -12,7 +12,7 @@ import type { Handler, RequestContext, RequestRecord, Traffic } from '../core/ht
 import { millisecondsSince, sendText, sendTextUnread } from '../core/http.js'
 import type { Logger } from './log.js'
 import { takeTurn } from './pipelining.js'
-import { hasTooManyParameters, MAX_PARAMETERS } from './parameter-count.js'
+import { hasTooManyParameters, MAX_PARAMETERS } from '../core/http.js'
 
 /** One row of the route table: the first whose `claims` says yes answers. */
 export type Route = { readonly claims: (path: string) => boolean; readonly handle: Handler }

@@ -1,13 +1,13 @@
 import cookie from '@fastify/cookie'
 import formbody from '@fastify/formbody'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import Fastify from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import type { ParsedUrlQuery } from 'node:querystring'
 import { parse } from 'node:querystring'
 import type { Handler, RequestContext } from '../core/http.js'
-import { hasTooManyParameters } from '../server/parameter-count.js'
+import { hasTooManyParameters } from '../core/http.js'
 import { parseRepositoryPath } from '../protocol/repository-path.js'
 import { handlerOf, inviteBody } from '../server/fastify-bridge.js'
 import { Assets } from './assets.js'
@@ -16,7 +16,6 @@ import { answerError, PageError } from './page-errors.js'
 import type { WebOptions } from './web-options.js'
 import type { Audience } from './pages.js'
 import { endTokenPages } from './pages/end-token.js'
-import { newTokenPages } from './pages/own-token-creation.js'
 import { passwordPages } from './pages/password-page.js'
 import { ADMIN, adminPages } from './pages/admin/admin-pages.js'
 import { repositoryPages } from './pages/repositories.js'
@@ -24,8 +23,6 @@ import { sessionPages } from './pages/sessions.js'
 import { signInPages } from './pages/sign-in-page.js'
 import { tokenPages } from './pages/tokens.js'
 import { twoFactorPages } from './pages/two-factor-page.js'
-import { RouteTable } from './route-table.js'
-import { SECURITY_HEADERS, strictTransport } from './security-headers.js'
 import { Views } from './views.js'
 import { identifyPrincipal } from './principal.js'
 
@@ -33,6 +30,22 @@ const MAX_BODY = 65_536
 const SIGN_IN = '/users/sign_in'
 const SIGN_OUT = '/users/sign_out'
 const ENROL = '/-/user_settings/two_factor_auth'
+
+/**
+ * What every page is sent with. Nothing is loaded from elsewhere, no script or style stands in the page itself, no other
+ * site can frame it or is told its address, and no form goes elsewhere.
+ */
+const SECURITY_HEADERS: Readonly<Record<string, string>> = {
+  'Content-Security-Policy':
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+  'X-Frame-Options': 'DENY',
+  'Referrer-Policy': 'same-origin',
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Resource-Policy': 'same-origin',
+  'Permissions-Policy': 'camera=(), geolocation=(), microphone=(), payment=(), usb=()',
+  'Cache-Control': 'no-store',
+  Vary: 'Accept',
+}
 
 /** The pages, as one of the gate's fronts. */
 export async function webPages(options: WebOptions): Promise<Handler> {
@@ -105,7 +118,7 @@ export async function webPages(options: WebOptions): Promise<Handler> {
   const pages = app.withTypeProvider<TypeBoxTypeProvider>()
   assets.serve(pages)
   const account = [signInPages, passwordPages, twoFactorPages, sessionPages]
-  const ownTokens = [tokenPages, newTokenPages, endTokenPages]
+  const ownTokens = [tokenPages, endTokenPages]
   for (const add of [repositoryPages, ...account, ...ownTokens, adminPages]) add(pages, { ...options, cookies })
   await app.ready()
   return handlerOf(app, contexts)
@@ -148,4 +161,50 @@ function redirectAfterSessionChange({ principal: principal, url }: FastifyReques
 // case they are not.
 function isSameOrigin({ headers }: FastifyRequest): boolean {
   return ['same-origin', 'none', undefined].includes(headers['sec-fetch-site'])
+}
+
+// Half a year, for this host alone: what other hosts of the domain do is not ours to say (RFC 6797, 6.1).
+const STRICT = { 'Strict-Transport-Security': `max-age=${180 * 86_400}` }
+
+/**
+ * What else a page is sent with over HTTPS: the browser comes by nothing else from then on. Never over plain HTTP (RFC 6797, 7.2),
+ * and not while people are told an address without it.
+ */
+function strictTransport(
+  { isHttps }: Pick<RequestContext, 'isHttps'>,
+  { hsts, baseUrl }: Pick<WebOptions, 'hsts' | 'baseUrl'>,
+): Readonly<Record<string, string>> {
+  return hsts && isHttps && baseUrl().startsWith('https:') ? STRICT : {}
+}
+
+/** Which addresses there are, for those who come to one by hand that only forms are sent to. */
+class RouteTable {
+  readonly #patterns = new Map<string, RegExp[]>()
+
+  /** Notes the routes that are added to an application from now on. */
+  constructor(app: FastifyInstance) {
+    app.addHook('onRoute', ({ method, url }) => {
+      for (const one of [method].flat()) {
+        const known = this.#patterns.get(one) ?? []
+        known.push(patternOf(url))
+        this.#patterns.set(one, known)
+      }
+    })
+  }
+
+  has(method: string, path: string): boolean {
+    return this.#patterns.get(method)?.some((pattern) => pattern.test(path)) === true
+  }
+
+  /** The nearest page above an address. */
+  pageAbove(path: string): string {
+    const above = path.slice(0, path.lastIndexOf('/'))
+    return above === '' || this.has('GET', above) ? above || '/' : this.pageAbove(above)
+  }
+}
+
+/** A parameter stands for a part of the path. */
+function patternOf(url: string): RegExp {
+  const parts = url.split('/').map((part) => (part.startsWith(':') ? '[^/]+' : part.replaceAll(/[^\w-]/g, '\\$&')))
+  return new RegExp(`^${parts.join('/')}$`)
 }

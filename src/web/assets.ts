@@ -3,7 +3,9 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Pages } from './pages.js'
-import { ASSETS } from './asset-paths.js'
+
+/** The path of all style sheets, scripts and images. */
+export const ASSETS = '/-/assets/'
 
 /** Where templates and assets are: beside the sources, in a checkout and in the installed package alike. */
 export function webFolder(name: 'views' | 'assets'): string {

@@ -1,7 +1,7 @@
 import { TOKENS_PAGE } from '../domain/access/refusal.js'
 import type { Handler, RequestContext } from '../core/http.js'
 import { sendText } from '../core/http.js'
-import { ASSETS } from './asset-paths.js'
+import { ASSETS } from './assets.js'
 
 /** GitLab's older addresses of the tokens page. */
 const OLD_TOKENS_PAGES = ['/profile/personal_access_tokens', '/-/profile/personal_access_tokens']

@@ -1,6 +1,6 @@
 import formbody from '@fastify/formbody'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { hasTooManyParameters, MAX_PARAMETERS } from '../../server/parameter-count.js'
+import { hasTooManyParameters, MAX_PARAMETERS } from '../../core/http.js'
 import { badRequest } from './api-errors.js'
 import { parseForm } from './parameters.js'
 

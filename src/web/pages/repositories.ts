@@ -3,9 +3,8 @@ import { Type } from 'typebox'
 import type { Grant, Role } from '../../domain/access/grant.js'
 import { ReachSets } from '../../domain/access/reach-sets.js'
 import type { PageOptions } from '../web-options.js'
-import { pagerOf, windowOf } from '../pager.js'
+import { SearchedList, pagerOf, windowOf } from '../pager.js'
 import type { Pages } from '../pages.js'
-import { SearchedList } from '../queries.js'
 import { memberOf } from '../principal.js'
 
 const PER_PAGE = 50

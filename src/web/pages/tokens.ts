@@ -1,14 +1,15 @@
+import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { TOKENS_PAGE } from '../../domain/access/refusal.js'
 import type { TokenQuery } from '../../domain/tokens/query.js'
 import { TOKEN_SORTS } from '../../domain/tokens/query.js'
 import type { PageOptions } from '../web-options.js'
-import { pagerOf, windowOf } from '../pager.js'
+import { SearchedList, pagerOf, windowOf } from '../pager.js'
 import type { Pages } from '../pages.js'
-import { SearchedList } from '../queries.js'
 import { requireSwitchedOn } from '../tokens/own-token.js'
 import { NEW_TOKEN, takeNewToken } from '../tokens/one-time-token.js'
 import { EXPIRING, tokenRows } from '../tokens/rows.js'
+import { addTokenCreation } from '../tokens/token-creation.js'
 import { memberOf } from '../principal.js'
 
 const PER_PAGE = 100
@@ -16,7 +17,7 @@ const STATES = ['active', 'expiring', 'inactive', 'all'] as const
 /** What fills in the form, as in GitLab, whose form stands on this page. */
 const PREFILL = ['name', 'description', 'scopes'] as const
 
-/** The account's tokens: a list, and once the secret of one just made. */
+/** The user's own tokens: the list, which shows the secret of a new one once, and creating one. */
 export function tokenPages(pages: Pages, options: PageOptions): void {
   const { access, tokens } = options
   const Prefill = Type.Optional(Type.String({ maxLength: 1_000 }))
@@ -68,4 +69,14 @@ export function tokenPages(pages: Pages, options: PageOptions): void {
       })
     },
   )
+  const creation = {
+    route: TOKENS_PAGE,
+    impersonation: false,
+    ownerOf: async (request: FastifyRequest) => Promise.resolve(memberOf(request).account),
+    listOf: () => TOKENS_PAGE,
+    onceOf: () => NEW_TOKEN,
+    view: 'token-new',
+    preHandler: requireSwitchedOn(options),
+  }
+  addTokenCreation(pages, creation, options)
 }

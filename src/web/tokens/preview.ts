@@ -13,7 +13,7 @@ import { reaches } from '../../domain/tokens/restriction.js'
 import { scopesAllow } from '../../domain/tokens/scope.js'
 import { sentence } from '../page-errors.js'
 import type { PageOptions } from '../web-options.js'
-import { refWords } from './ref-words.js'
+import { refWords } from './rows.js'
 import type { ReadForm, TokenForm } from './token-form.js'
 
 const SHOWN = 12

@@ -2,10 +2,10 @@ import { DAY } from '../../core/clock.js'
 import { tooLongLived } from '../../domain/policies/lifetime.js'
 import type { Settings } from '../../domain/policies/settings.js'
 import { formatSize } from '../../domain/tokens/budget.js'
+import type { RefRule } from '../../domain/tokens/restriction.js'
 import { describeRestrictions } from '../../domain/tokens/restriction.js'
 import type { PersonalAccessToken } from '../../domain/tokens/token.js'
 import { tokenState } from '../../domain/tokens/token.js'
-import { refWords } from './ref-words.js'
 
 /** How soon a token ends that is called expiring, as in GitLab. */
 export const EXPIRING = 14 * DAY
@@ -58,4 +58,15 @@ function statusOf(token: PersonalAccessToken, now: Date, enforceExpiry: boolean)
   if (token.revokedAt !== null) return 'ending'
   const isSoonOver = token.expiresAt !== null && token.expiresAt.getTime() < now.getTime() + EXPIRING
   return enforceExpiry && isSoonOver ? 'expiring' : 'active'
+}
+
+const BRANCHES = 'refs/heads/'
+
+/** A ref rule for people: branches by their short names, and verbs only if not all are allowed. */
+export function refWords({ pattern, verbs }: RefRule): { readonly pattern: string; readonly verbs: string } {
+  const short = pattern.startsWith(BRANCHES) ? pattern.slice(BRANCHES.length) : pattern
+  return {
+    pattern: short,
+    verbs: verbs.length < 2 ? verbs.join('') : `${verbs.slice(0, -1).join(', ')} and ${verbs.at(-1) ?? ''}`,
+  }
 }

@@ -10,7 +10,7 @@ import type { FieldErrors } from '../../forms.js'
 import { errorsIn } from '../../forms.js'
 import type { PageOptions } from '../../web-options.js'
 import type { Pages } from '../../pages.js'
-import { FilterText } from '../../queries.js'
+import { FilterText } from '../../pager.js'
 import { memberOf } from '../../principal.js'
 
 const ANYBODY = '@anonymous'

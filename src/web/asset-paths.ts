@@ -1,2 +1,0 @@
-/** Under which paths style sheets, scripts and images are. */
-export const ASSETS = '/-/assets/'
