@@ -7,13 +7,14 @@ import type { Sealer } from './seal.js'
 import type { AuditedChanges } from './audited-changes.js'
 import { withoutAuthority } from './audited-changes.js'
 
-/** Sessions in the database: digests of their secrets, and encrypted memos. */
+/** Sessions in the database: digests of their secrets, and their encrypted state. */
 export function sessionStore(queries: Queries, sealer: Sealer, changes: AuditedChanges): SessionStore {
+  // Encrypted states are bound to this text.
   const purposeOf = (id: number): string => `memo of session ${id}`
-  const readMemo = async (from: Queries, id: number) => {
+  const readState = async (from: Queries, id: number) => {
     const row = await from.selectFrom('sessions').select('sealed_memo').where('id', '=', id).executeTakeFirst()
     const sealed = row?.sealed_memo ?? undefined
-    return sealed === undefined ? undefined : sealer.open(sealed, purposeOf(id), 'memo of a session')
+    return sealed === undefined ? undefined : sealer.open(sealed, purposeOf(id), 'session state')
   }
   return {
     start: (context, session, horizon) =>
@@ -112,14 +113,14 @@ export function sessionStore(queries: Queries, sealer: Sealer, changes: AuditedC
         return ended.length
       }),
 
-    readMemo: (id) => readMemo(queries, id),
+    readState: (id) => readState(queries, id),
 
-    changeMemo: (id, change) =>
+    changeState: (id, change) =>
       queries.transaction().execute(async (transaction) => {
-        const memo = change(await readMemo(transaction, id))
+        const state = change(await readState(transaction, id))
         await transaction
           .updateTable('sessions')
-          .set({ sealed_memo: memo === undefined ? null : sealer.seal(memo, purposeOf(id)) })
+          .set({ sealed_memo: state === undefined ? null : sealer.seal(state, purposeOf(id)) })
           .where('id', '=', id)
           .execute()
       }),

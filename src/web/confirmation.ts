@@ -10,7 +10,7 @@ import type { PageOptions } from './web-options.js'
  *
  * @returns what is wrong with the field `current_password`, or `undefined`
  */
-export async function confirmedBy(request: FastifyRequest, options: PageOptions): Promise<string | undefined> {
+export async function requirePassword(request: FastifyRequest, options: PageOptions): Promise<string | undefined> {
   const { signIn, recorder, access } = options
   const { account } = memberOf(request)
   const { current_password: given } = request.body as { current_password: string }

@@ -4,12 +4,12 @@ import { GitgateError } from '../core/errors.js'
 import { Secret } from '../core/secret.js'
 import type { PendingTwoFactor, Member } from './principal.js'
 
-/** Shown at the top of the next page: what was just done, or why not. */
+/** A message at the top of the next page: what was just done, or why not. */
 export type FlashMessage = { readonly kind: 'good' | 'bad'; readonly text: string }
 
 /** What a session keeps between two requests. Encrypted in the store, since it may hold secrets. */
 type SessionState = {
-  readonly notice?: FlashMessage | undefined
+  readonly flash?: FlashMessage | undefined
   /** A one-time display: a new token, or recovery codes. */
   readonly once?: { readonly what: string; readonly value: unknown; readonly until: number } | undefined
   /** The second factor that is being set up. */
@@ -25,7 +25,7 @@ export type SessionAccess = Pick<Member | PendingTwoFactor, 'session' | 'session
 
 /** Reads the session's state. */
 export async function readSessionState({ session, sessions }: SessionAccess): Promise<SessionState> {
-  return parse(await sessions.readMemo(session.id))
+  return parse(await sessions.readState(session.id))
 }
 
 /** Sets parts of the session's state, or removes them (`undefined`). */
@@ -38,10 +38,10 @@ async function changeSessionState(
   change: (state: SessionState) => SessionState,
 ): Promise<void> {
   if (isHead) return
-  await sessions.changeMemo(session.id, (state) => {
+  await sessions.changeState(session.id, (state) => {
     // `undefined` is left out of the JSON.
     const text = JSON.stringify(change(parse(state)))
-    return text === '{}' ? undefined : new Secret(text, 'memo')
+    return text === '{}' ? undefined : new Secret(text, 'session state')
   })
 }
 
@@ -52,8 +52,8 @@ function parse(state: Secret | undefined): SessionState {
 const MAX_KEPT_FORMS = 20
 
 /**
- * Whether a form is sent for the first time; a form that creates something asks before it does. Its idempotency key is its
- * CSRF token, which is masked anew for each page.
+ * Whether a form is submitted for the first time. Forms that create something check this first. The idempotency key of a form is
+ * its CSRF token, which is masked anew for each page.
  */
 export async function isFirstSubmission(visit: SessionAccess, { body }: FastifyRequest): Promise<boolean> {
   const key = hash('sha256', (body as { csrf_token: string }).csrf_token, 'base64url')
@@ -68,17 +68,17 @@ export async function isFirstSubmission(visit: SessionAccess, { body }: FastifyR
 
 /** Sets the flash message of the next page, for responses that redirect. */
 export async function flash(visit: SessionAccess, text: string, kind: FlashMessage['kind'] = 'good'): Promise<void> {
-  await unlessDiskFull(updateSessionState(visit, { notice: { kind, text } }))
+  await unlessDiskFull(updateSessionState(visit, { flash: { kind, text } }))
 }
 
 /** Takes the message that {@link flash} has set. */
 export async function takeFlashMessage(visit: SessionAccess): Promise<FlashMessage | undefined> {
-  const { notice } = await readSessionState(visit)
-  if (notice !== undefined) await unlessDiskFull(updateSessionState(visit, { notice: undefined }))
-  return notice
+  const { flash } = await readSessionState(visit)
+  if (flash !== undefined) await unlessDiskFull(updateSessionState(visit, { flash: undefined }))
+  return flash
 }
 
-/** On a full disk the flash message is lost: the revocation that it reports was made all the same. */
+/** On a full disk the flash message is lost. The revocation that it would report was made. */
 async function unlessDiskFull(written: Promise<void>): Promise<void> {
   try {
     await written
@@ -94,7 +94,7 @@ export async function putOneTimeDisplay(visit: SessionAccess, what: string, valu
   await updateSessionState(visit, { once: { what, value, until: now.getTime() + ONE_TIME_DISPLAY_MS } })
 }
 
-/** Takes what {@link putOneTimeDisplay} has kept. @returns `undefined` where there is nothing of that kind, or it has expired */
+/** Takes what {@link putOneTimeDisplay} has kept. @returns `undefined` if there is nothing of that kind, or it has expired */
 export async function takeOneTimeDisplay<T>(visit: SessionAccess, what: string, now: Date): Promise<T | undefined> {
   const known = (await readSessionState(visit)).once
   if (known?.what !== what) return undefined

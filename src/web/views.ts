@@ -9,7 +9,7 @@ import type { WebOptions } from './web-options.js'
 import { relativeTime, utcTime } from '../core/clock.js'
 import { calendarDay, dayTag, timeTag } from './time.js'
 
-/** Fills in templates. Each finds what its page hands it, and what the layout needs, as `it`. */
+/** Renders templates. `it` holds the data of the page, and what the layout needs. */
 export class Views {
   readonly #eta = new Eta({ views: webFolder('views'), autoEscape: true, cache: true })
   readonly #assets: Assets
@@ -22,22 +22,22 @@ export class Views {
     this.#options = options
   }
 
-  /** Answers with a page. */
+  /** Sends a page. */
   async send(reply: FastifyReply, view: string, data: object, status: number): Promise<FastifyReply> {
     const { request } = reply
-    const { principal: principal } = request
+    const { principal } = request
     const now = this.#options.access.now()
     const html = this.#eta.render(view, {
       member: principal.kind === 'member' ? principal.account : undefined,
       twoFactorDeadline: principal.kind === 'member' ? principal.twoFactorDeadline : undefined,
       mustEnrol:
         principal.kind === 'member' && principal.twoFactorDeadline !== undefined && principal.twoFactorDeadline <= now,
-      notice: principal.kind === 'anonymous' ? undefined : await takeFlashMessage(principal),
+      flash: principal.kind === 'anonymous' ? undefined : await takeFlashMessage(principal),
       path: request.url.split('?', 1)[0],
       csrfField: `<input type="hidden" name="csrf_token" value="${this.#cookies.csrfToken(request, reply)}">`,
       baseUrl: this.#options.baseUrl(),
       tokensPage: TOKENS_PAGE,
-      // As in GitLab there is no such page while they are switched off. The store may be what failed.
+      // As on GitLab, the page doesn't exist while tokens are off. An anonymous page needs no store, which may have failed.
       hasTokens: principal.kind === 'member' && !(await this.#options.access.settings()).disable_personal_access_tokens,
       version: this.#options.version,
       now,

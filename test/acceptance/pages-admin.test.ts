@@ -221,7 +221,7 @@ atTheDesk(
     await page.getByLabel('Your password').fill(PASSWORD)
     await click('Create token')
     t.match(
-      await page.textContent('.reveal'),
+      await page.textContent('.one-time'),
       /Impersonation token support case 4711 for alice created.*ggpat-\w{36}.*git clone/s,
     )
     await inspect('impersonation-made')

@@ -57,10 +57,10 @@ export interface SessionStore {
   end(context: AuditContext, accountId: number, id: number): Promise<boolean>
   /** Ends all sessions of an account but one. @returns how many */
   endOthers(context: AuditContext, accountId: number, id: number): Promise<number>
-  /** What the pages keep between two requests; encrypted in the store. */
-  readMemo(id: number): Promise<Secret | undefined>
-  /** Changes it in one transaction: two requests of a session may come at once. */
-  changeMemo(id: number, change: (memo: Secret | undefined) => Secret | undefined): Promise<void>
+  /** The state that pages keep between two requests; encrypted in the store. */
+  readState(id: number): Promise<Secret | undefined>
+  /** Changes the state in one transaction: two requests of a session may come at once. */
+  changeState(id: number, change: (state: Secret | undefined) => Secret | undefined): Promise<void>
 }
 
 // Somebody who walked away must come back within this time to go on; a working week at most without signing in again.

@@ -8,7 +8,7 @@ import { rotateToken } from '../../domain/tokens/issue.js'
 import { administers } from '../../domain/tokens/scope.js'
 import type { PersonalAccessToken } from '../../domain/tokens/token.js'
 import { breaksRule } from '../../core/errors.js'
-import { confirmedBy } from '../confirmation.js'
+import { requirePassword } from '../confirmation.js'
 import { sentence } from '../page-errors.js'
 import { putOneTimeDisplay, flash } from '../session-state.js'
 import type { PageOptions } from '../web-options.js'
@@ -19,7 +19,7 @@ import type { NewToken } from '../tokens/one-time-token.js'
 import { NEW_TOKEN } from '../tokens/one-time-token.js'
 import { tokenRow } from '../tokens/rows.js'
 import type { ExpiryForm } from '../tokens/wanted-expiry.js'
-import { ExpiryFields, expiryView, expiryWords, wantedExpiry } from '../tokens/wanted-expiry.js'
+import { ExpiryFields, expiryView, expiryEffect, wantedExpiry } from '../tokens/wanted-expiry.js'
 import { memberOf } from '../principal.js'
 
 /** How long an old secret may go on working. */
@@ -55,7 +55,7 @@ export function endTokenPages(pages: Pages, options: PageOptions): void {
       {
         token: await rowOf(token),
         use: await recentUse(token, options),
-        expiry: { ...expiryView(rules, now, form), ...(await expiryWords(options, owner)) },
+        expiry: { ...expiryView(rules, now, form), ...(await expiryEffect(options, owner)) },
         graces: GRACES,
         grace: form?.grace ?? '',
         problems,
@@ -100,7 +100,7 @@ export function endTokenPages(pages: Pages, options: PageOptions): void {
       const now = access.now()
       const rules = issueRules(await access.settings(), now)
       // A new secret of a token that administers is as good as a new token.
-      const unconfirmed = administers(old.scopes, member.account) ? await confirmedBy(request, options) : undefined
+      const unconfirmed = administers(old.scopes, member.account) ? await requirePassword(request, options) : undefined
       if (unconfirmed !== undefined)
         return showRotation(reply, old, member.account, body, { current_password: unconfirmed })
       const grace = body.grace === '' ? 0 : parseSpan(body.grace)

@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import { GitgateError } from '../../core/errors.js'
 import { checkPassword } from '../../domain/policies/password-use.js'
 import { Secret } from '../../core/secret.js'
-import { confirmedBy } from '../confirmation.js'
+import { requirePassword } from '../confirmation.js'
 import { sentence } from '../page-errors.js'
 import { flash } from '../session-state.js'
 import type { PageOptions } from '../web-options.js'
@@ -26,7 +26,7 @@ export function passwordPages(pages: Pages, options: PageOptions): void {
     const { account, session, sessions, auditContext } = memberOf(request)
     const password = new Secret(request.body.password, 'password')
     const wrong = (errors: object) => reply.page('password', { errors }, 422)
-    const problem = await confirmedBy(request, options)
+    const problem = await requirePassword(request, options)
     if (problem !== undefined) return wrong({ current_password: problem })
     try {
       checkPassword(password, account, await access.settings())

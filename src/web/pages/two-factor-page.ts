@@ -11,7 +11,7 @@ import {
   renewRecoveryCodes,
 } from '../../domain/accounts/two-factor.js'
 import { Secret } from '../../core/secret.js'
-import { confirmedBy } from '../confirmation.js'
+import { requirePassword } from '../confirmation.js'
 import type { SessionAccess } from '../session-state.js'
 import {
   isFirstSubmission,
@@ -81,7 +81,7 @@ export function twoFactorPages(pages: Pages, options: PageOptions): void {
       const hint = 'The code doesn’t match this secret. Check that the clock of your phone is right.'
       return showOff(reply, member, { code: hint }, 422)
     }
-    const problem = await confirmedBy(request, options)
+    const problem = await requirePassword(request, options)
     if (problem !== undefined) return showOff(reply, member, { current_password: problem }, 422)
     const recoveryCodes = mintRecoveryCodes()
     await enableTwoFactor(
@@ -103,7 +103,7 @@ export function twoFactorPages(pages: Pages, options: PageOptions): void {
   pages.post(CODES, { config, schema: { body: Confirmation } }, async (request, reply) => {
     const member = memberOf(request)
     if (!member.account.twoFactorEnabled) return reply.redirect(PATH, 303)
-    const problem = await confirmedBy(request, options)
+    const problem = await requirePassword(request, options)
     if (problem !== undefined) return showOn(reply, member, { renew: problem }, 422)
     if (!(await isFirstSubmission(member, request))) {
       await flash(
@@ -124,7 +124,7 @@ export function twoFactorPages(pages: Pages, options: PageOptions): void {
     const member = memberOf(request)
     const { account, sessions, auditContext } = member
     if (!account.twoFactorEnabled) return reply.redirect(PATH, 303)
-    const problem = await confirmedBy(request, options)
+    const problem = await requirePassword(request, options)
     if (problem !== undefined) return showOn(reply, member, { disable: problem }, 422)
     await options.twoFactors.disable(auditContext, account.id)
     const session = await beginSession(

@@ -13,7 +13,7 @@ import { reaches } from '../../domain/tokens/restriction.js'
 import { scopesAllow } from '../../domain/tokens/scope.js'
 import { sentence } from '../page-errors.js'
 import type { PageOptions } from '../web-options.js'
-import { refWords } from './rows.js'
+import { describeRefRule } from './rows.js'
 import type { ReadForm, TokenForm } from './token-form.js'
 
 const SHOWN = 12
@@ -88,7 +88,7 @@ export async function previewOf(
         }
       : undefined,
     idle: reach.ownsGroup ? restrictions.repositories.filter(isIdle) : [],
-    refs: restrictions.refs.map(refWords),
+    refs: restrictions.refs.map(describeRefRule),
     trial: can === 'write' && form.try_ref.trim() !== '' ? await tryPush().catch(asProblem) : undefined,
   }
 }

@@ -33,14 +33,14 @@ export function tokenRows(tokens: readonly PersonalAccessToken[], now: Date, set
 /** A token as the pages about one show it. @param enforceExpiry the setting `enforce_pat_expiration` */
 export function tokenRow(token: PersonalAccessToken, now: Date, enforceExpiry: boolean) {
   const { restrictions, budget, spent } = token
-  const standing = statusOf(token, now, enforceExpiry)
-  const isUsable = standing !== 'expired' && standing !== 'revoked'
+  const status = statusOf(token, now, enforceExpiry)
+  const isUsable = status !== 'expired' && status !== 'revoked'
   return {
     ...token,
-    standing,
+    status,
     enforceExpiry,
     repositories: restrictions.repositories,
-    refs: restrictions.refs.map(refWords),
+    refs: restrictions.refs.map(describeRefRule),
     within: restrictions.within === null ? undefined : describeRestrictions(restrictions.within),
     budgets: [
       ...(budget.pushes === null ? [] : [`${spent.pushes} of ${budget.pushes} pushes`]),
@@ -48,7 +48,7 @@ export function tokenRow(token: PersonalAccessToken, now: Date, enforceExpiry: b
     ],
     canRevoke: isUsable,
     // Its successor is there already; and what was derived lives for one task.
-    canRotate: isUsable && standing !== 'ending' && token.parentId === null,
+    canRotate: isUsable && status !== 'ending' && token.parentId === null,
   }
 }
 
@@ -63,7 +63,7 @@ function statusOf(token: PersonalAccessToken, now: Date, enforceExpiry: boolean)
 const BRANCHES = 'refs/heads/'
 
 /** A ref rule for people: branches by their short names, and verbs only if not all are allowed. */
-export function refWords({ pattern, verbs }: RefRule): { readonly pattern: string; readonly verbs: string } {
+export function describeRefRule({ pattern, verbs }: RefRule): { readonly pattern: string; readonly verbs: string } {
   const short = pattern.startsWith(BRANCHES) ? pattern.slice(BRANCHES.length) : pattern
   return {
     pattern: short,

@@ -6,7 +6,7 @@ import { GitgateError } from '../../core/errors.js'
 import { issueRules } from '../../domain/policies/issue-rules.js'
 import { issueToken } from '../../domain/tokens/issue.js'
 import { administers, ALL_SCOPES, scopeSummary } from '../../domain/tokens/scope.js'
-import { confirmedBy } from '../confirmation.js'
+import { requirePassword } from '../confirmation.js'
 import { sentence } from '../page-errors.js'
 import { isFirstSubmission, putOneTimeDisplay, flash } from '../session-state.js'
 import type { PageOptions } from '../web-options.js'
@@ -16,7 +16,7 @@ import { previewOf } from './preview.js'
 import type { NewToken } from './one-time-token.js'
 import type { FormProblems, TokenForm } from './token-form.js'
 import { EMPTY_FORM, knownScopes, readTokenForm, TokenFields } from './token-form.js'
-import { expiryView, expiryWords } from './wanted-expiry.js'
+import { expiryView, expiryEffect } from './wanted-expiry.js'
 
 /** Whose tokens a form creates. */
 export type TokenCreation = {
@@ -81,7 +81,7 @@ export function addTokenCreation(pages: Pages, creation: TokenCreation, options:
           name,
           summary: scopeSummary(name),
         })),
-        expiry: { ...expiryView(rules, now, form), ...(await expiryWords(options, owner)) },
+        expiry: { ...expiryView(rules, now, form), ...(await expiryEffect(options, owner)) },
         preview: await previewOf({ draft, problems: unreadable }, form, owner, options),
         ...shown,
       },
@@ -120,7 +120,7 @@ export function addTokenCreation(pages: Pages, creation: TokenCreation, options:
     const { draft, problems, rules, now } = await read(owner, form)
     if (Object.keys(problems).length > 0) return show(reply, owner, form, problems, { status: 422 })
     const isConfirmed = impersonation || administers(draft.scopes, owner)
-    const password = isConfirmed ? await confirmedBy(request, options) : undefined
+    const password = isConfirmed ? await requirePassword(request, options) : undefined
     if (password !== undefined) return show(reply, owner, form, {}, { status: 422, password })
     if (!(await isFirstSubmission(memberOf(request), request))) {
       await flash(

@@ -28,20 +28,20 @@ function defaultSpan(rules: IssueRules, now: Date): string | undefined {
 }
 
 /** What the fields of an expiry show of how it counts. */
-export type ExpiryWords = {
+export type ExpiryEffect = {
   /** Whether tokens end by it (setting `enforce_pat_expiration`). */
   readonly isEnforced: boolean
   /** Whether their owner is told before they do. */
-  readonly isTold: boolean
+  readonly isNotified: boolean
 }
 
 /** What is said of the expiry of an account's tokens. */
-export async function expiryWords(
+export async function expiryEffect(
   { access, sendsMail }: Pick<PageOptions, 'access' | 'sendsMail'>,
   { email }: Account,
-): Promise<ExpiryWords> {
+): Promise<ExpiryEffect> {
   const { enforce_pat_expiration: isEnforced } = await access.settings()
-  return { isEnforced, isTold: isEnforced && sendsMail && email !== null }
+  return { isEnforced, isNotified: isEnforced && sendsMail && email !== null }
 }
 
 /** What the fields of an expiry show. @param form what was typed before, if anything */

@@ -5,7 +5,7 @@ import type { Account } from '../../../domain/accounts/account.js'
 import { GitgateError } from '../../../core/errors.js'
 import { checkPassword } from '../../../domain/policies/password-use.js'
 import { Secret } from '../../../core/secret.js'
-import { confirmedBy } from '../../confirmation.js'
+import { requirePassword } from '../../confirmation.js'
 import { errorsIn } from '../../forms.js'
 import type { FieldErrors } from '../../forms.js'
 import { flash } from '../../session-state.js'
@@ -98,7 +98,7 @@ export function accountActionPages(pages: Pages, options: PageOptions): void {
     refuseToOneself(account, member.account, act.notToOneself)
     if (act.asks === 'the username' && request.body.username !== account.username)
       return ask(reply, account, request.params.act, { username: `Type ${account.username} exactly as shown.` })
-    const problem = act.asks === 'the own password' ? await confirmedBy(request, options) : undefined
+    const problem = act.asks === 'the own password' ? await requirePassword(request, options) : undefined
     if (problem !== undefined) return ask(reply, account, request.params.act, { current_password: problem })
     await act.act(options, member.auditContext, account)
     await flash(member, act.done(account.username))
@@ -123,7 +123,7 @@ export function accountActionPages(pages: Pages, options: PageOptions): void {
     const settings = await access.settings()
     const errors = errorsIn({ password: () => checkPassword(password, account, settings) })
     if (Object.keys(errors).length > 0) return askPassword(reply, account, errors, 422)
-    const problem = await confirmedBy(request, options)
+    const problem = await requirePassword(request, options)
     if (problem !== undefined) return askPassword(reply, account, { current_password: problem }, 422)
     await options.accounts.setPasswordHash(member.auditContext, account.id, await passwords.hash(password))
     await flash(member, `The password of ${account.username} was set, and its sessions have ended.`)

@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import type { Account, AccountChange } from '../../../domain/accounts/account.js'
 import { checkAccountChange } from '../../../domain/accounts/account.js'
 import { GitgateError } from '../../../core/errors.js'
-import { confirmedBy } from '../../confirmation.js'
+import { requirePassword } from '../../confirmation.js'
 import type { FieldErrors } from '../../forms.js'
 import { errorsIn, problemIn } from '../../forms.js'
 import { flash } from '../../session-state.js'
@@ -55,7 +55,7 @@ export function accountEditPages(pages: Pages, options: PageOptions): void {
       email: () => change.email !== undefined && checkAccountChange({ email: change.email }),
     })
     if (Object.keys(errors).length > 0) return wrong(errors)
-    const problem = await confirmedBy(request, options)
+    const problem = await requirePassword(request, options)
     if (problem !== undefined) return wrong({ current_password: problem })
     try {
       await options.accounts.change(member.auditContext, account.id, change)

@@ -5,7 +5,7 @@ import { GitgateError } from '../../../core/errors.js'
 import { checkPassword } from '../../../domain/policies/password-use.js'
 import { isNameOfGroup } from '../../../protocol/repository-path.js'
 import { Secret } from '../../../core/secret.js'
-import { confirmedBy } from '../../confirmation.js'
+import { requirePassword } from '../../confirmation.js'
 import { errorsIn, problemIn } from '../../forms.js'
 import { flash } from '../../session-state.js'
 import type { PageOptions } from '../../web-options.js'
@@ -76,7 +76,7 @@ export function accountPages(pages: Pages, options: PageOptions): void {
       password: () => password && checkPassword(password, { username, email }, settings),
     })
     if (Object.keys(errors).length > 0) return wrong(errors)
-    const problem = await confirmedBy(request, options)
+    const problem = await requirePassword(request, options)
     if (problem !== undefined) return wrong({ current_password: problem })
     const passwordHash = password === undefined ? null : await passwords.hash(password)
     const member = memberOf(request)
