@@ -26,14 +26,14 @@ import { twoFactorPages } from './pages/two-factor-page.js'
 import { Views } from './views.js'
 import { identifyPrincipal } from './principal.js'
 
-const MAX_BODY = 65_536
+const MAX_BODY_BYTES = 65_536
 const SIGN_IN = '/users/sign_in'
 const SIGN_OUT = '/users/sign_out'
 const ENROL = '/-/user_settings/two_factor_auth'
 
 /**
- * What every page is sent with. Nothing is loaded from elsewhere, no script or style stands in the page itself, no other
- * site can frame it or is told its address, and no form goes elsewhere.
+ * The headers of every page. Nothing is loaded from other sites, nothing inline runs, no other site can frame a page or learn
+ * its URL, and forms go to this site only.
  */
 const SECURITY_HEADERS: Readonly<Record<string, string>> = {
   'Content-Security-Policy':
@@ -47,15 +47,15 @@ const SECURITY_HEADERS: Readonly<Record<string, string>> = {
   Vary: 'Accept',
 }
 
-/** The pages, as one of the gate's fronts. */
+/** The handler of the pages. */
 export async function webPages(options: WebOptions): Promise<Handler> {
   const contexts = new WeakMap<IncomingMessage, RequestContext>()
   const app = Fastify({
     logger: false,
-    bodyLimit: MAX_BODY,
+    bodyLimit: MAX_BODY_BYTES,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1_000 },
     ajv: { customOptions: { allErrors: true, coerceTypes: 'array', removeAdditional: false } },
-    // A path that can't be decoded is none of ours.
+    // No route has a path that can't be decoded.
     frameworkErrors: (_error, _request, reply: FastifyReply) =>
       void reply.headers(SECURITY_HEADERS).status(404).type('text/plain').send('Not Found'),
   }).withTypeProvider<TypeBoxTypeProvider>()
@@ -80,7 +80,7 @@ export async function webPages(options: WebOptions): Promise<Handler> {
     reply.headers({ ...SECURITY_HEADERS, ...strictTransport(context, options) })
     request.principal = { kind: 'anonymous' }
     request.principal = await identifyPrincipal(request, cookies, options)
-    // From here on the body may be read, and where nobody is signed in, a short one only: see the routes' limits.
+    // Now the body may be read. Routes that are open to anonymous requests have a low limit.
     if (request.is404) return await answerNotFound(request, reply)
     const target = redirectFor(request, routes, options.access.now())
     if (target !== undefined) return reply.redirect(target, 303)
@@ -103,12 +103,12 @@ export async function webPages(options: WebOptions): Promise<Handler> {
     else void reply.redirect(target, 303)
   })
   app.setErrorHandler((error, request, reply) => answerError(error, request, reply, options))
-  const answerNotFound = ({ url, method, principal: principal }: FastifyRequest, reply: FastifyReply) => {
-    // A form that was not taken leaves its address in the browser, which opens it again later: it leads to the form's page.
+  const answerNotFound = ({ url, method, principal }: FastifyRequest, reply: FastifyReply) => {
+    // A rejected form leaves its address in the browser, and reloading it requests that by GET: redirect to the form's page.
     const path = url.split('?', 1)[0] ?? url
     const isHidden = path.startsWith(`${ADMIN}/`) && !(principal.kind === 'member' && principal.account.admin)
     if (method === 'GET' && !isHidden && routes.has('POST', path)) return reply.redirect(routes.pageAbove(path), 303)
-    // What git is given, people open in a browser, too. It tells nothing about whether there is such a repository.
+    // People open clone URLs in a browser, too. The page doesn't reveal whether the repository exists.
     const isForGit = url.endsWith('.git') && parseRepositoryPath(url.slice(1, -'.git'.length)) !== undefined
     const clone = isForGit ? `${options.baseUrl()}${url}` : undefined
     return reply.page('error', { what: 'not-found', clone }, 404)
@@ -124,22 +124,22 @@ export async function webPages(options: WebOptions): Promise<Handler> {
   return handlerOf(app, contexts)
 }
 
-/** @throws PageError for more parameters than a form of ours can have */
+/** @throws PageError for more parameters than any form has */
 function parseForm(text: string): ParsedUrlQuery {
   if (hasTooManyParameters(text)) throw new PageError('unreadable')
   return parse(text)
 }
 
-/** Where to send somebody who may not have the page; `undefined` where they may. @throws PageError */
+/** Where to redirect a principal who may not open the page; `undefined` if they may. @throws PageError */
 function redirectFor(request: FastifyRequest, routes: RouteTable, now: Date): string | undefined {
-  const { principal: principal, method, url } = request
+  const { principal, method, url } = request
   const audience: Audience = request.routeOptions.config.audience ?? 'members'
   if (audience === 'anyone') return undefined
   if (principal.kind !== 'member') {
-    // Whoever signs in goes to where they wanted to; not to signing out.
+    // After signing in, users get the page that they wanted, but not the sign-out page.
     if (url === '/' || url.startsWith('/users/')) return SIGN_IN
     if (method === 'GET') return `${SIGN_IN}?${new URLSearchParams({ return_to: url }).toString()}`
-    // What was sent is lost; the page that it was written on is not.
+    // The submitted form is lost; the page with the form is where the user goes after signing in.
     const path = url.split('?', 1)[0] ?? url
     const page = routes.has('GET', path) ? path : routes.pageAbove(path)
     return `${SIGN_IN}?${new URLSearchParams({ from: 'ended', return_to: page }).toString()}`
@@ -151,37 +151,35 @@ function redirectFor(request: FastifyRequest, routes: RouteTable, now: Date): st
   return undefined
 }
 
-/** Where somebody wanted to be who has signed in or out in another window meanwhile, so that this one's form is none of theirs. */
-function redirectAfterSessionChange({ principal: principal, url }: FastifyRequest): string | undefined {
+/** Where to redirect a user who has signed in or out in another window, so that this window's form is not valid any more. */
+function redirectAfterSessionChange({ principal, url }: FastifyRequest): string | undefined {
   if (url === SIGN_IN && principal.kind === 'member') return '/'
   return url === SIGN_OUT && principal.kind === 'anonymous' ? SIGN_IN : undefined
 }
 
-// Browsers say where a request comes from (Fetch Metadata). Cookies are out of another site's reach already; this is in
-// case they are not.
+// Browsers say which site sends a request (Fetch Metadata). A second line of defence behind SameSite cookies.
 function isSameOrigin({ headers }: FastifyRequest): boolean {
   return ['same-origin', 'none', undefined].includes(headers['sec-fetch-site'])
 }
 
-// Half a year, for this host alone: what other hosts of the domain do is not ours to say (RFC 6797, 6.1).
-const STRICT = { 'Strict-Transport-Security': `max-age=${180 * 86_400}` }
+// Half a year, for this host only: other hosts of the domain are not the gate's business (RFC 6797, 6.1).
+const STRICT_TRANSPORT = { 'Strict-Transport-Security': `max-age=${180 * 86_400}` }
 
 /**
- * What else a page is sent with over HTTPS: the browser comes by nothing else from then on. Never over plain HTTP (RFC 6797, 7.2),
- * and not while people are told an address without it.
+ * The header that makes a browser use HTTPS only. Not over plain HTTP (RFC 6797, 7.2), and not while the public URL is plain HTTP.
  */
 function strictTransport(
   { isHttps }: Pick<RequestContext, 'isHttps'>,
   { hsts, baseUrl }: Pick<WebOptions, 'hsts' | 'baseUrl'>,
 ): Readonly<Record<string, string>> {
-  return hsts && isHttps && baseUrl().startsWith('https:') ? STRICT : {}
+  return hsts && isHttps && baseUrl().startsWith('https:') ? STRICT_TRANSPORT : {}
 }
 
-/** Which addresses there are, for those who come to one by hand that only forms are sent to. */
+/** The routes of an application, to redirect a GET of an address that only takes forms. */
 class RouteTable {
   readonly #patterns = new Map<string, RegExp[]>()
 
-  /** Notes the routes that are added to an application from now on. */
+  /** Records the routes that are added to an application from now on. */
   constructor(app: FastifyInstance) {
     app.addHook('onRoute', ({ method, url }) => {
       for (const one of [method].flat()) {
@@ -196,14 +194,14 @@ class RouteTable {
     return this.#patterns.get(method)?.some((pattern) => pattern.test(path)) === true
   }
 
-  /** The nearest page above an address. */
+  /** The nearest page above a path. */
   pageAbove(path: string): string {
     const above = path.slice(0, path.lastIndexOf('/'))
     return above === '' || this.has('GET', above) ? above || '/' : this.pageAbove(above)
   }
 }
 
-/** A parameter stands for a part of the path. */
+/** A parameter matches one segment of a path. */
 function patternOf(url: string): RegExp {
   const parts = url.split('/').map((part) => (part.startsWith(':') ? '[^/]+' : part.replaceAll(/[^\w-]/g, '\\$&')))
   return new RegExp(`^${parts.join('/')}$`)

@@ -1,4 +1,4 @@
-// In this order: most browsers claim to be others, too.
+// The order matters: most browsers also claim to be others.
 const BROWSERS: readonly (readonly [RegExp, string])[] = [
   [/\bEdg(?:e|A|iOS)?\//, 'Edge'],
   [/\bOPR\/|\bOpera\b/, 'Opera'],
@@ -16,7 +16,7 @@ const SYSTEMS: readonly (readonly [RegExp, string])[] = [
   [/\bLinux\b/, 'Linux'],
 ]
 
-/** What a `User-Agent` header most likely is, in words that its owner knows: `Firefox on Linux`. */
+/** The browser that a `User-Agent` header most likely names, such as `Firefox on Linux`. */
 export function browserName(userAgent: string | null): string {
   const find = (list: typeof BROWSERS) => list.find(([pattern]) => pattern.test(userAgent ?? ''))?.[1]
   const [browser, system] = [find(BROWSERS), find(SYSTEMS)]

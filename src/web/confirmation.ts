@@ -5,8 +5,8 @@ import { auditEvent } from '../domain/audit/event.js'
 import type { PageOptions } from './web-options.js'
 
 /**
- * Asks a member for the password once more, before a change that would keep its owner out: a session left open, or a stolen
- * one, must not be enough for it.
+ * Checks a member's password once more before a change that could lock its owner out: an unattended or stolen session must not
+ * be enough.
  *
  * @returns what is wrong with the field `current_password`, or `undefined`
  */

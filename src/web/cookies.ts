@@ -4,28 +4,28 @@ import { mintSessionSecret } from '../domain/accounts/session.js'
 import { Secret } from '../core/secret.js'
 
 /**
- * The cookies of the pages: one of a session, and one of a visit, for who has not signed in. Over HTTPS they carry the
- * prefix `__Host-`: no other host, not even a subdomain, and no plain HTTP can set or read them (RFC 6265bis, 4.1.3.2).
+ * The cookies of the pages: one for a session, and one for a visit before signing in. Over HTTPS their names have the prefix
+ * `__Host-`: no other host, not even a subdomain, can set them, nor can plain HTTP (RFC 6265bis, 4.1.3.2).
  */
 export class Cookies {
   readonly #isSecure: () => boolean
 
-  /** @param baseUrl where people reach the gate */
+  /** @param baseUrl the public URL of the gate */
   constructor(baseUrl: () => string) {
     this.#isSecure = () => baseUrl().startsWith('https:')
   }
 
-  /** The secret of the session that a request belongs to. */
+  /** The secret of the request's session. */
   session(request: FastifyRequest): Secret | undefined {
     return this.#read(request, 'session')
   }
 
-  /** The secret that a request's forms are bound to: of the session, or of the visit of somebody who has none. */
+  /** The secret that a request's forms are bound to: that of the session, or else of the visit. */
   behind(request: FastifyRequest): Secret | undefined {
     return request.principal.kind === 'anonymous' ? this.#read(request, 'visit') : this.session(request)
   }
 
-  /** What the forms of a page must carry. Begins a visit where there is neither session nor visit. */
+  /** The CSRF token for the forms of a page. Starts a visit if there is neither session nor visit. */
   csrfToken(request: FastifyRequest, reply: FastifyReply): string {
     const known = this.behind(request)
     const secret = known ?? mintSessionSecret()
@@ -33,7 +33,7 @@ export class Cookies {
     return csrfToken(secret)
   }
 
-  /** Hands over a new session; the visit is over. */
+  /** Sets the cookie of a new session, and ends the visit. */
   beginSession(reply: FastifyReply, secret: Secret): void {
     this.#write(reply, 'session', secret)
     void reply.clearCookie(this.#name('visit'), this.#options())
@@ -56,7 +56,7 @@ export class Cookies {
     return `${this.#isSecure() ? '__Host-' : ''}gitgate_${what}`
   }
 
-  // Lax: a link from a mail still finds who is signed in; a form of another site brings no cookie.
+  // Lax: links in mails open with the session; forms of other sites send no cookie.
   #options() {
     return { path: '/', httpOnly: true, sameSite: 'lax', secure: this.#isSecure() } as const
   }
@@ -66,9 +66,9 @@ const SHAPE = /^[A-Za-z0-9_-]{43}$/
 const MASK_BYTES = 32
 
 /**
- * What a form must carry to be taken, in the field `csrf_token`: made of the secret in the cookie, which no other site can read. Nothing else is kept,
- * so it holds over a restart and before each of several gates, and a new session has a new one. Masked anew for each
- * page, so that compression by a proxy tells nothing about it (BREACH).
+ * The CSRF token of a form: derived from the secret in the cookie, which no other site can read. The server keeps nothing, so the
+ * token survives a restart, works with any of several gates, and changes with the session. It is masked anew for each page, so
+ * that compression reveals nothing about it (BREACH).
  */
 function csrfToken(secret: Secret): string {
   const mask = randomBytes(MASK_BYTES)

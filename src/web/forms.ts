@@ -1,10 +1,10 @@
 import { breaksRule } from '../core/errors.js'
 import { sentence } from './page-errors.js'
 
-/** What is wrong with the fields of a form, by their names. */
+/** What is wrong with a form, by field. */
 export type FieldErrors = Readonly<Record<string, string>>
 
-/** Runs the checks of a form's fields. @returns what is wrong; empty where nothing is */
+/** Runs the checks of a form's fields. @returns what is wrong; empty if nothing is */
 export function errorsIn(checks: Readonly<Record<string, () => unknown>>): FieldErrors {
   const errors = Object.entries(checks).flatMap(([name, check]) => {
     const problem = problemOf(check)
@@ -13,7 +13,7 @@ export function errorsIn(checks: Readonly<Record<string, () => unknown>>): Field
   return Object.fromEntries(errors)
 }
 
-/** A rule that was broken, as a sentence. @throws whatever else was thrown */
+/** A broken rule as a sentence. @throws any other error */
 export function problemIn(error: unknown): string {
   if (breaksRule(error)) return sentence(error.message)
   throw error

@@ -2,12 +2,12 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { GitgateError, hasSystemCode } from '../core/errors.js'
 import type { WebOptions } from './web-options.js'
 
-/** Why there is a page of its own instead of what was asked for. */
+/** Why an error page is sent. */
 export type PageProblem =
   | 'not-found'
-  /** A form without our token, or from another site. */
+  /** A form without a valid CSRF token, or from another site. */
   | 'form-not-ours'
-  /** A form that no page of ours sends. */
+  /** A form that no page of the gate sends. */
   | 'unreadable'
   | 'too-large'
   | 'refused'
@@ -24,7 +24,7 @@ const STATUS: Readonly<Record<PageProblem, number>> = {
   failed: 500,
 }
 
-/** Answers with an error page. */
+/** Thrown to send an error page. */
 export class PageError extends Error {
   readonly problem: PageProblem
 
@@ -34,18 +34,17 @@ export class PageError extends Error {
   }
 }
 
-/** Answers with the way to another page. */
+/** Thrown to redirect to another page. */
 export class Redirect extends Error {
   readonly path: string
 
-  /** @param path where what was asked for is instead */
   constructor(path: string) {
     super(path)
     this.path = path
   }
 }
 
-/** Answers what was thrown with a page that helps. */
+/** Sends the page for an error that was thrown. */
 export async function answerError(
   error: unknown,
   request: FastifyRequest,
@@ -58,12 +57,12 @@ export async function answerError(
   if (isOurs) onError(error)
   const said = isOurs ? undefined : messageFor(error)
   if (problem === 'unavailable') reply.header('Retry-After', '5')
-  // The store may be what failed: then the session can't be asked for what it has to say either.
+  // If the store failed, the page must not read the session either.
   if (isOurs) request.principal = { kind: 'anonymous' }
   return await reply.page('error', { what: problem, said, requestId: request.context.requestId }, STATUS[problem])
 }
 
-/** What the page says about it beyond its heading, where there is something to say. */
+/** The text below the heading, if there is one. */
 function messageFor(error: unknown): string | undefined {
   if (error instanceof GitgateError) return sentence(error.message)
   const tooLong = (error as Partial<FastifyError>).validation?.find(({ keyword }) => keyword === 'maxLength')
@@ -79,7 +78,7 @@ function problemOf(error: unknown): PageProblem {
     if (error.code === 'store' || error.code === 'disk-full') return 'unavailable'
     return ['invalid', 'conflict', 'forbidden'].includes(error.code) ? 'refused' : 'failed'
   }
-  // Another program writes for longer than a server may wait.
+  // Another process holds the database for longer than the gate waits.
   if (hasSystemCode(error, 'SQLITE_BUSY')) return 'unavailable'
   const { validation, statusCode = 500 } = error as Partial<FastifyError>
   if (validation !== undefined) return 'unreadable'
@@ -87,7 +86,7 @@ function problemOf(error: unknown): PageProblem {
   return statusCode < 500 ? 'unreadable' : 'failed'
 }
 
-/** A message of ours as a sentence of its own. */
+/** An error message as a sentence. */
 export function sentence(message: string): string {
   return `${message.slice(0, 1).toUpperCase()}${message.slice(1)}.`
 }

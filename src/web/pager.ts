@@ -1,22 +1,22 @@
 import { Type } from 'typebox'
 import { Redirect } from './page-errors.js'
 
-// No list has so many pages, and no offset becomes a number that a database can't take.
+// More than any list has; the offset stays within what the database can take.
 const MAX_PAGE = 1_000_000
 
-/** The parameters of a list that has pages. */
+/** The query parameters of a list with pages. */
 export const PagedList = { page: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_PAGE })) }
 
-/** A text that a list is filtered by. */
+/** The query parameter that filters a list. */
 export const FilterText = Type.Optional(Type.String({ maxLength: 1_000 }))
 
-/** The parameters of a list that has pages and can be searched. */
+/** The query parameters of a list with pages that can be searched. */
 export const SearchedList = { ...PagedList, search: FilterText }
 
-/** Which entries of a list a page shows. */
+/** The entries of a list that one page shows. */
 export type PageWindow = { readonly page: number; readonly offset: number; readonly limit: number }
 
-/** Where one is in a list, and the ways on. */
+/** The position in a list, and links to the previous and next page. */
 export type Pager = {
   readonly from: number
   readonly to: number
@@ -25,16 +25,16 @@ export type Pager = {
   readonly next: string | undefined
 }
 
-/** The entries that a query's `page` asks for. */
+/** The entries of the requested page. */
 export function windowOf({ page = 1 }: { readonly page?: number | undefined }, limit: number): PageWindow {
   return { page, offset: (page - 1) * limit, limit }
 }
 
 /**
- * The ways from one page of a list to the others.
+ * The links from one page of a list to others.
  *
- * @param url of the request, whose filters stay
- * @throws Redirect beyond the last page, which entries that went have perhaps made the last
+ * @param url of the request; its filters are kept
+ * @throws Redirect to the last page from beyond it, such as when entries have been removed
  */
 export function pagerOf({ page, offset, limit }: PageWindow, total: number, url: string): Pager {
   const last = Math.max(1, Math.ceil(total / limit))
@@ -48,7 +48,7 @@ export function pagerOf({ page, offset, limit }: PageWindow, total: number, url:
   }
 }
 
-/** A local URL with other parameters; `undefined` takes one away. */
+/** A local URL with changed parameters; `undefined` removes one. */
 export function withParameters(url: string, changes: Readonly<Record<string, string | undefined>>): string {
   const [path = '', query = ''] = url.split('?', 2)
   const parameters = new URLSearchParams(query)

@@ -5,11 +5,11 @@ import type { RequestContext } from '../core/http.js'
 import type { Principal } from './principal.js'
 
 /**
- * For whom a page is.
+ * Who may open a page.
  *
  * - `members`: signed in, with the second factor where one is required (the default)
  * - `enrolling`: signed in, even while a second factor is still to be set up
- * - `administrators`: others are told that there is no such page
+ * - `administrators`: others get 404
  */
 export type Audience = 'anyone' | 'members' | 'enrolling' | 'administrators'
 
@@ -20,10 +20,10 @@ declare module 'fastify' {
   }
   interface FastifyReply {
     /**
-     * Answers with a page.
+     * Sends a page.
      *
      * @param view the template's name under `views`
-     * @param data what it shows, as `it`
+     * @param data its data, as `it`
      */
     page(view: string, data?: object, status?: number): Promise<FastifyReply>
   }
@@ -32,5 +32,5 @@ declare module 'fastify' {
   }
 }
 
-/** The pages' server with its routes' types. */
+/** The Fastify instance of the pages, with the types of its routes. */
 export type Pages = FastifyInstance<Server, IncomingMessage, ServerResponse, FastifyBaseLogger, TypeBoxTypeProvider>

@@ -22,7 +22,7 @@ export type Member = {
   readonly kind: 'member'
   readonly account: Account
   readonly session: Session
-  /** Keeps what the session carries from one request to the next. */
+  /** Keeps the session's state between requests. */
   readonly sessions: SessionStore
   /** For changes on behalf of the account. */
   readonly auditContext: AuditContext
@@ -32,7 +32,7 @@ export type Member = {
   readonly twoFactorDeadline: Date | undefined
 }
 
-/** A user whose password was right and whose second factor is still missing: can do nothing else. */
+/** A user who still has to enter the second factor, and can do nothing else. */
 export type PendingTwoFactor = {
   readonly kind: 'pending-two-factor'
   readonly account: Account
@@ -66,7 +66,7 @@ export async function identifyPrincipal(
     return { kind: 'pending-two-factor', account, session, sessions, auditContext, isHead }
   request.context.record.user = account.username
   const { ip } = request.context
-  // That it was seen is no reason to fail: another writer may be at work.
+  // The page doesn't fail because the last use can't be written, such as while another process writes.
   if (isSeenAnew(session, ip, now)) await options.sessions.touch(session.id, ip, now).catch(options.onError)
   return {
     kind: 'member',
@@ -80,12 +80,12 @@ export async function identifyPrincipal(
 }
 
 /**
- * Begins a session with a new secret, which a browser that somebody prepared does not know (session fixation); the one
- * that the request came with, if any, ends.
+ * Starts a session with a new secret, so that a secret that an attacker has planted is useless (session fixation). Ends the
+ * session of the request, if any.
  *
  * @param account as it was when its password was checked
- * @param by how they signed in; `null`: the second factor is still to come
- * @throws Redirect to the sign-in page when the account signs in differently by now
+ * @param by how the user signed in; `null` while the second factor is missing
+ * @throws Redirect to the sign-in page if the account's password or second factor has changed since
  */
 export async function beginSession(
   request: FastifyRequest,
@@ -122,18 +122,18 @@ export async function beginSession(
   return session
 }
 
-/** How long sessions last now. */
+/** How long sessions last, by the current settings. */
 export async function sessionLimits({ access }: Pick<WebOptions, 'access'>): Promise<SessionLimits> {
   return { idle: (await access.settings()).session_expire_delay * MINUTE }
 }
 
-/** The signed-in user. @throws TypeError on a page that anonymous requests reach, too */
+/** The signed-in user. @throws TypeError on pages that are open to anonymous requests */
 export function memberOf({ principal }: FastifyRequest): Member {
   if (principal.kind !== 'member') throw new TypeError('only members get here')
   return principal
 }
 
-/** Who does something in a browser. */
+/** The actor of a change made in a browser. */
 export function actorOf({ ip, requestId, request }: RequestContext, account: Account | undefined): Actor {
   return {
     ...THE_GATE,

@@ -7,10 +7,10 @@ import { ASSETS } from './assets.js'
 const OLD_TOKENS_PAGES = ['/profile/personal_access_tokens', '/-/profile/personal_access_tokens']
 
 /**
- * Serves pages to clients that accept HTML. Others (git, curl, a script) get plain text that says how to get in, and 404 at all
- * other addresses.
+ * Serves pages to clients that accept HTML. Others (git, curl, scripts) get plain text at `/` and at the tokens page, and 404
+ * elsewhere.
  *
- * @param pages answers browsers
+ * @param pages serves browsers
  */
 export function webHandler(pages: Handler, baseUrl: () => string): Handler {
   return (context) => {
@@ -36,7 +36,7 @@ function answerInText(context: RequestContext, baseUrl: () => string): void {
   else sendText(response, 404, 'Not Found')
 }
 
-/** What a client that is not a browser gets at `/`. */
+/** The plain text at `/`. */
 function rootHint(baseUrl: string): string {
   return `This is gitgate: Git over HTTP with personal access tokens.
 
@@ -48,7 +48,7 @@ Create a token: ${baseUrl}${TOKENS_PAGE}
 `
 }
 
-/** How to get a token: what a client that is not a browser gets at the address that refusals name. */
+/** The plain text at the tokens page, which refusals name: how to get a token. */
 function tokensHint(baseUrl: string): string {
   return `To create a personal access token, open ${baseUrl}${TOKENS_PAGE} in a browser, or ask an administrator to run:
 

@@ -28,19 +28,19 @@ export type WebOptions = {
   /** Records refused credentials. */
   readonly recorder: Pick<AuditRecorder, 'noteRefusal'>
   readonly passwords: Passwords
-  /** The repositories that are there; none where another server keeps them. */
+  /** The repositories; none for an upstream, which can't be asked. */
   readonly listRepositories: () => Promise<readonly RepositoryPath[]>
-  /** Where people reach this gate, without a slash at its end. */
+  /** The public URL of this gate, without a slash at its end. */
   readonly baseUrl: () => string
-  /** Whether browsers that came by HTTPS are told to come by nothing else (`Strict-Transport-Security`). */
+  /** Whether to send `Strict-Transport-Security` over HTTPS. */
   readonly hsts: boolean
-  /** Whether notices go by mail, to whoever has an address. */
+  /** Whether notifications are mailed to accounts with an address. */
   readonly sendsMail: boolean
-  /** gitgate's own version. */
+  /** The version of gitgate. */
   readonly version: string
-  /** Told of what went wrong on our side. */
+  /** Called with each error that is ours. */
   readonly onError: (error: unknown) => void
 }
 
-/** What each page is handed. */
+/** What each page depends on. */
 export type PageOptions = WebOptions & { readonly cookies: Cookies }

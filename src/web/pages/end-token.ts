@@ -22,12 +22,12 @@ import type { ExpiryForm } from '../tokens/wanted-expiry.js'
 import { ExpiryFields, expiryView, expiryEffect, wantedExpiry } from '../tokens/wanted-expiry.js'
 import { memberOf } from '../principal.js'
 
-/** How long an old secret may go on working. */
+/** How long the old secret can keep working. */
 const GRACES = ['', '1h', '24h', '7d', '30d'] as const
 
 type RotationForm = ExpiryForm & { readonly grace: (typeof GRACES)[number] }
 
-/** Ending a token: revoking it, or putting another in its place; each asks first, and names what used it. */
+/** Revoking and rotating a token. Each asks first, and shows what has used it. */
 export function endTokenPages(pages: Pages, options: PageOptions): void {
   const { access } = options
   const preHandler = requireSwitchedOn(options)
@@ -99,7 +99,7 @@ export function endTokenPages(pages: Pages, options: PageOptions): void {
       const old = await requireOwnToken(request, params.id, options)
       const now = access.now()
       const rules = issueRules(await access.settings(), now)
-      // A new secret of a token that administers is as good as a new token.
+      // The new secret of a token that administers is as powerful as a new token.
       const unconfirmed = administers(old.scopes, member.account) ? await requirePassword(request, options) : undefined
       if (unconfirmed !== undefined)
         return showRotation(reply, old, member.account, body, { current_password: unconfirmed })

@@ -16,7 +16,7 @@ const Change = Type.Object({
   password_confirmation: Type.String(),
 })
 
-/** Changing one's password. */
+/** Changing the user's own password. */
 export function passwordPages(pages: Pages, options: PageOptions): void {
   const { access, passwords, cookies } = options
 
@@ -36,7 +36,7 @@ export function passwordPages(pages: Pages, options: PageOptions): void {
     }
     if (request.body.password_confirmation !== request.body.password)
       return wrong({ password_confirmation: 'The passwords don’t match.' })
-    // Whoever changes it because others know it must not believe that it is changed. The current one was right: see above.
+    // A user who changes a leaked password must not believe that it changed. The current password is known to be right here.
     if (request.body.password === request.body.current_password)
       return wrong({ password: 'This is your current password. Choose a different one.' })
     const passwordHash = await passwords.hash(password)

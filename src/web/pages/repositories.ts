@@ -9,7 +9,7 @@ import { memberOf } from '../principal.js'
 
 const PER_PAGE = 50
 
-/** The repositories that one may read, with the lines that clone them: the first page that one sees when signed in. */
+/** The start page: the repositories that the user can read, with the commands that clone them. */
 export function repositoryPages(pages: Pages, { access, listRepositories }: PageOptions): void {
   const Query = Type.Object(SearchedList)
 
@@ -32,7 +32,7 @@ export function repositoryPages(pages: Pages, { access, listRepositories }: Page
     })
 }
 
-/** Another server can't be asked what it has: what can be told are the patterns that one was granted. */
+/** An upstream can't be asked for its repositories, so the page shows the patterns of the user's grants. */
 function showPatterns(reply: FastifyReply, grants: readonly Grant[], search: string) {
   const strongest = new Map<string, { pattern: string; role: Role }>()
   for (const { pattern, role } of grants.toSorted((one, other) => RANK.indexOf(one.role) - RANK.indexOf(other.role)))

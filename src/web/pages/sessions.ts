@@ -10,7 +10,7 @@ import { memberOf, sessionLimits } from '../principal.js'
 const PATH = '/-/user_settings/active_sessions'
 const Id = Type.Object({ id: Type.Integer({ minimum: 1 }) })
 
-/** Where one is signed in, and ending it. */
+/** The user's sessions, and ending them. */
 export function sessionPages(pages: Pages, options: PageOptions): void {
   const { access, sessions } = options
 
@@ -28,7 +28,7 @@ export function sessionPages(pages: Pages, options: PageOptions): void {
 
   pages.post(`${PATH}/:id/end`, { schema: { params: Id } }, async (request, reply) => {
     const member = memberOf(request)
-    // Of another account, it is as if there were none.
+    // Sessions of other accounts don't exist here.
     if (!(await options.sessions.end(member.auditContext, member.account.id, request.params.id)))
       throw new PageError('not-found')
     await flash(member, 'Session ended.')

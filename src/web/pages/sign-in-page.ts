@@ -13,11 +13,11 @@ import { actorOf, beginSession } from '../principal.js'
 
 const SIGN_IN = '/users/sign_in'
 const SECOND_FACTOR = '/users/sign_in/two_factor'
-/** Forms that are read before anybody is signed in. */
+/** Forms of anonymous requests. */
 const open = { config: { audience: 'anyone' }, bodyLimit: MAX_CREDENTIAL_BODY } as const
 const Query = Type.Object({ return_to: Type.Optional(Type.String()), from: Type.Optional(Type.String()) })
 
-/** Signing in, in one step or two, and out. */
+/** Signing in, with a second factor if there is one, and signing out. */
 export function signInPages(pages: Pages, options: PageOptions): void {
   const { accounts, signIn, recorder, access, cookies } = options
   const noteRefusal = (request: FastifyRequest, account: Account | undefined, rule: string): void => {
@@ -109,7 +109,7 @@ function backToSignIn(request: FastifyRequest, reply: FastifyReply): FastifyRepl
 
 type Refused = Exclude<SignInVerdict, { readonly kind: 'right' }>
 
-/** By which rule somebody was not let in, for the log and the trail. */
+/** The rule that refused a sign-in, for the log and the audit log. */
 const RULES: Readonly<Record<Refused['kind'], string>> = {
   wrong: 'wrong password',
   blocked: 'account blocked',

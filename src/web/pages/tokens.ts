@@ -8,13 +8,13 @@ import { SearchedList, pagerOf, windowOf } from '../pager.js'
 import type { Pages } from '../pages.js'
 import { requireSwitchedOn } from '../tokens/own-token.js'
 import { NEW_TOKEN, takeNewToken } from '../tokens/one-time-token.js'
-import { EXPIRING, tokenRows } from '../tokens/rows.js'
+import { EXPIRING_MS, tokenRows } from '../tokens/rows.js'
 import { addTokenCreation } from '../tokens/token-creation.js'
 import { memberOf } from '../principal.js'
 
 const PER_PAGE = 100
 const STATES = ['active', 'expiring', 'inactive', 'all'] as const
-/** What fills in the form, as in GitLab, whose form stands on this page. */
+/** Parameters that fill in the form, which is on this page on GitLab. */
 const PREFILL = ['name', 'description', 'scopes'] as const
 
 /** The user's own tokens: the list, which shows the secret of a new one once, and creating one. */
@@ -48,10 +48,10 @@ export function tokenPages(pages: Pages, options: PageOptions): void {
       const text = search.trim()
       const query: TokenQuery = {
         userId: member.account.id,
-        // Made by administrators to act as the account; hidden from it, as in the API.
+        // Impersonation tokens are hidden from the account, as in the API.
         impersonation: false,
         ...(state === 'all' ? {} : { state: state === 'inactive' ? 'inactive' : 'active' }),
-        ...(state === 'expiring' ? { expiresBefore: new Date(now.getTime() + EXPIRING) } : {}),
+        ...(state === 'expiring' ? { expiresBefore: new Date(now.getTime() + EXPIRING_MS) } : {}),
         ...(text === '' ? {} : { text }),
         sort,
         offset: window.offset,
@@ -74,7 +74,7 @@ export function tokenPages(pages: Pages, options: PageOptions): void {
     impersonation: false,
     ownerOf: async (request: FastifyRequest) => Promise.resolve(memberOf(request).account),
     listOf: () => TOKENS_PAGE,
-    onceOf: () => NEW_TOKEN,
+    displayOf: () => NEW_TOKEN,
     view: 'token-new',
     preHandler: requireSwitchedOn(options),
   }

@@ -32,7 +32,7 @@ const config = { audience: 'enrolling' } as const
 const Confirmation = Type.Object({ current_password: Type.String() })
 const Enrolment = Type.Object({ current_password: Type.String(), code: Type.String({ maxLength: 100 }) })
 
-/** The second factor: setting it up, its recovery codes, and switching it off. */
+/** The second factor: setting it up, its recovery codes, and turning it off. */
 export function twoFactorPages(pages: Pages, options: PageOptions): void {
   const { twoFactors, passwords, access, cookies, baseUrl } = options
 
@@ -40,7 +40,7 @@ export function twoFactorPages(pages: Pages, options: PageOptions): void {
     const seed = await pendingSeed(member)
     const uri = enrolmentUri(seed, member.account, `gitgate ${new URL(baseUrl()).host}`).reveal()
     const grouped = (seed.reveal().match(/.{1,4}/g) ?? []).join(' ')
-    // Dark on light in either scheme, or cameras don't find it.
+    // Dark on light in either colour scheme, or cameras don't find it.
     const qr = await qrCode(uri, { type: 'svg', margin: 2, color: { dark: '#000000', light: '#ffffff' } })
     return reply.page('two-factor-off', { qr: qr.trim(), uri, seed: grouped, errors }, status)
   }
@@ -140,7 +140,7 @@ export function twoFactorPages(pages: Pages, options: PageOptions): void {
   })
 }
 
-/** The seed that is being set up: the same until it is confirmed, so that a mistyped code does not cost another scan. */
+/** The seed that is being set up. It stays the same until it is confirmed, so that a mistyped code needs no second scan. */
 async function pendingSeed(member: Member): Promise<Secret> {
   const { seed } = await readSessionState(member)
   if (seed !== undefined) return new Secret(seed, 'two-factor seed')

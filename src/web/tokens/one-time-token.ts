@@ -8,25 +8,25 @@ import { takeOneTimeDisplay } from '../session-state.js'
 import type { PageOptions } from '../web-options.js'
 import type { Member } from '../principal.js'
 
-/** Under which name a new token goes over a redirect. */
+/** The one-time display of a new token of one's own. */
 export const NEW_TOKEN = 'token'
 
-/** What goes over the redirect to the page that shows a new token. */
+/** What is kept for the page that shows a new token once. */
 export type NewToken = {
   readonly id: number
   readonly secret: string
-  /** The token that it replaced, and until when that one works (milliseconds). */
+  /** If it replaced a token: when that one stops working, in milliseconds. */
   readonly replaced?: { readonly endsAt: number }
 }
 
-/** Takes the token that was just made, if any, to show it once. @param once under which name it went over the redirect */
-export async function takeNewToken(visit: Member, once: string, owner: Account, options: PageOptions) {
-  const made = await takeOneTimeDisplay<NewToken>(visit, once, options.access.now())
+/** Takes the token that was just created, if any, to show it once. @param display the name of the one-time display */
+export async function takeNewToken(visit: Member, display: string, owner: Account, options: PageOptions) {
+  const made = await takeOneTimeDisplay<NewToken>(visit, display, options.access.now())
   const token = made && (await options.tokens.find(made.id))
   return made && token && newTokenView(token, made, owner, options)
 }
 
-// Lines to paste, none of which holds the secret.
+// The commands to paste don't contain the secret.
 async function newTokenView(
   token: PersonalAccessToken,
   made: NewToken,

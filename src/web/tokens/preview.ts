@@ -18,18 +18,18 @@ import type { ReadForm, TokenForm } from './token-form.js'
 
 const SHOWN = 12
 
-/** What a token would let be done with a repository. */
+/** What a token would allow on a repository. */
 type Ability = 'read' | 'write'
 
-/** What a draft matches, for people to see before they make it. */
+/** What a draft of a token can access. */
 export type Preview = {
   readonly can: Ability | 'nothing'
-  /** `undefined` where another server keeps them and can't be asked. */
+  /** `undefined` for an upstream, which can't be asked. */
   readonly repositories:
     | {
         readonly shown: readonly { readonly path: RepositoryPath; readonly can: Ability }[]
         readonly total: number
-        /** How many the account reaches without limits. */
+        /** How many the account can access without limits. */
         readonly of: number
       }
     | undefined
@@ -39,7 +39,7 @@ export type Preview = {
   readonly trial: Trial | undefined
 }
 
-/** What would become of a push. */
+/** The result of a push that was tried out. */
 type Trial =
   | { readonly kind: 'unreadable'; readonly problem: string }
   | {
@@ -49,7 +49,7 @@ type Trial =
       readonly verbs: Readonly<Record<RefVerb, string | null>>
     }
 
-/** Finds what a draft matches of what its owner reaches. */
+/** Finds what a draft can access of what its owner can. */
 export async function previewOf(
   { draft }: ReadForm,
   form: TokenForm,
@@ -93,7 +93,7 @@ export async function previewOf(
   }
 }
 
-/** The ref and the repository of a push to try. @throws GitgateError `invalid` */
+/** The ref and the repository of the push to try out. @throws GitgateError `invalid` */
 function readTrial({ try_ref: ref, try_repository: repository }: TokenForm, first: RepositoryPath | undefined) {
   const wanted = repository.trim()
   const path = wanted === '' ? first : parseRepositoryPath(wanted)

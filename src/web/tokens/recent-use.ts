@@ -5,12 +5,12 @@ import type { PersonalAccessToken } from '../../domain/tokens/token.js'
 import type { PageOptions } from '../web-options.js'
 
 const PERIOD_DAYS = 30
-// To add up half a million rows takes seconds, and nobody looks through so many.
+// Adding up half a million events takes seconds.
 const MAX_ROWS = 1_000
-/** As many as one looks through. */
+/** How many programs and repositories are listed. */
 const SHOWN_ENTRIES = 10
 
-/** What used a token lately, and the tokens derived from it: what will stop working with it. */
+/** What has used a token recently, or tokens derived from it, and will stop working without it. */
 export type RecentUse = {
   readonly days: number
   readonly requests: number
@@ -18,22 +18,22 @@ export type RecentUse = {
   readonly repositories: Some<RepositoryUse>
   readonly addresses: Some<AddressUse>
   readonly programs: Some<ProgramUse>
-  /** From when on that is known, where the audit trail does not go back so far. */
+  /** When the audit log begins, if it doesn't cover the period. */
   readonly knownSince: Date | undefined
-  /** From when on it was counted, where it was used too often for all of it. */
+  /** When counting began, if there were too many uses to count all. */
   readonly countedSince: Date | undefined
 }
 
 type Some<T> = { readonly shown: readonly T[]; readonly more: number }
 
-/** Reads from the audit trail what used a token within the last 30 days. */
+/** Reads what used a token in the last 30 days from the audit log. */
 export async function recentUse(
   { id, createdAt }: PersonalAccessToken,
   { access, audit, tokens }: Pick<PageOptions, 'access' | 'audit' | 'tokens'>,
 ): Promise<RecentUse> {
   const since = new Date(access.now().getTime() - PERIOD_DAYS * DAY)
   const { usage: all, countedSince } = await audit.recentUsage(await tokens.family(id), since, MAX_ROWS)
-  // A push is a row when it begins, and one when it has ended.
+  // A push has an event when it begins, and one when it has ended.
   const usage = all.filter(({ action, decision }) => action !== 'git.push' || decision === 'refused')
   const begin = await audit.begin()
   const isKnown = begin !== undefined && begin <= (createdAt > since ? createdAt : since)

@@ -7,10 +7,10 @@ import { describeRestrictions } from '../../domain/tokens/restriction.js'
 import type { PersonalAccessToken } from '../../domain/tokens/token.js'
 import { tokenState } from '../../domain/tokens/token.js'
 
-/** How soon a token ends that is called expiring, as in GitLab. */
-export const EXPIRING = 14 * DAY
+/** Tokens that expire within this time are shown as expiring, as on GitLab. */
+export const EXPIRING_MS = 14 * DAY
 
-/** What people call the state of a token. */
+/** The status of a token. */
 type TokenStatus =
   | 'active'
   /** Within two weeks. */
@@ -20,17 +20,17 @@ type TokenStatus =
   | 'expired'
   | 'revoked'
 
-/** Tokens as tables show them. */
+/** Tokens, for tables. */
 export function tokenRows(tokens: readonly PersonalAccessToken[], now: Date, settings: Settings) {
   const tooLong = new Set(tooLongLived(tokens, settings, now).map(({ id }) => id))
   return tokens.map((token) => ({
     ...tokenRow(token, now, settings.enforce_pat_expiration),
-    // Tokens from before a limit, for the three hours until they are revoked.
+    // Older than a lifetime limit, which revokes them after three hours.
     isTooLong: tooLong.has(token.id),
   }))
 }
 
-/** A token as the pages about one show it. @param enforceExpiry the setting `enforce_pat_expiration` */
+/** A token, for pages about one. @param enforceExpiry the setting `enforce_pat_expiration` */
 export function tokenRow(token: PersonalAccessToken, now: Date, enforceExpiry: boolean) {
   const { restrictions, budget, spent } = token
   const status = statusOf(token, now, enforceExpiry)
@@ -47,7 +47,7 @@ export function tokenRow(token: PersonalAccessToken, now: Date, enforceExpiry: b
       ...(budget.bytes === null ? [] : [`${formatSize(spent.bytes)} of ${formatSize(budget.bytes)} pushed`]),
     ],
     canRevoke: isUsable,
-    // Its successor is there already; and what was derived lives for one task.
+    // Its successor exists already. Derived tokens live for one task.
     canRotate: isUsable && status !== 'ending' && token.parentId === null,
   }
 }
@@ -56,7 +56,7 @@ function statusOf(token: PersonalAccessToken, now: Date, enforceExpiry: boolean)
   const state = tokenState(token, now, enforceExpiry)
   if (state !== 'active') return state
   if (token.revokedAt !== null) return 'ending'
-  const isSoonOver = token.expiresAt !== null && token.expiresAt.getTime() < now.getTime() + EXPIRING
+  const isSoonOver = token.expiresAt !== null && token.expiresAt.getTime() < now.getTime() + EXPIRING_MS
   return enforceExpiry && isSoonOver ? 'expiring' : 'active'
 }
 

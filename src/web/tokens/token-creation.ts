@@ -20,17 +20,17 @@ import { expiryView, expiryEffect } from './wanted-expiry.js'
 
 /** Whose tokens a form creates. */
 export type TokenCreation = {
-  /** The route of the list: what was made is shown there, once; the form stands under it. */
+  /** The route of the list, which shows the new token once. The form is at `new` below it. */
   readonly route: string
   readonly params?: TObject
-  /** Whether an administrator makes them, to act as their owner: such ones are made with one's own password only. */
+  /** Whether they are impersonation tokens, which need the administrator's password. */
   readonly impersonation: boolean
   /** @throws PageError */
   readonly ownerOf: (request: FastifyRequest) => Promise<Account>
-  /** Where the list of an account's tokens is. */
+  /** The path of the list of an account's tokens. */
   readonly listOf: (owner: Account) => string
-  /** Under which name a new token goes over the redirect. */
-  readonly onceOf: (owner: Account) => string
+  /** The name of the one-time display. */
+  readonly displayOf: (owner: Account) => string
   readonly view: string
   readonly preHandler?: () => Promise<void>
 }
@@ -45,7 +45,7 @@ type Shown = {
 /** Adds the pages that create a token: its form, the access preview, and the submission. */
 export function addTokenCreation(pages: Pages, creation: TokenCreation, options: PageOptions): void {
   const { access } = options
-  const { route, impersonation, ownerOf, listOf, onceOf, view } = creation
+  const { route, impersonation, ownerOf, listOf, displayOf, view } = creation
   const [params, preHandler] = [creation.params ?? Type.Object({}), creation.preHandler ?? []]
   const Filled = Type.String({ default: '', maxLength: 1_000 })
   const Prefill = Type.Object({ name: Filled, description: Filled, scopes: Filled })
@@ -69,13 +69,13 @@ export function addTokenCreation(pages: Pages, creation: TokenCreation, options:
       {
         form,
         problems,
-        // Before anything was sent, too: what can't be read must not look like no limit.
+        // In a preview, too: a limit that can't be read must not look like none.
         unreadable,
         owner,
         list: listOf(owner),
         who: phrasesFor(creation, owner),
         asksPassword: impersonation,
-        // Filled in for some scopes only.
+        // Needed for some scopes only.
         offersPassword: !impersonation && owner.admin,
         scopes: ALL_SCOPES.filter((scope) => scope !== 'sudo' || owner.admin).map((name) => ({
           name,
@@ -94,11 +94,11 @@ export function addTokenCreation(pages: Pages, creation: TokenCreation, options:
     return show(reply, await ownerOf(request), { ...EMPTY_FORM, name, description, scopes: knownScopes(scopes) }, {})
   })
 
-  // What would match, beside the form as it was sent; and that part alone, for the page's script.
+  // The access preview, with the form as submitted; and the preview alone, for the page's script.
   const schema = { params, body: TokenFields }
   pages.post(`${route}/preview`, { schema, preHandler }, async (request, reply) => {
     const owner = await ownerOf(request)
-    // What is still to be filled in is no mistake yet.
+    // Fields that are still empty are no mistake yet.
     const { repositories, refs } = (await read(owner, request.body)).problems
     const problems = { ...(repositories && { repositories }), ...(refs && { refs }) }
     return show(reply, owner, request.body, problems, { isPreview: true })
@@ -140,9 +140,9 @@ export function addTokenCreation(pages: Pages, creation: TokenCreation, options:
         now,
       )
       const made: NewToken = { id: token.id, secret: secret.reveal() }
-      await putOneTimeDisplay(memberOf(request), onceOf(owner), made, now)
+      await putOneTimeDisplay(memberOf(request), displayOf(owner), made, now)
     } catch (error) {
-      // All that is wrong with the form was found before; this is a rule against any token at all.
+      // The form itself is valid: this rule forbids any token.
       if (!(error instanceof GitgateError) || error.code !== 'forbidden') throw error
       return show(reply, owner, form, {}, { status: 422, failure: sentence(error.message) })
     }
@@ -150,7 +150,7 @@ export function addTokenCreation(pages: Pages, creation: TokenCreation, options:
   })
 }
 
-/** The phrases about the owner: in the second person, or by name where an administrator fills the form in. */
+/** Phrases about the owner: in the second person, or by name if an administrator creates the token. */
 function phrasesFor({ impersonation }: TokenCreation, { username }: Account) {
   return impersonation
     ? { can: `${username} can`, have: `${username} has`, your: `${username}’s` }

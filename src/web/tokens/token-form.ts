@@ -14,26 +14,26 @@ import { ExpiryFields, wantedExpiry } from './wanted-expiry.js'
 
 const Line = Type.String({ default: '', maxLength: 10_000 })
 
-/** The fields of a new token, as they were typed. */
+/** The fields of a new token, as submitted. */
 export const TokenFields = Type.Object({
   name: Line,
   description: Line,
   scopes: Type.Array(Type.String({ maxLength: 100 }), { default: [], maxItems: 50 }),
   ...ExpiryFields,
-  /** Patterns, one a line. */
+  /** Patterns, one per line. */
   repositories: Line,
   refs: Line,
   max_pushes: Line,
   max_push_bytes: Line,
-  /** A push to try what the token would be let do. */
+  /** A push to try out. */
   try_repository: Line,
   try_ref: Line,
 })
 
-/** What the form of a new token holds. */
+/** The form of a new token. */
 export type TokenForm = Static<typeof TokenFields>
 
-/** A form that nothing was typed into yet. */
+/** An empty form. */
 export const EMPTY_FORM: TokenForm = {
   name: '',
   description: '',
@@ -48,16 +48,16 @@ export const EMPTY_FORM: TokenForm = {
   try_ref: '',
 }
 
-/** What is wrong, by the field that it is wrong with. */
+/** What is wrong, by field. */
 export type FormProblems = { [K in Exclude<keyof TokenForm, 'expires_on' | 'try_repository'>]?: string }
 
-/** What a form asks for, as far as it can be read. */
+/** A form that was read as far as it is valid. */
 export type ReadForm = {
   readonly draft: TokenDraft & { readonly restrictions: Restrictions }
   readonly problems: FormProblems
 }
 
-/** Reads the form of a new token: all of it, so that all that is wrong can be said at once. */
+/** Reads the form of a new token, and reports all invalid fields at once. */
 export function readTokenForm(form: TokenForm, owner: Account, rules: IssueRules, now: Date): ReadForm {
   const problems: FormProblems = {}
   const read = <T>(field: keyof FormProblems, parse: () => T, otherwise: T): T => {
@@ -100,7 +100,7 @@ export function readTokenForm(form: TokenForm, owner: Account, rules: IssueRules
   return { draft, problems }
 }
 
-/** Scopes that an address asks for, as GitLab's form takes them: unknown ones are ignored. @param list with commas between */
+/** The scopes in a link to the form, as on GitLab: unknown ones are ignored. @param list separated by commas */
 export function knownScopes(list: string): Scope[] {
   const words = list.split(/[\s,]+/)
   return ALL_SCOPES.filter((scope) => words.includes(scope))
@@ -112,7 +112,7 @@ function scopesOf(form: TokenForm, owner: Account): Scope[] {
   return scopes
 }
 
-/** No pattern holds a space. */
+/** Patterns contain no spaces. */
 function wordsOf(text: string): string[] {
   return text.split(/\s+/).filter((word) => word !== '')
 }

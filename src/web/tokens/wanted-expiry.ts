@@ -7,16 +7,16 @@ import { parseExpiryDate, parseExpirySpan } from '../../domain/tokens/expiry.js'
 import type { IssueRules } from '../../domain/tokens/issue.js'
 import type { PageOptions } from '../web-options.js'
 
-/** What the fields of an expiry hold: one of the lifetimes offered, or `date`. */
+/** The expiry fields of a form: one of the offered lifetimes, or `date` and the date. */
 export const ExpiryFields = {
   expiry: Type.String({ default: '', maxLength: 100 }),
   expires_on: Type.String({ default: '', maxLength: 100 }),
 }
 
-/** The fields of an expiry, as they were typed. */
+/** The expiry fields as submitted. */
 export type ExpiryForm = { readonly expiry: string; readonly expires_on: string }
 
-/** Reads what was chosen: where nothing was sent, what the form begins with. @throws GitgateError `invalid` */
+/** Reads the chosen expiry; the form's default if none was submitted. @throws GitgateError `invalid` */
 export function wantedExpiry({ expiry, expires_on: date }: ExpiryForm, rules: IssueRules, now: Date): WantedExpiry {
   if (expiry === 'date') return parseExpiryDate(date.trim())
   const span = expiry === '' ? defaultSpan(rules, now) : expiry
@@ -27,15 +27,15 @@ function defaultSpan(rules: IssueRules, now: Date): string | undefined {
   return expiryChoices(rules, now).find(({ isDefault }) => isDefault)?.span
 }
 
-/** What the fields of an expiry show of how it counts. */
+/** What happens to tokens when they expire. */
 export type ExpiryEffect = {
-  /** Whether tokens end by it (setting `enforce_pat_expiration`). */
+  /** Whether expired tokens stop working (setting `enforce_pat_expiration`). */
   readonly isEnforced: boolean
-  /** Whether their owner is told before they do. */
+  /** Whether their owner gets a mail before they expire. */
   readonly isNotified: boolean
 }
 
-/** What is said of the expiry of an account's tokens. */
+/** What happens to an account's tokens when they expire. */
 export async function expiryEffect(
   { access, sendsMail }: Pick<PageOptions, 'access' | 'sendsMail'>,
   { email }: Account,
@@ -44,7 +44,7 @@ export async function expiryEffect(
   return { isEnforced, isNotified: isEnforced && sendsMail && email !== null }
 }
 
-/** What the fields of an expiry show. @param form what was typed before, if anything */
+/** The data of the expiry fields. @param form the fields as submitted, if they were */
 export function expiryView(rules: IssueRules, now: Date, form: ExpiryForm = { expiry: '', expires_on: '' }) {
   const choices = expiryChoices(rules, now)
   const chosen = form.expiry === '' ? defaultSpan(rules, now) : form.expiry

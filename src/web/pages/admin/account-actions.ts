@@ -16,13 +16,13 @@ import { NamedAccount, pathOfAccount, requireAccount } from './account-path.js'
 
 type AccountAction = {
   readonly heading: (username: string) => string
-  /** What it means. */
+  /** What it does. */
   readonly lead: string
   readonly button: string
   readonly isDangerous: boolean
-  /** What is asked for beside the button. */
+  /** The fields beside the button. */
   readonly asks: 'nothing' | 'the username' | 'the own password'
-  /** What is said where one would do it to oneself; `undefined`: that is no harm. */
+  /** The refusal to do it to one's own account; `undefined` if that does no harm. */
   readonly notToOneself: string | undefined
   readonly act: (options: PageOptions, context: AuditContext, account: Account) => Promise<void>
   readonly done: (username: string) => string
@@ -76,7 +76,7 @@ const ActPath = Type.Object({
   act: Type.Enum(Object.keys(ACCOUNT_ACTIONS) as (keyof typeof ACCOUNT_ACTIONS)[]),
 })
 
-/** What administrators do to accounts: each on a page that says what it means, and asks. */
+/** What administrators do to accounts, each on a page that explains it and asks. */
 export function accountActionPages(pages: Pages, options: PageOptions): void {
   const { access, passwords } = options
 
@@ -142,7 +142,7 @@ function ask(reply: FastifyReply, account: Account, name: keyof typeof ACCOUNT_A
   )
 }
 
-/** @throws GitgateError `forbidden` where an administrator would lock themselves out, or get past what protects them */
+/** @throws GitgateError `forbidden` if administrators would lock themselves out or bypass their own protection */
 function refuseToOneself(account: Account, member: Account, reason: string | undefined): void {
   if (account.id === member.id && reason !== undefined) throw new GitgateError('forbidden', reason)
 }

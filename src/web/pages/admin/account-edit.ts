@@ -11,10 +11,10 @@ import type { Pages } from '../../pages.js'
 import { memberOf } from '../../principal.js'
 import { NamedAccount, pathOfAccount, requireAccount } from './account-path.js'
 
-/** The fields as they are sent. */
+/** The fields as submitted. */
 type Values = { readonly name: string; readonly email: string; readonly admin: '' | 'yes' }
 
-/** An account's name, its address, and whether it administers: all that can be given it later. */
+/** Editing an account's name, mail address and administrator role. */
 export function accountEditPages(pages: Pages, options: PageOptions): void {
   const params = NamedAccount
 
@@ -46,7 +46,7 @@ export function accountEditPages(pages: Pages, options: PageOptions): void {
     const { name, email, admin, was_name, was_email, was_admin } = request.body
     const was: Values = { name: was_name, email: was_email, admin: was_admin }
     const place = placeOf(account, member.account)
-    // That somebody administers at all is nobody's to end by mistake.
+    // Nobody may remove the last administrator by mistake.
     const values: Values = { name, email, admin: place.isSelf ? was.admin : admin }
     const wrong = (errors: FieldErrors) => reply.page('admin/edit-account', { ...place, values, was, errors }, 422)
     const change = changeOf(values, was, account)
@@ -77,7 +77,7 @@ function placeOf(account: Account, member: Account) {
   return { account, path: pathOfAccount(account), isSelf: account.id === member.id }
 }
 
-/** What was changed in the form: what somebody else has changed since it was opened stays. */
+/** The fields that were changed in the form. Changes that others made since it was opened stay. */
 function changeOf(values: Values, was: Values, { username }: Account): AccountChange {
   const [name, email] = [values.name.trim(), values.email.trim()]
   return {

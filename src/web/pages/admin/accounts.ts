@@ -16,7 +16,7 @@ import { NamedAccount, pathOfAccount, requireAccount } from './account-path.js'
 
 const PER_PAGE = 50
 
-/** Accounts: all of them, one of them, and new ones. */
+/** The list of accounts, each account, and adding one. */
 export function accountPages(pages: Pages, options: PageOptions): void {
   const { accounts, tokens, sessions, twoFactors, passwords, access, listRepositories } = options
 

@@ -27,10 +27,10 @@ const ADDERS = [
   auditPages,
 ] as const
 
-/** Where the administration is. */
+/** The path of the administration. */
 export const ADMIN = '/-/admin'
 
-/** The administration. Whoever is no administrator is told that there are no such pages, whatever the method. */
+/** The administration. Others get 404 for all its paths and methods. */
 export function adminPages(pages: Pages, options: PageOptions): void {
   void pages.register(
     (plain, _options, done) => {

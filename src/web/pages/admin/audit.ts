@@ -21,7 +21,7 @@ const PATH = '/-/admin/audit_logs'
 const PER_PAGE = 50
 const MAX_ID = Number.MAX_SAFE_INTEGER
 
-/** The audit trail: its rows with filters, and whether it is whole. */
+/** The audit log: its events with filters, and verifying its integrity. */
 export function auditPages(pages: Pages, { audit, accounts, access }: PageOptions): void {
   const RowId = Type.Integer({ minimum: 0, maximum: MAX_ID })
   const Query = Type.Object({
@@ -47,7 +47,7 @@ export function auditPages(pages: Pages, { audit, accounts, access }: PageOption
       ...(isWrong ? {} : await queryOf(filters)),
       ...(decision === '' ? {} : { decision }),
       ...(isBackwards ? { after, oldestFirst: true } : before === undefined ? {} : { before }),
-      // One more than is shown: whether there are others.
+      // One more than is shown tells whether there are more.
       limit: PER_PAGE + 1,
     }
     const found = isWrong ? [] : await audit.list(query)
@@ -107,7 +107,7 @@ export function auditPages(pages: Pages, { audit, accounts, access }: PageOption
     const { user, token, action, repository, ip, since, until } = filters
     const now = access.now()
     return {
-      // Of an account that was deleted, the rows are still there.
+      // The events of deleted accounts remain.
       ...(user === '' ? {} : { user: (await accounts.findByUsername(user))?.username ?? user }),
       ...(token === '' ? {} : { tokens: [Number(token)] }),
       ...(action === '' ? {} : { action }),
@@ -144,7 +144,7 @@ function shownRow(row: AuditRow) {
 
 function showRow(reply: FastifyReply, row: AuditRow) {
   const { via, username, tokenId, ip, userAgent, requestId, repository, service, target, bytesIn, bytesOut, hash } = row
-  // By some of them the trail can be filtered.
+  // Some of them link to a filter.
   const facts: readonly (readonly [name: string, value: string | number | null, filter?: keyof Filters | undefined])[] =
     [
       ['User', username, 'user'],
@@ -167,7 +167,7 @@ function showRow(reply: FastifyReply, row: AuditRow) {
     facts: facts
       .filter(([, value]) => value !== null)
       .map(([name, value, filter]) => {
-        // Of a target, such as `user:alice`, what is behind its kind.
+        // The name in a target such as `user:alice`.
         const others = filter && withParameters(PATH, { [filter]: String(value).replace(`${filter}:`, '') })
         return { name, value, others }
       }),

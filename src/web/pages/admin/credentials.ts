@@ -13,16 +13,16 @@ import type { PageWindow } from '../../pager.js'
 import { FilterText, SearchedList, pagerOf, windowOf } from '../../pager.js'
 import type { Pages } from '../../pages.js'
 import { recentUse } from '../../tokens/recent-use.js'
-import { EXPIRING, tokenRows } from '../../tokens/rows.js'
+import { EXPIRING_MS, tokenRows } from '../../tokens/rows.js'
 import { memberOf } from '../../principal.js'
 import { factsOf } from './token-facts.js'
 
 const PATH = '/-/admin/credentials'
-// Each row asks the audit trail what its token was used for.
+// Each row reads the use of its token from the audit log.
 const PER_PAGE = 20
 const OVER_PRIVILEGED_CACHE_MS = 10_000
 
-/** Everybody's tokens: what they may, whether they are used so, and ending them. */
+/** The tokens of all accounts: what they can do, whether that is used, and revoking them. */
 export function credentialPages(pages: Pages, options: PageOptions): void {
   const { tokens, accounts, access, audit, grants, listRepositories } = options
 
@@ -60,8 +60,8 @@ export function credentialPages(pages: Pages, options: PageOptions): void {
     return { ...(await tokens.search(page, now, enforceExpiry)), total: ids.length }
   }
 
-  // A filter that no query of the store can answer: which repositories there are, only the disk knows. It takes a tenth of a
-  // second with 10,000 tokens, so who looks through its pages, or comes back from one, has it once.
+  // The store can't answer this filter, since only the disk knows the repositories. It takes 0.1 s for 10,000 tokens, so the
+  // result is kept while an administrator goes through its pages.
   let wider:
     { readonly key: string; readonly sets: unknown; readonly until: number; readonly ids: number[] } | undefined
   const findWider = async (filters: Filters, query: Omit<TokenQuery, 'offset' | 'limit'>, enforceExpiry: boolean) => {
@@ -84,7 +84,7 @@ export function credentialPages(pages: Pages, options: PageOptions): void {
     const rows = []
     for (const token of tokenRows(found, now, settings)) {
       const owner = owners.get(token.userId)
-      // It was deleted a moment ago, and its tokens with it.
+      // The account and its tokens have just been deleted.
       if (owner === undefined) continue
       const reach = knowsReach ? sets.count(owner.username, token.restrictions) : undefined
       const advice = await adviseOn(token, { audit, reach, knownSince }, now)
@@ -103,7 +103,7 @@ export function credentialPages(pages: Pages, options: PageOptions): void {
       pager: pagerOf(window, found.total, request.url),
       filters,
       days: ADVICE_DAYS,
-      // Which repositories another server has is not known.
+      // The repositories of an upstream aren't known.
       knowsReach: ownsGroup,
     })
   })
@@ -154,7 +154,7 @@ function shownOnly(show: '' | 'unused' | 'never_expires' | 'expiring' | 'wider',
     case 'never_expires':
       return { neverExpires: true }
     case 'expiring':
-      return { expiresAfter: now, expiresBefore: new Date(now.getTime() + EXPIRING) }
+      return { expiresAfter: now, expiresBefore: new Date(now.getTime() + EXPIRING_MS) }
   }
 }
 

@@ -15,7 +15,7 @@ import { memberOf } from '../../principal.js'
 
 const ANYBODY = '@anonymous'
 
-/** Explains who may do what, and by which rule. */
+/** Explains what an account may do, and by which rule. */
 export function explainPages(pages: Pages, options: PageOptions): void {
   const { accounts, access, grants, protections, listRepositories } = options
   const Query = Type.Object({ user: FilterText, repository: FilterText, ref: FilterText })

@@ -14,7 +14,7 @@ import { memberOf } from '../../principal.js'
 const PATH = '/-/admin/grants'
 const PER_PAGE = 50
 
-/** Grants: who may do what with which repositories. */
+/** Grants: who may do what on which repositories. */
 export function grantPages(pages: Pages, { grants, accounts, access }: PageOptions): void {
   const noValues = { subject: '', role: 'read', pattern: '' }
   type Asked = { readonly page?: number; readonly search?: string }

@@ -16,7 +16,7 @@ import { factsOf } from './token-facts.js'
 
 const PER_PAGE = 20
 
-/** Impersonation tokens: an administrator acts as an account, which does not see them. */
+/** Impersonation tokens, with which administrators act as an account. The account doesn't see them. */
 export function impersonationPages(pages: Pages, options: PageOptions): void {
   const { tokens, access } = options
   const params = NamedAccount
@@ -31,7 +31,7 @@ export function impersonationPages(pages: Pages, options: PageOptions): void {
     return reply.page('admin/impersonation-tokens', {
       account,
       path: tokensPath(account),
-      made: await takeNewToken(memberOf(request), onceOf(account), account, options),
+      made: await takeNewToken(memberOf(request), displayOf(account), account, options),
       tokens: tokenRows(found.tokens, now, settings),
       pager: pagerOf(window, found.total, request.url),
       isOff: !settings.impersonation_enabled,
@@ -44,7 +44,7 @@ export function impersonationPages(pages: Pages, options: PageOptions): void {
     impersonation: true,
     ownerOf: (request: FastifyRequest) => requireAccount(options, request.params as Type.Static<typeof NamedAccount>),
     listOf: tokensPath,
-    onceOf,
+    displayOf,
     view: 'admin/new-impersonation-token',
   }
   addTokenCreation(pages, creation, options)
@@ -78,7 +78,7 @@ export function impersonationPages(pages: Pages, options: PageOptions): void {
   const requireToken = async (asked: Type.Static<typeof TokenPath>) => {
     const account = await requireAccount(options, asked)
     const token: PersonalAccessToken | undefined = await tokens.find(asked.id)
-    // Of another account, or one of the account's own, it is as if there were none.
+    // Tokens of other accounts, and the account's own, don't exist here.
     if (token?.userId !== account.id || !token.impersonation) throw new PageError('not-found')
     return { account, token }
   }
@@ -88,6 +88,6 @@ function tokensPath(account: Account): string {
   return `${pathOfAccount(account)}/impersonation_tokens`
 }
 
-function onceOf({ id }: Account): string {
+function displayOf({ id }: Account): string {
   return `impersonation token of ${id}`
 }

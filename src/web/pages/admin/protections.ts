@@ -13,7 +13,7 @@ const PATH = '/-/admin/protected_refs'
 
 type Rule = Omit<Protection, 'id'>
 
-/** Protected refs: what not everybody who pushes may change. */
+/** Protected refs, which not every account with write access may change. */
 export function protectionPages(pages: Pages, { protections, access }: PageOptions): void {
   const noValues = { repositories: '', refs: '', push: 'admin', force: 'nobody', delete: 'nobody' }
   const show = async (reply: FastifyReply, values: object, problem?: string) =>

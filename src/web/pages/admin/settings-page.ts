@@ -21,10 +21,10 @@ import type { Pages } from '../../pages.js'
 import { memberOf } from '../../principal.js'
 
 const PATH = '/-/admin/application_settings'
-/** As many of those concerned are named; of more the number is told. */
+/** How many affected accounts or tokens are listed by name. */
 const NAMED = 20
 
-/** What a setting is about: a heading of the page. */
+/** A heading of the page, with its settings. */
 type Section = 'Tokens' | 'Sign-in' | 'Git' | 'Bans' | 'Audit log'
 
 const SECTIONS: Readonly<Record<SettingKey, Section>> = {
@@ -51,7 +51,7 @@ const SECTIONS: Readonly<Record<SettingKey, Section>> = {
 
 type Typed = Partial<Record<SettingKey, string>>
 
-/** The settings: what is in force, and a change of it, which first shows whom it concerns. */
+/** The settings. A change first shows whom it affects. */
 export function settingPages(pages: Pages, options: PageOptions): void {
   const { access, accounts } = options
 
@@ -132,19 +132,19 @@ export function settingPages(pages: Pages, options: PageOptions): void {
   }
 }
 
-/** A value as the form has it: nothing stands for no limit. */
+/** A value in the form; empty if there is no limit. */
 function valueOf(value: Settings[SettingKey]): string {
   return value === null ? '' : formatSetting(value)
 }
 
-/** A value as the form's choices and hints call it. */
+/** A value in the form's choices and hints. */
 function inWords(value: Settings[SettingKey]): string {
   if (typeof value === 'boolean') return value ? 'on' : 'off'
   if (value === null) return 'no limit'
   return formatSetting(value) || 'empty'
 }
 
-/** What is wrong with the fields of the form. */
+/** What is wrong with the form, by field. */
 function errorsIn(given: readonly (readonly [SettingKey, string])[]): FieldErrors {
   const errors = given.flatMap(([key, text]) => {
     const problem = settingProblem(key, text)

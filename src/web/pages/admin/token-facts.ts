@@ -3,7 +3,7 @@ import { formatSize } from '../../../domain/tokens/budget.js'
 import { describeRestrictions, isRestricted } from '../../../domain/tokens/restriction.js'
 import type { PersonalAccessToken } from '../../../domain/tokens/token.js'
 
-/** A token in facts, before something is done to it that can't be undone. */
+/** The details of a token, on pages that ask before they do what can't be undone. */
 export function factsOf(token: PersonalAccessToken, owner: string): readonly (readonly [string, string])[] {
   const { description, scopes, expiresAt, lastUsedAt, lastUsedIps, createdAt, issuedBy } = token
   const limits = limitsOf(token)
