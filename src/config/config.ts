@@ -5,39 +5,39 @@ import { GitgateError, messageOf } from '../core/errors.js'
 import type { Mailbox, SmtpServer } from './smtp-url.js'
 import type { Secret } from '../core/secret.js'
 
-/** Everything that is set where the gate starts; what changes while it runs is a setting in the store. */
+/** What is fixed when the gate starts. What changes while it runs is a setting in the store. */
 export type Config = {
-  /** What was given by a flag, a variable or the file, rather than left to its default. */
+  /** The options set by a flag, a variable or the file, rather than left at their defaults. */
   readonly given: ReadonlySet<OptionName>
-  /** The flags and the file, as variables for a process that is to be configured likewise. */
+  /** The flags and the file as environment variables, for a process with the same configuration. */
   readonly variables: Readonly<Record<string, string>>
   readonly data: string
   readonly keyFile: string | undefined
   readonly host: string
   readonly port: number
   readonly repos: string
-  /** A Git server elsewhere; `undefined`: the embedded one. */
+  /** The upstream; `undefined`: the embedded server. */
   readonly upstream: UpstreamConfig | undefined
-  /** Whether another server answers the same to everybody. */
+  /** Whether the upstream answers all accounts the same. */
   readonly upstreamSameForAll: boolean
-  /** Whether answers are kept and shared. */
+  /** Whether the response cache is on. */
   readonly cache: boolean
-  /** Runs of git for packs at once, in all and on one repository, and requests that may wait for them. */
+  /** Concurrent Git processes for packs, in all and on one repository, and requests that may wait for them. */
   readonly queue: { readonly total: number; readonly perRepository: number; readonly waiting: number }
-  /** Bytes that may be kept. */
+  /** Maximum size of the cache in bytes. */
   readonly cacheSize: number
   readonly publicUrl: string | undefined
   readonly tls: { readonly cert: string; readonly key: string } | undefined
-  /** Whether browsers that came by HTTPS are told to come by nothing else. */
+  /** Whether to send `Strict-Transport-Security` over HTTPS. */
   readonly hsts: boolean
-  /** The mail server; without one, mails wait. */
+  /** The mail server; without one, emails wait. */
   readonly smtp: SmtpServer | undefined
   readonly mailFrom: Mailbox | undefined
   readonly trustedProxies: readonly string[]
   readonly metricsAllow: readonly string[]
-  /** Connections that one address may hold, other than trusted proxies. */
+  /** Connections that one address may hold; trusted proxies may hold any number. */
   readonly connectionsPerAddress: number
-  /** Processes that serve. */
+  /** Number of worker processes. */
   readonly workers: number
   readonly realm: string
   readonly git: string | undefined
@@ -53,10 +53,10 @@ export type Config = {
   readonly shutdownTimeout: number
 }
 
-/** A Git server elsewhere, and how to speak to it. */
+/** The Git server behind the gate, and how to reach it. */
 export type UpstreamConfig = {
   readonly url: URL
-  /** The whole `Authorization` header that it is sent. */
+  /** The `Authorization` header to send. */
   readonly authorization: Secret | undefined
   /** The file that it was read from. */
   readonly authorizationFile: string | undefined
@@ -66,10 +66,10 @@ export type UpstreamConfig = {
   readonly headersTimeout: number
 }
 
-/** What was given as flags, by option. */
+/** Flags, by option. */
 export type Flags = Partial<Record<OptionName, string>>
 
-// Git's hooks run with some of these, and the tests with the last two; they configure nothing.
+// Hooks run with some of these, and the tests with the last two. They configure nothing.
 const NOT_OPTIONS = new Set([
   'GITGATE_CONFIG',
   'GITGATE_USER',
@@ -80,10 +80,10 @@ const NOT_OPTIONS = new Set([
 ])
 
 /**
- * Puts the configuration together: flags over the environment over the file over the defaults.
+ * Loads the configuration: flags override the environment, which overrides the file, which overrides the defaults.
  *
  * @param file a configuration file: lines `VARIABLE=value`, comments after `#`
- * @throws GitgateError `configuration`, naming every mistake with its flag, its variable or its line
+ * @throws GitgateError `configuration`, naming every mistake with its flag, variable or line
  */
 export function loadConfig(flags: Flags, environment: NodeJS.ProcessEnv, file: string | undefined): Config {
   const mistakes: string[] = []
@@ -103,7 +103,7 @@ export function loadConfig(flags: Flags, environment: NodeJS.ProcessEnv, file: s
       return (text === undefined ? undefined : parse(text)) as OptionValue<K>
     } catch (error) {
       mistakes.push(`${given?.where ?? variable}: ${messageOf(error)}`)
-      // Never used: a configuration with mistakes is thrown away below.
+      // Never used: a configuration with mistakes is refused below.
       return undefined as OptionValue<K>
     }
   }
@@ -192,7 +192,7 @@ function pairOf(cert: string | undefined, key: string | undefined, mistakes: str
   return undefined
 }
 
-/** A value and where it was given. */
+/** A value and its source. */
 type Given = { readonly text: string; readonly where: string }
 
 function givenAs(name: OptionName, flags: Flags, environment: NodeJS.ProcessEnv): Given | undefined {
@@ -201,7 +201,7 @@ function givenAs(name: OptionName, flags: Flags, environment: NodeJS.ProcessEnv)
     return { text: flag, where: `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}` }
   const { variable } = OPTIONS[name]
   const text = environment[variable]
-  // An empty variable is how many supervisors say "not set".
+  // Many supervisors say "not set" with an empty variable.
   return text === undefined || text === '' ? undefined : { text, where: variable }
 }
 

@@ -4,22 +4,22 @@ import { GitgateError } from '../core/errors.js'
 import { parseMailbox, parseSmtpServer } from './smtp-url.js'
 import { Secret } from '../core/secret.js'
 
-/** How much is logged. */
+/** Log levels. */
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
-/** One way to configure: a variable, a default, a rule. The flag of the same name, if there is one, goes before it. */
+/** A configuration option. A flag of the same name, if there is one, overrides the variable. */
 type Option<T, F extends string | undefined> = {
   readonly variable: string
   readonly fallback: F
-  /** What it does; for the documentation. */
+  /** Description, for the documentation. */
   readonly summary: string
-  /** @throws GitgateError whose message says what the option takes */
+  /** @throws GitgateError with a message that says what the option takes */
   readonly parse: (text: string) => T
 }
 
-// The texts are what `docs/configuration.md` lists; a test holds the two together.
+// `docs/configuration.md` lists these; a test compares the two.
 export const OPTIONS = {
   data: option('GITGATE_DATA', './data', 'folder of the database and the key', path),
   keyFile: option(
@@ -119,7 +119,7 @@ export const OPTIONS = {
 
 export type OptionName = keyof typeof OPTIONS
 
-/** What an option's text becomes; `undefined` where it has no default and is not given. */
+/** The parsed value of an option; `undefined` if it is not given and has no default. */
 export type OptionValue<K extends OptionName> =
   ReturnType<(typeof OPTIONS)[K]['parse']> | (undefined extends (typeof OPTIONS)[K]['fallback'] ? undefined : never)
 

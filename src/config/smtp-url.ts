@@ -2,23 +2,23 @@ import { GitgateError } from '../core/errors.js'
 import { hasUnprintable } from '../core/printable.js'
 import { Secret } from '../core/secret.js'
 
-/** The server that mails are handed to. */
+/** The mail server. */
 export type SmtpServer = {
   readonly host: string
   readonly port: number
-  /** TLS from the first byte; else STARTTLS where the server offers it. */
+  /** TLS from the start; otherwise STARTTLS if the server offers it. */
   readonly implicitTls: boolean
   readonly credentials: { readonly user: string; readonly password: Secret } | undefined
 }
 
-/** A name, perhaps, and an address. */
+/** An optional name, and an address. */
 export type Mailbox = { readonly name: string; readonly address: string }
 
 const PORTS: Readonly<Record<string, number>> = { 'smtp:': 587, 'smtps:': 465 }
 const MAILBOX = /^(?:([^<>]*)<([^\s@<>",;:\\]+@[^\s@<>",;:\\]+)>|([^\s@<>",;:\\]+@[^\s@<>",;:\\]+))$/
 
 /**
- * Reads the URL of a mail server. The message of a mistake never repeats it: a password may be in it.
+ * Parses the URL of a mail server. Error messages never repeat it, because it may contain a password.
  *
  * @throws GitgateError `configuration`
  */
@@ -53,7 +53,7 @@ function credentialsOf(url: URL): SmtpServer['credentials'] {
 }
 
 /**
- * Reads the sender of mails: an address, or a name and an address in angle brackets.
+ * Parses the sender of emails: an address, or a name and an address in angle brackets.
  *
  * @throws GitgateError `configuration`
  */

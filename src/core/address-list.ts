@@ -4,9 +4,9 @@ import { GitgateError } from './errors.js'
 import { printable } from './printable.js'
 
 /**
- * Reads addresses and networks with commas or blanks between: `127.0.0.1, 10.0.0.0/8, ::1`.
+ * Parses addresses and networks, separated by commas or blanks: `127.0.0.1, 10.0.0.0/8, ::1`.
  *
- * @throws GitgateError `invalid`, naming the entry that is neither
+ * @throws GitgateError `invalid`, naming the first bad entry
  */
 export function parseAddressList(text: string): readonly string[] {
   const entries = text.split(/[\s,]+/).filter((entry) => entry !== '')
@@ -19,10 +19,10 @@ export function parseAddressList(text: string): readonly string[] {
 const REMEMBERED_ADDRESSES = 1_000
 
 /**
- * A list of networks that addresses can be looked up in.
+ * Returns a function that looks addresses up in a list of networks.
  *
- * @param entries what {@link parseAddressList} has read
- * @returns whether an address is in it; an IPv4 address counts in its IPv6 form (`::ffff:127.0.0.1`), too
+ * @param entries from {@link parseAddressList}
+ * @returns whether an address is in the list, also if it is an IPv4 address in IPv6 form (`::ffff:127.0.0.1`)
  */
 export function addressMatcher(entries: readonly string[]): (address: string) => boolean {
   const list = new BlockList()
@@ -30,7 +30,7 @@ export function addressMatcher(entries: readonly string[]): (address: string) =>
     const network = parseEntry(entry)
     if (network !== undefined) list.addSubnet(network.address, network.bits, network.family)
   }
-  // Asked at each request, mostly about the same few: a look into the list takes 10 µs.
+  // Called for each request, mostly with the same few addresses. A look-up takes 10 µs.
   const known = new LRUCache<string, boolean>({ max: REMEMBERED_ADDRESSES })
   return (address) => {
     const remembered = known.get(address)
@@ -43,7 +43,7 @@ export function addressMatcher(entries: readonly string[]): (address: string) =>
   }
 }
 
-/** An IPv4 address that a dual-stack socket shows in IPv6 form, in its own form again. */
+/** Converts an IPv4 address in IPv6 form, as a dual-stack socket shows it, to its own form. */
 export function plainAddress(address: string): string {
   return address.startsWith('::ffff:') && isIP(address.slice(7)) === 4 ? address.slice(7) : address
 }

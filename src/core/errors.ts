@@ -1,38 +1,38 @@
-/** Expected failures. Each entry point renders them in one place: the CLI as one line and an exit status, HTTP as a status and a text. */
+/** The codes of expected failures. The CLI turns them into one line and an exit status, HTTP into a status and a text. */
 export type ErrorCode =
-  /** The command line was used wrongly: an unknown option, a missing value. */
+  /** Wrong usage of the command line: an unknown option, a missing value. */
   | 'usage'
   /** A flag, a variable or a line of the configuration file is wrong. */
   | 'configuration'
-  /** A value that a person gave breaks a rule; the message says which. */
+  /** An input breaks a rule; the message says which. */
   | 'invalid'
-  /** Nothing has the name or number that was given. */
+  /** There is nothing with the given name or ID. */
   | 'not-found'
-  /** Something has the name already, or is in a state that excludes the change. */
+  /** The name is taken, or the current state doesn't allow the change. */
   | 'conflict'
   /** A policy of this instance forbids it. */
   | 'forbidden'
   /** The data folder, the database or the key can't be used. */
   | 'store'
-  /** No space is left on the disk of the data folder. */
+  /** The disk of the data folder is full. */
   | 'disk-full'
-  /** The network address can't be listened on. */
+  /** The gate can't listen on the address. */
   | 'listen'
-  /** The doctor has found a problem. */
+  /** `gitgate doctor` found a problem. */
   | 'unhealthy'
   /** Git is missing, too old, or failed. */
   | 'git'
-  /** A mail server or a webhook did not accept what it was sent. */
+  /** A mail server or webhook did not accept a delivery. */
   | 'delivery'
 
-/** The input that a broken rule is about, as the API names it. */
+/** The field whose value is wrong, as the API names it. */
 export type ErrorField = 'username' | 'name' | 'email' | 'password' | 'description' | 'scopes' | 'expires_at'
 
-/** A failure with a stable code. The message is one sentence that says what to do, and never holds a secret. */
+/** A failure with a stable code. The message is one sentence that says what to do, and never contains a secret. */
 export class GitgateError extends Error {
   override readonly name = 'GitgateError'
   readonly code: ErrorCode
-  /** Set if exactly one input is wrong. */
+  /** Set if exactly one field is wrong. */
   readonly field: ErrorField | undefined
 
   constructor(code: ErrorCode, message: string, { field, ...options }: ErrorOptions & { field?: ErrorField } = {}) {
@@ -42,7 +42,7 @@ export class GitgateError extends Error {
   }
 }
 
-/** The message of anything that was thrown, for logs and causes. */
+/** The message of anything thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
@@ -54,7 +54,7 @@ export function hasSystemCode(error: unknown, ...codes: readonly string[]): bool
 
 const RULES: readonly string[] = ['invalid', 'conflict', 'forbidden', 'not-found'] satisfies ErrorCode[]
 
-/** Whether what somebody asked for breaks a rule. Anything else is no fault of theirs, such as a full disk. */
+/** Whether the caller broke a rule. Other failures, such as a full disk, are not the caller's fault. */
 export function breaksRule(error: unknown): error is GitgateError {
   return error instanceof GitgateError && RULES.includes(error.code)
 }

@@ -1,9 +1,9 @@
 import { setImmediate } from 'node:timers/promises'
 
-// Long work for one request yields after so long: others wait no longer than a few of these.
+// Long work for one request yields this often, so that other requests wait only a few times as long.
 const SLICE_MS = 5
 
-/** Maps items one after the other, and lets other requests run in between whenever 5 ms have passed. */
+/** Maps items in order, and yields to other requests every 5 ms. */
 export async function mapInSlices<T, R>(items: readonly T[], map: (item: T, index: number) => R): Promise<R[]> {
   const results: R[] = []
   let started = performance.now()

@@ -1,20 +1,20 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
-/** What the log says about a request; each part adds what it knows. */
+/** The fields of a request's log line; each layer adds what it knows. */
 export type RequestRecord = {
   user?: string
   token_id?: number
-  /** The administrator who acts as the user. */
+  /** The administrator who acts as the user with `sudo` or an impersonation token. */
   sudoer?: string
-  /** Which call of the API. */
+  /** The route of an API call. */
   route?: string
   repository?: string
   service?: string
   phase?: string
-  /** How many refs a push names, and how many of them were refused. */
+  /** The number of refs in a push, and of those refused. */
   refs?: number
   refused_refs?: number
-  /** What the response cache did. */
+  /** The result of the response cache. */
   cache?: 'hit' | 'coalesced' | 'miss' | 'bypass'
   decision?: 'served' | 'refused' | 'failed' | 'aborted' | 'revoked'
   rule?: string
@@ -23,7 +23,7 @@ export type RequestRecord = {
   backend_ms?: number
 }
 
-/** Bytes on the wire, with heads and, over TLS, encrypted. */
+/** Bytes on the wire, including headers and, over TLS, encryption. */
 export type Traffic = { readonly bytesIn: number; readonly bytesOut: number }
 
 /** One HTTP request on its way through the gate. */
@@ -37,33 +37,33 @@ export type RequestContext = {
   readonly ip: string
   /** Whether the client reached the gate over HTTPS: by the gate's own TLS, or as a trusted proxy says. */
   readonly isHttps: boolean
-  /** The client waits for `100 Continue` before it sends its body. */
+  /** Whether the client waits for `100 Continue` before it sends its body. */
   readonly expectsContinue: boolean
-  /** What the log will say. */
+  /** The fields of the log line. */
   readonly record: RequestRecord
-  /** What has gone over the connection for this request so far. */
+  /** Bytes transferred for this request so far. */
   readonly traffic: () => Traffic
-  /** Has a listener called once the exchange is over, however it ended. */
+  /** Calls a listener once the request has ended, however it ended. */
   readonly onEnd: (listener: () => void) => void
   /**
-   * Resets the connection: what the kernel has not sent yet is dropped. After an ordinary close it would still deliver
+   * Resets the connection, which drops what the kernel has not sent yet. After an ordinary close the kernel still delivers
    * megabytes to a slow reader (measured).
    */
   readonly reset: () => void
 }
 
-/** Bytes of a body that is read before anybody is authenticated, because it may hold the credential. */
+/** Maximum size of a body that is read before authentication because it may contain the credential, in bytes. */
 export const MAX_CREDENTIAL_BODY = 16_384
 
-/** Answers every request that is routed to it. */
+/** Responds to the requests of its routes. */
 export type Handler = (context: RequestContext) => Promise<void> | void
 
-/** Milliseconds since an instant of `performance.now()`, to the microsecond. */
+/** Milliseconds since a value of `performance.now()`, rounded to microseconds. */
 export function millisecondsSince(started: number): number {
   return Math.round((performance.now() - started) * 1_000) / 1_000
 }
 
-/** Sends a short text and nothing else. */
+/** Sends a short text as the response. */
 export function sendText(
   response: ServerResponse,
   status: number,
@@ -80,13 +80,13 @@ export function sendText(
   response.end(body)
 }
 
-// A refused push is still being sent: some clients read the answer only when they are done.
+// Some clients read the response to a refused push only after they have sent all of it.
 const DRAINED_BYTES = 8 * 1_048_576
 const DRAINED_FOR = 5_000
 
 /**
- * Sends a short text to a request whose body may not have been read, and ends the connection: the rest of the body is
- * dropped within bounds, so that the client gets to read the answer.
+ * Sends a short text as the response to a request whose body may not have been read, then ends the connection. It drops
+ * the rest of the body, within bounds, so that the client gets to read the response.
  */
 export function sendTextUnread(
   request: IncomingMessage,
@@ -100,7 +100,7 @@ export function sendTextUnread(
   sendText(response, status, text, { ...headers, Connection: 'close' })
 }
 
-/** Drops the rest of a body that nobody reads, within bounds; beyond them the connection ends. */
+/** Drops the rest of an unread body. Beyond the bounds it ends the connection. */
 export function dropBody(request: IncomingMessage): void {
   if (request.complete) return
   let dropped = 0

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import SQLite from 'better-sqlite3'
 import { GitgateError, hasSystemCode } from './errors.js'
 
-/** Somebody who uses a folder that gates share: a gate, a worker, a command. */
+/** A user of a folder that gates share: a gate, a worker or a command. */
 export type Instance = { readonly id: string; release(): Promise<void> }
 
 /** A lock on a file, held until it is released or the process ends. */
@@ -16,22 +16,23 @@ const LOCK_NAME = /^([\w-]+)\.lock$/
 const POLL_INTERVAL_MS = 20
 const LOCK_TIMEOUT_MS = 60_000
 
-// A connection that nothing refers to is closed by the garbage collector, and its lock is lost.
+// Keeps connections from being garbage-collected, which would release their locks.
 const heldLocks = new Set<SQLite.Database>()
 
-/** A random name that no other instance has. */
+/** A random ID for an instance. */
 export function newInstanceId(): string {
   return randomBytes(8).toString('hex')
 }
 
 /**
- * Joins the instances that use a folder. An instance is alive as long as a process holds a lock on its file. A process ID would not
- * tell: each container has a process 1. The kernel releases the lock when the process ends, however it ends. SQLite takes the lock,
- * since Node can't: it works wherever the database itself does, and git doesn't inherit it (fcntl, not flock).
+ * Joins the instances that use a folder. An instance is alive as long as a process holds a lock on its file. Process IDs
+ * can't tell, because each container has a process 1. The kernel releases the lock when the process ends, however it ends.
+ * SQLite takes the lock, because Node can't. It works wherever the database does, and Git doesn't inherit it (fcntl, not
+ * flock).
  *
- * @param folder where the locks are; must exist
- * @param id several processes of one gate may share one
- * @param whileLocked runs before anybody else can join, and is told who is alive already
+ * @param folder the folder for the locks, which must exist
+ * @param id the processes of one gate may share it
+ * @param whileLocked runs before others can join; gets the instances that are already alive
  */
 export async function joinInstances(
   folder: string,
@@ -51,14 +52,14 @@ export async function joinInstances(
       id,
       async release() {
         lock.release()
-        // Removes the lock's file, unless others of the gate hold it. Where the folder is gone there is none.
+        // Removes the lock file, unless other processes of the gate hold it or the folder is gone.
         await lockInstances(folder, () => undefined).catch(() => undefined)
       },
     }
   })
 }
 
-/** Runs something while nobody joins. @param work is told who is alive */
+/** Runs something while no instance can join. @param work gets the instances that are alive */
 export async function lockInstances<T>(folder: string, work: (live: readonly string[]) => Promise<T> | T): Promise<T> {
   const mutex = await waitForLock(join(folder, MUTEX))
   try {
@@ -68,7 +69,7 @@ export async function lockInstances<T>(folder: string, work: (live: readonly str
   }
 }
 
-/** Finds who is alive, and removes the locks of the dead. */
+/** Finds the instances that are alive, and removes the locks of others. */
 function findLive(folder: string): string[] {
   return readdirSync(folder).flatMap((name) => {
     const id = LOCK_NAME.exec(name)?.[1]
@@ -93,15 +94,15 @@ async function waitForLock(path: string): Promise<HeldLock> {
 }
 
 /**
- * Takes a lock on a file, which many may share or one may hold alone. The file stays empty; it is made where there is none.
+ * Takes a shared or an exclusive lock on a file. The file stays empty, and is created if it is missing.
  *
- * @param timeoutMs blocks the process for so long while another holds it
- * @returns `undefined` where another still holds it
+ * @param timeoutMs how long to block the process while another one holds the lock
+ * @returns `undefined` if another process still holds it
  */
 export function tryLock(path: string, mode: 'shared' | 'exclusive', timeoutMs = 0): HeldLock | undefined {
   const database = new SQLite(path, { timeout: timeoutMs })
   try {
-    // Nothing is ever written: a full disk is no obstacle.
+    // Nothing is ever written, so a full disk doesn't matter.
     database.exec(mode === 'exclusive' ? 'BEGIN EXCLUSIVE' : 'BEGIN; SELECT 1 FROM sqlite_schema')
   } catch (error) {
     database.close()

@@ -1,28 +1,28 @@
-/** How often a gate looks, and how long it waits, in milliseconds unless the name says otherwise. Tests pass shorter ones. */
+/** Polling intervals and timeouts, in milliseconds unless the name says otherwise. Tests pass shorter ones. */
 export type Intervals = {
-  /** Between two looks for jobs and notifications that are due. */
+  /** How often the gate looks for due jobs and notifications. */
   readonly jobPollMs: number
-  /** Until the audit events of reads, and the last use of tokens, are written. */
+  /** How long audit events of reads, and the last use of tokens, wait to be written. */
   readonly flushMs: number
-  /** Between two looks for audit events to export; longer after a failure. */
+  /** How often the gate looks for audit events to export; less often after a failure. */
   readonly auditExportMs: number
-  /** Between two looks at the security epoch while transfers are active: revocation within two seconds needs a few. */
+  /** How often the security epoch is read while transfers are active. Revocation within two seconds needs a few reads. */
   readonly epochPollMs: number
-  /** Until a client that waits for its slot reads so. */
+  /** How long a client waits for a slot before gitgate tells it so. */
   readonly firstProgressMs: number
-  /** How long the refs that an upstream showed to an account vouch for their commits: a client asks for them at once. */
+  /** How long the refs that an upstream showed to an account allow it to fetch their commits; clients ask immediately. */
   readonly shownRefsMs: number
-  /** How long a transfer may be slow before it gives its slot back to others that wait. */
+  /** How long a transfer may be slow before it gives its slot to others that wait. */
   readonly slowTransferMs: number
-  /** Below it a transfer is slow. */
+  /** A slower transfer counts as slow, in bytes a second. */
   readonly slowTransferBytesPerSecond: number
-  /** Without a push to a repository, until its loose refs are packed. */
+  /** How long a repository must get no push before its loose refs are packed. */
   readonly refPackingQuietMs: number
-  /** Until a client must have sent the headers of a request, and again the body where nobody is authenticated. */
+  /** How long a client may take to send headers, and again for the body until it is authenticated. */
   readonly requestTimeoutMs: number
   /** Between two looks for changed certificates, keys and credentials. */
   readonly filePollMs: number
-  /** Between two heartbeats of a worker. One that misses three is killed and replaced. */
+  /** Interval between a worker's heartbeats. A worker that misses three is killed and replaced. */
   readonly heartbeatMs: number
 }
 

@@ -1,15 +1,15 @@
 import { write, writeSync } from 'node:fs'
 
-// What a reader that stalls may hold up; beyond it lines are dropped rather than memory filled.
+// Beyond this, lines for a reader that stalls are dropped, so that they don't fill the memory.
 const MAX_WAITING = 8 * 1_048_576
 const RETRY_AFTER = 100
-// Under load twenty lines then go in one write, which costs 30 µs with the thread that does it (measured).
+// Under load this combines some twenty lines into one write, which costs 30 µs with its thread (measured).
 const GATHER_FOR = 10
 
 /**
- * Writes log lines to a file descriptor, those of ten milliseconds together, one write at a time, off the event loop. A log that can't be written (a full disk, a
- * reader that left) loses lines and says so when it can again; it never ends the gate or holds it up. (pino's own
- * destination does both: it throws, and at the end it tries for ever.)
+ * Writes log lines to a file descriptor off the event loop, one write at a time, each with the lines of ten milliseconds.
+ * If the log can't be written (a full disk, a closed pipe), lines are lost, and a later line says how many. It never ends
+ * the gate or makes it wait. (pino's own destination does both: it throws, and retries for ever at the end.)
  */
 export class LogSink {
   readonly #fd: number
@@ -45,7 +45,7 @@ export class LogSink {
   #put(bytes: Buffer, count: number): void {
     write(this.#fd, bytes, (error, written) => {
       if (error?.code === 'EAGAIN') {
-        // The reader is slow: what is left goes later.
+        // The reader is slow; write the rest later.
         setTimeout(() => this.#put(bytes, count), RETRY_AFTER).unref()
         return
       }
@@ -76,7 +76,7 @@ export class LogSink {
     try {
       writeSync(this.#fd, this.#take().text)
     } catch {
-      // Nobody is there to read it.
+      // Nobody reads it.
     }
   }
 }

@@ -3,8 +3,8 @@ import { Readable } from 'node:stream'
 /**
  * Reads the beginning of a stream.
  *
- * @param take gets one piece after the other, until it returns something
- * @returns what it has returned; `ended`, or `left` when the sender has left before
+ * @param take gets one chunk after the other, until it returns something
+ * @returns what `take` returned; `ended` if the stream ended before, `left` if the sender aborted
  */
 export async function readUntil<T extends object>(
   stream: Readable,
@@ -33,7 +33,7 @@ export async function readUntil<T extends object>(
  * Reads the first bytes of a stream, which {@link unread} puts back.
  *
  * @param count how many bytes are needed
- * @returns at least as many, or all of a shorter stream; `undefined` when the sender has left
+ * @returns at least as many, or all of a shorter stream; `undefined` if the sender aborted
  */
 export async function readAhead(stream: Readable, count: number): Promise<Buffer | undefined> {
   const pieces: Buffer[] = []
@@ -46,10 +46,10 @@ export async function readAhead(stream: Readable, count: number): Promise<Buffer
   return result === 'left' ? undefined : Buffer.concat(pieces)
 }
 
-/** Puts bytes back before the rest of a stream. It stays the same stream: one more would cost 0.3 s a gibibyte. */
+/** Puts bytes back at the beginning of a stream. A second stream around it would cost 0.3 s a gibibyte. */
 export function unread(bytes: Buffer, rest: Readable): Readable {
   if (rest.readableEnded) return Readable.from([bytes])
-  // A sender that leaves aborts the request. If nobody listens for this error by then, it must not end the process.
+  // A sender that aborts makes the stream emit an error, which must not end the process if nobody listens yet.
   rest.on('error', () => undefined)
   if (!rest.destroyed) rest.unshift(bytes)
   return rest

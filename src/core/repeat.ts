@@ -1,18 +1,18 @@
 import { MINUTE } from './clock.js'
 
-/** Something that is done again and again until it is stopped. */
+/** A repeated task. */
 export type Repeated = {
-  /** Does it no more. @returns when what is under way has ended */
+  /** Stops it. @returns when the current run has ended */
   stop(): Promise<void>
 }
 
 const LONGEST_PAUSE = MINUTE
 
 /**
- * Does something now and again some time after it ended; after a failure less often, up to once a minute.
+ * Runs a task now, and again some time after each run ends. After failures it runs less often, down to once a minute.
  *
- * @param intervalMs between an end and the next start
- * @param onError is told of each failure
+ * @param intervalMs time between the end of a run and the next start
+ * @param onError called for each failure
  */
 export function repeat(intervalMs: number, work: () => Promise<void>, onError: (error: unknown) => void): Repeated {
   let isStopped = false

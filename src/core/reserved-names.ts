@@ -1,6 +1,6 @@
 /**
- * First segments of the URLs that gitgate answers itself, or will (design: HTTP surface). No account and no group of
- * repositories may have such a name, or its repositories would hide behind those pages.
+ * First segments of gitgate's own URLs, present and planned. No account and no group of repositories may have such a name,
+ * or those pages would hide its repositories.
  */
 const RESERVED = new Set([
   '-',
@@ -25,7 +25,7 @@ const RESERVED = new Set([
   'v2',
 ])
 
-/** Whether a name is kept for gitgate's own URLs; letters count the same in either case. */
+/** Whether a name is reserved for gitgate's own URLs, in any case. */
 export function isReservedName(name: string): boolean {
   return RESERVED.has(name.toLowerCase())
 }

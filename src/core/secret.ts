@@ -2,8 +2,8 @@ import { inspect } from 'node:util'
 
 /**
  * A value that must never be printed: a password, a token's secret, a digest, a seed. However it is printed (template
- * string, JSON, `inspect`, a log line) it shows only what it is called. `reveal` is the one way to the value, so that a
- * search for it finds every place that uses a secret.
+ * string, JSON, `inspect`, a log line), it shows only its label. `reveal` is the only way to the value, so a search for it
+ * finds every place that uses a secret.
  */
 export class Secret {
   readonly #value: string
@@ -11,14 +11,14 @@ export class Secret {
 
   /**
    * @param value the secret text
-   * @param label what it is, such as `password`; this is what gets printed
+   * @param label what it is, such as `password`; printed in place of the value
    */
   constructor(value: string, label: string) {
     this.#value = value
     this.#label = label
   }
 
-  /** The secret itself. */
+  /** Returns the secret. */
   reveal(): string {
     return this.#value
   }

@@ -1,6 +1,6 @@
 /**
- * Runs a synchronous function under another umask. The umask belongs to the whole process: files that other threads create
- * meanwhile get it, too. The gate's own are in its data folder, which only its user can enter.
+ * Runs a synchronous function under another umask. The umask is the process's, so files that other threads create meanwhile
+ * get it, too. Those are in the data folder, which only the gate's user can enter.
  *
  * @param umask `undefined` leaves it as it is
  */

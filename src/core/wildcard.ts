@@ -1,8 +1,8 @@
 /**
- * Prepares a pattern in which `*` stands for any characters. Matching takes time linear in pattern and text: each literal
- * part is searched for once, from left to right, and never again. V8's `indexOf` is linear for parts of up to 250
- * characters (at most 5 ns a character for any of 40 adversarial pairs), and 30 times slower for longer ones. Backtracking took
- * 32 s for 100 patterns such as `*aaa…ab` and 40 kB of `a`.
+ * Compiles a pattern in which `*` matches any characters. Matching takes time linear in pattern and text, because it
+ * searches for each literal part once, from left to right. V8's `indexOf` is linear for parts of up to 250 characters (at
+ * most 5 ns a character for any of 40 adversarial pairs), and 30 times slower for longer ones. Backtracking took 32 s for
+ * 100 patterns such as `*aaa…ab` and 40 kB of `a`.
  */
 export function wildcardMatcher(pattern: string): (text: string) => boolean {
   const [prefix = '', ...rest] = pattern.split('*')
@@ -21,7 +21,7 @@ export function wildcardMatcher(pattern: string): (text: string) => boolean {
   }
 }
 
-/** How many wildcards a pattern has; `**` counts as one. */
+/** The number of wildcards in a pattern; `**` counts as one. */
 export function countWildcards(pattern: string): number {
   return pattern.match(/\*+/g)?.length ?? 0
 }

@@ -18,10 +18,10 @@ import { schema } from './schema.js'
 const PATH = '/api/graphql'
 const MAX_QUERY = 10_000
 const MAX_BODY = 262_144
-// For queries; mutations look for `api` themselves.
+// For queries; mutations require `api` themselves.
 const NEEDS = { scopes: ['api', 'read_api'] as const, admin: false, takesLimited: true }
 
-/** GitLab's GraphQL API, for the account's own tokens: as one of the gate's fronts. */
+/** GitLab's GraphQL API, for the account's own tokens. */
 export async function graphqlApi(options: ApiOptions): Promise<Handler> {
   const contexts = new WeakMap<IncomingMessage, RequestContext>()
   const root = rootOf(options)
@@ -37,7 +37,7 @@ export async function graphqlApi(options: ApiOptions): Promise<Handler> {
     context.record.route = PATH
     return await identifyToken(request, context, options)
   }
-  /** Who asks; nobody where no token is presented. @throws ApiError */
+  /** Authenticates the caller; `undefined` without a token. @throws ApiError */
   const callerOf = async (request: FastifyRequest): Promise<Caller | undefined> => {
     if (secretOf(request) === undefined) return undefined
     const identified = request.identified ?? (await identify(request))
@@ -50,7 +50,7 @@ export async function graphqlApi(options: ApiOptions): Promise<Handler> {
     if (query.length > MAX_QUERY) return await fail(reply, 422, 'Query too large')
     const document = parsed(query)
     if (document instanceof GraphQLError) return { errors: [document] }
-    // First: validation takes time that is not linear in what it is given.
+    // First, because the time of validation isn't linear in the size of the query.
     const excess = excessOf(document)
     if (excess !== undefined) return { errors: [excess] }
     const errors = validate(schema, document, specifiedRules)
@@ -61,7 +61,7 @@ export async function graphqlApi(options: ApiOptions): Promise<Handler> {
     return await execute({
       schema,
       document,
-      // Without a token, only the schema answers: the fields of `Query` are null, and nothing is looked up.
+      // Without a token only introspection answers: the fields of `Query` are null, and nothing is looked up.
       rootValue: caller === undefined && !isMutation(document) ? {} : root,
       contextValue: { caller },
       ...(variables === undefined ? {} : { variableValues: variables }),
@@ -70,7 +70,7 @@ export async function graphqlApi(options: ApiOptions): Promise<Handler> {
   }
 
   app.decorateRequest('identified')
-  // Before the body is read; without a token there is little to read.
+  // Before the body is read; without a token the body must be short.
   app.addHook('preParsing', async (request, reply) => {
     if (request.is404) return await reply.status(404).send({ error: '404 Not Found' })
     const context = contextOf(request)
@@ -100,7 +100,7 @@ type GraphqlRequest = {
   operationName: string | undefined
 }
 
-/** The parameters of a request, from its body or its query. @throws ApiError when they are of other types */
+/** The parameters of a request, from its body or its query. @throws ApiError if they have other types */
 function parametersOf({ body, query }: FastifyRequest): GraphqlRequest {
   const given = { ...(query as object), ...(typeof body === 'object' ? body : {}) } as Record<string, unknown>
   const { query: text, variables = null, operationName = null } = given
@@ -129,7 +129,7 @@ function parsed(query: string): DocumentNode | GraphQLError {
     return parse(query, { maxTokens: 5_000 })
   } catch (error) {
     if (error instanceof GraphQLError) return error
-    // The parser calls itself for each bracket.
+    // The parser recurses for each bracket.
     if (error instanceof RangeError) return new GraphQLError('Query is nested too deeply')
     throw error
   }
@@ -142,7 +142,7 @@ function isMutation({ definitions }: DocumentNode): boolean {
   )
 }
 
-/** GitLab's words for who may not use the API. */
+/** GitLab's error for callers that can't use the API. */
 function wordsOf({ status, message, body }: ApiError): string {
   if (status === 401) return 'Invalid token'
   if (status === 403) return 'API not accessible for user'

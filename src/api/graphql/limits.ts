@@ -1,22 +1,22 @@
 import type { DocumentNode, FragmentDefinitionNode, SelectionSetNode } from 'graphql'
 import { GraphQLError, Kind, OperationTypeNode } from 'graphql'
 
-/** How deep a query may go; introspection by graphql-js takes 17. */
+/** Maximum depth of a query; the introspection query of graphql-js needs 17. */
 const MAX_DEPTH = 20
-/** How many fields and fragments an operation may select, each use of a fragment counted anew; introspection takes 240. */
+/** Maximum number of fields and fragments in an operation; each use of a fragment counts. Introspection needs 240. */
 const MAX_FIELDS = 250
 /**
- * The same for all operations and fragments of a document together, used or not: validation compares the fields of each with each
- * other. Introspection takes 489.
+ * The same for all operations and fragments of a document, used or not, because validation compares the fields of each pair.
+ * Introspection needs 489.
  */
 const MAX_DOCUMENT_FIELDS = 600
 const MAX_MUTATIONS = 10
 
 /**
- * Refuses queries that go too deep or ask for too much, before they are validated. Fragments are counted wherever they are
- * spread: a few that spread each other twice make millions of fields out of a kilobyte.
+ * Refuses queries that are too deep or too large, before they are validated. Fragments count wherever they are spread: a
+ * few that spread each other twice turn a kilobyte into millions of fields.
  *
- * @returns why it is refused; `undefined` where it is not
+ * @returns why the query is refused, or `undefined`
  */
 export function excessOf({ definitions }: DocumentNode): GraphQLError | undefined {
   const fragments = new Map<string, FragmentDefinitionNode>()
@@ -28,7 +28,7 @@ export function excessOf({ definitions }: DocumentNode): GraphQLError | undefine
   const walk = (selections: SelectionSetNode, depth: number): void => {
     if (depth > MAX_DEPTH) throw new GraphQLError(`Query has depth of more than ${MAX_DEPTH}`)
     for (const selection of selections.selections) {
-      // Spreads count, too: they cost as much to follow.
+      // Spreads count, too, because following them costs as much.
       fields += 1
       total += 1
       if (fields > MAX_FIELDS) throw new GraphQLError(`Query has complexity of more than ${MAX_FIELDS}`)

@@ -17,7 +17,7 @@ import type { ApiOptions } from '../rest/api-options.js'
 import { tomorrow } from '../rest/token-request.js'
 import { parseInstant } from '../rest/parameters.js'
 
-/** What resolvers are given: who asks, if anybody. */
+/** The context of resolvers: the caller, if there is one. */
 type GraphqlContext = { readonly caller: Caller | undefined }
 
 type ListArguments = {
@@ -34,7 +34,7 @@ type Input<T> = { readonly input: T & { readonly clientMutationId?: string } }
 const MAX_FIRST = 100
 const GLOBAL_ID = /^gid:\/\/gitlab\/PersonalAccessToken\/([1-9]\d{0,14})$/
 
-/** The roots of the schema. */
+/** The root resolvers of the schema. */
 export function rootOf(options: ApiOptions) {
   const { tokens, access, baseUrl } = options
 
@@ -96,7 +96,7 @@ export function rootOf(options: ApiOptions) {
     }
   }
 
-  /** The caller's own token by its global id. @throws GraphQLError the same for others' and for none */
+  /** Finds the caller's token by its global ID. @throws GraphQLError the same for others' tokens and for none */
   const requireOwn = async ({ account }: Caller, id: string): Promise<PersonalAccessToken> => {
     const number = GLOBAL_ID.exec(id)?.[1]
     const token = number === undefined ? undefined : await tokens.find(Number(number))
@@ -188,7 +188,7 @@ export function rootOf(options: ApiOptions) {
 const NOT_AVAILABLE =
   "The resource that you are attempting to access does not exist or you don't have permission to perform this action"
 
-/** @param takesLimited whether a token that is limited will do. @throws GraphQLError */
+/** @param takesLimited whether a limited token is enough. @throws GraphQLError */
 function requireWriter(caller: Caller | undefined, takesLimited: boolean): Caller {
   const mayWrite = caller?.token.scopes.includes('api') === true
   if (caller === undefined || !mayWrite || (!takesLimited && isLimited(caller.token))) {
@@ -197,7 +197,7 @@ function requireWriter(caller: Caller | undefined, takesLimited: boolean): Calle
   return caller
 }
 
-/** Runs a mutation; what a rule refuses is told among its errors, as GitLab does. */
+/** Runs a mutation; broken rules go to its `errors`, as in GitLab. */
 async function perform<T extends object>(input: { readonly clientMutationId?: string }, work: () => Promise<T>) {
   const clientMutationId = input.clientMutationId ?? null
   try {

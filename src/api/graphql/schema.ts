@@ -1,6 +1,6 @@
 import { buildSchema } from 'graphql'
 
-/** What GitLab's GraphQL API has of accounts and personal access tokens. */
+/** The part of GitLab's GraphQL schema about accounts and personal access tokens. */
 export const schema = buildSchema(`
   "An instant in ISO 8601"
   scalar Time

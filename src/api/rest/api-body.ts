@@ -4,12 +4,12 @@ import { hasTooManyParameters, MAX_PARAMETERS } from '../../core/http.js'
 import { badRequest } from './api-errors.js'
 import { parseForm } from './parameters.js'
 
-/** Takes bodies as JSON and as forms, and nothing else. */
+/** Accepts bodies as JSON and as forms only. */
 export async function readBodies(app: FastifyInstance): Promise<void> {
   app.removeAllContentTypeParsers()
   const parseJson = app.getDefaultJsonParser('error', 'error')
   app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, body, done) => {
-    // Some clients say "JSON" beside no body at all, as with DELETE.
+    // Some clients send `Content-Type: application/json` without a body, for example with DELETE.
     if (body === '') done(null)
     else void parseJson(request, body, done)
   })
@@ -21,7 +21,7 @@ function parseBoundedForm(text: string): Record<string, string | string[]> {
   return parseForm(text)
 }
 
-/** As in GitLab, what changes something takes its parameters from the query, the body or both; the body's count. */
+/** Like GitLab, merges parameters from the query and the body; the body's win. */
 export function mergeQuery(request: FastifyRequest): void {
   const { method, query, body = {} } = request
   if (method === 'GET' || method === 'HEAD' || typeof body !== 'object' || body === null || Array.isArray(body)) return
@@ -33,7 +33,7 @@ const FLAG_WORDS: ReadonlyMap<string, boolean> = new Map([
   ...['0', 'off', 'f', 'false', 'n', 'no'].map((word) => [word, false] as const),
 ])
 
-/** Reads flags as GitLab does, for clients that write `True` or `1`. */
+/** Parses booleans as GitLab does: some clients send `True` or `1`. */
 export function readFlags({ query, body, routeOptions }: FastifyRequest): void {
   const { querystring, body: bodySchema } = routeOptions.schema ?? {}
   for (const [given, schema] of [

@@ -1,4 +1,4 @@
-/** An answer that is no success, in GitLab's words (its REST API: status codes). */
+/** An error response as GitLab words it (GitLab's REST API: status codes). */
 export class ApiError extends Error {
   readonly status: number
   readonly body: Readonly<Record<string, unknown>>
@@ -12,12 +12,12 @@ export class ApiError extends Error {
   }
 }
 
-/** No credentials, or such as are none. Also for tokens that are somebody else's: GitLab does not say that they exist. */
+/** No valid credentials. Also for other accounts' tokens, because GitLab doesn't reveal that they exist. */
 export function unauthorized(): ApiError {
   return new ApiError(401, { message: '401 Unauthorized' })
 }
 
-/** A token that was good once, or is not taken now (RFC 6750, 3.1). */
+/** A token that was valid once, or is not accepted now (RFC 6750, 3.1). */
 export function invalidToken(description: string): ApiError {
   const challenge = `Bearer realm="Protected by OAuth 2.0", error="invalid_token", error_description="${description}"`
   return new ApiError(
@@ -27,7 +27,7 @@ export function invalidToken(description: string): ApiError {
   )
 }
 
-/** The token's scopes are not enough for the route. */
+/** The token's scopes are insufficient for the route. */
 export function insufficientScope(scopes: readonly string[]): ApiError {
   return new ApiError(403, {
     error: 'insufficient_scope',
@@ -40,7 +40,7 @@ export function forbidden(reason?: string): ApiError {
   return new ApiError(403, { message: reason === undefined ? '403 Forbidden' : `403 Forbidden - ${reason}` })
 }
 
-/** @param thing what is not there, such as `User` */
+/** @param thing what was not found, such as `User` */
 export function notFound(thing?: string): ApiError {
   return new ApiError(404, { message: thing === undefined ? '404 Not Found' : `404 ${thing} Not Found` })
 }
@@ -49,17 +49,17 @@ export function badRequest(reason?: string): ApiError {
   return new ApiError(400, { message: reason === undefined ? '400 Bad request' : `400 Bad request - ${reason}` })
 }
 
-/** A parameter that can't be read, such as `created_after is invalid`. */
+/** A malformed parameter, such as `created_after is invalid`. */
 export function badParameter(name: string, problem = 'is invalid'): ApiError {
   return new ApiError(400, { error: `${name} ${problem}` })
 }
 
-/** What the rules of the instance, or of a name, do not allow. */
+/** The request breaks a rule, for example of a setting. */
 export function unprocessable(reason: string): ApiError {
   return new ApiError(422, { message: reason })
 }
 
-/** A field that is not valid, as GitLab's models say it. */
+/** An invalid field, as GitLab's models report it. */
 export function invalidField(field: string, problem: string): ApiError {
   return new ApiError(400, { message: { [field]: [problem] } })
 }

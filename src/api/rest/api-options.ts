@@ -18,15 +18,15 @@ export type ApiOptions = {
   readonly protections: ProtectionStore
   readonly settings: SettingStore
   readonly audit: AuditStore
-  /** Records refused credentials. */
+  /** Records refused credentials in the audit log. */
   readonly recorder: Pick<AuditRecorder, 'noteRefusal'>
   readonly passwords: Passwords
-  /** The repositories that are there; none where another server keeps them. */
+  /** Lists the repositories; none with an upstream. */
   readonly listRepositories: () => Promise<readonly RepositoryPath[]>
-  /** Where people reach this gate, without a slash at its end. */
+  /** The public URL, without a trailing slash. */
   readonly baseUrl: () => string
   /** gitgate's own version. */
   readonly version: string
-  /** Told of what went wrong on our side. */
+  /** Called with unexpected errors. */
   readonly onError: (error: unknown) => void
 }

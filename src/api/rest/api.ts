@@ -5,7 +5,7 @@ import type { Caller, Identified, RouteNeeds } from './caller.js'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Who is authenticated, once that is known. */
+    /** The authenticated caller, once it is known. */
     identified: Identified | undefined
     caller: Caller
   }
@@ -14,5 +14,5 @@ declare module 'fastify' {
   }
 }
 
-/** The API's server with its routes' types. */
+/** The Fastify instance of the API, with the types of its routes. */
 export type Api = FastifyInstance<Server, IncomingMessage, ServerResponse, FastifyBaseLogger, TypeBoxTypeProvider>

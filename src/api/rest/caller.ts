@@ -12,37 +12,37 @@ import { isLimited } from '../../domain/tokens/token.js'
 import { ApiError, badParameter, forbidden, insufficientScope, invalidToken, unauthorized } from './api-errors.js'
 import type { ApiOptions } from './api-options.js'
 
-/** Who calls the API, and with which token. With `sudo` the account is somebody else's than the token. */
+/** The caller of the API and the token. With `sudo` the account is not the token's owner. */
 export type Caller = {
   readonly account: Account
   readonly token: PersonalAccessToken
-  /** For changes on the caller's behalf. */
+  /** The stores, for changes on the caller's behalf. */
   readonly auditContext: AuditContext
 }
 
-/** What a route asks of its caller. */
+/** What a route requires of its caller. */
 export type RouteNeeds = {
-  /** Any of these is enough; `any`: whatever the token has. */
+  /** One of these scopes is enough; `any`: no scope is needed. */
   readonly scopes: readonly Scope[] | 'any'
   readonly admin: boolean
-  /** Whether a token that is limited may change something here: what it makes must not be less limited. */
+  /** Whether a limited token may change something here. What it creates must not be less limited. */
   readonly takesLimited: boolean
 }
 
-/** What finding out about a caller needs. */
+/** The dependencies of authentication. */
 export type CallerOptions = Pick<ApiOptions, 'access' | 'accounts' | 'tokens' | 'recorder'>
 
 const REVOKED = 'Token was revoked. You have to re-authorize from the user.'
 const EXPIRED = 'Token is expired. You can either do re-authorization or token refresh.'
 const IMPERSONATION_OFF = 'Token is an impersonation token but impersonation was disabled.'
 
-/** A valid token and its account. */
+/** A valid token with its account. */
 export type Identified = Extract<TokenVerdict, { readonly kind: 'identified' }>
 
 /**
  * Authenticates a request by its token.
  *
- * @param context whose log line names the account
+ * @param context its log line gets the account
  * @throws ApiError
  */
 export async function identifyToken(
@@ -65,7 +65,7 @@ export async function identifyToken(
     case 'expired':
       throw invalidToken(EXPIRED)
     case 'revoked':
-      // Whoever still presents it may have stolen it before it was rotated: those that came of it end, too.
+      // It may have been stolen before it was rotated, so its successors are revoked, too.
       await options.tokens.revokeDescendants(
         { actor: actorOf(context, verdict.account, verdict.token) },
         verdict.token.id,
@@ -86,7 +86,7 @@ export async function identifyToken(
 }
 
 /**
- * Checks that a token is enough for the route, and applies `sudo`. The body must have been parsed: it may name `sudo`.
+ * Checks that a token suffices for the route, and applies `sudo`. The body must be parsed, because it may contain `sudo`.
  *
  * @throws ApiError
  */
@@ -101,7 +101,7 @@ export async function authorizeCaller(
   const wanted = textOf(request, 'sudo') ?? headerOf(request, 'sudo')
   try {
     const acting = wanted === undefined ? account : await sudoAs(wanted, identified, options.accounts)
-    // Only another account counts: who names their own calls as themselves.
+    // Naming oneself is not sudo.
     const isSudo = acting.id !== account.id
     if (isSudo) {
       context.record.user = acting.username
@@ -113,20 +113,20 @@ export async function authorizeCaller(
     const authority = { kind: 'token', id: token.id, admin: account.admin } as const
     return { account: acting, token, auditContext: { actor, authority } }
   } catch (error) {
-    // What a token that was stolen is tried for is worth knowing.
+    // The audit log shows what a stolen token is tried for.
     if (error instanceof ApiError && error.status === 403)
       noteRefusal(actorOf(context, account, token), `may not ${request.method} ${context.record.route ?? ''}`, options)
     throw error
   }
 }
 
-/** @throws ApiError where the token or the account is not enough for the route */
+/** @throws ApiError if the token or the account doesn't suffice for the route */
 function checkNeeds(
   request: FastifyRequest,
   needs: RouteNeeds,
   { account, token }: Pick<Caller, 'account' | 'token'>,
 ): void {
-  // Sudo changes the account, never the scopes: GitLab skips this check then, gitgate doesn't.
+  // Sudo changes the account, never the scopes. GitLab skips this check then; gitgate doesn't.
   const isEnough = needs.scopes === 'any' || needs.scopes.some((scope) => token.scopes.includes(scope))
   if (!isEnough) throw insufficientScope([...needs.scopes])
   if (needs.admin && !account.admin) throw forbidden()
@@ -138,7 +138,7 @@ function noteRefusal(actor: Actor, rule: string, { recorder, access }: CallerOpt
   recorder.noteRefusal(auditEvent(actor, access.now(), { action: 'auth.refused', decision: 'refused', rule }))
 }
 
-/** By which rule a token was refused, for the log and the trail. */
+/** The rule that refused a token, for the log and the audit log. */
 const RULES: Readonly<Record<Exclude<TokenVerdict['kind'], 'identified'>, string>> = {
   unknown: 'unknown token',
   expired: 'token expired',
@@ -180,15 +180,15 @@ async function sudoAs(
 }
 
 /**
- * Whether a request has a short body, of a length that it declares. Such a body is read before anybody is authenticated: it may
- * hold the token, where GitLab takes it too (`private_token`).
+ * Whether a request declares a short body. Such a body is read before authentication, because it may contain the token, as
+ * in GitLab (`private_token`).
  */
 export function hasShortBody({ method, headers }: FastifyRequest): boolean {
   const length = Number(headers['content-length'])
   return method !== 'GET' && method !== 'HEAD' && length > 0 && length <= MAX_CREDENTIAL_BODY
 }
 
-/** The token of a request, from wherever GitLab takes it, in its order. */
+/** The token of a request, from the places where GitLab accepts it, in GitLab's order. */
 export function secretOf(request: FastifyRequest): Secret | undefined {
   const bearer = /^Bearer +(\S+)$/i.exec(headerOf(request, 'authorization') ?? '')?.[1]
   const text = [
@@ -201,14 +201,14 @@ export function secretOf(request: FastifyRequest): Secret | undefined {
   return text === undefined ? undefined : new Secret(text, 'token')
 }
 
-/** A parameter of the query or the body, if it is a text. */
+/** A parameter of the query or the body, if it is a string. */
 function textOf({ query, body }: FastifyRequest, name: string): string | undefined {
   for (const parameters of [query, body]) {
     if (typeof parameters !== 'object' || parameters === null || !Object.hasOwn(parameters, name)) continue
     const value = (parameters as Record<string, unknown>)[name]
     if (typeof value === 'string') return value
     if (typeof value === 'number') return String(value)
-    // Taken for none, it would let somebody act as who they did not mean to.
+    // Ignoring it would let the caller act as somebody they didn't mean to.
     if (name === 'sudo') throw badParameter(name)
   }
   return undefined

@@ -3,12 +3,12 @@ import type { Role } from '../../domain/access/grant.js'
 import type { Account } from '../../domain/accounts/account.js'
 import type { RepositoryPath } from '../../protocol/repository-path.js'
 
-/** An account as everybody sees it (GitLab's API: users). */
+/** An account as all accounts see it (GitLab's API: users). */
 export function userEntity({ id, username, name, state }: Account, baseUrl: string) {
   return { id, username, name, state, locked: false, avatar_url: null, web_url: `${baseUrl}/${username}` }
 }
 
-/** An account as itself and administrators see it; those see who is one, too. */
+/** An account as itself and administrators see it. Administrators also see who is one. */
 export function fullUserEntity(account: Account, viewer: Account, baseUrl: string) {
   return {
     ...userEntity(account, baseUrl),
@@ -25,7 +25,7 @@ export function fullUserEntity(account: Account, viewer: Account, baseUrl: strin
   }
 }
 
-/** GitLab's numbers for what a member may do. */
+/** GitLab's access levels of members. */
 const ACCESS_LEVELS: Readonly<Record<Role, number>> = { read: 20, write: 30, admin: 40 }
 
 /** A repository as GitLab shows a project. */
@@ -48,8 +48,8 @@ export function projectEntity(path: RepositoryPath, role: Role, baseUrl: string)
 }
 
 /**
- * The number of a repository. Repositories are folders and have none; clients want one, so it is made of the path: 48 bits
- * of its SHA-256, which a number of JavaScript holds.
+ * The ID of a repository. Clients need a number, but repositories are folders, so it is derived from the path: 48 bits of
+ * its SHA-256, which fit into a JavaScript number.
  */
 function projectId(path: RepositoryPath): number {
   return Number.parseInt(hash('sha256', path, 'hex').slice(0, 12), 16)

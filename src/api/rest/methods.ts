@@ -4,9 +4,9 @@ import { ApiError } from './api-errors.js'
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const
 
 /**
- * Remembers the methods of each path from now on.
+ * Remembers the methods of each path that is registered from now on.
  *
- * @returns adds, for each path, an answer to the methods that it does not have
+ * @returns a function that registers a response for the other methods of each path
  */
 export function watchMethods(api: FastifyInstance): () => void {
   const paths = new Map<string, Set<string>>()
@@ -27,7 +27,7 @@ export function watchMethods(api: FastifyInstance): () => void {
         url,
         schema: { hide: true },
         exposeHeadRoute: false,
-        // Before anybody is asked who they are: it is the same for all.
+        // Before authentication: the response is the same for everybody.
         onRequest: refuse,
         handler: refuse,
       })

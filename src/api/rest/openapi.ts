@@ -23,20 +23,20 @@ const ErrorBody = Type.Object(
   { description: 'refused' },
 )
 
-/** What a call answers, for its description: answers are sent as they are. */
+/** Describes a response; it doesn't change what is sent. */
 export function answers(schema: TSchema, status = 200): Readonly<Record<string, TSchema>> {
   return { [status]: schema, '4xx': ErrorBody }
 }
 
-/** The answer of a call that has nothing to say. */
+/** An empty response. */
 export const nothing = answers(Type.Null({ description: 'done' }), 204)
 
-/** An answer that is a list. */
+/** A response that is a list. */
 export function listOf(schema: TSchema): TSchema {
   return Type.Array(schema, { description: 'one page; Link and X-… headers tell of the others' })
 }
 
-/** What stands above the calls. */
+/** The introduction above the calls. */
 export function openApiOf(version: string): FastifyDynamicSwaggerOptions {
   return {
     openapi: {

@@ -1,21 +1,21 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 
-/** Which entries of a list are asked for. */
+/** The requested page of a list. */
 export type Window = { readonly page: number; readonly perPage: number; readonly offset: number }
 
 const MAX_PER_PAGE = 100
 const MAX_PAGE = 1_000_000
-/** What carries a token must not come back in a link, which is logged and shown. */
+/** Parameters that contain a token must not return in a link, which is logged and shown. */
 const SECRET_PARAMETER = /^(private|access|bearer)_token\b/i
 
-/** The entries that a query asks for; what is out of bounds is brought into them, as in GitLab. */
+/** The page that a query requests; values out of range are clamped, as in GitLab. */
 export function windowOf({ page = 1, per_page: perPage = 20 }: { page?: number; per_page?: number }): Window {
   const bounded = Math.min(Math.max(page, 1), MAX_PAGE)
   const size = Math.min(Math.max(perPage, 1), MAX_PER_PAGE)
   return { page: bounded, perPage: size, offset: (bounded - 1) * size }
 }
 
-/** Cuts a page out of a whole list, and says so in the headers. */
+/** Returns one page of a complete list, and sets the headers. */
 export function paginate<T>(
   list: readonly T[],
   window: Window,
@@ -27,7 +27,7 @@ export function paginate<T>(
   return list.slice(window.offset, window.offset + window.perPage)
 }
 
-/** Sends GitLab's headers about a page (its REST API: offset-based pagination). */
+/** Sets GitLab's pagination headers (GitLab's REST API: offset-based pagination). */
 export function describePage(
   total: number,
   { page, perPage }: Window,

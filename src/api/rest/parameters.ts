@@ -1,10 +1,10 @@
 import { Type } from 'typebox'
 import { badParameter } from './api-errors.js'
 
-/** The number of something in a path. Another word there is a parameter error, as in GitLab. */
+/** An ID in a path. Anything else there is a parameter error, as in GitLab. */
 export const Id = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, description: 'a number' })
 
-/** Which page of a list. */
+/** Pagination parameters. */
 export const Page = {
   page: Type.Optional(Type.Integer({ default: 1, description: 'page number, starting at 1' })),
   per_page: Type.Optional(Type.Integer({ default: 20, description: 'entries on a page, 100 at most' })),
@@ -17,21 +17,21 @@ export const NullableDate = Type.Unsafe<string | null>({
   description: 'YYYY-MM-DD: over when that day begins in UTC',
 })
 
-/** How much the caller must at least be able to do. */
+/** The minimum access level of the caller. */
 export const MinAccessLevel = Type.Optional(
   Type.Integer({ description: "one of GitLab's numbers: 20 read, 30 write, 40 admin" }),
 )
 
-/** A name that a person gives. */
+/** A display name. */
 export const Name = Type.String({ maxLength: 1_000, description: 'a name' })
 
-/** An instant or a date as a list's bound takes it. */
+/** An instant or a date that bounds a list. */
 export const Instant = Type.String({ maxLength: 64, description: 'ISO 8601, or a date: 00:00 UTC of that day' })
 
 const ISO_8601 = /^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$/
 
 /**
- * Reads an instant or a date.
+ * Parses an instant or a date.
  *
  * @throws ApiError `<name> is invalid`
  */
@@ -39,13 +39,13 @@ export function parseInstant(name: string, text: string | undefined): Date | und
   if (text === undefined) return undefined
   const iso = ISO_8601.test(text) ? text.replace(' ', 'T') : ''
   const date = new Date(iso.includes('T') && !/(Z|[+-]\d{2}:?\d{2})$/.test(iso) ? `${iso}Z` : iso)
-  // `2026-02-30` would silently become the 2nd of March.
+  // JavaScript silently reads `2026-02-30` as the 2nd of March.
   const isOfCalendar = !Number.isNaN(date.getTime()) && !Number.isNaN(calendarDay(text))
   if (!isOfCalendar) throw badParameter(name)
   return date
 }
 
-/** The parameters of a query or a form, in which `name[]` is one of several. */
+/** The parameters of a query or a form; `name[]` is an element of a list. */
 export function parseForm(text: string): Record<string, string | string[]> {
   const parameters = new Map<string, string | string[]>()
   for (const [key, value] of new URLSearchParams(text)) {

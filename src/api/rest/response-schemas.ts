@@ -28,7 +28,7 @@ const tokenFields = {
   parent_id: NullableCount('the token that it was derived from, with which it ends'),
 }
 
-/** A token as it is shown. */
+/** A token without its secret. */
 export const TokenAnswer = Type.Object(tokenFields, { description: 'a token' })
 
 /** A token with its secret. */
@@ -69,13 +69,13 @@ export const ProjectAnswer = Type.Object(
   { description: 'a repository' },
 )
 
-/** That a subject has a role on the repositories of a pattern. */
+/** A grant. */
 export const GrantAnswer = Type.Object(
   { id: Type.Integer(), subject: Text, role: Type.Enum(['read', 'write', 'admin']), pattern: Text },
   { description: 'a grant' },
 )
 
-/** That refs are protected in the repositories of a pattern. */
+/** A protection of refs. */
 export const ProtectionAnswer = Type.Object(
   { id: Type.Integer(), repositories: Text, refs: Text, push: Text, force: Text, delete: Text },
   { description: 'a protection: who may push to the refs, force and delete them' },
@@ -98,7 +98,7 @@ export const ProtectedBranchAnswer = Type.Object(
 const NullableText = Type.Union([Text, Type.Null()])
 const NullableInteger = Type.Union([Type.Integer(), Type.Null()])
 
-/** A row of the audit trail. */
+/** An audit event. */
 export const AuditRowAnswer = Type.Object(
   {
     id: Type.Integer({ description: 'counts without gaps' }),
@@ -127,13 +127,13 @@ export const AuditRowAnswer = Type.Object(
   { description: 'something that happened' },
 )
 
-/** The end of the audit trail. */
+/** The head of the audit log. */
 export const AuditHeadAnswer = Type.Object(
   { id: Type.Integer(), hash: Text },
   { description: 'the last row, and the hash of it and all before it' },
 )
 
-/** What came of checking the audit trail. */
+/** The result of verifying the audit log. */
 export const VerificationAnswer = Type.Object(
   { ok: Type.Boolean(), rows: Type.Integer(), first: Type.Integer(), head: AuditHeadAnswer, flaw: NullableText },
   { description: 'whether all rows are as they were written; if not, which is the first that is not' },

@@ -29,16 +29,16 @@ const MAX_BODY = 262_144
 const HEADERS = { 'X-Frame-Options': 'SAMEORIGIN', 'Cache-Control': 'max-age=0, private, must-revalidate' }
 const UNKNOWN = { error: '404 Not Found' }
 
-/** GitLab's REST API, for what gitgate has: as one of the gate's fronts. */
+/** GitLab's REST API, as far as gitgate has its features. */
 export async function restApi(options: ApiOptions): Promise<Handler> {
   const contexts = new WeakMap<IncomingMessage, RequestContext>()
   const app = Fastify({
     logger: false,
     bodyLimit: MAX_BODY,
     routerOptions: { querystringParser: parseForm, maxParamLength: 1_000 },
-    // Several mistakes are told at once; bodies are small, and lists in them are bounded.
+    // Reports all mistakes at once. Bodies are small, and lists in them are bounded.
     ajv: { customOptions: { allErrors: true, coerceTypes: 'array', removeAdditional: false } },
-    // A path that can't be decoded, or is too long to be one of ours.
+    // A path that can't be decoded, or is too long for a route.
     frameworkErrors: (_error, _request, reply: FastifyReply) =>
       void reply
         .headers({ ...HEADERS, 'Content-Type': JSON_TYPE })
@@ -47,11 +47,11 @@ export async function restApi(options: ApiOptions): Promise<Handler> {
   }).withTypeProvider<TypeBoxTypeProvider>()
   await readBodies(app)
   await app.register(swagger, openApiOf(options.version))
-  // The schemas of answers describe; they must not drop what they do not know.
+  // Response schemas only describe; they must not drop fields.
   app.setSerializerCompiler(() => (answer) => JSON.stringify(answer))
   app.decorateRequest('caller')
   app.decorateRequest('identified')
-  // Before the body is read: parsing is work that is done for nobody else than token holders.
+  // Before the body is read, because parsing is work that only token holders get.
   app.addHook('preParsing', async (request, reply) => {
     if (request.is404) return await reply.status(404).send(UNKNOWN)
     const context = contexts.get(request.raw)
@@ -72,7 +72,7 @@ export async function restApi(options: ApiOptions): Promise<Handler> {
   })
   app.addHook('onSend', (_request, reply, _payload, done) => {
     reply.headers(HEADERS)
-    // As GitLab, without the charset that JSON does not need: python-gitlab compares the whole value.
+    // Like GitLab without a charset, which JSON doesn't need: python-gitlab compares the whole value.
     if (String(reply.getHeader('content-type')).startsWith(JSON_TYPE)) reply.header('Content-Type', JSON_TYPE)
     done()
   })
@@ -106,7 +106,7 @@ export async function restApi(options: ApiOptions): Promise<Handler> {
   return handlerOf(app, contexts)
 }
 
-/** What a route asks of its caller; without a word: `api`, or `read_api` to read. */
+/** What a route requires of its caller; by default `api`, or `read_api` to read. */
 function needsOf({ routeOptions, method }: FastifyRequest): RouteNeeds {
   const { scopes, admin = false, takesLimited = false } = routeOptions.config.needs ?? {}
   const isReading = method === 'GET' || method === 'HEAD'
@@ -142,7 +142,7 @@ function apiErrorOf(error: FastifyError | GitgateError): ApiError | undefined {
   return status < 500 ? badRequest('the body can not be read') : undefined
 }
 
-/** Mistakes in parameters in GitLab's words, several with commas between. */
+/** Mistakes in parameters as GitLab words them, separated by commas. */
 function describeValidation({ validation = [] }: FastifyError): string {
   const mistakes = validation.map(({ keyword, instancePath, params }) => {
     if (keyword === 'required') return `${String(params['missingProperty'])} is missing`

@@ -18,10 +18,10 @@ const ScopeList = Type.Array(Type.Enum([...ALL_SCOPES]), { maxItems: 50, descrip
 const patterns = (description: string) =>
   Type.Optional(Type.Array(Type.String({ maxLength: 1_000 }), { maxItems: 100, description }))
 
-// As many as the size of a push is read with: 13 digits.
+// 13 digits, as in sizes of pushes.
 const MAX_PUSH_BYTES = 9_999_999_999_999
 
-/** What limits a token: gitgate's addition, unknown to GitLab's clients. */
+/** A token's limits, which gitgate adds to GitLab's fields. */
 export const Limits = {
   repositories: patterns('the repositories that it reaches, such as team/*'),
   refs: patterns('what it may push, such as agent/* or refs/tags/v*:create'),
@@ -33,7 +33,7 @@ export const Limits = {
   ),
 }
 
-/** What a new token is to be. */
+/** The body of a request that creates a token. */
 export const NewToken = Type.Object({
   name: Name,
   description: Type.Optional(Type.Union([Name, Type.Null()])),
@@ -42,7 +42,7 @@ export const NewToken = Type.Object({
   ...Limits,
 })
 
-/** Issues what a body asks for. @throws ApiError 422 with what a rule allows */
+/** Issues the token that a body requests. @throws ApiError 422 with what a rule allows */
 export async function issue(
   { access, tokens }: ApiOptions,
   { auditContext }: Caller,
@@ -63,7 +63,7 @@ export async function issue(
   return await issueToken(tokens, auditContext, owner, draft, issueRules(await access.settings(), now), now)
 }
 
-/** The limits that a body asks for. @throws GitgateError `invalid` */
+/** Parses the limits in a body. @throws GitgateError `invalid` */
 export function limitsOf(body: {
   repositories?: string[]
   refs?: string[]
@@ -76,12 +76,12 @@ export function limitsOf(body: {
   }
 }
 
-/** The expiry of a derived token without a wish: tomorrow, as GitLab's. */
+/** The default expiry of a derived token: tomorrow, as in GitLab. */
 export function tomorrow(now: Date): Date {
   return new Date((Math.floor(now.getTime() / DAY) + 1) * DAY)
 }
 
-/** The expiry that a body asks for. @throws ApiError `expires_at is invalid` */
+/** Parses the expiry in a body. @throws ApiError `expires_at is invalid` */
 export function wantedExpiry(text: string | null | undefined): WantedExpiry {
   if (text === undefined || text === null || text === '') return undefined
   try {

@@ -4,9 +4,9 @@ import { projectEntity } from './entities.js'
 import type { ApiOptions } from './api-options.js'
 
 /**
- * The repositories that a caller can see, as projects.
+ * Lists the repositories that a caller can see, as projects.
  *
- * @param minLevel one of GitLab's numbers, below which they are left out
+ * @param minLevel one of GitLab's access levels; repositories with less access are left out
  */
 export async function visibleProjects(options: ApiOptions, { account, token }: Caller, minLevel = 0) {
   const projects: ReturnType<typeof projectEntity>[] = []

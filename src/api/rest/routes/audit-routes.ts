@@ -13,7 +13,7 @@ import { Instant, parseInstant } from '../parameters.js'
 const MAX_ROWS = 1_000
 const DEFAULT_ROWS = 100
 
-/** The audit trail: gitgate's own, for administrators. */
+/** The audit log, for administrators. GitLab has no such API. */
 export function auditRoutes(api: Api, { audit, accounts }: ApiOptions): void {
   const config = { needs: { admin: true } }
   const tags = ['audit']
@@ -49,7 +49,7 @@ export function auditRoutes(api: Api, { audit, accounts }: ApiOptions): void {
       if (action !== undefined && !isActionOrKind(action)) throw badParameter('action', 'does not have a valid value')
       if (rest.repository !== undefined) checkPatternLimits('repository', rest.repository)
       const [from, to] = [parseInstant('since', since), parseInstant('until', until)]
-      // Of an account that was deleted, the rows are still there.
+      // The events of a deleted account remain.
       const username = user === undefined ? undefined : ((await accounts.findByUsername(user))?.username ?? user)
       const rows = await audit.list({
         ...rest,

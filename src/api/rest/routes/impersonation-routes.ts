@@ -12,7 +12,7 @@ import type { ApiOptions } from '../api-options.js'
 import { paginate, windowOf } from '../pagination.js'
 import { Id, Page } from '../parameters.js'
 
-/** Impersonation tokens: an administrator acts as the account, which does not see them (GitLab's API: users). */
+/** Impersonation tokens let an administrator act as an account, which doesn't see them (GitLab's API: users). */
 export function impersonationRoutes(api: Api, options: ApiOptions): void {
   const { tokens, accounts, access, baseUrl } = options
   const config = { needs: { admin: true } }

@@ -22,7 +22,7 @@ const AllSettings = Type.Object(
   { description: 'each setting with its value' },
 )
 
-/** What concerns the instance: its version and its settings. */
+/** Version and settings of the instance. */
 export function instanceRoutes(api: Api, options: ApiOptions): void {
   const { access } = options
   const tags = ['instance']
@@ -83,7 +83,7 @@ function textOf(value: unknown): string {
   return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? String(value) : '?'
 }
 
-/** @throws ApiError as GitLab's models say it */
+/** @throws ApiError as GitLab's models report it */
 function readSetting(key: SettingKey, value: unknown): readonly [SettingKey, string] {
   const text = value === null ? '' : [value].flat().map(textOf).join(',')
   const problem = settingProblem(key, text)

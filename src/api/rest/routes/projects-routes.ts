@@ -140,7 +140,7 @@ export function projectRoutes(api: Api, options: ApiOptions): void {
   )
 }
 
-/** GitLab's numbers for who may push to a protected branch. */
+/** GitLab's access levels for pushes to a protected branch. */
 const LEVELS: Readonly<Record<ProtectionLevel, number>> = { nobody: 0, write: 30, admin: 40 }
 
 function levelOf(number: number): ProtectionLevel {

@@ -10,7 +10,7 @@ import type { ApiOptions } from '../api-options.js'
 import { paginate, windowOf } from '../pagination.js'
 import { Page } from '../parameters.js'
 
-/** Grants and protected refs: gitgate's own, for administrators. */
+/** Grants and protected refs, for administrators. GitLab has no such API. */
 export function rightsRoutes(api: Api, options: ApiOptions): void {
   const { grants, protections, accounts, access, baseUrl } = options
   const config = { needs: { admin: true } }

@@ -10,7 +10,7 @@ import type { ApiOptions } from '../api-options.js'
 import { describePage, windowOf } from '../pagination.js'
 import { Instant, Page, parseInstant } from '../parameters.js'
 
-/** The list of tokens with its filters and orders. */
+/** The list of tokens, with filters and orders. */
 export function tokenListRoutes(api: Api, options: ApiOptions): void {
   const { tokens, accounts, access, baseUrl } = options
 
@@ -56,7 +56,7 @@ export function tokenListRoutes(api: Api, options: ApiOptions): void {
       const query = defined({
         ...bounds,
         userId: account.admin ? wanted : account.id,
-        // Made by administrators to act as the account; hidden from it.
+        // Created by administrators to act as the account, and hidden from it.
         impersonation: account.admin ? undefined : false,
         state: filter.state,
         revoked: filter.revoked,
@@ -73,7 +73,7 @@ export function tokenListRoutes(api: Api, options: ApiOptions): void {
   )
 }
 
-/** An object without what is not there. */
+/** An object without its undefined fields. */
 function defined(values: Readonly<Record<string, unknown>>): object {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
 }

@@ -40,7 +40,7 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
     tokenEntity(token, access.now(), (await access.settings()).enforce_pat_expiration)
   const withSecret = async ({ token, secret }: IssuedToken) => ({ ...(await entityOf(token)), token: secret.reveal() })
 
-  /** A token that the caller may see. @throws ApiError as GitLab: to others a token does not exist */
+  /** Finds a token that the caller can see. @throws ApiError as in GitLab: for others the token doesn't exist */
   const requireVisible = async ({ caller }: FastifyRequest, id: number): Promise<PersonalAccessToken> => {
     const token = await tokens.find(id)
     const isOwn = token?.userId === caller.account.id && !token.impersonation
@@ -128,7 +128,7 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
     },
     async (request) => {
       const { caller, params, body } = request
-      // Whoever has stolen it would go on unnoticed, since its owner's secret would, too.
+      // A thief who rotates it must not go unnoticed, which they would if the owner's secret kept working.
       if (params.id === caller.token.id && body.grace !== undefined) {
         throw forbidden('A token can not rotate itself with grace')
       }
@@ -210,7 +210,7 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
       const wish = {
         name: body.name ?? token.name,
         scopes: [...new Set(body.scopes)],
-        // As GitLab: tomorrow's date, unless one is given.
+        // Like GitLab: tomorrow, unless a date is given.
         expiry: expiry instanceof Date ? expiry : tomorrow(now),
         description: body.description ?? null,
         ...limitsOf(body),

@@ -14,7 +14,7 @@ import type { ApiOptions } from '../api-options.js'
 import { paginate, windowOf } from '../pagination.js'
 import { Id, Name, Page } from '../parameters.js'
 
-/** Accounts: everybody sees who is there, administrators make and block them. */
+/** Accounts: all accounts can list them, administrators create and block them. */
 export function userRoutes(api: Api, options: ApiOptions): void {
   const { accounts, baseUrl } = options
   const tags = ['users']
@@ -145,7 +145,7 @@ export function userRoutes(api: Api, options: ApiOptions): void {
   }
 }
 
-/** By a part of the names; by the whole address, which only administrators may look for. */
+/** Matches a part of the names or, for administrators, the complete email address. */
 function isFound({ username, name, email }: Account, text: string, viewer: Account): boolean {
   const inNames = [username, name].some((word) => word.toLowerCase().includes(text))
   return inNames || (viewer.admin && email?.toLowerCase() === text)
