@@ -4,7 +4,7 @@ import type { TokenReport } from '../domain/audit/report.js'
 import { reportOn } from '../domain/audit/report.js'
 import { adviseOn } from '../domain/access/advise.js'
 import { subjectsOf } from '../domain/access/grant.js'
-import { ReachSets } from '../domain/access/reach-sets.js'
+import { AccessibleRepositories } from '../domain/access/accessible-repositories.js'
 import { GitgateError } from '../core/errors.js'
 import type { Advice } from '../domain/policies/advice.js'
 import { printable } from '../core/printable.js'
@@ -91,7 +91,7 @@ async function advised(cli: OpenCli, token: PersonalAccessToken): Promise<Advice
   const owner = await requireOwner(cli, token)
   const reach = (await isBeforeUpstream(cli))
     ? undefined
-    : new ReachSets(
+    : new AccessibleRepositories(
         (await openRepositories(cli, undefined)).list(),
         await store.grants.listFor(subjectsOf(owner)),
       ).count(owner.username, token.restrictions)

@@ -2,16 +2,17 @@ import { mapInSlices } from '../core/event-loop.js'
 import type { RepositoryPath } from './repository-path.js'
 import { repositoryMatcher } from './repository-pattern.js'
 
-/** A set of repositories of a list: a bit for each. */
+/** A set of the repositories of a list: one bit for each. */
 export type RepositorySet = Uint32Array
 
-// What patterns match is remembered as long as the list of repositories is the same one.
+// The matches of a pattern are remembered as long as the list of repositories is the same.
 const KNOWN = new WeakMap<readonly RepositoryPath[], RepositorySets>()
 
 /**
- * Sets of repositories, found by patterns: each pattern is compared once, and only with the paths that begin as it does;
- * after that sets are put together 32 repositories at a step. To compare each of 10,000 paths with each of 5,000 patterns
- * took three seconds (measured).
+ * Finds sets of repositories by patterns, for pages about everybody's tokens. Each pattern is compared once, and only with the
+ * paths that have its prefix: comparing 10,000 paths with 5,000 patterns took three seconds. Sets are combined 32
+ * repositories at a time: with a byte for each repository, counting what 10,000 tokens can access took four times as long
+ * (550 ms instead of 130; `npm run bench -- --only pages`: "over-privileged tokens after a change").
  */
 export class RepositorySets {
   readonly #paths: readonly RepositoryPath[]
@@ -21,19 +22,19 @@ export class RepositorySets {
     this.#paths = paths
   }
 
-  /** Those of a list. @param paths in their order, each once */
+  /** The sets of a list. @param paths sorted, each once */
   static of(paths: readonly RepositoryPath[]): RepositorySets {
     const known = KNOWN.get(paths) ?? new RepositorySets(paths)
     KNOWN.set(paths, known)
     return known
   }
 
-  /** Compares patterns that a user wrote beside other requests: 100 of them with 10,000 repositories take 1.2 s. */
+  /** Compares patterns that a user wrote, between other requests: 100 of them with 10,000 repositories take 1.2 s. */
   async prepare(patterns: readonly string[]): Promise<void> {
     await mapInSlices(patterns, (pattern) => this.#placesOf(pattern))
   }
 
-  /** The repositories that any of the patterns matches. */
+  /** The repositories that match any of the patterns. */
   matching(patterns: readonly string[]): RepositorySet {
     const set = new Uint32Array(Math.ceil(this.#paths.length / 32))
     for (const pattern of patterns)
@@ -45,11 +46,11 @@ export class RepositorySets {
     const known = this.#matching.get(pattern)
     if (known !== undefined) return known
     const matches = repositoryMatcher(pattern)
-    const begin = pattern.split('*', 1)[0] ?? ''
+    const prefix = pattern.split('*', 1)[0] ?? ''
     const places: number[] = []
-    for (let at = this.#firstFrom(begin); ; at += 1) {
+    for (let at = this.#firstFrom(prefix); ; at += 1) {
       const path = this.#paths[at]
-      if (path?.startsWith(begin) !== true) break
+      if (path?.startsWith(prefix) !== true) break
       if (matches(path)) places.push(at)
     }
     const found = Uint32Array.from(places)
@@ -57,23 +58,23 @@ export class RepositorySets {
     return found
   }
 
-  #firstFrom(begin: string): number {
+  #firstFrom(prefix: string): number {
     let [low, high] = [0, this.#paths.length]
     while (low < high) {
       const middle = (low + high) >>> 1
-      if ((this.#paths[middle] ?? '') < begin) low = middle + 1
+      if ((this.#paths[middle] ?? '') < prefix) low = middle + 1
       else high = middle
     }
     return low
   }
 }
 
-/** Whether the repository at a place of the list belongs to a set. */
+/** Whether a set contains the repository at an index of the list. */
 export function isIn(set: RepositorySet, at: number): boolean {
   return ((set[at >>> 5] ?? 0) & (1 << (at & 31))) !== 0
 }
 
-/** What two sets have in common, or both together. */
+/** The intersection or union of two sets. */
 export function combined(one: RepositorySet, other: RepositorySet, how: 'and' | 'or'): RepositorySet {
   return one.map((bits, at) => (how === 'and' ? bits & (other[at] ?? 0) : bits | (other[at] ?? 0)))
 }

@@ -23,10 +23,10 @@ import type { Decision } from './decide.js'
 import { abilityOf, decide } from './decide.js'
 import type { DecidedPush, FollowRefs, RefDecision } from './decide-ref.js'
 import { decideTarget, firstStricter, hasRefRules } from './decide-ref.js'
-import type { Grant, Role } from './grant.js'
+import type { Grant, GrantStore, Role } from './grant.js'
 import { standing } from './grant.js'
 import { GuessLimits } from './guess-limits.js'
-import { ReachMemory } from './reach-memory.js'
+import { AccessibleRepositories } from './accessible-repositories.js'
 import type { AccessMemory } from './memory.js'
 import { expiryWarning } from './expiry-warning.js'
 import { TOKENS_PAGE } from './refusal.js'
@@ -46,7 +46,7 @@ export type AccessOptions = {
 }
 
 /** What an account reaches. */
-export type Reach = {
+export type AccountAccess = {
   readonly roleOn: (repository: RepositoryPath) => Role | 'none'
   /** Those that count for the account. */
   readonly grants: readonly Grant[]
@@ -57,13 +57,17 @@ export type Reach = {
 /** The two questions about each request: who is it, and may they. */
 export class Access {
   readonly #options: AccessOptions & { readonly guesses: GuessLimits }
-  /** What everybody reaches. */
-  readonly reach: ReachMemory
+  #accessible:
+    | {
+        readonly epoch: number
+        readonly paths: readonly RepositoryPath[]
+        readonly repositories: AccessibleRepositories
+      }
+    | undefined
 
   constructor(options: AccessOptions) {
     // Of one network, the bans limit them.
     this.#options = { ...options, guesses: new GuessLimits({ limitsNetworks: false }) }
-    this.reach = new ReachMemory(options.memory)
   }
 
   /**
@@ -99,8 +103,26 @@ export class Access {
     return verdict
   }
 
-  /** What an account reaches. @param token whose limits narrow it */
-  async reachOf(account: Account, token?: Pick<PersonalAccessToken, 'restrictions'>): Promise<Reach> {
+  /**
+   * The repositories that every account can access, remembered while neither an access right nor the list of repositories
+   * changes.
+   *
+   * @param grants all of them are read, after the epoch
+   */
+  async accessibleRepositories(
+    paths: readonly RepositoryPath[],
+    grants: Pick<GrantStore, 'list'>,
+  ): Promise<AccessibleRepositories> {
+    const { epoch } = await this.#options.memory.current()
+    if (this.#accessible?.epoch !== epoch || this.#accessible.paths !== paths) {
+      const repositories = new AccessibleRepositories(paths, await grants.list())
+      this.#accessible = { epoch, paths, repositories }
+    }
+    return this.#accessible.repositories
+  }
+
+  /** What an account can access. @param token whose limits narrow it */
+  async accessOf(account: Account, token?: Pick<PersonalAccessToken, 'restrictions'>): Promise<AccountAccess> {
     const { memory, ownsGroup } = this.#options
     const grants = await (await memory.current()).grantsOf(account)
     return {

@@ -5,13 +5,13 @@ import { ADVICE_DAYS, adviceOn } from '../policies/advice.js'
 import type { UsedToken } from '../tokens/query.js'
 import { scopesAllow } from '../tokens/scope.js'
 import type { PersonalAccessToken } from '../tokens/token.js'
-import type { ReachCount, ReachSets } from './reach-sets.js'
+import type { AccessibleCount, AccessibleRepositories } from './accessible-repositories.js'
 
 /** Where advice is taken from. */
 export type AdviceSources = {
   readonly audit: Pick<AuditStore, 'usedRepositories'>
   /** What there is within the token's limits; `undefined` where another server keeps the repositories. */
-  readonly reach: ReachCount | undefined
+  readonly reach: AccessibleCount | undefined
   /** From when on the audit trail tells what was used. */
   readonly knownSince: Date
 }
@@ -29,7 +29,7 @@ export async function adviseOn(
 /** The tokens that may use more repositories than they do, by their numbers. @param nameOf the username of an account */
 export function widerThanUsed(
   tokens: readonly UsedToken[],
-  sets: ReachSets,
+  accessible: AccessibleRepositories,
   nameOf: ReadonlyMap<number, string>,
   knownSince: Date,
   now: Date,
@@ -37,12 +37,15 @@ export function widerThanUsed(
   const isWider = (token: UsedToken): boolean => {
     const username = nameOf.get(token.userId)
     if (username === undefined) return false
-    const reach = reachByScopes(token, sets.count(username, token.restrictions))
+    const reach = reachByScopes(token, accessible.count(username, token.restrictions))
     return adviceOn(token, { reach, used: token.used, knownSince }, now).some(({ kind }) => kind === 'wider-than-used')
   }
   return tokens.filter(isWider).map(({ id }) => id)
 }
 
-function reachByScopes({ scopes }: Pick<PersonalAccessToken, 'scopes'>, { read, write }: ReachCount): ReachCount {
+function reachByScopes(
+  { scopes }: Pick<PersonalAccessToken, 'scopes'>,
+  { read, write }: AccessibleCount,
+): AccessibleCount {
   return { read: scopesAllow(scopes, 'read') ? read : 0, write: scopesAllow(scopes, 'write') ? write : 0 }
 }

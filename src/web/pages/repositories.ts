@@ -1,7 +1,7 @@
 import type { FastifyReply } from 'fastify'
 import { Type } from 'typebox'
 import type { Grant, Role } from '../../domain/access/grant.js'
-import { ReachSets } from '../../domain/access/reach-sets.js'
+import { AccessibleRepositories } from '../../domain/access/accessible-repositories.js'
 import type { PageOptions } from '../web-options.js'
 import { SearchedList, pagerOf, windowOf } from '../pager.js'
 import type { Pages } from '../pages.js'
@@ -17,9 +17,9 @@ export function repositoryPages(pages: Pages, { access, listRepositories }: Page
     pages.get(path, { schema: { querystring: Query } }, async (request, reply) => {
       const { account } = memberOf(request)
       const { search = '' } = request.query
-      const reach = await access.reachOf(account)
+      const reach = await access.accessOf(account)
       if (!reach.ownsGroup) return showPatterns(reply, reach.grants, search)
-      const readable = new ReachSets(await listRepositories(), reach.grants).list(account.username)
+      const readable = new AccessibleRepositories(await listRepositories(), reach.grants).list(account.username)
       const found = search === '' ? readable : readable.filter((one) => isFound(one.path, search))
       const window = windowOf(request.query, PER_PAGE)
       return reply.page('repositories', {

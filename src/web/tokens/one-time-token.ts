@@ -1,4 +1,4 @@
-import { ReachSets } from '../../domain/access/reach-sets.js'
+import { AccessibleRepositories } from '../../domain/access/accessible-repositories.js'
 import type { Account } from '../../domain/accounts/account.js'
 import type { RepositoryPath } from '../../protocol/repository-path.js'
 import { reaches } from '../../domain/tokens/restriction.js'
@@ -36,10 +36,10 @@ async function newTokenView(
   const url = new URL(baseUrl())
   const { enforce_pat_expiration: enforceExpiry } = await access.settings()
   const isForGit = scopesAllow(token.scopes, 'read')
-  const { grants } = await access.reachOf(owner)
-  const sets = new ReachSets(await listRepositories(), grants)
-  await sets.prepare(token.restrictions)
-  const [first] = sets.list(owner.username, token.restrictions)
+  const { grants } = await access.accessOf(owner)
+  const accessible = new AccessibleRepositories(await listRepositories(), grants)
+  await accessible.prepare(token.restrictions)
+  const [first] = accessible.list(owner.username, token.restrictions)
   const example: RepositoryPath | undefined = first?.path
   const literal = token.restrictions.repositories.find((pattern) => !pattern.includes('*'))
   const repository =

@@ -1,6 +1,6 @@
 import { explainRef } from '../../domain/access/decide-ref.js'
 import { refProtections } from '../../domain/access/protection.js'
-import { ReachSets } from '../../domain/access/reach-sets.js'
+import { AccessibleRepositories } from '../../domain/access/accessible-repositories.js'
 import type { Account } from '../../domain/accounts/account.js'
 import { GitgateError } from '../../core/errors.js'
 import { printable } from '../../core/printable.js'
@@ -58,12 +58,12 @@ export async function previewOf(
 ): Promise<Preview> {
   const { restrictions, scopes } = draft
   const can = abilityOf(scopesAllow(scopes, 'read'), scopesAllow(scopes, 'write'))
-  const reach = await access.reachOf(owner)
-  const sets = new ReachSets(await listRepositories(), reach.grants)
-  await sets.prepare(restrictions)
-  const matching = sets.list(owner.username, restrictions)
+  const reach = await access.accessOf(owner)
+  const accessible = new AccessibleRepositories(await listRepositories(), reach.grants)
+  await accessible.prepare(restrictions)
+  const matching = accessible.list(owner.username, restrictions)
   const isIdle = (pattern: string): boolean =>
-    sets.count(owner.username, { repositories: [pattern], within: null }).read === 0
+    accessible.count(owner.username, { repositories: [pattern], within: null }).read === 0
   const tryPush = async (): Promise<Trial> => {
     const { ref, repository } = readTrial(form, matching[0]?.path)
     if (!reaches(restrictions, repository)) throw new GitgateError('invalid', `the token doesn't cover ${repository}`)
@@ -84,7 +84,7 @@ export async function previewOf(
             .slice(0, SHOWN)
             .map(({ path, role }) => ({ path, can: role !== 'read' && can === 'write' ? 'write' : 'read' })),
           total: matching.length,
-          of: sets.count(owner.username).read,
+          of: accessible.count(owner.username).read,
         }
       : undefined,
     idle: reach.ownsGroup ? restrictions.repositories.filter(isIdle) : [],

@@ -66,19 +66,19 @@ export function credentialPages(pages: Pages, options: PageOptions): void {
     { readonly key: string; readonly sets: unknown; readonly until: number; readonly ids: number[] } | undefined
   const findWider = async (filters: Filters, query: Omit<TokenQuery, 'offset' | 'limit'>, enforceExpiry: boolean) => {
     const [now, key] = [access.now(), JSON.stringify([filters, enforceExpiry])]
-    const sets = await access.reach.of(await listRepositories(), grants)
-    if (wider?.key === key && wider.sets === sets && wider.until > now.getTime()) return wider.ids
+    const accessible = await access.accessibleRepositories(await listRepositories(), grants)
+    if (wider?.key === key && wider.sets === accessible && wider.until > now.getTime()) return wider.ids
     const used = await tokens.listUsed(query, new Date(now.getTime() - ADVICE_DAYS * DAY), now, enforceExpiry)
     const nameOf = new Map((await accounts.list()).map(({ id, username }) => [id, username]))
-    const ids = widerThanUsed(used, sets, nameOf, (await audit.begin()) ?? now, now)
-    wider = { key, sets, until: now.getTime() + OVER_PRIVILEGED_CACHE_MS, ids }
+    const ids = widerThanUsed(used, accessible, nameOf, (await audit.begin()) ?? now, now)
+    wider = { key, sets: accessible, until: now.getTime() + OVER_PRIVILEGED_CACHE_MS, ids }
     return ids
   }
 
   const rowsOf = async (found: readonly PersonalAccessToken[], knowsReach: boolean) => {
     const [now, settings] = [access.now(), await access.settings()]
     const knownSince = (await audit.begin()) ?? now
-    const sets = await access.reach.of(await listRepositories(), grants)
+    const accessible = await access.accessibleRepositories(await listRepositories(), grants)
     const owners = new Map<number, Account | undefined>()
     for (const { userId } of found) if (!owners.has(userId)) owners.set(userId, await accounts.find(userId))
     const rows = []
@@ -86,7 +86,7 @@ export function credentialPages(pages: Pages, options: PageOptions): void {
       const owner = owners.get(token.userId)
       // The account and its tokens have just been deleted.
       if (owner === undefined) continue
-      const reach = knowsReach ? sets.count(owner.username, token.restrictions) : undefined
+      const reach = knowsReach ? accessible.count(owner.username, token.restrictions) : undefined
       const advice = await adviseOn(token, { audit, reach, knownSince }, now)
       rows.push({ ...token, owner: owner.username, advice: advice.map(shownAdvice) })
     }
@@ -95,7 +95,7 @@ export function credentialPages(pages: Pages, options: PageOptions): void {
 
   pages.get('/credentials', { schema: { querystring: Query } }, async (request, reply) => {
     const filters = filtersOf(request.query)
-    const { ownsGroup } = await access.reachOf(memberOf(request).account)
+    const { ownsGroup } = await access.accessOf(memberOf(request).account)
     const window = windowOf(request.query, PER_PAGE)
     const found = await search(filters, window)
     return reply.page('admin/credentials', {

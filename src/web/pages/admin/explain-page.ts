@@ -37,7 +37,7 @@ export function explainPages(pages: Pages, options: PageOptions): void {
       : {}
     if (!isAsked || Object.keys(errors).length > 0)
       return reply.page('admin/explain', { values, errors, answer: undefined }, isAsked ? 422 : 200)
-    const { ownsGroup } = await access.reachOf(memberOf(request).account)
+    const { ownsGroup } = await access.accessOf(memberOf(request).account)
     const repositoryPath = requireRepositoryPath(values.repository)
     const explanation = explainAccess(
       {

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { readyGrant, standing, subjectsOf } from '../../../src/domain/access/grant.js'
-import { ReachSets } from '../../../src/domain/access/reach-sets.js'
+import { AccessibleRepositories } from '../../../src/domain/access/accessible-repositories.js'
 import type { RepositoryPath } from '../../../src/protocol/repository-path.js'
 import { reaches } from '../../../src/domain/tokens/restriction.js'
 
@@ -34,10 +34,10 @@ t.test('all repositories at once are decided as each alone', async () => {
         const { role } = standing(alice, ready, path, true)
         return role === 'none' || !reaches(narrowed, path) ? [] : [{ path, role }]
       })
-      const sets = new ReachSets(all, grants)
+      const accessible = new AccessibleRepositories(all, grants)
       const writable = expected.filter(({ role }) => role !== 'read').length
-      t.strictSame(sets.list('alice', narrowed), expected)
-      t.strictSame(sets.count('alice', narrowed), { read: expected.length, write: writable })
+      t.strictSame(accessible.list('alice', narrowed), expected)
+      t.strictSame(accessible.count('alice', narrowed), { read: expected.length, write: writable })
     }),
   )
 })

@@ -5,21 +5,21 @@ import type { RepositoryLimits } from '../tokens/restriction.js'
 import type { Grant, Role } from './grant.js'
 import { includes, subjectsOf } from './grant.js'
 
-/** How many repositories somebody may read, and how many of them write. */
-export type ReachCount = { readonly read: number; readonly write: number }
+/** How many repositories an account or token can read, and how many of those it can write. */
+export type AccessibleCount = { readonly read: number; readonly write: number }
 
-type Reached = Readonly<Record<Role, RepositorySet>>
+type SetByRole = Readonly<Record<Role, RepositorySet>>
 
-/** What accounts and tokens reach of the embedded server's repositories: `standing` for all of them at once. */
-export class ReachSets {
+/** The repositories of the embedded server that accounts and tokens can access: `standing` for all of them at once. */
+export class AccessibleRepositories {
   readonly #paths: readonly RepositoryPath[]
   readonly #sets: RepositorySets
   readonly #grants = new Map<string, Grant[]>()
-  readonly #ofSubjects = new Map<string, Reached>()
-  readonly #ofAccounts = new Map<string, Reached>()
-  readonly #counts = new Map<string, ReachCount>()
+  readonly #ofSubjects = new Map<string, SetByRole>()
+  readonly #ofAccounts = new Map<string, SetByRole>()
+  readonly #counts = new Map<string, AccessibleCount>()
 
-  /** @param paths all repositories, in the order of their paths  @param grants those of whoever is asked about */
+  /** @param paths all repositories, sorted  @param grants those of the accounts that are asked about */
   constructor(paths: readonly RepositoryPath[], grants: readonly Grant[]) {
     this.#paths = paths
     this.#sets = RepositorySets.of(paths)
@@ -31,13 +31,13 @@ export class ReachSets {
     }
   }
 
-  /** To be called before limits that a user wrote are asked about, so that others need not wait meanwhile. */
+  /** Call it before asking about limits that a user wrote, so that other requests don't wait meanwhile. */
   async prepare(limits: RepositoryLimits): Promise<void> {
     await this.#sets.prepare(limits.repositories)
     if (limits.within !== null) await this.prepare(limits.within)
   }
 
-  /** The repositories that an account reaches, with its role, in order. @param limits of a token, which narrow it */
+  /** The repositories that an account can access, with its role, sorted. @param limits of a token, which narrow it */
   list(username: string, limits?: RepositoryLimits): { readonly path: RepositoryPath; readonly role: Role }[] {
     const { read, write, admin } = this.#narrowed(username, limits)
     return this.#paths.flatMap((path, at) =>
@@ -45,8 +45,8 @@ export class ReachSets {
     )
   }
 
-  /** How many they are. */
-  count(username: string, limits?: RepositoryLimits): ReachCount {
+  /** How many repositories an account can access. @param limits of a token, which narrow it */
+  count(username: string, limits?: RepositoryLimits): AccessibleCount {
     const key = JSON.stringify([username, limits?.repositories, limits?.within])
     const known = this.#counts.get(key)
     if (known !== undefined) return known
@@ -56,10 +56,10 @@ export class ReachSets {
     return count
   }
 
-  #narrowed(username: string, limits: RepositoryLimits | undefined): Reached {
-    const reached = this.#ofAccount(username)
+  #narrowed(username: string, limits: RepositoryLimits | undefined): SetByRole {
+    const ofAccount = this.#ofAccount(username)
     const within = limits && this.#within(limits)
-    return within === undefined ? reached : forEachRole((role) => combined(reached[role], within, 'and'))
+    return within === undefined ? ofAccount : forEachRole((role) => combined(ofAccount[role], within, 'and'))
   }
 
   #within({ repositories, within }: RepositoryLimits): RepositorySet | undefined {
@@ -69,7 +69,7 @@ export class ReachSets {
     return outer === undefined ? own : combined(own, outer, 'and')
   }
 
-  #ofAccount(username: string): Reached {
+  #ofAccount(username: string): SetByRole {
     const known = this.#ofAccounts.get(username)
     if (known !== undefined) return known
     // An account is admin of the group of its own name.
@@ -82,7 +82,7 @@ export class ReachSets {
     return reached
   }
 
-  #ofSubject(subject: string): Reached {
+  #ofSubject(subject: string): SetByRole {
     const known = this.#ofSubjects.get(subject)
     if (known !== undefined) return known
     const grants = this.#grants.get(subject) ?? []
@@ -94,6 +94,6 @@ export class ReachSets {
   }
 }
 
-function forEachRole(setOf: (role: Role) => RepositorySet): Reached {
+function forEachRole(setOf: (role: Role) => RepositorySet): SetByRole {
   return { read: setOf('read'), write: setOf('write'), admin: setOf('admin') }
 }
