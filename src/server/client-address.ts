@@ -2,8 +2,8 @@ import { isIP } from 'node:net'
 import { addressMatcher, plainAddress } from '../core/address-list.js'
 
 /**
- * Finds the address that a request comes from: the socket's, unless that is a trusted proxy; then the last one in
- * `X-Forwarded-For` that is none. What stands before it was written by whoever sent the request, and counts for nothing.
+ * Finds the client's address: the socket's, or if that is a trusted proxy, the last one in `X-Forwarded-For` that isn't. Earlier
+ * ones are ignored, because the client can write anything there.
  *
  * @param trustedProxies addresses and networks
  */
@@ -23,8 +23,8 @@ export function clientAddressResolver(trustedProxies: readonly string[]) {
 }
 
 /**
- * Tells whether a client came by HTTPS: over the gate's own TLS, or as a trusted proxy says in `X-Forwarded-Proto`; of several, the
- * last one, which the proxy itself has written.
+ * Tells whether a client uses HTTPS: with the gate itself, or with a trusted proxy, by the last value in `X-Forwarded-Proto`, which
+ * is the proxy's own.
  *
  * @param trustedProxies addresses and networks
  */
@@ -39,7 +39,7 @@ export function httpsDetector(trustedProxies: readonly string[]) {
       isTrusted(plainAddress(socket.remoteAddress ?? '')))
 }
 
-/** The address of a hop, without the port that some proxies add, in its usual spelling. */
+/** The address of a hop in its canonical form, without the port that some proxies add. */
 function hopAddress(hop: string): string | undefined {
   const [, v6, v4] = /^\[(.+)\](?::\d+)?$|^(\d+\.\d+\.\d+\.\d+):\d+$/.exec(hop) ?? []
   const address = plainAddress(v6 ?? v4 ?? hop)

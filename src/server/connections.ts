@@ -2,25 +2,25 @@ import { readdirSync, readFileSync } from 'node:fs'
 import type { Server, Socket } from 'node:net'
 import { plainAddress } from '../core/address-list.js'
 
-/** How many connections there may be. */
+/** Limits on the number of connections. */
 export type ConnectionLimits = {
-  /** Of one address. */
+  /** For one address. */
   readonly perAddress: number
-  /** Addresses that this does not bound: proxies, through which everybody comes. */
+  /** Addresses without this limit: proxies, which forward everybody. */
   readonly isExempt: (address: string) => boolean
-  /** Of all addresses. @default as many as leave {@link RESERVED_DESCRIPTORS} */
+  /** For all addresses. @default leaves {@link RESERVED_DESCRIPTORS} of the process's descriptors */
   readonly total?: number
 }
 
 // For git, files and `/-/health`.
 const RESERVED_DESCRIPTORS = 64
 const MIN_TOTAL = 16
-// Connections beyond the total that are taken while all others are in use, so that `/-/health` is answered.
-const OVERFLOW = 16
+// Connections beyond the total that are accepted while all others are in use, so that `/-/health` is answered.
+const MAX_OVERFLOW = 16
 
 /**
- * The TCP connections of a server, by the client's address and port. A request over TLS knows only its TLS socket, which
- * can't be reset; the one beneath it can.
+ * The TCP connections of a server, by the client's address and port. A request over TLS has only the TLS socket, which can't be
+ * reset; the TCP socket below it can.
  */
 export class Connections {
   readonly #open = new Map<string, Socket>()
@@ -31,7 +31,7 @@ export class Connections {
   #total: number | undefined
   #isClosing = false
 
-  /** @param onEnded called for each connection that is ended because there are too many */
+  /** @param onEnded called for each connection that is closed because there are too many */
   constructor(server: Server, limits: ConnectionLimits, onEnded: (address: string, why: string) => void) {
     this.#limits = limits
     this.#onEnded = onEnded
@@ -48,7 +48,7 @@ export class Connections {
     socket.on('close', () => this.#remove(name, socket, address))
     this.#total ??= affordableConnections()
     if (count > this.#limits.perAddress && !this.#limits.isExempt(address)) this.#makeRoom(name, address, 0)
-    else if (this.#open.size > this.#total) this.#makeRoom(name, undefined, this.#total + OVERFLOW)
+    else if (this.#open.size > this.#total) this.#makeRoom(name, undefined, this.#total + MAX_OVERFLOW)
   }
 
   #remove(name: string, socket: Socket, address: string): void {
@@ -60,11 +60,10 @@ export class Connections {
   }
 
   /**
-   * Ends the oldest connection that is idle, or whose sender is unknown and has not sent all of a request; where there is none, the
-   * newest.
+   * Closes the oldest connection that is idle or still sends an unauthenticated request; if there is none, the newest.
    *
-   * @param address of one address; `undefined`: of any
-   * @param tolerated as many connections may be open before the newest ends
+   * @param address only connections of this address; `undefined`: of any
+   * @param tolerated how many connections may be open before the newest is closed
    */
   #makeRoom(newest: string, address: string | undefined, tolerated: number): void {
     const why = `too many connections ${address === undefined ? 'in all' : 'of one address'}`
@@ -80,16 +79,16 @@ export class Connections {
 
   #end(name: string, socket: Socket, address: string, why: string): void {
     this.#onEnded(address, why)
-    // Now: its `close` comes only after further connections were taken.
+    // Now, because its `close` event comes only after further connections were accepted.
     this.#remove(name, socket, address)
     socket.destroy()
   }
 
   /**
-   * Notes that a request has begun on a connection.
+   * Records that a request has begun on a connection.
    *
-   * @param isInUse whether it is to be kept when there are too many connections
-   * @returns what notes that it has ended
+   * @param isInUse whether to keep the connection when there are too many
+   * @returns records that the request has ended
    */
   begin(socket: Socket, isInUse: () => boolean): () => void {
     const name = nameOf(socket)
@@ -100,18 +99,18 @@ export class Connections {
     }
   }
 
-  /** Ends the connections on which no request is running: now those without one, the others when theirs has ended. */
+  /** Closes idle connections now, and the others when their request has ended. */
   closeIdle(): void {
     this.#isClosing = true
     for (const [name, socket] of this.#open) if (!this.#busy.has(name)) socket.destroy()
   }
 
-  /** Ends all connections, those too that the HTTP server has given away (CONNECT) or whose client does not close its side. */
+  /** Closes all connections, including those that the HTTP server has handed over (CONNECT) or whose client keeps its side open. */
   closeAll(): void {
     for (const socket of this.#open.values()) socket.destroy()
   }
 
-  /** Ends a connection with a reset. */
+  /** Resets a connection. */
   reset(socket: Socket): void {
     const connection = this.#open.get(nameOf(socket))
     if (connection === undefined || connection.destroyed) socket.destroy()
@@ -123,7 +122,7 @@ function nameOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress ?? ''} ${remotePort ?? ''}`
 }
 
-/** How many connections this process can hold beside what it has open, and what it will need. */
+/** How many connections this process can hold, given its open and reserved descriptors. */
 function affordableConnections(): number {
   try {
     const limits = readFileSync('/proc/self/limits', 'utf8')

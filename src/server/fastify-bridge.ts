@@ -2,24 +2,24 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Handler, RequestContext } from '../core/http.js'
 import { dropBody } from '../core/http.js'
 
-/** What answers a request: Fastify's own router. */
+/** Fastify's router. */
 export type Router = { routing(request: IncomingMessage, response: ServerResponse): void }
 
-/** Lets a client that waits for `100 Continue` send its body. A handler calls it once it knows that it wants the body. */
+/** Sends `100 Continue` to a client that waits for it. Handlers call it once they want the body. */
 export function inviteBody({ expectsContinue, response }: RequestContext): void {
   if (expectsContinue && !response.headersSent) response.writeContinue()
 }
 
 /**
- * Makes an API's router one of the gate's fronts.
+ * Makes a Fastify application a handler of the gate.
  *
- * @param contexts where the router's hooks find the context of a request
+ * @param contexts where the application's hooks find the context of a request
  */
 export function handlerOf(router: Router, contexts: WeakMap<IncomingMessage, RequestContext>): Handler {
   return async (context) => {
     const { request, response, target, record } = context
     contexts.set(request, context)
-    // A proxy's absolute form is what it names.
+    // A proxy may send the absolute form.
     request.url = target
     response.once('finish', () => {
       const { statusCode } = response

@@ -1,24 +1,24 @@
 import type { Handler } from '../core/http.js'
 import { sendText } from '../core/http.js'
 
-/** A part of the gate that readiness looks at. */
+/** A part of the gate that readiness checks. */
 export type ReadinessCheck = {
   readonly name: string
-  /** Rejects, or answers false, when the part does not work. */
+  /** Rejects, or resolves to false, if the part doesn't work. */
   readonly check: () => Promise<boolean>
-  /** What its failure makes of the gate: `degraded` still serves. @default 'failed' */
+  /** The state if the check fails: a `degraded` gate still serves. @default 'failed' */
   readonly otherwise?: 'failed' | 'degraded'
 }
 
-/** How a part is, or the gate: as the worst of its parts. */
+/** The state of a part, or of the gate: that of its worst part. */
 type State = 'ok' | 'degraded' | 'failed'
 
 /** `/-/health` and `/-/liveness`: the process answers. */
 export const health: Handler = ({ response }) => sendText(response, 200, 'GitGate OK\n')
 
 /**
- * `/-/readiness`: 503 when requests would not be served; names each part that is degraded or failed. A degraded gate answers
- * 200: a load balancer that took it out would make an outage of a warning.
+ * `/-/readiness`: 503 if requests wouldn't be served; lists the state of each part. A degraded gate answers 200, because a load
+ * balancer that removed it would turn a warning into an outage.
  */
 export function readiness(checks: readonly ReadinessCheck[]): Handler {
   return async ({ response }) => {
@@ -30,7 +30,7 @@ export function readiness(checks: readonly ReadinessCheck[]): Handler {
   }
 }
 
-/** Runs checks. @returns how each part is, by its name */
+/** Runs checks. @returns the state of each part, by its name */
 export async function statesOf(checks: readonly ReadinessCheck[]): Promise<Readonly<Record<string, State>>> {
   const states = await Promise.all(
     checks.map(async ({ name, check, otherwise = 'failed' }) => {

@@ -24,7 +24,7 @@ export async function listen(server: Server, config: Config): Promise<string> {
   return urlOf(server, config)
 }
 
-/** Why it can't be listened there, for a person. */
+/** Why the gate can't listen there, and what to do. */
 export function listenError(error: Error, host: string, port: number): GitgateError {
   const where = `${host}:${port}`
   if (hasSystemCode(error, 'EADDRINUSE')) {
@@ -35,11 +35,11 @@ export function listenError(error: Error, host: string, port: number): GitgateEr
     )
   }
   if (hasSystemCode(error, 'EACCES')) {
-    return new GitgateError('listen', `${where} may not be listened on by this user; choose a --port above 1023`, {
+    return new GitgateError('listen', `this user may not listen on ${where}; choose a --port above 1023`, {
       cause: error,
     })
   }
-  return new GitgateError('listen', `${where} can't be listened on: ${error.message}`, { cause: error })
+  return new GitgateError('listen', `can't listen on ${where}: ${error.message}`, { cause: error })
 }
 
 function urlOf(server: Server, { host, tls }: Config): string {
@@ -48,13 +48,13 @@ function urlOf(server: Server, { host, tls }: Config): string {
   return `${tls === undefined ? 'http' : 'https'}://${name.includes(':') ? `[${name}]` : name}:${port}`
 }
 
-/** Takes no more requests, lets running ones finish within `timeout` milliseconds, and cuts the rest. */
-export async function stop(server: Server, connections: Connections, timeout: number, log: Logger): Promise<void> {
+/** Accepts no more requests, gives active ones `timeoutMs` to finish, and cuts the rest. */
+export async function stop(server: Server, connections: Connections, timeoutMs: number, log: Logger): Promise<void> {
   await new Promise<void>((resolve) => {
     const timer = setTimeout(() => {
-      log.warn({ after_ms: timeout }, 'cutting transfers that are still running')
+      log.warn({ after_ms: timeoutMs }, 'cutting transfers that are still running')
       connections.closeAll()
-    }, timeout)
+    }, timeoutMs)
     server.close(() => {
       clearTimeout(timer)
       resolve()
@@ -64,9 +64,9 @@ export async function stop(server: Server, connections: Connections, timeout: nu
 }
 
 /**
- * Reads certificate and key.
+ * Reads the certificate and the key.
  *
- * @throws GitgateError `configuration` when they can't be read, or don't fit each other
+ * @throws GitgateError `configuration` if they can't be read or don't match
  */
 export function readTls({ tls }: Config): { cert: Buffer; key: Buffer } | undefined {
   if (tls === undefined) return undefined

@@ -8,11 +8,11 @@ export type { Logger } from 'pino'
 const STANDARD_ERROR = 2
 
 /**
- * The log: one JSON object a line. Secrets never get here by their type; what a client pasted where no secret belongs,
- * such as a token in a path, is taken out of each finished line.
+ * The log: one JSON object per line. Values of the type `Secret` print as their names; secrets in unexpected places, such as a
+ * token in a path, are redacted from each line.
  *
- * @param redact takes secrets out of a line
- * @param destination where it goes. @default the standard error output, so that standard output is free for answers
+ * @param redact removes secrets from a line
+ * @param destination @default standard error, so that standard output is free for results
  */
 export function createLog(level: LogLevel, redact: (line: string) => string, destination?: DestinationStream): Logger {
   return pino(

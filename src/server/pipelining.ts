@@ -1,23 +1,23 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
-// A connection is read on while a request is in flight, so that the gate hears of a client that leaves, up to this much.
+// While a request is in flight, the gate reads on to notice a client that leaves, but only up to this much.
 const READ_AHEAD_REQUESTS = 16
 const READ_AHEAD_BYTES = 65_536
-// Node parses all that it has read at once, 64 KiB, before it can be stopped: 2,600 requests of 25 bytes, each of which takes
-// 2.5 KB until it is answered (measured). More than this many end the connection, so that it never holds a mebibyte.
+// Node parses what it has read at once, 64 KiB, before it can be stopped: 2,600 requests of 25 bytes, each of which takes 2.5 KB
+// until it is answered (measured). With more than this many the connection is closed, so that it never holds a mebibyte.
 const MAX_WAITING_REQUESTS = 256
 
-/** The requests of one connection that are not answered yet. */
+/** The requests of one connection that aren't answered yet. */
 type Pipeline = { inFlight: number; waiting: (() => void)[]; bytesRead: number; isPaused: boolean }
 
 const pipelines = new WeakMap<Socket, Pipeline>()
 
 /**
- * Waits until the requests before it on the connection are answered. A response that waits behind another would not hear that the
- * client has left, and what runs for it would run on.
+ * Waits until earlier requests on the connection are answered. A response that is queued behind another isn't notified when the
+ * client leaves, so its work would go on.
  *
- * @returns false when the connection has ended
+ * @returns false if the connection has closed
  */
 export async function takeTurn(request: IncomingMessage, response: ServerResponse): Promise<boolean> {
   const { socket } = request
@@ -30,7 +30,7 @@ export async function takeTurn(request: IncomingMessage, response: ServerRespons
   if (isFirst) return true
   boundReadAhead(socket, pipeline)
   await new Promise<void>((resolve) => pipeline.waiting.push(resolve))
-  // The rest of its body may not have been read yet.
+  // The rest of its body may not be read yet.
   if (!request.complete) resume(socket, pipeline)
   return socket.writable
 }
@@ -40,7 +40,7 @@ function pipelineOf(socket: Socket): Pipeline {
   if (known !== undefined) return known
   const pipeline: Pipeline = { inFlight: 0, waiting: [], bytesRead: 0, isPaused: false }
   pipelines.set(socket, pipeline)
-  // One listener for all requests: with one each, to remove them takes time quadratic in their number.
+  // One listener for all requests: removing one for each takes time quadratic in their number.
   socket.once('close', () => {
     for (const go of pipeline.waiting.splice(0)) go()
   })
@@ -61,7 +61,7 @@ function boundReadAhead(socket: Socket, pipeline: Pipeline): void {
   const isFar = socket.bytesRead - pipeline.bytesRead >= READ_AHEAD_BYTES || pipeline.inFlight > READ_AHEAD_REQUESTS
   if (!isFar || pipeline.isPaused) return
   pipeline.isPaused = true
-  // At the end of each message Node resumes the socket, in the next tick: this must come after it, and before the next read.
+  // Node resumes the socket in the tick after each message: pause it after that, and before the next read.
   process.nextTick(() =>
     process.nextTick(() => {
       if (pipeline.isPaused) socket.pause()

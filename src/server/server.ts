@@ -14,43 +14,43 @@ import type { Logger } from './log.js'
 import { takeTurn } from './pipelining.js'
 import { hasTooManyParameters, MAX_PARAMETERS } from '../core/http.js'
 
-/** One row of the route table: the first whose `claims` says yes answers. */
+/** A row of the route table. The first row that claims a path handles the request. */
 export type Route = { readonly claims: (path: string) => boolean; readonly handle: Handler }
 
-/** What the HTTP server is made of. */
+/** What the HTTP server depends on. */
 export type ServerOptions = {
   readonly routes: readonly Route[]
   readonly log: Logger
-  /** The client's address, from the socket's and from what trusted proxies say. */
+  /** The client's address, from the socket and what trusted proxies say. */
   readonly clientAddress: (socketAddress: string, forwardedFor: string | undefined) => string
-  /** Whether a client came by HTTPS, from the socket and from what trusted proxies say. */
+  /** Whether a client uses HTTPS, from the socket and what trusted proxies say. */
   readonly isHttps: (socket: Socket, forwardedProto: string | undefined) => boolean
-  /** Milliseconds after which a connection without traffic is cut; a transfer may take as long as it moves. */
+  /** Milliseconds without traffic after which a connection is cut. A transfer may take as long as bytes flow. */
   readonly idleTimeout: number
-  /** Milliseconds for the headers of a request, and for its body until it is authenticated. */
+  /** Milliseconds for the headers of a request, and again for its body until it is authenticated. */
   readonly requestTimeout: number
   readonly connections: ConnectionLimits
   /** Certificate and key in PEM, for HTTPS. */
   readonly tls: { readonly cert: Buffer; readonly key: Buffer } | undefined
 }
 
-// A proxy in front reuses idle connections; ours must outlive its own 60 s, or requests meet a closed door.
-const KEEP_ALIVE = 75_000
-// How often Node looks for requests that are late.
+// Longer than the 60 s for which proxies keep idle connections, or they would send requests on a closed one.
+const KEEP_ALIVE_TIMEOUT_MS = 75_000
+// How often Node checks for late requests.
 const TIMEOUT_POLL_MS = 2_000
-// As long a client gets to read why it was refused, before the gate closes the connection for it.
+// How long a client has to read why it was refused before the gate closes the connection.
 const LINGER_MS = 2_000
 // Node's own bound is 16 KiB; a token of 40 characters needs far less.
 const MAX_HEADER_BYTES = 32_768
 
-/** Makes the HTTP or HTTPS server. It doesn't listen yet. */
+/** Creates the HTTP or HTTPS server. It doesn't listen yet. */
 export function createServer(options: ServerOptions): { server: Server | HttpsServer; connections: Connections } {
   const limits = {
-    // The time of a whole request is not limited: a slow push is still a push.
+    // A complete request may take any time: a slow push is still a push.
     requestTimeout: 0,
     headersTimeout: options.requestTimeout,
     connectionsCheckingInterval: Math.min(TIMEOUT_POLL_MS, options.requestTimeout),
-    keepAliveTimeout: KEEP_ALIVE,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     maxHeaderSize: MAX_HEADER_BYTES,
     noDelay: true,
   }
@@ -76,7 +76,7 @@ export function createServer(options: ServerOptions): { server: Server | HttpsSe
   return { server, connections }
 }
 
-/** What had gone over a connection when its previous request ended. */
+/** The traffic of a connection when its previous request ended. */
 const trafficBefore = new WeakMap<Socket, { readonly read: number; readonly written: number }>()
 
 async function answer(
@@ -102,13 +102,13 @@ async function answer(
     bytesOut: socket.bytesWritten - before.written,
   })
   const listeners: (() => void)[] = []
-  // Whoever is authenticated may take as long as the connection moves: a slow push is still a push.
+  // Authenticated requests have no deadline while bytes flow: a slow push is still a push.
   const endLateBody = (): void => {
     if (request.complete || record.user !== undefined) return
     record.decision = 'refused'
     record.rule = 'body too late'
     if (response.headersSent) socket.destroy()
-    else endWith(socket, 408, LATE)
+    else endWith(socket, 408, LATE_TEXT)
     socket.once('finish', () => socket.destroy())
   }
   const ended = connections.begin(socket, () => request.complete || record.user !== undefined)
@@ -183,8 +183,8 @@ async function answer(
 }
 
 /**
- * The path and query of a request target. Proxies' absolute form is taken, as RFC 9112 (3.2.2) demands; its authority is
- * ignored, like `Host`: this server has one name.
+ * The path and query of a request target. The absolute form is accepted, as RFC 9112 (3.2.2) requires; its authority is ignored,
+ * like `Host`, because this server has one name.
  */
 function originForm(target: string): string | undefined {
   if (target.startsWith('/')) return target
@@ -192,18 +192,18 @@ function originForm(target: string): string | undefined {
   return match === null ? undefined : (match[1] ?? '/')
 }
 
-/** Answers what Node's parser refused, so that even then the client reads why. @returns the status */
+/** Answers a request that Node's parser rejected, so that the client can read why. @returns the status */
 function answerUnparsed(error: Error, socket: Socket): number {
   const [status, text] = hasSystemCode(error, 'HPE_HEADER_OVERFLOW')
     ? [431, `The headers of a request hold ${MAX_HEADER_BYTES} bytes at most.`]
     : hasSystemCode(error, 'ERR_HTTP_REQUEST_TIMEOUT')
-      ? [408, LATE]
+      ? [408, LATE_TEXT]
       : [400, 'This is not a well-formed HTTP request.']
   endWith(socket, status, text)
   return status
 }
 
-const LATE = 'The request did not arrive in time.'
+const LATE_TEXT = 'The request did not arrive in time.'
 
 const REASONS: Readonly<Record<number, string>> = {
   400: 'Bad Request',
@@ -219,7 +219,7 @@ function endWith(socket: Duplex, status: number, text: string): void {
   }
   const head = `HTTP/1.1 ${status} ${REASONS[status] ?? ''}\r\nContent-Type: text/plain; charset=utf-8\r\n`
   socket.on('error', () => socket.destroy())
-  // A client that never closes its side would keep the connection.
+  // A client that never closes its side would keep the connection open.
   const timer = setTimeout(() => socket.destroy(), LINGER_MS)
   socket.once('close', () => clearTimeout(timer))
   socket.end(`${head}Content-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`)

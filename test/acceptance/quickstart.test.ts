@@ -137,7 +137,7 @@ t.test('bad surroundings: one line each, no stack, status 1', async (t) => {
       ),
       /conf:3: GITGATE_NONE is not known.*conf:2: takes a whole number/,
     ],
-    ['an address that is not ours', () => ['serve', '--host', '192.0.2.1', '--port', '0'], /can't be listened on/],
+    ['an address that is not ours', () => ['serve', '--host', '192.0.2.1', '--port', '0'], /can't listen on/],
   ]
   for (const [name, prepare, expected] of cases) {
     const folder = temporaryFolder(t)
