@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { Access } from '../domain/access/access.js'
 import type { Config, UpstreamConfig } from '../config/config.js'
@@ -9,7 +10,9 @@ import { RepositoryListing } from '../git/embedded/repository-listing.js'
 import { GitSpawnHelper } from '../git/embedded/spawn-helper.js'
 import { GitgateError, messageOf } from '../core/errors.js'
 import type { Intervals } from '../core/intervals.js'
+import type { Secret } from '../core/secret.js'
 import type { Reloadable } from '../server/file-reloader.js'
+import { readTls } from '../server/listener.js'
 import type { Logger } from '../server/log.js'
 import type { BackendCounts } from '../server/metrics.js'
 import type { ReadinessCheck } from '../server/health.js'
@@ -23,10 +26,9 @@ import { ResponseCache } from '../git/cache/response-cache.js'
 import { cachedBackend } from '../git/cache/cached-backend.js'
 import type { ServedBackend } from '../storage/facts.js'
 import { upstream } from '../git/upstream/upstream-backend.js'
-import { openConnections } from '../git/upstream/upstream-connections.js'
-import type { Target } from '../git/upstream/forward.js'
+import type { UpstreamTarget } from '../git/upstream/forward.js'
 import { createForward } from '../git/upstream/forward.js'
-import { isReachable } from '../git/upstream/reach.js'
+import { findUpstreamFailure, upstreamReadiness } from '../git/upstream/upstream-status.js'
 import type { ClusterClient } from '../cluster/cluster-client.js'
 import { answerWorkers, askingShardOwners } from '../cluster/shard-owner.js'
 import type { WorkerInfo } from '../cluster/messages.js'
@@ -175,14 +177,15 @@ async function openEmbedded(
   }
 }
 
-function openUpstream(config: UpstreamConfig, { baseUrl, pseudonym }: BackendNeeds): Uncounted {
-  const { url, authorizationFile, headersTimeout } = config
+function openUpstream(config: UpstreamConfig, { log, baseUrl, pseudonym }: BackendNeeds): Uncounted {
+  const { url, headersTimeout } = config
+  // Both are replaced when their files change.
+  let target = readTarget(config)
   let { authorization } = config
-  const connections = openConnections(url.protocol === 'https:')
+  const { forward, renewTls, close } = createForward(target)
   const backend = upstream({
-    forward: createForward(targetOf(config)),
-    connections,
-    introduction: {
+    forward,
+    gate: {
       get authorization() {
         return authorization
       },
@@ -191,36 +194,66 @@ function openUpstream(config: UpstreamConfig, { baseUrl, pseudonym }: BackendNee
     },
     headersTimeout,
   })
+  const check = upstreamReadiness(
+    () => findUpstreamFailure(target, authorization),
+    (failure) => {
+      if (failure === undefined) log.info('upstream ready again')
+      else log.warn({ reason: failure }, 'upstream not ready')
+    },
+  )
   return {
     backend,
     served: { upstream: url.href },
     description: { upstream: url.href },
     listRepositories: () => Promise.resolve([]),
-    reloadables:
-      authorizationFile === undefined
-        ? []
-        : [
-            {
-              what: "the upstream's credential",
-              files: [authorizationFile],
-              reload: () => (authorization = readUpstreamAuthorization(authorizationFile)),
-            },
-          ],
-    check: { name: 'upstream', check: () => isReachable(url) },
-    close: () => connections.close(),
+    reloadables: reloadablesOf(config, {
+      authorization: (secret) => (authorization = secret),
+      target: (renewed) => {
+        target = renewed
+        renewTls(renewed)
+      },
+    }),
+    check: { name: 'upstream', check },
+    close,
   }
 }
 
+function reloadablesOf(
+  config: UpstreamConfig,
+  use: { readonly authorization: (secret: Secret) => void; readonly target: (target: UpstreamTarget) => void },
+): Reloadable[] {
+  const { authorizationFile, ca, clientCertificate } = config
+  const certificates = [ca, clientCertificate?.cert, clientCertificate?.key].filter((file) => file !== undefined)
+  return [
+    ...(authorizationFile === undefined
+      ? []
+      : [
+          {
+            what: "the upstream's credential",
+            files: [authorizationFile],
+            reload: () => use.authorization(readUpstreamAuthorization(authorizationFile)),
+          },
+        ]),
+    ...(certificates.length === 0
+      ? []
+      : [{ what: "the upstream's certificates", files: certificates, reload: () => use.target(readTarget(config)) }]),
+  ]
+}
+
 /**
- * Where an upstream is, and whom it is trusted by.
+ * Reads the certificates for an upstream.
  *
- * @throws GitgateError `configuration` when the certificates can't be read
+ * @throws GitgateError `configuration` if they can't be used
  */
-export function targetOf({ url, ca }: UpstreamConfig): Target {
-  if (ca === undefined) return { url, ca }
+export function readTarget({ url, ca, clientCertificate }: UpstreamConfig): UpstreamTarget {
+  const pair = readTls({ tls: clientCertificate })
+  if (ca === undefined) return { url, tls: { ...pair } }
   try {
-    return { url, ca: readFileSync(ca) }
+    const certificates = readFileSync(ca)
+    // TLS would ignore a file without certificates, and then trust nobody.
+    new X509Certificate(certificates)
+    return { url, tls: { ...pair, ca: certificates } }
   } catch (cause) {
-    throw new GitgateError('configuration', `${ca} can't be read: ${messageOf(cause)}`, { cause })
+    throw new GitgateError('configuration', `the certificates ${ca} can't be used: ${messageOf(cause)}`, { cause })
   }
 }

@@ -20,7 +20,7 @@ import { databaseIn } from '../storage/data-folder.js'
 import { keptDatabases } from '../storage/kept-databases.js'
 import { examineDatabase, openStore } from '../storage/open.js'
 import { redactTokens } from '../domain/tokens/token-secret.js'
-import { isReachable } from '../git/upstream/reach.js'
+import { findUpstreamFailure, requestStatus } from '../git/upstream/upstream-status.js'
 
 /** What the command line's dependencies take from the process. */
 export type ProcessParts = {
@@ -109,14 +109,14 @@ export function createCliDependencies(parts: ProcessParts = {}): CliDependencies
         const pair = readTls(config)
         return pair === undefined ? undefined : new Date(new X509Certificate(pair.cert).validTo)
       },
-      isUpstreamReachable: ({ url }) => isReachable(url),
+      async upstreamFailure(upstream) {
+        const { readTarget } = await import('./backends.js')
+        return await findUpstreamFailure(readTarget(upstream), upstream.authorization)
+      },
       async upstreamStatus(upstream, repository, service, as) {
-        const [{ targetOf }, { probeUpstream }] = await Promise.all([
-          import('./backends.js'),
-          import('../git/upstream/probe.js'),
-        ])
+        const { readTarget } = await import('./backends.js')
         const credential = as === 'gate' ? upstream : as === 'made-up-user' ? { user: as } : {}
-        return await probeUpstream(targetOf(upstream), repository, service, credential)
+        return await requestStatus(readTarget(upstream), repository, service, credential)
       },
     },
   }

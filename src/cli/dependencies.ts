@@ -156,8 +156,8 @@ export type DoctorProbes = {
   keptDatabases(config: Config): readonly KeptDatabase[]
   /** @returns when the certificate expires, if one is configured */
   certificate(config: Config): Date | undefined
-  /** Whether the upstream accepts connections. */
-  isUpstreamReachable(upstream: UpstreamConfig): Promise<boolean>
+  /** @returns why the upstream doesn't serve the gate; `undefined` if it does */
+  upstreamFailure(upstream: UpstreamConfig): Promise<string | undefined>
   /**
    * Requests a repository from the upstream directly: with the gate's credential, without one, or as a made-up user.
    *

@@ -13,6 +13,8 @@ import type { CliDependencies, CliRepositories, DoctorProbes } from './dependenc
 
 /** Repositories that one message names. */
 const MAX_NAMED = 5
+const UPSTREAM_REMEDY =
+  'start the Git server, or correct --upstream, GITGATE_UPSTREAM_AUTHORIZATION, or the certificates (GITGATE_UPSTREAM_CA, GITGATE_UPSTREAM_CLIENT_CERT)'
 const ENTERED_BY_OTHERS = 0o001
 
 /** Checks the repositories of the embedded server. */
@@ -94,14 +96,14 @@ export async function diagnoseUpstream(
   probes: DoctorProbes,
 ): Promise<Diagnosis[]> {
   const { href } = upstream.url
-  if (!(await probes.isUpstreamReachable(upstream))) {
-    return [problem('upstream', `can't connect to ${href}`, 'start the Git server, or correct --upstream')]
-  }
-  if (repository === undefined) {
-    const remedy = 'gitgate doctor --repo PATH requests a repository from it, with and without credentials'
-    return [ok('upstream', `${href} accepts connections`), warning('bypass', 'not checked', remedy)]
-  }
   try {
+    if (repository === undefined) {
+      const failure = await probes.upstreamFailure(upstream)
+      const remedy = 'gitgate doctor --repo PATH requests a repository from it, with and without credentials'
+      return failure === undefined
+        ? [ok('upstream', `${href} accepts the gate's requests`), warning('bypass', 'not checked', remedy)]
+        : [problem('upstream', `${href}: ${failure}`, UPSTREAM_REMEDY)]
+    }
     const request = (service: Service, as: 'gate' | 'anonymous' | 'made-up-user') =>
       probes.upstreamStatus(upstream, repository, service, as)
     return [
@@ -113,7 +115,7 @@ export async function diagnoseUpstream(
       }),
     ]
   } catch (error) {
-    return [problem('upstream', `${href}: ${messageOf(error)}`, 'check its log, and GITGATE_UPSTREAM_CA for HTTPS')]
+    return [problem('upstream', `${href}: ${messageOf(error)}`, UPSTREAM_REMEDY)]
   }
 }
 

@@ -27,7 +27,7 @@ export type Config = {
   /** Maximum size of the cache in bytes. */
   readonly cacheSize: number
   readonly publicUrl: string | undefined
-  readonly tls: { readonly cert: string; readonly key: string } | undefined
+  readonly tls: KeyPair | undefined
   /** Whether to send `Strict-Transport-Security` over HTTPS. */
   readonly hsts: boolean
   /** The mail server; without one, emails wait. */
@@ -53,6 +53,9 @@ export type Config = {
   readonly shutdownTimeout: number
 }
 
+/** Paths of a certificate chain and its private key. */
+export type KeyPair = { readonly cert: string; readonly key: string }
+
 /** The Git server behind the gate, and how to reach it. */
 export type UpstreamConfig = {
   readonly url: URL
@@ -62,6 +65,8 @@ export type UpstreamConfig = {
   readonly authorizationFile: string | undefined
   /** A file with the certificates of a private CA. */
   readonly ca: string | undefined
+  /** Files with the gate's client certificate and its key. */
+  readonly clientCertificate: KeyPair | undefined
   /** Milliseconds. */
   readonly headersTimeout: number
 }
@@ -125,7 +130,7 @@ export function loadConfig(flags: Flags, environment: NodeJS.ProcessEnv, file: s
     },
     cacheSize: read('cacheSize'),
     publicUrl: read('publicUrl'),
-    tls: pairOf(read('tlsCert'), read('tlsKey'), mistakes),
+    tls: pairOf(read('tlsCert'), read('tlsKey'), '--tls-cert and --tls-key', mistakes),
     hsts: read('hsts'),
     smtp: read('smtpUrl'),
     mailFrom: read('mailFrom'),
@@ -164,8 +169,13 @@ function upstreamOf(read: Read, mistakes: string[]): UpstreamConfig | undefined 
   const url = read('upstream')
   const file = read('upstreamAuthorizationFile')
   const authorization = file === undefined ? read('upstreamAuthorization') : authorizationIn(file, mistakes)
+  const variables = `${OPTIONS.upstreamClientCert.variable} and ${OPTIONS.upstreamClientKey.variable}`
+  const clientCertificate = pairOf(read('upstreamClientCert'), read('upstreamClientKey'), variables, mistakes)
   const [ca, headersTimeout] = [read('upstreamCa'), read('upstreamTimeout')]
-  return url === undefined ? undefined : { url, authorization, authorizationFile: file, ca, headersTimeout }
+  if (url === undefined) return undefined
+  if (clientCertificate !== undefined && url.protocol !== 'https:')
+    mistakes.push(`${variables} need an https:// upstream`)
+  return { url, authorization, authorizationFile: file, ca, clientCertificate, headersTimeout }
 }
 
 function authorizationIn(file: string, mistakes: string[]): Secret | undefined {
@@ -186,9 +196,14 @@ export function readUpstreamAuthorization(file: string): Secret {
   }
 }
 
-function pairOf(cert: string | undefined, key: string | undefined, mistakes: string[]): Config['tls'] {
+function pairOf(
+  cert: string | undefined,
+  key: string | undefined,
+  names: string,
+  mistakes: string[],
+): KeyPair | undefined {
   if (cert !== undefined && key !== undefined) return { cert, key }
-  if (cert !== key) mistakes.push('a certificate and its key go together: --tls-cert and --tls-key')
+  if (cert !== key) mistakes.push(`a certificate and its key go together: ${names}`)
   return undefined
 }
 

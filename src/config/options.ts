@@ -40,6 +40,13 @@ export const OPTIONS = {
   ),
   upstreamAuthorizationFile: option('GITGATE_UPSTREAM_AUTHORIZATION_FILE', undefined, 'file with that header', path),
   upstreamCa: option('GITGATE_UPSTREAM_CA', undefined, 'certificates in PEM that the upstream is trusted by', path),
+  upstreamClientCert: option(
+    'GITGATE_UPSTREAM_CLIENT_CERT',
+    undefined,
+    'client certificate chain in PEM that the gate presents to an HTTPS upstream',
+    path,
+  ),
+  upstreamClientKey: option('GITGATE_UPSTREAM_CLIENT_KEY', undefined, 'private key of that certificate, in PEM', path),
   upstreamTimeout: option(
     'GITGATE_UPSTREAM_TIMEOUT',
     '60',

@@ -68,7 +68,7 @@ export async function stop(server: Server, connections: Connections, timeoutMs: 
  *
  * @throws GitgateError `configuration` if they can't be read or don't match
  */
-export function readTls({ tls }: Config): { cert: Buffer; key: Buffer } | undefined {
+export function readTls({ tls }: Pick<Config, 'tls'>): { cert: Buffer; key: Buffer } | undefined {
   if (tls === undefined) return undefined
   const read = (path: string): Buffer => {
     try {

@@ -127,5 +127,5 @@ t.test('the server behind the gate, and who gets in past it', async (t) => {
   t.match(await ask(), { upstream: { status: 'problem', message: /has no team\/app/ } })
   t.match((await consult(cli(upstream.url))).by, { bypass: { status: 'warning', remedy: /--repo/ } })
   const away = await consult(cli(`http://127.0.0.1:${await freePort()}`))
-  t.match(away, { status: 1, by: { upstream: { status: 'problem', message: /can't connect to/ } } })
+  t.match(away, { status: 1, by: { upstream: { status: 'problem', message: /can't be reached/ } } })
 })

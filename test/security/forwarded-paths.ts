@@ -111,13 +111,12 @@ export async function checkPaths(t: Test, numRuns: number, seed: number): Promis
   const forwarded: string[] = []
   const forward: Forward = ({ path }, { onError }) => {
     forwarded.push(path)
-    queueMicrotask(() => onError(new Error('nobody is there'), false))
+    queueMicrotask(() => onError(new Error('no upstream'), false))
     return () => undefined
   }
   const backend = upstream({
     forward,
-    connections: {} as UpstreamOptions['connections'],
-    introduction: { publicUrl: () => 'http://gate' } as UpstreamOptions['introduction'],
+    gate: { publicUrl: () => 'http://gate' } as UpstreamOptions['gate'],
     headersTimeout: 1,
   })
   const { signal } = new AbortController()

@@ -3,32 +3,32 @@ import type { BackendRequest } from '../../protocol/backend.js'
 import type { GitRequest } from '../../protocol/git-request.js'
 import type { Secret } from '../../core/secret.js'
 
-/** What the gate says of itself to an upstream. */
-export type Introduction = {
-  /** The upstream's own credential: a whole `Authorization` header. The client's never goes on. */
+/** How the gate identifies itself to an upstream. */
+export type GateIdentity = {
+  /** The gate's credential: a complete `Authorization` header. The client's is never forwarded. */
   readonly authorization: Secret | undefined
   /** Where people reach the gate. */
   readonly publicUrl: () => string
-  /** This gate's name in `Via`, by which it knows a request that comes back to it (RFC 9110, 7.6.3). */
+  /** This gate's name in `Via`, by which it recognises a request that comes back to it (RFC 9110, 7.6.3). */
   readonly pseudonym: string
 }
 
 /**
- * The headers of a request to an upstream, made anew: an allow-list of the client's, and ours. So nothing else of the
- * client's passes, under no spelling (CGI programs read `X_Forwarded_User` as `X-Forwarded-User`), and http-proxy has
- * nothing to edit, which it would not do where the client sends `Expect`.
+ * The headers of a request to an upstream: an allow-list of the client's, and the gate's. So no other header of the client passes in
+ * any spelling (CGI programs read `X_Forwarded_User` as `X-Forwarded-User`). And http-proxy has nothing to edit, which it leaves
+ * undone if the client sends `Expect`.
  */
-export function requestHeaders(request: BackendRequest, introduction: Introduction): Record<string, string> {
+export function requestHeaders(request: BackendRequest, gate: GateIdentity): Record<string, string> {
   const { preferences, requester } = request
-  const { protocol, host } = new URL(introduction.publicUrl())
+  const { protocol, host } = new URL(gate.publicUrl())
   const headers: Record<string, string | undefined> = {
     'git-protocol': request.gitProtocol,
     accept: preferences.accept,
     'accept-encoding': preferences.acceptEncoding,
     'accept-language': preferences.acceptLanguage,
     'user-agent': preferences.userAgent,
-    authorization: introduction.authorization?.reveal(),
-    via: `1.1 ${introduction.pseudonym}`,
+    authorization: gate.authorization?.reveal(),
+    via: `1.1 ${gate.pseudonym}`,
     'x-forwarded-for': request.clientAddress,
     'x-forwarded-proto': protocol.slice(0, -1),
     'x-forwarded-host': host,
@@ -44,12 +44,12 @@ export function requestHeaders(request: BackendRequest, introduction: Introducti
   )
 }
 
-/** What an upstream's answer is to us. Only a Git answer passes; everything else is said in our own words. */
-export type AnswerKind =
+/** How a response of the upstream is treated. Only Git's responses pass; gitgate words all others itself. */
+export type ResponseKind =
   { readonly kind: 'git' } | { readonly kind: 'missing' } | { readonly kind: 'unusable'; readonly reason: string }
 
-/** Judges an answer by its status and type. Redirects are never followed: they would lead past the decision. */
-export function judgeAnswer(status: number, headers: IncomingHttpHeaders, request: GitRequest): AnswerKind {
+/** Classifies a response by its status and type. Redirects are never followed: they would bypass the decision. */
+export function classifyResponse(status: number, headers: IncomingHttpHeaders, request: GitRequest): ResponseKind {
   if (status === 404) return { kind: 'missing' }
   if (status !== 200) return { kind: 'unusable', reason: `status ${status}` }
   const coding = headers['transfer-encoding']

@@ -1,4 +1,4 @@
-import type { Agent, IncomingMessage } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import { hasSystemCode, messageOf } from '../../core/errors.js'
 import type {
@@ -10,25 +10,22 @@ import type {
   ServeOutcome,
 } from '../../protocol/backend.js'
 import type { GitRequest } from '../../protocol/git-request.js'
-import type { Connections } from './upstream-connections.js'
-import type { Forward, Forwarding } from './forward.js'
-import type { Introduction } from './headers.js'
-import { judgeAnswer, requestHeaders } from './headers.js'
+import type { Forward, ForwardedRequest } from './forward.js'
+import type { GateIdentity } from './headers.js'
+import { classifyResponse, requestHeaders } from './headers.js'
 
-/** What the upstream backend is made of. */
+/** What the upstream backend needs. */
 export type UpstreamOptions = {
   readonly forward: Forward
-  readonly connections: Connections
-  readonly introduction: Introduction
-  /** Milliseconds from the end of the request to the head of the answer; the body may take hours. */
+  readonly gate: GateIdentity
+  /** Milliseconds from the end of the request to the head of the response; the body may take hours. */
   readonly headersTimeout: number
 }
 
 /** A Git server elsewhere, any that speaks smart HTTP. Only it knows whether a repository exists. */
 export function upstream(options: UpstreamOptions): Backend {
-  const { reused, fresh } = options.connections
   const post: BackendMethod = async (request, response) => {
-    const outcome = await forwardOver(fresh, request, response, options)
+    const outcome = await forwardOver('fresh', request, response, options)
     return outcome === 'stale-connection' ? { kind: 'failed', reason: 'connection closed', fault: 'backend' } : outcome
   }
   return {
@@ -37,7 +34,7 @@ export function upstream(options: UpstreamOptions): Backend {
     checksFastForward: false,
 
     async advertise(request, response) {
-      const outcome = await forwardOver(reused, request, response, options)
+      const outcome = await forwardOver('reused', request, response, options)
       return outcome === 'stale-connection' ? await post(request, response) : outcome
     },
 
@@ -47,24 +44,24 @@ export function upstream(options: UpstreamOptions): Backend {
   }
 }
 
-/** `stale-connection`: the upstream had closed an idle connection just when a request without a body went over it. */
+/** @returns `stale-connection` if the upstream closed the idle connection just when the request was sent over it */
 async function forwardOver(
-  agent: Agent,
+  connection: ForwardedRequest['connection'],
   request: BackendRequest,
   response: ResponseWriter,
-  { forward, headersTimeout, introduction }: UpstreamOptions,
+  { forward, headersTimeout, gate }: UpstreamOptions,
 ): Promise<ServeOutcome | 'stale-connection'> {
   const isAdvertisement = request.phase === 'advertisement'
   const body = isAdvertisement ? Readable.from([]) : request.body
-  const forwarding: Forwarding = {
+  const forwarded: ForwardedRequest = {
     method: isAdvertisement ? 'GET' : 'POST',
     path: pathOf(request),
-    headers: requestHeaders(request, introduction),
+    headers: requestHeaders(request, gate),
     body,
-    agent,
+    connection,
   }
   return await new Promise((resolve) => {
-    let answer: IncomingMessage | undefined
+    let upstreamResponse: IncomingMessage | undefined
     let breakOff: ((reason: string) => void) | undefined
     let timer: NodeJS.Timeout | undefined
     const settle = (outcome: ServeOutcome | 'stale-connection'): void => {
@@ -75,25 +72,25 @@ async function forwardOver(
     }
     const fail = (reason: string, fault: 'backend' | 'silence'): void => settle({ kind: 'failed', reason, fault })
 
-    const end = forward(forwarding, {
-      onAnswer(head) {
-        answer = head
+    const end = forward(forwarded, {
+      onResponse(head) {
+        upstreamResponse = head
         clearTimeout(timer)
-        const judged = judgeAnswer(head.statusCode ?? 0, head.headers, request)
-        if (judged.kind === 'git') {
+        const classified = classifyResponse(head.statusCode ?? 0, head.headers, request)
+        if (classified.kind === 'git') {
           breakOff = passOn(head, request.signal, response, end, settle)
           return
         }
         end()
-        if (judged.kind === 'missing') settle({ kind: 'missing' })
-        else fail(`the upstream answered with ${judged.reason}`, 'backend')
+        if (classified.kind === 'missing') settle({ kind: 'missing' })
+        else fail(`the upstream responded with ${classified.reason}`, 'backend')
       },
       onError(error, wasReused) {
-        // What the client still sends is read and dropped, so that it gets to read the answer.
+        // The rest of the client's body is read and dropped, so that the client gets to the response.
         drain(body)
-        if (answer !== undefined) {
-          // An answer that ends with its connection would look whole; one that came whole stays so.
-          if (!answer.complete) breakOff?.(messageOf(error))
+        if (upstreamResponse !== undefined) {
+          // A response that ends with its connection would look complete to the client.
+          if (!upstreamResponse.complete) breakOff?.(messageOf(error))
           return
         }
         const isStale = wasReused && isAdvertisement && hasSystemCode(error, 'ECONNRESET', 'EPIPE')
@@ -108,12 +105,12 @@ async function forwardOver(
     const startTimer = (): void => {
       timer = setTimeout(() => {
         end()
-        fail(`no answer within ${headersTimeout} ms`, 'silence')
+        fail(`no response within ${headersTimeout} ms`, 'silence')
       }, headersTimeout)
     }
     if (request.signal.aborted) return left()
     request.signal.addEventListener('abort', left, { once: true })
-    // While a push is being sent, its answer can't be expected; an idle client is cut elsewhere.
+    // While a push is being sent, no response is due. The idle timeout handles clients that stop sending.
     if (isAdvertisement || body.readableEnded) startTimer()
     else body.once('end', startTimer)
   })
@@ -121,25 +118,25 @@ async function forwardOver(
 
 /** Streams a response to the client: complete, or visibly broken. @returns what breaks it off */
 function passOn(
-  answer: IncomingMessage,
+  upstreamResponse: IncomingMessage,
   signal: AbortSignal,
   response: ResponseWriter,
   end: () => void,
   settle: (outcome: ServeOutcome) => void,
 ): (reason: string) => void {
-  const client = response.begin(headOf(answer))
+  const client = response.begin(headOf(upstreamResponse))
   const broken = (reason: string): void => {
     end()
     settle({ kind: 'broken', reason })
   }
-  answer.on('error', (error) => broken(messageOf(error)))
-  answer.on('aborted', () => broken('the upstream broke off'))
-  answer.on('end', () => {
-    if (answer.complete) settle({ kind: 'answered' })
-    else broken('the upstream broke off')
+  upstreamResponse.on('error', (error) => broken(messageOf(error)))
+  upstreamResponse.on('aborted', () => broken('the upstream closed the connection early'))
+  upstreamResponse.on('end', () => {
+    if (upstreamResponse.complete) settle({ kind: 'answered' })
+    else broken('the upstream closed the connection early')
   })
   signal.addEventListener('abort', () => broken('the client left'), { once: true })
-  answer.pipe(client, { end: false })
+  upstreamResponse.pipe(client, { end: false })
   return broken
 }
 
@@ -148,7 +145,7 @@ function headOf({ headers }: IncomingMessage): ResponseHead {
   return {
     ...(headers['content-encoding'] === undefined ? {} : { contentEncoding: headers['content-encoding'] }),
     ...(Number.isSafeInteger(length) ? { contentLength: length } : {}),
-    // One that lets others keep the answer would publish a private repository.
+    // A header that allows shared caches to store the response would publish a private repository.
     ...(/no-store|no-cache|private/.test(headers['cache-control'] ?? '')
       ? { cacheControl: headers['cache-control'] ?? '' }
       : {}),

@@ -179,8 +179,8 @@ t.test('an answer that is none of Git’s is a 502 in our words; a 404 is ours',
     t.notOk(answer[2] !== '' && body.includes(answer[2]))
   }
   t.equal(seen.length, wrong.length, 'no redirect was followed')
-  t.match(world.log, /the upstream answered with status 401/)
-  t.match(world.log, /the upstream answered with Content-Type text\/html/)
+  t.match(world.log, /the upstream responded with status 401/)
+  t.match(world.log, /the upstream responded with Content-Type text\/html/)
   answer = [404, html, 'upstream’s own page']
   t.match(await world.http(PULL, { password }), {
     status: 404,
