@@ -11,6 +11,7 @@ import { hasSystemCode } from '../core/errors.js'
 import type { Handler, RequestContext, RequestRecord, Traffic } from '../core/http.js'
 import { millisecondsSince, sendText, sendTextUnread } from '../core/http.js'
 import type { Logger } from './log.js'
+import type { TlsOptions } from './listener.js'
 import { takeTurn } from './pipelining.js'
 import { hasTooManyParameters, MAX_PARAMETERS } from '../core/http.js'
 
@@ -30,8 +31,8 @@ export type ServerOptions = {
   /** Milliseconds for the headers of a request, and again for its body until it is authenticated. */
   readonly requestTimeout: number
   readonly connections: ConnectionLimits
-  /** Certificate and key in PEM, for HTTPS. */
-  readonly tls: { readonly cert: Buffer; readonly key: Buffer } | undefined
+  /** `undefined`: plain HTTP. */
+  readonly tls: TlsOptions | undefined
 }
 
 // Longer than the 60 s for which proxies keep idle connections, or they would send requests on a closed one.
