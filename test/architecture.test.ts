@@ -57,6 +57,8 @@ const RETIRED = [
   ...['Surroundings', 'Rooms', 'CliRooms', 'Duties', 'Crew', 'Colleague', 'Place', 'hear'],
   ...['shield', 'Shelf', 'Recording', 'Player', 'Desk', 'WholenessTracker', 'Gatherings', 'SharedRuns'],
   ...['Lanes', 'Lane', 'Turn', 'TurnClaim', 'crowded'],
+  ...['Exchange', 'SpeakingExchange', 'Spoken', 'speaking', 'announcing', 'withWords', 'AnswerTracker', 'AnswerHead'],
+  ...['AnswerLead', 'Remainder', 'tapReport', 'handOver', 'onWait', 'tellWait', 'Suspect', 'suspects', 'Taken'],
   ...['Notice', 'News', 'Letter', 'doer', 'Visitor', 'HalfSignedIn', 'Elsewhere'],
 ]
 

@@ -68,12 +68,12 @@ const MUTATIONS = [
     simulates: "the upstream gets the client's Authorization header",
     edits: [
       [
-        '...preferencesOf(request.headers),',
-        '...preferencesOf(request.headers), ...{ authorization: request.headers.authorization },',
+        'preferences: preferencesOf(request.headers),',
+        'preferences: { ...preferencesOf(request.headers), ...{ authorization: request.headers.authorization } },',
       ],
       [
         'introduction.authorization?.reveal()',
-        '(exchange.preferences as { authorization?: string }).authorization ?? introduction.authorization?.reveal()',
+        '(request.preferences as { authorization?: string }).authorization ?? introduction.authorization?.reveal()',
       ],
     ],
     killedBy: ['upstream/forwarding', 'security/redaction'],

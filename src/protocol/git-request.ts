@@ -5,8 +5,8 @@ import { parseRepositoryPath } from './repository-path.js'
 export type Service = 'git-upload-pack' | 'git-receive-pack'
 
 /**
- * A request of Git's smart HTTP protocol, parsed once. The advertisement is `GET …/info/refs?service=…`, the exchange is
- * the POST that follows (Git's documentation: gitprotocol-http).
+ * A request of Git's smart HTTP protocol, parsed once. The advertisement is `GET …/info/refs?service=…`, the RPC is the
+ * POST that follows (Git's documentation: gitprotocol-http).
  */
 export type GitRequest = {
   readonly repository: RepositoryPath
@@ -26,7 +26,7 @@ export type ParsedGitRequest =
   | { readonly kind: 'redirect'; readonly location: string }
   /** A repository's URL that breaks the spelling, such as `//`, `..` or a percent sign. */
   | { readonly kind: 'malformed'; readonly reason: string }
-  /** An exchange without `.git`: a redirected POST would lose its body, so it is not redirected. */
+  /** An RPC without `.git`: a redirected POST would lose its body, so it is not redirected. */
   | { readonly kind: 'suffix-missing' }
   /** Not Git's. */
   | { readonly kind: 'other' }

@@ -78,7 +78,7 @@ export function packetLength(bytes: Buffer): number | undefined {
   return length === 3 || length > MAX_LENGTH || Number.isNaN(length) ? undefined : length
 }
 
-/** What the first bytes of an exchange's body are. */
+/** What the first bytes of an RPC's body are. */
 export type BodyStart = 'empty' | 'flush-only' | 'packets' | 'not-packets'
 
 /**

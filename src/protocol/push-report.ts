@@ -1,6 +1,6 @@
 import type { Packet } from './pkt-line.js'
 import { encodePktLine, FLUSH, PktLineReader } from './pkt-line.js'
-import type { PushCommand } from './push-head.js'
+import type { PushCommand, PushHead } from './push-head.js'
 import { BAND } from './side-band.js'
 
 /** Why a ref was not changed. */
@@ -14,9 +14,14 @@ export type PushReport = {
   readonly lines: readonly Buffer[]
 }
 
-/** Bytes; git prints longer ones, but nobody reads them. */
-const MAX_REASON = 190
+// Git prints longer ones, but nobody reads them.
+const MAX_REASON_BYTES = 190
 const ELLIPSIS = Buffer.from('…')
+
+/** Whether the client takes a report. */
+export function reportsStatus({ capabilities }: PushHead): boolean {
+  return capabilities.has('report-status') || capabilities.has('report-status-v2')
+}
 
 /**
  * A report with refusals of ours. They stand first: an option of version 2 belongs to the `ok` before it, so that nothing
@@ -32,21 +37,21 @@ export function encodeReport({ unpack, lines }: PushReport, refusals: readonly R
   return Buffer.concat([...all.map(encodePktLine), FLUSH])
 }
 
-/** The report of a push of which nothing was done. The words are receive-pack's own: of others git complains. */
+/** The report of a push of which nothing was done. The format is receive-pack's own: git complains about others. */
 export function encodeRefusal(refusals: readonly RefRefusal[]): Buffer {
   return encodeReport({ unpack: 'ok', lines: [] }, refusals)
 }
 
-/** The reason that a line gives for not changing a ref; `undefined` where it is no such line. */
+/** The reason that a line gives for not changing a ref; `undefined` for another line. */
 export function refusedRef(line: Buffer): { readonly ref: string; readonly reason: string } | undefined {
   const [, ref, reason] = /^ng ([^ ]+) (.*?)\n?$/s.exec(line.toString('latin1')) ?? []
   return ref === undefined || reason === undefined ? undefined : { ref, reason }
 }
 
-/** As many reports as one push can have lines for. */
-const MAX_REPORT = 32 * 1_048_576
+// As many lines as one push can have commands.
+const MAX_REPORT_BYTES = 32 * 1_048_576
 
-/** Takes an answer of receive-pack apart as it arrives: the report is kept, everything else passes at once. */
+/** Reads a response of receive-pack as it arrives: the report is kept, everything else passes at once. */
 export class ReportReader {
   readonly #outer = new PktLineReader()
   readonly #report = new PktLineReader()
@@ -59,7 +64,7 @@ export class ReportReader {
     this.#isMultiplexed = isMultiplexed
   }
 
-  /** Takes the next bytes. @returns what is to be passed on: words for people */
+  /** Takes the next bytes. @returns what is to be passed on: messages for people */
   push(piece: Buffer): Buffer {
     if (!this.#isMultiplexed) {
       this.#keep(piece)
@@ -79,7 +84,7 @@ export class ReportReader {
     return Buffer.concat(passed)
   }
 
-  /** The report, once all of it was given; `undefined` when the answer ended without a whole one. */
+  /** The report; `undefined` until all of it has come, or if the response has no complete one. */
   get report(): PushReport | undefined {
     const [first, ...lines] = this.#lines
     const unpack = /^unpack (.*?)\n?$/s.exec(first?.toString('utf8') ?? '')?.[1]
@@ -91,7 +96,7 @@ export class ReportReader {
     this.#length += bytes.length
     this.#report.add(bytes)
     for (let packet = this.#report.next(); packet !== 'more'; packet = this.#report.next()) {
-      if (packet === 'malformed' || !isReportPacket(packet) || this.#length > MAX_REPORT) {
+      if (packet === 'malformed' || !isReportPacket(packet) || this.#length > MAX_REPORT_BYTES) {
         this.#state = 'broken'
         return
       }
@@ -111,8 +116,8 @@ function isReportPacket({ kind }: Packet): boolean {
 /** A reason as a report holds it: one line, without control characters, short. */
 function oneLine(reason: string): string {
   const bytes = Buffer.from(reason.replace(/[\0-\x1f\x7f]+/g, ' '))
-  if (bytes.length <= MAX_REASON) return bytes.toString()
+  if (bytes.length <= MAX_REASON_BYTES) return bytes.toString()
   // A character that was cut in two is dropped.
-  const start = bytes.toString('utf8', 0, MAX_REASON - ELLIPSIS.length).replace(/\ufffd+$/, '')
+  const start = bytes.toString('utf8', 0, MAX_REASON_BYTES - ELLIPSIS.length).replace(/\ufffd+$/, '')
   return `${start}${ELLIPSIS.toString()}`
 }

@@ -1,9 +1,9 @@
 import { FLUSH } from './pkt-line.js'
 
-/** What a packet of a multiplexed answer carries: the answer proper, words for people, or the words of a fatal end. */
+/** What a packet of a multiplexed response carries: the response proper, messages for people, or a fatal error. */
 export const BAND = { answer: 1, progress: 2, fatal: 3 } as const
 
-/** How an answer is multiplexed; a packet of the old `side-band` holds 1,000 bytes at most. */
+/** How a response is multiplexed; a packet of the old `side-band` holds 1,000 bytes at most. */
 export type SideBand = 'side-band-64k' | 'side-band'
 
 const LENGTH_AND_BAND = 5

@@ -10,6 +10,7 @@ import { ONLY, populate, ZERO } from '../acceptance/pushes.js'
 
 const INFLATED = 64 * 1_048_576
 const BOMB = Buffer.alloc(INFLATED)
+const { signal: SIGNAL } = new AbortController()
 
 /** A request of a compressed body. */
 function compressed(bytes: Buffer): IncomingMessage {
@@ -25,15 +26,15 @@ function compressed(bytes: Buffer): IncomingMessage {
 t.test('what nobody needs is not inflated', async (t) => {
   const bytes = gzipSync(BOMB)
   const request = compressed(bytes)
-  const body = decodePush(request)
+  const body = decodePush(request, SIGNAL)
   t.equal((await buffer(undecoded(body, request))).length <= bytes.length, true)
   t.ok(body.destroyed)
 })
 
 t.test('what inflates to far more than a pack does is cut', async (t) => {
-  await t.rejects(buffer(decodePush(compressed(gzipSync(BOMB)))), { message: /inflates to more than 64 times/ })
+  await t.rejects(buffer(decodePush(compressed(gzipSync(BOMB)), SIGNAL)), { message: /inflates to more than 64 times/ })
   const pack = Buffer.alloc(16 * 1_048_576, 'commands ')
-  t.equal((await buffer(decodePush(compressed(gzipSync(pack))))).length, pack.length)
+  t.equal((await buffer(decodePush(compressed(gzipSync(pack)), SIGNAL))).length, pack.length)
 })
 
 t.test('pushes that inflate are answered', async (t) => {
@@ -45,7 +46,7 @@ t.test('pushes that inflate are answered', async (t) => {
       [`${old} ${next} refs/heads/main`, `${old} ${ZERO} refs/heads/agent/x`],
       new RegExp(ONLY),
     ],
-    ['handed over', [`${ZERO} ${next} refs/heads/agent/1`], /unpack (?!ok)/],
+    ['accepted', [`${ZERO} ${next} refs/heads/agent/1`], /unpack (?!ok)/],
   ]
   for (const [name, lines, body] of table) {
     const answer = await post(lines, ' report-status', 'gzip', BOMB)

@@ -31,12 +31,17 @@ export function pushesSomeRefsOnly(identity: Identity): boolean {
 }
 
 /** Whose credentials were refused, as far as that is known. */
-export type Suspect = { readonly account: Account; readonly token: PersonalAccessToken | undefined }
+export type FailedPrincipal = { readonly account: Account; readonly token: PersonalAccessToken | undefined }
 
 /** What came of the credentials; `rule` names what decided, for the log. */
 export type Authentication =
   | { readonly kind: 'identified'; readonly identity: Identity }
-  | { readonly kind: 'refused'; readonly refusal: Refusal; readonly rule: string; readonly suspect?: Suspect }
+  | {
+      readonly kind: 'refused'
+      readonly refusal: Refusal
+      readonly rule: string
+      readonly failedPrincipal?: FailedPrincipal
+    }
 
 /** What authentication needs of the gate. */
 export type AuthenticationMeans = {
@@ -123,7 +128,12 @@ function unusableReason({ token, owner }: VerifiedToken, settings: Settings, now
 /** `failed` counts towards a ban; `refused` does not. */
 type Verdict =
   | Authentication
-  | { readonly kind: 'failed'; readonly refusal: Refusal; readonly rule: string; readonly suspect?: Suspect }
+  | {
+      readonly kind: 'failed'
+      readonly refusal: Refusal
+      readonly rule: string
+      readonly failedPrincipal?: FailedPrincipal
+    }
 
 async function verify(
   credential: Credential & { readonly kind: 'basic' },
@@ -159,15 +169,15 @@ async function verifyToken(secret: Secret, snapshot: Snapshot, settings: Setting
   const state = tokenState(token, now, settings.enforce_pat_expiration)
   const reason = state === 'expired' ? 'token expired' : unusableReason(found, settings, now)
   if (reason === undefined) return { kind: 'identified', identity: { kind: 'token', account: owner, token } }
-  const suspect = { account: owner, token }
+  const failedPrincipal = { account: owner, token }
   if (settings.disable_personal_access_tokens && state !== 'expired') {
-    return { kind: 'failed', refusal: { kind: 'tokens-off' }, rule: reason, suspect }
+    return { kind: 'failed', refusal: { kind: 'tokens-off' }, rule: reason, failedPrincipal }
   }
   const over = state === 'expired' ? token.expiresAt : token.revokedAt
-  if (state === 'active' || over === null) return wrong(reason, suspect)
+  if (state === 'active' || over === null) return wrong(reason, failedPrincipal)
   // Whoever gives the whole secret holds the token, and may know what became of it.
   const refusal = { kind: 'token-over', token: token.name, state, on: utcDate(over) } as const
-  return { kind: 'failed', refusal, rule: reason, suspect }
+  return { kind: 'failed', refusal, rule: reason, failedPrincipal }
 }
 
 /** What a token turns out to be that is presented by itself, as to the API. */
@@ -216,24 +226,25 @@ async function verifyPassword(
     return refused('busy', 'too many password checks')
   }
   if (account === undefined) return wrong('wrong password')
-  const suspect = { account, token: undefined }
-  if (answer === 'wrong') return wrong('wrong password', suspect)
+  const failedPrincipal = { account, token: undefined }
+  if (answer === 'wrong') return wrong('wrong password', failedPrincipal)
   await guess.succeed()
   // The check may have waited for seconds: what holds now decides.
   const latest = await memory.current()
   const today = latest.epoch === snapshot.epoch ? account : await latest.findAccountById(account.id)
-  if (today?.passwordHash?.reveal() !== account.passwordHash?.reveal()) return wrong('password changed', suspect)
-  if (today === undefined || today.state === 'blocked') return wrong('account blocked', suspect)
+  if (today?.passwordHash?.reveal() !== account.passwordHash?.reveal())
+    return wrong('password changed', failedPrincipal)
+  if (today === undefined || today.state === 'blocked') return wrong('account blocked', failedPrincipal)
   const reason = tokenOnlyReason(today, await latest.settings(), now, await latest.twoFactorRequiredSince())
   // The password was right, so this is no guess and doesn't count towards a ban.
   if (reason !== undefined)
-    return { kind: 'refused', refusal: { kind: 'token-required', reason }, rule: reason, suspect }
+    return { kind: 'refused', refusal: { kind: 'token-required', reason }, rule: reason, failedPrincipal }
   return { kind: 'identified', identity: { kind: 'password', account: today } }
 }
 
-function wrong(rule: string, suspect?: Suspect): Verdict {
+function wrong(rule: string, failedPrincipal?: FailedPrincipal): Verdict {
   const verdict = { kind: 'failed', refusal: { kind: 'credentials-wrong' }, rule } as const
-  return suspect === undefined ? verdict : { ...verdict, suspect }
+  return failedPrincipal === undefined ? verdict : { ...verdict, failedPrincipal }
 }
 
 function refused(kind: 'banned' | 'busy', rule: string): Authentication {

@@ -94,8 +94,8 @@ async function acquireSlot(limiter: Limiter, { repository, slotRequest, signal }
   return await new Promise<SlotResult>((resolve, reject) => {
     const asked = new Set<string>()
     let open = 0
-    let taken: SlotResult | undefined
-    const isOver = (): boolean => taken !== undefined
+    let result: SlotResult | undefined
+    const isOver = (): boolean => result !== undefined
     const ask = async (account: string): Promise<void> => {
       if (isOver() || asked.has(account)) return
       asked.add(account)
@@ -108,7 +108,7 @@ async function acquireSlot(limiter: Limiter, { repository, slotRequest, signal }
       }
       // Another account may still get one.
       if (got.kind === 'overloaded' && open > 0) return
-      taken = got
+      result = got
       signal.removeEventListener('abort', leave)
       leave()
       resolve(got)
@@ -123,11 +123,11 @@ async function acquireSlot(limiter: Limiter, { repository, slotRequest, signal }
 const MAX_REPORT_INTERVAL_MS = 30_000
 
 /** Calls a function after some time, and then at growing intervals. @returns the function that stops it */
-function reportRepeatedly(firstMs: number, tell: () => void): () => void {
+function reportRepeatedly(firstMs: number, report: () => void): () => void {
   let timer: NodeJS.Timeout
   const later = (milliseconds: number): void => {
     timer = setTimeout(() => {
-      tell()
+      report()
       later(Math.min(2 * milliseconds, MAX_REPORT_INTERVAL_MS))
     }, milliseconds)
   }

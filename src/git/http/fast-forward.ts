@@ -4,13 +4,13 @@ import type { RefDecision } from '../../domain/access/decide-ref.js'
 import { readCommits, traceAncestry } from '../../protocol/pack-commits.js'
 import { encodePktLine, FLUSH, PktLineReader } from '../../protocol/pkt-line.js'
 import type { PushCommand } from '../../protocol/push-head.js'
-import type { Push } from './push-exchange.js'
+import type { Push } from './push-body.js'
 
-// Commits stand first in a pack: in so much of it a hundred to several thousand.
-const HELD = 1_048_576
+// Commits stand first in a pack: this much holds a hundred to several thousand of them.
+const PACK_START_BYTES = 1_048_576
 const MAX_EDGES = 256
-const MAX_ANSWER = 1_024
-const PACK_HEAD = 12
+const MAX_RESPONSE_BYTES = 1_024
+const PACK_HEADER_BYTES = 12
 
 /**
  * Finds out which updates of branches are fast-forwards, for a backend that can't refuse the others itself. A chain of
@@ -24,12 +24,12 @@ export async function proveFastForwards(
   push: Push,
   decisions: readonly RefDecision[],
 ): Promise<{ readonly push: Push; readonly decisions: readonly RefDecision[] } | undefined> {
-  const { head, authorized: authorized } = push
+  const { head, authorized } = push
   if (decisions.every(({ kind }) => kind !== 'allow-fast-forward')) return { push, decisions }
-  const held = await readAhead(push.pack, HELD)
+  const held = await readAhead(push.pack, PACK_START_BYTES)
   if (held === undefined) return undefined
   const commits = readCommits(held, head.commands[0]?.newId.length ?? 40)
-  const { allow_unproven_fast_forwards: allowsUnproven } = await authorized.options.access.settings()
+  const { allow_unproven_fast_forwards: allowsUnproven } = await authorized.dependencies.access.settings()
   const settle = async (decision: RefDecision, command: PushCommand | undefined): Promise<RefDecision> => {
     if (decision.kind !== 'allow-fast-forward' || command === undefined) return decision
     const ancestry = traceAncestry(commits, command.newId, command.oldId)
@@ -50,25 +50,23 @@ export async function proveFastForwards(
  * wants the old commit, and so gets a pack of no objects. (That upload-pack is `ready` proves less: it is so as soon as a
  * commit reaches a parent of what the client has, as after every `commit --amend`.)
  */
-async function isReached(push: Push, edges: readonly string[], oldId: string): Promise<boolean> {
+async function isReached({ authorized }: Push, edges: readonly string[], oldId: string): Promise<boolean> {
   if (edges.length === 0) return false
-  const { authorized: authorized, git } = push
   const format = oldId.length === 64 ? ' object-format=sha256' : ''
   const haves = edges.slice(0, MAX_EDGES).map((edge) => encodePktLine(`have ${edge}\n`))
   const bytes = Buffer.concat([encodePktLine(`want ${oldId}${format}\n`), FLUSH, ...haves, encodePktLine('done\n')])
   const enough = new AbortController()
-  let answer = Buffer.alloc(0)
+  let collected = Buffer.alloc(0)
   const collector = new Writable({
     write(chunk: Buffer, _encoding, done) {
-      answer = Buffer.concat([answer, chunk])
-      // Of a pack of objects nothing more is needed.
-      if (answer.length > MAX_ANSWER) enough.abort()
+      collected = Buffer.concat([collected, chunk])
+      // A pack with objects need not be read any further.
+      if (collected.length > MAX_RESPONSE_BYTES) enough.abort()
       done()
     },
   })
-  const { repository } = authorized.request
-  const { preferences, clientAddress, requester, signal, slotRequest } = git
-  await authorized.options.backend.uploadPack(
+  const { repository, preferences, clientAddress, requester, signal, slotRequest } = authorized.request
+  await authorized.dependencies.backend.uploadPack(
     {
       repository,
       service: 'git-upload-pack',
@@ -85,15 +83,15 @@ async function isReached(push: Push, edges: readonly string[], oldId: string): P
     },
     { begin: () => collector, onQueued: () => undefined, progress: () => ({ bytes: 0, waitsForClient: false }) },
   )
-  return isEmptyPack(answer)
+  return isEmptyPack(collected)
 }
 
-/** Whether an answer is one acknowledgement, and then a pack of no objects. */
-function isEmptyPack(answer: Buffer): boolean {
+/** Whether a response is one acknowledgement, and then a pack without objects. */
+function isEmptyPack(response: Buffer): boolean {
   const reader = new PktLineReader()
-  reader.add(answer)
+  reader.add(response)
   const first = reader.next()
   if (typeof first === 'string' || !first.data.toString('latin1').startsWith('ACK ')) return false
   const { rest } = reader
-  return rest.length >= PACK_HEAD && rest.toString('latin1', 0, 4) === 'PACK' && rest.readUInt32BE(8) === 0
+  return rest.length >= PACK_HEADER_BYTES && rest.toString('latin1', 0, 4) === 'PACK' && rest.readUInt32BE(8) === 0
 }

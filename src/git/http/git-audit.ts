@@ -1,4 +1,4 @@
-import type { Identity, Suspect } from '../../domain/access/authenticate.js'
+import type { FailedPrincipal, Identity } from '../../domain/access/authenticate.js'
 import { accountOf } from '../../domain/access/authenticate.js'
 import type { AuditDecision, AuditEvent, RefChange } from '../../domain/audit/event.js'
 import { keptUserAgent } from '../../domain/audit/event.js'
@@ -10,29 +10,29 @@ import type { PushCommand } from '../../protocol/push-head.js'
 import type { PushReport, RefRefusal } from '../../protocol/push-report.js'
 import { refusedRef } from '../../protocol/push-report.js'
 
-/** Where audit events of Git requests go. */
+/** What writes the audit events of Git requests. */
 export type AuditPort = Pick<AuditRecorder, 'note' | 'noteRefusal' | 'write'>
 
 type Parts = Pick<AuditEvent, 'action' | 'decision' | 'refs' | 'details'>
 
 /**
- * What the audit trail says of one Git request: a row when it has ended, and for a push that is handed over two, one before
- * and one after, which are on the disk before anything else is done.
+ * Writes the audit events of one Git request: one when it has ended, or two for a push that the backend gets, before and
+ * after, which are on the disk before anything else is done.
  */
 export class GitAudit {
   readonly #context: RequestContext
   readonly #request: GitRequest | undefined
   readonly #audit: AuditPort
   readonly #now: () => Date
-  #who: Suspect | undefined
-  #isRefused = false
+  #principal: FailedPrincipal | undefined
+  #isUnauthenticated = false
   #listsRefs = false
-  /** By which the push was let in; the log's may become that by which a part of it was refused. */
+  /** The rule that allowed the push; the log's may become the one that refused a part of it. */
   #rule: string | undefined
   #commands: readonly PushCommand[] = []
-  #push: 'asked' | 'handed-over' | 'done' = 'asked'
+  #push: 'requested' | 'accepted' | 'done' = 'requested'
 
-  /** @param request `undefined` where it is none that is served */
+  /** @param request `undefined` if it is none of the smart protocol */
   constructor(request: GitRequest | undefined, context: RequestContext, audit: AuditPort, now: () => Date) {
     this.#context = context
     this.#request = request
@@ -42,36 +42,37 @@ export class GitAudit {
   }
 
   /** Notes who makes the request. */
-  identified(identity: Identity): void {
+  authenticated(identity: Identity): void {
     const account = accountOf(identity)
-    if (account !== undefined) this.#who = { account, token: identity.kind === 'token' ? identity.token : undefined }
+    if (account !== undefined)
+      this.#principal = { account, token: identity.kind === 'token' ? identity.token : undefined }
   }
 
   /** Notes whose credentials were refused. */
-  suspects(suspect: Suspect | undefined): void {
-    this.#isRefused = true
-    this.#who = suspect
+  authenticationFailed(principal: FailedPrincipal | undefined): void {
+    this.#isUnauthenticated = true
+    this.#principal = principal
   }
 
-  /** Notes that an exchange of upload-pack only lists refs. */
+  /** Notes that a request to upload-pack only lists refs. */
   listsRefs(): void {
     this.#listsRefs = true
   }
 
-  /** Notes what a push asks for. */
-  asks(commands: readonly PushCommand[]): void {
+  /** Notes the commands of a push. */
+  pushes(commands: readonly PushCommand[]): void {
     this.#commands = commands
     this.#rule = this.#context.record.rule
   }
 
   /**
-   * Writes that a push is about to be handed over.
+   * Writes that the backend is about to get a push.
    *
-   * @param refusals the refs of it that are not
+   * @param refusals the refs that are refused
    * @param creates whether it creates its repository
-   * @throws what the store throws: then it must not be handed over
+   * @throws what the store throws: then the backend must not get it
    */
-  async handsOver(refusals: readonly RefRefusal[], creates: boolean): Promise<void> {
+  async pushAccepted(refusals: readonly RefRefusal[], creates: boolean): Promise<void> {
     const refused = new Set(refusals.map(({ command }) => command))
     const refs = this.#commands.filter((command) => !refused.has(command)).map(changeOf)
     const details = unlessEmpty({
@@ -79,29 +80,29 @@ export class GitAudit {
       ...(refusals.length === 0 ? {} : { rejected: refusals.map(refusalOf) }),
     })
     await this.#audit.write(this.#event({ action: 'git.push', decision: 'allowed', refs, details }))
-    this.#push = 'handed-over'
+    this.#push = 'accepted'
   }
 
   /**
-   * Writes how a push ended that was handed over.
+   * Writes how a push ended that the backend got.
    *
-   * @param report the backend's; `undefined` where none is known
+   * @param report the backend's; `undefined` if it sent none
    * @param refusals of the gate, beside the backend's
    */
-  async ended(
+  async pushEnded(
     outcome: ServeOutcome,
     report: PushReport | undefined,
     refusals: readonly RefRefusal[] = [],
   ): Promise<void> {
-    if (this.#push !== 'handed-over') return
+    if (this.#push !== 'accepted') return
     this.#push = 'done'
     const event = this.#event(this.#outcome(outcome, report, refusals))
-    // Its beginning is on the disk; what can't be written now is written later.
+    // The first event is on the disk. If this one can't be written now, it is written later.
     await this.#audit.write(event).catch(() => this.#audit.note(event))
   }
 
-  /** Writes that a push is refused as a whole, before it is told. */
-  async refuses(): Promise<void> {
+  /** Writes that a push is refused as a whole, before the client learns it. */
+  async pushRefused(): Promise<void> {
     this.#push = 'done'
     const refs = this.#commands.map(changeOf)
     const event = this.#event({ action: 'git.push', decision: 'refused', refs, details: null })
@@ -136,11 +137,11 @@ export class GitAudit {
   #end(): void {
     const { record } = this.#context
     const isPush = this.#request?.service === 'git-receive-pack' && this.#request.phase === 'rpc'
-    // One that was handed over is not over with its connection: the Git server may still carry it out.
-    if (isPush && this.#push !== 'asked') return
+    // A push that the backend got isn't over with its connection: the backend may still carry it out.
+    if (isPush && this.#push !== 'requested') return
     const decision = decisionOf(record)
     const refs = isPush ? this.#commands.map(changeOf) : null
-    // Before a chunked push git asks with a flush alone whether it may.
+    // Before a chunked push, git probes with a single flush whether it may push.
     const details = isPush && decision === 'allowed' && refs?.length === 0 ? { probe: true } : null
     const event = this.#event({ action: this.#action(), decision, refs, details })
     if (decision === 'refused' && !isPush) this.#audit.noteRefusal(event)
@@ -148,7 +149,7 @@ export class GitAudit {
   }
 
   #action(): AuditEvent['action'] {
-    if (this.#isRefused || this.#request === undefined) return 'auth.refused'
+    if (this.#isUnauthenticated || this.#request === undefined) return 'auth.refused'
     const { service, phase } = this.#request
     if (phase === 'advertisement' || this.#listsRefs) return 'git.refs'
     if (service === 'git-upload-pack') return 'git.fetch'
@@ -157,7 +158,7 @@ export class GitAudit {
 
   #event({ action, decision, refs, details }: Parts): AuditEvent {
     const { record, ip, requestId, request, traffic } = this.#context
-    const { account, token } = this.#who ?? {}
+    const { account, token } = this.#principal ?? {}
     const { bytesIn, bytesOut } = traffic()
     return {
       at: this.#now(),

@@ -1,44 +1,132 @@
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
-import type { Socket } from 'node:net'
-import type { Writable } from 'node:stream'
+import type { IncomingMessage } from 'node:http'
+import { Writable } from 'node:stream'
 import { createGzip } from 'node:zlib'
 import type { Refusal } from '../../domain/access/refusal.js'
+import { describeRefusal } from '../../domain/access/refusal.js'
 import type { RequestContext } from '../../core/http.js'
-import type { BackendRequest, ClientPreferences, ResponseHead, ResponseWriter } from '../../protocol/backend.js'
+import { sendTextUnread } from '../../core/http.js'
+import type { QueueCounts, ResponseHead, ResponseWriter, TransferProgress } from '../../protocol/backend.js'
 import type { GitRequest } from '../../protocol/git-request.js'
+import type { PushHead } from '../../protocol/push-head.js'
+import { encodeRefusal, reportsStatus } from '../../protocol/push-report.js'
+import type { ResponseFormat } from '../../protocol/response-format.js'
+import { encodeAnswer, encodeProgress } from '../../protocol/side-band.js'
+import { SideBandResponse } from '../../protocol/side-band-response.js'
 
-// `version=2`, perhaps with other keys after a colon (Git's documentation: protocol-v2, GIT_PROTOCOL).
-const GIT_PROTOCOL = /^[a-z0-9.=:_-]{1,255}$/i
-// While it waits for a slot a client is told so, or something is done in its place, every 30 s at the latest.
-const WAITING_TIMEOUT = 90_000
-// Advertisements are mostly hexadecimal: the cheapest level halves them, and dearer ones gain little.
+// While a request waits for a slot, the client sees progress, or the connection is kept open, every 30 s at the latest.
+const QUEUE_TIMEOUT_MS = 90_000
+// Advertisements are mostly hexadecimal: the cheapest level halves them, and higher ones gain little.
 const GZIP_LEVEL = 1
+// Well within the two seconds in which a revoked push has ended.
+const READ_TIMEOUT_MS = 1_000
 
-/** What a backend is given for one request, and how the handler ends its response. */
-export type GitResponse = {
-  readonly git: BackendRequest
-  readonly writer: ResponseWriter
-  /** Ends an answer that was begun. */
-  readonly end: () => void
-  /** Ends what the backend does for it, as if the client had left. */
-  readonly abort: () => void
-}
+/** The response to one Git request, into which our messages can be put. */
+export class GitResponse implements ResponseWriter {
+  readonly #context: RequestContext
+  readonly #request: GitRequest
+  readonly #client = new AbortController()
+  #format: ResponseFormat | undefined
+  #notice: string | undefined
+  #push: PushHead | undefined
+  #body: Writable | undefined
+  /** The body, if it is multiplexed. */
+  #multiplexed: MultiplexedBody | undefined
+  #hasBackendBegun = false
 
-/** Makes an HTTP request into one of Git's. */
-export function openGitResponse(
-  { request, response, ip }: RequestContext,
-  gitRequest: GitRequest,
-  requester: BackendRequest['requester'],
-): GitResponse {
-  const { service, phase } = gitRequest
-  const client = new AbortController()
-  const onClose = (): void => {
-    if (!response.writableFinished) client.abort()
+  constructor(context: RequestContext, request: GitRequest) {
+    this.#context = context
+    this.#request = request
+    const { response } = context
+    const onClose = (): void => {
+      if (!response.writableFinished) this.#client.abort()
+    }
+    if (response.closed) onClose()
+    else response.once('close', onClose)
   }
-  if (response.closed) onClose()
-  else response.once('close', onClose)
-  let answer: Writable | undefined
-  const begin = ({ contentEncoding, contentLength, cacheControl, compressible }: ResponseHead = {}): Writable => {
+
+  /** Aborted when the client has left, or when the response was ended with an error. */
+  get signal(): AbortSignal {
+    return this.#client.signal
+  }
+
+  /** Whether anything was sent. */
+  get isBegun(): boolean {
+    return this.#body !== undefined
+  }
+
+  /**
+   * Lets messages into a multiplexed response. The backend must be asked not to compress it (RFC 9110, 12.5.3): a compressed
+   * response has no place for them.
+   *
+   * @param notice the first message
+   */
+  multiplex(format: ResponseFormat, notice: string | undefined): void {
+    this.#format = format
+    this.#notice = notice
+  }
+
+  /** Lets {@link endWith} refuse a push in its report, as long as the response has not begun. */
+  expectReport(push: PushHead): void {
+    this.#push = push
+  }
+
+  begin(head: ResponseHead = {}): Writable {
+    this.#hasBackendBegun = true
+    return this.#body ?? this.#open(head)
+  }
+
+  /** Shows the client that it waits, if it takes messages. The response begins early for that. */
+  onQueued({ running, waiting }: QueueCounts): void {
+    const { socket } = this.#context.request
+    // It is the gate that doesn't send anything: the client must not be disconnected for that.
+    if (socket.timeout !== undefined) socket.setTimeout(Math.max(socket.timeout, QUEUE_TIMEOUT_MS))
+    const firstPacket = this.#format?.firstPacket
+    // The second run of a push waits for a slot, too.
+    if (this.#hasBackendBegun || firstPacket === undefined) return
+    if (this.#body === undefined) this.#open({})
+    const requests = running === 1 ? '1 request' : `${running} requests`
+    this.#multiplexed?.progress(`Waiting for a slot: ${requests} running, ${waiting} waiting.`, firstPacket)
+  }
+
+  progress(): TransferProgress {
+    const { request, response } = this.#context
+    return {
+      bytes: request.socket.bytesRead + request.socket.bytesWritten,
+      waitsForClient: response.writableLength > 0 || (!request.complete && request.readableLength === 0),
+    }
+  }
+
+  /** Ends a response that was begun. */
+  end(): void {
+    this.#body?.end()
+  }
+
+  /**
+   * Ends the response with an error message for the user: a report that refuses each ref of a push, or a side-band error
+   * where the current packet ends. The backend is aborted.
+   *
+   * @returns false if the response has no place for a message
+   */
+  endWith(text: string): boolean {
+    return this.isBegun ? this.#multiplexed?.endWith(text) === true : this.#refusePush(text)
+  }
+
+  #open(head: ResponseHead): Writable {
+    const { contentLength, ...streamed } = head
+    const isFixed = head.contentEncoding !== undefined || (contentLength !== undefined && this.#notice === undefined)
+    if (this.#format === undefined || isFixed) {
+      this.#body = this.#writeHead(head)
+    } else {
+      const packets = new SideBandResponse(this.#format, this.#notice)
+      this.#multiplexed = new MultiplexedBody(packets, this.#writeHead(streamed), () => this.#client.abort())
+      this.#body = this.#multiplexed
+    }
+    return this.#body
+  }
+
+  #writeHead({ contentEncoding, contentLength, cacheControl, compressible }: ResponseHead): Writable {
+    const { request, response } = this.#context
+    const { service, phase } = this.#request
     const isCompressed = compressible === true && acceptsGzip(request)
     const encoding = isCompressed ? 'gzip' : contentEncoding
     response.writeHead(200, {
@@ -48,82 +136,107 @@ export function openGitResponse(
       ...(contentLength === undefined || isCompressed ? {} : { 'Content-Length': contentLength }),
       ...(phase === 'advertisement' ? { Vary: 'Accept-Encoding' } : {}),
     })
-    answer = response
-    if (isCompressed) {
-      const gzip = createGzip({ level: GZIP_LEVEL })
-      gzip.pipe(response)
-      answer = gzip
+    if (!isCompressed) return response
+    const gzip = createGzip({ level: GZIP_LEVEL })
+    gzip.pipe(response)
+    return gzip
+  }
+
+  /** Refuses each ref of a push that the backend has not answered yet. Its input ends, so that it changes nothing. */
+  #refusePush(text: string): boolean {
+    if (this.#push === undefined || !reportsStatus(this.#push)) return false
+    const { request } = this.#context
+    this.#client.abort()
+    request.unpipe()
+    request.resume()
+    const report = encodeRefusal(this.#push.commands.map((command) => ({ command, reason: text })))
+    const body = this.begin()
+    if (this.#format === undefined) body.write(report)
+    else {
+      body.write(encodeProgress(text, this.#format.sideBand))
+      body.write(encodeAnswer(report, this.#format.sideBand))
     }
-    return answer
+    this.#endWhenRead()
+    return true
   }
-  return {
-    git: {
-      ...gitRequest,
-      body: request,
-      contentEncoding: isGzip(request) ? 'gzip' : undefined,
-      contentLength: lengthOf(request),
-      gitProtocol: gitProtocolOf(request),
-      preferences: {
-        ...preferencesOf(request.headers),
-        // The report of a push is read and may be changed on its way.
-        ...(service === 'git-receive-pack' && phase !== 'advertisement' ? { acceptEncoding: 'identity' } : {}),
-      },
-      clientAddress: ip,
-      requester,
-      slotRequest: { account: requester?.username ?? ip, isSmall: phase === 'advertisement' },
-      signal: client.signal,
-    },
-    writer: {
-      begin,
-      onQueued: () => keepOpen(request.socket),
-      progress: () => ({
-        bytes: request.socket.bytesRead + request.socket.bytesWritten,
-        waitsForClient: response.writableLength > 0 || (!request.complete && request.readableLength === 0),
-      }),
-    },
-    end: () => answer?.end(),
-    abort: () => client.abort(),
+
+  /**
+   * Waits, a second at most, until the client has sent everything, if the connection ends with the response: while bytes of
+   * the request are unread it would be reset, and the client might lose the response.
+   */
+  #endWhenRead(): void {
+    const { request, response } = this.#context
+    if (request.complete || response.shouldKeepAlive) return this.end()
+    const timer = setTimeout(() => this.end(), READ_TIMEOUT_MS)
+    request.once('end', () => {
+      clearTimeout(timer)
+      this.end()
+    })
   }
 }
 
-/** It is we who have a client wait: that counts as no silence of its own. */
-function keepOpen(socket: Socket): void {
-  if (socket.timeout !== undefined) socket.setTimeout(Math.max(socket.timeout, WAITING_TIMEOUT))
-}
+/** The body of a multiplexed response on its way to the client, with our messages between its packets. */
+export class MultiplexedBody extends Writable {
+  readonly #packets: SideBandResponse
+  readonly #client: Writable
+  readonly #onEnded: () => void
 
-/** What is wrong with the headers of an exchange's body, if anything. */
-export function requestContentError(request: IncomingMessage, { service }: GitRequest): Refusal | undefined {
-  const coding = request.headers['transfer-encoding']
-  if (coding !== undefined && coding.trim().toLowerCase() !== 'chunked') return { kind: 'transfer-coding-unknown' }
-  const expected = `application/x-${service}-request`
-  const type = (request.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase()
-  if (type !== expected) return { kind: 'content-type-wrong', expected }
-  if (!['', 'identity', 'gzip', 'x-gzip'].includes(contentEncoding(request)))
-    return { kind: 'content-encoding-unknown' }
-  return undefined
-}
+  /** @param onEnded called when the client has taken the terminal error, or has left without it */
+  constructor(packets: SideBandResponse, client: Writable, onEnded: () => void) {
+    super()
+    this.#packets = packets
+    this.#client = client
+    this.#onEnded = onEnded
+  }
 
-/** Whether a body is compressed; then its first bytes say nothing about Git. */
-export function isGzip(request: IncomingMessage): boolean {
-  return ['gzip', 'x-gzip'].includes(contentEncoding(request))
-}
+  progress(text: string, firstPacket: Buffer): void {
+    this.#send(this.#packets.progress(text, firstPacket), () => undefined)
+  }
 
-function lengthOf(request: IncomingMessage): number | undefined {
-  const length = request.headers['content-length']
-  return length === undefined ? undefined : Number(length)
-}
+  /** @returns false if a message can't stand here */
+  endWith(text: string): boolean {
+    const now = this.#packets.endWith(text)
+    if (now === undefined) return false
+    this.#send(now, () => undefined)
+    return true
+  }
 
-function preferencesOf(headers: IncomingHttpHeaders): ClientPreferences {
-  return {
-    ...(headers.accept === undefined ? {} : { accept: headers.accept }),
-    ...(headers['accept-encoding'] === undefined ? {} : { acceptEncoding: headers['accept-encoding'] }),
-    ...(headers['accept-language'] === undefined ? {} : { acceptLanguage: headers['accept-language'] }),
-    ...(headers['user-agent'] === undefined ? {} : { userAgent: headers['user-agent'] }),
+  override _write(piece: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    // What comes after the terminal error is dropped.
+    if (this.#packets.hasEnded) done()
+    else this.#send(this.#packets.push(piece), done)
+  }
+
+  override _final(done: () => void): void {
+    if (!this.#client.writableEnded) this.#client.end()
+    done()
+  }
+
+  /** Sends pieces as they are. @param done called when they may be changed; others notice when the client has left */
+  #send(pieces: readonly Buffer[], done: () => void): void {
+    pieces.forEach((piece, index) => {
+      if (index < pieces.length - 1) this.#client.write(piece)
+      else this.#client.write(piece, () => done())
+    })
+    // A response whose connection is reset after its end emits no `finish`.
+    if (this.#packets.hasEnded) this.#client.once('close', this.#onEnded).end()
+    if (pieces.length === 0) done()
   }
 }
 
-function contentEncoding(request: IncomingMessage): string {
-  return (request.headers['content-encoding'] ?? '').trim().toLowerCase()
+/** Sends a refusal. */
+export function refuse(
+  refusal: Refusal,
+  { request, response, record }: RequestContext,
+  { baseUrl, realm }: { readonly baseUrl: () => string; readonly realm: string },
+): void {
+  const { status, text, challenge, retryAfter } = describeRefusal(refusal, baseUrl())
+  record.decision = status >= 500 ? 'failed' : 'refused'
+  record.rule ??= refusal.kind
+  sendTextUnread(request, response, status, text, {
+    ...(challenge ? { 'WWW-Authenticate': `Basic realm="${realm}"` } : {}),
+    ...(retryAfter === undefined ? {} : { 'Retry-After': String(retryAfter) }),
+  })
 }
 
 function acceptsGzip(request: IncomingMessage): boolean {
@@ -132,9 +245,4 @@ function acceptsGzip(request: IncomingMessage): boolean {
     const [coding, ...parameters] = entry.split(';').map((part) => part.trim())
     return (coding === 'gzip' || coding === 'x-gzip') && !parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter))
   })
-}
-
-function gitProtocolOf(request: IncomingMessage): string | undefined {
-  const header = request.headers['git-protocol']
-  return typeof header === 'string' && GIT_PROTOCOL.test(header) ? header : undefined
 }

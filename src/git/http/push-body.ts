@@ -1,11 +1,23 @@
 import type { IncomingMessage } from 'node:http'
-import type { Duplex, Readable } from 'node:stream'
+import type { Duplex, Readable, TransformCallback } from 'node:stream'
 import { Transform } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { readUntil } from '../../core/read-ahead.js'
 import type { PushHead } from '../../protocol/push-head.js'
 import { PushHeadParser } from '../../protocol/push-parser.js'
-import { isGzip } from './git-response.js'
+import type { SideBand } from '../../protocol/side-band.js'
+import type { AuthorizedRequest } from './authorized-request.js'
+import { isGzip } from './backend-request.js'
+
+/** A push whose commands are known. */
+export type Push = {
+  readonly authorized: AuthorizedRequest
+  readonly head: PushHead
+  /** The pack, decoded, if one follows. */
+  readonly pack: Readable
+  /** How the response is multiplexed, if at all. */
+  readonly sideBand: SideBand | undefined
+}
 
 /** What the body of a push begins with. */
 export type PushStart =
@@ -17,8 +29,12 @@ export type PushStart =
 const FREE_INFLATED_BYTES = 16 * 1_048_576
 const MAX_INFLATE_RATIO = 64
 
-/** The body of a push, decoded. It fails when it inflates to far more than any pack does. */
-export function decodePush(request: IncomingMessage): Readable {
+/**
+ * The body of a push, decoded. It fails when it inflates to far more than any pack does.
+ *
+ * @param signal aborted when the push has ended
+ */
+export function decodePush(request: IncomingMessage, signal: AbortSignal): Readable {
   if (!isGzip(request)) return request
   const gunzip = createGunzip()
   let inflated = 0
@@ -29,12 +45,12 @@ export function decodePush(request: IncomingMessage): Readable {
       else done(new Error(`a compressed push inflates to more than ${MAX_INFLATE_RATIO} times its size`))
     },
   })
-  // Whoever reads it hears of damage; where nobody does any more, it must not end the program.
+  // Its reader notices damage. Without a reader, damage must not end the process.
   decoded.on('error', () => undefined)
   gunzip.on('error', (error) => decoded.destroy(error))
   decoded.on('close', () => {
     gunzip.destroy()
-    // A client reads its answer when it has sent everything.
+    // A client reads its response when it has sent everything.
     if (!request.readableEnded) request.resume()
   })
   // A client that leaves must fail the decoder, too, or its reader would wait for more.
@@ -42,6 +58,7 @@ export function decodePush(request: IncomingMessage): Readable {
   request.on('close', () => {
     if (!request.complete) decoded.destroy()
   })
+  signal.addEventListener('abort', () => decoded.destroy(), { once: true })
   return request.pipe(gunzip).pipe(decoded)
 }
 
@@ -57,7 +74,7 @@ export function undecoded(body: Readable, request: IncomingMessage): Readable {
  * Reads the head of a push and leaves the pack in the stream.
  *
  * @param body decoded
- * @returns a head without commands for a body of nothing, or for the 4-byte probe that git sends before a chunked push
+ * @returns a head without commands for an empty body, or for the 4-byte probe that git sends before a chunked push
  */
 export async function readPushHead(body: Readable, request: IncomingMessage): Promise<PushStart> {
   const parser = new PushHeadParser()
@@ -78,23 +95,60 @@ export async function readPushHead(body: Readable, request: IncomingMessage): Pr
   return parsed.kind === 'more' ? { kind: 'malformed', reason: 'it is empty' } : parsed
 }
 
-/** Pipes a body on; a client that leaves fails both ends. */
-export function flowInto(rest: Readable, whole: Duplex): Readable {
-  // A client that leaves aborts the exchange; a reader that does not listen for this error must not end the program.
-  whole.on('error', () => undefined)
-  if (rest.destroyed && !rest.readableEnded) return whole.destroy()
-  rest.on('error', (error) => whole.destroy(error))
-  rest.on('close', () => {
-    if (!rest.readableEnded) whole.destroy()
+/**
+ * Pipes a body through a stream. A client that leaves fails both.
+ *
+ * @param signal aborted when the push has ended
+ */
+export function flowThrough<T extends Duplex>(body: Readable, stream: T, signal: AbortSignal): T {
+  // A reader that doesn't listen for this error must not end the process.
+  stream.on('error', () => undefined)
+  if (signal.aborted || (body.destroyed && !body.readableEnded)) return stream.destroy()
+  signal.addEventListener('abort', () => stream.destroy(), { once: true })
+  body.on('error', (error) => stream.destroy(error))
+  body.on('close', () => {
+    if (!body.readableEnded) stream.destroy()
   })
-  return rest.pipe(whole)
+  return body.pipe(stream)
+}
+
+/**
+ * Passes a push on for as long as it is still allowed. A client can hold the pack back for hours after its commands were
+ * decided, and git acts on the pack's last byte: so each piece passes only after a look at the security epoch, and the first
+ * only when the backend reads it, since the push may have waited for a slot.
+ */
+export class PushGuard extends Transform {
+  readonly #body: Readable
+  readonly #authorized: AuthorizedRequest
+  #isFlowing = false
+
+  constructor(body: Readable, authorized: AuthorizedRequest) {
+    super()
+    this.#body = body
+    this.#authorized = authorized
+  }
+
+  override _read(size: number): void {
+    if (!this.#isFlowing) {
+      this.#isFlowing = true
+      flowThrough(this.#body, this, this.#authorized.response.signal)
+    }
+    super._read(size)
+  }
+
+  override _transform(piece: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+    this.#authorized.isStillAllowed().then(
+      (isAllowed) => (isAllowed ? done(null, piece) : this.destroy()),
+      (error: unknown) => done(error as Error),
+    )
+  }
 }
 
 /** How the draining of a body ended. */
-export type Drained = 'whole' | 'too-long' | 'client-left'
+export type Drained = 'complete' | 'too-long' | 'client-left'
 
 /**
- * Reads a body and drops it. A client shows the answer to a push only when it has sent all of it.
+ * Reads a body and drops it. A client shows the response to a push only when it has sent everything.
  *
  * @param limit bytes after which it is given up
  * @param onLong called when more than `longAfter` bytes have come
@@ -104,22 +158,18 @@ export async function drain(
   { limit, longAfter, onLong }: { readonly limit: number; readonly longAfter: number; readonly onLong: () => void },
 ): Promise<Drained> {
   let length = 0
-  return await new Promise((resolve) => {
-    const finish = (drained: Drained): void => {
-      body.off('data', drop).off('end', ended).off('error', failed).off('close', failed)
-      resolve(drained)
-    }
-    const ended = (): void => finish('whole')
-    const failed = (): void => finish('client-left')
-    const drop = (chunk: Buffer): void => {
-      if (length <= longAfter && length + chunk.length > longAfter) onLong()
-      length += chunk.length
-      if (length <= limit) return
-      body.pause()
-      finish('too-long')
-    }
-    if (body.readableEnded) return ended()
-    if (body.destroyed) return failed()
-    body.on('data', drop).on('end', ended).on('error', failed).on('close', failed)
+  const result = await readUntil(body, (piece) => {
+    if (length <= longAfter && length + piece.length > longAfter) onLong()
+    length += piece.length
+    return length > limit ? piece : undefined
   })
+  switch (result) {
+    case 'ended':
+      return 'complete'
+    case 'left':
+      return 'client-left'
+    default:
+      body.pause()
+      return 'too-long'
+  }
 }

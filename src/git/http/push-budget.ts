@@ -1,64 +1,61 @@
 import type { TransformCallback } from 'node:stream'
 import { Transform } from 'node:stream'
 import type { Identity } from '../../domain/access/authenticate.js'
-import type { SmartHttpOptions } from './refusal-response.js'
-import { flowInto } from './push-body.js'
-import type { Push } from './push-exchange.js'
-import { endPush } from './push-exchange.js'
+import type { GitHttpDependencies } from './authorized-request.js'
+import type { Push } from './push-body.js'
+import { flowThrough } from './push-body.js'
 
-// What is taken at once while a push of unknown length streams; what is left of it is given back.
-const STEP = 1_048_576
+// What is taken at once while a push of unknown length streams. What is left of it is given back.
+const STEP_BYTES = 1_048_576
 
-type Access = SmartHttpOptions['access']
+type Access = GitHttpDependencies['access']
 
-/** What was taken from a budget for a push that is not handed over yet. */
-export type Taken = {
-  /** The push, which ends by itself where the budget does. */
-  readonly push: () => Push
-  /** For when it is not handed over. */
+/** What was taken from a budget for a push that the backend has not got yet. */
+export type SpentBudget = {
+  /** The push, which ends by itself when the budget is exhausted. */
+  readonly metered: () => Push
+  /** For a push that the backend doesn't get. */
   readonly giveBack: () => Promise<void>
 }
 
 /**
- * Takes a push from its token's budget: all of it at once where its length is known, else part by part as it comes.
+ * Takes a push from its token's budget: all of it at once if its length is known, otherwise part by part as it comes.
  *
- * @returns what was taken, or why there is not enough
+ * @returns what was taken, or why the budget is too small
  */
-export async function takeFromBudget(push: Push): Promise<Taken | string> {
-  const { authorized: authorized, head, pack, git } = push
-  const { identity, context: context, options } = authorized
-  if (!options.access.isCounted(identity)) return { push: () => push, giveBack: () => Promise.resolve() }
-  const length = git.contentEncoding === undefined ? git.contentLength : undefined
+export async function takeFromBudget(push: Push): Promise<SpentBudget | string> {
+  const { authorized, head, pack } = push
+  const { identity, context, dependencies, request, response } = authorized
+  const { access } = dependencies
+  if (!access.isCounted(identity)) return { metered: () => push, giveBack: () => Promise.resolve() }
+  const length = request.contentEncoding === undefined ? request.contentLength : undefined
   const bytes = length ?? head.bytes.length
-  const reason = await options.access.spend(identity, { pushes: 1, bytes })
+  const reason = await access.spend(identity, { pushes: 1, bytes })
   if (reason !== undefined) return reason
   const metered = (): Push => {
-    const meter = new BudgetMeter(options.access, identity, (reason) => {
+    const meter = new BudgetMeter(access, identity, (reason) => {
       context.record.decision = 'refused'
       context.record.rule = reason
-      if (!endPush(push, reason)) context.reset()
+      if (!response.endWith(reason)) context.reset()
     })
-    return { ...push, pack: flowInto(pack, meter) }
+    return { ...push, pack: flowThrough(pack, meter, response.signal) }
   }
   return {
-    push: length === undefined ? metered : () => push,
+    metered: length === undefined ? metered : () => push,
     giveBack: async () => {
-      await options.access.spend(identity, { pushes: -1, bytes: -bytes })
+      await access.spend(identity, { pushes: -1, bytes: -bytes })
     },
   }
 }
 
-/**
- * Passes a push on and takes each part of it from its token's budget before it goes on. Where the budget ends, nothing more
- * passes.
- */
+/** Takes each part of a push from its token's budget before it passes. When the budget is exhausted, nothing more passes. */
 class BudgetMeter extends Transform {
   readonly #access: Access
   readonly #identity: Identity
   readonly #onExhausted: (reason: string) => void
   #granted = 0
 
-  /** @param onExhausted is told why the rest does not pass */
+  /** @param onExhausted called with the reason why the rest does not pass */
   constructor(access: Access, identity: Identity, onExhausted: (reason: string) => void) {
     super()
     this.#access = access
@@ -91,10 +88,10 @@ class BudgetMeter extends Transform {
     )
   }
 
-  /** Takes from what was granted before; where that does not do, more from the budget. */
+  /** Takes from what was granted before; if that is not enough, more from the budget. */
   async #take(length: number): Promise<string | undefined> {
     if (length > this.#granted) {
-      const [more, least] = [Math.max(STEP, length), length - this.#granted]
+      const [more, least] = [Math.max(STEP_BYTES, length), length - this.#granted]
       let granted = more
       let reason = await this.#access.spend(this.#identity, { pushes: 0, bytes: more })
       if (reason !== undefined) {
@@ -102,7 +99,7 @@ class BudgetMeter extends Transform {
         reason = await this.#access.spend(this.#identity, { pushes: 0, bytes: least })
       }
       if (reason !== undefined) return reason
-      // Destroyed meanwhile: what was left before is given back already, and this is not.
+      // It was destroyed in the meantime: what was left before has been given back, and this has not.
       if (this.destroyed) {
         await this.#access.spend(this.#identity, { pushes: 0, bytes: -granted })
         return undefined

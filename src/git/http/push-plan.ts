@@ -1,16 +1,17 @@
 import type { RefDecision } from '../../domain/access/decide-ref.js'
 import type { PushCommand, PushHead } from '../../protocol/push-head.js'
 import { commandKind } from '../../protocol/push-head.js'
-import type { RefRefusal } from '../../protocol/push-report.js'
+import type { PushReport, RefRefusal } from '../../protocol/push-report.js'
+import { refusedRef, reportsStatus } from '../../protocol/push-report.js'
 import { isBranch } from '../../protocol/ref-name.js'
 
-/** What becomes of a push. */
+/** What is done with a push. */
 export type PushPlan =
-  /** All of it is allowed, and goes on untouched. */
+  /** All of it is allowed, and passes unchanged. */
   | { readonly kind: 'pass' }
-  /** Nothing is done, for these reasons, one for each command; `reason` is what decided. */
+  /** Nothing of it is allowed, for these reasons, one for each command; `reason` is the one that decided. */
   | { readonly kind: 'refuse'; readonly refusals: readonly RefRefusal[]; readonly reason: string }
-  /** Some of it is done, or under a condition. */
+  /** A part of it is allowed, or it is under a condition. */
   | { readonly kind: 'run'; readonly runs: readonly PushRun[]; readonly refusals: readonly RefRefusal[] }
 
 /** One run of receive-pack. The second of a push brings no objects: the first has brought all. */
@@ -34,13 +35,13 @@ export function planPush(head: PushHead, decisions: readonly RefDecision[]): Pus
   const refused = of('refuse')
   const guarded = of('allow-fast-forward')
   const free = of('allow').map(({ command }) => command)
-  const isWhole = head.isSigned || head.capabilities.has('atomic')
+  const isAllOrNothing = head.isSigned || head.capabilities.has('atomic')
 
   if (refused.length === 0 && guarded.length === 0) return { kind: 'pass' }
   if (guarded.length + free.length === 0) return refuseAll(head, refused, '')
   // Without a report, git takes an empty answer for success.
-  if (!reports(head)) return refuseAll(head, [...refused, ...guarded], 'other refs of this push are refused')
-  if (refused.length > 0 && isWhole) {
+  if (!reportsStatus(head)) return refuseAll(head, [...refused, ...guarded], 'other refs of this push are refused')
+  if (refused.length > 0 && isAllOrNothing) {
     const others = head.isSigned ? 'signed push holds a refused ref; nothing was changed' : 'atomic push failed'
     return refuseAll(head, refused, others)
   }
@@ -53,7 +54,7 @@ export function planPush(head: PushHead, decisions: readonly RefDecision[]): Pus
     const commands = head.commands.filter((command) => kept.has(command))
     return { kind: 'run', runs: [{ commands, fastForwards: guarded }], refusals: refused }
   }
-  if (isWhole) {
+  if (isAllOrNothing) {
     const kind = head.isSigned ? 'signed' : 'atomic'
     return refuseAll(head, [], `this ${kind} push mixes refs that may and may not be forced; push them apart`)
   }
@@ -64,13 +65,39 @@ export function planPush(head: PushHead, decisions: readonly RefDecision[]): Pus
   return { kind: 'run', runs, refusals: refused }
 }
 
-/** Whether the client takes a report at all. */
-export function reports({ capabilities }: PushHead): boolean {
-  return capabilities.has('report-status') || capabilities.has('report-status-v2')
-}
-
 function refuseAll(head: PushHead, reasons: readonly RefRefusal[], otherwise: string): PushPlan {
   const known = new Map(reasons.map(({ command, reason }) => [command, reason]))
   const refusals = head.commands.map((command) => ({ command, reason: known.get(command) ?? otherwise }))
   return { kind: 'refuse', refusals, reason: reasons[0]?.reason ?? otherwise }
+}
+
+/** A report of one run of a push, in which none of its refs was changed. */
+export function failedReport({ commands }: PushRun, reason: string): PushReport {
+  const lines = commands.map(({ refBytes }) =>
+    Buffer.concat([Buffer.from('ng '), refBytes, Buffer.from(` ${reason}\n`)]),
+  )
+  return { unpack: 'ok', lines }
+}
+
+/** The reports of all runs as one, with our refusals, and with our reasons for what git calls a non-fast-forward. */
+export function mergeReports(
+  reports: readonly PushReport[],
+  { runs, refusals }: PushPlan & { readonly kind: 'run' },
+): { readonly report: PushReport; readonly refusals: readonly RefRefusal[] } {
+  const guarded = new Map(
+    runs.flatMap(({ fastForwards }) =>
+      fastForwards.map((refusal) => [refusal.command.refBytes.toString('latin1'), refusal]),
+    ),
+  )
+  const forced: RefRefusal[] = []
+  const lines = reports
+    .flatMap((report) => report.lines)
+    .filter((line) => {
+      const { ref = '', reason } = refusedRef(line) ?? {}
+      const refusal = reason === 'non-fast-forward' ? guarded.get(ref) : undefined
+      if (refusal !== undefined) forced.push(refusal)
+      return refusal === undefined
+    })
+  const unpack = reports.find((report) => report.unpack !== 'ok')?.unpack ?? 'ok'
+  return { report: { unpack, lines }, refusals: [...refusals, ...forced] }
 }

@@ -15,7 +15,7 @@ t.test('damage behind a compressed head ends nothing', async (t) => {
   for (const end of ['garbage', 'abort']) {
     const request = Object.assign(new PassThrough(), { complete: false, headers: { 'content-encoding': 'gzip' } })
     request.on('error', () => undefined)
-    const body = decodePush(request as unknown as IncomingMessage)
+    const body = decodePush(request as unknown as IncomingMessage, new AbortController().signal)
     const reading = readPushHead(body, request as unknown as IncomingMessage)
     request.write(GZIP)
     t.equal((await reading).kind, 'head')

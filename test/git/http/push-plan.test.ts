@@ -5,7 +5,8 @@ import type { PushCommand, PushHead } from '../../../src/protocol/push-head.js'
 import { commandKind } from '../../../src/protocol/push-head.js'
 import { isBranch } from '../../../src/protocol/ref-name.js'
 import type { PushPlan } from '../../../src/git/http/push-plan.js'
-import { planPush, reports } from '../../../src/git/http/push-plan.js'
+import { planPush } from '../../../src/git/http/push-plan.js'
+import { reportsStatus } from '../../../src/protocol/push-report.js'
 import { command, ONE, ZERO } from '../../protocol/push-bytes.js'
 
 const NOTHING = Buffer.alloc(0)
@@ -112,8 +113,8 @@ t.test('a client that takes no report gets all or nothing', async (t) => {
   t.strictSame(plan('a! b', 'side-band-64k'), ['a: a is refused', `b: ${others}`])
   t.strictSame(plan('a? b', 'quiet'), ['a: a is forced', `b: ${others}`])
   t.strictSame(plan('a?', 'quiet'), ['a: a is forced'])
-  t.equal(reports(head([], ['report-status-v2'])), true)
-  t.equal(reports(head([], ['report', 'side-band-64k'])), false)
+  t.equal(reportsStatus(head([], ['report-status-v2'])), true)
+  t.equal(reportsStatus(head([], ['report', 'side-band-64k'])), false)
 })
 
 // Attack: a push of very many refs, of which each was looked for among all the others: the gate served nobody meanwhile.
@@ -182,7 +183,7 @@ t.test('every command runs once or is refused once, and none that is refused eve
         runs.every(({ commands }) => commands.length > 0 && inOrder(commands)) &&
         // Nothing is taken from a whole, and nothing is cut where nobody would learn of it.
         (refused.length === commands.length ||
-          (!isSigned && !capabilities.includes('atomic') && reports(head([], capabilities))) ||
+          (!isSigned && !capabilities.includes('atomic') && reportsStatus(head([], capabilities))) ||
           (refused.length === 0 && runs.length === 1))
       )
     }),

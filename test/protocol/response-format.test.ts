@@ -1,14 +1,14 @@
 // What a fetch request tells of its answer, before there is one.
 import fc from 'fast-check'
 import t from 'tap'
-import { readFetchRequest } from '../../src/protocol/fetch-request.js'
+import { fetchResponseFormat } from '../../src/protocol/response-format.js'
 
 const ID = 'a'.repeat(40)
 const pkt = (text: string): string => (text.length + 4).toString(16).padStart(4, '0') + text
 const v2 = (...lines: string[]): Buffer =>
   Buffer.from(`${pkt('command=fetch')}${pkt('agent=git/2.39.5')}0001${lines.map(pkt).join('')}0000`)
 const v0 = (lines: string[], rest: string): Buffer => Buffer.from(`${lines.map(pkt).join('')}0000${rest}`)
-const first = (bytes: Buffer): string | undefined => readFetchRequest(bytes)?.firstPacket?.toString()
+const first = (bytes: Buffer): string | undefined => fetchResponseFormat(bytes)?.firstPacket?.toString()
 
 const CLONE = ['thin-pack', 'no-progress', 'ofs-delta', 'include-tag', 'filter blob:none', `want ${ID}\n`, 'done\n']
 
@@ -41,7 +41,7 @@ t.test('of a request that is cut, nothing is certain', async () => {
 t.test('no bytes make it fail', async () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
-      readFetchRequest(Buffer.from(bytes))
+      fetchResponseFormat(Buffer.from(bytes))
       return true
     }),
   )

@@ -1,17 +1,21 @@
 import { PktLineReader } from './pkt-line.js'
+import type { PushHead } from './push-head.js'
 import type { SideBand } from './side-band.js'
 import { sideBandOf } from './side-band.js'
 
-/** What the beginning of a fetch request tells of its answer. */
-export type FetchRequest = {
-  /** How the answer begins: version 2 says `packfile`, earlier ones begin at once with multiplexed packets. */
-  readonly lead: 'packfile-section' | 'acknowledgements'
+/** How a response is multiplexed, as its request tells. */
+export type ResponseFormat = {
+  /**
+   * What stands before the multiplexed packets: in version 2 sections up to `packfile`, in versions 0 and 1
+   * acknowledgements, before the report of a push nothing.
+   */
+  readonly preamble: 'packfile-section' | 'acknowledgements' | 'none'
   readonly sideBand: SideBand
-  /** Words for people are wanted: git asks for silence with `-q`, and where its output is no terminal. */
+  /** Whether messages are wanted: git asks for silence with `-q`, and when its output is no terminal. */
   readonly wantsProgress: boolean
   /**
-   * The packet that its answer begins with, where that is certain before the server has answered: `packfile`, or `NAK`. Not where
-   * the server first acknowledges what the client has, or says where the history is cut.
+   * The packet that the response begins with, if that is certain before the server responds: `packfile`, or `NAK`; empty for
+   * a push. Unknown if the server first acknowledges what the client has, or says where the history is cut.
    */
   readonly firstPacket: Buffer | undefined
 }
@@ -20,16 +24,16 @@ const FIRST_PACKETS = {
   'packfile-section': Buffer.from('000dpackfile\n'),
   acknowledgements: Buffer.from('0008NAK\n'),
 } as const
-// Whatever else is asked for may make the answer begin otherwise.
+// With any other argument the response may begin otherwise.
 const ASKS_AT_ONCE = /^(want [0-9a-f]+|filter .*|thin-pack|no-progress|include-tag|ofs-delta|done)$/
 
 /**
- * Reads the beginning of a request to upload-pack (Git's documentation: gitprotocol-v2, fetch; gitprotocol-pack).
+ * Tells how upload-pack responds to a request (Git's documentation: gitprotocol-v2, fetch; gitprotocol-pack).
  *
- * @param bytes decoded; the first kilobytes are enough, since what is looked for stands before the objects that are wanted
- * @returns `undefined` where the answer is not multiplexed, or not in a way that is known
+ * @param bytes the request's beginning, decoded; the first kilobytes are enough, since the arguments stand before the wants
+ * @returns `undefined` if the response is not multiplexed, or not in a known way
  */
-export function readFetchRequest(bytes: Buffer): FetchRequest | undefined {
+export function fetchResponseFormat(bytes: Buffer): ResponseFormat | undefined {
   const reader = new PktLineReader()
   reader.add(bytes)
   const first = reader.next()
@@ -40,34 +44,42 @@ export function readFetchRequest(bytes: Buffer): FetchRequest | undefined {
     const sideBand = sideBandOf(words)
     if (sideBand === undefined) return undefined
     const isCertain = asksForAllAtOnce(reader)
-    return asked('acknowledgements', sideBand, !words.has('no-progress'), isCertain)
+    return formatOf('acknowledgements', sideBand, !words.has('no-progress'), isCertain)
   }
   if (line !== 'command=fetch') return undefined
   const lines: string[] = []
   let packet = reader.next()
   for (; typeof packet !== 'string' && packet.kind !== 'flush'; packet = reader.next()) {
-    // What stands before the arguments says nothing about the answer.
+    // What stands before the arguments doesn't change the response.
     if (packet.kind === 'delimiter') lines.length = 0
     else lines.push(packet.data.toString('latin1').trimEnd())
   }
   const args = new Set(lines)
-  // All of such an answer is multiplexed, in a way that git itself does not show.
+  // Such a response is multiplexed from its first byte, in a way that git itself does not show.
   if (args.has('sideband-all')) return undefined
   const isCertain =
     typeof packet !== 'string' &&
     args.has('done') &&
     lines.some((line) => line.startsWith('want ')) &&
     lines.every((line) => ASKS_AT_ONCE.test(line))
-  return asked('packfile-section', 'side-band-64k', !args.has('no-progress'), isCertain)
+  return formatOf('packfile-section', 'side-band-64k', !args.has('no-progress'), isCertain)
 }
 
-function asked(
-  lead: FetchRequest['lead'],
+/** How receive-pack responds to a push; `undefined` if the report is not multiplexed. */
+export function pushResponseFormat({ capabilities }: PushHead): ResponseFormat | undefined {
+  // Git's receive-pack knows only the wide side band.
+  if (!capabilities.has('side-band-64k')) return undefined
+  const wantsProgress = !capabilities.has('quiet')
+  return { preamble: 'none', sideBand: 'side-band-64k', wantsProgress, firstPacket: Buffer.alloc(0) }
+}
+
+function formatOf(
+  preamble: keyof typeof FIRST_PACKETS,
   sideBand: SideBand,
   wantsProgress: boolean,
   isCertain: boolean,
-): FetchRequest {
-  return { lead, sideBand, wantsProgress, firstPacket: isCertain ? FIRST_PACKETS[lead] : undefined }
+): ResponseFormat {
+  return { preamble, sideBand, wantsProgress, firstPacket: isCertain ? FIRST_PACKETS[preamble] : undefined }
 }
 
 /** Whether nothing but `want` lines, a flush and `done` follow: a clone (Git's documentation: gitprotocol-pack). */

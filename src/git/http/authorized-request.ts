@@ -1,0 +1,182 @@
+import type { Access } from '../../domain/access/access.js'
+import type { ActiveTransfers } from '../../domain/access/active-transfers.js'
+import type { Identity } from '../../domain/access/authenticate.js'
+import { accountOf } from '../../domain/access/authenticate.js'
+import type { DecidedPush } from '../../domain/access/decide-ref.js'
+import type { Refusal } from '../../domain/access/refusal.js'
+import { describeRefusal } from '../../domain/access/refusal.js'
+import type { RequestContext } from '../../core/http.js'
+import { millisecondsSince } from '../../core/http.js'
+import type { Backend, BackendMethod, BackendRequest, Fault, ServeOutcome } from '../../protocol/backend.js'
+import type { GitRequest } from '../../protocol/git-request.js'
+import { toBackendRequest } from './backend-request.js'
+import type { AuditPort, GitAudit } from './git-audit.js'
+import { GitResponse, refuse } from './git-response.js'
+
+/** What the Git handler depends on. */
+export type GitHttpDependencies = {
+  readonly access: Access
+  readonly backend: Backend
+  /** Re-authorises active transfers when the security epoch moves. */
+  readonly activeTransfers: ActiveTransfers
+  readonly audit: AuditPort
+  /** Where people reach this gate, without a slash at its end. */
+  readonly baseUrl: () => string
+  /** The realm of the challenge, which credential helpers may show or match on. */
+  readonly realm: string
+  /** This gate's name in `Via`. */
+  readonly pseudonym: string
+}
+
+// The change is noticed within half a second: together less than the two seconds that are promised.
+const MESSAGE_TIMEOUT_MS = 1_200
+
+/** A request that may be served, for as long as it stays allowed. */
+export class AuthorizedRequest {
+  readonly identity: Identity
+  readonly context: RequestContext
+  readonly dependencies: GitHttpDependencies
+  readonly audit: GitAudit
+  readonly response: GitResponse
+  /** What the backend gets, as the client sent it. */
+  readonly request: BackendRequest
+  /** Whether the repository is to be created first. */
+  readonly creates: boolean
+  #checkedEpoch: number
+  #push: DecidedPush | undefined
+
+  /** @param epoch the security epoch at which it was decided */
+  constructor(
+    gitRequest: GitRequest,
+    { identity, creates, epoch }: { readonly identity: Identity; readonly creates: boolean; readonly epoch: number },
+    context: RequestContext,
+    dependencies: GitHttpDependencies,
+    audit: GitAudit,
+  ) {
+    this.identity = identity
+    this.creates = creates
+    this.context = context
+    this.dependencies = dependencies
+    this.audit = audit
+    this.response = new GitResponse(context, gitRequest)
+    this.request = toBackendRequest(gitRequest, context, identity, this.response.signal)
+    this.#checkedEpoch = epoch
+  }
+
+  /** Re-authorises the request whenever the security epoch moves. @returns the function that stops that */
+  watch(): () => void {
+    const reauthorize = (): Promise<string | undefined> => this.#reasonToRevoke()
+    const abort = (rule: string): void => this.#revoke(rule)
+    return this.dependencies.activeTransfers.watch({ reauthorize, abort }, this.#checkedEpoch)
+  }
+
+  /** From now on, the decisions about the refs of a push must still hold, too. */
+  keepDeciding(push: DecidedPush): void {
+    this.#push = push
+  }
+
+  /**
+   * Whether it is still allowed; if not, it has been ended. To be asked after each wait for the client, who can hold a body
+   * back for hours.
+   */
+  async isStillAllowed(): Promise<boolean> {
+    const current = await this.dependencies.access.epoch()
+    if (current === this.#checkedEpoch) return true
+    const rule = await this.#reasonToRevoke()
+    if (rule === undefined) this.#checkedEpoch = current
+    else this.#revoke(rule)
+    return rule === undefined
+  }
+
+  /** Serves the request by a method of the backend. */
+  async serve(method: BackendMethod, request: BackendRequest): Promise<void> {
+    this.finish(await this.measure(() => method(request, this.response)))
+  }
+
+  /** Adds the time that the backend takes to the log. */
+  async measure(work: () => Promise<ServeOutcome>): Promise<ServeOutcome> {
+    const { record } = this.context
+    const started = performance.now()
+    const outcome = await work()
+    record.backend_ms = (record.backend_ms ?? 0) + millisecondsSince(started)
+    return outcome
+  }
+
+  /** Ends the response as the backend's outcome says. */
+  finish(outcome: ServeOutcome): void {
+    const { record, response, requestId } = this.context
+    // It was ended with a message already.
+    if (record.decision === 'revoked' || record.decision === 'refused') return
+    switch (outcome.kind) {
+      case 'answered':
+        record.decision = 'served'
+        if (outcome.failure !== undefined) record.reason = outcome.failure
+        if (outcome.cache !== undefined) record.cache = outcome.cache
+        return this.response.end()
+      case 'missing':
+        return accountOf(this.identity) === undefined
+          ? this.#refuse({ kind: 'credentials-missing' })
+          : this.#refuse({ kind: 'upstream-missing', repository: this.request.repository })
+      case 'broken':
+        record.reason = outcome.reason
+        record.decision = 'failed'
+        response.destroy()
+        return
+      case 'failed':
+        record.reason = outcome.reason
+        return this.#refuse(refusalFor(outcome.fault, requestId))
+    }
+  }
+
+  #refuse(refusal: Refusal): void {
+    const { record, response } = this.context
+    const { baseUrl } = this.dependencies
+    if (!response.headersSent) return refuse(refusal, this.context, this.dependencies)
+    // Queue progress was sent, and with it the status: the refusal becomes a message in the response.
+    record.decision = 'failed'
+    if (!this.response.endWith(describeRefusal(refusal, baseUrl()).text)) response.destroy()
+  }
+
+  #reasonToRevoke(): Promise<string | undefined> {
+    return this.dependencies.access.reasonToRevoke(this.request, this.identity, this.#push)
+  }
+
+  /**
+   * Ends a request that is no longer allowed with a message for its user. If the response has no place for one, or the client
+   * does not read it in time, the connection is reset.
+   */
+  #revoke(rule: string): void {
+    const { request, response, record, reset } = this.context
+    if (record.decision === 'revoked') return
+    record.decision = 'revoked'
+    record.rule = rule
+    if (!this.response.endWith(describeRevocation(rule, this.identity))) {
+      reset()
+      return
+    }
+    const { socket } = request
+    const timer = setTimeout(reset, MESSAGE_TIMEOUT_MS)
+    socket.once('close', () => clearTimeout(timer))
+    // A client that has read everything closes, too.
+    if (response.writableFinished) socket.end()
+    else response.once('finish', () => socket.end())
+  }
+}
+
+function describeRevocation(rule: string, identity: Identity): string {
+  if (identity.kind === 'token' && rule === 'token revoked') return `token "${identity.token.name}" was revoked`
+  return `access has ended: ${rule}`
+}
+
+function refusalFor(fault: Fault, requestId: string): Refusal {
+  switch (fault) {
+    case 'request':
+      return { kind: 'body-malformed' }
+    case 'backend':
+      return { kind: 'backend-failed', requestId }
+    case 'overloaded':
+      return { kind: 'overloaded' }
+    case 'silence':
+      return { kind: 'backend-silent', requestId }
+  }
+}
