@@ -102,8 +102,8 @@ t.test('what is revoked says so before it ends', async (t) => {
     const before = begunRequests()
     const [clone] = await Promise.all([
       world.git.run(['clone', remote, 'cut'], { status: 128 }),
-      // The challenge, the advertisement and the list of refs are answered; what runs is the pack.
-      revokeSoon(token.id, () => begunRequests() >= before + 3 && processesIn(disk).length > 0),
+      // The challenge, the advertisement and the list of refs are answered. What runs is the pack: upload-pack and pack-objects.
+      revokeSoon(token.id, () => begunRequests() >= before + 3 && processesIn(disk).length > 1),
     ])
     t.match(clone.stderr, 'remote: token "agent" was revoked')
   })
