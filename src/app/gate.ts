@@ -22,6 +22,7 @@ import type { Handler } from '../core/http.js'
 import type { ReadinessCheck } from '../server/health.js'
 import { health, readiness, statesOf } from '../server/health.js'
 import { isGitPath } from '../protocol/git-request.js'
+import { httpsRedirect } from '../server/https-redirect.js'
 import type { Route } from '../server/server.js'
 import { createServer } from '../server/server.js'
 import { gitHandler } from '../git/http/git-handler.js'
@@ -158,17 +159,20 @@ export async function createGate(config: Config, dependencies: GateDependencies)
     },
     { claims: () => true, handle: webHandler(pages, baseUrl) },
   ]
-  const { server, connections } = createServer({
-    routes,
+  const serverOptions = {
     log,
     clientAddress: clientAddressResolver(config.trustedProxies),
     isHttps: httpsDetector(config.trustedProxies),
     idleTimeout: config.idleTimeout,
-    tls,
     requestTimeout: intervals.requestTimeoutMs,
     connections: { perAddress: config.connectionsPerAddress, isExempt: addressMatcher(config.trustedProxies) },
+  }
+  const { server, connections } = createServer({ ...serverOptions, routes, tls })
+  const redirect = createServer({
+    ...serverOptions,
+    routes: [{ claims: () => true, handle: httpsRedirect(config.publicUrl, () => url) }],
+    tls: undefined,
   })
-
   const reloader = new FileReloader(
     [...(server instanceof HttpsServer ? [reloadableTls(config, server)] : []), ...reloadables],
     log,
@@ -179,7 +183,12 @@ export async function createGate(config: Config, dependencies: GateDependencies)
   return {
     async listen() {
       url = await listen(server, config)
-      const about = { served, description }
+      const { host, httpRedirectPort: port } = config
+      const redirectUrl = port === undefined ? undefined : await listen(redirect.server, { host, port, tls: undefined })
+      const about = {
+        served,
+        description: redirectUrl === undefined ? description : { ...description, redirects: redirectUrl },
+      }
       worker?.client.listens(url, about)
       // Only now: a second start that finds the port in use must not change what commands take for served.
       await duties?.begin(baseUrl(), about)
@@ -192,7 +201,11 @@ export async function createGate(config: Config, dependencies: GateDependencies)
       closing = true
       await reloader.close()
       const dutiesEnded = duties?.end()
-      await stop(server, connections, config.shutdownTimeout, log)
+      await Promise.all(
+        [{ server, connections }, redirect].map((one) =>
+          stop(one.server, one.connections, config.shutdownTimeout, log),
+        ),
+      )
       await close()
       await lastUse.flush()
       await audit.close()

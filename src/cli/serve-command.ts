@@ -33,6 +33,7 @@ export function addListenOptions(command: Command): Command {
     .option('--public-url <url>', 'public URL of the gate, if it differs from the listening address')
     .option('--tls-cert <file>', 'PEM certificate chain, for HTTPS')
     .option('--tls-key <file>', 'private key for the certificate')
+    .option('--http-redirect-port <number>', 'port on which to redirect plain HTTP to HTTPS')
     .option('--workers <number>', 'number of worker processes (1)')
     .option('--no-cache', 'turn the response cache off')
 }

@@ -28,6 +28,8 @@ export type Config = {
   readonly cacheSize: number
   readonly publicUrl: string | undefined
   readonly tls: KeyPair | undefined
+  /** Port on which to redirect plain HTTP to HTTPS. */
+  readonly httpRedirectPort: number | undefined
   /** Whether to send `Strict-Transport-Security` over HTTPS. */
   readonly hsts: boolean
   /** The mail server; without one, emails wait. */
@@ -131,6 +133,7 @@ export function loadConfig(flags: Flags, environment: NodeJS.ProcessEnv, file: s
     cacheSize: read('cacheSize'),
     publicUrl: read('publicUrl'),
     tls: pairOf(read('tlsCert'), read('tlsKey'), '--tls-cert and --tls-key', mistakes),
+    httpRedirectPort: read('httpRedirectPort'),
     hsts: read('hsts'),
     smtp: read('smtpUrl'),
     mailFrom: read('mailFrom'),
@@ -149,6 +152,9 @@ export function loadConfig(flags: Flags, environment: NodeJS.ProcessEnv, file: s
   }
   if (config.upstream !== undefined && flags.repos !== undefined) {
     mistakes.push('--repos is for the embedded server, and --upstream for another: give one of them')
+  }
+  if (config.httpRedirectPort !== undefined && config.tls === undefined && mistakes.length === 0) {
+    mistakes.push('--http-redirect-port needs HTTPS: --tls-cert and --tls-key')
   }
   if (mistakes.length > 0) throw new GitgateError('configuration', mistakes.join('; '))
   return config

@@ -78,6 +78,12 @@ export const OPTIONS = {
   publicUrl: option('GITGATE_PUBLIC_URL', undefined, 'where people reach the gate, if not where it listens', publicUrl),
   tlsCert: option('GITGATE_TLS_CERT', undefined, 'certificate chain in PEM; turns HTTPS on, with the key', path),
   tlsKey: option('GITGATE_TLS_KEY', undefined, 'private key of the certificate, in PEM', path),
+  httpRedirectPort: option(
+    'GITGATE_HTTP_REDIRECT_PORT',
+    undefined,
+    'port on which plain HTTP is redirected to HTTPS; 0 takes a free one',
+    wholeNumber(0, 65_535),
+  ),
   hsts: option('GITGATE_HSTS', 'on', 'off: browsers that came by HTTPS are not told to come by nothing else', onOrOff),
   smtpUrl: option('GITGATE_SMTP_URL', undefined, 'mail server that sends notifications', parseSmtpServer),
   mailFrom: option('GITGATE_MAIL_FROM', undefined, 'sender of mails', parseMailbox),
