@@ -1,4 +1,4 @@
-// The cache as an operator sees it: to look into it, to empty it, to do without it.
+// The cache for operators: inspect it, clear it, turn it off.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
@@ -23,7 +23,7 @@ async function served(folder: string) {
   const clone = async (gate: GateProcess) =>
     await cloneWhole(git, `${gate.url.replace('//', `//alice:${secret}@`)}/alice/app.git`, '-q', '--bare')
   const stats = async () => (await cli.json('cache', 'stats')) as Report[]
-  /** Waits until the gates tell something. */
+  /** Waits until the gates report something. */
   const told = async (holds: (reports: Report[]) => boolean): Promise<Report[]> => {
     let reports: Report[] = []
     await within(3_000, async () => holds((reports = await stats())))
@@ -32,7 +32,7 @@ async function served(folder: string) {
   return { cli, clone, stats, told, data: join(cli.folder, 'data') }
 }
 
-t.test('stats tell what each gate keeps, and clear empties them all', async (t) => {
+t.test('stats shows what each gate caches, and clear empties all caches', async (t) => {
   const { cli, clone, stats, told, data } = await served(temporaryFolder(t))
   t.strictSame(await stats(), [])
   t.match(await cli.run(['cache', 'stats']), { status: 0, stderr: /No gate with a cache runs/ })
@@ -60,7 +60,7 @@ t.test('stats tell what each gate keeps, and clear empties them all', async (t) 
   t.equal((await stats()).length, 1)
 })
 
-t.test('serve --no-cache answers nothing from a cache, and so does GITGATE_CACHE=off', async (t) => {
+t.test('serve --no-cache and GITGATE_CACHE=off turn the cache off', async (t) => {
   const { cli, clone, stats, data } = await served(temporaryFolder(t))
   const without = await cli.serveProcess(t, ['serve', '--port', '0', '--no-cache'])
   for (let time = 0; time < 2; time += 1) await clone(without)

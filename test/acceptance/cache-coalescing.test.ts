@@ -1,4 +1,4 @@
-// One run of git and many readers: whoever of them leaves, dawdles or dies, the others get all of it or see that it broke.
+// One run of Git and many readers: if one leaves, stalls or dies, the others get the complete response or see that it broke off.
 import { once } from 'node:events'
 import t from 'tap'
 import type { Test } from 'tap'
@@ -6,7 +6,7 @@ import { beginClone, cacheFiles, heldGit, cachedWorld } from './cache-world.js'
 import { beginFetch, commandOf, processesIn } from './transfers.js'
 import { within } from './until.js'
 
-/** A repository of 10 MiB whose packs stop in their middle, and how clones of it begin. */
+/** A repository of 10 MiB whose packs stop half-way, and a function that starts clones of it. */
 async function held(t: Test, mebibytes = 10) {
   const git = heldGit(t)
   const cached = await cachedWorld(t, { flags: { git: git.path }, mebibytes })
@@ -14,13 +14,13 @@ async function held(t: Test, mebibytes = 10) {
   const begin = async (count: number) => {
     const clones = Array.from({ length: count }, () => beginClone(cached.world.git, cached.remote))
     const areUnderWay = await within(10_000, () => clones.every((clone) => clone.isReceiving()))
-    t.ok(areUnderWay, 'the clones are under way')
+    t.ok(areUnderWay, 'the clones are in progress')
     return clones
   }
   return { git, begin, ...cached }
 }
 
-t.test('a leader that is killed in the middle ends nothing for those who follow', async (t) => {
+t.test('killing the clone that started the run doesn’t affect those that joined it', async (t) => {
   const { git, begin, clone } = await held(t)
   const [leader] = await begin(1)
   const followers = await begin(3)
@@ -28,11 +28,11 @@ t.test('a leader that is killed in the middle ends nothing for those who follow'
   await leader?.kill()
   git.release()
   for (const follower of followers) t.equal(await follower.ended, 0)
-  t.equal(git.runs(), runs, 'no other run was needed')
+  t.equal(git.runs(), runs, 'one run was enough')
   await clone()
 })
 
-t.test('a follower that is killed in the middle ends nothing for the leader', async (t) => {
+t.test('killing a clone that joined the run doesn’t affect the one that started it', async (t) => {
   const { git, begin } = await held(t)
   const [leader] = await begin(1)
   const [follower] = await begin(1)
@@ -41,7 +41,7 @@ t.test('a follower that is killed in the middle ends nothing for the leader', as
   t.equal(await leader?.ended, 0)
 })
 
-t.test('when all have left, git is gone within a second, and so is its file', async (t) => {
+t.test('when all have left, Git and its file are gone within a second', async (t) => {
   const { git, begin, clone, data, disk } = await held(t)
   for (let time = 1; time <= 3; time += 1) {
     const clones = await begin(2)
@@ -53,10 +53,10 @@ t.test('when all have left, git is gone within a second, and so is its file', as
   }
   git.release()
   await clone()
-  t.equal(cacheFiles(data).length, 1, 'and the cache is at work')
+  t.equal(cacheFiles(data).length, 1, 'the cache still works')
 })
 
-t.test('a follower that dawdles holds nobody up, and gets all in the end', async (t) => {
+t.test('a slow reader delays nobody, and gets everything in the end', async (t) => {
   const { git, place, world, folder } = await held(t, 30)
   const oid = await world.git.ask(['rev-parse', 'HEAD'], { cwd: folder })
   const readers = [await beginFetch(place, oid), await beginFetch(place, oid), await beginFetch(place, oid)]
@@ -78,15 +78,18 @@ for (const [victim, of] of [
   [/pack-objects/, 'pack-objects'],
   [/upload-pack/, 'upload-pack'],
 ] as const) {
-  t.test(`when ${of} is killed in the middle, all see it, nothing is kept, and the next clone is whole`, async (t) => {
-    const { git, begin, clone, data, disk } = await held(t)
-    const clones = await begin(3)
-    const killed = processesIn(disk).filter((pid) => victim.test(commandOf(pid)))
-    t.not(killed.length, 0)
-    for (const pid of killed.slice(0, 1)) process.kill(pid, 'SIGKILL')
-    git.release()
-    for (const one of clones) t.not(await one.ended, 0)
-    t.ok(await within(1_000, () => cacheFiles(data).length === 0), cacheFiles(data).join(' '))
-    await clone()
-  })
+  t.test(
+    `when ${of} is killed half-way, all clones fail, nothing is cached, and the next clone succeeds`,
+    async (t) => {
+      const { git, begin, clone, data, disk } = await held(t)
+      const clones = await begin(3)
+      const killed = processesIn(disk).filter((pid) => victim.test(commandOf(pid)))
+      t.not(killed.length, 0)
+      for (const pid of killed.slice(0, 1)) process.kill(pid, 'SIGKILL')
+      git.release()
+      for (const one of clones) t.not(await one.ended, 0)
+      t.ok(await within(1_000, () => cacheFiles(data).length === 0), cacheFiles(data).join(' '))
+      await clone()
+    },
+  )
 }

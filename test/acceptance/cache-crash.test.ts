@@ -23,7 +23,7 @@ async function served(folder: string, mebibytes: number, env: Readonly<Record<st
   return { cli, git, work, disk, remote, data: join(cli.folder, 'data') }
 }
 
-t.test('kill -9 while clones run: they break, and the next gate begins with nothing', async (t) => {
+t.test('after kill -9 during clones, the clones fail and the next gate starts with an empty cache', async (t) => {
   const held = heldGit(t)
   const { cli, git, work, disk, remote, data } = await served(temporaryFolder(t), 10, { GITGATE_GIT: held.path })
   const gate = await cli.serveProcess(t)
@@ -32,52 +32,49 @@ t.test('kill -9 while clones run: they break, and the next gate begins with noth
   const clones = [beginClone(git, remote(gate)), beginClone(git, remote(gate))]
   t.ok(await within(10_000, () => clones.every((clone) => clone.isReceiving())))
   const pid = gate.child.pid ?? 0
-  t.ok(await within(1_000, () => cacheFiles(data, pid).length === 2), 'one is kept, one is under way')
+  t.ok(await within(1_000, () => cacheFiles(data, pid).length === 2), 'one is cached, one is in progress')
   gate.child.kill('SIGKILL')
   for (const clone of clones) t.not(await clone.ended, 0)
   held.release()
-  t.ok(await within(2_000, () => processesIn(disk).length === 0), 'git ends when the gate is gone')
+  t.ok(await within(2_000, () => processesIn(disk).length === 0), 'Git ends when the gate is gone')
   t.equal(cacheFiles(data, pid).length, 2, 'the files are left')
 
-  // What the next gate must not give to anybody.
+  // The next gate must not serve this to anybody.
   const id = await git.commit(work.folder, 'next.txt', 'next\n')
   await git.run(['push', '-q', disk, 'main'], { cwd: work.folder })
   const next = await cli.serveProcess(t)
-  t.equal(cacheFolders(data).length, 1, 'of the gate that runs')
+  t.equal(cacheFolders(data).length, 1, 'only that of the running gate')
   t.strictSame(cacheFiles(data, next.child.pid), [])
   const copy = await cloneWhole(git, remote(next), '--depth', '1')
   t.equal(await git.ask(['rev-parse', 'HEAD'], { cwd: copy }), id)
   await next.stop()
-  t.strictSame(cacheFolders(data), [], 'a gate that ends takes its files with it')
+  t.strictSame(cacheFolders(data), [], 'a gate removes its files when it ends')
 })
 
-t.test(
-  'two gates on one data folder do not touch each other’s files, and each sees what is pushed to the other',
-  async (t) => {
-    const { cli, git, work, remote, data } = await served(temporaryFolder(t), 3)
-    const first = await cli.serveProcess(t)
-    await cloneWhole(git, remote(first), '--bare')
-    const second = await cli.serveProcess(t)
-    await cloneWhole(git, remote(second), '--bare')
-    for (const gate of [first, second]) t.equal(cacheFiles(data, gate.child.pid).length, 1)
-    for (const [to, from] of [
-      [first, second],
-      [second, first],
-    ] as const) {
-      const id = await git.commit(work.folder, 'next.txt', `${to.url}\n`)
-      await git.run(['push', '-q', remote(to), 'HEAD:main'], { cwd: work.folder })
-      for (const gate of [from, to]) {
-        const copy = await cloneWhole(git, remote(gate), '--bare')
-        t.equal(await git.ask(['rev-parse', 'HEAD'], { cwd: copy }), id)
-      }
+t.test('two gates on one data folder leave each other’s files alone, and each sees pushes to the other', async (t) => {
+  const { cli, git, work, remote, data } = await served(temporaryFolder(t), 3)
+  const first = await cli.serveProcess(t)
+  await cloneWhole(git, remote(first), '--bare')
+  const second = await cli.serveProcess(t)
+  await cloneWhole(git, remote(second), '--bare')
+  for (const gate of [first, second]) t.equal(cacheFiles(data, gate.child.pid).length, 1)
+  for (const [to, from] of [
+    [first, second],
+    [second, first],
+  ] as const) {
+    const id = await git.commit(work.folder, 'next.txt', `${to.url}\n`)
+    await git.run(['push', '-q', remote(to), 'HEAD:main'], { cwd: work.folder })
+    for (const gate of [from, to]) {
+      const copy = await cloneWhole(git, remote(gate), '--bare')
+      t.equal(await git.ask(['rev-parse', 'HEAD'], { cwd: copy }), id)
     }
-    await second.stop()
-    t.strictSame(cacheFolders(data), cacheFolders(data, first.child.pid))
-    await cloneWhole(git, remote(first), '--bare')
-  },
-)
+  }
+  await second.stop()
+  t.strictSame(cacheFolders(data), cacheFolders(data, first.child.pid))
+  await cloneWhole(git, remote(first), '--bare')
+})
 
-t.test('what is no gate’s stays in the folder', async (t) => {
+t.test('files that belong to no gate stay in the folder', async (t) => {
   const { cli, data } = await served(temporaryFolder(t), 1)
   const gate = await cli.serveProcess(t)
   const other = join(data, 'cache', 'not-a-gate')

@@ -1,4 +1,4 @@
-// The answers of a gate with a cache are those of one without, byte by byte where git is deterministic.
+// A gate responds the same with a cache as without, byte by byte where Git is deterministic.
 import { createHash } from 'node:crypto'
 import t from 'tap'
 import { PktLineReader } from '../../src/protocol/pkt-line.js'
@@ -12,7 +12,7 @@ const lines = (...texts: readonly string[]): string =>
 
 type Case = { readonly name: string; readonly version?: string; readonly body?: string; readonly path?: string }
 
-/** A request, once without the cache and three times with it: all answers are equal. */
+/** Sends a request once without the cache and three times with it, and compares the responses. */
 async function sameAnswer(worlds: readonly (readonly [World, string])[], { version, body, path }: Case) {
   const answers = []
   for (const [world, password] of worlds) {
@@ -35,7 +35,7 @@ async function sameAnswer(worlds: readonly (readonly [World, string])[], { versi
   }))
 }
 
-/** An answer with the data of its pack as one. Git cuts it into packets as it happens to come. */
+/** A response with the pack's data joined: how Git splits it into packets varies. */
 function joined(text: string): string {
   const reader = new PktLineReader()
   reader.add(Buffer.from(text, 'latin1'))
@@ -50,14 +50,14 @@ function joined(text: string): string {
   return all + reader.rest.toString('latin1')
 }
 
-t.test('the same requests have the same answers, with a cache and without', async (t) => {
+t.test('the same requests get the same responses, with a cache and without', async (t) => {
   const { world, password, folder, push, disk } = await cachedWorld(t)
   for (let number = 1; number <= 5; number += 1) {
     await world.git.commit(folder, `file-${number}`, `${number}\n`.repeat(1_000))
     await world.git.run(['tag', '-a', '-m', 'A tag', `v${number}`], { cwd: folder })
   }
   await push('HEAD:main', 'HEAD~2:refs/heads/side', '--tags')
-  // One thread and one pack: what git sends is then always the same.
+  // One thread and one pack make Git's response deterministic.
   await world.git.run(['-c', 'safe.directory=*', '--git-dir', disk, 'repack', '-a', '-d', '-q'])
   await world.git.run(['-c', 'safe.directory=*', '--git-dir', disk, 'config', 'pack.threads', '1'])
   const other = await uncached(t, disk)
@@ -135,5 +135,5 @@ t.test('the same requests have the same answers, with a cache and without', asyn
   }
   t.ok(cacheResults(world).filter((result) => result === 'hit').length > 30)
   t.match(cacheResults(world, 'advertisement'), ['miss', 'hit'])
-  t.strictSame(cacheResults(other.world), [], 'the other one has none')
+  t.strictSame(cacheResults(other.world), [], 'the other gate has no cache')
 })

@@ -1,4 +1,4 @@
-// Whatever a client asks for, in whichever version and format: the same as from git itself, cold and warm.
+// Every kind of request, in every protocol version and object format, gets the same response as from Git itself, cold and warm.
 import git from 'isomorphic-git'
 import http from 'isomorphic-git/http/node'
 import fs from 'node:fs'
@@ -28,7 +28,7 @@ async function history(t: Test, kind?: BackendKind) {
   await world.git.run(['add', '.'], { cwd: folder })
   await world.git.run(['commit', '-q', '-m', 'A large file'], { cwd: folder })
   await push('HEAD:main', '--tags')
-  /** All objects that a repository has of its own. */
+  /** All objects in a repository itself. */
   const objects = async (cwd: string): Promise<string> =>
     (await world.git.ask(['cat-file', '--batch-check', '--batch-all-objects'], { cwd })).split('\n').sort().join('\n')
   return { ...cached, objects }
@@ -38,7 +38,7 @@ for (const kind of [embedded, nginx]) {
   t.test(kind.name, { skip: requireProgram(...kind.programs) }, async (t) => {
     t.setTimeout(240_000)
 
-    await t.test('clones of every kind bring what git itself would have sent', async (t) => {
+    await t.test('clones of every kind get what Git itself would have sent', async (t) => {
       const { world, remote, disk, objects } = await history(t, kind)
       const kinds = [
         ['--shallow-since=2026-01-15T00:00:00Z'],
@@ -58,10 +58,10 @@ for (const kind of [embedded, nginx]) {
         ['1', kinds.slice(0, 1)],
         ['2', kinds],
       ] as const) {
-        // Before an upstream, one of each sort: limits by date, by branch, filters, and both together.
+        // Before an upstream, one of each kind: limits by date, by branch, filters, and both together.
         for (const args of kind === embedded ? asked : asked.filter((_, index) => [0, 4, 6, 9].includes(index))) {
           const config = ['-c', `protocol.version=${version}`]
-          // Git has hashed each object on its arrival.
+          // Git has hashed each object on arrival.
           const wanted = await objects(await cloneAnew(world.git, truth.remote, '-q', ...config, ...args))
           for (let time = 0; time < 2; time += 1) {
             const copy = await cloneAnew(world.git, remote, '-q', ...config, ...args)
@@ -76,11 +76,11 @@ for (const kind of [embedded, nginx]) {
       t.ok(cacheResults(world).filter((result) => result === 'hit').length >= (kind === embedded ? kinds.length : 4))
     })
 
-    await t.test('fetches that go on from what is there bring the rest, in each version', async (t) => {
+    await t.test('incremental fetches get the rest, in each protocol version', async (t) => {
       const { world, remote, push, folder, disk } = await history(t, kind)
       const truth = await uncached(t, disk)
       const fsck = async (cwd: string) => await world.git.run(['fsck', '--full', '--strict'], { cwd })
-      // Before an upstream the cache knows no more of it than of the other versions.
+      // Before an upstream, the cache treats all versions alike.
       for (const version of kind === embedded ? ['0', '1', '2'] : ['0', '2']) {
         const config = ['-c', `protocol.version=${version}`]
         const copies = [
@@ -112,7 +112,7 @@ for (const kind of [embedded, nginx]) {
           )
           await fsck(cwd)
         }
-        // What was left out comes when it is needed.
+        // Omitted objects are fetched when they are needed.
         const partial = await cloneWhole(world.git, remote, '-q', ...config, '--filter=tree:0')
         t.equal(fs.readFileSync(join(partial, 'large'), 'utf8').length, 100_000)
         await fsck(partial)
@@ -121,7 +121,7 @@ for (const kind of [embedded, nginx]) {
   })
 }
 
-t.test('a request of thousands of haves is compressed, and answered', async (t) => {
+t.test('a compressed request with thousands of haves gets its response', async (t) => {
   const { world, remote, push, folder } = await history(t)
   const copies = [await cloneWhole(world.git, remote, '-q'), await cloneWhole(world.git, remote, '-q')]
   const stream = Array.from(
@@ -138,7 +138,7 @@ t.test('a request of thousands of haves is compressed, and answered', async (t) 
   }
 })
 
-t.test('a repository of SHA-256 is cloned, fetched and kept as any other', async (t) => {
+t.test('a SHA-256 repository is cloned, fetched and cached like any other', async (t) => {
   const { world, password } = await cachedWorld(t)
   await world.createRepository('team/new', 'sha256')
   const folder = await world.git.init('new', '--object-format=sha256')
@@ -161,7 +161,7 @@ t.test('a repository of SHA-256 is cloned, fetched and kept as any other', async
   }
 })
 
-t.test('isomorphic-git clones, cold and warm, beside git', async (t) => {
+t.test('isomorphic-git clones, cold and warm, alongside Git', async (t) => {
   const { world, password, remote, head } = await history(t)
   const onAuth = () => ({ username: 'alice', password })
   for (const options of [{}, { depth: 2 }, { singleBranch: true }]) {
@@ -176,7 +176,7 @@ t.test('isomorphic-git clones, cold and warm, beside git', async (t) => {
   }
 })
 
-t.test('a request that is too long to look at passes, plain and compressed', async (t) => {
+t.test('a request that is too long to parse is passed on, plain and compressed', async (t) => {
   const { world, password, folder } = await history(t)
   const id = await world.git.ask(['rev-parse', 'HEAD'], { cwd: folder })
   const haves = Array.from({ length: 25_000 }, (_, n) => `0032have ${n.toString(16).padStart(40, '0')}\n`).join('')

@@ -1,4 +1,4 @@
-// As fresh as git's own answer, whatever changes, whoever changes it, and whenever.
+// Responses are as fresh as Git's own, whatever changes, whoever changes it, and whenever.
 import { cpSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
@@ -13,10 +13,10 @@ for (const kind of [embedded, nginx]) {
   t.test(kind.name, { skip: requireProgram(...kind.programs) }, async (t) => {
     t.setTimeout(240_000)
 
-    await t.test('in a storm of clones and pushes each clone is a state that was, and never an old one', async (t) => {
+    await t.test('in a storm of clones and pushes, no clone gets a state older than its request', async (t) => {
       const { world, push, remote, folder, head } = await cachedWorld(t, { kind, mebibytes: 1 })
       const history = [await world.git.ask(['rev-parse', 'HEAD'], { cwd: folder })]
-      // Of the pushes that were answered the last.
+      // The last push whose response has arrived.
       let answered = 0
       const storm = new AbortController()
       const seen: { readonly id: string; readonly since: number }[] = []
@@ -28,7 +28,7 @@ for (const kind of [embedded, nginx]) {
       )
       for (let number = 1; number <= 8; number += 1) {
         const id = await world.git.commit(folder, 'next.txt', `${number}\n`)
-        // Before it is pushed: it may be seen before the push is answered.
+        // Recorded before the push: a clone may see it before the push has its response.
         history.push(id)
         await push('HEAD:main', `HEAD:refs/heads/side/${number}`)
         answered = number
@@ -44,7 +44,7 @@ for (const kind of [embedded, nginx]) {
       expectPacks(t, world, { clones: seen.length, fromCache: 4 })
     })
 
-    await t.test('repacking and collecting in the middle of a storm breaks no clone', async (t) => {
+    await t.test('repack and gc during a storm break no clone', async (t) => {
       const { world, push, remote, folder, direct } = await cachedWorld(t, { kind, mebibytes: 1 })
       for (let number = 1; number <= 5; number += 1) {
         await world.git.commit(folder, 'next.txt', `${number}\n`)
@@ -59,7 +59,7 @@ for (const kind of [embedded, nginx]) {
         }),
       )
       for (let number = 1; number <= 3; number += 1) {
-        // What is unreachable goes at once: an old pack file is gone, too.
+        // Unreachable objects are pruned at once, so an old pack file is gone, too.
         await direct('repack', '-a', '-d', '-f', '-q')
         await direct('pack-refs', '--all')
         await direct('gc', '-q', '--prune=now')
@@ -71,7 +71,7 @@ for (const kind of [embedded, nginx]) {
       expectPacks(t, world, { clones, fromCache: 3 })
     })
 
-    await t.test('each change of refs is seen by the next request', async (t) => {
+    await t.test('the next request sees each change of refs', async (t) => {
       const { world, push, remote, direct, clone, head, disk } = await cachedWorld(t, { kind })
       const list = async () => await world.git.ask(['ls-remote', '--symref', remote])
       const truth = async () => await direct('for-each-ref', '--format=%(objectname)%09%(refname)')
@@ -82,11 +82,11 @@ for (const kind of [embedded, nginx]) {
         }
       }
       await push('HEAD:refs/heads/other', 'HEAD:refs/tags/v1')
-      await isTrue('refs that were made')
+      await isTrue('created refs')
       await direct('pack-refs', '--all')
       await isTrue('packed')
       await push(':refs/heads/other')
-      await isTrue('one that was deleted among those that were packed')
+      await isTrue('one of several packed refs deleted')
       const commit = await direct('commit-tree', 'main^{tree}', '-p', 'main', '-m', 'behind')
       await direct('update-ref', 'refs/heads/main', commit)
       await isTrue('overwritten behind the gate')
@@ -120,14 +120,14 @@ for (const kind of [embedded, nginx]) {
       await direct('config', '--unset', 'transfer.hideRefs')
       await isTrue('and no more')
       await direct('pack-refs', '--all')
-      await isTrue('packed once more')
+      await isTrue('packed again')
       writeFileSync(join(disk, 'refs/heads/trunk'), `${commit}\n`)
       writeFileSync(join(disk, 'packed-refs'), '')
-      await isTrue('packed refs that somebody has emptied')
+      await isTrue('packed-refs emptied by somebody')
       t.equal(await head(await clone()), commit)
     })
 
-    await t.test('a repository that is made anew at its place is another one', async (t) => {
+    await t.test('a repository that is created again at the same path is another one', async (t) => {
       const { world, remote, disk, clone, head, push, folder } = await cachedWorld(t, { kind })
       const old = await head(await clone())
       for (let time = 1; time <= 3; time += 1) {
@@ -141,7 +141,7 @@ for (const kind of [embedded, nginx]) {
         t.equal(id, await world.git.ask(['rev-parse', 'HEAD'], { cwd: folder }))
         t.not(id, old)
       }
-      // One that takes its place in an instant, with the stamps of its files.
+      // Another one takes its place at once, with the same file times.
       const other = `${disk}.other`
       cpSync(disk, other, { recursive: true, preserveTimestamps: true })
       const inOther = async (...args: string[]) =>
@@ -155,13 +155,13 @@ for (const kind of [embedded, nginx]) {
       t.equal(await head(await clone()), commit)
     })
 
-    await t.test('changes within one tick of the clock are all seen', async (t) => {
+    await t.test('all changes within one tick of the file system’s clock are seen', async (t) => {
       const { world, password, direct, disk } = await cachedWorld(t, { kind })
       const one = await direct('rev-parse', 'main')
       const two = await direct('commit-tree', 'main^{tree}', '-p', 'main', '-m', 'two')
       for (let time = 0; time < 40; time += 1) {
         const id = time % 2 === 0 ? two : one
-        // As short after the last answer as can be, in place, with as many bytes.
+        // Immediately after the last response, in place, with the same length.
         writeFileSync(join(disk, 'refs/heads/main'), `${id}\n`)
         const lists = Array.from({ length: 2 }, () => listRefs(world, password))
         for (const list of await Promise.all(lists)) t.match(list, `${id} refs/heads/main`)
@@ -170,14 +170,14 @@ for (const kind of [embedded, nginx]) {
   })
 }
 
-/** The list of refs, as git asks for it in version 2. */
+/** The ref list, requested as Git does in version 2. */
 async function listRefs(world: World, password: string): Promise<string> {
   const headers = { 'Git-Protocol': 'version=2', 'Content-Type': 'application/x-git-upload-pack-request' }
   const request = { method: 'POST', password, headers, body: '0014command=ls-refs\n00010000' }
   return (await world.http('/team/app.git/git-upload-pack', request)).body
 }
 
-t.test('a change in the middle of a request is seen by one that comes after it', async (t) => {
+t.test('a request sees a change that was made during an earlier request', async (t) => {
   const { world, password, direct, disk } = await cachedWorld(t)
   const ids = [await direct('rev-parse', 'main'), await direct('commit-tree', 'main^{tree}', '-p', 'main', '-m', 'two')]
   const running: Promise<string>[] = []
@@ -185,7 +185,7 @@ t.test('a change in the middle of a request is seen by one that comes after it',
     const id = ids[time % 2] ?? ''
     writeFileSync(join(disk, 'refs/heads/main'), `${id}\n`)
     const answer = listRefs(world, password)
-    // The next change comes while it is answered, at another moment of it each time; in the end none is.
+    // The next change comes during the request, at a different moment each time.
     running.push(answer)
     if (time % 3 === 0) await new Promise((resolve) => setTimeout(resolve, time % 30))
     else t.match(await answer, id)
@@ -194,7 +194,7 @@ t.test('a change in the middle of a request is seen by one that comes after it',
   t.match(await listRefs(world, password), ids[149 % 2])
 })
 
-t.test('a pack outlives a push to another ref that comes while it is made, and none to its own', async (t) => {
+t.test('a pack stays valid if another ref is pushed while it is computed, but not if its own is', async (t) => {
   const git = heldGit(t)
   const { world, remote, push, folder, clone } = await cachedWorld(t, { flags: { git: git.path }, mebibytes: 3 })
   await world.git.commit(folder, 'next.txt', 'next\n')
@@ -214,8 +214,8 @@ t.test('a pack outlives a push to another ref that comes while it is made, and n
   }
 })
 
-// Tags come along with what they point at, so that a pack that was made between two moves of a tag is of neither state.
-t.test('a pack that was made while a tag was elsewhere is not kept for the tag when it is back', async (t) => {
+// Tags are sent with the objects they point at, so a pack that is computed while a tag moves belongs to neither state.
+t.test('a pack computed while a tag was elsewhere isn’t cached for the time when the tag is back', async (t) => {
   const git = heldGit(t)
   const { world, remote, clone, direct } = await cachedWorld(t, { flags: { git: git.path } })
   const tag = async (words: string): Promise<string> => {
@@ -225,12 +225,15 @@ t.test('a pack that was made while a tag was elsewhere is not kept for the tag w
   }
   const args = ['--single-branch', '--branch', 'main']
   const first = await tag('first')
-  // So that the list of refs is kept.
+  // So that the ref list is cached.
   await clone('-q', '--bare', ...args)
   const runs = git.runs()
   git.holdAtStart()
   const begun = beginClone(world.git, remote, ...args, '--depth', '1')
-  t.ok(await within(10_000, () => git.runs() > runs), 'it has its list, and git is about to make its pack')
+  t.ok(
+    await within(10_000, () => git.runs() > runs),
+    'the clone has its ref list, and Git is about to compute the pack',
+  )
   await tag('second')
   git.release()
   await begun.ended

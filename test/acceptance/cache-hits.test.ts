@@ -1,4 +1,4 @@
-// Answers from the cache: as fresh as git's own, as whole, and for nobody who may not have them.
+// Responses from the cache: as fresh and complete as Git's own, and only for those who may read.
 import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { join } from 'node:path'
 import t from 'tap'
@@ -36,7 +36,7 @@ for (const kind of [embedded, nginx]) {
   t.test(kind.name, { skip: requireProgram(...kind.programs) }, async (t) => {
     t.setTimeout(120_000)
 
-    await t.test('a clone is answered from the cache, and a push is seen by the next one', async (t) => {
+    await t.test('a clone comes from the cache, and the next one sees a push', async (t) => {
       const { world, clone, commit, head } = await populate(t, kind)
       const first = await clone()
       const second = await clone()
@@ -49,7 +49,7 @@ for (const kind of [embedded, nginx]) {
       t.equal(cacheResults(world).at(-1), 'hit')
     })
 
-    await t.test('clones of every kind are whole, cold and warm, and differ as they should', async (t) => {
+    await t.test('clones of every kind are complete, cold and warm, and differ as they should', async (t) => {
       const { commit, clone, world } = await populate(t, kind)
       for (let number = 1; number <= 3; number += 1) await commit(`file-${number}.txt`)
       const kinds = [
@@ -75,11 +75,11 @@ for (const kind of [embedded, nginx]) {
       }
     })
 
-    await t.test('many clones at once are one run of git', async (t) => {
+    await t.test('many simultaneous clones share one run of Git', async (t) => {
       const { world, clone } = await populate(t, kind)
       await world.store.settings.list()
       const before = cacheResults(world).length
-      // In version 0 each exchange is for a pack; in version 2 lists of refs are exchanges, too.
+      // In version 0 each RPC is for a pack. In version 2 ref lists are RPCs, too.
       await Promise.all(Array.from({ length: 8 }, () => clone('--bare', '-c', 'protocol.version=0')))
       const results = cacheResults(world).slice(before)
       t.equal(results.length, 8)
@@ -87,7 +87,7 @@ for (const kind of [embedded, nginx]) {
       t.ok(results.filter((result) => result === 'miss').length <= (kind === embedded ? 2 : 1), results.join(' '))
     })
 
-    await t.test('nobody gets from the cache what they may not read', async (t) => {
+    await t.test('nobody gets anything from the cache that they may not read', async (t) => {
       const { world, clone } = await populate(t, kind)
       await clone()
       const mallory = await world.token('mallory', 'read_repository')
@@ -99,7 +99,7 @@ for (const kind of [embedded, nginx]) {
       t.not((await world.git.run(['ls-remote', world.remote('team/app', mallory)], { status: 'any' })).status, 0)
     })
 
-    await t.test('what is changed behind the gate is seen by the next request', async (t) => {
+    await t.test('the next request sees what was changed behind the gate', async (t) => {
       const { world, disk, clone, head } = await populate(t, kind)
       await clone()
       const direct = (...args: string[]) => world.git.ask(['-c', 'safe.directory=*', '--git-dir', disk, ...args])
@@ -111,7 +111,7 @@ for (const kind of [embedded, nginx]) {
       t.equal(await head(await clone()), id)
       await direct('update-ref', 'refs/heads/main', old)
       world.adopt(disk)
-      t.equal(await head(await clone()), old, 'and when it is put back')
+      t.equal(await head(await clone()), old, 'also when it is put back')
     })
   })
 }

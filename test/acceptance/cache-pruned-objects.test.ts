@@ -1,4 +1,4 @@
-// What was got rid of is gone from the cache, too: a secret that was pushed by mistake, then pruned.
+// Attack: fetch a secret from the cache that was pushed by mistake and then pruned.
 import t from 'tap'
 import { cacheResults, cachedWorld } from './cache-world.js'
 

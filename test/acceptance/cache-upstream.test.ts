@@ -1,4 +1,4 @@
-// Before a server elsewhere, which may decide by who asks, change at any time, and misbehave.
+// The cache before an upstream, which may decide by account, change at any time, and misbehave.
 import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import t from 'tap'
 import type { Test } from 'tap'
@@ -11,7 +11,7 @@ import { until, within } from './until.js'
 import { createWorld } from './world.js'
 import { join } from 'node:path'
 
-/** Alice and Mallory may read one repository, in which the server shows Alice a branch more. */
+/** Alice and Mallory may read a repository, in which the upstream shows Alice one branch more. */
 async function before(t: Test, flags: Flags = {}, mebibytes = 3, intervals: Partial<Intervals> = {}) {
   const upstream = await countingUpstream(t)
   const world = await createWorld(t, flags, upstream.kind, { intervals })
@@ -26,7 +26,7 @@ async function before(t: Test, flags: Flags = {}, mebibytes = 3, intervals: Part
     mallory: await world.token('mallory', 'read_repository'),
   }
   const remote = (user: 'alice' | 'mallory') => world.remote('team/app', tokens[user], user)
-  /** A fetch of one commit, without a list before. */
+  /** Fetches one commit without a ref list before. */
   const fetchOf = async (user: 'alice' | 'mallory', oid: string): Promise<string> => {
     const { answer } = await beginFetch({ url: world.url, path: 'team/app', password: tokens[user] }, oid)
     let said = ''
@@ -43,13 +43,13 @@ t.test('two accounts share nothing', async (t) => {
   const args = ['--single-branch', '--branch', 'main', '--no-tags', '--bare']
   for (const user of ['alice', 'mallory', 'alice', 'mallory'] as const)
     await cloneWhole(world.git, remote(user), ...args)
-  // Whoever may read without credentials is not asked for any.
+  // Git sends no credentials if anonymous users may read.
   await world.grant('@anonymous', 'read', 'team/app')
   for (let time = 0; time < 2; time += 1) await cloneWhole(world.git, world.remote('team/app'), ...args)
   for (const user of ['alice', 'mallory', 'nobody']) t.equal(upstream.count('pack', user), 1, user)
 })
 
-t.test('where the server answers the same to all, they share packs, but never lists', async (t) => {
+t.test('if the upstream responds the same to everybody, accounts share packs, but never ref lists', async (t) => {
   const { upstream, world, remote } = await before(t, { upstreamSameForAll: 'on' })
   const args = ['--single-branch', '--branch', 'main', '--no-tags', '--bare']
   for (let time = 1; time <= 2; time += 1) {
@@ -66,18 +66,21 @@ t.test('where the server answers the same to all, they share packs, but never li
 })
 
 for (const sameForAll of ['off', 'on']) {
-  t.test(`what the server has not shown to somebody does not come from the cache: ${sameForAll}`, async (t) => {
-    const { upstream, secret, main, fetchOf, remote, world } = await before(t, { upstreamSameForAll: sameForAll })
-    const list = async (user: 'alice' | 'mallory') => await world.git.ask(['ls-remote', remote(user)])
-    await list('alice')
-    t.match(await fetchOf('alice', secret), /PACK/)
-    t.match(await fetchOf('alice', secret), /PACK/)
-    t.equal(cacheResults(world).at(-1), 'hit')
-    await list('mallory')
-    t.notMatch(await fetchOf('mallory', secret), /PACK/)
-    t.equal(upstream.count('pack', 'mallory'), 1, 'the server itself has refused it')
-    t.match(await fetchOf('mallory', main), /PACK/)
-  })
+  t.test(
+    `the cache serves nobody what the upstream hasn't shown to them: upstream_same_for_all ${sameForAll}`,
+    async (t) => {
+      const { upstream, secret, main, fetchOf, remote, world } = await before(t, { upstreamSameForAll: sameForAll })
+      const list = async (user: 'alice' | 'mallory') => await world.git.ask(['ls-remote', remote(user)])
+      await list('alice')
+      t.match(await fetchOf('alice', secret), /PACK/)
+      t.match(await fetchOf('alice', secret), /PACK/)
+      t.equal(cacheResults(world).at(-1), 'hit')
+      await list('mallory')
+      t.notMatch(await fetchOf('mallory', secret), /PACK/)
+      t.equal(upstream.count('pack', 'mallory'), 1, 'the upstream itself has refused it')
+      t.match(await fetchOf('mallory', main), /PACK/)
+    },
+  )
 }
 
 t.test('a pack comes from the cache if the upstream has just shown what is wanted', async (t) => {
@@ -110,34 +113,37 @@ t.test('what an upstream showed too long ago no longer counts', async (t) => {
   t.equal(upstream.count('pack'), packs + 1)
 })
 
-t.test('clones of one account that come one into another still share', async (t) => {
+t.test('overlapping clones of one account share a pack', async (t) => {
   const { upstream, world, remote } = await before(t)
   await Promise.all(Array.from({ length: 8 }, async () => await cloneWhole(world.git, remote('alice'), '-q', '--bare')))
   t.equal(upstream.count('pack'), 1)
 })
 
 for (const version of ['0', '2']) {
-  t.test(`who asks for a list while one is made gets the next one, with others: version ${version}`, async (t) => {
-    const { upstream, world, folder, remote } = await before(t)
-    const list = async (user: 'alice' | 'mallory' = 'alice') =>
-      await world.git.ask(['-c', `protocol.version=${version}`, 'ls-remote', remote(user), 'main'])
-    const what = version === '0' ? 'advertisement' : 'refs'
-    const { made, release } = upstream.hold(what)
-    const first = list()
-    await made
-    await world.git.run(['checkout', '-q', 'main'], { cwd: folder })
-    const moved = await world.git.commit(folder, 'later.txt', 'later\n')
-    await world.git.run(['push', '-q', join(upstream.folder, 'alice.git'), 'main'], { cwd: folder })
-    const others = [list(), list(), list()]
-    t.notMatch(await list('mallory'), moved, 'another account has a list of its own, and waits for nobody')
-    release()
-    t.notMatch(await first, moved)
-    for (const other of await Promise.all(others)) t.match(other, moved)
-    t.ok(upstream.count(what, 'alice') < 4, 'fewer than have asked')
-  })
+  t.test(
+    `requests for a ref list that come while one is produced share the next one: version ${version}`,
+    async (t) => {
+      const { upstream, world, folder, remote } = await before(t)
+      const list = async (user: 'alice' | 'mallory' = 'alice') =>
+        await world.git.ask(['-c', `protocol.version=${version}`, 'ls-remote', remote(user), 'main'])
+      const what = version === '0' ? 'advertisement' : 'refs'
+      const { made, release } = upstream.hold(what)
+      const first = list()
+      await made
+      await world.git.run(['checkout', '-q', 'main'], { cwd: folder })
+      const moved = await world.git.commit(folder, 'later.txt', 'later\n')
+      await world.git.run(['push', '-q', join(upstream.folder, 'alice.git'), 'main'], { cwd: folder })
+      const others = [list(), list(), list()]
+      t.notMatch(await list('mallory'), moved, 'another account has its own list, and waits for nobody')
+      release()
+      t.notMatch(await first, moved)
+      for (const other of await Promise.all(others)) t.match(other, moved)
+      t.ok(upstream.count(what, 'alice') < 4, 'fewer than there were clients')
+    },
+  )
 }
 
-t.test('tags that move at the server are followed', async (t) => {
+t.test('the cache follows tags that move at the upstream', async (t) => {
   const { upstream, world, folder, remote } = await before(t)
   const tagged = async (words: string) => {
     await world.git.run(['tag', '-f', '-a', '-m', words, 'v1', 'main'], { cwd: folder })
@@ -145,7 +151,7 @@ t.test('tags that move at the server are followed', async (t) => {
     for (let time = 0; time < 2; time += 1) {
       const copy = await cloneWhole(world.git, remote('alice'), '--bare')
       t.match(await world.git.ask(['cat-file', 'tag', 'v1'], { cwd: copy }), words)
-      // It follows tags, which come along with what they point at.
+      // It has include-tag: tags are sent with the objects they point at.
       const fetched = await world.git.init(`fetched-${words}-${time}`)
       await world.git.run(['fetch', '-q', remote('alice'), 'main:got'], { cwd: fetched })
       await world.git.run(['fsck', '--full', '--strict'], { cwd: fetched })
@@ -155,7 +161,7 @@ t.test('tags that move at the server are followed', async (t) => {
   await tagged('second')
 })
 
-t.test('a server that compresses all answers is passed on, whole', async (t) => {
+t.test('the responses of an upstream that compresses everything are passed on unchanged', async (t) => {
   const { upstream, world, remote, data } = await before(t)
   upstream.behave('gzip')
   for (const version of ['0', '2'])
@@ -168,7 +174,7 @@ t.test('a server that compresses all answers is passed on, whole', async (t) => 
 
 for (const behaviour of ['dies', 'stops'] as const) {
   t.test(
-    `a server that ${behaviour} in the middle: all see it, nothing is kept, the next clone is whole`,
+    `if the upstream ${behaviour} half-way, all clones fail, nothing is cached, and the next one succeeds`,
     async (t) => {
       const { upstream, world, remote, data } = await before(t)
       upstream.behave(behaviour)
@@ -178,12 +184,12 @@ for (const behaviour of ['dies', 'stops'] as const) {
       upstream.behave('well')
       t.equal(await beginClone(world.git, remote('alice')).ended, 0)
       upstream.behave(behaviour)
-      t.equal(await beginClone(world.git, remote('alice')).ended, 0, 'what is kept is whole')
+      t.equal(await beginClone(world.git, remote('alice')).ended, 0, 'the cached response is complete')
     },
   )
 }
 
-t.test('a server that has it no more, or fails, is believed at once', async (t) => {
+t.test('if the upstream lost the repository or fails, the next request sees it', async (t) => {
   const { upstream, world, remote } = await before(t)
   await cloneWhole(world.git, remote('alice'), '--bare')
   for (const status of [404, 500] as const) {

@@ -9,7 +9,7 @@ import { largeCommit } from './transfers.js'
 import type { World } from './world.js'
 import { createWorld } from './world.js'
 
-/** How the last exchanges of upload-pack came about, in the order of their ends. */
+/** What the cache did for the upload-pack requests, in the order of their ends. */
 export function cacheResults(world: World, phase: 'advertisement' | 'rpc' = 'rpc'): string[] {
   return world.log
     .split('\n')
@@ -18,9 +18,9 @@ export function cacheResults(world: World, phase: 'advertisement' | 'rpc' = 'rpc
 }
 
 /**
- * Expects that each clone has got a pack, and that at least so many of the packs come from the cache.
+ * Expects that each clone got a pack, and that at least a number of them came from the cache.
  *
- * @param world whose packs have more than a mebibyte
+ * @param world whose packs are longer than a mebibyte
  */
 export function expectPacks(t: Test, world: World, { clones, fromCache }: { clones: number; fromCache: number }): void {
   const packs = world.log
@@ -33,7 +33,7 @@ export function expectPacks(t: Test, world: World, { clones, fromCache }: { clon
   t.ok(cached >= fromCache, `${cached} of ${packs.length} packs come from the cache, at least ${fromCache} do`)
 }
 
-/** Runs something again and again until a signal, and then twice more: of two clones of one state, the second is a hit. */
+/** Repeats something until a signal, and then twice more: of two clones of one state, the second is a hit. */
 export async function repeatUntil(signal: AbortSignal, run: () => Promise<void>): Promise<void> {
   for (let left = 2; left > 0;) {
     if (signal.aborted) left -= 1
@@ -41,7 +41,7 @@ export async function repeatUntil(signal: AbortSignal, run: () => Promise<void>)
   }
 }
 
-/** The folders in which the processes of gates keep answers. @param pid only those of a process that has reported */
+/** The cache folders of the processes of gates. @param pid only those of a process that has reported */
 export function cacheFolders(data: string, pid?: number): string[] {
   const root = join(data, 'cache')
   const folders = namesIn(root)
@@ -50,7 +50,7 @@ export function cacheFolders(data: string, pid?: number): string[] {
   return folders.filter((folder) => pid === undefined || pidOf(folder) === pid)
 }
 
-/** The files in which gates keep answers. @param data their data folder */
+/** The files of cached responses. @param data the gates' data folder */
 export function cacheFiles(data: string, pid?: number): string[] {
   return cacheFolders(data, pid).flatMap((folder) =>
     namesIn(folder)
@@ -68,13 +68,13 @@ function pidOf(folder: string): number | undefined {
   return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as { pid: number }).pid : undefined
 }
 
-/** How many bytes those files have, those that go meanwhile left out. */
+/** The total size of those files, except those that disappear meanwhile. */
 export function cacheBytes(data: string, pid?: number): number {
   const sizes = cacheFiles(data, pid).map((path) => statSync(path, { throwIfNoEntry: false })?.size ?? 0)
   return sizes.reduce((sum, size) => sum + size, 0)
 }
 
-/** A gate before which nothing stands but its cache, and one repository. @param mebibytes of its one commit, which do not compress */
+/** A gate with a cache and one repository. @param mebibytes of incompressible data in its only commit */
 export async function cachedWorld(
   t: Test,
   { kind, flags = {}, mebibytes = 0 }: { kind?: BackendKind; flags?: Flags; mebibytes?: number } = {},
@@ -97,9 +97,9 @@ export async function cachedWorld(
     push,
     data: join(world.folder, 'data'),
     place: { url: world.url, path: 'team/app', password },
-    /** Clones; what comes is whole, or the test fails. @returns where it is */
+    /** Clones and checks each object. @returns the folder */
     clone: async (...args: string[]) => await cloneWhole(world.git, remote, ...args),
-    /** Runs git in the repository itself, behind the gate. */
+    /** Runs Git in the repository itself, behind the gate. */
     direct: async (...args: string[]) => {
       const said = await world.git.ask(['-c', 'safe.directory=*', '--git-dir', disk, ...args])
       world.adopt(disk)
@@ -109,7 +109,7 @@ export async function cachedWorld(
   }
 }
 
-/** A gate without a cache over the same repositories. @param disk where that of {@link cachedWorld} is */
+/** A gate without a cache over the same repositories. @param disk that of {@link cachedWorld} */
 export async function uncached(t: Test, disk: string) {
   const world = await createWorld(t, { cache: 'off', repos: dirname(dirname(disk)) })
   await world.grant('alice', 'write', 'team/**')
@@ -119,31 +119,31 @@ export async function uncached(t: Test, disk: string) {
 
 let clones = 0
 
-/** Clones into a folder that no other clone has. @returns where it is */
+/** Clones into a new folder. @returns the folder */
 export async function cloneAnew(git: World['git'], remote: string, ...args: string[]): Promise<string> {
   return await git.clone(remote, `copy-${(clones += 1)}`, ...args)
 }
 
-/** Clones, and has git look at each object that came. @returns where it is */
+/** Clones, and lets Git check each object. @returns the folder */
 export async function cloneWhole(git: World['git'], remote: string, ...args: string[]): Promise<string> {
   return await cloneAnew(git, remote, ...CHECKED, ...args)
 }
 
-// Git looks at each object as `fsck --strict` would, and whether one is missing, while it receives them.
+// Git checks each object on arrival as `fsck --strict` would, and whether one is missing.
 const CHECKED = ['-c', 'fetch.fsckObjects=true'] as const
 
-/** Begins a clone that can be killed, with all that it has started. It fails unless what comes is whole. */
+/** Starts a clone that can be killed with all its processes. It fails if the pack isn't complete. */
 export function beginClone(git: World['git'], remote: string, ...args: string[]) {
   const folder = join(git.home, `begun-${(clones += 1)}`)
   const env = { PATH: process.env['PATH'] ?? '', HOME: git.home, GIT_TERMINAL_PROMPT: '0', GIT_CONFIG_NOSYSTEM: '1' }
-  // In versions 0 and 1, few objects are otherwise written one by one.
+  // Otherwise, in versions 0 and 1, a few objects are written one by one.
   const command = ['-c', 'fetch.unpackLimit=1', 'clone', '-q', '--bare', ...CHECKED, ...args, remote, folder]
   const child = spawn('git', command, { env, detached: true, stdio: ['ignore', 'ignore', 'pipe'] })
   let said = ''
   child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()))
   const ended = new Promise<number | null>((resolve) => child.on('close', resolve))
   return {
-    /** Whether some of a pack has come. */
+    /** Whether a part of the pack has arrived. */
     isReceiving: () => receivedBy(folder) > 0,
     kill: async () => {
       if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
@@ -151,7 +151,7 @@ export function beginClone(git: World['git'], remote: string, ...args: string[])
     },
     /** Its exit status. */
     ended,
-    /** What it has said on its standard error. */
+    /** Its standard error. */
     said: () => said,
   }
 }
@@ -163,16 +163,16 @@ function receivedBy(folder: string): number {
   return sizes.reduce((sum, size) => sum + size, 0)
 }
 
-// Beyond what is kept in memory, so that a file is begun.
-const HELD_AFTER = 2_000_000
+// More than stays in memory, so that a file is created.
+const HOLD_AFTER_BYTES = 2_000_000
 
-/** Git itself, whose answers of packs can be held up in their middle, to be given to a gate by its path. */
+/** A Git whose packs can be held half-way. Give its path to a gate. */
 export function heldGit(t: Test) {
   const folder = temporaryFolder(t)
   const [path, mark, runs] = [join(folder, 'git'), join(folder, 'held'), join(folder, 'runs')]
   const startMark = join(folder, 'held-at-start')
-  const pass = `$n = 0; while (($r = sysread(STDIN, $b, 65536)) > 0) { print $b; $n += $r; while ($n > ${HELD_AFTER} && -e "${mark}") { select(undef, undef, undef, 0.02) } }`
-  // How git ended is how this ends.
+  const pass = `$n = 0; while (($r = sysread(STDIN, $b, 65536)) > 0) { print $b; $n += $r; while ($n > ${HOLD_AFTER_BYTES} && -e "${mark}") { select(undef, undef, undef, 0.02) } }`
+  // It ends with Git's status or signal.
   const script = `#!/bin/bash
 case " $* " in *" --advertise-refs "*) exec git "$@" ;; *" upload-pack "*) ;; *) exec git "$@" ;; esac
 echo run >> ${runs}
@@ -186,12 +186,12 @@ exit $status
   return {
     path,
     hold: () => writeFileSync(mark, ''),
-    /** Before git has read anything of the repository; its lists of refs as well. */
+    /** Holds Git, for ref lists as well, before it has read anything of the repository. */
     holdAtStart: () => writeFileSync(startMark, ''),
     release: () => {
       for (const file of [mark, startMark]) rmSync(file, { force: true })
     },
-    /** How often git was asked for lists of refs and packs. */
+    /** How often Git ran for ref lists and packs. */
     runs: () => (existsSync(runs) ? readFileSync(runs, 'utf8').trim().split('\n').length : 0),
   }
 }

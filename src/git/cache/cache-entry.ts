@@ -3,49 +3,50 @@ import type { BackendRequest, QueueCounts, ResponseHead, ResponseWriter, ServeOu
 import type { StorageBudget } from './spool-file.js'
 import { SpoolFile } from './spool-file.js'
 
-// After the last reader has left another may come, such as a client that retries.
+// After the last client has left, another may come, such as one that retries.
 const ABANDON_TIMEOUT_MS = 500
 // A response that fits into one network packet isn't worth the CPU.
 const COMPRESS_THRESHOLD_BYTES = 1_400
 // A reader has two buffers of this size: one is sent while the other is filled.
 const READ_SIZE_BYTES = 524_288
 
-/** The client that reads an entry. */
+/** A client that reads an entry. */
 type EntryReader = Pick<ResponseWriter, 'begin' | 'onQueued'>
 
 /**
- * One response of the backend, which any number of clients read at their own speeds while it grows and afterwards.
- * A client that leaves doesn't disturb the others. When all have left, the backend's work is aborted.
+ * One response of the backend, which any number of clients read at their own speeds while it grows and afterwards. A client
+ * that leaves doesn't disturb the others. When all have left, the backend's work is aborted.
  */
 export class CacheEntry {
   readonly spool: SpoolFile
   readonly #budget: StorageBudget
   readonly #firstProgressMs: number
-  readonly #aborting: AbortController = new AbortController()
+  readonly #abort: AbortController = new AbortController()
   readonly #readers = new Set<EntryReader>()
   #head: ResponseHead = {}
   #end: ServeOutcome | undefined
-  #waiting: (() => void)[] = []
-  #abandoning: NodeJS.Timeout | undefined
+  /** Called when more bytes can be read, or at the end. */
+  #onChange: (() => void)[] = []
+  #abandonTimer: NodeJS.Timeout | undefined
   #onIdle: (() => void) | undefined
   #onJoin: ((account: string) => void) | undefined
   /** Set while the request waits for a slot. */
   #queue: QueueCounts | undefined
 
   /**
-   * @param path of its file, if the response gets long
-   * @param budget that the cache has for it
+   * @param path of the file for a long response
+   * @param budget the part of the cache's quota that it may use
    * @param firstProgressMs how long a client waits before it sees that its request is queued, in milliseconds
    */
   constructor(path: string, budget: StorageBudget, firstProgressMs: number) {
     this.#firstProgressMs = firstProgressMs
     this.#budget = budget
-    this.spool = new SpoolFile(path, () => this.#wake(), budget)
+    this.spool = new SpoolFile(path, () => this.#notify(), budget)
   }
 
-  /** Aborted when no client waits for the response any more. */
+  /** Aborted when all clients have left before the end. */
   get signal(): AbortSignal {
-    return this.#aborting.signal
+    return this.#abort.signal
   }
 
   /** The head of the backend's response. */
@@ -59,7 +60,7 @@ export class CacheEntry {
   }
 
   /** Whether a client is reading it. */
-  get isRead(): boolean {
+  get hasReaders(): boolean {
     return this.#readers.size > 0
   }
 
@@ -74,7 +75,7 @@ export class CacheEntry {
     for (const reader of this.#readers) reader.onQueued(queue)
   }
 
-  /** What the backend writes its response to. @param watch sees each piece */
+  /** Where the backend writes its response to. @param watch called with each piece */
   writable(watch: (piece: Buffer) => void): Writable {
     return new Writable({
       highWaterMark: READ_SIZE_BYTES,
@@ -89,7 +90,7 @@ export class CacheEntry {
   async finish(end: ServeOutcome): Promise<void> {
     await this.spool.flush()
     this.#end = end
-    this.#wake()
+    this.#notify()
   }
 
   /** Calls a function with the account of each client that starts to read. */
@@ -109,12 +110,12 @@ export class CacheEntry {
   ): Promise<ServeOutcome> {
     this.#readers.add(reader)
     this.spool.addReader(reader)
-    clearTimeout(this.#abandoning)
+    clearTimeout(this.#abandonTimer)
     this.#onJoin?.(slotRequest.account)
     const lateReport =
-      this.#end === undefined ? setTimeout(() => this.#reportQueueTo(reader), this.#firstProgressMs) : undefined
+      this.#end === undefined ? setTimeout(() => this.#reportQueueLate(reader), this.#firstProgressMs) : undefined
     try {
-      return await this.#pipeTo(reader, signal)
+      return await this.#send(reader, signal)
     } finally {
       clearTimeout(lateReport)
       this.spool.removeReader(reader)
@@ -124,18 +125,18 @@ export class CacheEntry {
   }
 
   /** A client that joins a queued request would otherwise see nothing until the next report, up to 30 s later. */
-  #reportQueueTo(reader: EntryReader): void {
+  #reportQueueLate(reader: EntryReader): void {
     if (this.#queue !== undefined && this.spool.length === 0 && this.#end === undefined) reader.onQueued(this.#queue)
   }
 
-  async #pipeTo(reader: EntryReader, signal: AbortSignal): Promise<ServeOutcome> {
+  async #send(reader: EntryReader, signal: AbortSignal): Promise<ServeOutcome> {
     while (this.spool.length === 0 && this.#end === undefined) {
       if (signal.aborted) return CLIENT_LEFT
-      await this.#change(signal)
+      await this.#nextChange(signal)
     }
     const ended = this.#end
     if (ended !== undefined && ended.kind !== 'answered') return this.spool.length === 0 ? ended : BROKEN
-    // Only a streamed response has room for our messages: one with a Content-Length can only be cut off.
+    // A response in progress is streamed, because one with a Content-Length has no room for a terminal message.
     const small = ended === undefined ? undefined : this.spool.inMemory
     const length = small === undefined ? undefined : this.spool.length
     const { compressible, cacheControl, contentEncoding } = this.#head
@@ -155,9 +156,9 @@ export class CacheEntry {
   }
 
   /**
-   * Sends what is in memory while it grows. Its pieces never change, so none is copied.
+   * Sends the pieces in memory, without copying them, until the end or until the response is no longer in memory.
    *
-   * @returns how many bytes were sent, when that was all of it or when the rest is no longer in memory
+   * @returns how many bytes were sent
    */
   async #sendMemory(client: Writable, signal: AbortSignal): Promise<number> {
     let [position, count] = [0, 0]
@@ -169,14 +170,14 @@ export class CacheEntry {
         count = pieces.length
         for (const piece of fresh) client.write(piece)
         position = this.spool.length
-        await sent(client, last, signal)
-      } else if (this.#end === undefined) await this.#change(signal)
+        await write(client, last, signal)
+      } else if (this.#end === undefined) await this.#nextChange(signal)
       else return position
     }
     return position
   }
 
-  /** Reads into one buffer while the other is sent. */
+  /** Sends the rest: while one buffer is sent, the next one is filled. */
   async #stream(reader: object, start: number, client: Writable, signal: AbortSignal): Promise<ServeOutcome> {
     let buffers: readonly [Buffer, Buffer] | undefined
     let sending: Promise<void> = Promise.resolve()
@@ -185,7 +186,7 @@ export class CacheEntry {
       if (position >= this.spool.length) {
         const ended = this.#end
         if (ended === undefined) {
-          await this.#change(signal)
+          await this.#nextChange(signal)
           continue
         }
         await sending
@@ -198,11 +199,11 @@ export class CacheEntry {
       position += count
       reads += 1
       await sending
-      sending = sent(client, part.subarray(0, count), signal)
+      sending = write(client, part.subarray(0, count), signal)
     }
   }
 
-  /** @returns `undefined` when no more can be read */
+  /** @returns `undefined` when nothing more can be read */
   async #read(reader: object, position: number, part: Buffer): Promise<number | undefined> {
     try {
       return await this.spool.read(reader, position, part)
@@ -215,32 +216,33 @@ export class CacheEntry {
 
   #idle(): void {
     this.#onIdle?.()
-    if (this.#end === undefined) this.#abandoning = setTimeout(() => this.#aborting.abort(), ABANDON_TIMEOUT_MS)
+    if (this.#end === undefined) this.#abandonTimer = setTimeout(() => this.#abort.abort(), ABANDON_TIMEOUT_MS)
   }
 
-  #wake(): void {
-    const waiting = this.#waiting
-    this.#waiting = []
-    for (const wake of waiting) wake()
+  #notify(): void {
+    const listeners = this.#onChange
+    this.#onChange = []
+    for (const listener of listeners) listener()
   }
 
-  async #change(signal: AbortSignal): Promise<void> {
+  async #nextChange(signal: AbortSignal): Promise<void> {
     await new Promise<void>((resolve) => {
       const done = (): void => {
         signal.removeEventListener('abort', done)
         resolve()
       }
-      this.#waiting.push(done)
+      this.#onChange.push(done)
       signal.addEventListener('abort', done, { once: true })
     })
   }
 }
 
+/** The outcome of a request whose client has left. */
 export const CLIENT_LEFT: ServeOutcome = { kind: 'broken', reason: 'the client left' }
 const BROKEN: ServeOutcome = { kind: 'broken', reason: 'the shared response broke off' }
 
-/** Sends bytes. @returns when they may be changed, or when the client has left */
-async function sent(client: Writable, bytes: Buffer, signal: AbortSignal): Promise<void> {
+/** Resolves when the bytes may be overwritten, or when the client has left. */
+async function write(client: Writable, bytes: Buffer, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return
   await new Promise<void>((resolve) => {
     const done = (): void => {

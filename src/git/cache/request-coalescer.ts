@@ -1,4 +1,4 @@
-/** A request that may proceed, alone or together with others. */
+/** A request that may proceed, alone or with others. */
 export type CoalescedRequest = {
   /** The key under which the requests of a batch share one response; `undefined` for a request alone. */
   readonly sharedKey: string | undefined
@@ -6,15 +6,15 @@ export type CoalescedRequest = {
   readonly end: () => void
 }
 
-/** Identical requests that wait for the present one. */
+/** Identical requests that wait for the current one. */
 type Batch = { readonly members: Set<(coalesced: CoalescedRequest) => void>; readonly timer: NodeJS.Timeout }
 
-// A response may take long, or never come: later requests wait this long for it, and then go ahead.
+// A response may take long, or never come. Later requests wait this long for it, and then proceed.
 const COALESCE_TIMEOUT_MS = 1_000
 
 /**
- * Coalesces identical requests. While one is in progress, later ones wait and share the next, so that none gets a response older than
- * itself.
+ * Coalesces identical requests. While one runs, later ones wait and share the next one, so that none gets a response older
+ * than itself.
  */
 export class RequestCoalescer {
   readonly #timeoutMs: number
@@ -23,7 +23,7 @@ export class RequestCoalescer {
   readonly #batches = new Map<string, Batch>()
   #batchCount = 0
 
-  /** @param timeoutMs how long a request waits for the present one, in milliseconds */
+  /** @param timeoutMs how long a request waits for the current one, in milliseconds */
   constructor(timeoutMs = COALESCE_TIMEOUT_MS) {
     this.#timeoutMs = timeoutMs
   }
@@ -77,7 +77,7 @@ export class RequestCoalescer {
     for (const go of members) go(coalesced)
   }
 
-  /** @returns the function that ends it */
+  /** @returns a function that ends it */
   #begin(key: string): () => void {
     this.#running.set(key, (this.#running.get(key) ?? 0) + 1)
     let isEnded = false

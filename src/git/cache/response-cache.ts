@@ -9,15 +9,15 @@ export type CacheCounts = Readonly<Record<CacheResult | 'evicted' | 'writeFailur
   readonly bytes: number
 }
 
-// After a failed write, as on a full disk.
+// How long after a failed write, for example on a full disk.
 const DISABLED_MS = 60_000
-// What an entry costs in memory beside its bytes, roughly.
+// The approximate memory of an entry beside its bytes.
 const ENTRY_OVERHEAD_BYTES = 1_024
-// An eighth of the quota may be in memory.
-const MEMORY_DIVISOR = 8
+// The part of the quota that may be in memory. The rest may be on disk.
+const MEMORY_SHARE = 1 / 8
 
 export type ResponseCacheOptions = {
-  /** A folder for this cache alone. It is emptied first. */
+  /** A folder for this cache alone. Its contents are removed. */
   readonly folder: string
   /** Bytes, in memory and on disk together. */
   readonly quota: number
@@ -57,8 +57,7 @@ export class ResponseCache {
   /** A complete response, or one in progress. */
   find(key: string): CacheEntry | undefined {
     const found = this.#entries.get(key)
-    if (found === undefined) return undefined
-    if (found.signal.aborted) return undefined
+    if (found === undefined || found.signal.aborted) return undefined
     this.#entries.delete(key)
     this.#entries.set(key, found)
     return found
@@ -101,7 +100,7 @@ export class ResponseCache {
   /** Removes an entry. Its present readers still get the rest. */
   drop(key: string, entry: CacheEntry): void {
     this.#forget(key, entry)
-    if (entry.isRead) entry.onIdle(() => void entry.spool.dispose())
+    if (entry.hasReaders) entry.onIdle(() => void entry.spool.dispose())
     else void entry.spool.dispose()
   }
 
@@ -135,32 +134,32 @@ export class ResponseCache {
   }
 
   #claimMemory(bytes: number): boolean {
-    const most = this.#options.quota / MEMORY_DIVISOR
+    const limit = this.#options.quota * MEMORY_SHARE
     this.#evict(
       (entry) => entry.spool.inMemory !== undefined,
-      () => this.#inMemory + bytes > most,
+      () => this.#inMemory + bytes > limit,
     )
-    if (this.#inMemory + bytes > most) return false
+    if (this.#inMemory + bytes > limit) return false
     this.#inMemory += bytes
     return true
   }
 
   #claimDisk(bytes: number): boolean {
-    const most = this.#options.quota - this.#options.quota / MEMORY_DIVISOR
+    const limit = this.#options.quota * (1 - MEMORY_SHARE)
     this.#evict(
       (entry) => entry.spool.inMemory === undefined,
-      () => this.#onDisk + bytes > most,
+      () => this.#onDisk + bytes > limit,
     )
-    if (this.#onDisk + bytes > most) return false
+    if (this.#onDisk + bytes > limit) return false
     this.#onDisk += bytes
     return true
   }
 
   /** Evicts the least recently used entries. One that is being read is disposed of after its last reader. */
-  #evict(isThere: (entry: CacheEntry) => boolean, isNeeded: () => boolean): void {
+  #evict(isCandidate: (entry: CacheEntry) => boolean, isNeeded: () => boolean): void {
     if (!isNeeded()) return
     for (const [key, entry] of this.#entries) {
-      if (!this.#kept.has(entry) || !isThere(entry)) continue
+      if (!this.#kept.has(entry) || !isCandidate(entry)) continue
       this.#counts.evicted += 1
       this.drop(key, entry)
       if (!isNeeded()) return

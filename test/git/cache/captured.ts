@@ -1,4 +1,4 @@
-// Requests to upload-pack as git 2.39.5 and isomorphic-git 1.44 sent them over HTTP, for the repository made below.
+// Requests to upload-pack as Git 2.39.5 and isomorphic-git 1.44 sent them over HTTP, for the repository created below.
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,26 +11,26 @@ export const MAIN = '64d096ded92aedb63d351abc3b927d5feb4851bf'
 export const SIDE = '062fb0f09c92fd21325aae86a3f5b6668b23b825'
 export const TAG = '1c01b5fa7a81b3510bdd932a007f5cab6ae9ce92'
 
-// Git takes no date of less than nine digits.
+// Git accepts no date of fewer than nine digits.
 const START = 1_700_000_000
 
 export type Captured = {
-  /** What the client was told to do; `(2)` marks a second request of the same. */
+  /** The client's command; `(2)` marks the second request of the same command. */
   readonly client: string
-  /** What is asked for, as {@link describe} tells it. */
+  /** The request, as {@link describe} describes it. */
   readonly asks: string
   /** Its packets, between bars; `0000` and `0001` stand for themselves. */
   readonly packets: string
 }
 
-/** The bytes of packets between bars. */
+/** Encodes packets that are separated by bars. */
 export function encode(packets: string): Buffer {
   return Buffer.concat(
     packets.split('|').map((packet) => (/^000[012]$/.test(packet) ? Buffer.from(packet) : encodePktLine(packet))),
   )
 }
 
-/** What packets ask for in a version. */
+/** Parses packets as a request of a protocol version. */
 export function ask(packets: string, version: number): UploadPackRequest {
   return parseUploadPackRequest(encode(packets), version === 0 ? undefined : `version=${version}`)
 }
@@ -40,7 +40,7 @@ export function keyIn(request: UploadPackRequest): string {
   return request.kind === 'uncacheable' ? request.kind : request.key
 }
 
-/** All but the key, in words. */
+/** Everything but the key, as text. */
 export function describe(request: UploadPackRequest): string {
   if (request.kind !== 'fetch') return request.kind
   const { tags, allRefs } = request.dependsOn
@@ -48,7 +48,7 @@ export function describe(request: UploadPackRequest): string {
   return [request.shape, ...words.filter((word) => word !== false)].join(' ')
 }
 
-/** Makes the repository that the requests are about: its commits are the same wherever they are made. */
+/** Creates the repository of the requests. Its commits have the same IDs everywhere. */
 export function makeRepository(folder: string, format: 'sha1' | 'sha256'): string {
   const repository = join(folder, format)
   const git = (date: number, ...args: readonly string[]): void => {

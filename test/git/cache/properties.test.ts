@@ -1,4 +1,4 @@
-// Keys of requests and completeness of responses, whatever comes: lines in any order, one of them changed, any bytes, pieces cut anywhere.
+// Properties of request keys and of completeness: lines in any order, one of them changed, any bytes, pieces cut anywhere.
 import fc from 'fast-check'
 import t from 'tap'
 import { encodePktLine, FLUSH } from '../../../src/protocol/pkt-line.js'
@@ -52,13 +52,13 @@ function write(version: number, { wants, shallow, haves, others }: Fetch, flags:
   ].join('|')
 }
 
-/** Two orders of the same. */
+/** The same in another order. */
 const twoOrders = <T>(of: readonly T[]): fc.Arbitrary<T[]> =>
   fc.shuffledSubarray([...of], { minLength: of.length, maxLength: of.length })
-/** Lists that are told apart at once. */
+/** Makes values comparable. */
 const told = (value: unknown): string => JSON.stringify(value)
 
-t.test('the order of wants and shallow lines, and who asks, leave the key', async () => {
+t.test('the order of wants and shallow lines, and the client’s name, don’t change the key', async () => {
   const orders = fetch.chain((one) =>
     fc.record({ one: fc.constant(one), wants: twoOrders(one.wants), shallow: twoOrders(one.shallow) }),
   )
@@ -72,7 +72,7 @@ t.test('the order of wants and shallow lines, and who asks, leave the key', asyn
   )
 })
 
-t.test('the order of the arguments of ls-refs, and who asks, leave the key; another argument moves it', async () => {
+t.test('the order of ls-refs arguments and the client’s name don’t change the key; another argument does', async () => {
   const args = few(
     fc.oneof(
       fc.constantFrom('peel', 'symrefs', 'unborn'),
@@ -123,7 +123,7 @@ t.test('two fetches that differ in their flags, or in the order of haves, differ
   )
 })
 
-t.test('one byte of a request that is another makes it uncacheable or another request', async () => {
+t.test('changing one byte of a request makes it uncacheable or changes its key', async () => {
   const changes = fetch.chain((one) =>
     fc.record({ one: fc.constant(one), flags, at: fc.nat(), byte: fc.nat(255), version: fc.constantFrom(0, 2) }),
   )
@@ -135,14 +135,14 @@ t.test('one byte of a request that is another makes it uncacheable or another re
       const header = `version=${version}`
       const [key, other] = [keyIn(parseUploadPackRequest(body, header)), keyIn(parseUploadPackRequest(changed, header))]
       const isSame = body.toString('latin1').toLowerCase() === changed.toString('latin1').toLowerCase()
-      // The digits of a length may be large or small; a want that became another's double is gone from the set.
+      // Hexadecimal lengths may be upper or lower case. A want that has become equal to another one disappears from the set.
       return key !== 'uncacheable' && (isSame || key !== other)
     }),
     { numRuns: 2_000 },
   )
 })
 
-t.test('any bytes are parsed without a throw', async (t) => {
+t.test('parsing never throws, whatever the bytes', async (t) => {
   const header = fc.constantFrom(undefined, 'version=1', 'version=2')
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), header, (bytes, header) => {
@@ -178,24 +178,27 @@ const answer = fc.oneof(
   complete,
 )
 
-t.test('cut anywhere, a response is as complete as in one piece, and complete at one end at most', async () => {
-  fc.assert(
-    fc.property(answer, fc.array(fc.nat()), ([shape, bytes], cuts) => {
-      const [once, cut] = [new ResponseValidator(shape), new ResponseValidator(shape)]
-      once.push(bytes)
-      const marks = cuts.map((at) => at % (bytes.length + 1)).sort((a, b) => a - b)
-      for (const [index, mark] of [...marks, bytes.length].entries())
-        cut.push(bytes.subarray(marks[index - 1] ?? 0, mark))
+t.test(
+  'cut anywhere, a response is as complete as in one piece, and complete at no more than one position',
+  async () => {
+    fc.assert(
+      fc.property(answer, fc.array(fc.nat()), ([shape, bytes], cuts) => {
+        const [once, cut] = [new ResponseValidator(shape), new ResponseValidator(shape)]
+        once.push(bytes)
+        const marks = cuts.map((at) => at % (bytes.length + 1)).sort((a, b) => a - b)
+        for (const [index, mark] of [...marks, bytes.length].entries())
+          cut.push(bytes.subarray(marks[index - 1] ?? 0, mark))
 
-      let ends = 0
-      const byteByByte = new ResponseValidator(shape)
-      for (const byte of bytes) {
-        byteByByte.push(Buffer.from([byte]))
-        if (byteByByte.completeness === 'complete') ends++
-      }
-      const same = new Set([once, cut, byteByByte].map(({ completeness: completeness }) => completeness)).size === 1
-      return same && ends <= 1 && (once.completeness !== 'complete' || ends === 1)
-    }),
-    { numRuns: 3_000 },
-  )
-})
+        let ends = 0
+        const byteByByte = new ResponseValidator(shape)
+        for (const byte of bytes) {
+          byteByByte.push(Buffer.from([byte]))
+          if (byteByByte.completeness === 'complete') ends++
+        }
+        const same = new Set([once, cut, byteByByte].map(({ completeness: completeness }) => completeness)).size === 1
+        return same && ends <= 1 && (once.completeness !== 'complete' || ends === 1)
+      }),
+      { numRuns: 3_000 },
+    )
+  },
+)

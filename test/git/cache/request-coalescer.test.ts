@@ -20,11 +20,11 @@ t.test('requests that come while one is in progress wait and share the next', as
   t.equal(new Set(parts.map((part) => part?.sharedKey)).size, 1)
   const later = coalescer.join('refs', never())
   first?.end()
-  t.equal(await Promise.race([later, turn('waits')]), 'waits', 'an end counts once')
+  t.equal(await Promise.race([later, turn('waits')]), 'waits', 'only the first call of end counts')
   parts[0]?.end()
   parts[1]?.end()
   const last = await later
-  t.equal(last?.sharedKey, undefined, 'who is alone shares with nobody')
+  t.equal(last?.sharedKey, undefined, 'a request alone shares with nobody')
   last?.end()
   t.not((await coalescer.join('refs', never()))?.sharedKey, parts[0]?.sharedKey)
 })
@@ -38,7 +38,7 @@ t.test('a request that was aborted is not waited for', async (t) => {
   t.strictSame(await Promise.all(left), [undefined, undefined])
   t.equal(await coalescer.join('refs', leaving.signal), undefined)
   first?.end()
-  t.ok(await coalescer.join('refs', never()), 'the place is free')
+  t.ok(await coalescer.join('refs', never()), 'the next one may proceed')
 })
 
 t.test('a response that does not come delays others only for the timeout', async (t) => {

@@ -1,4 +1,4 @@
-// What is kept, and for how long: the quota, and files that others remove, cut or fill.
+// What the cache keeps and for how long: its quota, and files that others remove or truncate.
 import { randomBytes } from 'node:crypto'
 import { readdirSync, rmSync, statSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
@@ -27,7 +27,7 @@ function openCache(t: Test, quota: number, disabledMs?: number) {
   t.teardown(() => cache.close())
   const files = () => readdirSync(folder).map((name) => join(folder, name))
   const size = () => files().reduce((sum, name) => sum + (statSync(name, { throwIfNoEntry: false })?.size ?? 0), 0)
-  /** Records an answer, and keeps it. */
+  /** Produces a response, and keeps it. */
   const record = async (key: string, bytes: Buffer, whilst: () => void = () => undefined) => {
     const entry = cache.begin(key)
     const input = entry.writable(() => undefined)
@@ -46,7 +46,7 @@ async function write(input: Writable, bytes: Buffer): Promise<void> {
   await new Promise<void>((resolve) => input.write(bytes, () => resolve()))
 }
 
-/** A client that takes an answer; from its second piece on only once it may. */
+/** A client that reads a response; if held, only its first piece until it is let go. */
 function client(isHeld = false) {
   const pieces: Buffer[] = []
   let letGo = (): void => undefined
@@ -70,7 +70,7 @@ function client(isHeld = false) {
   }
 }
 
-t.test('what is evicted goes from the disk, and the folder stays under its quota', async (t) => {
+t.test('evicted entries leave the disk, and the folder stays under its quota', async (t) => {
   const { cache, record, size, files } = openCache(t, 8 * MIB)
   let most = 0
   for (let number = 0; number < 20; number += 1) {
@@ -84,7 +84,7 @@ t.test('what is evicted goes from the disk, and the folder stays under its quota
   t.not(cache.find('key 19'), undefined)
 })
 
-t.test('what is cleared is found no more, nor is what ran meanwhile, which its readers get whole', async (t) => {
+t.test('after clear, neither complete entries nor those in progress are found, but readers get the rest', async (t) => {
   const { cache, files, record } = openCache(t, 10 * MIB)
   await record('kept', randomBytes(MIB))
   const bytes = randomBytes(MIB)
@@ -101,7 +101,7 @@ t.test('what is cleared is found no more, nor is what ran meanwhile, which its r
   t.strictSame(files(), [])
 })
 
-t.test('what was used last stays', async (t) => {
+t.test('recently used entries stay', async (t) => {
   const { cache, record } = openCache(t, 8 * MIB)
   await record('old', Buffer.alloc(3 * MIB))
   await record('unused', Buffer.alloc(3 * MIB))
@@ -113,8 +113,8 @@ t.test('what was used last stays', async (t) => {
   )
 })
 
-// Attack on the disk: one answer that is longer than all that may be kept, or many at once.
-t.test('answers that run count, and one that is too long for the quota is delivered but not kept', async (t) => {
+// Attack on the disk: one response that is longer than the quota, or many at once.
+t.test('responses in progress count, and one that is longer than the quota is delivered but not kept', async (t) => {
   const { cache, record, size, lost, files } = openCache(t, 8 * MIB)
   await record('kept', Buffer.alloc(3 * MIB))
   const bytes = randomBytes(30 * MIB)
@@ -137,7 +137,7 @@ t.test('answers that run count, and one that is too long for the quota is delive
   t.ok(await within(500, () => files().length <= 1))
 })
 
-t.test('what is evicted while it is read is read to its end, and goes then', async (t) => {
+t.test('an entry that is evicted while it is read is removed after its last reader', async (t) => {
   const { cache, record, files, size } = openCache(t, 24 * MIB)
   const bytes = randomBytes(5 * MIB)
   const entry = await record('read', bytes)
@@ -148,15 +148,15 @@ t.test('what is evicted while it is read is read to its end, and goes then', asy
   t.strictSame([cache.find('read'), cache.find('idle')], [undefined, undefined])
   t.not(cache.find('next'), undefined)
   await until(() => size() <= 13 * MIB)
-  t.equal(size(), 13 * MIB, 'what is still read has its file')
+  t.equal(size(), 13 * MIB, 'an entry that is being read keeps its file')
   slow.letGo()
   t.match(await reading, ANSWERED)
   t.ok(slow.bytes().equals(bytes))
   t.ok(await within(500, () => files().length === 1))
 })
 
-// What was gathered for the next write used to come after the file was given up, and made one that nobody owned.
-t.test('a run that is given up in its middle leaves no file', async (t) => {
+// Bytes gathered for the next write once arrived after the file was removed, and created one that nobody owned.
+t.test('a response that breaks off leaves no file', async (t) => {
   const { cache, lost, files } = openCache(t, 80 * MIB)
   const entries: CacheEntry[] = []
   for (let number = 0; number < 10; number += 1) {
@@ -173,7 +173,7 @@ t.test('a run that is given up in its middle leaves no file', async (t) => {
   t.strictSame(lost, [])
 })
 
-t.test('a folder that was removed is made anew once the cache is enabled again', async (t) => {
+t.test('a removed folder is created again when the cache is enabled again', async (t) => {
   const { cache, record, folder, lost, files } = openCache(t, 80 * MIB, 50)
   await record('before', Buffer.alloc(2 * MIB))
   rmSync(folder, { recursive: true })
@@ -187,7 +187,7 @@ t.test('a folder that was removed is made anew once the cache is enabled again',
   t.equal(files().length, 1)
 })
 
-t.test('a file that somebody has cut is seen as broken, and not offered again', async (t) => {
+t.test('a truncated file breaks the response, and isn’t served again', async (t) => {
   const { record, cache, files } = openCache(t, 80 * MIB)
   const entry = await record('cut', Buffer.alloc(4 * MIB, 1))
   truncateSync(files()[0]!, 2 * MIB)

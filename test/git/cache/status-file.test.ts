@@ -1,5 +1,5 @@
-// Attack: somebody puts a file in the place of `<data>/cache`, or its disk fails. The timer that writes the status file of the cache
-// threw, and ended the gate with all its transfers.
+// Attack: somebody replaces `<data>/cache` by a file, or its disk fails. The timer that writes the cache's status file threw,
+// and ended the gate with all its transfers.
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
@@ -8,7 +8,7 @@ import { CacheStatusFile, openCacheFolder, readReports } from '../../../src/git/
 
 const COUNTS = { hit: 1, coalesced: 0, miss: 0, bypass: 0, evicted: 0, writeFailures: 0, entries: 0, bytes: 0 }
 
-t.test('a cache folder that can not be used is reported, and written again when it can', async (t) => {
+t.test('an unusable cache folder is reported, and the status is written again when it is usable', async (t) => {
   const root = join(t.testdir(), 'cache')
   const { path: own, instance } = await openCacheFolder(root)
   mkdirSync(own)
@@ -31,7 +31,7 @@ t.test('a cache folder that can not be used is reported, and written again when 
   await until(async () => (await readReports(root)).length === 1)
   renameSync(root, `${root}-away`)
   writeFileSync(root, 'no folder')
-  // The figures must differ, or they are not written.
+  // Unchanged figures aren't written.
   errors.push('a change')
   await until(() => errors.length > 1)
   rmSync(root)
