@@ -1,6 +1,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { makeCertificates } from '../test/acceptance/certificates.js'
 import { GitClient } from '../test/acceptance/git-client.js'
 import { apache } from '../test/backends/apache.js'
 import { freePort, startServer } from '../test/backends/backend.js'
@@ -142,6 +143,10 @@ export class Stage {
         return this.startGate(name, 'gitgate', this.embedded)
       case 'gitgate --no-cache':
         return this.startGate(name, 'gitgate-no-cache', [...this.embedded, '--no-cache'])
+      case 'gitgate over TLS': {
+        const { cert, key } = makeCertificates(this.folder)
+        return this.startGate(name, 'gitgate-tls', [...this.embedded, '--tls-cert', cert, '--tls-key', key])
+      }
       case 'gitgate --workers 2':
         return this.startGate(name, 'gitgate-workers', [...this.embedded, '--workers', '2'])
       case 'gitgate --workers 2 --no-cache':

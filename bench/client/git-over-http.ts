@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
 import { Agent, request } from 'node:http'
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
+import { Agent as SecureAgent, request as secureRequest } from 'node:https'
 import type { Readable } from 'node:stream'
 import { gunzipSync } from 'node:zlib'
 import type { Credentials } from '../peers/nginx.js'
@@ -27,7 +28,9 @@ export class GitOverHttp {
   /** @param connections the most that are open at once */
   constructor(url: string, path: string, credentials: Credentials, connections: number) {
     this.#url = `${url}/${path}.git`
-    this.#agent = new Agent({ keepAlive: true, maxSockets: connections })
+    const options = { keepAlive: true, maxSockets: connections }
+    // The certificate is one that the run has made.
+    this.#agent = this.#isSecure ? new SecureAgent({ ...options, rejectUnauthorized: false }) : new Agent(options)
     this.#headers = gitHeaders(credentials)
   }
 
@@ -81,6 +84,10 @@ export class GitOverHttp {
     return this.#send('POST', `/${service}`, headers, kept, head, pack)
   }
 
+  get #isSecure(): boolean {
+    return this.#url.startsWith('https:')
+  }
+
   async #send(
     method: string,
     path: string,
@@ -89,7 +96,8 @@ export class GitOverHttp {
     head?: Buffer,
     rest?: Readable,
   ): Promise<Answer> {
-    const call = request(`${this.#url}${path}`, {
+    const send = this.#isSecure ? secureRequest : request
+    const call = send(`${this.#url}${path}`, {
       method,
       agent: this.#agent,
       headers: { ...this.#headers, ...headers },

@@ -47,7 +47,7 @@ export async function startGate(
   const { env } = cliIn(folder, program)
   // By its port, not by its output: that of another version may have another wording.
   await startServer(owner, process.execPath, [program, 'serve', '--port', String(port), ...flags], { port }, env)
-  return `http://127.0.0.1:${port}`
+  return `${flags.includes('--tls-cert') ? 'https' : 'http'}://127.0.0.1:${port}`
 }
 
 /** Whether `gitgate serve` has an option. */

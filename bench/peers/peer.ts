@@ -4,6 +4,7 @@ import type { CpuAccount } from '../accounting/account.js'
 export type PeerName =
   | 'gitgate'
   | 'gitgate --no-cache'
+  | 'gitgate over TLS'
   | 'gitgate --workers 2'
   | 'gitgate --workers 2 --no-cache'
   | 'gitgate before nginx'

@@ -13,10 +13,18 @@ import type { StagedRepository, Stage } from '../stage.js'
 const GIBIBYTE = 1_024
 const BASELINE = 'nginx + git http-backend'
 const PROXY_BASELINE = 'nginx proxy_pass'
+const OVER_TLS = 'gitgate over TLS'
 
 /** Target 3, CPU of bytes: large transfers, one at a time, by a client that does nothing with them. */
 export async function benchBytes(stage: Stage, plan: Plan): Promise<Findings> {
-  const peers = await stage.peers(BASELINE, ...stage.gates, 'gitgate before nginx', PROXY_BASELINE, 'http-proxy')
+  const peers = await stage.peers(
+    BASELINE,
+    ...stage.gates,
+    OVER_TLS,
+    'gitgate before nginx',
+    PROXY_BASELINE,
+    'http-proxy',
+  )
   const repository = await stage.repository(incompressible(plan.transferMebibytes))
   const pack = await packOf(stage, repository)
   const gibibytes = plan.transferMebibytes / GIBIBYTE
@@ -50,6 +58,13 @@ export async function benchBytes(stage: Stage, plan: Plan): Promise<Findings> {
         bound: { most: 1.1 },
         values: cpu(gate, BASELINE, (sample) => sample.cpu),
       })),
+      {
+        target: 3,
+        claim: `CPU per GiB ${direction} over TLS, to that of plain HTTP`,
+        unit: '×',
+        bound: { most: 2 },
+        values: cpu(OVER_TLS, 'gitgate', (sample) => sample.cpu),
+      },
       {
         target: 3,
         claim: `CPU per GiB ${direction} of the gate alone before an upstream, to that of nginx proxy_pass alone`,
