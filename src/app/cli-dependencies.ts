@@ -10,8 +10,7 @@ import { systemClock } from '../core/clock.js'
 import type { Config } from '../config/config.js'
 import { findGit } from '../git/embedded/git-program.js'
 import { hasManyLooseRefs } from '../git/embedded/ref-packing.js'
-import { hasUnreadableFiles, RepositoryFolder } from '../git/embedded/repository-folder.js'
-import { createSample } from '../git/embedded/sample.js'
+import { createSampleRepository, hasUnreadableFiles, RepositoryFolder } from '../git/embedded/repository-folder.js'
 import type { Intervals } from '../core/intervals.js'
 import { readTls } from '../server/listener.js'
 import type { Store, StoreOptions } from '../storage/open.js'
@@ -90,7 +89,7 @@ export function createCliDependencies(parts: ProcessParts = {}): CliDependencies
         hasGroup: (path) => folder.hasGroup(path),
         list: () => folder.list(),
         create: (path, format) => folder.create(git, path, format),
-        createSample: (path, readme) => createSample(git, folder, path, readme),
+        createSample: (path, readme) => createSampleRepository(git, folder, path, readme),
         remove: (path) => folder.remove(path),
         rename: (path, to) => folder.rename(path, to),
         hasManyLooseRefs: (path) => hasManyLooseRefs(folder.locate(path)),

@@ -9,7 +9,7 @@ import { embedded } from '../backends/embedded.js'
 import { nginx } from '../backends/nginx.js'
 import { requireProgram } from './programs.js'
 import { slowRelay } from './slow-relay.js'
-import { largeCommit, leftoversIn, processesIn } from './transfers.js'
+import { largeCommit, quarantinesIn, processesIn } from './transfers.js'
 import { within } from './until.js'
 import { createWorld } from './world.js'
 
@@ -116,7 +116,7 @@ t.test('what is revoked says so before it ends', async (t) => {
     const before = begunRequests()
     const [push] = await Promise.all([
       world.git.run(['push', remote, 'main:pushed'], { cwd: more.folder, status: 'any' }),
-      revokeSoon(token.id, () => begunRequests() >= before + 2 && leftoversIn(disk).length > 0),
+      revokeSoon(token.id, () => begunRequests() >= before + 2 && quarantinesIn(disk).length > 0),
     ])
     t.not(push.status, 0)
     t.match(push.stderr, 'remote: token "agent" was revoked')

@@ -11,7 +11,7 @@ import {
   childrenOf,
   commandOf,
   largeCommit,
-  leftoversIn,
+  quarantinesIn,
   packOf,
   processesIn,
 } from './transfers.js'
@@ -50,10 +50,12 @@ t.test('a client that leaves in mid-push leaves no process, no ref and no object
       large.oid,
       packOf(large).subarray(0, part),
     )
-    t.ok(await within(5_000, () => processesIn(disk).length > 0 && (part < 5_000_000 || leftoversIn(disk).length > 0)))
+    t.ok(
+      await within(5_000, () => processesIn(disk).length > 0 && (part < 5_000_000 || quarantinesIn(disk).length > 0)),
+    )
     push.destroy()
     t.ok(await within(1_000, () => processesIn(disk).length === 0), `gone after ${part} bytes`)
-    t.ok(await within(1_000, () => leftoversIn(disk).length === 0), 'and nothing is left')
+    t.ok(await within(1_000, () => quarantinesIn(disk).length === 0), 'and nothing is left')
   }
   t.equal(await world.git.ask(['ls-remote', world.remote('alice/target', password)]), '')
   await fsck(world.git, disk)
@@ -109,7 +111,7 @@ t.test(
     for (const withGit of [false, true]) {
       const current = withGit ? await cli.serveProcess(t) : gate
       beginPush({ url: current.url, path: 'alice/app', password }, large.oid, packOf(large).subarray(0, 10_000_000))
-      t.ok(await within(5_000, () => leftoversIn(disk).length > 0), 'the push is under way')
+      t.ok(await within(5_000, () => quarantinesIn(disk).length > 0), 'the push is under way')
       const workers = processesIn(disk)
       const helpers = childrenOf(current.child.pid).filter((pid) => commandOf(pid).includes('spawn-helper-process'))
       t.equal(helpers.length, 1)
@@ -117,10 +119,10 @@ t.test(
       if (withGit) for (const pid of workers) process.kill(pid, 'SIGKILL')
       t.ok(await within(2_000, () => processesIn(disk).length === 0), 'git ends by itself when the gate is gone')
       t.ok(await within(2_000, () => helpers.every((pid) => commandOf(pid) === '')), 'and the spawn helper')
-      if (withGit) t.not(leftoversIn(disk).length, 0, 'a killed git leaves its quarantine')
+      if (withGit) t.not(quarantinesIn(disk).length, 0, 'a killed git leaves its quarantine')
     }
     const again = await cli.serveProcess(t)
-    t.strictSame(leftoversIn(disk), [])
+    t.strictSame(quarantinesIn(disk), [])
     t.ok(await within(1_000, () => again.said.stderr.includes('removed quarantines of killed pushes')))
     t.match(await git.ask(['ls-remote', remote(again), 'refs/heads/main']), before)
     t.equal(await git.ask(['ls-remote', remote(again), 'refs/heads/pushed']), '')

@@ -9,7 +9,7 @@ import { httpUpstream } from '../git/upstream/stand-in.js'
 import { makeCertificates } from './certificates.js'
 import { requireProgram } from './programs.js'
 import { TEST_INTERVALS } from './gitgate-cli.js'
-import { beginFetch, beginPush, largeCommit, leftoversIn, packOf, processesIn } from './transfers.js'
+import { beginFetch, beginPush, largeCommit, quarantinesIn, packOf, processesIn } from './transfers.js'
 import { SLACK, within } from './until.js'
 import type { World } from './world.js'
 import { createWorld } from './world.js'
@@ -111,13 +111,13 @@ t.test('a running push ends when its token is revoked, and changes nothing', asy
   const { world, disk, large, token, place } = await populate(t)
   const push = beginPush(place, large.oid, packOf(large).subarray(0, 10_000_000))
   const ended = new Promise<void>((resolve) => push.on('close', () => resolve()))
-  t.ok(await within(5_000, () => leftoversIn(disk).length > 0))
+  t.ok(await within(5_000, () => quarantinesIn(disk).length > 0))
   const started = Date.now()
   await elsewhere(world, (store) => store.tokens.revoke(GATE_CONTEXT, token.id, world.now))
   await ended
   t.ok(Date.now() - started < PROMISED * SLACK)
   t.ok(await within(1_000, () => processesIn(disk).length === 0), 'git')
-  t.ok(await within(1_000, () => leftoversIn(disk).length === 0), leftoversIn(disk).join(' '))
+  t.ok(await within(1_000, () => quarantinesIn(disk).length === 0), quarantinesIn(disk).join(' '))
   t.equal(await world.git.ask(['--git-dir', disk, 'for-each-ref', 'refs/heads/pushed']), '')
 })
 

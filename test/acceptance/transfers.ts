@@ -100,7 +100,7 @@ export function processesIn(folder: string): number[] {
 }
 
 /** What pushes have left among a repository's objects. */
-export function leftoversIn(folder: string): string[] {
+export function quarantinesIn(folder: string): string[] {
   return readdirSync(join(folder, 'objects')).filter((name) => name.startsWith('tmp_'))
 }
 

@@ -13,7 +13,7 @@ import { cacheFiles, cacheFolders, cloneWhole } from '../acceptance/cache-world.
 import { GitClient } from '../acceptance/git-client.js'
 import { GitgateCli } from '../acceptance/gitgate-cli.js'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'
-import { beginPush, largeCommit, packOf, leftoversIn } from '../acceptance/transfers.js'
+import { beginPush, largeCommit, packOf, quarantinesIn } from '../acceptance/transfers.js'
 import { until } from '../acceptance/until.js'
 import { createWorld } from '../acceptance/world.js'
 import { findGit } from '../../src/git/embedded/git-program.js'
@@ -105,9 +105,9 @@ t.test(
     const pack = packOf(large)
     const push = beginPush({ url: first.url, path: 'alice/app', password }, large.oid, pack.subarray(0, 2_000_000))
     const answered = once(push, 'response') as Promise<[IncomingMessage]>
-    await until(() => leftoversIn(disk).length > 0)
+    await until(() => quarantinesIn(disk).length > 0)
     await gateAsProcess1(t, cli)
-    t.equal(leftoversIn(disk).length, 1, 'its objects are still there')
+    t.equal(quarantinesIn(disk).length, 1, 'its objects are still there')
     push.end(pack.subarray(2_000_000))
     const [answer] = await answered
     t.match(await text(answer), 'ok refs/heads/pushed')
@@ -131,11 +131,11 @@ t.test('what killed pushes and commands have left is removed when nobody else is
     await command.release()
   })
   t.equal(await folders[1].join('second'), 0)
-  await folders[0].removeLeftovers(disk)
+  await folders[0].removeQuarantines(disk)
   t.strictSame(exist(), [true, true], 'while another gate runs, nothing')
   await folders[1].leave()
   await folders[1].join('first')
-  await folders[0].removeLeftovers(disk)
+  await folders[0].removeQuarantines(disk)
   t.strictSame(exist(), [false, true], 'a worker of the same gate is no other')
   for (const folder of folders) await folder.leave()
   t.equal(await folders[2].join('third'), 1)

@@ -27,19 +27,19 @@ import { RunCoalescer } from './run-coalescer.js'
 import { followSymbolicRefs } from './symbolic-ref.js'
 import { adoptFirstBranch, branchesBesideUnbornHead } from './unborn-head.js'
 
-/** What the embedded server is made of. */
+/** What the embedded server needs. */
 export type EmbeddedGitOptions = {
   readonly git: GitProgram
   readonly folder: RepositoryFolder
-  /** A folder of ours that holds `empty.git`: what a repository advertises before it exists. */
+  /** An empty repository, whose advertisement stands for that of a repository that a push will create. */
   readonly emptyRepository: string
-  /** The setting `receive_max_input_size`: MiB that one push may bring, or `null` for no limit. */
+  /** The setting `receive_max_input_size`: the maximum size of a push in MiB, or `null`. */
   readonly receiveMaxInputSize: () => Promise<number | null>
   /** Milliseconds without a push before loose refs are packed. */
   readonly refPackingQuietMs?: number
 }
 
-/** The Git server within: `git upload-pack` and `git receive-pack`, started for each request. */
+/** The embedded Git server: it starts `git upload-pack` or `git receive-pack` for each request. */
 export async function embeddedGit({
   git,
   folder,
@@ -78,7 +78,7 @@ export async function embeddedGit({
     const mayChooseHead = request.requester?.isLimited !== true
     const branches = mayChooseHead ? await branchesBesideUnbornHead(git, repository) : undefined
     const end = await run(request, response, repository)
-    if (end.killed) await folder.removeLeftovers(repository)
+    if (end.killed) await folder.removeQuarantines(repository)
     if (branches !== undefined && end.began) await adoptFirstBranch(git, repository, branches)
     return end
   }
@@ -117,7 +117,7 @@ export async function embeddedGit({
         try {
           await folder.create(git, repository, 'sha1')
         } catch (error) {
-          // Two first pushes at once: the second finds what the first has made.
+          // Another first push has just created it.
           if (!folder.has(repository)) throw error
         }
       },
@@ -130,12 +130,12 @@ export async function embeddedGit({
 }
 
 /**
- * Makes the empty repository where there is none. It appears at its place whole: gates that start at once on one data folder
- * got in each other's way when each ran `git init` there.
+ * Creates the empty repository if it is missing. It appears complete, in one step: gates that start simultaneously on one data folder
+ * would disturb each other with `git init`.
  */
 async function makeEmptyRepository(git: GitProgram, folder: string): Promise<void> {
   if (['HEAD', 'config', 'objects', 'refs'].every((name) => existsSync(join(folder, name)))) return
-  // What is there is half of one: git adds the rest.
+  // An incomplete one: git adds what is missing.
   if (existsSync(folder)) {
     await initBare(git, folder, 'sha1')
     return
@@ -152,7 +152,7 @@ async function makeEmptyRepository(git: GitProgram, folder: string): Promise<voi
   }
 }
 
-/** Where the data folder keeps the empty repository. */
+/** The empty repository in a data folder. */
 export function emptyRepositoryIn(dataFolder: string): string {
   return join(dataFolder, 'empty.git')
 }
@@ -169,7 +169,7 @@ function outcomeOf(
   }
   const reason = stderr === '' ? failure : `${failure}: ${stderr}`
   if (!began && faultOf(phase, stderr) === 'request') {
-    // What git quotes is the client's: perhaps a secret in the wrong place.
+    // Git quotes the client here, and perhaps a secret in the wrong place.
     return { kind: 'failed', reason: `${failure}: ${stderr.split(/['"\n]|line: /, 1)[0] ?? ''}`, fault: 'request' }
   }
   if (!began) return { kind: 'failed', reason, fault: 'backend' }
@@ -187,20 +187,21 @@ function faultOf(phase: BackendRequest['phase'], stderr: string): Fault {
   return phase === 'rpc' && stderr !== '' && !isOurs.test(stderr) ? 'request' : 'backend'
 }
 
-// Some 200,000 wants and haves; a kilobyte of gzip could ask git to remember a thousand times as many.
-const MAX_WANTS = 10 * 1_048_576
+// Some 200,000 wants and haves. A kilobyte of gzip could make git keep a thousand times as many.
+const MAX_DECODED_BYTES = 10 * 1_048_576
 
-/** Git reads no compressed requests from its standard input. */
+/** The request's body, decompressed, since git's standard input takes no compressed one. */
 function decodedBody({ body, contentEncoding, signal }: BackendRequest): Readable {
   if (contentEncoding === undefined) return body
   const gunzip = createGunzip()
-  // A client that leaves must fail the decoder, too, or git would wait for more.
+  // If the client leaves, the decoder must fail, too. Otherwise git would wait for more.
   body.on('error', (error) => gunzip.destroy(error))
   signal.addEventListener('abort', () => gunzip.destroy(), { once: true })
   let length = 0
   gunzip.on('data', (chunk: Buffer) => {
     length += chunk.length
-    if (length > MAX_WANTS) gunzip.destroy(new Error(`a compressed fetch request of more than ${MAX_WANTS} bytes`))
+    if (length > MAX_DECODED_BYTES)
+      gunzip.destroy(new Error(`a compressed fetch request of more than ${MAX_DECODED_BYTES} bytes`))
   })
   return body.pipe(gunzip)
 }
@@ -213,7 +214,7 @@ function requesterEnvironment({ gitProtocol, requester }: BackendRequest): Recor
       : {
           REMOTE_USER: requester.username,
           GITGATE_USER: requester.username,
-          // For the reflog, as git http-backend sets them.
+          // For the reflog; git http-backend sets them the same way.
           GIT_COMMITTER_NAME: requester.username,
           GIT_COMMITTER_EMAIL: `${requester.username}@gitgate`,
         }),

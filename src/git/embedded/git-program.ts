@@ -4,26 +4,25 @@ import { GitgateError } from '../../core/errors.js'
 import type { StartGit } from './git-process.js'
 import { readOutput, startDirectly } from './git-process.js'
 
-/** The git that is installed on this machine. */
+/** The installed git. */
 export type GitProgram = {
   readonly path: string
   readonly version: string
-  /** How it is started. */
   readonly start: StartGit
 }
 
-/** How objects of a repository are named. */
+/** The hash function of a repository. */
 export type ObjectFormat = 'sha1' | 'sha256'
 
-// From 2.38 on git heeds `-c safe.directory`, without which it refuses repositories of another owner.
-const OLDEST = [2, 38] as const
+// Since 2.38, git accepts `-c safe.directory`, without which it refuses repositories of another owner.
+const MIN_VERSION = [2, 38] as const
 
 /**
  * Finds git.
  *
  * @param wanted an absolute path, or `undefined` to look in `PATH`
  * @param umask of git processes. @default this process's
- * @throws GitgateError `git` when there is none, or one that is too old
+ * @throws GitgateError `git` if there is none, or only one that is too old
  */
 export async function findGit(wanted: string | undefined, umask?: number): Promise<GitProgram> {
   const path = wanted ?? searchPath()
@@ -33,16 +32,19 @@ export async function findGit(wanted: string | undefined, umask?: number): Promi
   const version = /^git version (\d+)\.(\d+)(\S*)/.exec(await readVersion(path))
   if (version === null) throw new GitgateError('git', `${path} does not answer "git version" as git does`)
   const [major, minor] = [Number(version[1]), Number(version[2])]
-  const [oldestMajor, oldestMinor] = OLDEST
-  if (major < oldestMajor || (major === oldestMajor && minor < oldestMinor)) {
-    throw new GitgateError('git', `${path} is git ${major}.${minor}, and gitgate needs ${OLDEST.join('.')} or newer`)
+  const [minMajor, minMinor] = MIN_VERSION
+  if (major < minMajor || (major === minMajor && minor < minMinor)) {
+    throw new GitgateError(
+      'git',
+      `${path} is git ${major}.${minor}, and gitgate needs ${MIN_VERSION.join('.')} or newer`,
+    )
   }
   return { path, version: `${major}.${minor}${version[3] ?? ''}`, start: (command) => startDirectly(command, umask) }
 }
 
 /**
- * The environment of every git process: an allow-list. No `GIT_*` variable of ours changes what git does, no secret of
- * ours reaches a hook, no configuration of a user or of the machine counts.
+ * The environment of every git process: an allow-list. No `GIT_*` variable of the gate changes git's behaviour, no secret reaches a
+ * hook, and git reads no configuration of the user or the machine.
  */
 export function gitEnvironment(): Record<string, string> {
   const inherited = ['PATH', 'TMPDIR', 'TZ'].flatMap((name) => {
@@ -56,18 +58,18 @@ export function gitEnvironment(): Record<string, string> {
     GIT_CONFIG_GLOBAL: '/dev/null',
     GIT_ATTR_NOSYSTEM: '1',
     GIT_TERMINAL_PROMPT: '0',
-    // Whoever may create refs/replace/… would otherwise tell git's own checks another history.
+    // Otherwise, an account that may push refs/replace/… could show git's own checks another history.
     GIT_NO_REPLACE_OBJECTS: '1',
   }
 }
 
-/** The flags by which git works in a bare repository, whoever owns it. */
+/** Flags with which git works in a bare repository of any owner. */
 export function inRepository(folder: string): string[] {
   return ['-c', `safe.directory=${folder}`, `--git-dir=${folder}`]
 }
 
-/** Whom commits and reflogs name when gitgate itself writes. */
-const OURSELVES = {
+/** The identity in commits and reflogs that gitgate itself writes. */
+const GITGATE_IDENTITY = {
   GIT_AUTHOR_NAME: 'gitgate',
   GIT_AUTHOR_EMAIL: 'gitgate@localhost',
   GIT_COMMITTER_NAME: 'gitgate',
@@ -75,20 +77,20 @@ const OURSELVES = {
 }
 
 /**
- * Runs a git command that says little, and returns what it says.
+ * Runs a git command with a short output. @returns the output
  *
- * @param args written by us; a user's string may only be among them where it can't be taken for a flag
- * @param input what it reads, if anything
- * @throws GitgateError `git` with git's own words when it fails
+ * @param args written by gitgate; a user's string may be among them only where git can't take it for a flag
+ * @param input what git reads, if anything
+ * @throws GitgateError `git` with git's own message if it fails
  */
 export async function askGit(git: GitProgram, args: readonly string[], input?: string): Promise<string> {
-  const env = { ...gitEnvironment(), ...OURSELVES }
+  const env = { ...gitEnvironment(), ...GITGATE_IDENTITY }
   const { bytes, failure, stderr } = await readOutput(git.start, { program: git.path, args, env }, input)
   if (failure !== undefined) throw new GitgateError('git', `git failed: ${stderr || failure}`)
   return bytes.toString('utf8')
 }
 
-/** Makes an empty bare repository whose HEAD is `main`; one that exists already stays as it is. */
+/** Creates an empty bare repository whose HEAD is `main`. An existing one stays as it is. */
 export async function initBare(git: GitProgram, folder: string, format: ObjectFormat): Promise<void> {
   await askGit(git, [
     'init',

@@ -11,16 +11,16 @@ import type { RepositoryPath } from '../../protocol/repository-path.js'
 import { groupsOf, parseRepositoryPath } from '../../protocol/repository-path.js'
 import { isReservedName } from '../../core/reserved-names.js'
 import type { GitProgram, ObjectFormat } from './git-program.js'
-import { initBare } from './git-program.js'
-import { removeLeftovers } from './leftovers.js'
+import { askGit, initBare, inRepository } from './git-program.js'
+import { removeQuarantines } from './quarantine.js'
 
-// A name that can't be a repository's.
-const HIDDEN = '.gitgate-'
-// Where the gates and commands that use the root hold their locks.
-const INSTANCES = '.gitgate'
+// No repository can have such a name.
+const HIDDEN_PREFIX = '.gitgate-'
+// The folder in which gates and commands that use the root hold their locks.
+const LOCK_FOLDER = '.gitgate'
 const READ_BY_OTHERS = 0o044
 
-/** The folder of the bare repositories: `group/name` is kept in `<root>/group/name.git`. No symbolic link is followed. */
+/** The folder of the bare repositories: `group/name` is in `<root>/group/name.git`. Symbolic links are not followed. */
 export class RepositoryFolder {
   readonly root: string
   readonly #device: number
@@ -30,7 +30,7 @@ export class RepositoryFolder {
   /**
    * @param root is created if it is missing, for its owner only
    * @param umask of the groups' folders. @default this process's
-   * @throws GitgateError `configuration` when it can't be used
+   * @throws GitgateError `configuration` if it can't be used
    */
   constructor(root: string, umask?: number) {
     this.#umask = umask
@@ -45,7 +45,7 @@ export class RepositoryFolder {
     }
   }
 
-  /** Whether the folder can be read and written now, and is on the file system that it was opened on: a volume may be gone. */
+  /** Whether the folder can be read and written, and is still on the same file system: a volume may be unmounted. */
   isUsable(): boolean {
     try {
       accessSync(this.root, constants.R_OK | constants.W_OK | constants.X_OK)
@@ -55,17 +55,17 @@ export class RepositoryFolder {
     }
   }
 
-  /** Where a repository is kept, or would be. */
+  /** The folder of a repository, whether it exists or not. */
   locate(path: RepositoryPath): string {
     return join(this.root, `${path}.git`)
   }
 
-  /** Whether there is a repository; one that was put here by hand counts, one behind a symbolic link does not. */
+  /** Whether a repository exists. One behind a symbolic link doesn't count. */
   has(path: RepositoryPath): boolean {
     return this.#hasRealParents(path) && isRepository(this.locate(path))
   }
 
-  /** Whether there is a group of this name: a folder, even an empty one. */
+  /** Whether a group of this name exists: a folder, even an empty one. */
   hasGroup(path: RepositoryPath): boolean {
     return lstatOf(join(this.root, path)) !== undefined
   }
@@ -86,16 +86,16 @@ export class RepositoryFolder {
   }
 
   /**
-   * Joins the gates that use the folder, until {@link leave}. Removes what killed gates have left (pushes that never ended,
-   * repositories half made or half deleted), unless another gate, worker or command is alive: what it has under way looks the same.
+   * Joins the gates that use the folder, until {@link leave}. Removes what killed gates have left (quarantines, and repositories that
+   * were being created or deleted), unless another gate, worker or command is alive, whose work in progress looks the same.
    *
    * @param gate the gate's name, the same for all its workers
-   * @returns how many such things there were
+   * @returns the number of quarantines and repositories that were removed
    */
   async join(gate: string): Promise<number> {
     let removed = 0
     this.#instance = await this.#join(gate, async (live) => {
-      if (live.length === 0) removed = await this.#tidy()
+      if (live.length === 0) removed = await this.#removeAbandoned()
     })
     return removed
   }
@@ -106,34 +106,34 @@ export class RepositoryFolder {
   }
 
   /**
-   * Removes what a killed push has left in a repository, unless it may be another's.
+   * Removes the quarantine of a killed push, unless it may be another gate's.
    *
    * @param repository its folder
    */
-  async removeLeftovers(repository: string): Promise<void> {
+  async removeQuarantines(repository: string): Promise<void> {
     try {
-      await lockInstances(this.#instances(), async (live) => {
-        if (live.every((id) => id === this.#instance?.id)) await removeLeftovers(repository)
+      await lockInstances(this.#lockFolder(), async (live) => {
+        if (live.every((id) => id === this.#instance?.id)) await removeQuarantines(repository)
       })
     } catch {
-      // Where nobody can lock anything, nobody can tell.
+      // Without locks, it may be in use.
     }
   }
 
-  async #tidy(): Promise<number> {
-    const hidden = readdirSync(this.root).filter((name) => name.startsWith(HIDDEN))
+  async #removeAbandoned(): Promise<number> {
+    const hidden = readdirSync(this.root).filter((name) => name.startsWith(HIDDEN_PREFIX))
     for (const name of hidden) await rm(join(this.root, name), { recursive: true, force: true })
     let removed = hidden.length
-    for (const path of this.list()) removed += await removeLeftovers(this.locate(path))
+    for (const path of this.list()) removed += await removeQuarantines(this.locate(path))
     return removed
   }
 
-  /** Why a repository of this path can't be made, in words, or `undefined` where it can. */
+  /** Why a repository of this path can't be created, in words; `undefined` if it can. */
   obstacleTo(path: RepositoryPath): string | undefined {
     const group = path.split('/')[0] ?? path
     if (isReservedName(group)) return `"${group}" is reserved for gitgate's own URLs`
-    // First, since nothing that lies behind a link may show in the reason.
-    if (!this.#hasRealParents(path)) return 'a symbolic link or a file stands where its group would be'
+    // First, because no reason may reveal what is behind a symbolic link.
+    if (!this.#hasRealParents(path)) return 'a symbolic link or a file is in the place of its group'
     const inside = groupsOf(path).find((name) => lstatOf(this.locate(name)) !== undefined)
     if (inside !== undefined) return `${inside} is a repository, so it can't be a group of repositories`
     if (this.hasGroup(path)) return `${path} is a group of repositories`
@@ -142,9 +142,9 @@ export class RepositoryFolder {
   }
 
   /**
-   * Makes an empty bare repository whose HEAD is `main`. It appears all at once, so that nobody sees half of it.
+   * Creates an empty bare repository whose HEAD is `main`. It appears complete, in one step.
    *
-   * @throws GitgateError `conflict` when something is in the way
+   * @throws GitgateError `conflict` if something is in the way
    */
   async create(git: GitProgram, path: RepositoryPath, format: ObjectFormat): Promise<void> {
     const obstacle = this.obstacleTo(path)
@@ -161,25 +161,25 @@ export class RepositoryFolder {
   }
 
   /**
-   * Deletes a repository, and the groups that are empty then.
+   * Deletes a repository, and then empty groups.
    *
    * @throws GitgateError `not-found`
    */
   async remove(path: RepositoryPath): Promise<void> {
     this.#require(path)
-    // Out of sight at once; taking it apart may take long.
+    // It disappears immediately; deleting its files may take long.
     await this.#asInstance(async () => {
-      const doomed = this.#hiddenName('deleted')
-      await rename(this.locate(path), doomed)
-      await rm(doomed, { recursive: true, force: true })
+      const hidden = this.#hiddenName('deleted')
+      await rename(this.locate(path), hidden)
+      await rm(hidden, { recursive: true, force: true })
     })
     await this.#removeEmptyGroups(path)
   }
 
   /**
-   * Gives a repository another path.
+   * Renames a repository.
    *
-   * @throws GitgateError `not-found`; `conflict` when something is in the way
+   * @throws GitgateError `not-found`; `conflict` if something is in the way
    */
   async rename(path: RepositoryPath, to: RepositoryPath): Promise<void> {
     this.#require(path)
@@ -189,7 +189,7 @@ export class RepositoryFolder {
     await this.#removeEmptyGroups(path)
   }
 
-  /** Runs something that a gate which starts meanwhile must not tidy up. */
+  /** Runs something whose files a gate that starts meanwhile must not remove. */
   async #asInstance(work: () => Promise<void>): Promise<void> {
     const own = this.#instance === undefined ? await this.#join(newInstanceId()) : undefined
     try {
@@ -199,18 +199,18 @@ export class RepositoryFolder {
     }
   }
 
-  /** @returns `undefined` where the file system has no locks; then nobody tidies up either */
+  /** @returns `undefined` if the file system has no locks; then nothing is removed either */
   async #join(id: string, whileLocked?: Parameters<typeof joinInstances>[2]): Promise<Instance | undefined> {
     try {
-      return await joinInstances(this.#instances(), id, whileLocked)
+      return await joinInstances(this.#lockFolder(), id, whileLocked)
     } catch (error) {
       if (error instanceof GitgateError) throw error
       return undefined
     }
   }
 
-  #instances(): string {
-    const folder = join(this.root, INSTANCES)
+  #lockFolder(): string {
+    const folder = join(this.root, LOCK_FOLDER)
     try {
       mkdirSync(folder, { mode: 0o700 })
     } catch (error) {
@@ -251,19 +251,40 @@ export class RepositoryFolder {
     })
   }
 
-  /** A name in the root that is never served, on the same file system. */
+  /** A path in the root that is never served, so it is on the same file system. */
   #hiddenName(purpose: string): string {
-    return join(this.root, `${HIDDEN}${purpose}-${randomBytes(6).toString('hex')}`)
+    return join(this.root, `${HIDDEN_PREFIX}${purpose}-${randomBytes(6).toString('hex')}`)
   }
 }
 
-/** The folders in a folder, but hidden ones. */
+/**
+ * Creates a repository with one commit, for a first clone.
+ *
+ * @param readme the text of its `README.md`
+ * @throws GitgateError `conflict` if something is in the way
+ */
+export async function createSampleRepository(
+  git: GitProgram,
+  folder: RepositoryFolder,
+  path: RepositoryPath,
+  readme: string,
+): Promise<void> {
+  await folder.create(git, path, 'sha1')
+  const run = async (args: readonly string[], input?: string): Promise<string> =>
+    (await askGit(git, [...inRepository(folder.locate(path)), ...args], input)).trim()
+  const blob = await run(['hash-object', '-w', '--stdin'], readme)
+  const tree = await run(['mktree'], `100644 blob ${blob}\tREADME.md\n`)
+  const commit = await run(['commit-tree', tree, '-m', 'Say hello'])
+  await run(['update-ref', 'refs/heads/main', commit])
+}
+
+/** The names of a folder's subfolders, without hidden ones. */
 export function foldersIn(folder: string): string[] {
   try {
     const entries = readdirSync(folder, { withFileTypes: true })
     return entries.filter((entry) => entry.isDirectory() && !entry.name.startsWith('.')).map(({ name }) => name)
   } catch (error) {
-    // Such as lost+found on a file system of its own.
+    // Such as lost+found.
     if (hasSystemCode(error, 'EACCES')) return []
     throw error
   }
@@ -296,12 +317,12 @@ function namesIn(folder: string): string[] {
   }
 }
 
-/** What lies at a path, itself, if anything. Synchronous: a handful of calls at 5 µs each, a tenth of what the thread pool's detour costs. */
+/** Stat data of a path, if anything is there; of a symbolic link itself. Synchronous: that takes 5 µs, a tenth of the time of an asynchronous call. */
 export function lstatOf(path: string): Stats | undefined {
   try {
     return lstatSync(path, { throwIfNoEntry: false })
   } catch (error) {
-    // A file where a folder should be, or a name too long for the file system: nothing is there.
+    // A file in the place of a folder, or a name that is too long for the file system.
     if (hasSystemCode(error, 'ENOTDIR', 'ENAMETOOLONG')) return undefined
     throw error
   }

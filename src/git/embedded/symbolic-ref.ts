@@ -9,19 +9,18 @@ import { gitEnvironment, inRepository } from './git-program.js'
 import { readOutput } from './git-process.js'
 import { keepsRefsInFiles } from './ref-list.js'
 
-// Each costs a process, some 5 ms; git has no command that reads several.
-const MAX_ASKED = 500
-// So few are asked about one by one; for more, git first lists the refs that are there.
+// Each costs a git process of some 5 ms, since git has no command that reads several.
+const MAX_GIT_READS = 500
+// For more refs than this, git first lists those that exist, instead of reading each.
 const LIST_THRESHOLD = 8
 const MAX_LIST_BYTES = 64 * 1_048_576
 
 /**
- * The refs that names stand for where they are symbolic: what is done to the one is done to the other. Where a file shows
- * that a name is not symbolic, git isn't asked.
+ * Resolves symbolic refs: a push to one changes its target. Only names whose files may be symbolic cost a git process.
  *
  * @param folder the bare repository
- * @param names the bytes of the refs' names
- * @returns for each name the ref that it stands for, itself where it is not symbolic; `undefined` where that isn't known
+ * @param names ref names as bytes
+ * @returns the target of each name, which is the name itself if it is not symbolic; `undefined` if that isn't known
  */
 export async function followSymbolicRefs(
   git: GitProgram,
@@ -31,16 +30,16 @@ export async function followSymbolicRefs(
   const inFiles = keepsRefsInFiles(folder)
   const mayBeSymbolic = await mapInSlices(
     names,
-    // Git itself refuses what is no name.
+    // Git itself refuses invalid names.
     (name) => isRefName(name.toString()) && (!inFiles || isSymbolicFile(folder, name)),
   )
   const unsure = names.filter((_, index) => mayBeSymbolic[index])
   const plain = unsure.length > LIST_THRESHOLD ? await listPlainRefs(git, folder) : new Set<string>()
-  let asked = 0
+  let gitReads = 0
   const targets: (string | undefined)[] = []
   for (const [index, name] of names.entries()) {
     if (mayBeSymbolic[index] !== true || plain.has(name.toString('latin1'))) targets.push(name.toString())
-    else targets.push(asked++ < MAX_ASKED ? await readSymbolicRef(git, folder, name) : undefined)
+    else targets.push(gitReads++ < MAX_GIT_READS ? await readSymbolicRef(git, folder, name) : undefined)
   }
   return targets
 }
@@ -48,10 +47,10 @@ export async function followSymbolicRefs(
 /**
  * Reads a symbolic ref, such as `HEAD`.
  *
- * @returns the ref at the end of the chain, the name itself where it is not symbolic, `undefined` where git can't say
+ * @returns the ref at the end of the chain, or the name itself if it is not symbolic; `undefined` if git fails
  */
 export async function readSymbolicRef(git: GitProgram, folder: string, name: Buffer): Promise<string | undefined> {
-  // Arguments of a process are text here.
+  // Node passes arguments as UTF-8 text.
   if (!isUtf8(name)) return undefined
   const args = [...inRepository(folder), 'symbolic-ref', '--quiet', '--', name.toString()]
   const { bytes, exitStatus } = await readOutput(git.start, { program: git.path, args, env: gitEnvironment() })
@@ -59,7 +58,7 @@ export async function readSymbolicRef(git: GitProgram, folder: string, name: Buf
   return exitStatus === 0 ? bytes.toString().replace(/\n$/, '') : undefined
 }
 
-/** The names, as Latin-1, of refs that are there and not symbolic. */
+/** The names, as Latin-1, of existing refs that are not symbolic. */
 async function listPlainRefs(git: GitProgram, folder: string): Promise<ReadonlySet<string>> {
   const args = [...inRepository(folder), 'for-each-ref', '--format=%(symref) %(refname)']
   const command = { program: git.path, args, env: gitEnvironment() }
@@ -69,7 +68,7 @@ async function listPlainRefs(git: GitProgram, folder: string): Promise<ReadonlyS
   return new Set(lines.filter((line) => line.startsWith(' ')).map((line) => line.slice(1)))
 }
 
-/** Whether the file of a ref is a symbolic one, or a symbolic link, which git takes for one. A packed ref has no file. */
+/** Whether a ref's file holds a symbolic ref, or is a symbolic link, which git reads as one. A packed ref has no file. */
 function isSymbolicFile(folder: string, name: Buffer): boolean {
   const path = Buffer.concat([Buffer.from(`${folder}/`), name])
   try {
@@ -77,9 +76,9 @@ function isSymbolicFile(folder: string, name: Buffer): boolean {
     if (stats === undefined || stats.isDirectory()) return false
     return !stats.isFile() || readFileSync(path, 'latin1').startsWith('ref:')
   } catch (error) {
-    // A file where a folder should be, or gone since.
+    // No such file, or a file in the place of a folder.
     if (hasSystemCode(error, 'ENOENT', 'ENOTDIR', 'ENAMETOOLONG')) return false
-    // Git may know better.
+    // Git decides.
     return true
   }
 }

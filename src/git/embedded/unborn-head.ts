@@ -9,8 +9,9 @@ import { readSymbolicRef } from './symbolic-ref.js'
 const BRANCHES = 'refs/heads/'
 
 /**
- * The branches of a repository whose HEAD names a branch that does not exist; `undefined` where HEAD is born, which is
- * what nearly every push finds. Where refs are files that costs two small ones to read.
+ * Lists the branches of a repository whose HEAD is unborn: it names a branch that doesn't exist.
+ *
+ * @returns `undefined` if HEAD is born, as in nearly every push; with refs in files, that costs reading two small ones
  */
 export async function branchesBesideUnbornHead(git: GitProgram, folder: string): Promise<string[] | undefined> {
   const inFiles = keepsRefsInFiles(folder)
@@ -21,10 +22,10 @@ export async function branchesBesideUnbornHead(git: GitProgram, folder: string):
 }
 
 /**
- * Points HEAD at a branch that a push has just created, so that a clone checks something out: a repository made for
- * `main` may be filled with `master`.
+ * Points an unborn HEAD to a branch that a push has just created, so that a clone checks it out: a repository created for `main` may
+ * get a `master`.
  *
- * @param before what {@link branchesBesideUnbornHead} said before the push
+ * @param before the result of {@link branchesBesideUnbornHead} before the push
  */
 export async function adoptFirstBranch(git: GitProgram, folder: string, before: readonly string[]): Promise<void> {
   if ((await branchesBesideUnbornHead(git, folder)) === undefined) return
@@ -33,7 +34,7 @@ export async function adoptFirstBranch(git: GitProgram, folder: string, before: 
   if (chosen !== undefined) await askGit(git, [...inRepository(folder), 'symbolic-ref', 'HEAD', chosen])
 }
 
-/** @param prefix a ref, or what the names of several begin with; it begins with `refs/`, so git doesn't take it for a flag */
+/** @param prefix a ref, or the folder of several. It begins with `refs/`, so git can't take it for a flag. */
 async function listBranches(git: GitProgram, folder: string, prefix = BRANCHES): Promise<string[]> {
   const text = await askGit(git, [...inRepository(folder), 'for-each-ref', '--format=%(refname)', prefix])
   return text.split('\n').filter((line) => line !== '')
