@@ -38,7 +38,7 @@ export const TEST_INTERVALS: Intervals = {
   refPackingQuietMs: 20,
   requestTimeoutMs: 20_000,
   filePollMs: 20,
-  heartbeatMs: 250,
+  heartbeatMs: 500,
 }
 
 /** The executable. */
