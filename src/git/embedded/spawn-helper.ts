@@ -129,8 +129,9 @@ export class GitSpawnHelper {
     helper.send({ id, program, args, env, output: output.key, input: input?.key } satisfies SpawnRequest)
     const started = await starting
     if (started === undefined || ended === undefined) {
-      output.forget()
-      input?.forget()
+      // A helper that was killed may have started git without a report. That git ends when its connections are closed.
+      output.refuse()
+      input?.refuse()
       return undefined
     }
     // The helper has connected both before it started git.
@@ -177,8 +178,8 @@ type ExpectedConnection = {
   /** In base64. The connection begins with its bytes. */
   readonly key: string
   readonly socket: Promise<Socket>
-  /** Stops waiting for it. */
-  readonly forget: () => void
+  /** Refuses it, and closes it if it was already made. */
+  readonly refuse: () => void
 }
 
 const SOCKET_FOLDER_PREFIX = 'gitgate-'
@@ -219,7 +220,11 @@ class AuthenticatedSockets {
   expect(): ExpectedConnection {
     const key = randomBytes(KEY_BYTES).toString('base64')
     const socket = new Promise<Socket>((resolve) => this.#expected.set(key, resolve))
-    return { key, socket, forget: () => void this.#expected.delete(key) }
+    const refuse = (): void => {
+      this.#expected.delete(key)
+      void socket.then((made) => made.destroy())
+    }
+    return { key, socket, refuse }
   }
 
   /** Accepts no more connections. Existing ones go on. */

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
-import { Readable, Writable } from 'node:stream'
+import { PassThrough, Readable, Writable } from 'node:stream'
 import type { Test } from 'tap'
 import t from 'tap'
 import type { StartGit } from '../../../src/git/embedded/git-process.js'
@@ -170,6 +170,25 @@ t.test(
     t.not(helper.pid, first)
   },
 )
+
+// Fault: the helper was killed between starting git and reporting it. That git waited for ever for its input.
+t.test('when the helper is killed while it starts git, no git is left', async (t) => {
+  const { helper } = await openHelper(t)
+  const mark = `gitgate-orphan-${process.pid}`
+  const isRunning = (): boolean =>
+    readdirSync('/proc').some((name) => /^\d+$/.test(name) && commandOf(Number(name)).includes(mark))
+  for (let round = 0; round < 5; round += 1) {
+    const inputs = Array.from({ length: 10 }, () => new PassThrough())
+    const runs = inputs.map((input) => run(helper.start, `: ${mark}; cat`, input))
+    await until(isRunning)
+    process.kill(helper.pid ?? 0, 'SIGKILL')
+    // The processes that weren't reported are started again, without the helper.
+    for (const input of inputs) input.end()
+    await Promise.all(runs)
+    t.ok(await within(1_000, () => !isRunning()), 'no orphan waits for its input')
+    while (helper.pid === undefined) await run(helper.start, 'sleep 0.1')
+  }
+})
 
 // Attack: another user of the machine connects to the socket, to read git's output or to pose as git.
 t.test('only connections with a known key are accepted', async (t) => {
