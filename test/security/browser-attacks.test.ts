@@ -1,4 +1,4 @@
-// What a page of somebody else's can do to who is signed in: nothing. And how quickly the pages answer.
+// What a page of somebody else's can do to who is signed in: nothing. And what the pages cost.
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t from 'tap'
@@ -7,7 +7,8 @@ import { FormClient } from '../pages/form-client.js'
 import { createWorld } from '../acceptance/world.js'
 
 const PASSWORD = 'correct horse battery'
-const SETTLED = 50
+// Of the gate and the test's client together.
+const MAX_CPU_MS = 50
 
 t.test('a page of another site can neither send forms nor frame', { skip: NO_BROWSER }, async (t) => {
   const world = await createWorld(t)
@@ -34,7 +35,7 @@ t.test('a page of another site can neither send forms nor frame', { skip: NO_BRO
   t.match(await page.getByRole('heading', { level: 1 }).textContent(), 'Repositories', 'still signed in')
 })
 
-t.test(`pages answer within ${SETTLED} ms`, async (t) => {
+t.test(`a page takes at most ${MAX_CPU_MS} ms of CPU`, async (t) => {
   const world = await createWorld(t)
   await world.setPassword('alice', PASSWORD)
   const alice = new FormClient(world.url)
@@ -47,11 +48,12 @@ t.test(`pages answer within ${SETTLED} ms`, async (t) => {
   ]) {
     const times: number[] = []
     for (let run = 0; run < 9; run++) {
-      const started = performance.now()
+      const before = process.cpuUsage()
       t.equal((await alice.get(path)).status, 200)
-      times.push(performance.now() - started)
+      const { user, system } = process.cpuUsage(before)
+      times.push((user + system) / 1_000)
     }
     const median = times.sort((a, b) => a - b)[4]!
-    t.ok(median < SETTLED, `${path}: ${median.toFixed(1)} ms`)
+    t.ok(median < MAX_CPU_MS, `${path}: ${median.toFixed(1)} ms`)
   }
 })
