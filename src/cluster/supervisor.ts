@@ -47,6 +47,8 @@ export class Supervisor {
   readonly #folder: string
   readonly #workers = new Set<Worker>()
   readonly #restartDelays = new Map<number, number>()
+  /** While no worker runs, only these keep the primary alive. */
+  readonly #restarts = new Set<NodeJS.Timeout>()
   #isEnding = false
   #onAllExited: (() => void) | undefined
 
@@ -57,6 +59,9 @@ export class Supervisor {
     const prefix = join(tmpdir(), FOLDER_PREFIX)
     const isTooLong = Buffer.byteLength(prefix) > MAX_FOLDER_PREFIX_BYTES
     this.#folder = mkdtempSync(isTooLong ? `/tmp/${FOLDER_PREFIX}` : prefix)
+    // Workers accept connections themselves. By default the primary accepts and passes them on; a connection that is on its way to a
+    // worker that is killed is then never closed, and its client waits for ever (Node 20.20 and 24).
+    cluster.schedulingPolicy = cluster.SCHED_NONE
     cluster.setupPrimary({ args: ['serve'], stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
   }
 
@@ -72,6 +77,7 @@ export class Supervisor {
   /** Ends all workers, once their requests have finished. */
   async end(): Promise<void> {
     this.#isEnding = true
+    for (const timer of this.#restarts) clearTimeout(timer)
     const allExited = new Promise<void>((resolve) => (this.#onAllExited = resolve))
     for (const worker of this.#workers) worker.process.kill('SIGTERM')
     const timer = setTimeout(() => {
@@ -144,8 +150,10 @@ export class Supervisor {
     const delay = last === undefined ? MIN_RESTART_DELAY_MS : Math.min(last * 2, MAX_RESTART_DELAY_MS)
     this.#restartDelays.set(index, delay)
     this.#log.error({ worker: index, pid, ended: reason, again_in_ms: delay }, 'worker exited; starting another')
-    setTimeout(() => {
-      if (!this.#isEnding) void this.#fork(index)
-    }, delay).unref()
+    const timer = setTimeout(() => {
+      this.#restarts.delete(timer)
+      void this.#fork(index)
+    }, delay)
+    this.#restarts.add(timer)
   }
 }

@@ -1,4 +1,5 @@
 import { request } from 'node:http'
+import type { Socket } from 'node:net'
 import { connect } from 'node:net'
 
 /** An answer, whole. */
@@ -16,6 +17,8 @@ export type HttpOptions = {
   /** Basic credentials. */
   readonly user?: string
   readonly password?: string
+  /** The connection to use. @default a new one */
+  readonly socket?: Socket
 }
 
 /** Makes one request, with the path exactly as it is given. */
@@ -32,6 +35,7 @@ export async function http(url: string, path: string, options: HttpOptions = {})
         method: options.method ?? 'GET',
         headers: { ...authorization, ...options.headers },
         agent: false,
+        ...(options.socket === undefined ? {} : { createConnection: () => options.socket }),
       },
       (answer) => {
         const chunks: Buffer[] = []
