@@ -1,6 +1,6 @@
-// Everything works without this; it adds comfort.
+// Pages work without this script; it adds convenience.
 
-// Menus close where a menu should: on Escape, and when one looks elsewhere.
+// Menus close on Escape and on a click outside.
 for (const menu of document.querySelectorAll('details[data-menu]')) {
   document.addEventListener('click', (event) => {
     if (!menu.contains(event.target)) menu.open = false
@@ -12,15 +12,15 @@ for (const menu of document.querySelectorAll('details[data-menu]')) {
   })
 }
 
-// Where one is shows in a bar that is longer than the window.
+// Scrolls a navigation bar that is wider than the window to the current page.
 for (const here of document.querySelectorAll('nav [aria-current]')) {
   here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.offsetLeft
 }
 
-// Buttons that copy: data-copy names the element whose text is meant.
+// Copy buttons: data-copy is the ID of the element to copy.
 for (const button of document.querySelectorAll('[data-copy]')) {
   button.hidden = false
-  // What is there for screen readers stands after it, and stays.
+  // The text for screen readers comes after it and stays.
   const label = button.firstChild
   const words = label.data
   button.addEventListener('click', async () => {
@@ -35,7 +35,7 @@ for (const button of document.querySelectorAll('[data-copy]')) {
   })
 }
 
-// A form that is on its way is not sent twice.
+// Prevents submitting a form twice.
 for (const form of document.querySelectorAll('form[method=post]')) {
   form.addEventListener('submit', (event) => {
     if (form.dataset.sent === 'yes') event.preventDefault()
@@ -46,11 +46,11 @@ window.addEventListener('pageshow', () => {
   for (const form of document.querySelectorAll('form[data-sent]')) delete form.dataset.sent
 })
 
-// What went wrong is where one is taken to, with the words that go with it.
+// Moves the focus to the error message.
 const wrong = document.getElementById('problem') ?? document.querySelector('[aria-invalid=true]')
 wrong?.focus()
 
-// A form with a preview shows it as one types.
+// Updates the preview of a form while the user types.
 for (const form of document.querySelectorAll('form[data-preview]')) {
   const preview = document.getElementById('preview')
   form.querySelector('[data-without-script]').remove()
@@ -71,18 +71,18 @@ for (const form of document.querySelectorAll('form[data-preview]')) {
       })
       if (answer.ok) preview.innerHTML = await answer.text()
     } catch {
-      // Asked again meanwhile, or signed out: the form itself will say so.
+      // Superseded by a later request, or signed out: submitting the form will say so.
     }
   }
   form.addEventListener('input', () => {
     clearTimeout(pause)
     pause = setTimeout(refresh, 250)
   })
-  // Whoever comes back finds the fields as they left them, and the preview as it was at first.
+  // After going back, browsers restore the fields but not the preview.
   window.addEventListener('pageshow', () => {
     if (performance.getEntriesByType('navigation')[0]?.type === 'back_forward') refresh()
   })
-  // Enter in what is only tried must not send the form.
+  // Enter in the fields of the trial push must not submit the form.
   form.addEventListener('keydown', (event) => {
     if (event.key !== 'Enter' || !event.target.name?.startsWith('try_')) return
     event.preventDefault()
@@ -90,7 +90,7 @@ for (const form of document.querySelectorAll('form[data-preview]')) {
   })
 }
 
-// Choosing a filter shows what it finds.
+// Choosing a filter applies it.
 for (const form of document.querySelectorAll('form[data-filters]')) {
   for (const select of form.querySelectorAll('select')) select.addEventListener('change', () => form.requestSubmit())
 }
