@@ -54,7 +54,9 @@ const MUTATIONS = [
   {
     name: 'stale-advertisement',
     simulates: 'the cache gives out a list of refs from before a push',
-    edits: [['parsed.tellsRefs ? now.fingerprint', "parsed.tellsRefs && now.fingerprint === '' ? now.fingerprint"]],
+    edits: [
+      ['request.listsRefs ? state.fingerprint', "request.listsRefs && state.fingerprint === '' ? state.fingerprint"],
+    ],
     killedBy: ['acceptance/cache-hits', 'acceptance/cache-freshness'],
   },
   {
@@ -72,8 +74,8 @@ const MUTATIONS = [
         'preferences: { ...preferencesOf(request.headers), ...{ authorization: request.headers.authorization } },',
       ],
       [
-        'introduction.authorization?.reveal()',
-        '(request.preferences as { authorization?: string }).authorization ?? introduction.authorization?.reveal()',
+        'gate.authorization?.reveal()',
+        '(request.preferences as { authorization?: string }).authorization ?? gate.authorization?.reveal()',
       ],
     ],
     killedBy: ['upstream/forwarding', 'security/redaction'],

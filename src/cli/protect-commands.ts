@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { describeProtection, parseProtection } from '../domain/access/protection.js'
 import { GitgateError } from '../core/errors.js'
-import { fullRefPattern } from '../protocol/ref-pattern.js'
+import { fullRefPattern } from '../protocol/pattern.js'
 import type { CliContext } from './context.js'
 import { addCommand, withStore } from './context.js'
 

@@ -1,6 +1,6 @@
 import { mapInSlices } from '../core/event-loop.js'
 import type { RepositoryPath } from './repository-path.js'
-import { repositoryMatcher } from './repository-pattern.js'
+import { repositoryMatcher } from './pattern.js'
 
 /** A set of the repositories of a list: one bit for each. */
 export type RepositorySet = Uint32Array

@@ -1,24 +1,7 @@
 import { PktLineReader } from './pkt-line.js'
 import type { PushHead } from './push-head.js'
-import type { SideBand } from './side-band.js'
+import type { ResponseFormat, SideBand } from './side-band.js'
 import { sideBandOf } from './side-band.js'
-
-/** How a response is multiplexed, as its request tells. */
-export type ResponseFormat = {
-  /**
-   * What stands before the multiplexed packets: in version 2 sections up to `packfile`, in versions 0 and 1
-   * acknowledgements, before the report of a push nothing.
-   */
-  readonly preamble: 'packfile-section' | 'acknowledgements' | 'none'
-  readonly sideBand: SideBand
-  /** Whether messages are wanted: git asks for silence with `-q`, and when its output is no terminal. */
-  readonly wantsProgress: boolean
-  /**
-   * The packet that the response begins with, if that is certain before the server responds: `packfile`, or `NAK`; empty for
-   * a push. Unknown if the server first acknowledges what the client has, or says where the history is cut.
-   */
-  readonly firstPacket: Buffer | undefined
-}
 
 const FIRST_PACKETS = {
   'packfile-section': Buffer.from('000dpackfile\n'),

@@ -1,4 +1,4 @@
-import { FLUSH } from './pkt-line.js'
+import { FLUSH, packetLength, PktLineReader } from './pkt-line.js'
 
 /** What a packet of a multiplexed response carries: the response proper, messages for people, or a fatal error. */
 export const BAND = { answer: 1, progress: 2, fatal: 3 } as const
@@ -35,4 +35,198 @@ export function encodeProgress(text: string, sideBand: SideBand): Buffer {
 /** A whole answer in one band, and the flush that ends it. */
 export function encodeAnswer(data: Buffer, sideBand: SideBand): Buffer {
   return Buffer.concat([encodeBand(BAND.answer, data, sideBand), FLUSH])
+}
+
+/** How a response is multiplexed, as its request tells. */
+export type ResponseFormat = {
+  /**
+   * What stands before the multiplexed packets: in version 2 sections up to `packfile`, in versions 0 and 1
+   * acknowledgements, before the report of a push nothing.
+   */
+  readonly preamble: 'packfile-section' | 'acknowledgements' | 'none'
+  readonly sideBand: SideBand
+  /** Whether messages are wanted: git asks for silence with `-q`, and when its output is no terminal. */
+  readonly wantsProgress: boolean
+  /**
+   * The packet that the response begins with, if that is certain before the server responds: `packfile`, or `NAK`; empty for
+   * a push. Unknown if the server first acknowledges what the client has, or says where the history is cut.
+   */
+  readonly firstPacket: Buffer | undefined
+}
+
+const LENGTH_DIGITS = 4
+const NOTHING = Buffer.alloc(0)
+const PACKFILE = 'packfile\n'
+// What git itself sends while it has nothing to report (Git: upload-pack.c, keepalive).
+const KEEPALIVE = Buffer.from('0005\u0001', 'latin1')
+
+/**
+ * Follows a multiplexed response from packet to packet, so that our messages can stand between: progress before the backend
+ * responds, a notice before the first packet, and a terminal error wherever the response is broken off. Of the packets only
+ * the lengths are read.
+ */
+export class SideBandResponse {
+  readonly #format: ResponseFormat
+  #phase: 'preamble' | 'bands' | 'opaque' | 'dropped' | 'ended'
+  /** Reads the packets that stand before the multiplexed ones, or the first packet when that was sent early. */
+  readonly #reader = new PktLineReader()
+  #notice: Buffer
+  /** The packet that was sent early, and is dropped when the backend sends it. */
+  #sentEarly: Buffer | undefined
+  /** Bytes of the packet that are still to come. */
+  #missing = 0
+  /** The beginning of a length. */
+  #digits: Buffer = NOTHING
+  #terminal: Buffer | undefined
+
+  /** @param notice text to stand before everything else that git shows; `undefined`: none */
+  constructor(format: ResponseFormat, notice: string | undefined) {
+    this.#format = format
+    this.#phase = format.preamble === 'none' ? 'bands' : 'preamble'
+    this.#notice = notice === undefined ? NOTHING : encodeProgress(notice, format.sideBand)
+  }
+
+  /** Whether the terminal error was sent: what still comes is dropped. */
+  get hasEnded(): boolean {
+    return this.#phase === 'ended'
+  }
+
+  /**
+   * Puts a message before the backend's response. For that the response begins early, with the packet that must stand first;
+   * it is dropped when the backend sends it.
+   *
+   * @param firstPacket what the backend's response certainly begins with; empty: it is multiplexed from its first byte
+   * @returns what is to be sent
+   */
+  progress(text: string, firstPacket: Buffer): readonly Buffer[] {
+    const { sideBand, wantsProgress } = this.#format
+    const first = this.#sentEarly === undefined ? firstPacket : NOTHING
+    this.#sentEarly = firstPacket
+    this.#phase = 'bands'
+    const message = wantsProgress ? encodeProgress(text, sideBand) : KEEPALIVE
+    return [first, ...this.#takeNotice(), message].filter(({ length }) => length > 0)
+  }
+
+  /** Takes the next bytes of the backend. @returns what is to be sent, none of it empty, and only a few bytes of it copied */
+  push(piece: Buffer): readonly Buffer[] {
+    return this.#pass(piece).filter(({ length }) => length > 0)
+  }
+
+  /**
+   * Ends the response with an error message where its current packet ends.
+   *
+   * @returns what is to be sent at once: the message, unless a packet is under way; `undefined` when the response is not in
+   *   its multiplexed part, where a message can't stand
+   */
+  endWith(text: string): readonly Buffer[] | undefined {
+    if (this.#phase !== 'bands') return undefined
+    this.#terminal = encodeBand(BAND.fatal, Buffer.from(`${text}\n`), this.#format.sideBand)
+    return this.#missing > 0 ? [] : this.#end()
+  }
+
+  #pass(piece: Buffer): Buffer[] {
+    switch (this.#phase) {
+      case 'ended':
+      case 'dropped':
+        return []
+      case 'opaque':
+        return [piece]
+      case 'preamble':
+        return this.#passPreamble(piece)
+      case 'bands':
+        return this.#sentEarly === undefined || this.#sentEarly.length === 0
+          ? this.#passBands(piece)
+          : this.#dropFirst(piece, this.#sentEarly)
+    }
+  }
+
+  #end(): Buffer[] {
+    this.#phase = 'ended'
+    return [...this.#takeNotice(), this.#terminal ?? NOTHING]
+  }
+
+  #takeNotice(): Buffer[] {
+    const notice = this.#notice
+    this.#notice = NOTHING
+    return notice.length === 0 ? [] : [notice]
+  }
+
+  /** Drops the packet that was sent early. A response that begins otherwise becomes an error message. */
+  #dropFirst(piece: Buffer, sent: Buffer): Buffer[] {
+    const packet = this.#nextPacket(piece)
+    if (packet === 'more') return []
+    if (packet !== 'malformed' && packet.bytes.equals(sent)) {
+      this.#sentEarly = NOTHING
+      return this.#passBands(this.#reader.rest)
+    }
+    this.#phase = 'dropped'
+    const line = packet === 'malformed' ? '' : packet.data.toString('latin1')
+    const text = line.startsWith('ERR ') ? line.slice('ERR '.length).trimEnd() : 'the Git server has answered otherwise'
+    return [encodeBand(BAND.fatal, Buffer.from(`${text}\n`, 'latin1'), this.#format.sideBand)]
+  }
+
+  #nextPacket(piece: Buffer) {
+    // What is not a whole packet yet is kept, and its writer may reuse the piece.
+    this.#reader.add(Buffer.from(piece))
+    return this.#reader.next()
+  }
+
+  #passPreamble(piece: Buffer): Buffer[] {
+    const { preamble } = this.#format
+    const passed: Buffer[] = []
+    for (let packet = this.#nextPacket(piece); ; packet = this.#reader.next()) {
+      if (packet === 'more') return passed
+      if (packet === 'malformed') {
+        this.#phase = 'opaque'
+        return [...passed, this.#reader.rest]
+      }
+      const isSection = preamble === 'packfile-section' && packet.data.toString('latin1') === PACKFILE
+      const isBand = preamble === 'acknowledgements' && packet.data.length > 0 && (packet.data[0] ?? 0) <= BAND.fatal
+      if (!isBand) passed.push(packet.bytes)
+      if (!isBand && !isSection) continue
+      this.#phase = 'bands'
+      const rest = isBand ? Buffer.concat([packet.bytes, this.#reader.rest]) : this.#reader.rest
+      return [...passed, ...this.#passBands(rest)]
+    }
+  }
+
+  #passBands(piece: Buffer): Buffer[] {
+    const sent: Buffer[] = []
+    let held = this.#digits
+    this.#digits = NOTHING
+    let at = 0
+    while (at < piece.length) {
+      if (this.#missing === 0) {
+        if (this.#terminal !== undefined) return [...sent, piece.subarray(0, at), ...this.#end()]
+        const wanted = LENGTH_DIGITS - held.length
+        // Part of a length is kept: once it was sent, no message could stand before its packet.
+        if (piece.length - at < wanted) {
+          this.#digits = Buffer.concat([held, piece.subarray(at)])
+          return this.#withNotice([...sent, piece.subarray(0, at)])
+        }
+        const length = packetLength(joined(held, piece.subarray(at, at + wanted)))
+        if (length === undefined) {
+          this.#phase = 'opaque'
+          return [...this.#takeNotice(), ...sent, held, piece]
+        }
+        this.#missing = Math.max(length, LENGTH_DIGITS) - held.length
+        sent.push(held)
+        held = NOTHING
+      }
+      const step = Math.min(this.#missing, piece.length - at)
+      this.#missing -= step
+      at += step
+    }
+    const passed = this.#withNotice([...sent, piece])
+    return this.#terminal !== undefined && this.#missing === 0 ? [...passed, ...this.#end()] : passed
+  }
+
+  /** Puts the notice before the first bytes that are sent. */
+  #withNotice(pieces: Buffer[]): Buffer[] {
+    return pieces.every(({ length }) => length === 0) ? pieces : [...this.#takeNotice(), ...pieces]
+  }
+}
+
+function joined(first: Buffer, second: Buffer): Buffer {
+  return first.length === 0 ? second : Buffer.concat([first, second])
 }

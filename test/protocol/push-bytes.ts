@@ -1,8 +1,7 @@
 import fc from 'fast-check'
 import { encodePktLine, FLUSH } from '../../src/protocol/pkt-line.js'
-import type { PushCommand, PushHead } from '../../src/protocol/push-head.js'
-import type { PushParsing } from '../../src/protocol/push-parser.js'
-import { PushHeadParser } from '../../src/protocol/push-parser.js'
+import type { PushCommand, PushHead, PushParsing } from '../../src/protocol/push-head.js'
+import { PushHeadParser } from '../../src/protocol/push-head.js'
 
 /** Object ids of SHA-1. */
 export const [ZERO, ONE, TWO] = ['0'.repeat(40), '1'.repeat(40), '2'.repeat(40)] as const

@@ -1,7 +1,6 @@
 import t from 'tap'
 import { encodePktLine, FLUSH } from '../../src/protocol/pkt-line.js'
-import { commandKind, encodePushHead, hasPack } from '../../src/protocol/push-head.js'
-import { PushHeadParser } from '../../src/protocol/push-parser.js'
+import { commandKind, encodePushHead, hasPack, PushHeadParser } from '../../src/protocol/push-head.js'
 import {
   certificate,
   command,

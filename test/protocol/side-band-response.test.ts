@@ -1,9 +1,8 @@
 // Our messages between the packets of a response, however it is cut into pieces.
 import fc from 'fast-check'
 import t from 'tap'
-import type { ResponseFormat } from '../../src/protocol/response-format.js'
-import { BAND, encodeBand } from '../../src/protocol/side-band.js'
-import { SideBandResponse } from '../../src/protocol/side-band-response.js'
+import type { ResponseFormat } from '../../src/protocol/side-band.js'
+import { BAND, encodeBand, SideBandResponse } from '../../src/protocol/side-band.js'
 
 const FLUSH = Buffer.from('0000')
 const NOTICE = encodeBand(BAND.progress, Buffer.from('a notice\n'), 'side-band-64k')

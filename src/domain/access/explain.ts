@@ -1,7 +1,7 @@
 import type { Account } from '../accounts/account.js'
 import { GitgateError } from '../../core/errors.js'
 import { printable } from '../../core/printable.js'
-import { fullRefPattern } from '../../protocol/ref-pattern.js'
+import { fullRefPattern } from '../../protocol/pattern.js'
 import type { RepositoryPath } from '../../protocol/repository-path.js'
 import type { RefVerb } from '../tokens/restriction.js'
 import { REF_VERBS } from '../tokens/restriction.js'

@@ -4,7 +4,7 @@ import { checkUsername } from '../accounts/account.js'
 import { GitgateError } from '../../core/errors.js'
 import { printable } from '../../core/printable.js'
 import type { RepositoryPath } from '../../protocol/repository-path.js'
-import { checkRepositoryPattern, repositoryMatcher } from '../../protocol/repository-pattern.js'
+import { checkRepositoryPattern, repositoryMatcher } from '../../protocol/pattern.js'
 
 /** What a grant lets its subject do; each role includes those before it. */
 export type Role = 'read' | 'write' | 'admin'

@@ -1,10 +1,8 @@
 import type { AuditContext } from '../audit/event.js'
 import { GitgateError } from '../../core/errors.js'
 import { printable } from '../../core/printable.js'
-import { parseRefPattern } from '../../protocol/ref-pattern.js'
+import { parseRefPattern, checkRepositoryPattern, repositoryMatcher, wildcardMatcher } from '../../protocol/pattern.js'
 import type { RepositoryPath } from '../../protocol/repository-path.js'
-import { checkRepositoryPattern, repositoryMatcher } from '../../protocol/repository-pattern.js'
-import { wildcardMatcher } from '../../core/wildcard.js'
 
 /** Who may do something to a protected ref: whoever may push to the repository, its admins only, or nobody. */
 export type ProtectionLevel = (typeof LEVELS)[number]

@@ -1,9 +1,7 @@
 import { GitgateError } from '../../core/errors.js'
 import { printable } from '../../core/printable.js'
-import { parseRefPattern } from '../../protocol/ref-pattern.js'
+import { parseRefPattern, checkRepositoryPattern, repositoryMatcher, wildcardMatcher } from '../../protocol/pattern.js'
 import type { RepositoryPath } from '../../protocol/repository-path.js'
-import { checkRepositoryPattern, repositoryMatcher } from '../../protocol/repository-pattern.js'
-import { wildcardMatcher } from '../../core/wildcard.js'
 
 /** What a push does to one ref. `force` is an update that is no fast-forward; whoever may force may update, too. */
 export type RefVerb = (typeof REF_VERBS)[number]

@@ -9,9 +9,8 @@ import type { QueueCounts, ResponseHead, ResponseWriter, TransferProgress } from
 import type { GitRequest } from '../../protocol/git-request.js'
 import type { PushHead } from '../../protocol/push-head.js'
 import { encodeRefusal, reportsStatus } from '../../protocol/push-report.js'
-import type { ResponseFormat } from '../../protocol/response-format.js'
-import { encodeAnswer, encodeProgress } from '../../protocol/side-band.js'
-import { SideBandResponse } from '../../protocol/side-band-response.js'
+import type { ResponseFormat } from '../../protocol/side-band.js'
+import { encodeAnswer, encodeProgress, SideBandResponse } from '../../protocol/side-band.js'
 
 // While a request waits for a slot, the client sees progress, or the connection is kept open, every 30 s at the latest.
 const QUEUE_TIMEOUT_MS = 90_000

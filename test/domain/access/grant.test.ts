@@ -10,7 +10,7 @@ import {
   standing,
   subjectsOf,
 } from '../../../src/domain/access/grant.js'
-import { checkRepositoryPattern, repositoryMatcher } from '../../../src/protocol/repository-pattern.js'
+import { checkRepositoryPattern, repositoryMatcher } from '../../../src/protocol/pattern.js'
 import type { RepositoryPath } from '../../../src/protocol/repository-path.js'
 import { parseRepositoryPath } from '../../../src/protocol/repository-path.js'
 

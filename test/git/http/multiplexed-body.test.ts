@@ -3,8 +3,7 @@ import { once } from 'node:events'
 import { Writable } from 'node:stream'
 import type { Test } from 'tap'
 import t from 'tap'
-import { BAND, encodeBand } from '../../../src/protocol/side-band.js'
-import { SideBandResponse } from '../../../src/protocol/side-band-response.js'
+import { BAND, encodeBand, SideBandResponse } from '../../../src/protocol/side-band.js'
 import { MultiplexedBody } from '../../../src/git/http/git-response.js'
 
 const PACKET = encodeBand(BAND.answer, Buffer.from('some of a pack'), 'side-band-64k')

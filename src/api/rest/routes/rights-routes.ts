@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import { parseGrant, parseSubject } from '../../../domain/access/grant.js'
 import { parseProtection } from '../../../domain/access/protection.js'
-import { fullRefPattern } from '../../../protocol/ref-pattern.js'
+import { fullRefPattern } from '../../../protocol/pattern.js'
 import { GrantAnswer, ProtectionAnswer } from '../response-schemas.js'
 import type { Api } from '../api.js'
 import { invalidField, notFound } from '../api-errors.js'

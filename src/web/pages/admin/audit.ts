@@ -14,7 +14,7 @@ import { flash } from '../../session-state.js'
 import type { PageOptions } from '../../web-options.js'
 import { FilterText, withParameters } from '../../pager.js'
 import type { Pages } from '../../pages.js'
-import { checkPatternLimits } from '../../../protocol/pattern-limits.js'
+import { checkPatternLimits } from '../../../protocol/pattern.js'
 import { memberOf } from '../../principal.js'
 
 const PATH = '/-/admin/audit_logs'

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { countWildcards, wildcardMatcher } from '../../src/core/wildcard.js'
+import { countWildcards, wildcardMatcher } from '../../src/protocol/pattern.js'
 
 /** What a wildcard means, said in the simplest way; it takes for ever for long texts. */
 function isMatch(pattern: string, text: string): boolean {
