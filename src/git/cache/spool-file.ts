@@ -33,7 +33,8 @@ export type StorageBudget = {
  *
  * When the disk fails or the quota is used up, the response is `unstored`. Clones must not fail because of that, so its
  * readers get the rest from memory. Nobody else may join them, so a piece is dropped when all of them have read it. If they
- * fall too far behind, the backend waits for the slowest: memory stays bounded, and no reader misses a byte.
+ * fall too far behind, the backend waits for the slowest, so memory stays bounded. A reader that stalls is dropped only when
+ * another one waits for more.
  */
 export class SpoolFile {
   readonly #path: string
@@ -123,14 +124,14 @@ export class SpoolFile {
         ? await this.#readFile(this.#file, position, into)
         : copyFrom(this.#pieces, position - this.#start, into.subarray(0, Math.max(this.#length - position, 0)))
     if (this.#positions.has(reader)) this.#positions.set(reader, position + count)
-    this.#dropRead()
+    this.#dropReadPieces()
     return count
   }
 
   /** Removes a reader. */
   removeReader(reader: object): void {
     this.#positions.delete(reader)
-    this.#dropRead()
+    this.#dropReadPieces()
   }
 
   /** Frees memory and file, and ignores further bytes. */
@@ -138,7 +139,7 @@ export class SpoolFile {
     clearTimeout(this.#writeTimer)
     this.#isDisposed = true
     this.#positions.clear()
-    this.#dropRead()
+    this.#dropReadPieces()
     // Before anything else: otherwise more entries than needed would be evicted.
     this.#budget.release(this.#claimedMemory, this.#claimedDisk)
     this.#claimedMemory = 0
@@ -196,7 +197,7 @@ export class SpoolFile {
 
   /** Waits until the readers have read enough. One that stalls is dropped, but only if another one waits for more. */
   async #waitForReaders(): Promise<void> {
-    this.#dropRead()
+    this.#dropReadPieces()
     const timer = setInterval(() => this.#dropStalledReaders(), STALL_TIMEOUT_MS)
     while (this.#end - this.#start > UNSTORED_LIMIT_BYTES) {
       await new Promise<void>((resolve) => {
@@ -211,11 +212,11 @@ export class SpoolFile {
     if (!positions.includes(this.#end)) return
     const slowest = Math.min(...positions)
     for (const [reader, position] of this.#positions) if (position === slowest) this.#positions.delete(reader)
-    this.#dropRead()
+    this.#dropReadPieces()
   }
 
   /** Drops the pieces that all readers have read. */
-  #dropRead(): void {
+  #dropReadPieces(): void {
     if (this.#storage !== 'unstored') return
     const position = Math.min(...this.#positions.values(), this.#end)
     while (this.#pieces[0] !== undefined && this.#start + this.#pieces[0].length <= position)
