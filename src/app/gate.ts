@@ -58,7 +58,7 @@ export async function createGate(config: Config, dependencies: GateDependencies)
   const lastUse = new LastUse(
     store.tokens,
     (error) => {
-      log.error({ err: error }, 'last use was not written; will try again')
+      log.error({ err: error }, 'writing the last use of tokens failed; retrying')
     },
     intervals.flushMs,
   )
@@ -66,7 +66,7 @@ export async function createGate(config: Config, dependencies: GateDependencies)
   const audit = new AuditRecorder(
     auditThread,
     (error, lost) => {
-      log.error({ err: error, lost }, 'the audit trail was not written; will try again')
+      log.error({ err: error, lost }, 'writing audit events failed; retrying')
     },
     intervals.flushMs,
   )

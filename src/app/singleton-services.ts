@@ -53,6 +53,6 @@ function followAudit(
   return new AuditFollower(store.audit, store.facts, openTarget(auditLog), {
     pollMs: intervals.auditExportMs,
     clock,
-    onError: (error) => log.error({ err: error }, 'the audit trail was not told to GITGATE_AUDIT_LOG; will try again'),
+    onError: (error) => log.error({ err: error }, 'exporting audit events to GITGATE_AUDIT_LOG failed; retrying'),
   })
 }

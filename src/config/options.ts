@@ -194,13 +194,13 @@ function seconds(text: string): number {
 function publicUrl(text: string): string {
   const url = parseHttpUrl(text, 'https://git.example.com')
   if (url.username !== '' || url.password !== '')
-    throw new GitgateError('configuration', 'must not hold a username or a password')
+    throw new GitgateError('configuration', "can't contain a username or password")
   return url.href.replace(/\/+$/, '')
 }
 
 function realm(text: string): string {
   if (!/^[\x20-\x21\x23-\x5b\x5d-\x7e]{1,80}$/.test(text)) {
-    throw new GitgateError('configuration', 'takes up to 80 printable ASCII characters, without quotes and backslashes')
+    throw new GitgateError('configuration', 'takes up to 80 printable ASCII characters without quotes or backslashes')
   }
   return text
 }
@@ -216,7 +216,7 @@ function upstreamUrl(text: string): URL {
   if (url.username !== '' || url.password !== '') {
     throw new GitgateError(
       'configuration',
-      'must not hold a username or a password; put the credential into GITGATE_UPSTREAM_AUTHORIZATION',
+      "can't contain a username or password; put the credential into GITGATE_UPSTREAM_AUTHORIZATION",
     )
   }
   url.pathname = url.pathname.replace(/\/+$/, '')
@@ -228,14 +228,13 @@ function parseHttpUrl(text: string, example: string): URL {
   if (url === undefined || !['http:', 'https:'].includes(url.protocol)) {
     throw new GitgateError('configuration', `takes a URL such as ${example}`)
   }
-  if (url.search !== '' || url.hash !== '')
-    throw new GitgateError('configuration', 'must not hold a query or a fragment')
+  if (url.search !== '' || url.hash !== '') throw new GitgateError('configuration', "can't have a query or fragment")
   return url
 }
 
 function header(text: string): Secret {
   if (!/^[\x21-\x7e]+( [\x20-\x7e]+)?$/.test(text)) {
-    throw new GitgateError('configuration', 'takes a whole header, such as Basic dXNlcjpwYXNzd29yZA==')
+    throw new GitgateError('configuration', 'takes a complete header, such as Basic dXNlcjpwYXNzd29yZA==')
   }
   return new Secret(text, 'upstream authorization')
 }

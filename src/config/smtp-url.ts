@@ -32,9 +32,9 @@ export function parseSmtpServer(text: string): SmtpServer {
     )
   }
   if (!['', '/'].includes(url.pathname) || url.search !== '' || url.hash !== '')
-    throw new GitgateError('configuration', 'must not hold a path, a query or a fragment')
+    throw new GitgateError('configuration', "can't have a path, query or fragment")
   if ((url.username === '') !== (url.password === ''))
-    throw new GitgateError('configuration', 'takes a username and a password, or none of them')
+    throw new GitgateError('configuration', 'takes both a username and a password, or neither')
   return {
     host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
     port: url.port === '' ? port : Number(url.port),
@@ -48,7 +48,7 @@ function credentialsOf(url: URL): SmtpServer['credentials'] {
     const password = new Secret(decodeURIComponent(url.password), 'SMTP password')
     return { user: decodeURIComponent(url.username), password }
   } catch {
-    throw new GitgateError('configuration', 'must have a % in a username or a password written as %25')
+    throw new GitgateError('configuration', 'must write a % in the username or password as %25')
   }
 }
 

@@ -12,7 +12,7 @@ export function parseAddressList(text: string): readonly string[] {
   const entries = text.split(/[\s,]+/).filter((entry) => entry !== '')
   const wrong = entries.find((entry) => parseEntry(entry) === undefined)
   if (wrong !== undefined)
-    throw new GitgateError('invalid', `"${printable(wrong)}" is neither an IP address nor a network such as 10.0.0.0/8`)
+    throw new GitgateError('invalid', `"${printable(wrong)}" is not an IP address or a network such as 10.0.0.0/8`)
   return entries
 }
 

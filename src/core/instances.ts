@@ -41,7 +41,7 @@ export async function joinInstances(
 ): Promise<Instance> {
   return await lockInstances(folder, async (live) => {
     const lock = tryLock(join(folder, `${id}.lock`), 'shared')
-    if (lock === undefined) throw new GitgateError('store', `the lock of ${id} in ${folder} is held by a stranger`)
+    if (lock === undefined) throw new GitgateError('store', `the lock of ${id} in ${folder} is held by another process`)
     try {
       await whileLocked(live)
     } catch (error) {

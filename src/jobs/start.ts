@@ -62,5 +62,5 @@ async function warnOfWaitingMails({ config, store, log }: JobsOptions): Promise<
   if (config.smtp !== undefined) return
   const { mails } = await store.notifications.waiting()
   if (mails > 0)
-    log?.warn({ mails }, 'mails wait for a mail server: set GITGATE_SMTP_URL; after seven days they are dropped')
+    log?.warn({ mails }, 'emails wait for a mail server; set GITGATE_SMTP_URL. After seven days they are dropped')
 }

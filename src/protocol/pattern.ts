@@ -18,7 +18,7 @@ export function checkRepositoryPattern(pattern: string): void {
   if (/\*\*[^/]|[^/]\*\*/.test(pattern) || parseRepositoryPath(segments.join('/')) === undefined) {
     throw new GitgateError(
       'invalid',
-      `"${printable(pattern)}" is not a pattern of repositories; write team/app, team/* (one level) or team/** (any depth), without .git`,
+      `"${printable(pattern)}" is not a repository pattern; use team/app, team/* (one level) or team/** (any depth), without .git`,
     )
   }
 }
@@ -82,7 +82,7 @@ export function fullRefPattern(text: string): string {
   if (isRefName(pattern.replaceAll('*', 'x'))) return pattern
   throw new GitgateError(
     'invalid',
-    `"${printable(text)}" is not a pattern of refs; write main, agent/* (branches, at any depth) or refs/tags/v*`,
+    `"${printable(text)}" is not a ref pattern; use main, agent/* (branches, at any depth) or refs/tags/v*`,
   )
 }
 

@@ -35,7 +35,7 @@ export function requireRepositoryPath(text: string): RepositoryPath {
   if (path !== undefined) return path
   throw new GitgateError(
     'invalid',
-    `"${printable(text)}" is not the path of a repository; write group/name: letters, digits, _ . - in each part, beginning with a letter, a digit or _`,
+    `"${printable(text)}" is not a repository path; use group/name, where each part starts with a letter, digit or _ and contains only these and . and -`,
   )
 }
 

@@ -30,12 +30,12 @@ export function listenError(error: Error, host: string, port: number): GitgateEr
   if (hasSystemCode(error, 'EADDRINUSE')) {
     return new GitgateError(
       'listen',
-      `${where} is in use; is gitgate running already? Stop that program, or choose another --port`,
+      `${where} is in use. Is gitgate already running? Stop that program, or choose another --port`,
       { cause: error },
     )
   }
   if (hasSystemCode(error, 'EACCES')) {
-    return new GitgateError('listen', `this user may not listen on ${where}; choose a --port above 1023`, {
+    return new GitgateError('listen', `this user can't listen on ${where}; choose a --port above 1023`, {
       cause: error,
     })
   }
@@ -52,7 +52,7 @@ function urlOf(server: Server, { host, tls }: Pick<Config, 'host' | 'tls'>): str
 export async function stop(server: Server, connections: Connections, timeoutMs: number, log: Logger): Promise<void> {
   await new Promise<void>((resolve) => {
     const timer = setTimeout(() => {
-      log.warn({ after_ms: timeoutMs }, 'cutting transfers that are still running')
+      log.warn({ after_ms: timeoutMs }, 'aborting transfers that are still running')
       connections.closeAll()
     }, timeoutMs)
     server.close(() => {

@@ -44,9 +44,7 @@ export function accessSource(reader: Database, stores: Stores, file: string): Ac
   return {
     readEpoch() {
       if (!isSameFile())
-        return Promise.reject(
-          new GitgateError('store', `${file} is another file than the one that is open; start the gate again`),
-        )
+        return Promise.reject(new GitgateError('store', `${file} was replaced while it was open; restart the gate`))
       return Promise.resolve(epoch.get() as number)
     },
 

@@ -48,7 +48,7 @@ async function verifyFrom(
   const { queries, onSnapshot, sealer, mark } = verifier
   const first = start ?? CHAIN_START
   if (anchor !== undefined && anchor.id < first.id)
-    throw new GitgateError('invalid', `row ${anchor.id} was pruned; the trail begins after row ${first.id}`)
+    throw new GitgateError('invalid', `event ${anchor.id} was pruned; the log starts after event ${first.id}`)
   const noted = mark.read()
   const anchors = [anchor, noted].filter((one) => one !== undefined && one.id > first.id) as ChainHead[]
   const walk = new LogWalk(new ChainWalk(first, anchors), new DerivedState(first, verifier), onProgress)

@@ -100,7 +100,10 @@ export function shareDataFolder(folder: DataFolder): HeldLock {
       }
       const lock = tryLock(folder.lock, 'shared', LOCK_TIMEOUT_MS)
       if (lock === undefined)
-        throw new GitgateError('store', `gitgate restore is replacing the database in ${folder.path}; wait for its end`)
+        throw new GitgateError(
+          'store',
+          `gitgate restore is replacing the database in ${folder.path}; wait until it has finished`,
+        )
       if (!isSwapPending(folder.path)) {
         makePrivateFile(folder.database)
         return lock
@@ -151,7 +154,7 @@ export function readKey(path: string, isNeeded: boolean): Buffer {
   if (isNeeded) {
     throw new GitgateError(
       'store',
-      `the key ${path} is missing, and what is in the database is encrypted and signed under it; restore it from a backup, or without it: gitgate restore --without-secrets FILE`,
+      `the key ${path} is missing, but the database is encrypted and signed with it. Restore the key from a backup, or restore the database without it: gitgate restore --without-secrets FILE`,
     )
   }
   try {
@@ -165,7 +168,7 @@ export function readKey(path: string, isNeeded: boolean): Buffer {
 function parseKey(path: string): Buffer {
   const key = Buffer.from(readFileSync(path, 'utf8').trim(), 'base64')
   if (key.length === KEY_BYTES) return key
-  throw new GitgateError('store', `${path} is no key: it holds the base64 of ${KEY_BYTES} bytes`)
+  throw new GitgateError('store', `${path} is not a key: it must contain the base64 of ${KEY_BYTES} bytes`)
 }
 
 function makeKey(path: string): void {
@@ -202,7 +205,7 @@ function refuseForeign(path: string): void {
   if (names.some((name) => name.startsWith(DATABASE)) || names.every(mayBeAlone)) return
   throw new GitgateError(
     'store',
-    `the data folder ${path} is not empty and holds no database of gitgate; choose another --data`,
+    `the data folder ${path} is not empty and has no gitgate database; choose another --data`,
   )
 }
 
@@ -218,6 +221,6 @@ function refuseOthers(path: string): void {
   if (user === undefined || owner === user) return
   throw new GitgateError(
     'store',
-    `the data folder ${path} belongs to user ${owner} and you are ${user}; run this as its owner, such as: sudo -u '#${owner}' gitgate …`,
+    `the data folder ${path} belongs to user ${owner} and you are ${user}; run this as its owner: sudo -u '#${owner}' gitgate …`,
   )
 }

@@ -28,13 +28,13 @@ export function migrate(database: Database, keepCopy: (version: number) => void 
       if (version > NEWEST) {
         throw new GitgateError(
           'store',
-          `the database is of schema ${version} and this gitgate knows up to ${NEWEST}: it was used by a newer one; install that, or restore a backup`,
+          `the database has schema ${version}, but this gitgate knows only schemas up to ${NEWEST}; install the newer gitgate that used it, or restore a backup`,
         )
       }
       if (version === 0 && hasTables(database)) {
         throw new GitgateError(
           'store',
-          'the database has tables that gitgate did not make; choose another --data folder',
+          "the database has tables that gitgate didn't create; choose another --data folder",
         )
       }
       if (version > 0) keepCopy(version)

@@ -223,7 +223,7 @@ function backup(database: SQLite.Database, file: string): void {
   try {
     closeSync(openSync(file, 'wx', 0o600))
   } catch (cause) {
-    throw new GitgateError('conflict', `${file} can't be made: ${messageOf(cause)}`, { cause })
+    throw new GitgateError('conflict', `${file} can't be created: ${messageOf(cause)}`, { cause })
   }
   try {
     copyDatabase(database, file)
@@ -283,7 +283,7 @@ function checkKey(database: SQLite.Database, sealer: Sealer, path: string): void
   if (sealer.isSigned(...KEY_CHECK, kept)) return
   throw new GitgateError(
     'store',
-    `${path} is not the key of this database: what is encrypted and signed in it was so under another one; restore that key from a backup, or, if it is lost: gitgate restore --without-secrets FILE`,
+    `${path} is not the key of this database, which was encrypted and signed with another one. Restore that key from a backup, or if it is lost: gitgate restore --without-secrets FILE`,
   )
 }
 

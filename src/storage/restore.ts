@@ -116,7 +116,7 @@ function takeBackup(file: string, draft: DataFolder): void {
   if (complaint !== undefined)
     throw new GitgateError(
       'store',
-      `${file} is damaged or no backup: ${complaint}; nothing was changed, try another backup`,
+      `${file} is damaged or not a backup: ${complaint}; nothing was changed. Try another backup`,
     )
 }
 

@@ -36,7 +36,10 @@ export function twoFactorStore(queries: Queries, sealer: Sealer, changes: Audite
           .onConflict((conflict) => conflict.column('account_id').doNothing())
           .executeTakeFirst()
         if (added.numInsertedOrUpdatedRows !== 1n)
-          throw new GitgateError('conflict', 'two-factor authentication is on already; disable it first to start anew')
+          throw new GitgateError(
+            'conflict',
+            'two-factor authentication is already on; to start over, turn it off first',
+          )
         await addRecoveryCodes(transaction, accountId, recoveryHashes)
         await endSessions(transaction, accountId)
         await moveSecurityEpoch(transaction)

@@ -79,9 +79,6 @@ t.test(
     chownSync(join(folder, 'data'), 12345, 12345)
     const { status, stderr } = await new GitgateCli(folder).run(['user', 'list'])
     t.equal(status, 1)
-    t.match(
-      stderr,
-      /data belongs to user 12345 and you are 0; run this as its owner, such as: sudo -u '#12345' gitgate/,
-    )
+    t.match(stderr, /data belongs to user 12345 and you are 0; run this as its owner: sudo -u '#12345' gitgate/)
   },
 )

@@ -184,7 +184,7 @@ t.test('the policies, and what is wrong, as people see them', { skip: NO_BROWSER
   await button(page, 'Create token').click()
   t.match(await page.getByRole('alert').textContent(), 'The token wasn’t created')
   t.match(await page.locator('#expiry-error').textContent(), 'Tokens must expire by')
-  t.match(await page.locator('#repositories-error').textContent(), 'is not a pattern of repositories')
+  t.match(await page.locator('#repositories-error').textContent(), 'is not a repository pattern')
   t.match(await page.locator('#max_push_bytes-error').textContent(), 'is not a size')
   await inspectPage(t, page, 'token-new-wrong')
   t.same(mistakes, [])

@@ -67,7 +67,7 @@ t.test('the first run prints one line that clones, and the clone can push', asyn
     const port = new URL(gate.url).port
     const second = await cli.runProcess(['quickstart', '--port', port])
     t.equal(second.status, 1)
-    t.match(second.stderr, /gitgate: 127\.0\.0\.1:\d+ is in use; .*--port/)
+    t.match(second.stderr, /gitgate: 127\.0\.0\.1:\d+ is in use\. .*--port/)
     t.equal((await http(gate.url, '/-/health')).status, 200)
   })
 
@@ -114,7 +114,7 @@ t.test('bad surroundings: one line each, no stack, status 1', async (t) => {
         writeFileSync(join(folder, 'k', 'key'), 'short'),
         ['--data', 'k', 'user', 'list']
       ),
-      /is no key/,
+      /is not a key/,
     ],
     ['a wrong port', () => ['serve', '--port', '70000'], /--port: takes a whole number from 0 to 65535/],
     ['a certificate without its key', () => ['serve', '--tls-cert', 'a'], /go together/],
@@ -126,7 +126,7 @@ t.test('bad surroundings: one line each, no stack, status 1', async (t) => {
     [
       'a public URL with a password in it',
       () => ['serve', '--public-url', 'https://a:b@example.com'],
-      /--public-url: must not hold a username/,
+      /--public-url: can't contain a username/,
     ],
     ['a configuration file that is missing', () => ['--config', 'none', 'serve'], /can't be read/],
     [

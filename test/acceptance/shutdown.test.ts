@@ -76,7 +76,7 @@ for (const [name, { options, stop }] of Object.entries(STOPS)) {
       t.equal(await pushedCommit(), commit)
       t.equal(await exited, 0)
       t.strictSame(processesIn(disk), [], 'no process is left, which systemd would kill')
-      t.notMatch(gate.said.stderr, /cutting transfers|"level":"(error|fatal)"/)
+      t.notMatch(gate.said.stderr, /aborting transfers|"level":"(error|fatal)"/)
     })
   }
 }
@@ -90,6 +90,6 @@ for (const workers of [1, 2]) {
     t.strictSame(processesIn(disk), [])
     t.not((await pushed).status, 0)
     t.equal(await pushedCommit(), '')
-    t.match(gate.said.stderr, /cutting transfers that are still running/)
+    t.match(gate.said.stderr, /aborting transfers that are still running/)
   })
 }

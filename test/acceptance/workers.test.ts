@@ -145,7 +145,7 @@ t.test('two workers are one gate', async (t) => {
     const started = performance.now()
     const { status, stderr } = await cli.runProcess(['serve', '--port', new URL(gate.url).port, '--workers', '2'])
     t.equal(status, 1)
-    t.match(stderr, /^[^\n]*is in use; is gitgate running already\?[^\n]*\n$/)
+    t.match(stderr, /^[^\n]*is in use\. Is gitgate already running\?[^\n]*\n$/)
     t.ok(performance.now() - started < 5_000 * SLACK)
   })
 

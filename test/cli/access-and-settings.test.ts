@@ -48,12 +48,12 @@ t.test('grants and repositories', async (t) => {
     [['access', 'grant', 'alice', 'own', '**'], /the roles are read, write, admin/],
     [['access', 'grant', '@anonymous', 'write', '**'], /can only read/],
     [['access', 'grant', '@everyone', 'read', '**'], /@all or @anonymous/],
-    [['access', 'grant', 'alice', 'read', 'team/[ab]'], /not a pattern/],
+    [['access', 'grant', 'alice', 'read', 'team/[ab]'], /not a repository pattern/],
     [['access', 'revoke', 'alice', 'none'], /has no grant on none/],
-    [['repo', 'create', 'other/app'], /exists already/],
+    [['repo', 'create', 'other/app'], /already exists/],
     [['repo', 'create', 'other/app/inner'], /is a repository, so it can't be a group/],
-    [['repo', 'create', '../evil'], /not the path of a repository/],
-    [['repo', 'create', '--', '--bare'], /not the path of a repository/],
+    [['repo', 'create', '../evil'], /not a repository path/],
+    [['repo', 'create', '--', '--bare'], /not a repository path/],
     [['repo', 'create', 'x', '--object-format', 'md5'], /sha1 or sha256/],
     [['repo', 'delete', 'none/none'], /there is no repository none\/none/],
     [['user', 'add', 'other'], /there are repositories under other\//],
@@ -78,7 +78,7 @@ t.test('settings', async (t) => {
   t.match((await cli.run(['settings', 'set', 'push_to_create', 'maybe'])).stderr, /push_to_create: takes true or false/)
   t.match(
     (await cli.run(['settings', 'set', 'git_basic_auth_ip_allowlist', '10.0.0.0/33'])).stderr,
-    /neither an IP address nor a network/,
+    /not an IP address or a network/,
   )
 })
 

@@ -50,7 +50,7 @@ t.test('a database that was replaced is noticed', async (t) => {
   cpSync(`${data}-away`, data, { recursive: true })
   t.ok(await within(2_000, async () => (await http(gate.url, '/-/readiness')).status === 503))
   t.equal((await http(gate.url, PULL)).status, 500)
-  const isLogged = () => gate.said.stderr.includes('is another file than the one that is open; start the gate again')
+  const isLogged = () => gate.said.stderr.includes('was replaced while it was open; restart the gate')
   t.ok(await within(2_000, isLogged), 'the log says so')
 })
 
@@ -200,7 +200,7 @@ t.test('a backup is whole while the gate runs, and for its owner alone', async (
   const copy = new SQLite(file, { readonly: true })
   t.equal(copy.prepare('SELECT count(*) FROM accounts').pluck().get(), 2)
   copy.close()
-  t.match((await cli.run(['backup', file])).stderr, /can't be made/)
+  t.match((await cli.run(['backup', file])).stderr, /can't be created/)
 })
 
 t.test('a key that is lost is not silently replaced', async (t) => {
@@ -209,7 +209,7 @@ t.test('a key that is lost is not silently replaced', async (t) => {
   await cli.ask(['user', '2fa', 'enable', 'alice'])
   t.match((await cli.run(['user', '2fa', 'enable', 'alice'])).stdout, /^$/, 'nothing is shown that would not count')
   renameSync(join(cli.folder, 'data', 'key'), join(cli.folder, 'key'))
-  t.match((await cli.run(['user', 'list'])).stderr, /the key .* is missing.*restore it from a backup/)
+  t.match((await cli.run(['user', 'list'])).stderr, /the key .* is missing.*Restore the key from a backup/)
 })
 
 t.test('who may read a path is told that nothing is there', async (t) => {

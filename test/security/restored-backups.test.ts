@@ -41,9 +41,9 @@ t.test('a backup that was edited is refused', async (t) => {
   const edits: Readonly<Record<string, RegExp>> = {
     "UPDATE accounts SET admin = 1 WHERE username = 'mallory'":
       /can't be trusted: the database does not match .*mallory/,
-    "UPDATE audit_events SET operator = 'eve' WHERE id = 1": /can't be trusted: the audit trail is not what .*row 1 /,
-    'DELETE FROM audit_events WHERE id = 2': /can't be trusted: the audit trail is not what .*row 2 was removed/,
-    "DELETE FROM instance_facts WHERE key = 'audit_head'": /can't be trusted: the audit trail is not what/,
+    "UPDATE audit_events SET operator = 'eve' WHERE id = 1": /can't be trusted: the audit log was altered: event 1 /,
+    'DELETE FROM audit_events WHERE id = 2': /can't be trusted: the audit log was altered: event 2 was removed/,
+    "DELETE FROM instance_facts WHERE key = 'audit_head'": /can't be trusted: the audit log was altered/,
     "INSERT INTO settings VALUES ('push_to_create', 'false', 0)": /can't be trusted: .*push_to_create/,
     "UPDATE instance_facts SET value = 'x' WHERE key = 'key_check'": /is not the key of this database/,
   }
@@ -71,16 +71,16 @@ t.test('a backup that is cut off, of a newer version, or none at all, is refused
   for (const length of [0, 50, 100, 4_096, Math.floor(size / 2), size - 4_096, size - 1]) {
     copyFileSync(backup, copy)
     truncateSync(copy, length)
-    await refused(t, cli, copy, /copy is damaged or no backup: /)
+    await refused(t, cli, copy, /copy is damaged or not a backup: /)
   }
   writeFileSync(copy, 'my diary\n'.repeat(1_000))
-  await refused(t, cli, copy, /copy is damaged or no backup: file is not a database/)
+  await refused(t, cli, copy, /copy is damaged or not a backup: file is not a database/)
   rmSync(copy)
   edit(copy, 'CREATE TABLE diary (entry text)')
-  await refused(t, cli, copy, /copy is damaged or no backup: it has no tables of gitgate/)
+  await refused(t, cli, copy, /copy is damaged or not a backup: it has no tables of gitgate/)
   copyFileSync(backup, copy)
   edit(copy, 'PRAGMA user_version = 999')
-  await refused(t, cli, copy, /of schema 999 and this gitgate knows up to \d+: .* install that/)
+  await refused(t, cli, copy, /has schema 999, but this gitgate knows only schemas up to \d+; install the newer/)
   await refused(t, cli, join(folder, 'nothing'), /there is no file .*\/nothing/)
   await refused(t, cli, folder, /is not a file/)
 })

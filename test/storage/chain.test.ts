@@ -120,7 +120,7 @@ t.test('what is pruned leaves a chain that can be verified, and removals before 
   t.match(await store.audit.verify(anchor), { rows: 7, first: { id: 4 }, flaw: undefined })
   t.match(await store.audit.list({ limit: 1 }), [{ action: 'audit.pruned', details: { rows: 4 } }])
   t.equal(await prune(store, new Date(NOON.getTime() - DAY)), 0)
-  await t.rejects(store.audit.verify({ id: 3, hash: 'x' }), { code: 'invalid', message: /row 3 was pruned/ })
+  await t.rejects(store.audit.verify({ id: 3, hash: 'x' }), { code: 'invalid', message: /event 3 was pruned/ })
   withShell(folder, 'DELETE FROM audit_events WHERE id = 5')
   t.match((await store.audit.verify()).flaw, { kind: 'removed', id: 5 })
   t.equal((await prune(store, new Date(NOON.getTime() + 365 * DAY))) > 0, true)

@@ -176,10 +176,16 @@ t.test('a key is made once, may lie elsewhere, and is refused when it is none', 
   const elsewhere = join(t.testdirName, 'elsewhere')
   await openStore(join(t.testdirName, 'other'), elsewhere).close()
   t.equal(modeOf(elsewhere), '600')
-  t.throws(() => openStore(folder, `${elsewhere}.lost`), { code: 'store', message: /is missing, and what is in/ })
+  t.throws(() => openStore(folder, `${elsewhere}.lost`), {
+    code: 'store',
+    message: /is missing, but the database is encrypted/,
+  })
   for (const wrong of ['', 'no key', Buffer.alloc(31).toString('base64'), Buffer.alloc(33).toString('base64')]) {
     writeFileSync(key, wrong)
-    t.throws(() => openStore(folder, undefined), { code: 'store', message: /is no key: it holds the base64 of 32/ })
+    t.throws(() => openStore(folder, undefined), {
+      code: 'store',
+      message: /is not a key: it must contain the base64 of 32/,
+    })
     t.equal(readFileSync(key, 'utf8'), wrong, 'and is left as it was')
   }
   const nowhere = join(t.testdirName, 'no', 'such', 'folder')
@@ -190,7 +196,10 @@ t.test('a key is made once, may lie elsewhere, and is refused when it is none', 
 t.test('a database of a newer gitgate is refused, and left as it was', async (t) => {
   const { folder, database } = await usedFolder(t)
   onFile(database, (file) => file.pragma('user_version = 999'))
-  t.throws(() => openStore(folder, undefined), { code: 'store', message: /of schema 999 .* a newer one; install that/ })
+  t.throws(() => openStore(folder, undefined), {
+    code: 'store',
+    message: /has schema 999.*; install the newer gitgate/,
+  })
   t.equal(
     onFile(database, (file) => file.pragma('user_version', { simple: true })),
     999,
@@ -219,7 +228,7 @@ t.test('a database that another program made is refused, whatever its version', 
     t.strictSame(tables, [{ name: 'diary' }])
   }
   t.throws(() => openStore(join(root, 'foreign-0'), undefined), {
-    message: /tables that gitgate did not make/,
+    message: /tables that gitgate didn't create/,
   })
 })
 

@@ -15,7 +15,7 @@ t.test('a grant is set, changed, searched for, and taken back', async (t) => {
     'is not a role': ['alice', 'owner', 'team/*'],
     'can only read': ['@anonymous', 'write', 'team/*'],
     'is not a subject': ['@everybody', 'read', 'team/*'],
-    'is not a pattern of repositories': ['alice', 'read', '../x'],
+    'is not a repository pattern': ['alice', 'read', '../x'],
   }
   for (const [words, [subject, role, pattern]] of Object.entries(refused)) {
     const answer = await set(subject, role, pattern)
@@ -59,7 +59,7 @@ t.test('refs are protected, and no more', async (t) => {
   t.match((await root.get(PROTECTIONS)).body, 'No protected refs yet')
   const plain = { repositories: 'team/**', refs: 'main', push: 'admin', force: 'nobody', delete: 'nobody' }
   t.match((await root.submit(PROTECTIONS, { ...plain, push: 'root' })).body, 'is not a level')
-  t.match((await root.submit(PROTECTIONS, { ...plain, refs: 'a b' })).body, 'is not a pattern of refs')
+  t.match((await root.submit(PROTECTIONS, { ...plain, refs: 'a b' })).body, 'is not a ref pattern')
   await root.submit(PROTECTIONS, plain)
   t.match(await world.store.protections.list(), [{ ...plain, refs: 'refs/heads/main' }])
   const looser = { ...plain, push: 'write' }
@@ -102,6 +102,6 @@ t.test('it is explained who may do what, and by which rule', async (t) => {
   t.match(await ask('alice', 'team/app', 'topic'), 'the account is blocked')
   t.match(await ask('root', 'docs/nope'), 'exist yet')
   t.match(await ask('nobody', 'team/app'), 'There is no account')
-  t.match(await ask('root', '../x'), 'is not the path of a repository')
+  t.match(await ask('root', '../x'), 'is not a repository path')
   t.match(await ask('root', 'team/app', 'v*'), 'is a pattern; pass one ref')
 })

@@ -73,7 +73,7 @@ t.test('before another server a preview says what it can not know', async (t) =>
   const preview = async (fields: Readonly<Record<string, string>>) =>
     (await alice.submit(`${TOKENS}/preview`, { scopes: 'write_repository', ...fields }, `${TOKENS}/new`)).body
   t.match(await preview({ repositories: 'team/app' }), 'The repositories are on another server')
-  t.match(await preview({ repositories: '/etc' }), 'is not a pattern of repositories')
+  t.match(await preview({ repositories: '/etc' }), 'is not a repository pattern')
   t.match(await preview({ try_ref: 'main' }), 'Enter a repository.')
   t.match(await preview({ try_ref: 'main', try_repository: 'team/app' }), /refs\/heads\/main.*>yes</s)
   t.match(

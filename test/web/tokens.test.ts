@@ -77,7 +77,7 @@ t.test('all that is wrong is said at once, each where it is; what was typed stay
     'A description can have at most 255 characters',
     '&quot;everything&quot; is not a scope',
     '&quot;2026-02-30&quot; is not a date',
-    '&quot;../etc&quot; is not a pattern of repositories',
+    '&quot;../etc&quot; is not a repository pattern',
     '&quot;destroy&quot; is not a verb',
     '&quot;-1&quot; is not a number of pushes',
     '&quot;12 parsecs&quot; is not a size',

@@ -27,16 +27,16 @@ const MIN_VERSION = [2, 38] as const
 export async function findGit(wanted: string | undefined, umask?: number): Promise<GitProgram> {
   const path = wanted ?? searchPath()
   if (path === undefined)
-    throw new GitgateError('git', 'git is not installed; install it (Debian: apt-get install git)')
-  if (!isAbsolute(path)) throw new GitgateError('git', `the path of git must be absolute, and ${path} is not`)
+    throw new GitgateError('git', 'Git is not installed; install it (Debian: apt-get install git)')
+  if (!isAbsolute(path)) throw new GitgateError('git', `the path of Git must be absolute, but ${path} isn't`)
   const version = /^git version (\d+)\.(\d+)(\S*)/.exec(await readVersion(path))
-  if (version === null) throw new GitgateError('git', `${path} does not answer "git version" as git does`)
+  if (version === null) throw new GitgateError('git', `${path} is not Git: it doesn't answer "git version" as Git does`)
   const [major, minor] = [Number(version[1]), Number(version[2])]
   const [minMajor, minMinor] = MIN_VERSION
   if (major < minMajor || (major === minMajor && minor < minMinor)) {
     throw new GitgateError(
       'git',
-      `${path} is git ${major}.${minor}, and gitgate needs ${MIN_VERSION.join('.')} or newer`,
+      `${path} is Git ${major}.${minor}, but gitgate needs ${MIN_VERSION.join('.')} or newer`,
     )
   }
   return { path, version: `${major}.${minor}${version[3] ?? ''}`, start: (command) => startDirectly(command, umask) }

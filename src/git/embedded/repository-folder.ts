@@ -137,7 +137,7 @@ export class RepositoryFolder {
     const inside = groupsOf(path).find((name) => lstatOf(this.locate(name)) !== undefined)
     if (inside !== undefined) return `${inside} is a repository, so it can't be a group of repositories`
     if (this.hasGroup(path)) return `${path} is a group of repositories`
-    if (lstatOf(this.locate(path)) !== undefined) return `${path} exists already`
+    if (lstatOf(this.locate(path)) !== undefined) return `${path} already exists`
     return undefined
   }
 
@@ -230,7 +230,7 @@ export class RepositoryFolder {
       await rename(from, target)
     } catch (error) {
       if (!hasSystemCode(error, 'ENOTEMPTY', 'EEXIST')) throw error
-      throw new GitgateError('conflict', `${path} exists already`, { cause: error })
+      throw new GitgateError('conflict', `${path} already exists`, { cause: error })
     }
   }
 

@@ -45,7 +45,7 @@ t.test('an entry that is neither is named', async (t) => {
     const [first = ''] = entry.split(' ')
     const expected = {
       code: 'invalid',
-      message: `"${first}" is neither an IP address nor a network such as 10.0.0.0/8`,
+      message: `"${first}" is not an IP address or a network such as 10.0.0.0/8`,
     }
     t.throws(() => parseAddressList(`127.0.0.1,${entry}`), expected, entry)
   }

@@ -159,7 +159,7 @@ t.test('a repository and a group can’t have the same path, nor lie in each oth
   await create('team/app')
   mkdirSync(join(folder.root, 'empty-group'))
   const obstacles: Readonly<Record<string, RegExp>> = {
-    'team/app': /team\/app exists already/,
+    'team/app': /team\/app already exists/,
     'team/app/x': /team\/app is a repository, so it can't be a group/,
     'team/app/x/y': /team\/app is a repository, so it can't be a group/,
     team: /team is a group of repositories/,
