@@ -11,12 +11,13 @@ const QUARANTINE_PREFIX = 'tmp_objdir-'
  * killed (measured).
  *
  * @param folder the bare repository
- * @returns the number of removed quarantines; 0 while git runs in the repository, since one of them may be in use
+ * @returns the number of removed quarantines; `undefined` while git runs in the repository, since one of them may be in use
  */
-export async function removeQuarantines(folder: string): Promise<number> {
+export async function removeQuarantines(folder: string): Promise<number | undefined> {
   const objects = join(folder, 'objects')
   const quarantines = namesIn(objects).filter((name) => name.startsWith(QUARANTINE_PREFIX))
-  if (quarantines.length === 0 || isGitRunningIn(folder)) return 0
+  if (quarantines.length === 0) return 0
+  if (isGitRunningIn(folder)) return undefined
   for (const name of quarantines) await rm(join(objects, name), { recursive: true, force: true })
   return quarantines.length
 }

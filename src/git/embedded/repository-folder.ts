@@ -106,25 +106,29 @@ export class RepositoryFolder {
   }
 
   /**
-   * Removes the quarantine of a killed push, unless it may be another gate's.
+   * Removes the quarantines of killed pushes, unless they may be in use.
    *
    * @param repository its folder
+   * @returns false if they may be in use
    */
-  async removeQuarantines(repository: string): Promise<void> {
+  async removeQuarantines(repository: string): Promise<boolean> {
+    let areRemoved = false
     try {
       await lockInstances(this.#lockFolder(), async (live) => {
-        if (live.every((id) => id === this.#instance?.id)) await removeQuarantines(repository)
+        const isAlone = live.every((id) => id === this.#instance?.id)
+        areRemoved = isAlone && (await removeQuarantines(repository)) !== undefined
       })
     } catch {
-      // Without locks, it may be in use.
+      // Without locks, they may be another gate's.
     }
+    return areRemoved
   }
 
   async #removeAbandoned(): Promise<number> {
     const hidden = readdirSync(this.root).filter((name) => name.startsWith(HIDDEN_PREFIX))
     for (const name of hidden) await rm(join(this.root, name), { recursive: true, force: true })
     let removed = hidden.length
-    for (const path of this.list()) removed += await removeQuarantines(this.locate(path))
+    for (const path of this.list()) removed += (await removeQuarantines(this.locate(path))) ?? 0
     return removed
   }
 
