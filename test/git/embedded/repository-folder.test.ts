@@ -48,7 +48,7 @@ function everythingIn(folder: string): string[] {
     .toSorted()
 }
 
-t.test('the root is made where it is missing, and refused where it can’t be a folder', async (t) => {
+t.test('the root is created if it is missing, and refused if it can’t be a folder', async (t) => {
   const root = join(t.testdir({ file: '' }), 'deep', 'repos')
   const folder = new RepositoryFolder(root)
   t.ok(lstatSync(root).isDirectory())
@@ -76,7 +76,7 @@ t.test(
   },
 )
 
-t.test('repositories are listed in the order of their paths, those put there by hand, too', async (t) => {
+t.test('repositories are listed in the order of their paths, also those copied by hand', async (t) => {
   const { folder, create, makeBare } = await createWorld(t)
   for (const text of ['zoo', 'team/app', 'a/b/c', 'team/apple', 'team/next.js']) await create(text)
   await makeBare(folder.root, 'by', 'hand.git')
@@ -84,7 +84,7 @@ t.test('repositories are listed in the order of their paths, those put there by 
   t.equal(folder.has(path('by/hand')), true)
 })
 
-t.test('what is no repository, or has no name that could be asked for, is not listed', async (t) => {
+t.test('other folders, and names that no URL can have, are not listed', async (t) => {
   const { folder, create, makeBare } = await createWorld(t)
   await create('team/app')
   mkdirSync(join(folder.root, 'empty.git'))
@@ -104,7 +104,7 @@ t.test('what is no repository, or has no name that could be asked for, is not li
   for (const other of ['empty', 'file', 'group', 'team', 'team/nested']) t.equal(folder.has(path(other)), false, other)
 })
 
-// Attack: who may write to the root, or a repository that was restored from elsewhere, brings a link to the whole disk.
+// Attack: somebody who may write to the root, or a restored repository, adds a symbolic link to the whole disk.
 t.test('no symbolic link is followed: to a repository, in a group, or in a repository', async (t) => {
   const { folder, outside, create, makeBare } = await createWorld(t)
   await makeBare(outside, 'secret.git')
@@ -134,8 +134,8 @@ t.test('no symbolic link is followed: to a repository, in a group, or in a repos
   t.strictSame(everythingIn(outside), ['secret.git'])
 })
 
-// Attack: the words of the refusal would tell what lies behind a link.
-t.test('what lies behind a link does not show in the reason either', async (t) => {
+// Attack: the text of a refusal reveals what is behind a symbolic link.
+t.test('no refusal reveals what is behind a symbolic link', async (t) => {
   const { folder, outside, makeBare } = await createWorld(t)
   symlinkSync(outside, join(folder.root, 'group'))
   mkdirSync(join(outside, 'private'))
@@ -145,7 +145,7 @@ t.test('what lies behind a link does not show in the reason either', async (t) =
     t.equal(folder.obstacleTo(path(text)), reason, text)
 })
 
-t.test('a root that is itself reached by a link is taken for what it is', async (t) => {
+t.test('the root itself may be a symbolic link', async (t) => {
   const { folder, outside, create } = await createWorld(t)
   await create('team/app')
   symlinkSync(folder.root, join(outside, 'link'))
@@ -154,7 +154,7 @@ t.test('a root that is itself reached by a link is taken for what it is', async 
   t.strictSame(linked.list(), ['team/app'])
 })
 
-t.test('a repository and a group can’t have the same path, nor lie in each other', async (t) => {
+t.test('a repository and a group can’t have the same path, nor be inside each other’s', async (t) => {
   const { folder, create } = await createWorld(t)
   await create('team/app')
   mkdirSync(join(folder.root, 'empty-group'))
@@ -185,7 +185,7 @@ t.test('no repository hides behind gitgate’s own pages', async (t) => {
   t.equal(folder.obstacleTo(path('apis')), undefined)
 })
 
-t.test('of two that make the same repository at once, one does; and it is whole', async (t) => {
+t.test('of two simultaneous creations of a repository one succeeds, and the repository is complete', async (t) => {
   const { folder, create } = await createWorld(t)
   const results = await Promise.allSettled(Array.from({ length: 4 }, () => create('team/app')))
   t.equal(results.filter(({ status }) => status === 'fulfilled').length, 1)
@@ -194,7 +194,7 @@ t.test('of two that make the same repository at once, one does; and it is whole'
   t.strictSame(everythingIn(folder.root), ['team'])
 })
 
-t.test('a removed repository takes the groups along that are empty then', async (t) => {
+t.test('removing a repository removes groups that are empty then', async (t) => {
   const { folder, create } = await createWorld(t)
   for (const text of ['a/b/c/app', 'a/b/other', 'top']) await create(text)
   await folder.remove(path('a/b/c/app'))
@@ -215,7 +215,7 @@ t.test('a group with something else in it stays', async (t) => {
   t.strictSame(everythingIn(join(folder.root, 'team')), ['README'])
 })
 
-t.test('a renamed repository keeps what is in it, and its empty group goes', async (t) => {
+t.test('a renamed repository keeps its content, and its empty group is removed', async (t) => {
   const { folder, create } = await createWorld(t)
   await create('old/app')
   writeFileSync(join(folder.locate(path('old/app')), 'description'), 'mine')
@@ -225,7 +225,7 @@ t.test('a renamed repository keeps what is in it, and its empty group goes', asy
   t.strictSame(everythingIn(folder.root), ['new'])
 })
 
-t.test('a repository is not renamed to where it can’t be, and stays where it is', async (t) => {
+t.test('a refused rename leaves the repository where it is', async (t) => {
   const { folder, create } = await createWorld(t)
   await create('team/app')
   await create('team/other')
@@ -235,7 +235,7 @@ t.test('a repository is not renamed to where it can’t be, and stays where it i
   t.strictSame(folder.list(), ['team/app', 'team/other'])
 })
 
-t.test('the longest path that can be spelt can be made, listed and removed', async (t) => {
+t.test('the longest valid path can be created, listed and removed', async (t) => {
   const { folder, create } = await createWorld(t)
   const longest = path(Array.from({ length: 4 }, () => 'n'.repeat(251)).join('/'))
   await create(longest)

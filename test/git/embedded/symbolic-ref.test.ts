@@ -1,4 +1,4 @@
-// What refs stand for: from their files where they are files, else from git, here one that only records what it is asked.
+// Targets of symbolic refs, read from files where refs are files, otherwise by git; here by one that only records its arguments.
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -59,7 +59,7 @@ t.test('files tell which refs are not symbolic', async (t) => {
   t.strictSame(asked, [])
 })
 
-t.test('git tells what a symbolic ref stands for, however it is written', async (t) => {
+t.test('git resolves a symbolic ref, however it is written', async (t) => {
   const answer = { 'symbolic-ref --quiet -- refs/heads/alias': 'refs/heads/main\n' }
   const ways: readonly ((file: string) => void)[] = [
     (file) => writeFileSync(file, 'ref: refs/heads/main\n'),
@@ -73,7 +73,7 @@ t.test('git tells what a symbolic ref stands for, however it is written', async 
   }
 })
 
-t.test('git is asked about every ref that is kept in a reftable', async (t) => {
+t.test('git resolves every ref of a reftable', async (t) => {
   const { asked, follow } = repository(t, REFTABLE, {
     'symbolic-ref --quiet -- refs/heads/main': 1,
     'symbolic-ref --quiet -- refs/heads/alias': 'refs/heads/main\n',
@@ -88,7 +88,7 @@ t.test('git is asked about every ref that is kept in a reftable', async (t) => {
   t.strictSame(await follow(Buffer.from('refs/heads/\xff', 'latin1')), [undefined])
 })
 
-t.test('of many refs git is asked about those that are not there, up to a bound', async (t) => {
+t.test('of many refs, git resolves those that don’t exist, up to a limit', async (t) => {
   const names = Array.from({ length: 600 }, (_, index) => `refs/heads/${index}`)
   const { asked, follow } = repository(t, REFTABLE, {
     'for-each-ref --format=%(symref) %(refname)': names
@@ -109,7 +109,7 @@ t.test('of many refs git is asked about those that are not there, up to a bound'
   t.strictSame(targets, expected)
 })
 
-t.test('whether HEAD is born, git tells where it is no file', async (t) => {
+t.test('git tells whether HEAD is born if it is no file', async (t) => {
   const born = repository(t, REFTABLE, {
     'symbolic-ref --quiet -- HEAD': 'refs/heads/main\n',
     'for-each-ref --format=%(refname) refs/heads/main': 'refs/heads/main\nrefs/heads/main/x\n',

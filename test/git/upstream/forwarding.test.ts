@@ -5,7 +5,7 @@ import { basic, http, raw } from '../../acceptance/http-client.js'
 import { createWorld } from '../../acceptance/world.js'
 import { bodyOf, COMMANDS, httpUpstream, kindAt } from './stand-in.js'
 
-// What goes to an upstream, and what of its answers comes back (design 3 and 6).
+// What reaches an upstream, and what of its responses reaches the client.
 
 const PULL = '/team/app.git/info/refs?service=git-upload-pack'
 const PUSH = { method: 'POST', headers: { 'Content-Type': 'application/x-git-receive-pack-request' } } as const
@@ -32,7 +32,7 @@ async function createPair(
   return { world, upstream, seen, password: await world.token('alice', 'write_repository') }
 }
 
-t.test('the credential is swapped, and identity headers are the gate’s alone', async (t) => {
+t.test('the gate’s credential replaces the client’s, and identity headers come from the gate only', async (t) => {
   const { world, seen, password } = await createPair(t, { upstreamAuthorization: 'Basic c2VjcmV0OnVwc3RyZWFt' })
   const forged = {
     'X-Forwarded-User': 'root',
@@ -130,7 +130,7 @@ t.test('the URL is built from the parsed request, below the upstream’s own pat
   t.equal(seen.length, expected.length, 'nothing else is forwarded')
 })
 
-t.test('of an answer only Git’s headers pass', async (t) => {
+t.test('only Git’s headers of a response pass', async (t) => {
   const extra = {
     'Set-Cookie': 'a=b',
     'WWW-Authenticate': 'Basic realm="x"',
@@ -150,7 +150,7 @@ t.test('of an answer only Git’s headers pass', async (t) => {
     t.equal(headers[name], undefined, name)
 })
 
-t.test('an answer that is none of Git’s is a 502 in our words; a 404 is ours', async (t) => {
+t.test('a response that is not Git’s becomes a 502 with gitgate’s text, and a 404 gitgate’s own', async (t) => {
   let answer: [number, Record<string, string>, string] = [200, {}, '']
   const { world, seen, password } = await createPair(
     t,
@@ -192,13 +192,13 @@ t.test('an answer that is none of Git’s is a 502 in our words; a 404 is ours',
   })
 })
 
-t.test('no right is implicit before an upstream, and nothing is created', async (t) => {
+t.test('with an upstream, accounts have no implicit right and create nothing', async (t) => {
   const { world, seen, password } = await createPair(t)
   t.equal((await world.http('/alice/own.git/info/refs?service=git-receive-pack', { password })).status, 404)
   t.equal(seen.length, 0)
 })
 
-t.test('a gate that is its own upstream says so instead of going round', async (t) => {
+t.test('a gate that is its own upstream detects the loop', async (t) => {
   const { freePort } = await import('../../backends/backend.js')
   const port = String(await freePort())
   const world = await createWorld(t, { port }, kindAt(`http://127.0.0.1:${port}`))

@@ -14,7 +14,7 @@ import { createWorld } from '../../acceptance/world.js'
 import { freePort } from '../../backends/backend.js'
 import { COMMANDS, httpUpstream, kindAt, tcpUpstream } from './stand-in.js'
 
-// Nothing breaks in the middle: a dying client, gate or server leaves no hang and no half answer that looks whole.
+// A client, gate or server that dies leaves no request hanging, and no half response that looks complete.
 
 const PULL = '/team/app.git/info/refs?service=git-upload-pack'
 const UPLOAD = { 'Content-Type': 'application/x-git-upload-pack-result' }
@@ -33,7 +33,7 @@ function beginPush(world: World, password: string, service = 'git-receive-pack')
   return httpRequest({ hostname, port, path: `/team/app.git/${service}`, method: 'POST', headers, agent: false })
 }
 
-t.test('an upstream that dies or talks nonsense before its head is whole is a 502', async (t) => {
+t.test('an upstream that dies or sends no HTTP before its head is complete is a 502', async (t) => {
   const answers: Record<string, (socket: Socket) => void> = {
     'closes at once': (socket) => socket.destroy(),
     'dies in mid-header': (socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Ty'),
@@ -53,7 +53,7 @@ t.test('an upstream that dies or talks nonsense before its head is whole is a 50
   }
 })
 
-t.test('an upstream that dies in mid-answer breaks the transfer, and never looks whole', async (t) => {
+t.test('an upstream that dies during its response breaks the transfer, which never looks complete', async (t) => {
   const answers: Record<string, (socket: Socket) => void> = {
     'in mid-chunk': (socket) => socket.end(`${GIT_HEAD}Transfer-Encoding: chunked\r\n\r\n10\r\n001e# serv`),
     'between chunks': (socket) => socket.end(`${GIT_HEAD}Transfer-Encoding: chunked\r\n\r\n4\r\n0000\r\n`),
@@ -85,7 +85,7 @@ t.test('an upstream that can not be reached is a 502 that git prints; a silent o
   t.match(git.stderr, /error: 504/)
 })
 
-t.test('a long answer that trickles is never cut by the time to first byte', async (t) => {
+t.test('a long, slow response is not cut off by the timeout for its head', async (t) => {
   const upstream = await httpUpstream(t, (request, response) => {
     request.resume()
     response.writeHead(200, UPLOAD)
@@ -106,7 +106,7 @@ t.test('a long answer that trickles is never cut by the time to first byte', asy
   t.equal(length, 15 * 5 + 4)
 })
 
-t.test('a push that takes longer to send than the upstream has to answer is not cut', async (t) => {
+t.test('a push that takes longer to send than the timeout for the response’s head is not cut off', async (t) => {
   const upstream = await httpUpstream(t, (request, response) => {
     request.on('end', () => response.writeHead(200, RECEIVE).end('0000'))
     request.resume()
@@ -121,7 +121,7 @@ t.test('a push that takes longer to send than the upstream has to answer is not 
   answer.resume()
 })
 
-t.test('an early answer to a push reaches the client while it is still sending', async (t) => {
+t.test('an early response to a push reaches the client while it still sends', async (t) => {
   const upstream = await httpUpstream(t, (request, response) => {
     request.once('data', () => response.writeHead(200, RECEIVE).end('0011an early end.0000'))
     request.on('error', () => undefined)
@@ -139,7 +139,7 @@ t.test('an early answer to a push reaches the client while it is still sending',
   await once(push, 'close')
 })
 
-t.test('a refusal in the middle of a push is a 502 at once, though the upstream stops reading', async (t) => {
+t.test('a refusal during a push is a 502 immediately, though the upstream stops reading', async (t) => {
   const world = await createWorld(
     t,
     {},
@@ -156,7 +156,7 @@ t.test('a refusal in the middle of a push is a 502 at once, though the upstream 
   push.destroy()
 })
 
-t.test('a client that leaves takes its request to the upstream with it, within a second', async (t) => {
+t.test('when a client leaves, its request to the upstream ends within a second', async (t) => {
   for (const phase of ['while sending', 'while waiting', 'while reading'] as const) {
     let left: Promise<unknown> = Promise.reject(new Error('no request came'))
     left.catch(() => undefined)
@@ -183,7 +183,7 @@ t.test('a client that leaves takes its request to the upstream with it, within a
   }
 })
 
-t.test('an idle connection that the upstream has closed is not met by the next request', async (t) => {
+t.test('the next request survives an idle connection that the upstream has closed', async (t) => {
   let connections = 0
   const upstream = await tcpUpstream(t, (socket) => {
     connections += 1
@@ -197,7 +197,7 @@ t.test('an idle connection that the upstream has closed is not met by the next r
   t.ok(connections >= 3)
 })
 
-t.test('an upstream over HTTPS is trusted by its CA alone', { skip: requireProgram('openssl') }, async (t) => {
+t.test('an HTTPS upstream is trusted only by the configured CA', { skip: requireProgram('openssl') }, async (t) => {
   const { ca, cert, key } = makeCertificates(t.testdir())
   const options = { cert: readFileSync(cert), key: readFileSync(key) }
   const server = createTlsServer(options, (_request, response) => {
