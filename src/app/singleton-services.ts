@@ -6,7 +6,7 @@ import type { GateDependencies } from './gate-dependencies.js'
 import { DEFAULT_INTERVALS } from '../core/intervals.js'
 import type { RunningJobs } from '../jobs/start.js'
 import { startJobs } from '../jobs/start.js'
-import type { ServedBackend } from '../storage/facts.js'
+import type { ServedBackend } from '../storage/instance-facts.js'
 
 /** What a gate serves: for commands that work beside it, and for the log. */
 export type Served = { readonly served: ServedBackend; readonly description: Readonly<Record<string, string>> }

@@ -2,7 +2,7 @@ import { createSocket } from 'node:dgram'
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
 import { hostname } from 'node:os'
-import { auditEntity } from '../domain/audit/audit-entity.js'
+import { auditEntity } from '../domain/audit/render-event.js'
 import type { AuditRow } from '../domain/audit/event.js'
 import type { AuditTarget } from './follower.js'
 

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { open } from 'node:fs/promises'
-import { auditEntity } from '../domain/audit/audit-entity.js'
+import { auditEntity } from '../domain/audit/render-event.js'
 import type { AuditTarget } from './follower.js'
 import { SyslogTarget } from './syslog.js'
 

@@ -2,10 +2,9 @@ import type { Command } from 'commander'
 import type { ChainHead } from '../domain/audit/chain.js'
 import { formatHead, parseHead } from '../domain/audit/chain.js'
 import { flawSentence } from '../domain/audit/flaw.js'
-import { auditEntity } from '../domain/audit/audit-entity.js'
+import { auditEntity, actorInWords, subjectInWords } from '../domain/audit/render-event.js'
 import type { AuditRow } from '../domain/audit/event.js'
 import { AUDIT_ACTIONS, AUDIT_DECISIONS, isActionOrKind, GATE_CONTEXT } from '../domain/audit/event.js'
-import { actorInWords, subjectInWords } from '../domain/audit/words.js'
 import { applyRetention, EVERYTHING_KEPT } from '../domain/audit/retention.js'
 import type { AuditQuery } from '../domain/audit/audit-log.js'
 import { GitgateError } from '../core/errors.js'
@@ -68,7 +67,7 @@ export function addAuditCommands(program: Command, context: CliContext): void {
     'gitgate audit repair',
   ).action(({ json }: { json?: true }) =>
     withStore(context, async ({ store, auditContext, output }) => {
-      await store.repairAudit(auditContext)
+      await store.audit.repair(auditContext)
       const head = await store.audit.head()
       if (json === true) output.json(head)
       else output.answer(`Rebuilt the indexes of the log; the checkpoint file is at event ${head.id}.`)

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { readFileSync } from 'node:fs'
 import { GitgateError, messageOf } from '../core/errors.js'
-import { issueRules } from '../domain/policies/issue-rules.js'
+import { issueRules } from '../domain/policies/settings.js'
 import { printable } from '../core/printable.js'
 import type { RepositoryPath } from '../protocol/repository-path.js'
 import { parseRepositoryPath } from '../protocol/repository-path.js'

@@ -35,8 +35,6 @@ export type CliStore = {
   note(context: AuditContext, change: RepositoryChange): Promise<void>
   /** Whether the disk is full, so that only revocations, blocks and sign-outs are still written. */
   isDiskFull(): Promise<boolean>
-  /** Rebuilds what is derived from the audit log, and writes the checkpoint file beside the database. */
-  repairAudit(context: AuditContext): Promise<void>
   /** Writes a complete copy of the database while it is in use. */
   backup(file: string): void
   /** Builds a gate over this store. */

@@ -8,7 +8,7 @@ import { ALL_SCOPES, parseScopes, scopeSummary } from '../domain/tokens/scope.js
 import type { PersonalAccessToken } from '../domain/tokens/token.js'
 import { tokenState } from '../domain/tokens/token.js'
 import { GitgateError } from '../core/errors.js'
-import { issueRules } from '../domain/policies/issue-rules.js'
+import { issueRules } from '../domain/policies/settings.js'
 import type { CliContext, OpenCli, WideOption } from './context.js'
 import { addCommand, requireAccount, timeFormatter, withStore, WIDE_OPTION } from './context.js'
 import type { LimitOptions } from './token-limit-options.js'

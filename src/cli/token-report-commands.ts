@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { auditEntity } from '../domain/audit/audit-entity.js'
+import { auditEntity } from '../domain/audit/render-event.js'
 import type { TokenReport } from '../domain/audit/report.js'
 import { reportOn } from '../domain/audit/report.js'
 import { adviseOn } from '../domain/access/advise.js'

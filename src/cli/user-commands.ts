@@ -2,7 +2,6 @@ import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
 import type { Account, AccountChange } from '../domain/accounts/account.js'
 import { checkAccountChange, checkUsername, refuseNameOfGroup } from '../domain/accounts/account.js'
-import { accountEntity } from '../domain/accounts/account-entity.js'
 import { GitgateError } from '../core/errors.js'
 import { checkPassword } from '../domain/policies/password-use.js'
 import { parseRepositoryPath } from '../protocol/repository-path.js'
@@ -211,4 +210,18 @@ function addStateCommand(
 async function showChanged(cli: OpenCli, username: string, json: true | undefined, sentence: string): Promise<void> {
   if (json === true) cli.output.json(accountEntity(await requireAccount(cli, username)))
   else cli.output.note(sentence)
+}
+
+/** An account as GitLab's API shows it to administrators: for every `--json`, and the API. */
+export function accountEntity(account: Account) {
+  return {
+    id: account.id,
+    username: account.username,
+    name: account.name,
+    email: account.email,
+    state: account.state,
+    is_admin: account.admin,
+    two_factor_enabled: account.twoFactorEnabled,
+    created_at: account.createdAt.toISOString(),
+  }
 }

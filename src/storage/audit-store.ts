@@ -1,28 +1,33 @@
 import { sql } from 'kysely'
 import type { ChainHead } from '../domain/audit/chain.js'
 import { CHAIN_START } from '../domain/audit/chain.js'
-import { auditEvent } from '../domain/audit/event.js'
 import type { AuditStore } from '../domain/audit/audit-log.js'
 import { hasSystemCode } from '../core/errors.js'
-import { carryFacts } from './audit-carried.js'
-import { dropNamesBefore } from './audit-names.js'
-import { lastRow, readEnd, writeEnd } from './audit-ends.js'
+import { carryFacts, repairCarried } from './audit-carried.js'
+import { dropNamesBefore, rebuildNames } from './audit-names.js'
+import { lastRow, readEnd, writeEnd } from './signed-heads.js'
 import { addUpRecentUsage, addUpUsage } from './audit-usage.js'
 import { searchAudit } from './audit-search.js'
 import type { Verifier } from './audit-verify.js'
 import { verifyAudit } from './audit-verify.js'
-import { confirmedTime } from './confirmed-time.js'
 import type { AuditWriter } from './audit-writer.js'
-import { countUsedRepositories } from './token-uses.js'
+import { countUsedRepositories, rebuildUses } from './token-uses.js'
+import { DAY } from '../core/clock.js'
+import type { Queries } from './database.js'
+import type { AuditedChanges } from './audited-changes.js'
 
 // Together five seconds, as long as commands wait for each other.
 const BUSY_PAUSE = 50
 const MAX_TRIES = 100
 
-/** The trail in the database. */
-export function auditStore(verifier: Verifier, writer: AuditWriter): AuditStore & { moveMark(): Promise<void> } {
-  const { queries, sealer, mark, redact, clock } = verifier
-  /** Whether the trail still holds a place of it, or has pruned it. */
+/** The audit log in the database. */
+export function auditStore(
+  verifier: Verifier,
+  writer: AuditWriter,
+  changes: AuditedChanges,
+): AuditStore & { moveMark(): Promise<void> } {
+  const { queries, sealer, mark, redact } = verifier
+  /** Whether the log still has an event, or has pruned it. */
   const holds = async ({ id, hash }: ChainHead): Promise<boolean> => {
     const row = await queries.selectFrom('audit_events').select('hash').where('id', '=', id).executeTakeFirst()
     return row?.hash === hash || ((await readEnd(queries, sealer, 'audit_start'))?.id ?? 0) >= id
@@ -63,7 +68,7 @@ export function auditStore(verifier: Verifier, writer: AuditWriter): AuditStore 
 
     async prune(context, before, now, guard) {
       const confirmedAt = await confirmedTime(queries)
-      return await queries.transaction().execute(async (transaction) => {
+      return await changes.apply(context, async ({ transaction, record }) => {
         const lag = Math.max(0, now.getTime() - (confirmedAt?.getTime() ?? -Infinity))
         const horizon = guard === 'force' ? before.getTime() : before.getTime() - lag
         const { total, old, oldByClock, first } = await transaction
@@ -114,14 +119,21 @@ export function auditStore(verifier: Verifier, writer: AuditWriter): AuditStore 
           ...(guard === 'force' ? { forced: true } : {}),
           carried,
         }
-        const event = auditEvent(context.actor, clock(), {
-          action: 'audit.pruned',
-          target: `audit:${last.id}`,
-          details,
-        })
-        await writer.append(transaction, [event])
+        await record({ action: 'audit.pruned', target: `audit:${last.id}`, details })
         return { deleted, overShare: lastOld.id - last.id, unconfirmed, confirmedAt }
       })
+    },
+
+    async repair(context) {
+      await changes.apply(context, async ({ transaction, record }) => {
+        const start = (await readEnd(transaction, sealer, 'audit_start')) ?? CHAIN_START
+        await rebuildNames(transaction)
+        await rebuildUses(transaction)
+        const carried = await repairCarried(transaction, start, redact)
+        const details = { mark: mark.read()?.id ?? null, ...(carried === undefined ? {} : { carried }) }
+        await record({ action: 'audit.repaired', details })
+      })
+      mark.write((await readEnd(queries, sealer, 'audit_head')) ?? (await lastRow(queries)))
     },
   }
 }
@@ -136,5 +148,39 @@ async function patiently(write: () => Promise<void>): Promise<void> {
       if (!hasSystemCode(error, 'SQLITE_BUSY') || tries === MAX_TRIES) throw error
       await new Promise((resolve) => setTimeout(resolve, BUSY_PAUSE))
     }
+  }
+}
+
+/** On so many days something must have happened until a clock is believed. */
+export const CONFIRMING_DAYS = 3
+// A few milliseconds, between which others have their turn.
+const PAGE = 1_000
+
+/**
+ * The latest time that the audit log confirms: that of the last event of its third-newest day (UTC). A clock that jumps forward adds
+ * one day, however far it jumps; a wrong time counts only after events on three days, so that somebody can notice it before. An
+ * event that an earlier one follows was written by a wrong clock, and confirms nothing.
+ *
+ * @returns `undefined` where there are events on fewer days
+ */
+export async function confirmedTime(queries: Queries): Promise<Date | undefined> {
+  let [days, time] = [0, Infinity]
+  for (let before = Number.MAX_SAFE_INTEGER; ;) {
+    const events = await queries
+      .selectFrom('audit_events')
+      .select(['id', 'at'])
+      .where('id', '<', before)
+      .orderBy('id', 'desc')
+      .limit(PAGE)
+      .execute()
+    for (const { id, at } of events) {
+      before = id
+      if (at >= time) continue
+      if (Math.floor(at / DAY) < Math.floor(time / DAY)) days += 1
+      time = at
+      if (days === CONFIRMING_DAYS) return new Date(time)
+    }
+    if (events.length === 0) return undefined
+    await new Promise((resolve) => setImmediate(resolve))
   }
 }

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto'
 import type { Database } from 'better-sqlite3'
 import { Secret } from '../core/secret.js'
-import type { AuditEnd } from './audit-ends.js'
+import type { AuditEnd } from './signed-heads.js'
 import type { Sealer } from './seal.js'
 import { seedPurpose } from './two-factor-store.js'
 

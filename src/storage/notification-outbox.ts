@@ -1,6 +1,17 @@
-import type { NotificationPayload, NotificationKind } from '../domain/notifications/notification.js'
+import type {
+  NotificationPayload,
+  NotificationKind,
+  NotificationActor,
+  NotificationToken,
+  AccountNotificationKind,
+} from '../domain/notifications/notification.js'
 import type { Queries } from './database.js'
-import { serializePayload, kindsOffFrom } from './notification-row.js'
+import type { Selectable } from 'kysely'
+import type { Actor } from '../domain/audit/event.js'
+import type { PersonalAccessToken } from '../domain/tokens/token.js'
+import type { Schema } from './database-schema.js'
+import type { Change } from './audited-changes.js'
+import { TOKEN_COLUMNS, tokenFrom } from './token-row.js'
 
 /** The channels of an account: whether it has an address, and the IDs of its webhooks. */
 export type AccountChannels = { readonly mail: boolean; readonly webhooks: readonly number[] }
@@ -89,4 +100,129 @@ export async function deleteDelivered(transaction: Queries, id?: number): Promis
       ),
     )
   await (id === undefined ? empty : empty.where('id', '=', id)).execute()
+}
+
+/** A payload as stored: JSON without the kind, which has its own column. */
+export function serializePayload(payload: NotificationPayload): string {
+  return JSON.stringify({ ...payload, kind: undefined })
+}
+
+/** Reads a payload from its row. */
+export function parsePayload({
+  kind,
+  facts,
+}: Pick<Selectable<Schema['notices']>, 'kind' | 'facts'>): NotificationPayload {
+  return { kind, ...(JSON.parse(facts, revive) as object) } as NotificationPayload
+}
+
+const INSTANTS = new Set(['at', 'createdAt', 'expiresAt', 'lastUsedAt', 'endsAt'])
+
+function revive(key: string, value: unknown): unknown {
+  return INSTANTS.has(key) && typeof value === 'string' ? new Date(value) : value
+}
+
+/** Reads the kinds that an account turned off. */
+export function kindsOffFrom({ notices_off }: Pick<Selectable<Schema['accounts']>, 'notices_off'>): NotificationKind[] {
+  return JSON.parse(notices_off) as NotificationKind[]
+}
+
+/** A token as notifications show it. */
+export function notificationToken(token: PersonalAccessToken): NotificationToken {
+  const { id, name, description, scopes, createdAt, expiresAt, lastUsedAt } = token
+  return { id, name, description, scopes, createdAt, expiresAt, lastUsedAt }
+}
+
+/** Who makes a change, as its notification names them. @param owner username of the recipient */
+export function notificationActor(actor: Actor, owner: string): NotificationActor {
+  if (actor.impersonator !== null) return { kind: 'account', name: actor.impersonator }
+  if (actor.username === owner) return { kind: 'owner', ip: actor.ip }
+  if (actor.username !== null) return { kind: 'account', name: actor.username }
+  if (actor.operator !== null) return { kind: 'operator', name: actor.operator }
+  return { kind: 'gate' }
+}
+
+/** Has a person told that something was changed about how their account is signed in to. */
+export async function notifyAccountChange(
+  { transaction, actor, at }: Change,
+  accountId: number,
+  kind: AccountNotificationKind,
+): Promise<void> {
+  const account = await transaction
+    .selectFrom('accounts')
+    .select(['username', 'email'])
+    .where('id', '=', accountId)
+    .executeTakeFirst()
+  if (account === undefined) return
+  await addNotification(transaction, {
+    accountId,
+    payload: { kind, by: notificationActor(actor, account.username), at, to: account.email },
+    at,
+  })
+}
+
+/** Tokens listed in one notification; the others are counted. */
+const MAX_LISTED_TOKENS = 100
+
+const NOTIFIED_AT_COLUMNS = { expiring: 'expiring_noticed_at', expired: 'expired_noticed_at' } as const
+
+/**
+ * Writes one notification for each owner of tokens that end within a span (its end does not belong to it), and marks the tokens, in
+ * one transaction: whoever does it a second time, or at once, finds none.
+ *
+ * @returns how many notifications
+ */
+export function addExpiryNotifications(
+  queries: Queries,
+  kind: 'expiring' | 'expired',
+  { from, until }: { readonly from: Date; readonly until: Date },
+  now: Date,
+): Promise<number> {
+  return queries.transaction().execute(async (transaction) => {
+    let written = 0
+    for (const [accountId, tokens] of await findUntold(transaction, kind, from, until, now)) {
+      if ((await findChannels(transaction, accountId, kind)) === undefined) continue
+      const named = tokens.slice(0, MAX_LISTED_TOKENS).map(notificationToken)
+      const payload = { kind, tokens: named, more: tokens.length - named.length }
+      await addNotification(transaction, { accountId, payload, at: now })
+      for (const { id } of tokens) await mark(transaction, kind, id, now)
+      written += 1
+    }
+    return written
+  })
+}
+
+async function findUntold(
+  transaction: Queries,
+  kind: 'expiring' | 'expired',
+  from: Date,
+  until: Date,
+  now: Date,
+): Promise<Map<number, PersonalAccessToken[]>> {
+  const rows = await transaction
+    .selectFrom('personal_access_tokens')
+    .select(TOKEN_COLUMNS)
+    .where('expires_at', '>=', from.getTime())
+    .where('expires_at', '<', until.getTime())
+    .where('revoked_at', 'is', null)
+    // A mark from the future was set by a clock that was wrong: the owner is told again at the right time.
+    .where((eb) =>
+      eb.or([eb(NOTIFIED_AT_COLUMNS[kind], 'is', null), eb(NOTIFIED_AT_COLUMNS[kind], '>', now.getTime())]),
+    )
+    // As in token-changes.ts: one is hidden from its owner, the other lives for one task.
+    .where('impersonation', '=', 0)
+    .where('parent_id', 'is', null)
+    .orderBy('expires_at')
+    .orderBy('id')
+    .execute()
+  const byOwner = new Map<number, PersonalAccessToken[]>()
+  for (const token of rows.map(tokenFrom)) byOwner.set(token.userId, [...(byOwner.get(token.userId) ?? []), token])
+  return byOwner
+}
+
+async function mark(transaction: Queries, kind: 'expiring' | 'expired', id: number, now: Date): Promise<void> {
+  await transaction
+    .updateTable('personal_access_tokens')
+    .set({ [NOTIFIED_AT_COLUMNS[kind]]: now.getTime() })
+    .where('id', '=', id)
+    .execute()
 }

@@ -20,8 +20,7 @@ import type { TokenStore } from '../domain/tokens/store.js'
 import { accessSource } from './access-source.js'
 import { accountStore } from './account-store.js'
 import { auditStore } from './audit-store.js'
-import { AuditMark } from './audit-mark.js'
-import { repairAudit } from './audit-repair.js'
+import { AuditMark } from './signed-heads.js'
 import type { Verifier } from './audit-verify.js'
 import { AuditWriter } from './audit-writer.js'
 import type { DataFolder } from './data-folder.js'
@@ -30,11 +29,9 @@ import { copyDatabase } from './database-copy.js'
 import type { Queries } from './database.js'
 import { queriesOver } from './database.js'
 import { diskFullIn, DiskSpace, isDiskFull } from './disk-space.js'
-import type { InstanceFacts } from './facts.js'
-import { instanceFacts } from './facts.js'
+import type { InstanceFacts, JobRuns } from './instance-facts.js'
+import { instanceFacts, jobRuns } from './instance-facts.js'
 import { grantStore } from './grant-store.js'
-import type { JobRuns } from './job-runs.js'
-import { jobRuns } from './job-runs.js'
 import { keepMigrationCopy } from './kept-databases.js'
 import { migrate } from './migrate.js'
 import { notificationStore } from './notification-store.js'
@@ -65,11 +62,6 @@ export type Store = {
   readonly access: AccessSource
   /** Records a change that was made elsewhere, such as to a repository. */
   note(context: AuditContext, event: ChangeEvent): Promise<void>
-  /**
-   * Rebuilds what is derived from the audit log, and replaces the checkpoint by the log's head. An event records it; the rows of
-   * the log stay as they are.
-   */
-  repairAudit(context: AuditContext): Promise<void>
   /**
    * For a server: waits 25 ms for another writer instead of five seconds, because waiting holds up everything. What could
    * not be written is tried again later.
@@ -152,7 +144,7 @@ export function openStoreIn(
     mark.tidy()
     if (mark.read() === undefined && isLogEmpty(writer)) mark.write(CHAIN_START)
     const onSnapshot: Verifier['onSnapshot'] = (read) => readSnapshot(folder.database, disk, read)
-    const audit = auditStore({ queries, onSnapshot, sealer, mark, redact, clock }, auditWriter)
+    const audit = auditStore({ queries, onSnapshot, sealer, mark, redact, clock }, auditWriter, changes)
     const accounts = accountStore(queries, changes)
     const grants = grantStore(queries, changes)
     const protections = protectionStore(queries, changes)
@@ -172,7 +164,6 @@ export function openStoreIn(
       audit,
       access: accessSource(reader, { accounts, grants, protections, settings }, folder.database),
       note: (context, event) => changes.apply(context, ({ record }) => record(event)),
-      repairAudit: (context) => repairAudit(queries, { sealer, mark, redact }, changes, context),
       beImpatient: (processes) =>
         void writer.pragma(`busy_timeout = ${IMPATIENT[processes === 1 ? 'alone' : 'amongOthers']}`),
       reserveSpace: () => reserveSpace(queries, disk, folder.path),

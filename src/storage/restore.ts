@@ -7,7 +7,7 @@ import type { AuditContext } from '../domain/audit/event.js'
 import type { Flaw } from '../domain/audit/flaw.js'
 import { systemClock } from '../core/clock.js'
 import { GitgateError, messageOf } from '../core/errors.js'
-import { AuditMark } from './audit-mark.js'
+import { AuditMark } from './signed-heads.js'
 import type { DataFolder } from './data-folder.js'
 import { claimDataFolder, openDataFolder, partsOf, readKey } from './data-folder.js'
 import { commitDraft, draftIn, finishSwap } from './database-swap.js'
@@ -156,7 +156,7 @@ async function makeReady(
   try {
     let { flaw, head } = await store.audit.verify()
     if (flaw?.kind === 'index-changed') {
-      await store.repairAudit(context)
+      await store.audit.repair(context)
       ;({ flaw, head } = await store.audit.verify())
     }
     // What a gate has found and noted in the log is in every later backup, too.

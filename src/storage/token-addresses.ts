@@ -3,8 +3,7 @@ import type { NotificationPayload } from '../domain/notifications/notification.j
 import type { PersonalAccessToken } from '../domain/tokens/token.js'
 import type { TokenUse } from '../domain/tokens/store.js'
 import type { Queries } from './database.js'
-import { addNotification } from './notification-outbox.js'
-import { serializePayload, parsePayload, notificationToken } from './notification-row.js'
+import { addNotification, serializePayload, parsePayload, notificationToken } from './notification-outbox.js'
 import { isOwnerNotified } from './token-changes.js'
 import { TOKEN_COLUMNS, tokenFrom } from './token-row.js'
 

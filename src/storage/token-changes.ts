@@ -2,8 +2,7 @@ import type { NotificationActor, NotificationPayload } from '../domain/notificat
 import type { PersonalAccessToken } from '../domain/tokens/token.js'
 import { userTarget } from './account-store.js'
 import type { Queries } from './database.js'
-import { addNotification } from './notification-outbox.js'
-import { notificationActor, notificationToken } from './notification-row.js'
+import { addNotification, notificationActor, notificationToken } from './notification-outbox.js'
 import { TOKEN_COLUMNS, tokenFrom } from './token-row.js'
 import type { Change } from './audited-changes.js'
 

@@ -1,7 +1,7 @@
 import type { TwoFactorStore } from '../domain/accounts/two-factor.js'
 import { GitgateError } from '../core/errors.js'
 import { Secret } from '../core/secret.js'
-import { notifyAccountChange } from './account-notifications.js'
+import { notifyAccountChange } from './notification-outbox.js'
 import { endSessions, userTarget } from './account-store.js'
 import type { Queries } from './database.js'
 import { moveSecurityEpoch } from './database.js'

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { Secret } from '../core/secret.js'
-import { actorOf, memberOf } from './principal.js'
-import { auditEvent } from '../domain/audit/event.js'
+import { memberOf } from './principal.js'
+import { auditEvent, requestActor } from '../domain/audit/event.js'
 import type { PageOptions } from './web-options.js'
 
 /**
@@ -19,6 +19,6 @@ export async function requirePassword(request: FastifyRequest, options: PageOpti
   if (verdict === 'busy') return 'The server is busy. Try again in a moment.'
   const rule = verdict === 'wrong' ? 'wrong password' : 'too many sign-ins'
   const event = { action: 'auth.refused', decision: 'refused', rule } as const
-  recorder.noteRefusal(auditEvent(actorOf(request.context, account), access.now(), event))
+  recorder.noteRefusal(auditEvent(requestActor('web', request.context, account), access.now(), event))
   return verdict === 'wrong' ? 'Wrong password.' : 'Too many wrong passwords. Try again in 10 minutes.'
 }

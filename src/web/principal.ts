@@ -9,10 +9,9 @@ import {
   sessionHorizon,
   type SessionLimits,
 } from '../domain/accounts/session.js'
-import type { Actor, AuditContext } from '../domain/audit/event.js'
-import { auditEvent, keptUserAgent, THE_GATE } from '../domain/audit/event.js'
+import type { AuditContext } from '../domain/audit/event.js'
+import { auditEvent, requestActor } from '../domain/audit/event.js'
 import { MINUTE } from '../core/clock.js'
-import type { RequestContext } from '../core/http.js'
 import type { Cookies } from './cookies.js'
 import { Redirect } from './page-errors.js'
 import type { WebOptions } from './web-options.js'
@@ -60,7 +59,7 @@ export async function identifyPrincipal(
   if (account?.state !== 'active') return { kind: 'anonymous' }
   const { sessions } = options
   const authority = { kind: 'session', id: session.id } as const
-  const auditContext = { actor: actorOf(request.context, account), authority }
+  const auditContext = { actor: requestActor('web', request.context, account), authority }
   const isHead = request.method === 'HEAD'
   if (session.signedInBy === null)
     return { kind: 'pending-two-factor', account, session, sessions, auditContext, isHead }
@@ -96,7 +95,7 @@ export async function beginSession(
   options: WebOptions,
 ): Promise<Session> {
   const { principal, context } = request
-  const actor = actorOf(context, account)
+  const actor = requestActor('web', context, account)
   const completes = principal.kind === 'pending-two-factor' && by !== null ? principal.session.id : null
   if (principal.kind !== 'anonymous' && completes === null)
     await options.sessions.end({ actor }, principal.account.id, principal.session.id)
@@ -131,17 +130,4 @@ export async function sessionLimits({ access }: Pick<WebOptions, 'access'>): Pro
 export function memberOf({ principal }: FastifyRequest): Member {
   if (principal.kind !== 'member') throw new TypeError('only members get here')
   return principal
-}
-
-/** The actor of a change made in a browser. */
-export function actorOf({ ip, requestId, request }: RequestContext, account: Account | undefined): Actor {
-  return {
-    ...THE_GATE,
-    via: 'web',
-    accountId: account?.id ?? null,
-    username: account?.username ?? null,
-    ip,
-    userAgent: keptUserAgent(request.headers['user-agent']),
-    requestId,
-  }
 }

@@ -1,6 +1,6 @@
 import { GraphQLError } from 'graphql'
 import { GitgateError } from '../../core/errors.js'
-import { issueRules } from '../../domain/policies/issue-rules.js'
+import { issueRules } from '../../domain/policies/settings.js'
 import { UNLIMITED } from '../../domain/tokens/budget.js'
 import { deriveToken } from '../../domain/tokens/derive.js'
 import { tokenEntity } from '../../domain/tokens/token-entity.js'

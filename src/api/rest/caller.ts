@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import type { Account } from '../../domain/accounts/account.js'
 import type { TokenVerdict } from '../../domain/access/authenticate.js'
 import type { Actor, AuditContext } from '../../domain/audit/event.js'
-import { auditEvent, keptUserAgent, THE_GATE } from '../../domain/audit/event.js'
+import { auditEvent, requestActor } from '../../domain/audit/event.js'
 import type { RequestContext } from '../../core/http.js'
 import { MAX_CREDENTIAL_BODY } from '../../core/http.js'
 import { Secret } from '../../core/secret.js'
@@ -57,7 +57,7 @@ export async function identifyToken(
   if (verdict.kind !== 'identified') {
     context.record.rule = RULES[verdict.kind]
     const { account, token } = verdict.kind === 'unknown' ? {} : verdict
-    noteRefusal(actorOf(context, account, token), RULES[verdict.kind], options)
+    noteRefusal(requestActor('api', context, account, token), RULES[verdict.kind], options)
   }
   switch (verdict.kind) {
     case 'unknown':
@@ -67,7 +67,7 @@ export async function identifyToken(
     case 'revoked':
       // It may have been stolen before it was rotated, so its successors are revoked, too.
       await options.tokens.revokeDescendants(
-        { actor: actorOf(context, verdict.account, verdict.token) },
+        { actor: requestActor('api', context, verdict.account, verdict.token) },
         verdict.token.id,
         access.now(),
       )
@@ -109,13 +109,17 @@ export async function authorizeCaller(
     }
     checkNeeds(request, needs, { account: acting, token })
     const impersonator = isSudo ? account.username : token.impersonation ? token.issuedBy : null
-    const actor = { ...actorOf(context, acting, token), impersonator }
+    const actor = { ...requestActor('api', context, acting, token), impersonator }
     const authority = { kind: 'token', id: token.id, admin: account.admin } as const
     return { account: acting, token, auditContext: { actor, authority } }
   } catch (error) {
     // The audit log shows what a stolen token is tried for.
     if (error instanceof ApiError && error.status === 403)
-      noteRefusal(actorOf(context, account, token), `may not ${request.method} ${context.record.route ?? ''}`, options)
+      noteRefusal(
+        requestActor('api', context, account, token),
+        `may not ${request.method} ${context.record.route ?? ''}`,
+        options,
+      )
     throw error
   }
 }
@@ -146,23 +150,6 @@ const RULES: Readonly<Record<Exclude<TokenVerdict['kind'], 'identified'>, string
   'impersonation-off': 'impersonation_enabled is off',
   'tokens-off': 'disable_personal_access_tokens',
   blocked: 'account blocked',
-}
-
-function actorOf(
-  { ip, requestId, request }: RequestContext,
-  account: Account | undefined,
-  token: PersonalAccessToken | undefined,
-): Actor {
-  return {
-    ...THE_GATE,
-    via: 'api',
-    accountId: account?.id ?? token?.userId ?? null,
-    username: account?.username ?? null,
-    tokenId: token?.id ?? null,
-    ip,
-    userAgent: keptUserAgent(request.headers['user-agent']),
-    requestId,
-  }
 }
 
 async function sudoAs(

@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import { DAY } from '../../core/clock.js'
 import type { Account } from '../../domain/accounts/account.js'
-import { issueRules } from '../../domain/policies/issue-rules.js'
+import { issueRules } from '../../domain/policies/settings.js'
 import { parseBudget } from '../../domain/tokens/budget.js'
 import type { WantedExpiry } from '../../domain/tokens/expiry.js'
 import { parseExpiryDate } from '../../domain/tokens/expiry.js'

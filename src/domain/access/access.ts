@@ -28,8 +28,8 @@ import { standing } from './grant.js'
 import { GuessLimits } from './guess-limits.js'
 import { AccessibleRepositories } from './accessible-repositories.js'
 import type { AccessMemory } from './memory.js'
-import { expiryWarning } from './expiry-warning.js'
 import { TOKENS_PAGE } from './refusal.js'
+import { DAY, utcDate } from '../../core/clock.js'
 
 /** What access is made of. */
 export type AccessOptions = {
@@ -268,4 +268,23 @@ export class Access {
   async settings(): Promise<Settings> {
     return (await this.#options.memory.current()).settings()
   }
+}
+
+const WARNING_PERIOD_MS = 7 * DAY
+
+/**
+ * What the holder of a token is told in its last seven days; `undefined` before.
+ *
+ * @param tokensPage where tokens are made
+ */
+export function expiryWarning(
+  { name, expiresAt }: Pick<PersonalAccessToken, 'name' | 'expiresAt'>,
+  now: Date,
+  tokensPage: string,
+): string | undefined {
+  if (expiresAt === null) return undefined
+  const left = expiresAt.getTime() - now.getTime()
+  if (left <= 0 || left >= WARNING_PERIOD_MS) return undefined
+  const when = left < DAY ? `at ${expiresAt.toISOString().slice(0, 16)}Z` : `on ${utcDate(expiresAt)}`
+  return `Your token "${name}" expires ${when}. Renew it at ${tokensPage}`
 }

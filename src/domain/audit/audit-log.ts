@@ -74,6 +74,11 @@ export interface AuditStore {
    * @param now by the clock
    */
   prune(context: AuditContext, before: Date, now: Date, guard: PruneGuard): Promise<Pruned>
+  /**
+   * Rebuilds what is derived from the log, and replaces the checkpoint by the head of the log. An event records it; the events stay
+   * as they are.
+   */
+  repair(context: AuditContext): Promise<void>
 }
 
 /**

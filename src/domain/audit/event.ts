@@ -48,6 +48,35 @@ export const THE_GATE: Actor = {
 /** For changes that the gate makes by itself. */
 export const GATE_CONTEXT: AuditContext = { actor: THE_GATE }
 
+/** Where a request comes from. */
+export type RequestOrigin = {
+  readonly ip: string
+  readonly requestId: string
+  readonly request: { readonly headers: { readonly 'user-agent'?: string | undefined } }
+}
+
+const MAX_USER_AGENT_LENGTH = 255
+
+/** Who makes a request, as far as that is known. */
+export function requestActor(
+  via: Via,
+  { ip, requestId, request }: RequestOrigin,
+  account: { readonly id: number; readonly username: string } | undefined,
+  token?: { readonly id: number; readonly userId: number },
+): Actor {
+  return {
+    via,
+    operator: null,
+    accountId: account?.id ?? token?.userId ?? null,
+    username: account?.username ?? null,
+    tokenId: token?.id ?? null,
+    impersonator: null,
+    ip,
+    userAgent: request.headers['user-agent']?.slice(0, MAX_USER_AGENT_LENGTH) ?? null,
+    requestId,
+  }
+}
+
 /** Everything that the audit log records; what stands before the dot is what it is about. */
 export const AUDIT_ACTIONS = [
   'user.added',
@@ -110,13 +139,6 @@ export type AuditDecision = (typeof AUDIT_DECISIONS)[number]
 
 /** What a push asks for one ref: object ids in hexadecimal, zeros for none. */
 export type RefChange = { readonly ref: string; readonly old: string; readonly new: string }
-
-const MAX_USER_AGENT = 255
-
-/** What a client calls itself, as far as the trail keeps it. @param header `User-Agent` */
-export function keptUserAgent(header: string | undefined): string | null {
-  return header?.slice(0, MAX_USER_AGENT) ?? null
-}
 
 /** Something that happened, as the trail keeps it. */
 export type AuditEvent = Actor & {

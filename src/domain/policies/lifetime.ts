@@ -4,9 +4,8 @@ import type { BriefToken } from '../tokens/token.js'
 import type { TokenStore } from '../tokens/store.js'
 import { tokenState } from '../tokens/token.js'
 import { latestInstant } from '../tokens/issue.js'
-import { issueRules } from './issue-rules.js'
+import { issueRules, resolveSettings } from './settings.js'
 import type { Settings, SettingStore } from './settings.js'
-import { resolveSettings } from './settings.js'
 
 /** Tokens that live longer than a new limit are revoked so much later, as in GitLab: time to think again. */
 export const REVOKED_AFTER = 3 * HOUR

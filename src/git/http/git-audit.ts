@@ -1,7 +1,7 @@
 import type { FailedPrincipal, Identity } from '../../domain/access/authenticate.js'
 import { accountOf } from '../../domain/access/authenticate.js'
 import type { AuditDecision, AuditEvent, RefChange } from '../../domain/audit/event.js'
-import { keptUserAgent } from '../../domain/audit/event.js'
+import { requestActor } from '../../domain/audit/event.js'
 import type { AuditRecorder } from '../../domain/audit/recorder.js'
 import type { RequestContext, RequestRecord } from '../../core/http.js'
 import type { ServeOutcome } from '../../protocol/backend.js'
@@ -157,23 +157,16 @@ export class GitAudit {
   }
 
   #event({ action, decision, refs, details }: Parts): AuditEvent {
-    const { record, ip, requestId, request, traffic } = this.#context
+    const { record, traffic } = this.#context
     const { account, token } = this.#principal ?? {}
     const { bytesIn, bytesOut } = traffic()
     return {
+      ...requestActor('git', this.#context, account, token),
+      impersonator: token?.impersonation === true ? token.issuedBy : null,
       at: this.#now(),
       action,
       decision,
       rule: (decision === 'allowed' ? this.#rule : undefined) ?? record.rule ?? record.reason ?? null,
-      via: 'git',
-      operator: null,
-      accountId: account?.id ?? null,
-      username: account?.username ?? null,
-      tokenId: token?.id ?? null,
-      impersonator: token?.impersonation === true ? token.issuedBy : null,
-      ip,
-      userAgent: keptUserAgent(request.headers['user-agent']),
-      requestId,
       repository: record.repository ?? null,
       service: this.#request?.service ?? null,
       refs,

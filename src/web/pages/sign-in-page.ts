@@ -2,14 +2,14 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { SignInVerdict } from '../../domain/access/sign-in.js'
 import type { Account } from '../../domain/accounts/account.js'
-import { auditEvent } from '../../domain/audit/event.js'
+import { auditEvent, requestActor } from '../../domain/audit/event.js'
 import { MAX_CREDENTIAL_BODY } from '../../core/http.js'
 import { Secret } from '../../core/secret.js'
 import { parseLocalPath } from '../local-path.js'
 import { readSessionState, updateSessionState } from '../session-state.js'
 import type { PageOptions } from '../web-options.js'
 import type { Pages } from '../pages.js'
-import { actorOf, beginSession } from '../principal.js'
+import { beginSession } from '../principal.js'
 
 const SIGN_IN = '/users/sign_in'
 const SECOND_FACTOR = '/users/sign_in/two_factor'
@@ -22,7 +22,7 @@ export function signInPages(pages: Pages, options: PageOptions): void {
   const { accounts, signIn, recorder, access, cookies } = options
   const noteRefusal = (request: FastifyRequest, account: Account | undefined, rule: string): void => {
     request.context.record.rule = rule
-    const actor = actorOf(request.context, account)
+    const actor = requestActor('web', request.context, account)
     recorder.noteRefusal(auditEvent(actor, access.now(), { action: 'auth.refused', decision: 'refused', rule }))
   }
 

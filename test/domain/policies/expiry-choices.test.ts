@@ -1,8 +1,7 @@
 import t from 'tap'
 import { DAY } from '../../../src/core/clock.js'
 import { expiryChoices } from '../../../src/domain/policies/expiry-choices.js'
-import { issueRules } from '../../../src/domain/policies/issue-rules.js'
-import { resolveSettings } from '../../../src/domain/policies/settings.js'
+import { issueRules, resolveSettings } from '../../../src/domain/policies/settings.js'
 
 const NOON = new Date('2026-11-24T12:00:00Z')
 

@@ -1,9 +1,8 @@
 import { GATE_CONTEXT } from '../../../src/domain/audit/event.js'
 import t from 'tap'
 import { DAY, HOUR } from '../../../src/core/clock.js'
-import { issueRules } from '../../../src/domain/policies/issue-rules.js'
+import { issueRules, resolveSettings } from '../../../src/domain/policies/settings.js'
 import { revokeTooLongLived, tooLongLived } from '../../../src/domain/policies/lifetime.js'
-import { resolveSettings } from '../../../src/domain/policies/settings.js'
 import { issueToken } from '../../../src/domain/tokens/issue.js'
 import { addAccount, NOON, openTemporaryStore } from '../../storage/temporary-store.js'
 

@@ -2,10 +2,8 @@ import fc from 'fast-check'
 import t from 'tap'
 import { DAY } from '../../../src/core/clock.js'
 import type { Test } from 'tap'
-import { issueRules } from '../../../src/domain/policies/issue-rules.js'
-import { tokenOnlyReason } from '../../../src/domain/policies/password-use.js'
-import type { SettingKey, Settings } from '../../../src/domain/policies/settings.js'
 import {
+  issueRules,
   SETTING_KEYS,
   formatSetting,
   parseSetting,
@@ -13,6 +11,8 @@ import {
   resolveSettings,
   settingSummary,
 } from '../../../src/domain/policies/settings.js'
+import { tokenOnlyReason } from '../../../src/domain/policies/password-use.js'
+import type { SettingKey, Settings } from '../../../src/domain/policies/settings.js'
 import { NOON, addAccount, openTemporaryStore } from '../../storage/temporary-store.js'
 
 const DEFAULTS: Settings = {

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { describeFlaw } from '../../../domain/audit/flaw.js'
-import { auditEntity } from '../../../domain/audit/audit-entity.js'
+import { auditEntity } from '../../../domain/audit/render-event.js'
 import { AUDIT_DECISIONS, isActionOrKind } from '../../../domain/audit/event.js'
 import { checkPatternLimits } from '../../../protocol/pattern.js'
 import { AuditHeadAnswer, AuditRowAnswer, VerificationAnswer } from '../response-schemas.js'

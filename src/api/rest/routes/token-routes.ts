@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Account } from '../../../domain/accounts/account.js'
-import { issueRules } from '../../../domain/policies/issue-rules.js'
+import { issueRules } from '../../../domain/policies/settings.js'
 import { breaksRule } from '../../../core/errors.js'
 import { deriveToken } from '../../../domain/tokens/derive.js'
 import { tokenEntity } from '../../../domain/tokens/token-entity.js'
