@@ -59,6 +59,7 @@ const RETIRED = [
   ...['Lanes', 'Lane', 'Turn', 'TurnClaim', 'crowded'],
   ...['Exchange', 'SpeakingExchange', 'Spoken', 'speaking', 'announcing', 'withWords', 'AnswerTracker', 'AnswerHead'],
   ...['AnswerLead', 'Remainder', 'tapReport', 'handOver', 'onWait', 'tellWait', 'Suspect', 'suspects', 'Taken'],
+  ...['Trail', 'AuditTrail', 'AuditMark', 'Standing', 'standing', 'suspect', 'ReachSets', 'ReachMemory'],
   ...['Notice', 'News', 'Letter', 'doer', 'Visitor', 'HalfSignedIn', 'Elsewhere'],
 ]
 

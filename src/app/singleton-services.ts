@@ -11,13 +11,13 @@ import type { ServedBackend } from '../storage/instance-facts.js'
 /** What a gate serves: for commands that work beside it, and for the log. */
 export type Served = { readonly served: ServedBackend; readonly description: Readonly<Record<string, string>> }
 
-/** What a gate does once, however many processes it has: jobs, telling the trail elsewhere, saying what it serves. */
+/** What a gate does once, however many processes it has: jobs, audit export, storing what it serves. */
 export type SingletonServices = {
   /** @param url where people reach the gate, which listens by now */
   begin(url: string, about: Served): Promise<void>
   /** Begins no more jobs, and waits for what is under way. */
   end(): Promise<void>
-  /** When nothing is written to the trail any more. */
+  /** Called after the last audit event was written. */
   endLast(): Promise<void>
 }
 
@@ -44,7 +44,7 @@ export function singletonServices(config: Config, dependencies: GateDependencies
   }
 }
 
-/** Tells the audit trail to where it is wanted, too. */
+/** Exports the audit log, if configured. */
 function followAudit(
   { auditLog }: Config,
   { store, log, clock, intervals = DEFAULT_INTERVALS }: GateDependencies,

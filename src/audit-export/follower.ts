@@ -3,7 +3,7 @@ import type { AuditStore, ExportFailure } from '../domain/audit/audit-log.js'
 import type { Clock } from '../core/clock.js'
 import { messageOf } from '../core/errors.js'
 
-/** Where the rows of the trail are also told, as JSON. */
+/** Where the rows of the audit log are also told, as JSON. */
 export type AuditTarget = {
   /** Names it, and nothing else does. */
   readonly name: string
@@ -24,8 +24,8 @@ const LONGEST_PAUSE_MS = 60_000
 const BATCH_ROWS = 500
 
 /**
- * Tells every row of the trail to a target as it happens, whichever program wrote it, and after a stop goes on where it was.
- * While the target can't be reached the rows wait in the trail; a row may be told twice, and none is lost.
+ * Tells every row of the audit log to a target as it happens, whichever program wrote it, and after a stop goes on where it was.
+ * While the target can't be reached the rows wait in the audit log; a row may be told twice, and none is lost.
  */
 export class AuditFollower {
   readonly #store: Pick<AuditStore, 'list' | 'head'>

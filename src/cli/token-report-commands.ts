@@ -61,7 +61,7 @@ export function addTokenReportCommands(group: Command, context: CliContext): voi
         const token = await requireReported(cli, id)
         const since =
           options.since === undefined ? token.createdAt : parseTimeOption('--since', options.since, cli.clock())
-        const report = await reportOn(cli.store.audit, await cli.store.tokens.family(token.id), since)
+        const report = await reportOn(cli.store.audit, await cli.store.tokens.lineage(token.id), since)
         if (options.json === true) cli.output.json(entityOf(token, since, report))
         else show(cli, token, since, report, timeFormatter(cli, options.wide))
       }),

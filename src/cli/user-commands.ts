@@ -213,7 +213,7 @@ async function showChanged(cli: OpenCli, username: string, json: true | undefine
 }
 
 /** An account as GitLab's API shows it to administrators: for every `--json`, and the API. */
-export function accountEntity(account: Account) {
+function accountEntity(account: Account) {
   return {
     id: account.id,
     username: account.username,

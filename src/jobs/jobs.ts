@@ -9,17 +9,17 @@ import type { JobsOptions } from './jobs-options.js'
 /** When a job runs. */
 type JobPlan = { readonly schedule: string; readonly summary: string; readonly atStart?: true }
 
-/** What is done by a schedule, in UTC. */
+/** The scheduled jobs; times are in UTC. */
 export const JOBS = {
   'expiry-notice': { schedule: '0 1 * * *', summary: 'notify owners of tokens that expire in under seven days' },
   'expired-notice': { schedule: '0 2 * * *', summary: 'notify owners of tokens that have expired' },
   'lifetime-revocation': {
     schedule: '* * * * *',
     summary: 'revoke tokens that live longer than a new limit allows',
-    // A gate that starts need not wait for the next minute.
+    // A gate that starts doesn't wait for the next minute.
     atStart: true,
   },
-  'audit-retention': { schedule: '0 3 * * *', summary: 'delete what the audit trail needs to keep no longer' },
+  'audit-retention': { schedule: '0 3 * * *', summary: 'delete audit events older than the setting audit_retention' },
 } as const satisfies Record<string, JobPlan>
 
 export type JobName = keyof typeof JOBS
@@ -35,7 +35,7 @@ export function writesNotifications(name: JobName): boolean {
 const NOTIFIED_BEFORE_EXPIRY_MS = 7 * DAY
 const LOOK_BACK_MS = 7 * DAY
 
-/** Does a job once. To do it twice, or at once in two gates, does no more than to do it once. @returns what came of it */
+/** Runs a job once. Running it twice, or in two gates at once, has the same effect. @returns the outcome */
 export async function doJob(name: JobName, options: JobsOptions): Promise<string> {
   const { store, clock } = options
   const settings = resolveSettings(await store.settings.list())
@@ -47,9 +47,9 @@ export async function doJob(name: JobName, options: JobsOptions): Promise<string
     case 'expired-notice': {
       const now = clock()
       const doneAt = (await store.jobRuns.find(name))?.doneAt ?? now
-      // The clock was ahead then. Who was told is marked, so that to look back too far tells nobody twice.
+      // The clock was ahead then. Reported tokens are marked, so looking back too far reports nothing twice.
       const last = doneAt > now ? new Date(now.getTime() - LOOK_BACK_MS) : doneAt
-      // From the midnight before the last run on: what expired while no gate ran is told, too.
+      // From the midnight before the last run, so that tokens that expired while no gate ran are reported, too.
       const since = new Date(Math.floor(last.getTime() / DAY) * DAY)
       return await writeNotifications(options, settings, (now) => store.notifications.addExpired(since, now))
     }
@@ -75,7 +75,7 @@ async function writeNotifications(
   note: (now: Date) => Promise<number>,
 ): Promise<string> {
   if (!settings.enforce_pat_expiration) return 'no notifications: tokens do not expire (enforce_pat_expiration)'
-  // Without a channel they wait, and are dropped after a week like all others.
+  // Without a channel they wait, and are dropped after a week like all mails that wait.
   const written = count(await note(options.clock()), 'notification', 'written')
   return (await hasNoChannel(options)) ? `${written}; ${NO_CHANNEL}` : written
 }

@@ -12,7 +12,7 @@ import type { AuditedChanges, Change, ChangeEvent } from './audited-changes.js'
 /** Whether the account of a row has a second factor. */
 export const HAS_TWO_FACTOR = sql<number>`EXISTS (SELECT 1 FROM two_factors WHERE account_id = accounts.id)`
 
-/** A row with what is joined to it. */
+/** A row with its joined columns. */
 export type AccountRow = Selectable<Schema['accounts']> & { readonly two_factor_enabled: number }
 
 /** An account from its row. */
@@ -113,7 +113,7 @@ export function accountStore(queries: Queries, changes: AuditedChanges): Account
           .where('user_id', '=', account.id)
           .execute()
         await transaction.deleteFrom('accounts').where('id', '=', account.id).execute()
-        // A later account of the same name must not inherit them.
+        // A later account with the same name must not inherit them.
         const grants = await transaction
           .deleteFrom('grants')
           .where('subject', '=', account.username.toLowerCase())
@@ -171,7 +171,7 @@ async function changeAccount(change: Change, id: number, given: AccountChange): 
   await change.record({ action: 'user.changed', target: `user:${row.username}`, details })
 }
 
-// By it an address is unique, and found, whatever the case of its letters.
+// Addresses are unique, and found, in any case of their letters.
 function keyOf(email: string | null): string | null {
   return email?.toLowerCase() ?? null
 }
@@ -225,7 +225,7 @@ function holds(column: string, text: string): Expression<SqlBool> {
   return sql<SqlBool>`instr(unicode_lower(coalesce(${sql.ref(column)}, '')), ${text.toLowerCase()}) > 0`
 }
 
-/** An account as what a change was made to. */
+/** An account as the target of an audit event. */
 export async function userTarget(queries: Queries, id: number): Promise<string> {
   const row = await queries.selectFrom('accounts').select('username').where('id', '=', id).executeTakeFirst()
   return `user:${row?.username ?? id}`

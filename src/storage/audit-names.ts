@@ -9,10 +9,10 @@ export function blockOf(id: number): number {
   return Math.floor(id / BLOCK)
 }
 
-/** Rows of the trail by their numbers, both ends included. */
+/** Rows of the audit log by their numbers, both ends included. */
 export type RowRange = readonly [from: number, to: number]
 
-/** Where in the trail there are rows about an account, newest first; among the others there are none. */
+/** Where in the audit log there are rows about an account, newest first; among the others there are none. */
 export async function rangesAbout(queries: Queries, name: string): Promise<RowRange[]> {
   // By one block after the other, since to find a name by itself would take an index of its own.
   const { rows } = await sql<{ block: number }>`

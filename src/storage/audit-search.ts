@@ -10,7 +10,7 @@ import type { Schema } from './database-schema.js'
 
 type Events = ExpressionBuilder<Schema, 'audit_events'>
 
-/** Finds rows of the trail. */
+/** Finds rows of the audit log. */
 export async function searchAudit(queries: Queries, query: AuditQuery): Promise<AuditRow[]> {
   if (query.user === undefined) return await searchIn(queries, query, undefined, query.limit)
   const ranges = await rangesAbout(queries, query.user)

@@ -17,35 +17,35 @@ import type { Queries } from './database.js'
 import type { AuditedChanges } from './audited-changes.js'
 
 // Together five seconds, as long as commands wait for each other.
-const BUSY_PAUSE = 50
-const MAX_TRIES = 100
+const BUSY_RETRY_MS = 50
+const MAX_ATTEMPTS = 100
 
 /** The audit log in the database. */
 export function auditStore(
   verifier: Verifier,
   writer: AuditWriter,
   changes: AuditedChanges,
-): AuditStore & { moveMark(): Promise<void> } {
-  const { queries, sealer, mark, redact } = verifier
+): AuditStore & { moveCheckpoint(): Promise<void> } {
+  const { queries, sealer, checkpoint, redact } = verifier
   /** Whether the log still has an event, or has pruned it. */
   const holds = async ({ id, hash }: ChainHead): Promise<boolean> => {
     const row = await queries.selectFrom('audit_events').select('hash').where('id', '=', id).executeTakeFirst()
     return row?.hash === hash || ((await readEnd(queries, sealer, 'audit_start'))?.id ?? 0) >= id
   }
-  const moveMark = async (): Promise<void> => {
+  const moveCheckpoint = async (): Promise<void> => {
     const head = await readEnd(queries, sealer, 'audit_head')
-    const old = mark.read()
+    const old = checkpoint.read()
     if (head === undefined || (old !== undefined && old.id >= head.id)) return
-    // It is made while the log is empty. Later, one that is missing was removed, and one that the log does not hold tells that
-    // the log was replaced: to write another would hide that.
-    if (old === undefined ? head.id === 0 : await holds(old)) mark.write(head)
+    // The first checkpoint is written while the log is empty. One that is missing later was removed, and one that the log doesn't
+    // contain shows that the log was replaced. Writing another would hide that.
+    if (old === undefined ? head.id === 0 : await holds(old)) checkpoint.write(head)
   }
   return {
-    moveMark,
+    moveCheckpoint,
 
     async record(events) {
       await patiently(() => queries.transaction().execute((transaction) => writer.append(transaction, events)))
-      await moveMark()
+      await moveCheckpoint()
     },
 
     list: (query) => searchAudit(queries, query),
@@ -82,7 +82,7 @@ export function auditStore(
           .executeTakeFirstOrThrow()
         const unconfirmed = oldByClock - old
         const most = guard === 'force' ? total : Math.max(1, Math.floor((total * guard.share) / 100))
-        // As many rows as are old, from the first on: one whose clock was wrong neither holds up the others nor takes them along.
+        // As many rows as are old, starting with the first, so a row with a wrong time neither blocks the others nor takes them along.
         const lastOld = await transaction
           .selectFrom('audit_events')
           .select(['id', 'hash'])
@@ -130,40 +130,40 @@ export function auditStore(
         await rebuildNames(transaction)
         await rebuildUses(transaction)
         const carried = await repairCarried(transaction, start, redact)
-        const details = { mark: mark.read()?.id ?? null, ...(carried === undefined ? {} : { carried }) }
+        const details = { mark: checkpoint.read()?.id ?? null, ...(carried === undefined ? {} : { carried }) }
         await record({ action: 'audit.repaired', details })
       })
-      mark.write((await readEnd(queries, sealer, 'audit_head')) ?? (await lastRow(queries)))
+      checkpoint.write((await readEnd(queries, sealer, 'audit_head')) ?? (await lastRow(queries)))
     },
   }
 }
 
-/** Tries again while another program writes: a row must not be lost, nor a push refused, for that. */
+/** Retries while another program writes: that must not lose a row or refuse a push. */
 async function patiently(write: () => Promise<void>): Promise<void> {
   for (let tries = 1; ; tries += 1) {
     try {
       await write()
       return
     } catch (error) {
-      if (!hasSystemCode(error, 'SQLITE_BUSY') || tries === MAX_TRIES) throw error
-      await new Promise((resolve) => setTimeout(resolve, BUSY_PAUSE))
+      if (!hasSystemCode(error, 'SQLITE_BUSY') || tries === MAX_ATTEMPTS) throw error
+      await new Promise((resolve) => setTimeout(resolve, BUSY_RETRY_MS))
     }
   }
 }
 
-/** On so many days something must have happened until a clock is believed. */
+/** How many different days of events it takes to believe a clock. */
 export const CONFIRMING_DAYS = 3
-// A few milliseconds, between which others have their turn.
+// Read at a time: a few milliseconds, then other work gets a chance.
 const PAGE = 1_000
 
 /**
  * The latest time that the audit log confirms: that of the last event of its third-newest day (UTC). A clock that jumps forward adds
- * one day, however far it jumps; a wrong time counts only after events on three days, so that somebody can notice it before. An
- * event that an earlier one follows was written by a wrong clock, and confirms nothing.
+ * one day, however far it jumps, so a wrong time counts only after events on three days, and somebody can notice it before. An event
+ * that is followed by an earlier one has a wrong time and confirms nothing.
  *
- * @returns `undefined` where there are events on fewer days
+ * @returns `undefined` if there are events on fewer days
  */
-export async function confirmedTime(queries: Queries): Promise<Date | undefined> {
+async function confirmedTime(queries: Queries): Promise<Date | undefined> {
   let [days, time] = [0, Infinity]
   for (let before = Number.MAX_SAFE_INTEGER; ;) {
     const events = await queries

@@ -1,12 +1,12 @@
-// What runs in the thread that writes the audit trail.
+// The entry point of the thread that writes the audit log.
 import { parentPort, workerData } from 'node:worker_threads'
 import type { AuditEvent } from '../domain/audit/event.js'
-import type { Batch, TrailPlace, TrailReply } from './audit-thread.js'
+import type { Batch, AuditThreadData, BatchResult } from './audit-thread.js'
 import { messageOf } from '../core/errors.js'
 import { openStore } from './open.js'
 import { redactTokens } from '../domain/tokens/token-secret.js'
 
-const { data, keyFile } = workerData as TrailPlace
+const { data, keyFile } = workerData as AuditThreadData
 const store = openStore(data, keyFile, { redact: redactTokens })
 let writing = Promise.resolve()
 
@@ -15,7 +15,7 @@ parentPort?.on('message', (message: Batch | 'end') => {
 })
 
 async function write({ id, events }: Batch): Promise<void> {
-  let reply: TrailReply = { id }
+  let reply: BatchResult = { id }
   try {
     await store.audit.record(
       (JSON.parse(events) as AuditEvent[]).map((event) => ({ ...event, at: new Date(event.at) })),

@@ -3,56 +3,56 @@ import type { AuditEvent } from '../domain/audit/event.js'
 import type { AuditStore } from '../domain/audit/audit-log.js'
 import { GitgateError } from '../core/errors.js'
 
-// 400 rows a second are 4 ms of every second; more of them, or of the refs in them, are worth a thread's 20 MB.
-const MANY = 200
-// Until the thread has ended by itself, which it does as soon as it has written what it was given.
-const LONGEST_END = 5_000
+// Writing 400 rows takes 4 ms of the main thread. Larger batches are worth the 20 MB of a thread.
+const THREAD_THRESHOLD_ROWS = 200
+// The thread ends by itself once it has written everything.
+const CLOSE_TIMEOUT_MS = 5_000
 
-/** Where the trail is, for the thread to open it. */
-export type TrailPlace = { readonly data: string; readonly keyFile: string | undefined }
+/** Where the thread finds the audit log. */
+export type AuditThreadData = { readonly data: string; readonly keyFile: string | undefined }
 
 /** Events to write, as JSON. */
 export type Batch = { readonly id: number; readonly events: string }
 
-/** What became of a batch; `failure`: why it was not written. */
-export type TrailReply = { readonly id: number; readonly failure?: string }
+/** `failure`: why the batch was not written. */
+export type BatchResult = { readonly id: number; readonly failure?: string }
 
 type Job = { readonly resolve: () => void; readonly reject: (error: Error) => void }
 
 /**
- * Writes the rows of requests from a thread of its own while there are many: to write one takes ten times as long as to
- * hand it over, and that time is not taken from the requests of the main thread. Few are written where they are.
+ * Writes large batches of audit events in a thread of its own: writing takes ten times as long as handing over, and this keeps it
+ * off the main thread. Small batches are written directly.
  */
 export class AuditThread implements Pick<AuditStore, 'record'> {
-  readonly #place: TrailPlace
+  readonly #place: AuditThreadData
   readonly #here: Pick<AuditStore, 'record'>
   readonly #jobs = new Map<number, Job>()
   #thread: Worker | undefined
   #last = 0
 
   /**
-   * @param place where the trail is
-   * @param here what writes it from this thread
+   * @param place where the audit log is
+   * @param here writes it from this thread
    */
-  constructor(place: TrailPlace, here: Pick<AuditStore, 'record'>) {
+  constructor(place: AuditThreadData, here: Pick<AuditStore, 'record'>) {
     this.#place = place
     this.#here = here
   }
 
   /** Adds events. @throws what the store throws; GitgateError `store` where the thread ended meanwhile */
   async record(events: readonly AuditEvent[]): Promise<void> {
-    // To write one push of 20,000 refs takes a quarter of a second.
+    // Writing one push of 20,000 refs takes 250 ms.
     const size = events.reduce((sum, { refs }) => sum + 1 + (refs?.length ?? 0), 0)
-    if (size < MANY) await this.#here.record(events)
+    if (size < THREAD_THRESHOLD_ROWS) await this.#here.record(events)
     else await this.#recordThere(events)
   }
 
-  /** Ends the thread; what it was given is written before. */
+  /** Ends the thread once everything is written. */
   async close(): Promise<void> {
     const thread = this.#thread
     if (thread === undefined) return
     const ended = new Promise((resolve) => thread.once('exit', resolve))
-    const tooLong = setTimeout(() => void thread.terminate(), LONGEST_END)
+    const tooLong = setTimeout(() => void thread.terminate(), CLOSE_TIMEOUT_MS)
     thread.ref()
     thread.postMessage('end')
     await ended
@@ -63,9 +63,9 @@ export class AuditThread implements Pick<AuditStore, 'record'> {
     const id = ++this.#last
     return new Promise((resolve, reject) => {
       this.#jobs.set(id, { resolve, reject })
-      // As one text: cloning a thousand objects takes several times as long.
+      // As one text, because cloning a thousand objects takes several times as long.
       const thread = this.#running()
-      // What is being written keeps the process alive.
+      // The process must not exit before the batch is written.
       thread.ref()
       thread.postMessage({ id, events: JSON.stringify(events) } satisfies Batch)
     })
@@ -74,10 +74,10 @@ export class AuditThread implements Pick<AuditStore, 'record'> {
   #running(): Worker {
     if (this.#thread !== undefined) return this.#thread
     const thread = new Worker(new URL('./audit-thread-run.js', import.meta.url), {
-      workerData: { data: this.#place.data, keyFile: this.#place.keyFile } satisfies TrailPlace,
+      workerData: { data: this.#place.data, keyFile: this.#place.keyFile } satisfies AuditThreadData,
     })
-    let reason = 'the thread that writes the audit trail has ended'
-    thread.on('message', ({ id, failure }: TrailReply) => {
+    let reason = 'the thread that writes the audit log has ended'
+    thread.on('message', ({ id, failure }: BatchResult) => {
       const job = this.#jobs.get(id)
       this.#jobs.delete(id)
       if (this.#jobs.size === 0) thread.unref()

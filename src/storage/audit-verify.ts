@@ -4,22 +4,22 @@ import type { Flaw } from '../domain/audit/flaw.js'
 import type { Verification } from '../domain/audit/audit-log.js'
 import { GitgateError } from '../core/errors.js'
 import { readEnd } from './signed-heads.js'
-import type { AuditMark } from './signed-heads.js'
+import type { AuditCheckpoint } from './signed-heads.js'
 import { AUDIT_COLUMNS, linkOf } from './audit-row.js'
 import { DerivedState } from './audit-state.js'
 import type { Queries } from './database.js'
 import type { Sealer } from './seal.js'
 
-// Read at a time: a few milliseconds, between which others have their turn.
-const PAGE = 1_000
+// A few milliseconds; then other work gets a chance.
+const PAGE_ROWS = 1_000
 
-/** What verification reads, and under which key. */
+/** What verification reads, and the key. */
 export type Verifier = {
   readonly queries: Queries
-  /** Runs something on the database as it is at this instant, whatever is written meanwhile. */
+  /** Reads the database as it is now, whatever is written meanwhile. */
   readonly onSnapshot: <T>(read: (snapshot: Queries) => Promise<T>) => Promise<T>
   readonly sealer: Sealer
-  readonly mark: AuditMark
+  readonly checkpoint: AuditCheckpoint
   readonly redact: (text: string) => string
   readonly clock: () => Date
 }
@@ -34,7 +34,7 @@ export async function verifyAudit(
     const start = await readEnd(verifier.queries, verifier.sealer, 'audit_start')
     const verification = await verifyFrom(verifier, start, anchor, onProgress)
     const startNow = await readEnd(verifier.queries, verifier.sealer, 'audit_start')
-    // Rows that were pruned meanwhile look as if they had been removed.
+    // Rows pruned in the meantime look as if somebody had removed them.
     if (verification.flaw === undefined || startNow?.id === start?.id) return verification
   }
 }
@@ -45,16 +45,16 @@ async function verifyFrom(
   anchor: ChainHead | undefined,
   onProgress: (rows: number) => void,
 ): Promise<Verification> {
-  const { queries, onSnapshot, sealer, mark } = verifier
+  const { queries, onSnapshot, sealer, checkpoint } = verifier
   const first = start ?? CHAIN_START
   if (anchor !== undefined && anchor.id < first.id)
     throw new GitgateError('invalid', `event ${anchor.id} was pruned; the log starts after event ${first.id}`)
-  const noted = mark.read()
+  const noted = checkpoint.read()
   const anchors = [anchor, noted].filter((one) => one !== undefined && one.id > first.id) as ChainHead[]
   const walk = new LogWalk(new ChainWalk(first, anchors), new DerivedState(first, verifier), onProgress)
   try {
     await walk.state.begin(queries)
-    // Most rows without a snapshot: one that is held for long keeps the write-ahead log from being emptied.
+    // Reads most rows without a snapshot: a long-lived one keeps SQLite from emptying the write-ahead log.
     const flaw = await walk.toEnd(queries)
     return await onSnapshot(async (snapshot) => {
       const rest = flaw ?? (await walk.toEnd(snapshot))
@@ -62,8 +62,10 @@ async function verifyFrom(
       const { last } = walk.chain
       const chainFlaw: Flaw | undefined =
         rest ?? (start === undefined || head === undefined ? { kind: 'ends-changed' } : walk.chain.end(head))
-      const isMarkMissing = noted === undefined && last.id > 0
-      const flaws = chainFlaw ?? (isMarkMissing ? ({ kind: 'mark-missing', path: mark.path } as const) : undefined)
+      const isCheckpointMissing = noted === undefined && last.id > 0
+      const flaws =
+        chainFlaw ??
+        (isCheckpointMissing ? ({ kind: 'checkpoint-missing', path: checkpoint.path } as const) : undefined)
       return {
         rows: last.id - first.id,
         first,
@@ -81,7 +83,7 @@ class LogWalk {
   readonly chain: ChainWalk
   readonly state: DerivedState
   readonly #onProgress: (rows: number) => void
-  // From the very first row: one that stands before the beginning was put there.
+  // From the very first row, so that one inserted before the beginning is found.
   #after = Number.MIN_SAFE_INTEGER
   #count = 0
   #noted: ChainFlaw | undefined
@@ -100,7 +102,7 @@ class LogWalk {
         .select(AUDIT_COLUMNS)
         .where('id', '>', this.#after)
         .orderBy('id')
-        .limit(PAGE)
+        .limit(PAGE_ROWS)
         .execute()
       for (const row of rows) {
         const flaw = this.chain.take(linkOf(row))

@@ -8,25 +8,25 @@ import { AUDIT_COLUMNS, rowOf, valuesOf } from './audit-row.js'
 import type { Queries } from './database.js'
 import type { Sealer } from './seal.js'
 
-// Rows in one statement: at 22 values each far below what databases take.
-const ROWS_AT_ONCE = 50
+// Rows in one statement. With 22 values each, this stays far below the limit of SQLite parameters.
+const MAX_ROWS_PER_INSERT = 50
 
-/** Adds rows to the trail. */
+/** Adds rows to the audit log. */
 export class AuditWriter {
   readonly #sealer: Sealer
   readonly #clock: Clock
   readonly #redact: (text: string) => string
-  // Built once for each number of rows: at every request, to build the text took longer than to write the row (measured).
+  // Compiled once for each number of rows. Compiling per request took longer than writing the row (measured).
   readonly #inserts = new Map<number, CompiledQuery>()
 
-  /** @param redact takes secrets out of a text: what a client pasted where none belongs, such as into a ref's name */
+  /** @param redact removes secrets that a client put where they don't belong, such as into a ref name */
   constructor(sealer: Sealer, clock: Clock, redact: (text: string) => string) {
     this.#redact = redact
     this.#sealer = sealer
     this.#clock = clock
   }
 
-  /** Adds events, as a part of the transaction that they tell about. */
+  /** Adds events in the transaction of the change that they record. */
   async append(transaction: Queries, events: readonly AuditEvent[]): Promise<void> {
     const head = await readEnd(transaction, this.#sealer, 'audit_head')
     let last = head ?? (await lastRow(transaction))
@@ -39,7 +39,7 @@ export class AuditWriter {
       return [...values, last.hash]
     })
     while (rows.length > 0)
-      await this.#insert(transaction, rows.splice(0, rows.length < ROWS_AT_ONCE ? 1 : ROWS_AT_ONCE))
+      await this.#insert(transaction, rows.splice(0, rows.length < MAX_ROWS_PER_INSERT ? 1 : MAX_ROWS_PER_INSERT))
     await writeEnd(transaction, this.#sealer, 'audit_head', last)
   }
 
@@ -55,7 +55,7 @@ export class AuditWriter {
 }
 
 function compileInsert(queries: Queries, count: number): CompiledQuery {
-  // The values are put in later; nulls would become a part of the text.
+  // The values are set later. Nulls would become part of the SQL text.
   const blank = rowOf(
     AUDIT_COLUMNS.map(() => ''),
     '',

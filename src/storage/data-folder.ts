@@ -23,7 +23,7 @@ import { KEY_BYTES } from './seal.js'
 
 const DATABASE = 'gitgate.sqlite3'
 const KEY = 'key'
-const MARK = 'audit-mark'
+const CHECKPOINT = 'audit-mark'
 const RESERVE = 'disk-reserve'
 const LOCK = 'lock'
 
@@ -40,7 +40,7 @@ export type DataFolder = {
   readonly path: string
   readonly database: string
   readonly key: string
-  readonly mark: string
+  readonly checkpoint: string
   readonly reserve: string
   readonly lock: string
 }
@@ -52,7 +52,7 @@ export function partsOf(path: string, keyFile: string | undefined): DataFolder {
     path,
     database: databaseIn(path),
     key: keyFile ?? at(KEY),
-    mark: at(MARK),
+    checkpoint: at(CHECKPOINT),
     reserve: at(RESERVE),
     lock: at(LOCK),
   }

@@ -4,7 +4,7 @@ import { syncToDisk } from './database-copy.js'
 
 /**
  * A restored database takes the place of another in steps, none of which a kill can spoil. It is made ready in a folder inside the
- * data folder, with its audit mark. Renaming this folder to {@link READY} commits: from then on, whoever opens the data folder next
+ * data folder, with its checkpoint. Renaming this folder to {@link READY} commits: from then on, whoever opens the data folder next
  * finishes the steps, each of which may have been taken already.
  */
 const DRAFT = 'restore-draft'
@@ -40,7 +40,7 @@ export function commitDraft(dataFolder: string, now: Date): void {
  * @returns the file of the database that was replaced; `undefined` where there was none
  */
 export function finishSwap(
-  { path, database, mark }: { readonly path: string; readonly database: string; readonly mark: string },
+  { path, database, checkpoint }: { readonly path: string; readonly database: string; readonly checkpoint: string },
   onStep: () => void = () => undefined,
 ): string | undefined {
   let kept: string | undefined
@@ -61,7 +61,7 @@ export function finishSwap(
       for (const side of ['-wal', '-journal']) move(`${database}${side}`, `${replaced}${side}`)
       rmSync(`${database}-shm`, { force: true })
       if (!existsSync(replaced)) move(database, replaced)
-      move(join(ready, basename(mark)), mark)
+      move(join(ready, basename(checkpoint)), checkpoint)
       syncToDisk(path)
       move(restored, database)
       syncToDisk(path)

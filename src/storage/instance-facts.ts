@@ -1,15 +1,15 @@
 import type { ExportFailure } from '../domain/audit/audit-log.js'
 import type { Queries } from './database.js'
 
-/** What a gate served last: repositories in a folder, or another server. */
+/** What a gate served last: repositories in a folder, or an upstream server. */
 export type ServedBackend = { readonly upstream: string } | { readonly root: string }
 
-/** What an instance notes about itself, for the commands that work beside it. */
+/** What a gate stores about itself, for commands that run beside it. */
 export interface InstanceFacts {
   /** What `serve` used last; `undefined` before its first run. */
   readBackend(): Promise<ServedBackend | undefined>
   writeBackend(backend: ServedBackend): Promise<void>
-  /** The last row of the audit trail that a target was told. */
+  /** The last audit event that was exported to a target. */
   readBookmark(target: string): Promise<number | undefined>
   writeBookmark(target: string, row: number): Promise<void>
   /** Why audit export can't deliver to a target; `undefined` while it can. */
@@ -23,7 +23,7 @@ export interface InstanceFacts {
 const BACKEND = 'backend'
 const BASE_URL = 'base_url'
 
-/** The instance's facts in the database. */
+/** The facts in the database. */
 export function instanceFacts(queries: Queries): InstanceFacts {
   const read = async (key: string): Promise<string | undefined> => {
     const query = queries.selectFrom('instance_facts').select('value').where('key', '=', key)
@@ -76,9 +76,9 @@ function failureOf(target: string): string {
 
 /** When a job ran. */
 export type JobRun = {
-  /** The last time that it was done; `null`: never yet. */
+  /** When it last succeeded; `null`: never. */
   readonly doneAt: Date | null
-  /** The last time that it was tried, and what came of it. */
+  /** When it last ran, and the outcome. */
   readonly triedAt: Date
   readonly outcome: string
 }
@@ -86,7 +86,7 @@ export type JobRun = {
 /** When the jobs ran, whichever gate ran them. */
 export interface JobRuns {
   find(name: string): Promise<JobRun | undefined>
-  /** @param isDone whether it was done, and not only tried */
+  /** @param isDone whether it succeeded */
   write(name: string, at: Date, isDone: boolean, outcome: string): Promise<void>
 }
 

@@ -14,14 +14,14 @@ import type { Change } from './audited-changes.js'
 import { TOKEN_COLUMNS, tokenFrom } from './token-row.js'
 
 /** The channels of an account: whether it has an address, and the IDs of its webhooks. */
-export type AccountChannels = { readonly mail: boolean; readonly webhooks: readonly number[] }
+type AccountChannels = { readonly mail: boolean; readonly webhooks: readonly number[] }
 
 /**
  * Finds the channels on which an account gets notifications of a kind.
  *
  * @returns `undefined` if there are none: the account is blocked, turned the kind off, or has neither an address nor a webhook
  */
-export async function findChannels(
+async function findChannels(
   transaction: Queries,
   accountId: number,
   kind: NotificationKind,
@@ -141,7 +141,7 @@ export function notificationActor(actor: Actor, owner: string): NotificationActo
   return { kind: 'gate' }
 }
 
-/** Has a person told that something was changed about how their account is signed in to. */
+/** Notifies a user of a change to how their account signs in. */
 export async function notifyAccountChange(
   { transaction, actor, at }: Change,
   accountId: number,
@@ -166,8 +166,8 @@ const MAX_LISTED_TOKENS = 100
 const NOTIFIED_AT_COLUMNS = { expiring: 'expiring_noticed_at', expired: 'expired_noticed_at' } as const
 
 /**
- * Writes one notification for each owner of tokens that end within a span (its end does not belong to it), and marks the tokens, in
- * one transaction: whoever does it a second time, or at once, finds none.
+ * Writes one notification for each owner of tokens that expire from `from` until before `until`, and marks the tokens in the same
+ * transaction, so that running it twice, or in two gates, writes one.
  *
  * @returns how many notifications
  */
@@ -179,19 +179,19 @@ export function addExpiryNotifications(
 ): Promise<number> {
   return queries.transaction().execute(async (transaction) => {
     let written = 0
-    for (const [accountId, tokens] of await findUntold(transaction, kind, from, until, now)) {
+    for (const [accountId, tokens] of await findTokensToNotify(transaction, kind, from, until, now)) {
       if ((await findChannels(transaction, accountId, kind)) === undefined) continue
       const named = tokens.slice(0, MAX_LISTED_TOKENS).map(notificationToken)
       const payload = { kind, tokens: named, more: tokens.length - named.length }
       await addNotification(transaction, { accountId, payload, at: now })
-      for (const { id } of tokens) await mark(transaction, kind, id, now)
+      for (const { id } of tokens) await markNotified(transaction, kind, id, now)
       written += 1
     }
     return written
   })
 }
 
-async function findUntold(
+async function findTokensToNotify(
   transaction: Queries,
   kind: 'expiring' | 'expired',
   from: Date,
@@ -204,11 +204,11 @@ async function findUntold(
     .where('expires_at', '>=', from.getTime())
     .where('expires_at', '<', until.getTime())
     .where('revoked_at', 'is', null)
-    // A mark from the future was set by a clock that was wrong: the owner is told again at the right time.
+    // A mark in the future was set by a wrong clock: the owner is notified again at the right time.
     .where((eb) =>
       eb.or([eb(NOTIFIED_AT_COLUMNS[kind], 'is', null), eb(NOTIFIED_AT_COLUMNS[kind], '>', now.getTime())]),
     )
-    // As in token-changes.ts: one is hidden from its owner, the other lives for one task.
+    // As `isOwnerNotified` in token-changes.ts.
     .where('impersonation', '=', 0)
     .where('parent_id', 'is', null)
     .orderBy('expires_at')
@@ -219,7 +219,7 @@ async function findUntold(
   return byOwner
 }
 
-async function mark(transaction: Queries, kind: 'expiring' | 'expired', id: number, now: Date): Promise<void> {
+async function markNotified(transaction: Queries, kind: 'expiring' | 'expired', id: number, now: Date): Promise<void> {
   await transaction
     .updateTable('personal_access_tokens')
     .set({ [NOTIFIED_AT_COLUMNS[kind]]: now.getTime() })

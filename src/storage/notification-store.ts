@@ -9,20 +9,20 @@ import type { Sealer } from './seal.js'
 import type { AuditedChanges } from './audited-changes.js'
 import { openWebhookSecret } from './webhook-store.js'
 
-// No delivery is due later than in an hour, nor leased for longer. What says so was written by a clock that was ahead.
-const LONGEST_WAIT_MS = 2 * HOUR
+// No delivery is due, or leased, for more than an hour ahead. A later time was written by a clock that was ahead.
+const MAX_WAIT_MS = 2 * HOUR
 
 /** The outbox in the database. */
 export function notificationStore(queries: Queries, sealer: Sealer, changes: AuditedChanges): NotificationStore {
   return {
-    // What ends this very millisecond is over.
+    // A token that ends in this very millisecond has expired.
     addExpiring: (now, until) =>
       addExpiryNotifications(queries, 'expiring', { from: new Date(now.getTime() + 1), until }, now),
     addExpired: (since, now) =>
       addExpiryNotifications(queries, 'expired', { from: since, until: new Date(now.getTime() + 1) }, now),
 
     async take(wanted) {
-      // To look needs no lock, and mostly there is nothing to take.
+      // Looking needs no lock, and mostly there is nothing to take.
       if ((await findTakeable(queries, { ...wanted, limit: 1 })).length === 0) return []
       return await queries.transaction().execute(async (transaction) => {
         const ids = await findTakeable(transaction, wanted)
@@ -38,7 +38,7 @@ export function notificationStore(queries: Queries, sealer: Sealer, changes: Aud
     finish: (delivery) =>
       queries.transaction().execute(async (transaction) => {
         const { id, leasedUntil, notification } = delivery
-        // Who was slower than the lease must not take it from another.
+        // A gate whose lease has ended must not delete the delivery of another.
         await transaction
           .deleteFrom('deliveries')
           .where('id', '=', id)
@@ -75,7 +75,7 @@ export function notificationStore(queries: Queries, sealer: Sealer, changes: Aud
       const query = queries
         .selectFrom('deliveries')
         .where('leased_until', '>', now.getTime())
-        .where('leased_until', '<=', now.getTime() + LONGEST_WAIT_MS)
+        .where('leased_until', '<=', now.getTime() + MAX_WAIT_MS)
       return (await query.select((eb) => eb.fn.countAll<number>().as('count')).executeTakeFirstOrThrow()).count
     },
 
@@ -144,7 +144,7 @@ function conditions(
   eb: ExpressionBuilder<Schema, 'deliveries'>,
   { now, mail, failedBefore }: Wanted,
 ): Expression<SqlBool>[] {
-  const latest = now.getTime() + LONGEST_WAIT_MS
+  const latest = now.getTime() + MAX_WAIT_MS
   const isDue = eb.or([eb('due_at', '<=', now.getTime()), eb('due_at', '>', latest)])
   return [
     failedBefore === undefined ? isDue : eb.or([isDue, eb('tried_at', '<', failedBefore.getTime())]),

@@ -20,7 +20,7 @@ import type { TokenStore } from '../domain/tokens/store.js'
 import { accessSource } from './access-source.js'
 import { accountStore } from './account-store.js'
 import { auditStore } from './audit-store.js'
-import { AuditMark } from './signed-heads.js'
+import { AuditCheckpoint } from './signed-heads.js'
 import type { Verifier } from './audit-verify.js'
 import { AuditWriter } from './audit-writer.js'
 import type { DataFolder } from './data-folder.js'
@@ -45,7 +45,7 @@ import { AuditedChanges } from './audited-changes.js'
 import { twoFactorStore } from './two-factor-store.js'
 import { webhookStore } from './webhook-store.js'
 
-/** An open database. Whoever changes something in it says on whose behalf; the audit event is written in the same transaction. */
+/** An open database. Each change says on whose behalf it is made, and its audit event is written in the same transaction. */
 export type Store = {
   readonly accounts: AccountStore
   readonly twoFactors: TwoFactorStore
@@ -63,38 +63,38 @@ export type Store = {
   /** Records a change that was made elsewhere, such as to a repository. */
   note(context: AuditContext, event: ChangeEvent): Promise<void>
   /**
-   * For a server: waits 25 ms for another writer instead of five seconds, because waiting holds up everything. What could
-   * not be written is tried again later.
+   * For a server: waits 25 ms for another writer instead of five seconds, because waiting blocks the event loop. Failed writes are
+   * retried later.
    *
-   * @param processes that serve: where there are several, each waits a second, since the others write all the time
+   * @param processes that serve. With several, each waits a second, since the others write all the time
    */
   beImpatient(processes: number): void
   /**
-   * For a server, at its start: keeps space on the disk for revocations.
+   * For a server at its start: reserves disk space for revocations.
    *
    * @throws GitgateError `disk-full`, with the folder and what to do
    */
   reserveSpace(): Promise<void>
-  /** Whether the disk is full: then nothing but revocations, blocks and ends of sessions is written. */
+  /** Whether the disk is full, so that only revocations, blocks and sign-outs are still written. */
   isDiskFull(): Promise<boolean>
-  /** Writes a whole copy of the database while it is in use. @throws GitgateError `conflict` when the file exists */
+  /** Writes a complete copy of the database while it is in use. @throws GitgateError `conflict` when the file exists */
   backup(file: string): void
-  /** Closes it; nothing may be asked of it afterwards. */
+  /** Closes the store. It can't be used afterwards. */
   close(): Promise<void>
 }
 
-// Another process holds the write lock for milliseconds; five seconds mean that something is wrong.
-const BUSY_TIMEOUT = 5_000
-const BUSY_STEP = 20
-const IMPATIENT = { alone: 25, amongOthers: 1_000 }
+// Other processes hold the write lock for milliseconds; five seconds mean that something is wrong.
+const BUSY_TIMEOUT_MS = 5_000
+const BUSY_POLL_MS = 20
+const SERVER_BUSY_TIMEOUT_MS = { alone: 25, amongOthers: 1_000 }
 
 /** How a store is opened. */
 export type StoreOptions = {
   /** @default the machine's */
   readonly clock?: Clock
-  /** Takes secrets out of texts for the audit trail. @default leaves them as they are */
+  /** Removes secrets from texts for the audit log. @default leaves them as they are */
   readonly redact?: (text: string) => string
-  /** Whether what was committed survives a power cut: each commit then waits for the disk. @default true */
+  /** Whether commits survive a power cut, for which each waits for the disk. @default true */
   readonly durable?: boolean
 }
 
@@ -140,11 +140,11 @@ export function openStoreIn(
     const queries = queriesOver(writer, disk)
     const auditWriter = new AuditWriter(sealer, clock, redact)
     const changes = new AuditedChanges(queries, disk, auditWriter, clock)
-    const mark = new AuditMark(folder.mark, sealer)
-    mark.tidy()
-    if (mark.read() === undefined && isLogEmpty(writer)) mark.write(CHAIN_START)
+    const checkpoint = new AuditCheckpoint(folder.checkpoint, sealer)
+    checkpoint.removeDrafts()
+    if (checkpoint.read() === undefined && isLogEmpty(writer)) checkpoint.write(CHAIN_START)
     const onSnapshot: Verifier['onSnapshot'] = (read) => readSnapshot(folder.database, disk, read)
-    const audit = auditStore({ queries, onSnapshot, sealer, mark, redact, clock }, auditWriter, changes)
+    const audit = auditStore({ queries, onSnapshot, sealer, checkpoint, redact, clock }, auditWriter, changes)
     const accounts = accountStore(queries, changes)
     const grants = grantStore(queries, changes)
     const protections = protectionStore(queries, changes)
@@ -165,12 +165,12 @@ export function openStoreIn(
       access: accessSource(reader, { accounts, grants, protections, settings }, folder.database),
       note: (context, event) => changes.apply(context, ({ record }) => record(event)),
       beImpatient: (processes) =>
-        void writer.pragma(`busy_timeout = ${IMPATIENT[processes === 1 ? 'alone' : 'amongOthers']}`),
+        void writer.pragma(`busy_timeout = ${SERVER_BUSY_TIMEOUT_MS[processes === 1 ? 'alone' : 'amongOthers']}`),
       reserveSpace: () => reserveSpace(queries, disk, folder.path),
       isDiskFull: () => disk.isFull(),
       backup: (file) => backup(writer, file),
       async close() {
-        await audit.moveMark()
+        await audit.moveCheckpoint()
         reader.close()
         await queries.destroy()
         // Kysely closes the connection only if it was ever used.
@@ -191,7 +191,7 @@ export function openStoreIn(
 export function examineDatabase(dataFolder: string): string[] {
   const path = databaseIn(dataFolder)
   if (!existsSync(path)) return []
-  const database = new SQLite(path, { readonly: true, timeout: BUSY_TIMEOUT })
+  const database = new SQLite(path, { readonly: true, timeout: BUSY_TIMEOUT_MS })
   try {
     const complaints = database.pragma('quick_check', { simple: false }) as { readonly quick_check: string }[]
     return complaints.map(({ quick_check }) => quick_check).filter((line) => line !== 'ok')
@@ -204,7 +204,7 @@ export function examineDatabase(dataFolder: string): string[] {
 
 function openDatabase(path: string): SQLite.Database {
   try {
-    return new SQLite(path, { timeout: BUSY_TIMEOUT })
+    return new SQLite(path, { timeout: BUSY_TIMEOUT_MS })
   } catch (error) {
     throw asStoreError(path, error)
   }
@@ -262,7 +262,7 @@ function hasSealed(database: SQLite.Database): boolean {
 export const KEY_CHECK = ['the key of this database', 'key check'] as const
 
 /**
- * Refuses a key that is not the one of the database: what is written under it could not be read, and would spoil the trail.
+ * Refuses a key that is not the one of the database: what is written under it could not be read, and would break the audit log.
  *
  * @throws GitgateError `store`
  */
@@ -293,13 +293,13 @@ function configure(database: SQLite.Database, durable: boolean): void {
  */
 function enterWal(database: SQLite.Database): void {
   const pause = new Int32Array(new SharedArrayBuffer(4))
-  for (let waited = 0; ; waited += BUSY_STEP) {
+  for (let waited = 0; ; waited += BUSY_POLL_MS) {
     try {
       database.pragma('journal_mode = WAL')
       return
     } catch (error) {
-      if (!hasSystemCode(error, 'SQLITE_BUSY') || waited >= BUSY_TIMEOUT) throw error
-      Atomics.wait(pause, 0, 0, BUSY_STEP)
+      if (!hasSystemCode(error, 'SQLITE_BUSY') || waited >= BUSY_TIMEOUT_MS) throw error
+      Atomics.wait(pause, 0, 0, BUSY_POLL_MS)
     }
   }
 }

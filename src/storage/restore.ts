@@ -7,7 +7,7 @@ import type { AuditContext } from '../domain/audit/event.js'
 import type { Flaw } from '../domain/audit/flaw.js'
 import { systemClock } from '../core/clock.js'
 import { GitgateError, messageOf } from '../core/errors.js'
-import { AuditMark } from './signed-heads.js'
+import { AuditCheckpoint } from './signed-heads.js'
 import type { DataFolder } from './data-folder.js'
 import { claimDataFolder, openDataFolder, partsOf, readKey } from './data-folder.js'
 import { commitDraft, draftIn, finishSwap } from './database-swap.js'
@@ -82,9 +82,9 @@ export async function restoreDatabase(
       return options.withoutSecrets ? replaceKey(database, draft.key) : undefined
     })
     const sealer = new Sealer(readKey(draft.key, true))
-    const replacedHead = new AuditMark(folder.mark, sealer).read()
-    // The mark of the data folder is that of another log.
-    new AuditMark(draft.mark, sealer).write(CHAIN_START)
+    const replacedHead = new AuditCheckpoint(folder.checkpoint, sealer).read()
+    // The checkpoint of the data folder belongs to another log.
+    new AuditCheckpoint(draft.checkpoint, sealer).write(CHAIN_START)
     const ready = await makeReady(draft, file, locked, context, options)
     if (ready.kind === 'edited') return ready
     commitDraft(folder.path, (options.clock ?? systemClock)())

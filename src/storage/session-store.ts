@@ -127,7 +127,7 @@ export function sessionStore(queries: Queries, sealer: Sealer, changes: AuditedC
   }
 }
 
-/** Whether an account still signs in as it did. */
+/** Whether nothing has changed about how an account signs in. */
 async function isUnchanged(transaction: Queries, account: NewSession['account']): Promise<boolean> {
   const row = await transaction
     .selectFrom('accounts')

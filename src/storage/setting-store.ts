@@ -27,7 +27,7 @@ export function settingStore(queries: Queries, changes: AuditedChanges): Setting
             .values({ key, value, set_at })
             .onConflict((conflict) => conflict.column('key').doUpdateSet({ value, set_at }))
             .execute()
-          // The same value is told only where no event has: somebody has put it there by hand, or the event was pruned.
+          // An unchanged value is recorded only if no event has it: somebody edited the database, or the event was pruned.
           if (old?.value === value && (await isRecorded(transaction, key, value))) continue
           const details = { from: old?.value ?? null, to: value }
           await change.record({ action: 'setting.changed', target: `setting:${key}`, details })

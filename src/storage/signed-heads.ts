@@ -9,10 +9,10 @@ import type { Queries } from './database.js'
 const PURPOSE = 'audit mark'
 
 /**
- * A place in the trail that is noted beside the database: who can write to that alone can't put an earlier trail in its place, or
- * none, without the mark saying so. It lags behind by what was written last.
+ * The checkpoint: a head of the audit log, kept in a file beside the database. Somebody who can write only to the database can't
+ * replace the log by an earlier one, or empty it, without contradicting the checkpoint. It lags behind the last events.
  */
-export class AuditMark {
+export class AuditCheckpoint {
   readonly path: string
   readonly #sealer: Sealer
 
@@ -21,7 +21,7 @@ export class AuditMark {
     this.#sealer = sealer
   }
 
-  /** @returns `undefined` where there is none that a gate wrote */
+  /** @returns `undefined` if there is none that a gate signed */
   read(): ChainHead | undefined {
     const [id = '', hash = '', signature = ''] = this.#text().trim().split(' ')
     return this.#sealer.isSigned(`${id} ${hash}`, PURPOSE, signature) ? { id: Number(id), hash } : undefined
@@ -29,19 +29,19 @@ export class AuditMark {
 
   write({ id, hash }: ChainHead): void {
     const text = `${id} ${hash}`
-    // Random: gates in two containers may have the same process ID, and one would rename what the other has half written.
+    // Random, because gates in two containers may have the same process ID: one would rename the other's unfinished draft.
     const draft = `${this.path}.${randomBytes(6).toString('hex')}`
     try {
       writeFileSync(draft, `${text} ${this.#sealer.sign(text, PURPOSE)}\n`, { mode: 0o600 })
       renameSync(draft, this.path)
     } catch {
-      // On a full disk the mark is an older one, which is right, too.
+      // On a full disk the older checkpoint stays, which is still true.
       rmSync(draft, { force: true })
     }
   }
 
-  /** Removes drafts that killed processes have left. One that another process is writing is written again by its next event. */
-  tidy(): void {
+  /** Removes the drafts of killed processes. If another process is writing one now, its next event writes it again. */
+  removeDrafts(): void {
     const folder = dirname(this.path)
     for (const name of readdirSync(folder))
       if (name.startsWith(`${basename(this.path)}.`)) rmSync(join(folder, name), { recursive: true, force: true })
@@ -56,14 +56,14 @@ export class AuditMark {
   }
 }
 
-/** The two ends of the trail: what its first row follows, and its last row. */
+/** The two ends of the audit log: the head before its first row (later than the start if rows were pruned), and its last row. */
 export type AuditEnd = 'audit_start' | 'audit_head'
 
 /**
- * Reads what is kept about an end of the trail. It is signed under the key, which is not in the database: who removes the
- * last rows with a shell can't make the head that fits.
+ * Reads an end of the audit log. It is signed with the key, which is not in the database, so somebody who deletes the last rows
+ * in the database can't forge a matching head.
  *
- * @returns `undefined` where it was not signed by a gate
+ * @returns `undefined` if no gate signed it
  */
 export async function readEnd(queries: Queries, sealer: Sealer, end: AuditEnd): Promise<ChainHead | undefined> {
   const row = await queries.selectFrom('instance_facts').select('value').where('key', '=', end).executeTakeFirst()
@@ -73,7 +73,7 @@ export async function readEnd(queries: Queries, sealer: Sealer, end: AuditEnd): 
   return sealer.isSigned(`${id} ${hash}`, end, signature) ? { id: Number(id), hash } : undefined
 }
 
-/** Keeps an end of the trail. */
+/** Writes an end of the audit log. */
 export async function writeEnd(
   transaction: Queries,
   sealer: Sealer,
@@ -93,7 +93,7 @@ async function isEmpty(queries: Queries): Promise<boolean> {
   return (await queries.selectFrom('audit_events').select('id').limit(1).executeTakeFirst()) === undefined
 }
 
-/** The last row that there is, whatever is kept about it. */
+/** The last row in the table, whatever the signed head says. */
 export async function lastRow(queries: Queries): Promise<ChainHead> {
   const query = queries.selectFrom('audit_events').select(['id', 'hash']).orderBy('id', 'desc').limit(1)
   return (await query.executeTakeFirst()) ?? CHAIN_START

@@ -15,10 +15,10 @@ const MAX_LISTED_ADDRESSES = 100
 const NEW_ADDRESS_INTERVAL_MS = HOUR
 
 /**
- * Notes from where a token is used. Where it never was used from there before, the owner is told. The use of a derived token
- * is one of the token that it was derived from.
+ * Records the address that a token is used from, and notifies the owner of a new one. The use of a derived token counts as a use of
+ * its parent.
  */
-export async function noteAddress(transaction: Queries, use: TokenUse): Promise<void> {
+export async function recordAddress(transaction: Queries, use: TokenUse): Promise<void> {
   const token = await findSubject(transaction, use.tokenId)
   if (token === undefined || !(await isNew(transaction, token.id, use))) return
   if (!isOwnerNotified(token) || (await joinWaiting(transaction, token, use))) return
@@ -61,7 +61,7 @@ async function findSubject(transaction: Queries, id: number): Promise<Subject | 
     .where('id', '=', id)
     .executeTakeFirst()
   if (row === undefined) return undefined
-  // There is no longer line of descent.
+  // A parent is never derived itself.
   return row.parent_id === null
     ? { ...tokenFrom(row), notifiedAt: row.address_noticed_at }
     : await findSubject(transaction, row.parent_id)

@@ -8,7 +8,7 @@ import type { AddIp, TokenStore, TokenUse } from '../domain/tokens/store.js'
 import type { Queries } from './database.js'
 import { CONFIRMING_DAYS } from './audit-store.js'
 import { moveSecurityEpoch } from './database.js'
-import { inheritAddresses, noteAddress } from './token-addresses.js'
+import { inheritAddresses, recordAddress } from './token-addresses.js'
 import { BRIEF_COLUMNS, briefTokenFrom, TOKEN_COLUMNS, tokenFrom } from './token-row.js'
 import { searchTokens } from './token-search.js'
 import { listUsedTokens } from './token-uses.js'
@@ -24,7 +24,7 @@ export function tokenStore(queries: Queries, changes: AuditedChanges): TokenStor
   const select = () => queries.selectFrom('personal_access_tokens').select(TOKEN_COLUMNS)
 
   return {
-    // A new token needs no new epoch: an unknown digest is never remembered.
+    // A new token needs no new epoch, because unknown digests are never remembered.
     add: (context, token) => changes.apply(context, (change) => insert(change, token)),
 
     async find(id) {
@@ -48,7 +48,7 @@ export function tokenStore(queries: Queries, changes: AuditedChanges): TokenStor
       return rows.map(briefTokenFrom)
     },
 
-    async family(id) {
+    async lineage(id) {
       const derived = queries.selectFrom('personal_access_tokens').select('id').where('parent_id', '=', id)
       return [id, ...(await derived.execute()).map((row) => row.id)]
     },
@@ -101,7 +101,7 @@ export function tokenStore(queries: Queries, changes: AuditedChanges): TokenStor
       queries.transaction().execute(async (transaction) => {
         for (const use of uses) {
           await recordUse(transaction, use, addIp)
-          await noteAddress(transaction, use)
+          await recordAddress(transaction, use)
         }
       }),
   }
@@ -164,7 +164,7 @@ async function insert(change: Change, token: NewToken): Promise<PersonalAccessTo
   }
 }
 
-/** A token that was revoked a moment ago, or is to end soon, must not have another derived from it, which would live on. */
+/** Nothing may be derived from a token that was revoked, or will be: the derived token would live on. */
 async function requireLivingParent(queries: Queries, { parentId }: NewToken): Promise<void> {
   if (parentId === null) return
   const parent = await queries
@@ -177,22 +177,22 @@ async function requireLivingParent(queries: Queries, { parentId }: NewToken): Pr
   }
 }
 
-/** One may be revoked for an instant that is still to come. */
+/** `revoked_at` may be in the future. */
 function isNotRevoked(now: Date) {
   return sql<SqlBool>`(revoked_at IS NULL OR revoked_at > ${now.getTime()})`
 }
 
-/** @param which of them: those that are not revoked, or never were to be */
+/** @param which condition on the tokens to revoke */
 async function revoke(transaction: Queries, id: number, at: Date, which: RawBuilder<SqlBool>): Promise<boolean> {
   const update = () => transaction.updateTable('personal_access_tokens').set({ revoked_at: at.getTime() }).where(which)
   const result = await update().where('id', '=', id).executeTakeFirst()
   const derived = await update().where('parent_id', '=', id).executeTakeFirst()
-  // Where nothing changed, nobody need forget anything.
+  // If nothing changed, remembered decisions stay right.
   if (result.numUpdatedRows + derived.numUpdatedRows > 0n) await moveSecurityEpoch(transaction)
   return result.numUpdatedRows === 1n
 }
 
-/** Takes from the budgets of a token and of its parent; there is no longer line of descent. */
+/** Takes from the budgets of a token and of its parent. A parent is never derived itself. */
 async function spend(transaction: Queries, id: number, amount: Spent): Promise<Spending> {
   const rows = await transaction
     .selectFrom('personal_access_tokens')

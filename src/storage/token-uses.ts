@@ -18,7 +18,7 @@ export async function countUsedRepositories(queries: Queries, token: number, sin
     .executeTakeFirstOrThrow()
 }
 
-/** The tokens that a query asks for, with how much they were used, newest first. Those derived from others are left out. */
+/** The tokens that a query asks for, with how much they were used, newest first, without derived ones. */
 export async function listUsedTokens(
   queries: Queries,
   query: Omit<TokenQuery, 'offset' | 'limit'>,
@@ -47,7 +47,7 @@ export async function listUsedTokens(
 
 const UNUSED = { read: 0, written: 0 }
 
-/** Makes the uses that the log tells of anew; those before its first row stay. */
+/** Rebuilds the uses that the log records. Uses from before its first event stay. */
 export async function rebuildUses(transaction: Queries): Promise<void> {
   await sql`
     DELETE FROM token_uses

@@ -7,7 +7,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
-import { AuditMark } from '../../src/storage/signed-heads.js'
+import { AuditCheckpoint } from '../../src/storage/signed-heads.js'
 import { KEY_BYTES, Sealer } from '../../src/storage/seal.js'
 import { issueRules, resolveSettings } from '../../src/domain/policies/settings.js'
 import { openStore } from '../../src/storage/open.js'
@@ -244,7 +244,7 @@ t.test('a start on a full disk says so, with the folder and what to do', { skip 
 t.test('an audit mark that can not be written leaves no draft, one for each command', { skip }, (t) => {
   const disk = smallDisk(t, 1)
   disk.fill()
-  new AuditMark(join(disk.folder, 'audit-mark'), new Sealer(randomBytes(KEY_BYTES))).write({ id: 1, hash: 'f00' })
+  new AuditCheckpoint(join(disk.folder, 'audit-mark'), new Sealer(randomBytes(KEY_BYTES))).write({ id: 1, hash: 'f00' })
   t.strictSame(readdirSync(disk.folder), ['ballast'])
   t.end()
 })

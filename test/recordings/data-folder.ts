@@ -120,7 +120,11 @@ export async function checkFolder(t: Test, folder: string): Promise<void> {
   await run(restored, now, 'user edit alice --name Alice')
   const { stdout } = await run(restored, now, 'audit verify --json')
   const { flaw } = report.audit.verification
-  t.match(JSON.parse(stdout), { ok: false, flaw: flaw ?? { kind: 'mark-missing' } }, 'a lost audit mark is reported')
+  t.match(
+    JSON.parse(stdout),
+    { ok: false, flaw: flaw ?? { kind: 'checkpoint-missing' } },
+    'a lost audit mark is reported',
+  )
 
   const world = await gateOn(t, data, now)
   t.equal(cacheFolders(data).length, 1, 'the cache of the dead gate is gone')

@@ -302,7 +302,7 @@ t.test('a lost audit mark is reported until somebody answers for it', async (t) 
       /^gitgate: the audit checkpoint is missing: \S+audit-mark is missing or not signed .*audit repair/,
     )
     await cli.ask(['user', 'edit', 'bob', '--name', 'Bob', '--json'])
-    t.match(JSON.parse((await cli.run(['audit', 'verify', '--json'])).stdout), { flaw: { kind: 'mark-missing' } })
+    t.match(JSON.parse((await cli.run(['audit', 'verify', '--json'])).stdout), { flaw: { kind: 'checkpoint-missing' } })
     writeFileSync(path, noted)
     t.equal((await cli.run(['audit', 'verify'])).status, 0)
   }

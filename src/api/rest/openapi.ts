@@ -10,7 +10,7 @@ const TAGS = {
   instance: 'the version and the settings',
   projects: 'repositories and their protected branches',
   rights: "grants and protected refs: gitgate's own, for administrators",
-  audit: "what happened, and whether the trail of it is whole: gitgate's own, for administrators",
+  audit: 'the audit log and its verification: an addition of gitgate, for administrators',
 } as const
 
 const ErrorBody = Type.Object(

@@ -24,7 +24,7 @@ import { abilityOf, decide } from './decide.js'
 import type { DecidedPush, FollowRefs, RefDecision } from './decide-ref.js'
 import { decideTarget, firstStricter, hasRefRules } from './decide-ref.js'
 import type { Grant, GrantStore, Role } from './grant.js'
-import { standing } from './grant.js'
+import { effectiveRole } from './grant.js'
 import { GuessLimits } from './guess-limits.js'
 import { AccessibleRepositories } from './accessible-repositories.js'
 import type { AccessMemory } from './memory.js'
@@ -128,7 +128,7 @@ export class Access {
     return {
       roleOn: (repository) =>
         token === undefined || reaches(token.restrictions, repository)
-          ? standing(account, grants, repository, ownsGroup).role
+          ? effectiveRole(account, grants, repository, ownsGroup).role
           : 'none',
       grants: grants.map(({ grant }) => grant),
       ownsGroup,
@@ -155,7 +155,7 @@ export class Access {
     const isFirstPush = found === 'missing' && abilityOf(request) === 'write'
     const account = accountOf(identity)
     const circumstances = {
-      standing: standing(account, await snapshot.grantsOf(account), repository, ownsGroup),
+      effective: effectiveRole(account, await snapshot.grantsOf(account), repository, ownsGroup),
       // Rights come first: who may not know of it learns nothing.
       repository: found === 'unavailable' ? ('unknown' as const) : found,
       obstacleToCreate: isFirstPush ? await backend.creation?.obstacle(repository) : undefined,
@@ -187,7 +187,7 @@ export class Access {
     const { repository } = request
     const pusher = {
       token: identity.kind === 'token' ? identity.token : undefined,
-      role: standing(account, await snapshot.grantsOf(account), repository, ownsGroup).role,
+      role: effectiveRole(account, await snapshot.grantsOf(account), repository, ownsGroup).role,
       protections: await snapshot.protectionsOf(repository),
     }
     const targets = hasRefRules(pusher) ? await followRefs?.() : undefined
@@ -211,7 +211,7 @@ export class Access {
     if (typeof today === 'string') return today
     const account = accountOf(today)
     const decision = decide(request, today, {
-      standing: standing(account, await snapshot.grantsOf(account), request.repository, ownsGroup),
+      effective: effectiveRole(account, await snapshot.grantsOf(account), request.repository, ownsGroup),
       // It was there when the exchange began.
       repository: 'unknown',
       obstacleToCreate: undefined,
@@ -277,7 +277,7 @@ const WARNING_PERIOD_MS = 7 * DAY
  *
  * @param tokensPage where tokens are made
  */
-export function expiryWarning(
+function expiryWarning(
   { name, expiresAt }: Pick<PersonalAccessToken, 'name' | 'expiresAt'>,
   now: Date,
   tokensPage: string,

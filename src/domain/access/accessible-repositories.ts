@@ -10,7 +10,7 @@ export type AccessibleCount = { readonly read: number; readonly write: number }
 
 type SetByRole = Readonly<Record<Role, RepositorySet>>
 
-/** The repositories of the embedded server that accounts and tokens can access: `standing` for all of them at once. */
+/** The repositories of the embedded server that accounts and tokens can access: `effectiveRole` for all of them at once. */
 export class AccessibleRepositories {
   readonly #paths: readonly RepositoryPath[]
   readonly #sets: RepositorySets

@@ -12,7 +12,7 @@ export type AdviceSources = {
   readonly audit: Pick<AuditStore, 'usedRepositories'>
   /** What there is within the token's limits; `undefined` where another server keeps the repositories. */
   readonly reach: AccessibleCount | undefined
-  /** From when on the audit trail tells what was used. */
+  /** From when on the audit log says what was used. */
   readonly knownSince: Date
 }
 

@@ -3,13 +3,13 @@ import { limitsRepositories, reaches } from '../tokens/restriction.js'
 import { scopesAllow } from '../tokens/scope.js'
 import type { Identity } from './authenticate.js'
 import { accountOf } from './authenticate.js'
-import type { Standing } from './grant.js'
+import type { EffectiveRole } from './grant.js'
 import { includes } from './grant.js'
 import type { Ability, Refusal } from './refusal.js'
 
 /** What a decision about a Git request depends on, beside the request and who makes it. */
 export type Circumstances = {
-  readonly standing: Standing
+  readonly effective: EffectiveRole
   /** `unknown` where only the backend can tell: treated as there. */
   readonly repository: 'found' | 'missing' | 'unknown'
   /** Why a missing repository can't be created by this push; `undefined`: it can. */
@@ -31,12 +31,12 @@ export type Decision =
  * pushed to.
  */
 export function decide(request: GitRequest, identity: Identity, circumstances: Circumstances): Decision {
-  const { standing, repository } = circumstances
+  const { effective, repository } = circumstances
   const ability = abilityOf(request)
   const account = accountOf(identity)
   if (account === undefined) {
-    const readable = ability === 'read' && includes(standing.role, 'read') && repository !== 'missing'
-    return readable ? { kind: 'serve', rule: standing.rule } : refuse({ kind: 'credentials-missing' }, 'anonymous')
+    const readable = ability === 'read' && includes(effective.role, 'read') && repository !== 'missing'
+    return readable ? { kind: 'serve', rule: effective.rule } : refuse({ kind: 'credentials-missing' }, 'anonymous')
   }
   if (identity.kind === 'token' && !scopesAllow(identity.token.scopes, ability)) {
     const { name, scopes } = identity.token
@@ -46,13 +46,13 @@ export function decide(request: GitRequest, identity: Identity, circumstances: C
   const limited = identity.kind === 'token' && limitsRepositories(identity.token.restrictions)
   const named = { repository: request.repository, username: account.username }
   if (outside) return refuse({ kind: 'repository-not-found', ...named, limited }, 'outside the token')
-  if (!includes(standing.role, 'read'))
-    return refuse({ kind: 'repository-not-found', ...named, limited }, standing.rule)
+  if (!includes(effective.role, 'read'))
+    return refuse({ kind: 'repository-not-found', ...named, limited }, effective.rule)
   if (repository === 'missing') return decideMissing(ability, named, circumstances)
-  if (ability === 'write' && !includes(standing.role, 'write')) {
-    return refuse({ kind: 'push-not-granted', ...named }, standing.rule)
+  if (ability === 'write' && !includes(effective.role, 'write')) {
+    return refuse({ kind: 'push-not-granted', ...named }, effective.rule)
   }
-  return { kind: 'serve', rule: standing.rule }
+  return { kind: 'serve', rule: effective.rule }
 }
 
 /** What a Git request does to a repository. */
@@ -63,14 +63,14 @@ export function abilityOf(request: GitRequest): Ability {
 function decideMissing(
   ability: Ability,
   named: Pick<Refusal & { kind: 'repository-not-found' }, 'repository' | 'username'>,
-  { standing, pushToCreate, obstacleToCreate }: Circumstances,
+  { effective, pushToCreate, obstacleToCreate }: Circumstances,
 ): Decision {
-  const mayCreate = pushToCreate && includes(standing.role, 'admin')
+  const mayCreate = pushToCreate && includes(effective.role, 'admin')
   if (ability === 'read' || !mayCreate) {
     return refuse({ kind: 'repository-missing', repository: named.repository, mayCreate }, 'no such repository')
   }
   if (obstacleToCreate !== undefined) return refuse({ kind: 'creation-refused', reason: obstacleToCreate }, 'bad name')
-  return { kind: 'create', rule: standing.rule }
+  return { kind: 'create', rule: effective.rule }
 }
 
 function refuse(refusal: Refusal, rule: string): Decision {

@@ -7,7 +7,7 @@ import type { RefVerb } from '../tokens/restriction.js'
 import { REF_VERBS } from '../tokens/restriction.js'
 import { explainRef } from './decide-ref.js'
 import type { Grant, Role } from './grant.js'
-import { readyGrant, standing } from './grant.js'
+import { readyGrant, effectiveRole } from './grant.js'
 import type { Protection } from './protection.js'
 import { refProtections } from './protection.js'
 
@@ -46,7 +46,7 @@ export type RefExplanation = {
 
 /** Explains what an account may do. */
 export function explainAccess({ account, repository, ref }: Question, rules: Rules): Explanation {
-  const { role, rule } = standing(account, rules.grants.map(readyGrant), repository, rules.ownsGroup)
+  const { role, rule } = effectiveRole(account, rules.grants.map(readyGrant), repository, rules.ownsGroup)
   const blocked = account?.state === 'blocked'
   if (ref === undefined) return { role, rule, blocked, about: undefined }
   const protections = refProtections(repository, rules.protections)

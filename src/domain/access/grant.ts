@@ -38,7 +38,7 @@ export interface GrantStore {
 }
 
 /** The role that an account has on a repository, and where it comes from. */
-export type Standing = {
+export type EffectiveRole = {
   readonly role: Role | 'none'
   /** The rule that decided, for logs and explanations: `grant 3 (@all read docs/**)`, `owner of alice/**`, `no grant`. */
   readonly rule: string
@@ -71,12 +71,12 @@ export function readyGrant(grant: Grant): ReadyGrant {
  * @param grants those of {@link subjectsOf} the account
  * @param ownsGroup whether an account is admin of the group of its own name, as on the embedded server
  */
-export function standing(
+export function effectiveRole(
   account: Pick<Account, 'username'> | undefined,
   grants: readonly ReadyGrant[],
   repository: RepositoryPath,
   ownsGroup: boolean,
-): Standing {
+): EffectiveRole {
   if (ownsGroup && account !== undefined && repository.startsWith(`${account.username}/`)) {
     return { role: 'admin', rule: `owner of ${account.username}/**` }
   }

@@ -14,7 +14,7 @@ import type { AccessMemory } from './memory.js'
 /** What came of a name and a password. */
 export type SignInVerdict =
   | { readonly kind: 'right'; readonly account: Account }
-  /** `account`: whose name was given, for the trail alone. */
+  /** `account`: whose name was given, for the audit log alone. */
   | { readonly kind: 'wrong'; readonly account: Account | undefined }
   /** The password was right. */
   | { readonly kind: 'blocked'; readonly account: Account }

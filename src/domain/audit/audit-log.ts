@@ -3,15 +3,15 @@ import type { Flaw } from './flaw.js'
 import type { AuditContext, AuditDecision, AuditEvent, AuditRow, Via } from './event.js'
 import type { RecentUsage, UsedRepositories, Usage } from './usage.js'
 
-/** Which rows of the trail are wanted; what is not given does not matter. */
+/** Filters of audit events; absent ones don't matter. */
 export type AuditQuery = {
-  /** A username: who did it, in whose name it was done, or whose account it was done to. */
+  /** A username: who did it, on whose behalf, or to whose account. */
   readonly user?: string
-  /** Numbers of tokens: that did it, or that it was done to. */
+  /** IDs of tokens: that did it, or that it was done to. */
   readonly tokens?: readonly number[]
   /** A repository, or a pattern with `*` for anything. */
   readonly repository?: string
-  /** An action, or all that begin with what stands before the dot: `git`. */
+  /** An action, or a kind of actions: the part before the dot, such as `git`. */
   readonly action?: string
   readonly decision?: AuditDecision
   readonly via?: Via
@@ -19,7 +19,7 @@ export type AuditQuery = {
   /** The earliest and the latest instant. */
   readonly since?: Date
   readonly until?: Date
-  /** Only rows after, or before, this number. */
+  /** Only events after, or before, this ID. */
   readonly after?: number
   readonly before?: number
   /** How many at most. */
@@ -28,9 +28,9 @@ export type AuditQuery = {
   readonly oldestFirst?: boolean
 }
 
-/** What came of checking a trail. */
+/** The result of verifying the audit log. */
 export type Verification = {
-  /** How many rows were right before the first that was not, or in all. */
+  /** How many rows were intact before the first flaw. */
   readonly rows: number
   readonly first: ChainHead
   readonly head: ChainHead
@@ -40,38 +40,38 @@ export type Verification = {
 /** Why audit export can't deliver, since when. */
 export type ExportFailure = { readonly since: Date; readonly message: string }
 
-/** Where the trail is kept. Rows are added, and the oldest pruned; nothing is ever changed. */
+/** Where the audit log is stored. Events are added and the oldest pruned; none is ever changed. */
 export interface AuditStore {
   /** Adds events in one transaction. */
   record(events: readonly AuditEvent[]): Promise<void>
   list(query: AuditQuery): Promise<AuditRow[]>
-  /** What tokens did since an instant, added up. */
+  /** Sums up what tokens did since an instant. */
   usage(tokens: readonly number[], since: Date): Promise<Usage[]>
   /**
-   * The same of their last rows only, so that it takes no longer for a busy token.
+   * The same for their latest events only, so that a busy token takes no longer.
    *
-   * @param most how many rows are added up at most; those of the first tokens first
+   * @param most how many events to sum up; those of the first tokens come first
    */
   recentUsage(tokens: readonly number[], since: Date, most: number): Promise<RecentUsage>
   /** How many different repositories a token, with those derived from it, was used with since an instant. */
   usedRepositories(token: number, since: Date): Promise<UsedRepositories>
-  /** When the trail begins; `undefined` where it is empty. */
+  /** When the audit log begins; `undefined` if it is empty. */
   begin(): Promise<Date | undefined>
   /** The end of the chain. */
   head(): Promise<ChainHead>
   /**
-   * Reads the whole log and checks each row against the one before it; then whether the tables hold what the events say.
+   * Checks each row of the log against the one before it, and then whether the tables contain what the events say.
    *
-   * @param anchor a head that was kept elsewhere
-   * @param onProgress is told now and then how many rows were read
+   * @param anchor a checkpoint saved elsewhere
+   * @param onProgress called now and then with the number of rows read
    * @throws GitgateError `invalid` when the anchor's row was pruned
    */
   verify(anchor?: ChainHead, onProgress?: (rows: number) => void): Promise<Verification>
   /**
-   * Deletes the oldest rows, and notes where the chain begins from then on.
+   * Deletes the oldest events, and stores where the chain now begins.
    *
-   * @param before those from before this instant are too old, if the clock is right
-   * @param now by the clock
+   * @param before events from before this instant are too old, if the clock is right
+   * @param now the clock's time
    */
   prune(context: AuditContext, before: Date, now: Date, guard: PruneGuard): Promise<Pruned>
   /**
@@ -82,12 +82,12 @@ export interface AuditStore {
 }
 
 /**
- * What keeps a wrong clock from deleting everything: age counts from the time that events confirm, and at most a share of the log,
- * in percent, is deleted at once. `force`: the clock alone counts.
+ * Keeps a wrong clock from deleting everything: age counts from the time that events confirm, and at most a share of the log, in
+ * percent, is deleted at once. With `force` only the clock counts.
  */
 export type PruneGuard = { readonly share: number } | 'force'
 
-/** What came of pruning, in rows. */
+/** The result of pruning, in events. */
 export type Pruned = {
   readonly deleted: number
   /** Too old, but beyond the share. */

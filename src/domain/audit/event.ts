@@ -1,4 +1,4 @@
-/** By which way something was asked for; `gate`: by nobody, the gate does it by itself. */
+/** The entry point that was used; `gate`: none, the gate acts by itself. */
 export type Via = 'git' | 'api' | 'web' | 'cli' | 'gate'
 
 /** Who does something, and from where. */
@@ -9,7 +9,7 @@ export type Actor = {
   readonly accountId: number | null
   readonly username: string | null
   readonly tokenId: number | null
-  /** Who acts in the account's name: with `sudo`, or by an impersonation token that they made. */
+  /** Who acts on behalf of the account: with `sudo`, or by an impersonation token that they created. */
   readonly impersonator: string | null
   readonly ip: string | null
   readonly userAgent: string | null
@@ -17,12 +17,12 @@ export type Actor = {
 }
 
 /**
- * What entitles an actor to a change. The store checks it again in the change's own transaction: a request may have waited
- * for a password check, or for its client, since it was let in.
+ * What entitles an actor to a change. The store checks it again in the change's own transaction, because the request may have waited
+ * for a password check or for its client since it was authorised.
  */
 export type Authority =
   | { readonly kind: 'session'; readonly id: number }
-  /** `admin`: whether its owner was an administrator when the request was let in. */
+  /** `admin`: whether its owner was an administrator when the request was authorised. */
   | { readonly kind: 'token'; readonly id: number; readonly admin: boolean }
 
 /** On whose behalf something is changed. */
@@ -77,7 +77,7 @@ export function requestActor(
   }
 }
 
-/** Everything that the audit log records; what stands before the dot is what it is about. */
+/** Every action that the audit log records; the part before the dot is its kind. */
 export const AUDIT_ACTIONS = [
   'user.added',
   'user.changed',
@@ -110,9 +110,9 @@ export const AUDIT_ACTIONS = [
   /** A backup took the place of the database. */
   'database.restored',
   'audit.pruned',
-  /** Somebody had what is derived from the log made anew, and the audit mark written. */
+  /** Somebody rebuilt what is derived from the log, and the checkpoint. */
   'audit.repaired',
-  /** What is kept about the ends of the trail was found changed; the trail goes on from its last row. */
+  /** The signed ends of the audit log were found changed; the log continues from its last row. */
   'audit.ends_changed',
   /** Credentials were refused. */
   'auth.refused',
@@ -127,20 +127,20 @@ export const AUDIT_ACTIONS = [
 
 export type AuditAction = (typeof AUDIT_ACTIONS)[number]
 
-/** Whether a text is an action, or a kind of them: what stands before the dot. */
+/** Whether a text is an action, or a kind of actions: the part before the dot. */
 export function isActionOrKind(text: string): boolean {
   return AUDIT_ACTIONS.some((name) => name === text || name.startsWith(`${text}.`))
 }
 
-/** What became of it; `cut`: it was revoked while it ran. */
+/** The outcome; `cut`: it was revoked while it ran. */
 export const AUDIT_DECISIONS = ['allowed', 'refused', 'failed', 'aborted', 'cut'] as const
 
 export type AuditDecision = (typeof AUDIT_DECISIONS)[number]
 
-/** What a push asks for one ref: object ids in hexadecimal, zeros for none. */
+/** The update of one ref: object IDs in hexadecimal, zeros for none. */
 export type RefChange = { readonly ref: string; readonly old: string; readonly new: string }
 
-/** Something that happened, as the trail keeps it. */
+/** One entry of the audit log, before it has a place in the chain. */
 export type AuditEvent = Actor & {
   readonly at: Date
   readonly action: AuditAction
@@ -155,7 +155,7 @@ export type AuditEvent = Actor & {
   readonly bytesOut: number | null
   /** What was changed, such as `token:5`, `user:alice`, `setting:push_to_create`. */
   readonly target: string | null
-  /** More about it; never a secret. */
+  /** More about it, without secrets. */
   readonly details: Readonly<Record<string, unknown>> | null
 }
 
@@ -163,11 +163,11 @@ export type AuditEvent = Actor & {
 export type AuditRow = AuditEvent & {
   /** Counts from 1 without gaps. */
   readonly id: number
-  /** Of this row and, through the hash of the one before, of all before it. */
+  /** The hash of this row and, through the hash of the previous one, of all rows before it. */
   readonly hash: string
 }
 
-/** An event that differs from nothing in what is given. */
+/** An event, with defaults for what is not given. */
 export function auditEvent(
   actor: Actor,
   at: Date,

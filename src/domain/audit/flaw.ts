@@ -5,7 +5,7 @@ import type { ChainFlaw } from './chain.js'
 export type Flaw =
   | ChainFlaw
   /** The log has events, but the checkpoint file beside the database is missing or not signed by this gate. */
-  | { readonly kind: 'mark-missing'; readonly path: string }
+  | { readonly kind: 'checkpoint-missing'; readonly path: string }
   | StateFlaw
 
 /** The database does not match the log. */
@@ -42,7 +42,7 @@ const SUBJECTS: Readonly<Record<Flaw['kind'], string>> = {
   rewritten: CHAIN,
   'ends-changed': CHAIN,
   noted: CHAIN,
-  'mark-missing': 'the audit checkpoint is missing',
+  'checkpoint-missing': 'the audit checkpoint is missing',
   'index-changed': STATE,
   'carried-changed': STATE,
   unrecorded: STATE,
@@ -64,7 +64,7 @@ export function describeFlaw(flaw: Flaw): string {
       return `event ${flaw.id} records that the log's ends had been edited: events before it may have been removed`
     case 'ends-changed':
       return "the record of the log's ends was edited, or the key is a different one"
-    case 'mark-missing':
+    case 'checkpoint-missing':
       return `${flaw.path} is missing or not signed by this gate, so removed events may go unnoticed. Compare the log with a checkpoint that you keep elsewhere (gitgate audit verify --head); then run: gitgate audit repair`
     case 'index-changed':
       return `the table ${flaw.table} ${flaw.is === 'extra' ? 'has an entry that no event explains' : 'lacks an entry'}: ${printable(flaw.entry)}. To rebuild the table from the log, run: gitgate audit repair`

@@ -2,15 +2,15 @@ import { MINUTE } from '../../core/clock.js'
 import type { AuditEvent } from './event.js'
 import type { AuditStore } from './audit-log.js'
 
-const LONGEST_PAUSE = 10_000
-// While the store can't be written: some hundred megabytes of memory.
-const MAX_WAITING = 200_000
-// In one transaction, which holds up others meanwhile.
-const MAX_BATCH = 500
+const MAX_RETRY_DELAY_MS = 10_000
+// While the store can't be written, they take a few hundred megabytes of memory.
+const MAX_WAITING_EVENTS = 200_000
+// One transaction, which blocks other writers.
+const MAX_BATCH_EVENTS = 500
 
 /**
- * Notes what happens at every request without a write on its way: rows are gathered, and written together after a moment. What must
- * not be lost does not come this way: changes are recorded with the change, pushes before they are handed over.
+ * Records the events of requests without delaying them: events are collected and written together a moment later. Events that must
+ * not be lost take other ways: changes are recorded in their own transaction, pushes before the backend gets them.
  */
 export class AuditRecorder {
   readonly #flushMs: number
@@ -24,8 +24,8 @@ export class AuditRecorder {
   #pause: number
 
   /**
-   * @param onError is told when a write failed; the rows are kept for the next one, as long as there is room
-   * @param flushMs milliseconds until what waits is written
+   * @param onError called when a write failed; its events are kept for the next one, up to a limit
+   * @param flushMs milliseconds until collected events are written
    */
   constructor(store: Pick<AuditStore, 'record'>, onError: (error: unknown, lost: number) => void, flushMs: number) {
     this.#flushMs = flushMs
@@ -34,21 +34,21 @@ export class AuditRecorder {
     this.#onError = onError
   }
 
-  /** Notes an event, to be written in a moment. */
+  /** Records an event, which is written in a moment. */
   note(event: AuditEvent): void {
     this.#waiting.push(event)
     this.#schedule()
   }
 
-  /** Notes a refusal; those that repeat within a minute become one row. */
+  /** Records a refusal; repetitions within a minute become one event. */
   noteRefusal(event: AuditEvent): void {
     if (this.#refusals.isFirst(event)) this.note(event)
     this.#minute ??= setTimeout(() => this.#endMinute(), MINUTE).unref()
   }
 
-  /** Writes an event at once, with those that wait before it. @throws what the store throws; then it was not written */
+  /** Writes an event at once, after those that wait. @throws what the store throws; then it was not written */
   async write(event: AuditEvent): Promise<void> {
-    const before = this.#waiting.splice(0, MAX_BATCH)
+    const before = this.#waiting.splice(0, MAX_BATCH_EVENTS)
     try {
       await this.#store.record([...before, event])
     } catch (error) {
@@ -57,7 +57,7 @@ export class AuditRecorder {
     }
   }
 
-  /** Writes what waits. Called at the end, too, so that a clean stop loses nothing. */
+  /** Writes the events that wait. Called on shutdown, too, so that a clean stop loses nothing. */
   flush(): Promise<void> {
     clearTimeout(this.#timer)
     this.#timer = undefined
@@ -65,7 +65,7 @@ export class AuditRecorder {
     return this.#writing
   }
 
-  /** Writes everything, also what would have become one row with others. */
+  /** Writes everything, including the repetitions of this minute. */
   async close(): Promise<void> {
     this.#endMinute()
     await this.flush()
@@ -79,7 +79,7 @@ export class AuditRecorder {
 
   async #write(): Promise<void> {
     while (this.#waiting.length > 0) {
-      const batch = this.#waiting.splice(0, MAX_BATCH)
+      const batch = this.#waiting.splice(0, MAX_BATCH_EVENTS)
       try {
         await this.#store.record(batch)
         this.#pause = this.#flushMs
@@ -90,13 +90,13 @@ export class AuditRecorder {
     }
   }
 
-  /** Keeps what could not be written for the next time. */
+  /** Keeps a batch that could not be written. */
   #keep(batch: readonly AuditEvent[], error: unknown): void {
     if (batch.length === 0) return
     this.#waiting = [...batch, ...this.#waiting]
-    const lost = Math.max(0, this.#waiting.length - MAX_WAITING)
+    const lost = Math.max(0, this.#waiting.length - MAX_WAITING_EVENTS)
     this.#waiting.splice(0, lost)
-    this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE)
+    this.#pause = Math.min(this.#pause * 2, MAX_RETRY_DELAY_MS)
     this.#schedule()
     this.#onError(error, lost)
   }
@@ -106,17 +106,17 @@ export class AuditRecorder {
   }
 }
 
-// More kinds of refusals than this within a minute are somebody who tries addresses or names out.
+// More kinds of refusals than this within a minute mean that somebody is trying out addresses or names.
 const MAX_KINDS = 1_000
 const OTHERS = 'others'
-// They are of many.
-const NOBODY_IN_PARTICULAR = { accountId: null, username: null, tokenId: null, ip: null, repository: null }
+// The others come from many.
+const WITHOUT_PRINCIPAL = { accountId: null, username: null, tokenId: null, ip: null, repository: null }
 
 /**
- * Keeps refusals that repeat from filling the disk: the first of a kind is told at once, the others as one row that says
- * how often. A kind is the same address, account, token, repository, service and rule.
+ * Keeps repeated refusals from filling the disk: the first of a kind is recorded at once, the others as one event with their number.
+ * Refusals of a kind have the same address, account, token, repository, service and rule.
  */
-export class Refusals {
+class Refusals {
   #kinds = new Map<string, { event: AuditEvent; more: number }>()
 
   /** @returns whether it is the first of its kind */
@@ -125,7 +125,7 @@ export class Refusals {
     const isOther = !this.#kinds.has(own) && this.#kinds.size >= MAX_KINDS
     const key = isOther ? OTHERS : own
     const known = this.#kinds.get(key)
-    const kept = isOther ? { ...event, ...NOBODY_IN_PARTICULAR } : event
+    const kept = isOther ? { ...event, ...WITHOUT_PRINCIPAL } : event
     const before = known?.more ?? (isOther ? 0 : -1)
     this.#kinds.set(key, { event: kept, more: before + 1 })
     return known === undefined && !isOther

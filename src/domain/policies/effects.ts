@@ -19,8 +19,8 @@ export type Effect =
   | { readonly kind: 'second-factor-needed'; readonly accounts: readonly Account[]; readonly from: Date }
   /** Git takes their password no more. */
   | { readonly kind: 'passwords-refused'; readonly accounts: readonly Account[] }
-  /** What the audit trail has from before is deleted for good when it is pruned next. */
-  | { readonly kind: 'trail-pruned'; readonly before: Date }
+  /** What the audit log has from before is deleted for good when it is pruned next. */
+  | { readonly kind: 'audit-events-pruned'; readonly before: Date }
   /** Whoever did nothing in the browser since then is signed out. */
   | { readonly kind: 'sessions-ended'; readonly idleSince: Date }
 
@@ -41,7 +41,7 @@ export type EffectSources = {
   readonly tokens: Pick<TokenStore, 'listBriefly'>
   readonly accounts: Pick<AccountStore, 'list'>
   readonly settings: Pick<SettingStore, 'setAt'>
-  /** When the audit trail begins; `undefined` where it is empty. */
+  /** When the audit log begins; `undefined` where it is empty. */
   readonly audit: { begin(): Promise<Date | undefined> }
 }
 
@@ -78,7 +78,7 @@ function whomOf(effect: Effect): readonly (BriefToken | Account)[] | undefined {
 function effectsOnTrail(begin: Date | undefined, before: Settings, after: Settings, now: Date): Effect[] {
   const keptFrom = ({ audit_retention: days }: Settings): number => (days === null ? 0 : now.getTime() - days * DAY)
   const isLost = begin !== undefined && begin.getTime() < keptFrom(after) && keptFrom(before) < keptFrom(after)
-  return isLost ? [{ kind: 'trail-pruned', before: new Date(keptFrom(after)) }] : []
+  return isLost ? [{ kind: 'audit-events-pruned', before: new Date(keptFrom(after)) }] : []
 }
 
 function effectsOnSessions(before: Settings, after: Settings, now: Date): Effect[] {
@@ -145,7 +145,7 @@ export function describeEffect(effect: Effect): string {
       return `${counted(effect.accounts.length, 'account has', 'accounts have')} no second factor and would need one from ${utcTime(effect.from)}`
     case 'passwords-refused':
       return `${counted(effect.accounts.length, 'account', 'accounts')} could no longer use ${effect.accounts.length === 1 ? 'its password' : 'their passwords'} with Git`
-    case 'trail-pruned':
+    case 'audit-events-pruned':
       return `audit events from before ${utcTime(effect.before)} will be deleted within a day`
     case 'sessions-ended':
       return `users idle in the browser since ${utcTime(effect.idleSince)} will be signed out`

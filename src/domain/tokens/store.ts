@@ -25,7 +25,7 @@ export interface TokenStore {
   /** All of them, in brief: in a quarter of the time. */
   listBriefly(): Promise<BriefToken[]>
   /** The numbers of a token and of those that were derived from it. */
-  family(id: number): Promise<number[]>
+  lineage(id: number): Promise<number[]>
   /** A page of those that a query asks for. @param enforceExpiry the setting `enforce_pat_expiration` */
   search(query: TokenQuery, now: Date, enforceExpiry: boolean): Promise<TokenPage>
   /** Those that a query asks for, with how much they were used since an instant, newest first; none that were derived. */

@@ -32,7 +32,7 @@ export async function recentUse(
   { access, audit, tokens }: Pick<PageOptions, 'access' | 'audit' | 'tokens'>,
 ): Promise<RecentUse> {
   const since = new Date(access.now().getTime() - PERIOD_DAYS * DAY)
-  const { usage: all, countedSince } = await audit.recentUsage(await tokens.family(id), since, MAX_ROWS)
+  const { usage: all, countedSince } = await audit.recentUsage(await tokens.lineage(id), since, MAX_ROWS)
   // A push has an event when it begins, and one when it has ended.
   const usage = all.filter(({ action, decision }) => action !== 'git.push' || decision === 'refused')
   const begin = await audit.begin()

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { readyGrant, standing, subjectsOf } from '../../../src/domain/access/grant.js'
+import { readyGrant, effectiveRole, subjectsOf } from '../../../src/domain/access/grant.js'
 import { AccessibleRepositories } from '../../../src/domain/access/accessible-repositories.js'
 import type { RepositoryPath } from '../../../src/protocol/repository-path.js'
 import { reaches } from '../../../src/domain/tokens/restriction.js'
@@ -31,7 +31,7 @@ t.test('all repositories at once are decided as each alone', async () => {
       const alice = { username: 'alice' }
       const ready = grants.filter(({ subject }) => subjectsOf(alice).includes(subject)).map(readyGrant)
       const expected = all.flatMap((path) => {
-        const { role } = standing(alice, ready, path, true)
+        const { role } = effectiveRole(alice, ready, path, true)
         return role === 'none' || !reaches(narrowed, path) ? [] : [{ path, role }]
       })
       const accessible = new AccessibleRepositories(all, grants)

@@ -58,7 +58,7 @@ type Case = {
 /** Both phases of a pull or a push; they are always decided alike. */
 function decisions({ who, does, role, repository = 'found', pushToCreate = true, obstacle }: Case): Decision[] {
   const service: Service = does === 'pull' ? 'git-upload-pack' : 'git-receive-pack'
-  const circumstances = { standing: { role, rule: 'the rule' }, repository, pushToCreate, obstacleToCreate: obstacle }
+  const circumstances = { effective: { role, rule: 'the rule' }, repository, pushToCreate, obstacleToCreate: obstacle }
   return (['advertisement', 'rpc'] as const).map((phase) =>
     decide({ repository: REPOSITORY, service, phase }, who, circumstances),
   )

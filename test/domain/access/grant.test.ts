@@ -7,7 +7,7 @@ import {
   parseGrant,
   parseSubject,
   readyGrant,
-  standing,
+  effectiveRole,
   subjectsOf,
 } from '../../../src/domain/access/grant.js'
 import { checkRepositoryPattern, repositoryMatcher } from '../../../src/protocol/pattern.js'
@@ -195,17 +195,17 @@ t.test('the strongest of the grants that match decides, and is named', async (t)
   const list = grants(['read', '**'], ['admin', 'other/*'], ['write', 'team/*'], ['read', 'team/app'])
   const rule = 'grant 3 (alice write team/*)'
   for (const order of [list, list.toReversed()])
-    t.strictSame(standing(alice, order, path('team/app'), false), { role: 'write', rule })
-  t.equal(standing(alice, list, path('x/y'), false).role, 'read')
-  t.strictSame(standing(alice, [], path('team/app'), false), { role: 'none', rule: 'no grant' })
-  t.strictSame(standing(undefined, list, path('other/x'), true).role, 'admin', 'the caller chose the grants')
+    t.strictSame(effectiveRole(alice, order, path('team/app'), false), { role: 'write', rule })
+  t.equal(effectiveRole(alice, list, path('x/y'), false).role, 'read')
+  t.strictSame(effectiveRole(alice, [], path('team/app'), false), { role: 'none', rule: 'no grant' })
+  t.strictSame(effectiveRole(undefined, list, path('other/x'), true).role, 'admin', 'the caller chose the grants')
 })
 
 t.test(
   'an account owns the group of its name where the server is ours, and nothing that only resembles it',
   async (t) => {
     const alice = { username: 'alice' }
-    const role = (text: string, ownsGroup: boolean) => standing(alice, [], path(text), ownsGroup).role
+    const role = (text: string, ownsGroup: boolean) => effectiveRole(alice, [], path(text), ownsGroup).role
     for (const repository of ['alice/app', 'alice/a/b/c']) {
       t.equal(role(repository, true), 'admin', repository)
       t.equal(role(repository, false), 'none', repository)
@@ -213,9 +213,9 @@ t.test(
     for (const repository of ['alice', 'alice2/app', 'alic/app', 'x/alice/app', 'Alice/app']) {
       t.equal(role(repository, true), 'none', repository)
     }
-    t.equal(standing(undefined, [], path('alice/app'), true).role, 'none')
+    t.equal(effectiveRole(undefined, [], path('alice/app'), true).role, 'none')
     t.equal(
-      standing(alice, grants(['read', 'alice/app']), path('alice/app'), true).role,
+      effectiveRole(alice, grants(['read', 'alice/app']), path('alice/app'), true).role,
       'admin',
       'no grant takes it away',
     )

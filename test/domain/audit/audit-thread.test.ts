@@ -44,7 +44,7 @@ t.test('rows that the thread could not write are kept, and written when it can',
   for (const one of events(0)) recorder.note(one)
   await recorder.flush()
   t.equal(told.length, 1)
-  t.match(told[0], /the thread that writes the audit trail has ended: /)
+  t.match(told[0], /the thread that writes the audit log has ended: /)
   t.equal((await store.audit.head()).id, 0)
   place.data = data
   await recorder.close()

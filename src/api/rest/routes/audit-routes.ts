@@ -25,7 +25,7 @@ export function auditRoutes(api: Api, { audit, accounts }: ApiOptions): void {
     '/gitgate/audit_events',
     {
       schema: {
-        summary: 'rows of the audit trail, newest first; the next ones with `before`',
+        summary: 'events of the audit log, newest first; the next page with `before`',
         tags,
         querystring: Type.Object({
           user: text('who did it, in whose name, or whose account it was done to'),
@@ -68,7 +68,11 @@ export function auditRoutes(api: Api, { audit, accounts }: ApiOptions): void {
   api.get(
     '/gitgate/audit_head',
     {
-      schema: { summary: 'the end of the trail, to be kept elsewhere', tags, response: answers(AuditHeadAnswer) },
+      schema: {
+        summary: 'a checkpoint of the audit log, to be saved elsewhere',
+        tags,
+        response: answers(AuditHeadAnswer),
+      },
       config,
     },
     () => audit.head(),
@@ -78,7 +82,7 @@ export function auditRoutes(api: Api, { audit, accounts }: ApiOptions): void {
     '/gitgate/audit_verification',
     {
       schema: {
-        summary: 'check every row of the trail; with a head that was kept elsewhere, also against that',
+        summary: 'verify every event of the audit log, and that it contains a saved checkpoint',
         tags,
         querystring: Type.Object({
           id: number('the row of a head that was kept'),
