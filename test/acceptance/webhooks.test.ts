@@ -1,13 +1,15 @@
 // Bots without a mailbox: notifications are posted as JSON, signed, and again until they are accepted.
-import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
-import { createHmac } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { mock } from 'node:test'
+import { Webhook } from 'standardwebhooks'
 import t from 'tap'
 import type { Test } from 'tap'
 import { HOUR, MINUTE } from '../../src/core/clock.js'
 import { mintWebhookSecret } from '../../src/domain/notifications/webhook.js'
+import { Secret } from '../../src/core/secret.js'
+import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { newToken } from '../storage/new-token.js'
 import { GitgateCli } from './gitgate-cli.js'
 import { advanceTo, advanceToNoon, createNotificationWorld, midnightIn } from './notification-world.js'
@@ -35,10 +37,17 @@ async function startReceiver(t: Test): Promise<{ url: string; posts: Post[]; sta
   return receiver
 }
 
-function isSigned({ headers, body }: Post, secret: string): boolean {
-  const timestamp = String(headers['x-gitgate-timestamp'])
-  const digest = createHmac('sha256', secret).update(`${timestamp}.${body}`).digest('hex')
-  return headers['x-gitgate-signature'] === `sha256=${digest}`
+/** Verifies a post as its receiver would when it came, with the library of Standard Webhooks. @returns whether it is authentic */
+function isSigned({ headers, body }: Post, receiver: Webhook, receivedAt = new Date()): boolean {
+  const clock = mock.method(Date, 'now', () => receivedAt.getTime())
+  try {
+    receiver.verify(body, headers as Record<string, string>)
+    return true
+  } catch {
+    return false
+  } finally {
+    clock.mock.restore()
+  }
 }
 
 t.test('a bot is told what a mail would tell it, signed', async (t) => {
@@ -54,15 +63,17 @@ t.test('a bot is told what a mail would tell it, signed', async (t) => {
   const added = await world.store.tokens.add(GATE_CONTEXT, newToken(id, given))
   await until(() => posts.length === 1)
   const [created] = posts
-  t.ok(isSigned(created!, secret.reveal()))
-  t.notOk(isSigned({ ...created!, body: created!.body.replace('ci', 'cd') }, secret.reveal()))
+  const receiver = new Webhook(secret.reveal())
+  t.ok(isSigned(created!, receiver, world.now))
+  t.notOk(isSigned({ ...created!, body: created!.body.replace('ci', 'cd') }, receiver, world.now))
+  t.notOk(isSigned(created!, receiver, new Date(world.now.getTime() + 6 * MINUTE)), 'a replay is refused')
   t.equal(created!.path, '/hook?key=geheim')
   const sent = JSON.parse(created!.body) as { id: string }
   t.match(created!.headers, {
     'content-type': 'application/json',
     'x-gitgate-event': 'created',
-    'x-gitgate-delivery': sent.id,
-    'x-gitgate-timestamp': String(Math.floor(world.now.getTime() / 1_000)),
+    'webhook-id': sent.id,
+    'webhook-timestamp': String(Math.floor(world.now.getTime() / 1_000)),
   })
   t.match(sent, {
     event: 'created',
@@ -96,8 +107,9 @@ t.test('what a webhook does not accept is posted again, later each time; a redir
   world.advance(MINUTE)
   await until(async () => (await world.store.notifications.waiting()).count === 0)
   t.equal(posts.length, 3)
-  t.ok(posts.every((post) => isSigned(post, secret.reveal()) && post.path.startsWith('/hook')))
-  t.equal(new Set(posts.map(({ headers }) => headers['x-gitgate-delivery'])).size, 1)
+  const receiver = new Webhook(secret.reveal())
+  t.ok(posts.every((post) => isSigned(post, receiver, world.now) && post.path.startsWith('/hook')))
+  t.equal(new Set(posts.map(({ headers }) => headers['webhook-id'])).size, 1)
   t.equal(server.mails.length, 1, 'the mail went once')
 
   statuses.push(500)
@@ -107,16 +119,28 @@ t.test('what a webhook does not accept is posted again, later each time; a redir
   t.equal((await world.store.notifications.waiting()).count, 0, 'what waits for a webhook goes with it')
 })
 
+t.test('a webhook of version 0.1 keeps its secret, whose text is the key', async (t) => {
+  const world = await createWorld(t)
+  const { url, posts } = await startReceiver(t)
+  const secret = 'Zt3m0A-vX_2Qe7cJr5nYbK9hUo1LwPdS4gTiFq8MxRE'
+  await world.store.webhooks.add(GATE_CONTEXT, null, url, new Secret(secret, 'webhook secret'), world.now)
+  await world.issue('alice', ['api'])
+  await until(() => posts.length === 1)
+  t.ok(isSigned(posts[0]!, new Webhook(secret, { format: 'raw' }), world.now))
+  const prefixed = `whsec_${Buffer.from(secret).toString('base64')}`
+  t.ok(isSigned(posts[0]!, new Webhook(prefixed), world.now), 'written as receivers expect it')
+})
+
 t.test('administrators set webhooks on the command line', async (t) => {
   const { url, posts, statuses } = await startReceiver(t)
   const cli = new GitgateCli(temporaryFolder(t))
   await cli.ask(['user', 'add', 'bot'])
   const secret = await cli.ask(['webhook', 'add', url, '--user', 'bot'])
-  t.match(secret, /^[\w-]{43}$/)
+  t.match(secret, /^whsec_[\w+/]{43}=$/)
   t.match(await cli.json('webhook', 'list'), [{ id: 1, url, user: 'bot' }])
   t.notMatch(await cli.ask(['webhook', 'list']), secret)
   await cli.ask(['webhook', 'test', '1'])
-  t.ok(isSigned(posts[0]!, secret))
+  t.ok(isSigned(posts[0]!, new Webhook(secret)))
   t.match(JSON.parse(posts[0]!.body), { event: 'test', user: null, tokens: [] })
   statuses.push(404)
   const refused = await cli.run(['webhook', 'test', '1'])

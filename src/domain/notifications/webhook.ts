@@ -1,4 +1,5 @@
-import { createHmac, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
+import { Webhook as WebhookSigner } from 'standardwebhooks'
 import { GitgateError } from '../../core/errors.js'
 import { Secret } from '../../core/secret.js'
 import type { AuditContext } from '../audit/event.js'
@@ -26,11 +27,12 @@ export interface WebhookStore {
 }
 
 const SECRET_BYTES = 32
+const SECRET_PREFIX = 'whsec_'
 const MAX_URL_LENGTH = 2_000
 
-/** Makes the secret that a webhook's receiver checks signatures with. */
+/** Makes the secret that a webhook's receiver verifies signatures with, as Standard Webhooks writes it. */
 export function mintWebhookSecret(): Secret {
-  return new Secret(randomBytes(SECRET_BYTES).toString('base64url'), 'webhook secret')
+  return new Secret(`${SECRET_PREFIX}${randomBytes(SECRET_BYTES).toString('base64')}`, 'webhook secret')
 }
 
 /**
@@ -81,19 +83,23 @@ export function testPost(id: string, secret: Secret, now: Date): WebhookPost {
   return signed(id, 'test', JSON.stringify(body), secret, now)
 }
 
+/** Signs by https://www.standardwebhooks.com: over the ID and the time, too, so that a receiver can refuse replays. */
 function signed(id: string, event: string, body: string, secret: Secret, now: Date): WebhookPost {
-  const timestamp = String(Math.floor(now.getTime() / 1_000))
-  // The time is signed, too, so that a receiver can refuse what is sent again much later.
-  const signature = createHmac('sha256', secret.reveal()).update(`${timestamp}.${body}`).digest('hex')
   const headers = {
     'Content-Type': 'application/json',
     'User-Agent': 'gitgate',
     'X-Gitgate-Event': event,
-    'X-Gitgate-Delivery': id,
-    'X-Gitgate-Timestamp': timestamp,
-    'X-Gitgate-Signature': `sha256=${signature}`,
+    'Webhook-Id': id,
+    'Webhook-Timestamp': String(Math.floor(now.getTime() / 1_000)),
+    'Webhook-Signature': signerFor(secret).sign(id, now, body),
   }
   return { body, headers }
+}
+
+/** Secrets of gitgate 0.1 have no prefix: their text is the key. */
+function signerFor(secret: Secret): WebhookSigner {
+  const text = secret.reveal()
+  return text.startsWith(SECRET_PREFIX) ? new WebhookSigner(text) : new WebhookSigner(text, { format: 'raw' })
 }
 
 function tokenBody({ id, name, description, scopes, createdAt, expiresAt, lastUsedAt }: NotificationToken, now: Date) {
