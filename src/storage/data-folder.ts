@@ -16,7 +16,7 @@ import { dirname, join } from 'node:path'
 import { GitgateError, hasSystemCode, messageOf } from '../core/errors.js'
 import type { HeldLock } from '../core/instances.js'
 import { tryLock } from '../core/instances.js'
-import { finishSwap, isOfRestore, isSwapPending } from './database-swap.js'
+import { draftIn, finishSwap, isOfRestore, isSwapPending } from './database-swap.js'
 import { diskFullIn, isDiskFull } from './disk-space.js'
 import { refuseForeignLog } from './foreign-log.js'
 import { KEY_BYTES } from './seal.js'
@@ -93,6 +93,7 @@ export function shareDataFolder(folder: DataFolder): HeldLock {
       try {
         if (alone !== undefined) {
           finishSwap(folder)
+          rmSync(draftIn(folder.path), { recursive: true, force: true })
           refuseForeignLog(folder.database)
         }
       } finally {
@@ -102,7 +103,7 @@ export function shareDataFolder(folder: DataFolder): HeldLock {
       if (lock === undefined)
         throw new GitgateError(
           'store',
-          `gitgate restore is replacing the database in ${folder.path}; wait until it has finished`,
+          `the database in ${folder.path} is being restored, or checked after a crash; wait until that has finished`,
         )
       if (!isSwapPending(folder.path)) {
         makePrivateFile(folder.database)
@@ -201,7 +202,9 @@ function makePrivateFile(path: string): void {
 /** A mistyped `--data /srv` must not lock everybody out of that folder. */
 function refuseForeign(path: string): void {
   const names = readdirSync(path)
-  const mayBeAlone = (name: string): boolean => [KEY, LOCK, 'lost+found'].includes(name) || isOfRestore(name)
+  // SQLite makes a journal for the lock, which another program may hold right now.
+  const known = [KEY, LOCK, `${LOCK}-journal`, 'lost+found']
+  const mayBeAlone = (name: string): boolean => known.includes(name) || isOfRestore(name)
   if (names.some((name) => name.startsWith(DATABASE)) || names.every(mayBeAlone)) return
   throw new GitgateError(
     'store',
