@@ -19,9 +19,9 @@ import { temporaryFolder } from './temporary-folder.js'
 
 const PROMISED = 2_000
 // What ends the answer where the client takes it in time.
-const LAST_WORDS = /\x03(token "test" was revoked|access has ended: [a-z ]+)\n$/
+const REVOKED_MESSAGE = /\x03(token "test" was revoked|access has ended: [a-z ]+)\n$/
 // By words, where what was sent by then fits into what the kernel holds, as on a busy machine; else by a reset.
-const CUT_OFF = /^(ECONNRESET|last words)$/
+const CUT_OFF = /^(ECONNRESET|message)$/
 
 /** What another process does to the store, such as the command line. */
 async function elsewhere(
@@ -59,7 +59,7 @@ function readSlowly(answer: IncomingMessage) {
       let isEnded = answer.readableEnded
       answer.on('end', () => (isEnded = true))
       await within(10_000, () => error !== undefined || isEnded)
-      const ending = LAST_WORDS.test(said) ? 'last words' : error
+      const ending = REVOKED_MESSAGE.test(said) ? 'message' : error
       return bytes < 20 * 1_048_576 ? ending : `${ending ?? 'no error'} after ${bytes} bytes`
     },
   }
@@ -155,7 +155,7 @@ t.test('through an upstream, its request goes, too', async (t) => {
   const reader = readSlowly(answer)
   await elsewhere(world, (store) => store.tokens.revoke(GATE_CONTEXT, token.id, world.now))
   t.ok(await within(PROMISED, () => closed))
-  t.equal(await reader.end(), 'last words', 'who has read all gets a normal end')
+  t.equal(await reader.end(), 'message', 'who has read all gets a normal end')
   t.match(reader.said(), /^0005\x01.*001e\x03token "test" was revoked\n$/s)
 })
 

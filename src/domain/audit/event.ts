@@ -119,9 +119,9 @@ export const AUDIT_ACTIONS = [
   /** The advertisement of refs, before a fetch or a push. */
   'git.refs',
   'git.fetch',
-  /** A push is about to be handed to the Git server, or was refused. */
+  /** The backend is about to get a push, or the push was refused. */
   'git.push',
-  /** How a push ended that was handed over. */
+  /** How a push ended that the backend got. */
   'git.pushed',
 ] as const
 
