@@ -53,10 +53,10 @@ async function profileGate(): Promise<CpuProfile> {
     await ended
   }
   const files = readdirSync(join(folder, 'profiles')).map((name) => join(folder, 'profiles', name))
-  // Beside the main thread's there is one of the thread that writes the audit trail.
+  // Beside the main thread's there is one of the thread that writes the audit log.
   const profiles = files.map((file) => JSON.parse(readFileSync(file, 'utf8')) as CpuProfile)
   const isMain = ({ nodes }: CpuProfile): boolean =>
-    nodes.some(({ callFrame }) => callFrame.url.endsWith('/src/server.js'))
+    nodes.some(({ callFrame }) => callFrame.url.endsWith('/src/server/server.js'))
   const main = profiles.find(isMain)
   if (main === undefined) throw new Error('the gate has left no profile')
   return main
