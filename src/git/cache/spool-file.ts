@@ -1,3 +1,4 @@
+import { read } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { open, unlink } from 'node:fs/promises'
 import { GitgateError } from '../../core/errors.js'
@@ -183,10 +184,15 @@ export class SpoolFile {
     this.#publish(this.#fileLength)
   }
 
-  async #readFile(file: FileHandle, position: number, into: Buffer): Promise<number> {
-    const { bytesRead } = await file.read(into, 0, Math.min(into.length, this.#fileLength - position), position)
-    if (bytesRead === 0) throw new GitgateError('store', `${this.#path} is shorter than it was`)
-    return bytesRead
+  /** By a callback: FileHandle.read takes a tenth more CPU (measured), and most of a cached clone is reading. */
+  #readFile({ fd }: FileHandle, position: number, into: Buffer): Promise<number> {
+    const length = Math.min(into.length, this.#fileLength - position)
+    return new Promise((resolve, reject) => {
+      read(fd, into, 0, length, position, (error, count) => {
+        if (error === null && count > 0) resolve(count)
+        else reject(error ?? new GitgateError('store', `${this.#path} is shorter than it was`))
+      })
+    })
   }
 
   #goUnstored(error?: unknown): void {
