@@ -23,6 +23,7 @@ Checks types, lint and format, and runs all tests. With NAMEs: only the test fil
   --unit              only tests that need no git (npm run test:unit)
   --slow              only the tests of test/slow, one at a time (npm run test:slow)
   --hostile           only the tests of test/hostile, one at a time (npm run test:hostile)
+  --faults            only the tests of test/faults, one at a time (npm run test:faults)
   --list              only print the files that would run
   --record-durations  write how long each file took into test/durations.json, which sets the order
 
@@ -37,6 +38,8 @@ const UNIT = /^(core|domain|protocol|storage|audit-export|jobs|bench|git\/(admis
 const SLOW = /^slow\//
 // They attack a gate and measure it. CI runs them after the others.
 const HOSTILE = /^hostile\//
+// They kill processes and fill disks under load. CI runs them after the others.
+const FAULTS = /^faults\//
 // Most tests wait for git and for sockets half of their time.
 const TOGETHER = Math.max(4, availableParallelism())
 // Temporary folders in memory: with git, tests take a quarter less CPU there and half of the time. Not those that are about
@@ -54,6 +57,7 @@ const { values, positionals: names } = readArguments({
     unit: { type: 'boolean' },
     slow: { type: 'boolean' },
     hostile: { type: 'boolean' },
+    faults: { type: 'boolean' },
     list: { type: 'boolean' },
     'record-durations': { type: 'boolean' },
     help: { type: 'boolean' },
@@ -64,13 +68,13 @@ if (values.help) {
   process.exit(0)
 }
 
-const isAlone = values.slow === true || values.hostile === true
+const isAlone = [values.slow, values.hostile, values.faults].includes(true)
 const started = performance.now()
 const durations = existsSync(DURATIONS) ? JSON.parse(readFileSync(DURATIONS, 'utf8')) : {}
 const files = testFiles()
 const unmatched = names.filter((part) => !files.some((name) => name.includes(plain(part))))
 if (unmatched.length > 0) {
-  const others = values.slow || values.hostile ? '' : ' Those of test/slow and test/hostile have commands of their own.'
+  const others = isAlone ? '' : ' Those of test/slow, test/hostile and test/faults have commands of their own.'
   console.error(`No test file matches ${unmatched.join(', ')}. npm test -- --list shows all.${others}`)
   process.exit(2)
 }
@@ -107,6 +111,7 @@ function testFiles() {
     .map((path) => path.replace(/\.test\.ts$/, ''))
     .filter((name) => SLOW.test(name) === (values.slow ?? false))
     .filter((name) => HOSTILE.test(name) === (values.hostile ?? false))
+    .filter((name) => FAULTS.test(name) === (values.faults ?? false))
     .filter((name) => !values.unit || UNIT.test(name))
     .filter((name) => names.length === 0 || names.some((part) => name.includes(plain(part))))
     .sort((a, b) => (durations[b] ?? UNKNOWN_SECONDS) - (durations[a] ?? UNKNOWN_SECONDS) || (a < b ? -1 : 1))
