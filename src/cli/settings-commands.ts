@@ -8,7 +8,7 @@ import {
   settingSummary,
 } from '../domain/policies/settings.js'
 import { describeEffect, foreseeEffects } from '../domain/policies/effects.js'
-import { REVOKED_AFTER } from '../domain/policies/lifetime.js'
+import { REVOCATION_DELAY_MS } from '../domain/policies/lifetime.js'
 import { HOUR, utcDate } from '../core/clock.js'
 import type { BriefToken } from '../domain/tokens/token.js'
 import type { CliContext, OpenCli, WideOption } from './context.js'
@@ -74,7 +74,7 @@ export function addSettingsCommands(program: Command, context: CliContext): void
         cli.output.note(`${key} is now ${formatSetting(value)} (was ${before}).`)
         if (affected.length > 0) {
           cli.output.note(
-            `${affected.length === 1 ? '1 token lives' : `${affected.length} tokens live`} longer and will be revoked in ${REVOKED_AFTER / HOUR} hours; to list them: gitgate settings set ${key} ${formatSetting(value)} --dry-run`,
+            `${affected.length === 1 ? '1 token lives' : `${affected.length} tokens live`} longer and will be revoked in ${REVOCATION_DELAY_MS / HOUR} hours; to list them: gitgate settings set ${key} ${formatSetting(value)} --dry-run`,
           )
         }
       }),

@@ -7,7 +7,7 @@ import type { FactRow } from './recorded-facts.js'
 import { FACT_ACTIONS, factsOf } from './recorded-facts.js'
 
 // Rows read at a time.
-const PAGE = 1_000
+const PAGE_ROWS = 1_000
 
 /** The newest instant among pruned rows: what used a token before that may be in none. */
 export const NEWEST_PRUNED = 'audit newest'
@@ -43,7 +43,7 @@ export async function hashCarried(queries: Queries): Promise<string> {
 /** Facts that were carried over, by their keys. */
 export async function carriedAfter(queries: Queries, after: string) {
   const query = queries.selectFrom('audit_carried').selectAll().where('key', '>', after)
-  return await query.orderBy('key').limit(PAGE).execute()
+  return await query.orderBy('key').limit(PAGE_ROWS).execute()
 }
 
 /**
@@ -130,7 +130,7 @@ async function* factRows(queries: Queries, after: number, to: number) {
       .where('id', '<=', to)
       .where('action', 'in', FACT_ACTIONS)
       .orderBy('id')
-      .limit(PAGE)
+      .limit(PAGE_ROWS)
       .execute()
     const last = rows.at(-1)
     if (last === undefined) return

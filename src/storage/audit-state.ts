@@ -14,7 +14,7 @@ import type { Schema } from './database-schema.js'
 type Row = Schema['audit_events']
 
 // Rows read at a time: a few milliseconds, between which others have their turn.
-const PAGE = 1_000
+const PAGE_ROWS = 1_000
 // The instant of a change is taken before that of its event, by a clock that somebody may set back in between.
 const CLOCK_TOLERANCE_MS = 3_600_000
 
@@ -169,7 +169,7 @@ export class DerivedState {
 
   async #findLackingUse(): Promise<StateFlaw | undefined> {
     for (let after: UseKey | undefined = { token_id: -1, repository: '' }; after !== undefined;) {
-      const { lacking, last } = this.#ledger.lackingAfter(after, PAGE)
+      const { lacking, last } = this.#ledger.lackingAfter(after, PAGE_ROWS)
       for (const { parent_id, repository, fetched_at, pushed_at } of lacking) {
         // Pruning goes by the time of a use; rows whose clock was wrong are left.
         const isPruned = Math.max(fetched_at ?? 0, pushed_at ?? 0) < this.#prunedBefore
@@ -196,7 +196,7 @@ export class DerivedState {
         )
         .orderBy('token_id')
         .orderBy('repository')
-        .limit(PAGE)
+        .limit(PAGE_ROWS)
         .execute()
       const last = rows.at(-1)
       if (last === undefined) return undefined

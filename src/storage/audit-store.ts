@@ -154,7 +154,7 @@ async function patiently(write: () => Promise<void>): Promise<void> {
 /** How many different days of events it takes to believe a clock. */
 export const CONFIRMING_DAYS = 3
 // Read at a time: a few milliseconds, then other work gets a chance.
-const PAGE = 1_000
+const PAGE_ROWS = 1_000
 
 /**
  * The latest time that the audit log confirms: that of the last event of its third-newest day (UTC). A clock that jumps forward adds
@@ -171,7 +171,7 @@ async function confirmedTime(queries: Queries): Promise<Date | undefined> {
       .select(['id', 'at'])
       .where('id', '<', before)
       .orderBy('id', 'desc')
-      .limit(PAGE)
+      .limit(PAGE_ROWS)
       .execute()
     for (const { id, at } of events) {
       before = id

@@ -5,7 +5,7 @@ import { issueDetails } from './token-changes.js'
 import { originOf } from './webhook-store.js'
 
 // Rows read at a time: a few milliseconds, between which others have their turn.
-const PAGE = 1_000
+const PAGE_ROWS = 1_000
 
 /** What a table holds now, in the terms of the audit log. */
 export type CurrentFact = {
@@ -31,11 +31,13 @@ export async function* currentFacts(queries: Queries, redact: (text: string) => 
     yield fact('settings', `setting:${key}`, JSON.stringify(value))
 
   const grants = (after: number) => queries.selectFrom('grants').selectAll().where('id', '>', after)
-  for await (const { subject, pattern, role } of paged((after) => grants(after).orderBy('id').limit(PAGE).execute()))
+  for await (const { subject, pattern, role } of paged((after) =>
+    grants(after).orderBy('id').limit(PAGE_ROWS).execute(),
+  ))
     yield fact('grants', `grant:${subject} ${pattern}`, JSON.stringify(role))
 
   const protections = (after: number) => queries.selectFrom('protected_refs').selectAll().where('id', '>', after)
-  for await (const row of paged((after) => protections(after).orderBy('id').limit(PAGE).execute()))
+  for await (const row of paged((after) => protections(after).orderBy('id').limit(PAGE_ROWS).execute()))
     yield fact(
       'protected_refs',
       `protection:${row.repository_pattern} ${row.ref_pattern}`,
@@ -48,7 +50,7 @@ export async function* currentFacts(queries: Queries, redact: (text: string) => 
       .leftJoin('two_factors', 'two_factors.account_id', 'accounts.id')
       .select(['id', 'username', 'name', 'email', 'admin', 'state', 'notices_off', 'two_factors.account_id as factor'])
       .where('id', '>', after)
-  for await (const { username, ...row } of paged((after) => accounts(after).orderBy('id').limit(PAGE).execute())) {
+  for await (const { username, ...row } of paged((after) => accounts(after).orderBy('id').limit(PAGE_ROWS).execute())) {
     const user = `user:${username}`
     // First: by it one tells that the account itself is missing.
     yield fact('accounts', `${user} state`, JSON.stringify(row.state))
@@ -65,7 +67,7 @@ export async function* currentFacts(queries: Queries, redact: (text: string) => 
       .leftJoin('accounts', 'accounts.id', 'webhooks.account_id')
       .select(['webhooks.id', 'url', 'username'])
       .where('webhooks.id', '>', after)
-  for await (const row of paged((after) => webhooks(after).orderBy('webhooks.id').limit(PAGE).execute()))
+  for await (const row of paged((after) => webhooks(after).orderBy('webhooks.id').limit(PAGE_ROWS).execute()))
     yield fact('webhooks', `webhook:${row.id}`, () => webhookValue(originOf(row.url), row.username))
 
   const tokens = (after: number) =>
@@ -76,7 +78,7 @@ export async function* currentFacts(queries: Queries, redact: (text: string) => 
       .select('owner.username')
       .where('personal_access_tokens.id', '>', after)
       .orderBy('personal_access_tokens.id')
-  for await (const row of paged((after) => tokens(after).limit(PAGE).execute()))
+  for await (const row of paged((after) => tokens(after).limit(PAGE_ROWS).execute()))
     yield {
       ...fact('personal_access_tokens', `token:${row.id}`, () =>
         JSON.stringify(issueDetails(tokenFrom(row), `user:${row.username}`)),
@@ -91,7 +93,7 @@ export async function* currentFacts(queries: Queries, redact: (text: string) => 
       .select(['sessions.id', 'signed_in_by', 'username'])
       .where('signed_in_by', 'is not', null)
       .where('sessions.id', '>', after)
-  for await (const row of paged((after) => sessions(after).orderBy('sessions.id').limit(PAGE).execute()))
+  for await (const row of paged((after) => sessions(after).orderBy('sessions.id').limit(PAGE_ROWS).execute()))
     yield fact('sessions', `session:${row.id}`, JSON.stringify([`user:${row.username}`, row.signed_in_by]))
 }
 

@@ -21,7 +21,7 @@ const MOST = {
   'push with a ref rule': 73,
   'token creation by the API': 45,
   'token creation by the page': 51,
-  'audit event': 11,
+  'audit event': 10,
   notification: 7,
 } as const
 

@@ -64,11 +64,11 @@ export interface SessionStore {
 }
 
 // Somebody who walked away must come back within this time to go on; a working week at most without signing in again.
-const ABSOLUTE = 7 * DAY
-const SECOND_FACTOR_WITHIN = 5 * MINUTE
-const SEEN_EVERY = MINUTE
+const MAX_SESSION_MS = 7 * DAY
+const SECOND_FACTOR_TIMEOUT_MS = 5 * MINUTE
+const SEEN_INTERVAL_MS = MINUTE
 // Two browsers of one session must not cause a write with each request either.
-const OTHER_ADDRESS_EVERY = 5_000
+const OTHER_ADDRESS_INTERVAL_MS = 5_000
 const SECRET_BYTES = 32
 
 /** A new session's secret, for the cookie: 256 random bits. */
@@ -87,8 +87,8 @@ export function sessionEnd(
   limits: SessionLimits,
 ): Date {
   const begun = session.createdAt.getTime()
-  if (session.signedInBy === null) return new Date(begun + SECOND_FACTOR_WITHIN)
-  return new Date(Math.min(begun + ABSOLUTE, session.lastSeenAt.getTime() + limits.idle))
+  if (session.signedInBy === null) return new Date(begun + SECOND_FACTOR_TIMEOUT_MS)
+  return new Date(Math.min(begun + MAX_SESSION_MS, session.lastSeenAt.getTime() + limits.idle))
 }
 
 /** Milliseconds since 1970: a session that was begun or seen last no later is over; `half`: one without its second factor. */
@@ -97,11 +97,11 @@ export type SessionHorizon = { readonly begun: number; readonly seen: number; re
 /** From when on sessions are not over yet. */
 export function sessionHorizon(limits: SessionLimits, now: Date): SessionHorizon {
   const before = (milliseconds: number): number => now.getTime() - milliseconds
-  return { begun: before(ABSOLUTE), seen: before(limits.idle), half: before(SECOND_FACTOR_WITHIN) }
+  return { begun: before(MAX_SESSION_MS), seen: before(limits.idle), half: before(SECOND_FACTOR_TIMEOUT_MS) }
 }
 
 /** Whether it is time to note that a session was seen: not with each request, or each page would cost a write. */
 export function isSeenAnew(session: Session, ip: string, now: Date): boolean {
   const unseenMs = now.getTime() - session.lastSeenAt.getTime()
-  return unseenMs >= (session.ip === ip ? SEEN_EVERY : OTHER_ADDRESS_EVERY)
+  return unseenMs >= (session.ip === ip ? SEEN_INTERVAL_MS : OTHER_ADDRESS_INTERVAL_MS)
 }

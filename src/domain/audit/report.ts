@@ -27,7 +27,7 @@ export type TokenReport = {
   readonly refused: number
 }
 
-const PAGE = 1_000
+const PAGE_ROWS = 1_000
 
 /** Gathers what was done with tokens. @param tokens their numbers: of one, and of those derived from it */
 export async function reportOn(
@@ -39,10 +39,10 @@ export async function reportOn(
   const all = async (query: Partial<AuditQuery>): Promise<AuditRow[]> => {
     const found: AuditRow[] = []
     for (let after = 0; ;) {
-      const rows = await store.list({ tokens, since, ...query, after, limit: PAGE, oldestFirst: true })
+      const rows = await store.list({ tokens, since, ...query, after, limit: PAGE_ROWS, oldestFirst: true })
       found.push(...rows)
       after = rows.at(-1)?.id ?? after
-      if (rows.length < PAGE) return found
+      if (rows.length < PAGE_ROWS) return found
     }
   }
   const ended = await all({ action: 'git.pushed' })

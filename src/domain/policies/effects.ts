@@ -3,13 +3,13 @@ import type { Account, AccountStore } from '../accounts/account.js'
 import type { BriefToken } from '../tokens/token.js'
 import type { TokenStore } from '../tokens/store.js'
 import { tokenState } from '../tokens/token.js'
-import { REVOKED_AFTER, tooLongLived } from './lifetime.js'
+import { REVOCATION_DELAY_MS, tooLongLived } from './lifetime.js'
 import { tokenOnlyReason, twoFactorDeadline } from './password-use.js'
 import type { SettingKey, Settings, SettingStore } from './settings.js'
 
 /** Whom a change of settings concerns that were well off before it. */
 export type Effect =
-  /** Revoked for good, once {@link REVOKED_AFTER} has passed. */
+  /** Revoked for good, once {@link REVOCATION_DELAY_MS} has passed. */
   | { readonly kind: 'tokens-revoked'; readonly tokens: readonly BriefToken[]; readonly at: Date }
   /** Refused for as long as the settings are so. */
   | { readonly kind: 'tokens-refused'; readonly tokens: readonly BriefToken[] }
@@ -96,7 +96,7 @@ function effectsOnTokens(tokens: readonly BriefToken[], before: Settings, after:
     {
       kind: 'tokens-revoked',
       tokens: isNewLimit ? tooLongLived(tokens, after, now) : [],
-      at: new Date(now.getTime() + REVOKED_AFTER),
+      at: new Date(now.getTime() + REVOCATION_DELAY_MS),
     },
     { kind: 'tokens-refused', tokens: tokens.filter((token) => works(token, before) && !works(token, after)) },
     { kind: 'tokens-revived', tokens: tokens.filter((token) => !works(token, before) && works(token, after)) },

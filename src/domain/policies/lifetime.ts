@@ -8,7 +8,7 @@ import { issueRules, resolveSettings } from './settings.js'
 import type { Settings, SettingStore } from './settings.js'
 
 /** Tokens that live longer than a new limit are revoked so much later, as in GitLab: time to think again. */
-export const REVOKED_AFTER = 3 * HOUR
+export const REVOCATION_DELAY_MS = 3 * HOUR
 
 /** The tokens that live longer than the setting `max_personal_access_token_lifetime` lets new ones, and those derived from them. */
 export function tooLongLived(tokens: readonly BriefToken[], settings: Settings, now: Date): BriefToken[] {
@@ -31,7 +31,7 @@ export async function revokeTooLongLived(
   now: Date,
 ): Promise<readonly BriefToken[]> {
   const since = await store.setAt('max_personal_access_token_lifetime')
-  if (since === undefined || now.getTime() < since.getTime() + REVOKED_AFTER) return []
+  if (since === undefined || now.getTime() < since.getTime() + REVOCATION_DELAY_MS) return []
   const settings = resolveSettings(await store.list())
   if (settings.max_personal_access_token_lifetime === null) return []
   const tooLong = tooLongLived(await tokens.listBriefly(), settings, now)

@@ -25,7 +25,7 @@ export type Derivation = {
 }
 
 // Each operation of git may leave a token behind that is over; whose is asked about for a week.
-const KEPT_FOR = 7 * DAY
+const EXPIRED_RETENTION_MS = 7 * DAY
 
 /**
  * Issues a token from another that is held: of the same owner and name, narrower, not longer-lived, and ended with it. So a
@@ -63,7 +63,7 @@ export async function deriveToken(
     throw new GitgateError('forbidden', `a token derived from ${parent.id} can have ${has}`)
   }
   const { expiresAt } = parent
-  await store.prune(parent.id, KEPT_FOR, now)
+  await store.prune(parent.id, EXPIRED_RETENTION_MS, now)
   const draft = {
     name: wish.name ?? parent.name,
     description: wish.description,

@@ -4,11 +4,11 @@ import type { PersonalAccessToken } from './token.js'
 import type { TokenStore, TokenUse } from './store.js'
 
 /** How many addresses are kept with a token. */
-const KEPT_IPS = 5
+const MAX_KEPT_IPS = 5
 /** A use from another address is written at once, but so often at most; GitLab writes one a minute. */
 const MAX_ADDRESSES_A_MINUTE = 10
 
-const LONGEST_PAUSE = 30_000
+const MAX_RETRY_DELAY_MS = 30_000
 const REMEMBERED_TOKENS = 10_000
 
 type Known = {
@@ -80,7 +80,7 @@ export class LastUse {
       this.#pause = this.#flushMs
     } catch (error) {
       this.#pending = [...uses, ...this.#pending].slice(-REMEMBERED_TOKENS)
-      this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE)
+      this.#pause = Math.min(this.#pause * 2, MAX_RETRY_DELAY_MS)
       this.#schedule()
       this.#onError(error)
     }
@@ -97,5 +97,5 @@ function knownOf({ lastUsedAt, lastUsedIps }: PersonalAccessToken): Known {
 
 /** The addresses after one more was seen: newest first, each once, five at most. */
 function withIp(ips: readonly string[], ip: string): string[] {
-  return [ip, ...ips.filter((known) => known !== ip)].slice(0, KEPT_IPS)
+  return [ip, ...ips.filter((known) => known !== ip)].slice(0, MAX_KEPT_IPS)
 }
