@@ -18,9 +18,9 @@ const MOST = {
   'advertisement, cache hit': 46,
   'upload-pack, cache miss': 61,
   'upload-pack, cache hit': 52,
-  'push with a ref rule': 73,
-  'token creation by the API': 45,
-  'token creation by the page': 51,
+  'push with a ref rule': 70,
+  'token creation by the API': 44,
+  'token creation by the page': 50,
   'audit event': 10,
   notification: 7,
 } as const
