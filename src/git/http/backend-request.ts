@@ -11,7 +11,7 @@ const GIT_PROTOCOL = /^[a-z0-9.=:_-]{1,255}$/i
 
 /** An HTTP request as a backend gets it. @param signal aborted when the client has left */
 export function toBackendRequest(
-  gitRequest: GitRequest,
+  { repository, service, phase }: GitRequest,
   { request, ip }: RequestContext,
   identity: Identity,
   signal: AbortSignal,
@@ -19,7 +19,9 @@ export function toBackendRequest(
   const length = request.headers['content-length']
   const requester = requesterOf(identity)
   return {
-    ...gitRequest,
+    repository,
+    service,
+    phase,
     body: request,
     contentEncoding: isGzip(request) ? 'gzip' : undefined,
     contentLength: length === undefined ? undefined : Number(length),
@@ -27,7 +29,7 @@ export function toBackendRequest(
     preferences: preferencesOf(request.headers),
     clientAddress: ip,
     requester,
-    slotRequest: { account: requester?.username ?? ip, isSmall: gitRequest.phase === 'advertisement' },
+    slotRequest: { account: requester?.username ?? ip, isSmall: phase === 'advertisement' },
     signal,
   }
 }
