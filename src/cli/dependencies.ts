@@ -50,10 +50,10 @@ export type CliJobs = {
   /**
    * Runs a job now, and sends pending notifications.
    *
-   * @returns its outcome
+   * @returns the outcome, and the job's name: `name` may be the one it had in 0.1.0
    * @throws GitgateError `usage` if there is no such job, `delivery` if a notification was not accepted
    */
-  run(name: string): Promise<string>
+  run(name: string): Promise<{ readonly name: string; readonly outcome: string }>
   /** @throws GitgateError `delivery` if the test was not accepted */
   testWebhook(webhook: { readonly url: string; readonly secret: Secret }): Promise<void>
 }

@@ -55,11 +55,11 @@ export function addJobsCommands(program: Command, context: CliContext): void {
     group,
     'run <name>',
     'run a job now; the expiry jobs also send all pending notifications',
-    'gitgate jobs run expiry-notice',
-  ).action((name: string, { json }: JsonOption) =>
+    'gitgate jobs run expiry-notification',
+  ).action((job: string, { json }: JsonOption) =>
     withStore(context, async (cli) => {
       const { store, output } = cli
-      const outcome = await (await store.jobs(cli.config())).run(name)
+      const { name, outcome } = await (await store.jobs(cli.config())).run(job)
       if (json === true) output.json({ name, outcome })
       else output.note(`${name}: ${outcome}.`)
     }),

@@ -11,8 +11,8 @@ type JobPlan = { readonly schedule: string; readonly summary: string; readonly a
 
 /** The scheduled jobs; times are in UTC. */
 export const JOBS = {
-  'expiry-notice': { schedule: '0 1 * * *', summary: 'notify owners of tokens that expire in under seven days' },
-  'expired-notice': { schedule: '0 2 * * *', summary: 'notify owners of tokens that have expired' },
+  'expiry-notification': { schedule: '0 1 * * *', summary: 'notify owners of tokens that expire in under seven days' },
+  'expired-notification': { schedule: '0 2 * * *', summary: 'notify owners of tokens that have expired' },
   'lifetime-revocation': {
     schedule: '* * * * *',
     summary: 'revoke tokens that live longer than a new limit allows',
@@ -29,7 +29,7 @@ export const JOB_NAMES = Object.keys(JOBS) as readonly JobName[]
 
 /** Jobs that write notifications. */
 export function writesNotifications(name: JobName): boolean {
-  return name === 'expiry-notice' || name === 'expired-notice'
+  return name === 'expiry-notification' || name === 'expired-notification'
 }
 
 const NOTIFIED_BEFORE_EXPIRY_MS = 7 * DAY
@@ -40,11 +40,11 @@ export async function doJob(name: JobName, options: JobsOptions): Promise<string
   const { store, clock } = options
   const settings = resolveSettings(await store.settings.list())
   switch (name) {
-    case 'expiry-notice':
+    case 'expiry-notification':
       return await writeNotifications(options, settings, (now) =>
         store.notifications.addExpiring(now, new Date(now.getTime() + NOTIFIED_BEFORE_EXPIRY_MS)),
       )
-    case 'expired-notice': {
+    case 'expired-notification': {
       const now = clock()
       const doneAt = (await store.jobRuns.find(name))?.doneAt ?? now
       // The clock was ahead then. Reported tokens are marked, so looking back too far reports nothing twice.

@@ -44,24 +44,24 @@ export async function listJobs({ store, clock }: JobsOptions): Promise<ListedJob
 }
 
 /**
- * Runs a job now, and sends what it wrote and all else that waits.
+ * Runs a job now. A job that writes notifications also sends all that are pending.
  *
- * @returns what came of it
- * @throws GitgateError `usage` for what is no job, `configuration` where something must be set before, `delivery` when not all
- *   was accepted; what was not is sent later
+ * @throws GitgateError `usage` if there is no such job, `configuration` if no channel is configured, `delivery` if not all
+ *   notifications were accepted; the others are sent later
  */
-export async function runJob(text: string, options: JobsOptions): Promise<string> {
+export async function runJob(text: string, options: JobsOptions): Promise<{ name: string; outcome: string }> {
   const name = parseJobName(text)
   const { store, clock } = options
   const started = clock()
   if (writesNotifications(name) && (await hasNoChannel(options))) throw new GitgateError('configuration', NO_CHANNEL)
   const outcome = await doJob(name, options)
   await store.jobRuns.write(name, started, true, outcome)
-  return writesNotifications(name) ? `${outcome}, ${await sendAll(options, started)}` : outcome
+  return { name, outcome: writesNotifications(name) ? `${outcome}, ${await sendAll(options, started)}` : outcome }
 }
 
 function parseJobName(text: string): JobName {
-  const name = JOB_NAMES.find((one) => one === text)
+  // Scripts may still use the names of 0.1.0: expiry-notice and expired-notice.
+  const name = JOB_NAMES.find((one) => one === text.replace(/-notice$/, '-notification'))
   if (name !== undefined) return name
   throw new GitgateError('usage', `there is no job "${printable(text)}"; the jobs are ${JOB_NAMES.join(', ')}`)
 }

@@ -74,6 +74,12 @@ function failureOf(target: string): string {
   return `audit export failure ${target}`
 }
 
+// Rows carry the names that 0.1.0 gave these jobs.
+const STORED_JOB_NAMES: Readonly<Record<string, string>> = {
+  'expiry-notification': 'expiry-notice',
+  'expired-notification': 'expired-notice',
+}
+
 /** When a job ran. */
 export type JobRun = {
   /** When it last succeeded; `null`: never. */
@@ -92,9 +98,11 @@ export interface JobRuns {
 
 /** The runs of jobs in the database. */
 export function jobRuns(queries: Queries): JobRuns {
+  const storedName = (name: string): string => STORED_JOB_NAMES[name] ?? name
   return {
     async find(name) {
-      const row = await queries.selectFrom('job_runs').selectAll().where('name', '=', name).executeTakeFirst()
+      const ofJob = queries.selectFrom('job_runs').selectAll().where('name', '=', storedName(name))
+      const row = await ofJob.executeTakeFirst()
       if (row === undefined) return undefined
       const doneAt = row.done_at === null ? null : new Date(row.done_at)
       return { doneAt, triedAt: new Date(row.tried_at), outcome: row.outcome }
@@ -104,7 +112,7 @@ export function jobRuns(queries: Queries): JobRuns {
       const run = { tried_at: at.getTime(), outcome, ...(isDone ? { done_at: at.getTime() } : {}) }
       await queries
         .insertInto('job_runs')
-        .values({ name, done_at: null, ...run })
+        .values({ name: storedName(name), done_at: null, ...run })
         .onConflict((conflict) => conflict.column('name').doUpdateSet(run))
         .execute()
     },

@@ -133,13 +133,13 @@ t.test('a run that was missed while no gate was up is made up; one that was done
     await store.jobRuns.write(job, at, true, 'done')
     await store.close()
   }
-  await write('expiry-notice', new Date())
+  await write('expiry-notification', new Date())
   const first = await cli.serveProcess(t)
   await server.waitFor('was created')
   // Jobs are looked at before deliveries, and what is under way is finished.
   t.equal(await first.stop(), 0)
   t.equal(server.about('will expire').length, 0, 'the run of today is done')
-  await write('expiry-notice', new Date(Date.now() - 2 * DAY))
+  await write('expiry-notification', new Date(Date.now() - 2 * DAY))
   await cli.serveProcess(t)
   await server.waitFor('will expire')
 })
@@ -208,7 +208,7 @@ t.test('owners are told of what expired before there was a mail server', async (
   before.advance(2 * DAY)
   await before.nextLooks()
   await until(
-    async () => (await before.store.jobRuns.find('expired-notice'))?.doneAt?.getTime() === before.now.getTime(),
+    async () => (await before.store.jobRuns.find('expired-notification'))?.doneAt?.getTime() === before.now.getTime(),
   )
 
   const server = await MailServer.start(t)

@@ -76,7 +76,7 @@ t.test('where expiry is not enforced, nobody is told that a token ends', async (
   await world.set('enforce_pat_expiration', 'false')
   await world.issue('alice', ['api'], { expiry: midnightIn(world, 3) })
   advanceTo(world, 2 * HOUR)
-  await until(async () => /do not expire/.test((await world.store.jobRuns.find('expired-notice'))?.outcome ?? ''))
+  await until(async () => /do not expire/.test((await world.store.jobRuns.find('expired-notification'))?.outcome ?? ''))
   t.strictSame(server.about('expire'), [])
 })
 

@@ -147,7 +147,10 @@ t.test('administrators set webhooks on the command line', async (t) => {
   t.match(refused, { status: 1, stderr: /^gitgate: the webhook did not accept it: \S+ answered 404\n$/ })
 
   await cli.ask(['token', 'create', 'bot', '--name', 'ci', '--scopes', 'api', '--expires-in', '2d'])
-  t.match((await cli.run(['jobs', 'run', 'expiry-notice'])).stderr, 'expiry-notice: 1 notification written, 2 sent.')
+  t.match(
+    (await cli.run(['jobs', 'run', 'expiry-notification'])).stderr,
+    'expiry-notification: 1 notification written, 2 sent.',
+  )
   t.strictSame(
     posts.slice(2).map(({ headers }) => headers['x-gitgate-event']),
     ['created', 'expiring'],

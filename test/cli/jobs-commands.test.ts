@@ -1,3 +1,5 @@
+import { join } from 'node:path'
+import SQLite from 'better-sqlite3'
 import t from 'tap'
 import { GitgateCli } from '../acceptance/gitgate-cli.js'
 import { MailServer } from '../acceptance/mail-server.js'
@@ -13,7 +15,7 @@ t.test('jobs run is done when the mail server has accepted the mails', async (t)
   await cli.ask(['user', 'add', 'alice', '--email', 'alice@example.com'])
   await cli.ask(['user', 'notifications', 'alice', '--off', 'created'])
   await cli.ask(['token', 'create', 'alice', '--name', 'ci', '--scopes', 'api', '--expires-in', '3d'])
-  t.match(await bare.run(['jobs', 'run', 'expiry-notice']), {
+  t.match(await bare.run(['jobs', 'run', 'expiry-notification']), {
     status: 1,
     stdout: '',
     stderr:
@@ -21,16 +23,19 @@ t.test('jobs run is done when the mail server has accepted the mails', async (t)
   })
 
   await server.down()
-  const failed = await cli.run(['jobs', 'run', 'expiry-notice'])
+  const failed = await cli.run(['jobs', 'run', 'expiry-notification'])
   t.match(failed, { status: 1, stdout: '', stderr: /^gitgate: 1 notification was not accepted; .*ECONNREFUSED.*\n$/ })
   t.match((await cli.run(['jobs', 'list'])).stderr, /^1 pending notification; last error: .*ECONNREFUSED/)
   await server.up()
-  t.match((await cli.run(['jobs', 'run', 'expiry-notice'])).stderr, 'expiry-notice: 0 notifications written, 1 sent.\n')
+  t.match(
+    (await cli.run(['jobs', 'run', 'expiry-notification'])).stderr,
+    'expiry-notification: 0 notifications written, 1 sent.\n',
+  )
   t.equal(server.mails.length, 1)
   t.match(server.mails[0], { recipients: ['alice@example.com'], subject: "Access token 'ci' will expire in 3 days" })
   t.match(server.mails[0]?.text, 'http://127.0.0.1:8080/-/user_settings/personal_access_tokens')
-  t.strictSame(await cli.json('jobs', 'run', 'expiry-notice'), {
-    name: 'expiry-notice',
+  t.strictSame(await cli.json('jobs', 'run', 'expiry-notification'), {
+    name: 'expiry-notification',
     outcome: '0 notifications written, 0 sent',
   })
   t.equal(server.mails.length, 1, 'once')
@@ -45,8 +50,8 @@ t.test('jobs run beside a gate that takes the mails first is done when they were
   for (const name of ['a', 'b'])
     await cli.ask(['token', 'create', 'alice', '--name', name, '--scopes', 'api', '--expires-in', '2d'])
   t.match(
-    (await cli.run(['jobs', 'run', 'expiry-notice'])).stderr,
-    /^expiry-notice: 1 notification written, \d sent\.\n$/,
+    (await cli.run(['jobs', 'run', 'expiry-notification'])).stderr,
+    /^expiry-notification: 1 notification written, \d sent\.\n$/,
   )
   t.equal(server.about('will expire').length, 1)
   t.match(server.about('will expire')[0]?.text, 'https://git.example.com/-/user_settings/personal_access_tokens')
@@ -59,8 +64,8 @@ t.test('jobs list shows when each runs, ran, and what came of it', async (t) => 
   await cli.ask(['jobs', 'run', 'audit-retention'])
   const jobs = (await cli.json('jobs', 'list')) as { name: string; next_run_at: string; last_run_at: string | null }[]
   t.match(jobs, [
-    { name: 'expiry-notice', schedule: '0 1 * * *', last_run_at: null, outcome: null, notifications_waiting: 0 },
-    { name: 'expired-notice', schedule: '0 2 * * *', last_error: null },
+    { name: 'expiry-notification', schedule: '0 1 * * *', last_run_at: null, outcome: null, notifications_waiting: 0 },
+    { name: 'expired-notification', schedule: '0 2 * * *', last_error: null },
     { name: 'lifetime-revocation', schedule: '* * * * *', outcome: '0 tokens revoked' },
     { name: 'audit-retention', schedule: '0 3 * * *', outcome: '0 rows deleted' },
   ])
@@ -68,8 +73,22 @@ t.test('jobs list shows when each runs, ran, and what came of it', async (t) => 
   t.match(jobs[2]?.last_run_at, /Z$/)
   t.match(
     await cli.ask(['jobs', 'list']),
-    /^JOB +SCHEDULE +LAST RUN +OUTCOME +NEXT RUN\nexpiry-notice +0 1 \* \* \* +never/,
+    /^JOB +SCHEDULE +LAST RUN +OUTCOME +NEXT RUN\nexpiry-notification +0 1 \* \* \* +never/,
   )
+})
+
+t.test('the names that jobs had in 0.1.0 are accepted, and stay in the rows', async (t) => {
+  const cli = new GitgateCli(temporaryFolder(t))
+  await cli.ask(['webhook', 'add', 'http://127.0.0.1:9/'])
+  t.match(await cli.json('jobs', 'run', 'expired-notice'), { name: 'expired-notification' })
+  await cli.ask(['jobs', 'run', 'expiry-notification'])
+  const jobs = (await cli.json('jobs', 'list')) as { name: string; outcome: string | null }[]
+  t.match(jobs[0], { name: 'expiry-notification', outcome: '0 notifications written' })
+  t.match(jobs[1], { name: 'expired-notification', outcome: '0 notifications written' })
+  const database = new SQLite(join(cli.folder, 'data', 'gitgate.sqlite3'))
+  t.teardown(() => database.close())
+  const names = database.prepare('SELECT name FROM job_runs ORDER BY name').pluck().all()
+  t.strictSame(names, ['expired-notice', 'expiry-notice'])
 })
 
 t.test('what an account is told is shown and turned off and on', async (t) => {
@@ -101,7 +120,7 @@ t.test('what an account is told is shown and turned off and on', async (t) => {
       ['user', 'notifications', 'alice', '--off', 'everything'],
       /is not a kind of notification; the kinds are expiring, expired/,
     ],
-    [['jobs', 'run', 'nonsense'], /there is no job "nonsense"; the jobs are expiry-notice, /],
+    [['jobs', 'run', 'nonsense'], /there is no job "nonsense"; the jobs are expiry-notification, /],
     [['jobs', 'run'], /missing required argument/],
   ])
 })

@@ -9,7 +9,7 @@ t.test('a schedule is read in UTC, whatever the zone of the machine', async (t) 
   // A night without 02:00 in this zone: 2026-03-29.
   process.env['TZ'] = 'Europe/Berlin'
   t.teardown(() => (zone === undefined ? delete process.env['TZ'] : (process.env['TZ'] = zone)))
-  const expiry = await readSchedule(JOBS['expiry-notice'].schedule)
+  const expiry = await readSchedule(JOBS['expiry-notification'].schedule)
   const minute = await readSchedule(JOBS['lifetime-revocation'].schedule)
   const cases = [
     ['2026-03-29T00:59:59.999Z', '2026-03-28T01:00:00.000Z', '2026-03-29T01:00:00.000Z'],

@@ -185,11 +185,11 @@ async function reportOfCommands(data: string, now: string): Promise<Omit<Report,
   const events = (await json('audit list --limit 100000')) as { action: string }[]
   return {
     commands,
+    // With the names in folders of 0.1.0.
     jobs: jobs.map(({ name, last_run_at, outcome, notifications_waiting }) => ({
-      name,
+      name: String(name).replace('-notification', '-notice'),
       last_run_at,
       outcome,
-      // The name in folders of 0.1.0.
       notices_waiting: notifications_waiting,
     })),
     audit: {

@@ -125,7 +125,7 @@ export class Day {
   }
 }
 
-const JOBS = ['expiry-notice', 'expired-notice', 'lifetime-revocation', 'audit-retention']
+const JOBS = ['expiry-notification', 'expired-notification', 'lifetime-revocation', 'audit-retention']
 
 /** Waits until every job has run that is due at the gate's time. */
 export async function jobsDone(world: World): Promise<void> {

@@ -41,10 +41,10 @@ t.test('what expired while the job had run in the future is told', async (t) => 
   const store = openTemporaryStore(t)
   const { id } = await addAccount(store, 'alice', { email: 'alice@example.com' })
   await store.tokens.add(GATE_CONTEXT, newToken(id, { expiresAt: after(-2 * DAY) }))
-  await store.jobRuns.write('expired-notice', after(JUMP), true, '')
+  await store.jobRuns.write('expired-notification', after(JUMP), true, '')
   const config = { smtp: undefined, mailFrom: undefined, auditPruneShare: 10 }
   const options = { store, config, clock: () => NOON, tokensPage: () => Promise.resolve('') }
-  t.match(await doJob('expired-notice', options), /^1 notification written/)
+  t.match(await doJob('expired-notification', options), /^1 notification written/)
 })
 
 t.test('deliveries that are due or leased in the future are made now', async (t) => {
