@@ -90,7 +90,7 @@ export function addAuditCommands(program: Command, context: CliContext): void {
   addCommand(
     group,
     'prune',
-    'delete events older than the setting audit_retention now, instead of tonight',
+    'delete the events that audit_retention no longer keeps, without waiting for the nightly job',
     'gitgate audit prune --force',
   )
     .option('--force', 'trust the clock and delete all of them at once; check the clock first')

@@ -45,7 +45,7 @@ export async function runCli(
     .description('Personal access tokens in front of any Git HTTP server.')
     .version(readVersion())
     .option('--config <file>', 'configuration file with VARIABLE=value lines (GITGATE_CONFIG)')
-    .option('--data <folder>', 'folder for the database and the key (GITGATE_DATA; default ./data)')
+    .option('--data <folder>', 'folder for the database and the key (GITGATE_DATA; default: ./data)')
     .enablePositionalOptions()
     .showHelpAfterError(false)
     .addHelpText(

@@ -14,7 +14,7 @@ export function addRepoCommands(program: Command, context: CliContext): void {
   const add = (usage: string, summary: string, example: string): Command =>
     addCommand(group, usage, summary, example).option(
       '--repos <folder>',
-      'repository folder (the one that `serve` uses)',
+      'repository folder (default: the one that `serve` used last)',
     )
 
   add('create <path>', 'create an empty repository', 'gitgate repo create team/app')

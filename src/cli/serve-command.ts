@@ -27,14 +27,14 @@ export function addServeCommand(program: Command, context: CliContext): void {
 /** Adds the options for where to listen and what to serve. */
 export function addListenOptions(command: Command): Command {
   return command
-    .option('--host <address>', 'address to listen on (127.0.0.1)')
-    .option('--port <number>', 'port to listen on (8080)')
-    .option('--repos <folder>', 'folder for the bare repositories (./repos)')
+    .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
+    .option('--port <number>', 'port to listen on (default: 8080)')
+    .option('--repos <folder>', 'folder for the bare repositories (default: ./repos)')
     .option('--public-url <url>', 'public URL of the gate, if it differs from the listening address')
     .option('--tls-cert <file>', 'PEM certificate chain, for HTTPS')
     .option('--tls-key <file>', 'private key for the certificate')
     .option('--http-redirect-port <number>', 'port on which to redirect plain HTTP to HTTPS')
-    .option('--workers <number>', 'number of worker processes (1)')
+    .option('--workers <number>', 'number of worker processes (default: 1)')
     .option('--no-cache', 'turn the response cache off')
 }
 

@@ -38,7 +38,7 @@ export function addTokenCommands(program: Command, context: CliContext): Command
       'comma-separated scopes: read_repository to clone, write_repository to clone and push',
     )
     .option('--description <text>', 'longer description')
-    .option('--impersonation', "lets administrators act as the account, which doesn't see the token")
+    .option('--impersonation', "let administrators act as the account; its user doesn't see the token")
     .addHelpText(
       'after',
       `\nA token for a coding agent that can push only to its own branches in one repository:\n  $ gitgate token create alice --name agent --scopes write_repository --repo team/app --ref 'agent/*' --expires-in 12h --max-pushes 20\n\nChanges that a ref rule can allow: ${REF_VERBS.join(', ')} (force: updates that are not fast-forwards). The default is create and update.\n\nScopes:\n${ALL_SCOPES.map((scope) => `  ${scope.padEnd(18)}${scopeSummary(scope)}`).join('\n')}`,

@@ -55,7 +55,10 @@ export function addTokenReportCommands(group: Command, context: CliContext): voi
     'gitgate token report 7 --since 30d',
   )
     .option(...WIDE_OPTION)
-    .option('--since <when>', 'start: 2026-01-31, 2026-01-31T08:00:00Z, or a time ago: 12h, 30d (its creation)')
+    .option(
+      '--since <when>',
+      'start: 2026-01-31, 2026-01-31T08:00:00Z, or a time ago: 12h, 30d (default: when the token was created)',
+    )
     .action((id: string, options: ReportOptions) =>
       withStore(context, async (cli) => {
         const token = await requireReported(cli, id)

@@ -28,7 +28,7 @@ export function addUserCommands(program: Command, context: CliContext): Command 
     'printf %s "$PASSWORD" | gitgate user add alice --email alice@example.com --password-stdin',
   )
     .option('--email <address>', 'email address, for notifications')
-    .option('--name <name>', 'display name (the username)')
+    .option('--name <name>', 'display name (default: the username)')
     .option('--admin', 'make it an administrator')
     .option('--password-stdin', 'read a password from standard input; without a password, only tokens work')
     .action((username: string, options: AddOptions) =>

@@ -18,7 +18,7 @@ export function addWebhookCommands(program: Command, context: CliContext): void 
     'post the notifications of one account, or of all, to a URL; prints the signing secret once',
     'SECRET=$(gitgate webhook add https://bot.example.com/gitgate --user bot)',
   )
-    .option('--user <name>', 'account whose notifications to post (all)')
+    .option('--user <name>', 'account whose notifications to post (default: all)')
     .action((text: string, { json, user }: JsonOption & { user?: string }) =>
       withStore(context, async (cli) => {
         const url = checkWebhookUrl(text)

@@ -25,72 +25,97 @@ export const OPTIONS = {
   keyFile: option(
     'GITGATE_KEY_FILE',
     undefined,
-    'key that secrets are encrypted and the audit trail is signed under (`<data>/key`)',
+    'file with the key that encrypts secrets and signs the audit log (default: `<data>/key`)',
     path,
   ),
   host: option('GITGATE_HOST', '127.0.0.1', 'address to listen on', notEmpty),
-  port: option('GITGATE_PORT', '8080', 'port to listen on; 0 takes a free one', wholeNumber(0, 65_535)),
+  port: option('GITGATE_PORT', '8080', 'port to listen on; 0 picks a free one', wholeNumber(0, 65_535)),
   repos: option('GITGATE_REPOS', './repos', 'folder of the bare repositories', path),
   upstream: option('GITGATE_UPSTREAM', undefined, 'URL of the Git server behind the gate', upstreamUrl),
   upstreamAuthorization: option(
     'GITGATE_UPSTREAM_AUTHORIZATION',
     undefined,
-    'Authorization header that the upstream is sent',
+    'Authorization header to send to the upstream',
     header,
   ),
-  upstreamAuthorizationFile: option('GITGATE_UPSTREAM_AUTHORIZATION_FILE', undefined, 'file with that header', path),
-  upstreamCa: option('GITGATE_UPSTREAM_CA', undefined, 'certificates in PEM that the upstream is trusted by', path),
+  upstreamAuthorizationFile: option(
+    'GITGATE_UPSTREAM_AUTHORIZATION_FILE',
+    undefined,
+    'file that contains that header',
+    path,
+  ),
+  upstreamCa: option(
+    'GITGATE_UPSTREAM_CA',
+    undefined,
+    'PEM file of the certificates to trust for an HTTPS upstream',
+    path,
+  ),
   upstreamClientCert: option(
     'GITGATE_UPSTREAM_CLIENT_CERT',
     undefined,
-    'client certificate chain in PEM that the gate presents to an HTTPS upstream',
+    'PEM file of the client certificate chain for an HTTPS upstream',
     path,
   ),
-  upstreamClientKey: option('GITGATE_UPSTREAM_CLIENT_KEY', undefined, 'private key of that certificate, in PEM', path),
+  upstreamClientKey: option('GITGATE_UPSTREAM_CLIENT_KEY', undefined, 'PEM file of its private key', path),
   upstreamTimeout: option(
     'GITGATE_UPSTREAM_TIMEOUT',
     '60',
-    'seconds that the upstream has to begin its answer',
+    'seconds that the upstream may take to begin its response',
     seconds,
   ),
   upstreamSameForAll: option(
     'GITGATE_UPSTREAM_SAME_FOR_ALL',
     'off',
-    'on: the upstream answers the same to everybody, so that all accounts share what the cache keeps',
+    'on: the upstream answers every account the same way, so that accounts share cache entries',
     onOrOff,
   ),
-  workers: option('GITGATE_WORKERS', '1', 'processes that serve, on one port', wholeNumber(1, 64)),
-  cache: option('GITGATE_CACHE', 'on', 'off: turns the response cache off', onOrOff),
-  gitRuns: option('GITGATE_GIT_RUNS', '16', 'runs of git for packs at once; others wait', wholeNumber(1, 10_000)),
+  workers: option('GITGATE_WORKERS', '1', 'processes that serve on one port', wholeNumber(1, 64)),
+  cache: option('GITGATE_CACHE', 'on', "off: don't answer from the cache", onOrOff),
+  gitRuns: option(
+    'GITGATE_GIT_RUNS',
+    '16',
+    'Git processes that compute packs at the same time; further requests wait',
+    wholeNumber(1, 10_000),
+  ),
   gitRunsPerRepository: option(
     'GITGATE_GIT_RUNS_PER_REPOSITORY',
     '8',
-    'of them, on one repository',
+    'how many of those on one repository',
     wholeNumber(1, 10_000),
   ),
   gitWaiting: option(
     'GITGATE_GIT_WAITING',
     '500',
-    'requests that may wait for a run; more are refused',
+    'requests of each kind that may wait for a slot; further ones are refused',
     wholeNumber(0, 100_000),
   ),
-  cacheSize: option('GITGATE_CACHE_SIZE', '2G', 'as much as the cache may keep, in `<data>/cache`', size),
-  publicUrl: option('GITGATE_PUBLIC_URL', undefined, 'where people reach the gate, if not where it listens', publicUrl),
-  tlsCert: option('GITGATE_TLS_CERT', undefined, 'certificate chain in PEM; turns HTTPS on, with the key', path),
-  tlsKey: option('GITGATE_TLS_KEY', undefined, 'private key of the certificate, in PEM', path),
+  cacheSize: option('GITGATE_CACHE_SIZE', '2G', 'maximum size of the cache in `<data>/cache`', size),
+  publicUrl: option(
+    'GITGATE_PUBLIC_URL',
+    undefined,
+    'URL at which users reach the gate, if it differs from the listening address',
+    publicUrl,
+  ),
+  tlsCert: option(
+    'GITGATE_TLS_CERT',
+    undefined,
+    'PEM file of the certificate chain; enables HTTPS, together with the key',
+    path,
+  ),
+  tlsKey: option('GITGATE_TLS_KEY', undefined, "PEM file of the certificate's private key", path),
   httpRedirectPort: option(
     'GITGATE_HTTP_REDIRECT_PORT',
     undefined,
-    'port on which plain HTTP is redirected to HTTPS; 0 takes a free one',
+    'port on which to redirect plain HTTP to HTTPS; 0 picks a free one',
     wholeNumber(0, 65_535),
   ),
-  hsts: option('GITGATE_HSTS', 'on', 'off: browsers that came by HTTPS are not told to come by nothing else', onOrOff),
+  hsts: option('GITGATE_HSTS', 'on', "off: don't send Strict-Transport-Security to browsers over HTTPS", onOrOff),
   smtpUrl: option('GITGATE_SMTP_URL', undefined, 'mail server that sends notifications', parseSmtpServer),
   mailFrom: option('GITGATE_MAIL_FROM', undefined, 'sender of mails', parseMailbox),
   trustedProxies: option(
     'GITGATE_TRUSTED_PROXIES',
     '',
-    'addresses and networks whose X-Forwarded-For and X-Forwarded-Proto count',
+    'addresses and networks whose X-Forwarded-For and X-Forwarded-Proto gitgate believes',
     parseAddressList,
   ),
   metricsAllow: option(
@@ -102,17 +127,17 @@ export const OPTIONS = {
   connectionsPerAddress: option(
     'GITGATE_CONNECTIONS_PER_ADDRESS',
     '256',
-    'connections that one address may hold; trusted proxies are exempt',
+    'connections that one address may hold in each worker; trusted proxies are exempt',
     wholeNumber(1, 1_000_000),
   ),
-  realm: option('GITGATE_REALM', 'GitGate', 'realm that clients are challenged with', realm),
-  git: option('GITGATE_GIT', undefined, 'absolute path of git (the first one in PATH)', path),
+  realm: option('GITGATE_REALM', 'GitGate', 'realm in the authentication challenge', realm),
+  git: option('GITGATE_GIT', undefined, 'absolute path of Git (default: the first in PATH)', path),
   logLevel: option('GITGATE_LOG_LEVEL', 'info', LOG_LEVELS.join(', '), logLevel),
   auditLog: option(
     'GITGATE_AUDIT_LOG',
     undefined,
-    'file of JSON lines, or `syslog://host:514` or `syslog+tcp://host:601`, that the audit trail is told to, too',
-    auditPlace,
+    'export target of the audit log: a file of JSON lines, `syslog://host:514` or `syslog+tcp://host:601`',
+    auditTarget,
   ),
   auditPruneShare: option(
     'GITGATE_AUDIT_PRUNE_SHARE',
@@ -124,10 +149,15 @@ export const OPTIONS = {
   idleTimeout: option(
     'GITGATE_IDLE_TIMEOUT',
     '600',
-    'seconds without traffic after which a connection is cut',
+    'seconds without traffic after which gitgate closes a connection',
     seconds,
   ),
-  shutdownTimeout: option('GITGATE_SHUTDOWN_TIMEOUT', '30', 'seconds that running transfers get at the end', seconds),
+  shutdownTimeout: option(
+    'GITGATE_SHUTDOWN_TIMEOUT',
+    '30',
+    'seconds that active transfers get when the gate stops',
+    seconds,
+  ),
 } as const
 
 export type OptionName = keyof typeof OPTIONS
@@ -168,7 +198,7 @@ function size(text: string): number {
   return bytes
 }
 
-function auditPlace(text: string): string | URL {
+function auditTarget(text: string): string | URL {
   if (!text.includes('://')) return path(text)
   const url = URL.canParse(text) ? new URL(text) : undefined
   const isSyslog = url !== undefined && ['syslog:', 'syslog+tcp:'].includes(url.protocol) && url.hostname !== ''
