@@ -9,7 +9,7 @@ import { bareRepositories } from './bare-repositories.js'
 export const apache: BackendKind = {
   name: 'Apache + git http-backend',
   programs: ['apache2', 'git-http-backend'],
-  cannot: { 'the first branch that is pushed becomes HEAD': 'git http-backend leaves HEAD as it is' },
+  cannot: { 'the first pushed branch becomes HEAD': 'git http-backend leaves HEAD as it is' },
 
   start: async (t, folder) => {
     const root = join(folder, 'backend-repositories')

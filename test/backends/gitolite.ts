@@ -10,8 +10,8 @@ export const gitolite: BackendKind = {
   name: 'gitolite3 over Apache',
   programs: ['apache2', 'gitolite'],
   cannot: {
-    'a SHA-256 repository': 'gitolite makes its repositories itself, with SHA-1',
-    'the first branch that is pushed becomes HEAD': 'gitolite leaves HEAD as it is',
+    'a SHA-256 repository': 'gitolite creates repositories itself, with SHA-1',
+    'the first pushed branch becomes HEAD': 'gitolite leaves HEAD as it is',
   },
 
   start: async (t, folder) => {

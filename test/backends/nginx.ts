@@ -9,7 +9,7 @@ import { findProgram } from '../acceptance/programs.js'
 export const nginx: BackendKind = {
   name: 'nginx + git http-backend',
   programs: ['nginx', 'fcgiwrap', 'git-http-backend'],
-  cannot: { 'the first branch that is pushed becomes HEAD': 'git http-backend leaves HEAD as it is' },
+  cannot: { 'the first pushed branch becomes HEAD': 'git http-backend leaves HEAD as it is' },
 
   start: async (t, folder) => {
     const root = join(folder, 'backend-repositories')

@@ -12,10 +12,9 @@ export const nodeGitServer: BackendKind = {
   name: 'node-git-server',
   programs: ['git'],
   cannot: {
-    'the first branch that is pushed becomes HEAD': 'it leaves HEAD as it is',
-    'push options reach the hook, which knows who pushes and no secret': 'its hooks are not told who pushes',
-    'notes and other refs, pushed alone':
-      'it hangs on a push that names no branch and no tag; the gate ends that with a 504',
+    'the first pushed branch becomes HEAD': 'it leaves HEAD as it is',
+    'the hook gets push options and the username, but no secret': 'its hooks don’t get the username',
+    'a push of only notes or other refs': 'it hangs on a push without a branch or tag; the gate answers 504',
   },
 
   start: async (t, folder) => {

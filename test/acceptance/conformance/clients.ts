@@ -12,7 +12,7 @@ export async function clients(check: Check, world: World): Promise<void> {
   const writer = await world.token('alice', 'write_repository')
   const plain = world.remote('team/client')
 
-  await check('a credential helper that stores', async (t) => {
+  await check('credential.helper store', async (t) => {
     const helper = ['-c', `credential.helper=store --file=${join(git.home, 'credentials')}`]
     const { protocol, host } = new URL(world.url)
     const description = `protocol=${protocol.slice(0, -1)}\nhost=${host}\nusername=alice\npassword=${writer}\n\n`
@@ -21,7 +21,7 @@ export async function clients(check: Check, world: World): Promise<void> {
     t.match(await git.ask([...helper, 'ls-remote', plain]), /refs\/heads\/main/, 'kept after it was used')
   })
 
-  await check('a helper that answers a script, and one whose token is refused', async (t) => {
+  await check('GIT_ASKPASS, also with a refused token', async (t) => {
     const askpass = join(git.home, 'askpass')
     writeFileSync(askpass, '#!/bin/sh\ncase "$1" in Username*) echo alice;; *) echo "$SECRET";; esac\n')
     chmodSync(askpass, 0o755)
@@ -36,12 +36,12 @@ export async function clients(check: Check, world: World): Promise<void> {
     t.match(none.stderr, /could not read Username/)
   })
 
-  await check('a header set by hand', async (t) => {
+  await check('http.extraHeader', async (t) => {
     const header = `http.extraHeader=Authorization: ${basic('x', reader)}`
     t.match(await git.ask(['-c', header, 'ls-remote', plain]), /refs\/heads\/main/)
   })
 
-  await check('an address without .git', async (t) => {
+  await check('a URL without .git', async (t) => {
     const folder = await git.clone(world.remote('team/client', writer).replace(/\.git$/, ''), 'no-suffix')
     await git.commit(folder, 'x.txt', 'x\n')
     await git.run(['push'], { cwd: folder })
@@ -51,7 +51,7 @@ export async function clients(check: Check, world: World): Promise<void> {
     )
   })
 
-  await check('a push with read_repository is refused before anything is sent, and git prints why', async (t) => {
+  await check('a push with read_repository is refused before anything is sent, and Git prints why', async (t) => {
     const folder = await git.clone(world.remote('team/client', reader), 'reader')
     await git.commit(folder, 'y.txt', 'y\n')
     const { stderr } = await git.run(['push'], { cwd: folder, status: 128 })
@@ -60,7 +60,7 @@ export async function clients(check: Check, world: World): Promise<void> {
     t.match(stderr, /The requested URL returned error: 403/)
   })
 
-  await check('a repository that one can not see is not found', async (t) => {
+  await check('a repository that the account can’t see is not found', async (t) => {
     const secret = await world.token('mallory', 'api')
     const { stderr } = await git.run(['clone', world.remote('team/client', secret, 'mallory'), 'none'], { status: 128 })
     t.match(stderr, /remote: The project you were looking for could not be found/)

@@ -96,7 +96,7 @@ export async function fetching(check: Check, world: World): Promise<void> {
     }
   })
 
-  await check('submodules, with relative addresses', async (t) => {
+  await check('submodules with relative URLs', async (t) => {
     await world.seedRepository('team/part')
     const whole = await git.init('whole')
     const wholeRemote = remote('whole')
@@ -109,7 +109,7 @@ export async function fetching(check: Check, world: World): Promise<void> {
     t.match(readFileSync(join(clone, 'part', 'README.md'), 'utf8'), /Sample/)
   })
 
-  await check('5,000 refs, and a negotiation that is gzip’d', async (t) => {
+  await check('5,000 refs, and a gzipped negotiation', async (t) => {
     // Put there by hand: hooks of some servers take seconds for a hundred refs.
     const disk = await world.seedRepository('team/refs')
     const ask = (args: string[], input = '') =>

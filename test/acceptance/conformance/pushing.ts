@@ -10,7 +10,7 @@ export async function pushing(check: Check, world: World): Promise<void> {
   const remote = (name: string) => world.remote(`team/${name}`, token)
   const remoteRefs = async (name: string) => (await git.run(['ls-remote', remote(name)])).stdout
 
-  await check('branches, tags, notes and other refs; updates, force and deletes', async (t) => {
+  await check('branches, tags, notes and other refs; updates, forced updates and deletions', async (t) => {
     await world.createRepository('team/push')
     const folder = await git.init('push')
     const run = (...args: string[]) => git.run(args, { cwd: folder })
@@ -51,7 +51,7 @@ export async function pushing(check: Check, world: World): Promise<void> {
     t.match((await run('push', remote('push'), 'main')).stderr, /Everything up-to-date/)
   })
 
-  await check('notes and other refs, pushed alone', async (t) => {
+  await check('a push of only notes or other refs', async (t) => {
     await world.createRepository('team/notes')
     const folder = await git.init('notes')
     await git.run(['push', remote('notes'), 'main'], { cwd: folder })
@@ -71,7 +71,7 @@ export async function pushing(check: Check, world: World): Promise<void> {
     t.notMatch(await remoteRefs('mirrored'), /side/)
   })
 
-  await check('the first branch that is pushed becomes HEAD', async (t) => {
+  await check('the first pushed branch becomes HEAD', async (t) => {
     await world.createRepository('team/trunk')
     const folder = await git.init('trunk', '--initial-branch=trunk')
     await git.run(['push', remote('trunk'), 'trunk'], { cwd: folder })
@@ -99,7 +99,7 @@ export async function pushing(check: Check, world: World): Promise<void> {
     t.notMatch(await remoteRefs('atomic'), /allowed-2/)
   })
 
-  await check('push options reach the hook, which knows who pushes and no secret', async (t) => {
+  await check('the hook gets push options and the username, but no secret', async (t) => {
     const disk = await world.createRepository('team/options')
     const folder = await git.init('options')
     hook(disk, 'post-receive', 'env > seen; echo "option: $GIT_PUSH_OPTION_0"')
@@ -134,7 +134,7 @@ export async function pushing(check: Check, world: World): Promise<void> {
     await git.run([...expecting, 'clone', remote('expect'), 'expect-clone'])
   })
 
-  await check('a broken object is refused, and the repository stays sound', async (t) => {
+  await check('a broken object is refused, and the repository stays intact', async (t) => {
     const disk = await world.createRepository('team/fsck')
     const folder = await git.init('fsck')
     const blob = await git.ask(['hash-object', '-w', 'README.md'], { cwd: folder })
