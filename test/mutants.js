@@ -63,7 +63,7 @@ const MUTATIONS = [
     name: 'drop-audit-event',
     simulates: 'a fetch leaves no row in the audit log',
     edits: [['this.#waiting.push(event)', "if (event.action !== 'git.fetch') this.#waiting.push(event)"]],
-    killedBy: ['audit/recorder', 'acceptance/audit'],
+    killedBy: ['audit/recorder', 'acceptance/audit.test'],
   },
   {
     name: 'forward-authorization',

@@ -178,7 +178,7 @@ t.test('the policies, and what is wrong, as people see them', { skip: NO_BROWSER
   await page.evaluate(`document.querySelector('form.making').noValidate = true`)
   await page.getByLabel('Expiration date').fill('2099-01-01')
   await page.getByLabel('Limit to repositories').fill('team//app')
-  await page.locator('#preview').getByText('is not a pattern').waitFor()
+  await page.locator('#preview').getByText('is not a repository pattern').waitFor()
   await page.getByText('Push limits').click()
   await page.getByLabel('Maximum size of all pushes').fill('lots')
   await button(page, 'Create token').click()

@@ -133,7 +133,10 @@ t.test('a symbolic ref is one however it is written', async (t) => {
   }
   const bytes = Buffer.from(`${disk}/refs/heads/agent/\xff`, 'latin1')
   writeFileSync(bytes, 'ref: refs/heads/main\n')
-  t.match((await post([`${ZERO} ${next} refs/heads/agent/\xff`], 'report-status')).body, /ng .*couldn't find out which ref/)
+  t.match(
+    (await post([`${ZERO} ${next} refs/heads/agent/\xff`], 'report-status')).body,
+    /ng .*couldn't find out which ref/,
+  )
   rmSync(bytes)
   t.match(await refs(), `refs/heads/main ${old}`)
 })

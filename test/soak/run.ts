@@ -40,7 +40,6 @@ async function run(): Promise<void> {
   const report = await soak.run(minutes * 60_000, (line) => process.stdout.write(`${line}\n`))
   process.stdout.write(`\n${report.text}\n`)
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report.figures, undefined, 2)}\n`)
-  for (const problem of report.problems) process.stdout.write(`WRONG: ${problem}\n`)
   // Of a failed run, everything stays to be looked at.
   if (report.problems.length === 0) rmSync(folder, { recursive: true, force: true })
   else process.stdout.write(`data, repositories and log are in ${folder}\n`)

@@ -45,6 +45,7 @@ export class Soak {
   readonly #unsettledRefs = new Map<string, string>()
   readonly #stopping = new AbortController()
   #random: () => number
+  #onProblem: (line: string) => void = () => undefined
   #work = ''
   #count = 0
 
@@ -75,6 +76,7 @@ export class Soak {
 
   /** Runs everything for a time, then checks what is left. @param report called with a line now and then */
   async run(milliseconds: number, report: (line: string) => void): Promise<SoakReport> {
+    this.#onProblem = report
     const started = performance.now()
     const elapsed = (): number => performance.now() - started
     const isGentle = (): boolean => elapsed() > milliseconds / 2
@@ -98,7 +100,7 @@ export class Soak {
     this.#stopping.abort()
     await Promise.all(loops)
     await this.#checkEnd()
-    this.#problems.push(...this.#figures.growth())
+    for (const problem of this.#figures.growth()) this.#wrong(problem)
     const { answers } = this.#figures
     return { text: this.#figures.table(), figures: this.#figures.json(), answers, problems: this.#problems }
   }
@@ -106,7 +108,11 @@ export class Soak {
   async #repeat(intervalMs: number, work: () => Promise<void>): Promise<void> {
     const { signal } = this.#stopping
     while (!signal.aborted) {
-      await work().catch((error: unknown) => this.#problems.push(`the soak itself failed: ${String(error)}`))
+      await work().catch((error: unknown) =>
+        this.#wrong(
+          `the soak itself failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+        ),
+      )
       await pause(intervalMs, undefined, { signal }).catch(() => undefined)
     }
   }
@@ -127,11 +133,11 @@ export class Soak {
     const cloned = await this.#refsIn(folder)
     for (const [ref, oid] of before) {
       const isSettled = this.#refs.get(ref) === oid && !this.#unsettledRefs.has(ref)
-      if (isSettled && cloned.get(ref) !== oid) this.#problems.push(`a clone lacks ${ref}, which was pushed before it`)
+      if (isSettled && cloned.get(ref) !== oid) this.#wrong(`a clone lacks ${ref}, which was pushed before it`)
     }
     for (const [ref, oid] of cloned) {
       const known = [this.#refs.get(ref), this.#unsettledRefs.get(ref), before.get(ref)]
-      if (!known.includes(oid)) this.#problems.push(`a clone has ${ref} at ${oid}, which nobody pushed`)
+      if (!known.includes(oid)) this.#wrong(`a clone has ${ref} at ${oid}, which nobody pushed`)
     }
   }
 
@@ -243,7 +249,7 @@ export class Soak {
   }
 
   async #checkEnd(): Promise<void> {
-    const wrong = (text: string): void => void this.#problems.push(text)
+    const wrong = (text: string): void => this.#wrong(text)
     const bare = ['-c', 'safe.directory=*', '--git-dir', this.#gate.disk]
     const refs = await this.#refsIn(this.#gate.disk)
     for (const [ref, oid] of this.#refs) if (refs.get(ref) !== oid) wrong(`${ref} was acknowledged and is lost`)
@@ -264,7 +270,12 @@ export class Soak {
   #end(operation: Operation, result: Result): void {
     const problem = this.#model.end(operation, result)
     this.#figures.answer(operation.kind, result)
-    if (problem !== undefined) this.#problems.push(`${new Date().toISOString()} ${problem}`)
+    if (problem !== undefined) this.#wrong(problem)
+  }
+
+  #wrong(problem: string): void {
+    this.#problems.push(problem)
+    this.#onProblem(`${new Date().toISOString()} WRONG: ${problem}`)
   }
 
   async #timed<T>(kind: string, work: () => Promise<T>): Promise<T> {

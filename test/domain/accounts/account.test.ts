@@ -94,7 +94,13 @@ t.test('whatever is given, a rule answers with its own error or none', async () 
 const alice = { username: 'Alice-Liddell', email: 'Alice@Example.com' }
 
 t.test('a password has 8 characters at least and 72 bytes at most, and no other rule', async (t) => {
-  for (const password of ['q7-x_4#k', 'correct horse battery staple', 'ñandú-ñu', '🦊🐻🐼🐨🐯🦁🐮🐷', `${'p'.repeat(71)}q`])
+  for (const password of [
+    'q7-x_4#k',
+    'correct horse battery staple',
+    'ñandú-ñu',
+    '🦊🐻🐼🐨🐯🦁🐮🐷',
+    `${'p'.repeat(71)}q`,
+  ])
     t.doesNotThrow(() => checkNewPassword(new Secret(password, 'password'), alice), password)
 })
 
