@@ -92,13 +92,13 @@ async function advised(cli: OpenCli, token: PersonalAccessToken): Promise<Advice
   const { store } = cli
   const now = cli.clock()
   const owner = await requireOwner(cli, token)
-  const reach = (await isBeforeUpstream(cli))
+  const accessible = (await isBeforeUpstream(cli))
     ? undefined
     : new AccessibleRepositories(
         (await openRepositories(cli, undefined)).list(),
         await store.grants.listFor(subjectsOf(owner)),
       ).count(owner.username, token.restrictions)
-  return await adviseOn(token, { audit: store.audit, reach, knownSince: (await store.audit.begin()) ?? now }, now)
+  return await adviseOn(token, { audit: store.audit, accessible, knownSince: (await store.audit.begin()) ?? now }, now)
 }
 
 function show(

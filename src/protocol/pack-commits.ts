@@ -7,7 +7,7 @@ export type PackCommits = {
   /** The parents of each commit that was found. */
   readonly parents: ReadonlyMap<string, readonly string[]>
   /** Whether all commits of the pack are among them. */
-  readonly isWhole: boolean
+  readonly isComplete: boolean
 }
 
 /** The verdict on an update: a proof, or the commits at which the pack's own history ends without one. */
@@ -34,13 +34,13 @@ export function readCommits(bytes: Buffer, idLength: number): PackCommits {
   // By where it begins; of what is no commit only that.
   const objects = new Map<number, Buffer | 'other'>()
   const commits = new Map<string, Buffer>()
-  if (bytes.length === 0) return { parents, isWhole: true }
-  if (bytes.length < HEADER_BYTES || bytes.toString('latin1', 0, 4) !== 'PACK') return { parents, isWhole: false }
+  if (bytes.length === 0) return { parents, isComplete: true }
+  if (bytes.length < HEADER_BYTES || bytes.toString('latin1', 0, 4) !== 'PACK') return { parents, isComplete: false }
   const count = bytes.readUInt32BE(8)
   let [at, decoded, unresolved] = [HEADER_BYTES, 0, 0]
   for (let index = 0; index < count; index++) {
     const entry = index < MAX_ENTRIES && decoded < MAX_DECODED ? readEntry(bytes, at, idLength / 2) : undefined
-    if (entry === undefined) return { parents, isWhole: false }
+    if (entry === undefined) return { parents, isComplete: false }
     decoded += entry.content.length
     const base = entry.baseOffset === undefined ? commits.get(entry.baseId ?? '') : objects.get(at - entry.baseOffset)
     const object = entry.isDelta ? resolve(entry.content, base) : entry.type === COMMIT ? entry.content : 'other'
@@ -57,7 +57,7 @@ export function readCommits(bytes: Buffer, idLength: number): PackCommits {
     }
     at = entry.end
   }
-  return { parents, isWhole: unresolved === 0 }
+  return { parents, isComplete: unresolved === 0 }
 }
 
 /** An object of which a delta was sent; of the same kind as its base. */

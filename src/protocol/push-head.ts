@@ -210,11 +210,11 @@ function commandLines(lines: readonly string[]): string[] {
   }
   const blank = lines.indexOf('\n')
   const signature = lines.findIndex((line) => line.startsWith(SIGNATURE))
-  const isWhole = lines[0] === 'certificate version 0.1\n' && blank !== -1 && signature > blank
+  const isComplete = lines[0] === 'certificate version 0.1\n' && blank !== -1 && signature > blank
   // Git takes the last signature for the one; with a single one there is nothing to disagree about.
   const hasOneSignature = lines.findLastIndex((line) => line.startsWith(SIGNATURE)) === signature
   // Plain commands after the certificate would be done as well.
-  if (!isWhole || !hasOneSignature || lines.indexOf(CERTIFICATE_END) !== lines.length - 1) {
+  if (!isComplete || !hasOneSignature || lines.indexOf(CERTIFICATE_END) !== lines.length - 1) {
     throw new SyntaxError('a push certificate is not whole, or not alone')
   }
   return lines.slice(blank + 1, signature)

@@ -62,7 +62,7 @@ const KEEPALIVE = Buffer.from('0005\u0001', 'latin1')
 
 /**
  * Follows a multiplexed response from packet to packet, so that our messages can stand between: progress before the backend
- * responds, a notice before the first packet, and a terminal error wherever the response is broken off. Of the packets only
+ * responds, a message before the first packet, and a terminal error wherever the response is broken off. Of the packets only
  * the lengths are read.
  */
 export class SideBandResponse {
@@ -70,7 +70,7 @@ export class SideBandResponse {
   #phase: 'preamble' | 'bands' | 'opaque' | 'dropped' | 'ended'
   /** Reads the packets that stand before the multiplexed ones, or the first packet when that was sent early. */
   readonly #reader = new PktLineReader()
-  #notice: Buffer
+  #message: Buffer
   /** The packet that was sent early, and is dropped when the backend sends it. */
   #sentEarly: Buffer | undefined
   /** Bytes of the packet that are still to come. */
@@ -79,11 +79,11 @@ export class SideBandResponse {
   #digits: Buffer = NOTHING
   #terminal: Buffer | undefined
 
-  /** @param notice text to stand before everything else that git shows; `undefined`: none */
-  constructor(format: ResponseFormat, notice: string | undefined) {
+  /** @param message text to stand before everything else that git shows; `undefined`: none */
+  constructor(format: ResponseFormat, message: string | undefined) {
     this.#format = format
     this.#phase = format.preamble === 'none' ? 'bands' : 'preamble'
-    this.#notice = notice === undefined ? NOTHING : encodeProgress(notice, format.sideBand)
+    this.#message = message === undefined ? NOTHING : encodeProgress(message, format.sideBand)
   }
 
   /** Whether the terminal error was sent: what still comes is dropped. */
@@ -146,9 +146,9 @@ export class SideBandResponse {
   }
 
   #takeNotice(): Buffer[] {
-    const notice = this.#notice
-    this.#notice = NOTHING
-    return notice.length === 0 ? [] : [notice]
+    const message = this.#message
+    this.#message = NOTHING
+    return message.length === 0 ? [] : [message]
   }
 
   /** Drops the packet that was sent early. A response that begins otherwise becomes an error message. */
@@ -221,7 +221,7 @@ export class SideBandResponse {
     return this.#terminal !== undefined && this.#missing === 0 ? [...passed, ...this.#end()] : passed
   }
 
-  /** Puts the notice before the first bytes that are sent. */
+  /** Puts the message before the first bytes that are sent. */
   #withNotice(pieces: Buffer[]): Buffer[] {
     return pieces.every(({ length }) => length === 0) ? pieces : [...this.#takeNotice(), ...pieces]
   }

@@ -62,7 +62,7 @@ for (const format of ['sha1', 'sha256'] as const) {
     const [old = '', ...news] = await chain(history, [], 12)
     const [last = ''] = news.slice(-1)
     const commits = readCommits(await history.pack([last], [old]), history.idLength)
-    t.equal(commits.isWhole, true)
+    t.equal(commits.isComplete, true)
     t.strictSame(commits.parents, new Map(news.map((id, index) => [id, [news[index - 1] ?? old]])))
     t.strictSame(traceAncestry(commits, last, old), { kind: 'proven' })
     t.strictSame(traceAncestry(commits, last, news[3]!), { kind: 'proven' }, 'nor need the old one be at the end')
@@ -90,8 +90,8 @@ t.test('a merge proves both sides, and a walk ends at each edge once', async (t)
 
 t.test('where lines part and meet again, each commit is walked once', async (t) => {
   const parents = new Map(Array.from({ length: 200 }, (_, at) => [`${at + 1}`, [`${at}`, `${at}`]]))
-  t.strictSame(traceAncestry({ parents, isWhole: true }, '200', 'x'), { kind: 'open', edges: ['0'] })
-  t.strictSame(traceAncestry({ parents, isWhole: true }, '200', '0'), { kind: 'proven' })
+  t.strictSame(traceAncestry({ parents, isComplete: true }, '200', 'x'), { kind: 'open', edges: ['0'] })
+  t.strictSame(traceAncestry({ parents, isComplete: true }, '200', '0'), { kind: 'proven' })
 })
 
 t.test('a commit that was amended is not proven; its parent is the edge', async (t) => {
@@ -100,7 +100,7 @@ t.test('a commit that was amended is not proven; its parent is the edge', async 
   const amended = await history.commit([base])
   const commits = readCommits(await history.pack([amended], [old]), 40)
   t.strictSame(traceAncestry(commits, amended, old), { kind: 'open', edges: [base] })
-  t.equal(commits.isWhole, true)
+  t.equal(commits.isComplete, true)
 })
 
 t.test('a history of its own has no edge at all', async (t) => {
@@ -118,7 +118,7 @@ t.test('a pack of nothing leaves the new commit itself as the edge', async (t) =
   t.equal(empty.length, 32)
   for (const bytes of [empty, Buffer.alloc(0)]) {
     const commits = readCommits(bytes, 40)
-    t.strictSame(commits, { parents: new Map(), isWhole: true })
+    t.strictSame(commits, { parents: new Map(), isComplete: true })
     t.strictSame(traceAncestry(commits, last, old), { kind: 'open', edges: [last] })
     t.strictSame(traceAncestry(commits, old, old), { kind: 'proven' })
   }
@@ -126,7 +126,7 @@ t.test('a pack of nothing leaves the new commit itself as the edge', async (t) =
 
 t.test('what is no pack tells nothing', async (t) => {
   for (const bytes of ['P', 'PACK', 'KCAP\0\0\0\x02\0\0\0\0', 'x'.repeat(40), 'PACK\0\0\0\x02\0\0\0\x01'])
-    t.strictSame(readCommits(Buffer.from(bytes), 40), { parents: new Map(), isWhole: false }, bytes)
+    t.strictSame(readCommits(Buffer.from(bytes), 40), { parents: new Map(), isComplete: false }, bytes)
 })
 
 t.test('tags beside the commits are passed over', async (t) => {
@@ -146,7 +146,7 @@ t.test('commits that are differences to others in the pack are put together', as
   for (const flags of [[], ['--delta-base-offset'], ['--thin', '--delta-base-offset']]) {
     const commits = readCommits(await history.pack([last], [old], ...flags), 40)
     const name = flags.join(' ') || 'whole ids'
-    t.equal(commits.isWhole, true, name)
+    t.equal(commits.isComplete, true, name)
     t.equal(commits.parents.size, 6, name)
     t.strictSame(untrue(commits, await history.truth(last)), [], name)
     t.equal(traceAncestry(commits, last, old).kind, 'proven', name)
@@ -165,7 +165,7 @@ t.test('a pack that is cut off proves no more than all of it, and is no fault', 
     const commits = readCommits(bytes.subarray(0, end), 40)
     if (untrue(commits, truth).length > 0) t.fail(`of ${end} bytes a commit is read wrongly`)
     if (traceAncestry(commits, amended, old).kind === 'proven') t.fail(`${end} bytes prove what is not so`)
-    if (commits.isWhole && commits.parents.size < 9 && end > 0) t.fail(`${end} bytes are no whole`)
+    if (commits.isComplete && commits.parents.size < 9 && end > 0) t.fail(`${end} bytes are no whole`)
     kinds.add(traceAncestry(commits, last, old).kind)
   }
   t.strictSame(kinds, new Set(['open', 'proven']))

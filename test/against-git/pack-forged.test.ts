@@ -86,7 +86,7 @@ t.test('an entry that unpacks to very much is not decoded', async (t) => {
   ] as const) {
     const commits = readCommits(packOf([entryOf(news), entry, rest], 3), 40)
     t.strictSame(commits.parents, new Map([[idOf(news), [BASE]]]), name)
-    t.equal(commits.isWhole, false, name)
+    t.equal(commits.isComplete, false, name)
   }
   const long = commit(`parent ${BASE}\n`, `${PEOPLE}\n${'A long story. '.repeat(10_000)}\n`)
   t.strictSame(readCommits(packOf([entryOf(long)]), 40).parents.get(idOf(long)), [BASE], 'a long message is read')
@@ -97,11 +97,11 @@ t.test('more than 10,000 entries are not looked at', async (t) => {
   const news = commit(`parent ${BASE}\n`)
   const tags = (count: number) => Array<Buffer>(count).fill(entryOf(Buffer.from('tag'), TAG))
   const some = readCommits(packOf([...tags(9_999), entryOf(news)]), 40)
-  t.strictSame(some, { parents: new Map([[idOf(news), [BASE]]]), isWhole: true })
+  t.strictSame(some, { parents: new Map([[idOf(news), [BASE]]]), isComplete: true })
   const more = readCommits(packOf([...tags(10_000), entryOf(news)]), 40)
-  t.strictSame(more, { parents: new Map(), isWhole: false })
+  t.strictSame(more, { parents: new Map(), isComplete: false })
   const endless = readCommits(packOf([entryOf(news), ...tags(10_000), entryOf(Buffer.alloc(0), TREE)], 2 ** 32 - 1), 40)
-  t.strictSame(endless, { parents: new Map([[idOf(news), [BASE]]]), isWhole: false })
+  t.strictSame(endless, { parents: new Map([[idOf(news), [BASE]]]), isComplete: false })
 })
 
 t.test('entries of any type and any size are no fault, and what is found has the hash of what it holds', async () => {

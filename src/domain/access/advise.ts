@@ -7,26 +7,26 @@ import { scopesAllow } from '../tokens/scope.js'
 import type { PersonalAccessToken } from '../tokens/token.js'
 import type { AccessibleCount, AccessibleRepositories } from './accessible-repositories.js'
 
-/** Where advice is taken from. */
+/** What advice is based on. */
 export type AdviceSources = {
   readonly audit: Pick<AuditStore, 'usedRepositories'>
-  /** What there is within the token's limits; `undefined` where another server keeps the repositories. */
-  readonly reach: AccessibleCount | undefined
-  /** From when on the audit log says what was used. */
+  /** The repositories within the token's limits; `undefined` with an upstream, which can't list its repositories. */
+  readonly accessible: AccessibleCount | undefined
+  /** Start of the audit log: earlier use is unknown. */
   readonly knownSince: Date
 }
 
-/** Gives advice about a token, from what it reaches and what was done with it and with those derived from it. */
+/** Gives advice about a token, from its access and its use, including that of tokens derived from it. */
 export async function adviseOn(
   token: PersonalAccessToken,
-  { audit, reach, knownSince }: AdviceSources,
+  { audit, accessible, knownSince }: AdviceSources,
   now: Date,
 ): Promise<Advice[]> {
   const used = await audit.usedRepositories(token.parentId ?? token.id, new Date(now.getTime() - ADVICE_DAYS * DAY))
-  return adviceOn(token, { reach: reach && reachByScopes(token, reach), used, knownSince }, now)
+  return adviceOn(token, { accessible: accessible && withinScopes(token, accessible), used, knownSince }, now)
 }
 
-/** The tokens that may use more repositories than they do, by their numbers. @param nameOf the username of an account */
+/** The IDs of tokens that can use more repositories than they do. @param nameOf usernames by account ID */
 export function widerThanUsed(
   tokens: readonly UsedToken[],
   accessible: AccessibleRepositories,
@@ -37,13 +37,14 @@ export function widerThanUsed(
   const isWider = (token: UsedToken): boolean => {
     const username = nameOf.get(token.userId)
     if (username === undefined) return false
-    const reach = reachByScopes(token, accessible.count(username, token.restrictions))
-    return adviceOn(token, { reach, used: token.used, knownSince }, now).some(({ kind }) => kind === 'wider-than-used')
+    const count = withinScopes(token, accessible.count(username, token.restrictions))
+    const advice = adviceOn(token, { accessible: count, used: token.used, knownSince }, now)
+    return advice.some(({ kind }) => kind === 'wider-than-used')
   }
   return tokens.filter(isWider).map(({ id }) => id)
 }
 
-function reachByScopes(
+function withinScopes(
   { scopes }: Pick<PersonalAccessToken, 'scopes'>,
   { read, write }: AccessibleCount,
 ): AccessibleCount {

@@ -9,7 +9,7 @@ export const ADVICE_DAYS = 90
 /** What a token can access, and what it was used for. */
 export type Observed = {
   /** How many repositories it can access; `undefined` if the list of repositories is unknown. */
-  readonly reach: { readonly read: number; readonly write: number } | undefined
+  readonly accessible: { readonly read: number; readonly write: number } | undefined
   /** How many different ones were used within the last {@link ADVICE_DAYS}. */
   readonly used: { readonly read: number; readonly written: number }
   /** Start of the audit log: there is no knowledge of earlier use. */
@@ -23,7 +23,7 @@ export type Advice =
   | {
       readonly kind: 'wider-than-used'
       readonly may: 'read' | 'write'
-      readonly reach: number
+      readonly accessible: number
       readonly used: number
       readonly days: number
     }
@@ -44,11 +44,11 @@ export function adviceOn(token: Advised, observed: Observed, now: Date): Advice[
   const isUsed = read + written > 0 || (token.lastUsedAt !== null && token.lastUsedAt.getTime() >= since - DAY)
   if (!isUsed) return [...advice, { kind: 'unused', days }]
   const mayWrite = scopesAllow(token.scopes, 'write')
-  const { reach } = observed
+  const { accessible } = observed
   const may = mayWrite ? 'write' : 'read'
   const used = Math.max(read, written)
-  if (reach !== undefined && reach[may] > used + 1 && reach[may] >= 2 * used)
-    advice.push({ kind: 'wider-than-used', may, reach: reach[may], used, days })
+  if (accessible !== undefined && accessible[may] > used + 1 && accessible[may] >= 2 * used)
+    advice.push({ kind: 'wider-than-used', may, accessible: accessible[may], used, days })
   if (mayWrite && written === 0) advice.push({ kind: 'never-writes', days })
   return advice
 }
@@ -61,7 +61,7 @@ export function describeAdvice(advice: Advice): string {
     case 'unused':
       return `unused for ${inDays(advice.days)}; revoke it if nobody needs it`
     case 'wider-than-used':
-      return `can ${advice.may} ${count(advice.reach, 'repository', 'repositories')}, but used ${advice.used} in ${inDays(advice.days)}; limit the next token with --repo`
+      return `can ${advice.may} ${count(advice.accessible, 'repository', 'repositories')}, but used ${advice.used} in ${inDays(advice.days)}; limit the next token with --repo`
     case 'never-writes':
       return `can push, but didn't in ${inDays(advice.days)}; the scope read_repository would be enough`
   }

@@ -64,7 +64,7 @@ export async function foreseeEffects(
           await settings.setAt('require_two_factor_authentication'),
         )
       : []),
-    ...effectsOnTrail(await audit.begin(), before, after, now),
+    ...effectsOnAuditLog(await audit.begin(), before, after, now),
     ...effectsOnSessions(before, after, now),
   ]
   return effects.filter((effect) => whomOf(effect)?.length !== 0)
@@ -75,7 +75,7 @@ function whomOf(effect: Effect): readonly (BriefToken | Account)[] | undefined {
   return 'tokens' in effect ? effect.tokens : 'accounts' in effect ? effect.accounts : undefined
 }
 
-function effectsOnTrail(begin: Date | undefined, before: Settings, after: Settings, now: Date): Effect[] {
+function effectsOnAuditLog(begin: Date | undefined, before: Settings, after: Settings, now: Date): Effect[] {
   const keptFrom = ({ audit_retention: days }: Settings): number => (days === null ? 0 : now.getTime() - days * DAY)
   const isLost = begin !== undefined && begin.getTime() < keptFrom(after) && keptFrom(before) < keptFrom(after)
   return isLost ? [{ kind: 'audit-events-pruned', before: new Date(keptFrom(after)) }] : []

@@ -1,9 +1,9 @@
 import { DAY } from '../../core/clock.js'
 import type { IssueRules } from '../tokens/issue.js'
 
-/** A lifetime that is offered for a new token. */
+/** A lifetime that the form for a new token offers. */
 export type ExpiryChoice = {
-  /** As `parseExpirySpan` reads it. */
+  /** In the format of `parseExpirySpan`. */
   readonly span: string
   /** `null`: it never expires. */
   readonly days: number | null
@@ -12,25 +12,25 @@ export type ExpiryChoice = {
   readonly isLongest: boolean
 }
 
-const OFFERED = [7, 30, 60, 90, 365]
-/** What GitLab's form begins with. */
-const USUAL = 30
+const OFFERED_DAYS = [7, 30, 60, 90, 365]
+/** The default of GitLab's form. */
+const DEFAULT_DAYS = 30
 
-/** How many days a token may live at most; `undefined`: no limit. */
+/** The maximum lifetime of a token, in days; `undefined`: no limit. */
 export function lifetimeLimit({ latestExpiry }: IssueRules, now: Date): number | undefined {
   return latestExpiry === null ? undefined : Math.ceil((latestExpiry.getTime() - now.getTime()) / DAY)
 }
 
-/** The lifetimes that the rules allow, the shortest first; where the limit is none of the usual ones, it is one more. */
+/** The lifetimes that the rules allow, shortest first. The limit itself is added if it isn't among the usual ones. */
 export function expiryChoices(rules: IssueRules, now: Date): ExpiryChoice[] {
   const limit = lifetimeLimit(rules, now)
-  const usual = OFFERED.filter((days) => limit === undefined || days <= limit)
-  const all = limit === undefined || limit > Math.max(...OFFERED) ? usual : [...new Set([...usual, limit])]
-  const begin = Math.max(...all.filter((days) => days <= USUAL), Math.min(...all))
+  const usual = OFFERED_DAYS.filter((days) => limit === undefined || days <= limit)
+  const all = limit === undefined || limit > Math.max(...OFFERED_DAYS) ? usual : [...new Set([...usual, limit])]
+  const defaultDays = Math.max(...all.filter((days) => days <= DEFAULT_DAYS), Math.min(...all))
   const spans = all.map((days) => ({
     span: `${days}d`,
     days,
-    isDefault: days === begin,
+    isDefault: days === defaultDays,
     isLongest: days === limit,
   }))
   const never = { span: 'never', days: null, isDefault: false, isLongest: false }

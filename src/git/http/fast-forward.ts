@@ -35,7 +35,7 @@ export async function proveFastForwards(
     const ancestry = traceAncestry(commits, command.newId, command.oldId)
     if (ancestry.kind === 'proven') return { kind: 'allow' }
     if (await isReached(push, ancestry.edges, command.oldId)) return { kind: 'allow' }
-    if (commits.isWhole && ancestry.edges.length <= MAX_EDGES) return { kind: 'refuse', reason: decision.reason }
+    if (commits.isComplete && ancestry.edges.length <= MAX_EDGES) return { kind: 'refuse', reason: decision.reason }
     if (allowsUnproven) return { kind: 'allow' }
     return { kind: 'refuse', reason: `not proven to be a fast-forward: ${decision.reason}` }
   }

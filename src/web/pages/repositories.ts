@@ -17,9 +17,9 @@ export function repositoryPages(pages: Pages, { access, listRepositories }: Page
     pages.get(path, { schema: { querystring: Query } }, async (request, reply) => {
       const { account } = memberOf(request)
       const { search = '' } = request.query
-      const reach = await access.accessOf(account)
-      if (!reach.ownsGroup) return showPatterns(reply, reach.grants, search)
-      const readable = new AccessibleRepositories(await listRepositories(), reach.grants).list(account.username)
+      const accountAccess = await access.accessOf(account)
+      if (!accountAccess.ownsGroup) return showPatterns(reply, accountAccess.grants, search)
+      const readable = new AccessibleRepositories(await listRepositories(), accountAccess.grants).list(account.username)
       const found = search === '' ? readable : readable.filter((one) => isFound(one.path, search))
       const window = windowOf(request.query, PER_PAGE)
       return reply.page('repositories', {

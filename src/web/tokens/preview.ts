@@ -58,8 +58,8 @@ export async function previewOf(
 ): Promise<Preview> {
   const { restrictions, scopes } = draft
   const can = abilityOf(scopesAllow(scopes, 'read'), scopesAllow(scopes, 'write'))
-  const reach = await access.accessOf(owner)
-  const accessible = new AccessibleRepositories(await listRepositories(), reach.grants)
+  const accountAccess = await access.accessOf(owner)
+  const accessible = new AccessibleRepositories(await listRepositories(), accountAccess.grants)
   await accessible.prepare(restrictions)
   const matching = accessible.list(owner.username, restrictions)
   const isIdle = (pattern: string): boolean =>
@@ -67,7 +67,7 @@ export async function previewOf(
   const tryPush = async (): Promise<Trial> => {
     const { ref, repository } = readTrial(form, matching[0]?.path)
     if (!reaches(restrictions, repository)) throw new GitgateError('invalid', `the token doesn't cover ${repository}`)
-    const role = reach.roleOn(repository)
+    const role = accountAccess.roleOn(repository)
     const rules = refProtections(repository, await protections.listFor(repository))
     return {
       kind: 'tried',
@@ -78,7 +78,7 @@ export async function previewOf(
   }
   return {
     can,
-    repositories: reach.ownsGroup
+    repositories: accountAccess.ownsGroup
       ? {
           shown: matching
             .slice(0, SHOWN)
@@ -87,7 +87,7 @@ export async function previewOf(
           of: accessible.count(owner.username).read,
         }
       : undefined,
-    idle: reach.ownsGroup ? restrictions.repositories.filter(isIdle) : [],
+    idle: accountAccess.ownsGroup ? restrictions.repositories.filter(isIdle) : [],
     refs: restrictions.refs.map(describeRefRule),
     trial: can === 'write' && form.try_ref.trim() !== '' ? await tryPush().catch(asProblem) : undefined,
   }

@@ -17,7 +17,7 @@ const token = (given: Partial<PersonalAccessToken>): PersonalAccessToken => ({
   ...given,
 })
 const seen = (given: Partial<Observed>): Observed => ({
-  reach: { read: 40, write: 40 },
+  accessible: { read: 40, write: 40 },
   used: { read: 0, written: 0 },
   knownSince: ago(1_000),
   ...given,
@@ -35,8 +35,12 @@ t.test('advice is about what a token may and does not do', async (t) => {
   t.match(words({ scopes: ['read_repository'] }, { used: { read: 2, written: 0 } }), [
     /^can read 40 repositories, but used 2/,
   ])
-  t.strictSame(words({}, { used: { read: 1, written: 1 }, reach: { read: 1, write: 1 } }), [])
-  t.strictSame(words({}, { used: { read: 1, written: 1 }, reach: undefined }), [], 'what is not known is no reason')
+  t.strictSame(words({}, { used: { read: 1, written: 1 }, accessible: { read: 1, write: 1 } }), [])
+  t.strictSame(
+    words({}, { used: { read: 1, written: 1 }, accessible: undefined }),
+    [],
+    'what is not known is no reason',
+  )
 })
 
 t.test('what is young, over, or not on record gets no advice for it', async (t) => {
@@ -46,7 +50,7 @@ t.test('what is young, over, or not on record gets no advice for it', async (t) 
   t.strictSame(words({ revokedAt: ago(1), expiresAt: null }, {}), [])
   t.strictSame(words({ expiresAt: ago(1) }, {}), [])
   t.strictSame(
-    words({ lastUsedAt: ago(2) }, { used: { read: 0, written: 0 }, reach: undefined, knownSince: ago(10) }),
+    words({ lastUsedAt: ago(2) }, { used: { read: 0, written: 0 }, accessible: undefined, knownSince: ago(10) }),
     ["can push, but didn't in 10 days; the scope read_repository would be enough"],
   )
 })

@@ -22,7 +22,7 @@ export function accountEditPages(pages: Pages, options: PageOptions): void {
     const account = await requireAccount(options, request.params)
     const values = valuesOf(account)
     return reply.page('admin/edit-account', {
-      ...placeOf(account, memberOf(request).account),
+      ...pageDataOf(account, memberOf(request).account),
       values,
       was: values,
       errors: {},
@@ -45,10 +45,10 @@ export function accountEditPages(pages: Pages, options: PageOptions): void {
     const account = await requireAccount(options, request.params)
     const { name, email, admin, was_name, was_email, was_admin } = request.body
     const was: Values = { name: was_name, email: was_email, admin: was_admin }
-    const place = placeOf(account, member.account)
+    const pageData = pageDataOf(account, member.account)
     // Nobody may remove the last administrator by mistake.
-    const values: Values = { name, email, admin: place.isSelf ? was.admin : admin }
-    const wrong = (errors: FieldErrors) => reply.page('admin/edit-account', { ...place, values, was, errors }, 422)
+    const values: Values = { name, email, admin: pageData.isSelf ? was.admin : admin }
+    const wrong = (errors: FieldErrors) => reply.page('admin/edit-account', { ...pageData, values, was, errors }, 422)
     const change = changeOf(values, was, account)
     const errors = errorsIn({
       name: () => change.name !== undefined && checkAccountChange({ name: change.name }),
@@ -65,7 +65,7 @@ export function accountEditPages(pages: Pages, options: PageOptions): void {
     }
     const isChange = Object.keys(change).length > 0
     await flash(member, isChange ? `Account ${account.username} was changed.` : 'Nothing to change.')
-    return reply.redirect(place.path, 303)
+    return reply.redirect(pageData.path, 303)
   })
 }
 
@@ -73,7 +73,7 @@ function valuesOf({ name, email, admin }: Account): Values {
   return { name, email: email ?? '', admin: admin ? 'yes' : '' }
 }
 
-function placeOf(account: Account, member: Account) {
+function pageDataOf(account: Account, member: Account) {
   return { account, path: pathOfAccount(account), isSelf: account.id === member.id }
 }
 

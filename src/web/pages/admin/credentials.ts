@@ -75,7 +75,7 @@ export function credentialPages(pages: Pages, options: PageOptions): void {
     return ids
   }
 
-  const rowsOf = async (found: readonly PersonalAccessToken[], knowsReach: boolean) => {
+  const rowsOf = async (found: readonly PersonalAccessToken[], listsRepositories: boolean) => {
     const [now, settings] = [access.now(), await access.settings()]
     const knownSince = (await audit.begin()) ?? now
     const accessible = await access.accessibleRepositories(await listRepositories(), grants)
@@ -86,8 +86,8 @@ export function credentialPages(pages: Pages, options: PageOptions): void {
       const owner = owners.get(token.userId)
       // The account and its tokens have just been deleted.
       if (owner === undefined) continue
-      const reach = knowsReach ? accessible.count(owner.username, token.restrictions) : undefined
-      const advice = await adviseOn(token, { audit, reach, knownSince }, now)
+      const count = listsRepositories ? accessible.count(owner.username, token.restrictions) : undefined
+      const advice = await adviseOn(token, { audit, accessible: count, knownSince }, now)
       rows.push({ ...token, owner: owner.username, advice: advice.map(shownAdvice) })
     }
     return rows
@@ -104,7 +104,7 @@ export function credentialPages(pages: Pages, options: PageOptions): void {
       filters,
       days: ADVICE_DAYS,
       // The repositories of an upstream aren't known.
-      knowsReach: ownsGroup,
+      listsRepositories: ownsGroup,
     })
   })
 
@@ -167,7 +167,7 @@ function shownAdvice(advice: Advice): { readonly tone: 'bad' | 'warn' | ''; read
     case 'wider-than-used':
       return {
         tone: 'warn',
-        text: `over-privileged: can ${advice.may} ${advice.reach} repositories, used ${advice.used}`,
+        text: `over-privileged: can ${advice.may} ${advice.accessible} repositories, used ${advice.used}`,
       }
     case 'never-writes':
       return { tone: '', text: 'can push, but never did' }

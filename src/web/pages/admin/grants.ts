@@ -17,10 +17,10 @@ const PER_PAGE = 50
 /** Grants: who may do what on which repositories. */
 export function grantPages(pages: Pages, { grants, accounts, access }: PageOptions): void {
   const noValues = { subject: '', role: 'read', pattern: '' }
-  type Asked = { readonly page?: number; readonly search?: string }
-  const show = async (reply: FastifyReply, asked: Asked, values: object, problem?: string) => {
-    const { search = '' } = asked
-    const window = windowOf(asked, PER_PAGE)
+  type Search = { readonly page?: number; readonly search?: string }
+  const show = async (reply: FastifyReply, query: Search, values: object, problem?: string) => {
+    const { search = '' } = query
+    const window = windowOf(query, PER_PAGE)
     const found = await grants.search(search.trim(), window)
     return reply.page(
       'admin/grants',

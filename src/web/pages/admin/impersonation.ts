@@ -75,9 +75,9 @@ export function impersonationPages(pages: Pages, options: PageOptions): void {
     return reply.redirect(tokensPath(account), 303)
   })
 
-  const requireToken = async (asked: Type.Static<typeof TokenPath>) => {
-    const account = await requireAccount(options, asked)
-    const token: PersonalAccessToken | undefined = await tokens.find(asked.id)
+  const requireToken = async (params: Type.Static<typeof TokenPath>) => {
+    const account = await requireAccount(options, params)
+    const token: PersonalAccessToken | undefined = await tokens.find(params.id)
     // Tokens of other accounts, and the account's own, don't exist here.
     if (token?.userId !== account.id || !token.impersonation) throw new PageError('not-found')
     return { account, token }
