@@ -33,40 +33,40 @@ import type { ClusterClient } from '../cluster/cluster-client.js'
 import { answerWorkers, askingShardOwners } from '../cluster/shard-owner.js'
 import type { WorkerInfo } from '../cluster/messages.js'
 
-/** A backend, and what the gate says and asks of it. */
+/** A backend, with what the gate reports about it. */
 export type OpenBackend = {
   readonly backend: Backend
-  /** For commands that work beside the gate. */
+  /** For commands that run while the gate serves. */
   readonly served: ServedBackend
   /** For the log. */
   readonly description: Readonly<Record<string, string>>
   readonly listRepositories: () => Promise<readonly RepositoryPath[]>
   readonly check: ReadinessCheck
-  /** What it has read from files. */
+  /** Certificates and credentials that it read from files. */
   readonly reloadables: readonly Reloadable[]
-  /** What it has done, and does. */
+  /** Counters for metrics. */
   readonly counts: () => BackendCounts
   readonly close: () => Promise<void> | void
 }
 
 type Uncounted = Omit<OpenBackend, 'counts'>
 
-/** What a backend is made of beside the configuration. */
+/** What a backend needs besides the configuration. */
 export type BackendNeeds = {
   readonly log: Logger
   readonly access: Pick<Access, 'settings'>
-  /** Where people reach the gate. */
+  /** URL at which users reach the gate. */
   readonly baseUrl: () => string
   /** The gate's name in `Via`. */
   readonly pseudonym: string
   readonly intervals: Intervals
   /** The umask of git processes and of the repositories' folders. */
   readonly umask: number | undefined
-  /** Where it is one of several processes of a gate. */
+  /** Present if this is one of several workers of a gate. */
   readonly worker: { readonly client: ClusterClient; readonly info: WorkerInfo } | undefined
 }
 
-/** Opens the Git server that the configuration wants: the embedded one, or one elsewhere. */
+/** Opens the configured backend: the embedded server or an upstream. */
 export async function openBackend(config: Config, needs: BackendNeeds): Promise<OpenBackend> {
   const open = config.upstream === undefined ? await openEmbedded(config, needs) : openUpstream(config.upstream, needs)
   // A cache hit needs no slot.
@@ -99,7 +99,7 @@ function sharedLimiters(client: ClusterClient) {
   return { refs: client.limiter('refs'), packs: client.limiter('packs'), pushes: client.limiter('pushes') }
 }
 
-/** Puts the cache before a backend. */
+/** Puts the cache in front of a backend. */
 async function withCache(
   open: OpenBackend,
   config: Config,
@@ -123,11 +123,11 @@ async function withCache(
     () => cache.clear(),
     (error) => log.warn({ err: error }, 'writing the cache status file failed; retrying'),
   )
-  // What another server has shown to an account is known only to the worker that it was shown by.
-  const place = config.upstream === undefined ? worker?.info : undefined
-  const source = place === undefined ? open.backend : askingShardOwners(open.backend, place)
+  // What an upstream has shown to an account is known only to the worker that passed it on.
+  const shard = config.upstream === undefined ? worker?.info : undefined
+  const source = shard === undefined ? open.backend : askingShardOwners(open.backend, shard)
   const backend = cachedBackend(source, cache, config.upstreamSameForAll, intervals.shownRefsMs)
-  const stopAnswering = place === undefined ? undefined : await answerWorkers(backend, place)
+  const stopAnswering = shard === undefined ? undefined : await answerWorkers(backend, shard)
   return {
     ...open,
     backend,
@@ -250,7 +250,7 @@ export function readTarget({ url, ca, clientCertificate }: UpstreamConfig): Upst
   if (ca === undefined) return { url, tls: { ...pair } }
   try {
     const certificates = readFileSync(ca)
-    // TLS would ignore a file without certificates, and then trust nobody.
+    // TLS would ignore a file without certificates and then trust no server.
     new X509Certificate(certificates)
     return { url, tls: { ...pair, ca: certificates } }
   } catch (cause) {

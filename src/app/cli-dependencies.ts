@@ -21,25 +21,24 @@ import { examineDatabase, openStore } from '../storage/open.js'
 import { redactTokens } from '../domain/tokens/token-secret.js'
 import { findUpstreamFailure, requestStatus } from '../git/upstream/upstream-status.js'
 
-/** What the command line's dependencies take from the process. */
+/** Parts of the process that the command line uses, replaceable in tests. */
 export type ProcessParts = {
   /** @default the machine's */
   readonly clock?: Clock
-  /** Where sudo says who called it. @default the process's */
+  /** Environment, in which sudo names the user who called it. @default the process's */
   readonly env?: NodeJS.ProcessEnv
-  /** Where a gate's log goes. @default the standard error output */
+  /** Destination of a gate's log. @default standard error */
   readonly logDestination?: DestinationStream
-  /** How often a gate looks, and how long it waits. */
+  /** Polling intervals and timeouts of a gate. */
   readonly intervals?: Intervals
   /** The umask of git processes and of the repositories' folders. @default the process's */
   readonly umask?: number
-  /** Whether what was committed survives a power cut. @default true */
+  /** Whether committed changes survive a power cut. @default true */
   readonly durable?: boolean
 }
 
-/**
- * Makes what the command line is handed: every adapter, behind the interfaces that it declares. What most commands do
- * without is loaded when it is asked for, since a helper of git's that takes half a second is felt at each fetch.
+/** Creates the command line's dependencies: the adapters, behind the interfaces that it declares. Modules that few commands need
+ * are loaded on first use, because users notice a credential helper that takes half a second on each fetch.
  */
 export function createCliDependencies(parts: ProcessParts = {}): CliDependencies {
   const { clock = systemClock, env = process.env, logDestination, durable, intervals, umask } = parts
@@ -60,12 +59,12 @@ export function createCliDependencies(parts: ProcessParts = {}): CliDependencies
       return {
         ...store,
         async createGate(config) {
-          const [{ createClusterGate: createCrewGate }, { createLog }] = await Promise.all([
+          const [{ createClusterGate }, { createLog }] = await Promise.all([
             import('./primary.js'),
             import('../server/log.js'),
           ])
           const log = createLog(config.logLevel, redactTokens, logDestination)
-          return await createCrewGate(config, { clock, log, store, umask, ...(intervals && { intervals }) })
+          return await createClusterGate(config, { clock, log, store, umask, ...(intervals && { intervals }) })
         },
         async jobs(config) {
           const { listJobs, runJob, testWebhook } = await import('../jobs/run.js')
@@ -121,7 +120,7 @@ export function createCliDependencies(parts: ProcessParts = {}): CliDependencies
   }
 }
 
-/** The operating system's user, and who became it with sudo. */
+/** The operating system's user and, with sudo, who called it. */
 function operatorName(env: NodeJS.ProcessEnv): string {
   const sudoer = env['SUDO_USER']
   return sudoer === undefined ? userName() : `${userName()} (${sudoer})`
@@ -136,7 +135,7 @@ function userName(): string {
   }
 }
 
-/** Where people reach the gate: as it is configured, or where it listened last. */
+/** The gate's URL: as configured, or where it last listened. */
 async function baseUrlOf({ publicUrl, host, port }: Config, { facts }: Store): Promise<string> {
   return publicUrl ?? (await facts.readBaseUrl()) ?? `http://${host}:${port}`
 }

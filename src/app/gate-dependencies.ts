@@ -5,16 +5,16 @@ import type { Store } from '../storage/open.js'
 import type { ClusterClient } from '../cluster/cluster-client.js'
 import type { WorkerInfo } from '../cluster/messages.js'
 
-/** What the gate is given from outside. */
+/** What a gate gets from its caller. */
 export type GateDependencies = {
   readonly clock: Clock
   readonly log: Logger
-  /** Open; stays its owner's to close. */
+  /** Open; its owner closes it. */
   readonly store: Store
   /** @default those of a gate that serves people */
   readonly intervals?: Intervals
   /** The umask of git processes and of the repositories' folders. @default this process's */
   readonly umask?: number | undefined
-  /** Where it is one of several processes of a gate. */
+  /** Present if this is one of several workers of a gate. */
   readonly worker?: { readonly client: ClusterClient; readonly info: WorkerInfo }
 }

@@ -36,9 +36,9 @@ import type { WebOptions } from '../web/web-options.js'
 export type Gate = {
   /** @returns the URL that it listens on. @throws GitgateError `listen` */
   listen(): Promise<string>
-  /** Reads certificate, key and the upstream's credential again; transfers go on. The log says what came of it. */
+  /** Reads the certificate, the key and the upstream's credential again, and logs the outcome. Transfers continue. */
   readonly reload: () => void
-  /** Takes no more requests, lets running ones finish within the configured time, and ends. */
+  /** Accepts no more requests, lets active ones finish within the configured time, and stops. */
   close(): Promise<void>
 }
 
@@ -49,9 +49,9 @@ export async function createGate(config: Config, dependencies: GateDependencies)
   let closing = false
   const baseUrl = (): string => config.publicUrl ?? url
   const pseudonym = worker?.info.pseudonym ?? newPseudonym()
-  // Whatever can be wrong with it is found before anything is opened.
+  // Read first, so that a mistake shows before anything is opened.
   const tls = readTls(config)
-  // The first process of several has seen to it.
+  // With several workers, the primary has done this.
   if (worker === undefined) await store.reserveSpace()
 
   const memory = new AccessMemory(store.access)
@@ -117,7 +117,7 @@ export async function createGate(config: Config, dependencies: GateDependencies)
     sendsMail: config.smtp !== undefined,
     onError: (error) => log.error({ err: error }, 'a page failed'),
   }
-  // What a gate for Git alone never needs is not loaded: it takes memory, and a part of a second.
+  // Loaded when first used: a gate that serves only Git saves the memory and a part of a second.
   const rest = onFirstUse(async () => (await import('../api/rest/rest-api.js')).restApi(api))
   const graphql = onFirstUse(async () => (await import('../api/graphql/graphql-api.js')).graphqlApi(api))
   const pages = onFirstUse(async () => (await import('../web/app.js')).webPages(web))
@@ -129,7 +129,7 @@ export async function createGate(config: Config, dependencies: GateDependencies)
     }),
   )
   const ownMetrics = async (): Promise<string> => (await measures()).metrics()
-  // Told before anybody asks: another worker may be asked first.
+  // Registered early: the first request for metrics may go to another worker.
   const readMetrics = worker?.client.metrics(async () => (await measures()).getMetricsAsJSON()) ?? ownMetrics
   const metrics = onFirstUse(async () =>
     (await import('../server/metrics.js')).metricsHandler(config.metricsAllow, readMetrics),
@@ -178,7 +178,7 @@ export async function createGate(config: Config, dependencies: GateDependencies)
     log,
     intervals.filePollMs,
   )
-  const duties = worker === undefined ? singletonServices(config, dependencies) : undefined
+  const services = worker === undefined ? singletonServices(config, dependencies) : undefined
 
   return {
     async listen() {
@@ -190,9 +190,9 @@ export async function createGate(config: Config, dependencies: GateDependencies)
         description: redirectUrl === undefined ? description : { ...description, redirects: redirectUrl },
       }
       worker?.client.listens(url, about)
-      // Only now: a second start that finds the port in use must not change what commands take for served.
-      await duties?.begin(baseUrl(), about)
-      // Not before: gates that start at once on one data folder wait for each other.
+      // Only now: a second start that finds the port in use must not change what commands believe is served.
+      await services?.begin(baseUrl(), about)
+      // Only now: gates that start at the same time on one data folder wait for each other.
       store.beImpatient(config.workers)
       return url
     },
@@ -200,7 +200,7 @@ export async function createGate(config: Config, dependencies: GateDependencies)
     async close() {
       closing = true
       await reloader.close()
-      const dutiesEnded = duties?.end()
+      const servicesEnded = services?.end()
       await Promise.all(
         [{ server, connections }, redirect].map((one) =>
           stop(one.server, one.connections, config.shutdownTimeout, log),
@@ -210,13 +210,13 @@ export async function createGate(config: Config, dependencies: GateDependencies)
       await lastUse.flush()
       await audit.close()
       await auditThread.close()
-      await dutiesEnded
-      await duties?.endLast()
+      await servicesEnded
+      await services?.endLast()
     },
   }
 }
 
-/** What a gate serves without, but not as it should. */
+/** Parts without which a gate still serves, but degraded. */
 function watchedParts({ auditLog }: Config, store: Store): ReadinessCheck[] {
   const disk = { name: 'disk', check: async () => !(await store.isDiskFull()), otherwise: 'degraded' } as const
   if (auditLog === undefined) return [disk]
@@ -224,19 +224,19 @@ function watchedParts({ auditLog }: Config, store: Store): ReadinessCheck[] {
   return [disk, { name: 'audit_export', check: isDelivering, otherwise: 'degraded' }]
 }
 
-/** How many audit events wait to be exported; `undefined` where they are not exported. */
+/** How many audit events wait to be exported; `undefined` without an export target. */
 async function waitingEvents({ auditLog }: Config, { facts, audit }: Store): Promise<number | undefined> {
   if (auditLog === undefined) return undefined
-  const told = await facts.readBookmark(String(auditLog))
-  return told === undefined ? 0 : Math.max(0, (await audit.head()).id - told)
+  const exported = await facts.readBookmark(String(auditLog))
+  return exported === undefined ? 0 : Math.max(0, (await audit.head()).id - exported)
 }
 
-/** By this name in `Via` a gate knows its own requests, should they come back to it. */
+/** The name in `Via` by which a gate recognises its own requests if they come back. */
 export function newPseudonym(): string {
   return `gitgate-${randomUUID()}`
 }
 
-/** A handler that is built when its first request comes. */
+/** A handler that is built on its first request. */
 function onFirstUse(build: () => Promise<Handler>): Handler {
   const handler = once(build)
   return async (context) => {
@@ -246,7 +246,7 @@ function onFirstUse(build: () => Promise<Handler>): Handler {
   }
 }
 
-/** Makes something when it is first asked for. */
+/** Makes something on first use. */
 function once<T>(make: () => Promise<T>): () => Promise<T> {
   let made: Promise<T> | undefined
   return () => (made ??= make())

@@ -18,16 +18,16 @@ import { ClusterCoordinator } from '../cluster/cluster-coordinator.js'
 import type { ToWorker } from '../cluster/messages.js'
 import { Supervisor } from '../cluster/supervisor.js'
 
-// For what a worker does after its last transfer.
-const WORKER_SHUTDOWN_EXTRA_MS = 10_000
+// A worker needs more time after its last transfer, to write what is pending.
+const WORKER_SHUTDOWN_MARGIN_MS = 10_000
 
-/** A gate with as many processes as configured, or this worker's part of one. */
+/** A gate with the configured number of processes, or this worker's part of it. */
 export async function createClusterGate(config: Config, dependencies: GateDependencies): Promise<Gate> {
   if (cluster.isWorker) return await createWorkersGate(config, dependencies)
   return config.workers === 1 ? await createGate(config, dependencies) : createSupervisedGate(config, dependencies)
 }
 
-/** The gate in the primary, which serves nobody itself. */
+/** The gate in the primary, which serves no requests itself. */
 function createSupervisedGate(config: Config, dependencies: GateDependencies): Gate {
   const { log, intervals = DEFAULT_INTERVALS } = dependencies
   const services = singletonServices(config, dependencies)
@@ -44,15 +44,15 @@ function createSupervisedGate(config: Config, dependencies: GateDependencies): G
         variables: { ...config.variables, GITGATE_PORT: String(config.port || (await freePort(config.host))) },
         pseudonym: newPseudonym(),
         umask: dependencies.umask,
-        shutdownTimeoutMs: config.shutdownTimeout + WORKER_SHUTDOWN_EXTRA_MS,
+        shutdownTimeoutMs: config.shutdownTimeout + WORKER_SHUTDOWN_MARGIN_MS,
         heartbeatMs: intervals.heartbeatMs,
       })
-      const said = await supervisor.start()
-      if (said.kind === 'failed') throw new GitgateError(said.code as ErrorCode, said.message)
-      const { served, description } = said.about as Served
+      const started = await supervisor.start()
+      if (started.kind === 'failed') throw new GitgateError(started.code as ErrorCode, started.message)
+      const { served, description } = started.about as Served
       const about = { served, description: { ...description, workers: String(config.workers) } }
-      await services.begin(config.publicUrl ?? said.url, about)
-      return said.url
+      await services.begin(config.publicUrl ?? started.url, about)
+      return started.url
     },
     reload: () => coordinator.reload(),
     async close() {
@@ -65,7 +65,7 @@ function createSupervisedGate(config: Config, dependencies: GateDependencies): G
 }
 
 async function createWorkersGate(config: Config, dependencies: GateDependencies): Promise<Gate> {
-  // A gate that is not there yet will read the files as they are then.
+  // Nothing to do before the gate exists: it reads the current files when it is created.
   let reload = (): void => undefined
   const client = new ClusterClient(
     (message) => {

@@ -8,20 +8,20 @@ import type { RunningJobs } from '../jobs/start.js'
 import { startJobs } from '../jobs/start.js'
 import type { ServedBackend } from '../storage/instance-facts.js'
 
-/** What a gate serves: for commands that work beside it, and for the log. */
+/** What a gate serves, for commands that run at the same time and for the log. */
 export type Served = { readonly served: ServedBackend; readonly description: Readonly<Record<string, string>> }
 
-/** What a gate does once, however many processes it has: jobs, audit export, storing what it serves. */
+/** What runs once for a gate, however many processes it has: jobs, audit export, and recording what it serves. */
 export type SingletonServices = {
-  /** @param url where people reach the gate, which listens by now */
+  /** Called once the gate listens. @param url at which users reach it */
   begin(url: string, about: Served): Promise<void>
-  /** Begins no more jobs, and waits for what is under way. */
+  /** Starts no more jobs, and waits for running ones. */
   end(): Promise<void>
   /** Called after the last audit event was written. */
   endLast(): Promise<void>
 }
 
-/** The duties of a gate. */
+/** Creates the services, which start with `begin`. */
 export function singletonServices(config: Config, dependencies: GateDependencies): SingletonServices {
   const { clock, log, store, intervals = DEFAULT_INTERVALS } = dependencies
   const follower = followAudit(config, dependencies)

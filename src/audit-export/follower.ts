@@ -3,120 +3,119 @@ import type { AuditStore, ExportFailure } from '../domain/audit/audit-log.js'
 import type { Clock } from '../core/clock.js'
 import { messageOf } from '../core/errors.js'
 
-/** Where the rows of the audit log are also told, as JSON. */
+/** A target that audit events are exported to, as JSON. */
 export type AuditTarget = {
-  /** Names it, and nothing else does. */
+  /** A unique name. */
   readonly name: string
-  /** Tells rows, in their order. @throws when that failed; some may have arrived */
+  /** Writes rows in their order. @throws if that failed; some rows may have arrived */
   write(rows: readonly AuditRow[]): Promise<void>
   close(): void
 }
 
-/** Where a follower notes how far it has come, and why it comes no further: for readiness, metrics and the doctor. */
-export type ExportNotes = {
+/** Where a follower records its progress and its failure, for readiness, metrics and the doctor. */
+export type ExportProgress = {
   readBookmark(name: string): Promise<number | undefined>
   writeBookmark(name: string, row: number): Promise<void>
   readExportFailure(name: string): Promise<ExportFailure | undefined>
   writeExportFailure(name: string, failure: ExportFailure | undefined): Promise<void>
 }
 
-const LONGEST_PAUSE_MS = 60_000
+const MAX_RETRY_DELAY_MS = 60_000
 const BATCH_ROWS = 500
 
-/**
- * Tells every row of the audit log to a target as it happens, whichever program wrote it, and after a stop goes on where it was.
- * While the target can't be reached the rows wait in the audit log; a row may be told twice, and none is lost.
+/** Exports each row of the audit log to a target as it is written, by whichever program, and continues after a restart where it
+ * stopped. While the target can't be reached, rows wait in the audit log. A row may be sent twice; none is lost.
  */
 export class AuditFollower {
   readonly #store: Pick<AuditStore, 'list' | 'head'>
-  readonly #notes: ExportNotes
+  readonly #progress: ExportProgress
   readonly #target: AuditTarget
   readonly #options: FollowerOptions
   #timer: NodeJS.Timeout | undefined
-  #pause: number
-  #looking: Promise<void> = Promise.resolve()
+  #delayMs: number
+  #polling: Promise<void> = Promise.resolve()
   #isClosed = false
-  /** The last row that the target took, where it could not be noted. */
-  #told = 0
-  /** What was noted last. */
+  /** The last row that the target accepted, even if the bookmark could not be written. */
+  #exported = 0
+  /** The failure that was recorded last. */
   #failure: ExportFailure | undefined
 
   constructor(
     store: Pick<AuditStore, 'list' | 'head'>,
-    notes: ExportNotes,
+    progress: ExportProgress,
     target: AuditTarget,
     options: FollowerOptions,
   ) {
     this.#store = store
-    this.#notes = notes
+    this.#progress = progress
     this.#target = target
     this.#options = options
-    this.#pause = options.pollMs
+    this.#delayMs = options.pollMs
   }
 
-  /** Begins, where nothing was told yet, with what happens from now on. */
+  /** Starts the export. A new target gets only events from now on. */
   async start(): Promise<void> {
     const { name } = this.#target
-    if ((await this.#notes.readBookmark(name)) === undefined)
-      await this.#notes.writeBookmark(name, (await this.#store.head()).id)
-    this.#failure = await this.#notes.readExportFailure(name)
+    if ((await this.#progress.readBookmark(name)) === undefined)
+      await this.#progress.writeBookmark(name, (await this.#store.head()).id)
+    this.#failure = await this.#progress.readExportFailure(name)
     this.#schedule()
   }
 
-  /** Tells what is there still, and ends. */
+  /** Exports the remaining rows and stops. */
   async close(): Promise<void> {
     this.#isClosed = true
     clearTimeout(this.#timer)
-    await this.#looking
-    await this.#look()
+    await this.#polling
+    await this.#poll()
     this.#target.close()
   }
 
   #schedule(): void {
     if (this.#isClosed) return
     this.#timer = setTimeout(() => {
-      this.#looking = this.#look().then(() => this.#schedule())
-    }, this.#pause).unref()
+      this.#polling = this.#poll().then(() => this.#schedule())
+    }, this.#delayMs).unref()
   }
 
-  async #look(): Promise<void> {
+  async #poll(): Promise<void> {
     try {
       const { name } = this.#target
       for (;;) {
-        const noted = (await this.#notes.readBookmark(name)) ?? 0
-        const after = Math.max(noted, this.#told)
+        const bookmark = (await this.#progress.readBookmark(name)) ?? 0
+        const after = Math.max(bookmark, this.#exported)
         const rows = await this.#store.list({ after, limit: BATCH_ROWS, oldestFirst: true })
         const last = rows.at(-1)
         if (last !== undefined) {
           await this.#target.write(rows)
-          // Where the disk is full the bookmark stays behind, and the same rows would be told at each look.
-          this.#told = last.id
+          // On a full disk the bookmark can't be written, and the same rows would be sent again and again.
+          this.#exported = last.id
         }
-        if (this.#told > noted) await this.#notes.writeBookmark(name, this.#told)
-        this.#pause = this.#options.pollMs
+        if (this.#exported > bookmark) await this.#progress.writeBookmark(name, this.#exported)
+        this.#delayMs = this.#options.pollMs
         if (rows.length < BATCH_ROWS) break
       }
-      if (this.#failure !== undefined) await this.#noteFailure(undefined)
+      if (this.#failure !== undefined) await this.#recordFailure(undefined)
     } catch (error) {
-      this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE_MS)
+      this.#delayMs = Math.min(this.#delayMs * 2, MAX_RETRY_DELAY_MS)
       this.#options.onError(error)
       if (this.#failure === undefined)
-        await this.#noteFailure({ since: this.#options.clock(), message: messageOf(error) }).catch(
+        await this.#recordFailure({ since: this.#options.clock(), message: messageOf(error) }).catch(
           this.#options.onError,
         )
     }
   }
 
-  async #noteFailure(failure: ExportFailure | undefined): Promise<void> {
-    await this.#notes.writeExportFailure(this.#target.name, failure)
+  async #recordFailure(failure: ExportFailure | undefined): Promise<void> {
+    await this.#progress.writeExportFailure(this.#target.name, failure)
     this.#failure = failure
   }
 }
 
 type FollowerOptions = {
-  /** Between two looks; longer after each failure. */
+  /** Time between two polls; longer after each failure. */
   readonly pollMs: number
   readonly clock: Clock
-  /** Called with each failure; the rows will be sent again. */
+  /** Called with each failure; the rows are sent again later. */
   readonly onError: (error: unknown) => void
 }

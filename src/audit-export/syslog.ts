@@ -11,9 +11,9 @@ const LOG_AUDIT = 13 * 8
 const INFORMATIONAL = 6
 const WARNING = 4
 const DEFAULT_PORT = 514
-const SENDING_TIMEOUT = 10_000
-// What one datagram holds, and every receiver should take (RFC 5426, 3.2 and RFC 5424, 6.1).
-const MAX_DATAGRAM = 2_048
+const SEND_TIMEOUT_MS = 10_000
+// Every receiver should accept this size (RFC 5426, 3.2 and RFC 5424, 6.1).
+const MAX_DATAGRAM_BYTES = 2_048
 
 /** A syslog server: `syslog://host:514` by UDP (RFC 5426), `syslog+tcp://host:601` by TCP with counted octets (RFC 6587). */
 export class SyslogTarget implements AuditTarget {
@@ -41,7 +41,7 @@ export class SyslogTarget implements AuditTarget {
     try {
       for (const message of messages) {
         await new Promise<void>((resolve, reject) => {
-          const cut = message.subarray(0, MAX_DATAGRAM)
+          const cut = message.subarray(0, MAX_DATAGRAM_BYTES)
           socket.send(cut, this.#port, this.#host, (error) => (error === null ? resolve() : reject(error)))
         })
       }
@@ -59,11 +59,11 @@ export class SyslogTarget implements AuditTarget {
         this.#connection = undefined
         reject(error)
       }
-      const silent = (): void => failed(new Error('the syslog server takes nothing'))
-      connection.setTimeout(SENDING_TIMEOUT)
+      const silent = (): void => failed(new Error('the syslog server does not read'))
+      connection.setTimeout(SEND_TIMEOUT_MS)
       connection.once('timeout', silent).once('error', failed)
       connection.write(Buffer.concat(counted), (error) => {
-        // Both, for each batch: the connection outlives millions of them.
+        // Removed after each batch: the connection outlives millions of batches.
         connection.off('timeout', silent).off('error', failed)
         connection.setTimeout(0)
         if (error) failed(error)
@@ -78,7 +78,7 @@ export class SyslogTarget implements AuditTarget {
       if (this.#connection === connection) this.#connection = undefined
     }
     connection.on('error', forget).on('close', forget)
-    // The server says nothing; a closed connection is only seen by reading.
+    // The server sends nothing, but only a socket that is read notices that the server has closed it.
     connection.resume()
     return connection
   }
@@ -92,7 +92,7 @@ export class SyslogTarget implements AuditTarget {
   }
 }
 
-/** A message of RFC 5424: the action as its id, the row as JSON after it. */
+/** An RFC 5424 message with the action as its MSGID and the event as JSON. */
 function messageOf(row: AuditRow): string {
   const priority = LOG_AUDIT + (row.decision === 'allowed' ? INFORMATIONAL : WARNING)
   const head = `<${priority}>1 ${row.at.toISOString()} ${hostname() || '-'} gitgate ${process.pid} ${row.action} -`

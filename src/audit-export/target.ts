@@ -5,15 +5,15 @@ import { auditEntity } from '../domain/audit/render-event.js'
 import type { AuditTarget } from './follower.js'
 import { SyslogTarget } from './syslog.js'
 
-/** Opens a target. @param place a file's path, or the URL of a syslog server */
-export function openTarget(place: string | URL): AuditTarget {
-  return typeof place === 'string' ? fileTarget(place) : new SyslogTarget(place)
+/** Opens a target. @param location a file's path, or the URL of a syslog server */
+export function openTarget(location: string | URL): AuditTarget {
+  return typeof location === 'string' ? fileTarget(location) : new SyslogTarget(location)
 }
 
-// To open a FIFO that nobody reads would wait for ever, and so would the gate at its end: without waiting it fails.
+// Opening a FIFO without a reader would block forever, and with it the gate's shutdown. With O_NONBLOCK it fails.
 const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK
 
-/** A file of JSON lines. It is opened for each write, so that it can be rotated at any time. */
+/** A file of JSON lines, opened for each write so that it can be rotated at any time. */
 function fileTarget(path: string): AuditTarget {
   return {
     name: path,
@@ -30,7 +30,7 @@ function fileTarget(path: string): AuditTarget {
   }
 }
 
-/** Whether the file's last line was cut off, as by a disk that got full: what follows must not become a part of it. */
+/** Whether the file's last line was cut off, for example by a full disk, so that the next event must start a new line. */
 async function endsWithinLine(path: string, file: FileHandle): Promise<boolean> {
   const stats = await file.stat()
   if (!stats.isFile() || stats.size === 0) return false

@@ -7,7 +7,7 @@ import type { WebhookStore } from '../domain/notifications/webhook.js'
 import type { SettingStore } from '../domain/policies/settings.js'
 import type { TokenStore } from '../domain/tokens/store.js'
 
-/** What jobs are made of. */
+/** What jobs need. */
 export type JobsOptions = {
   readonly config: Pick<Config, 'smtp' | 'mailFrom' | 'auditPruneShare'>
   readonly store: {
@@ -19,17 +19,17 @@ export type JobsOptions = {
     readonly jobRuns: JobRunStore
   }
   readonly clock: Clock
-  /** Where tokens are made, as people reach it. */
+  /** URL of the page where users manage tokens. */
   readonly tokensPage: () => Promise<string>
-  /** Absent for a command, which says by itself what came of it. */
+  /** Absent in commands, which report the outcome themselves. */
   readonly log?: Logger
 }
 
-/** When jobs ran, whichever gate ran them. */
+/** When jobs last ran, in any gate. */
 export type JobRunStore = {
   find(name: string): Promise<JobRun | undefined>
   write(name: string, at: Date, isDone: boolean, outcome: string): Promise<void>
 }
 
-/** `doneAt` is the last time that it was done, `triedAt` the last time that it was tried, `outcome` what came of that. */
+/** `doneAt` is the last success (`null`: never), `triedAt` the last run, and `outcome` its outcome. */
 export type JobRun = { readonly doneAt: Date | null; readonly triedAt: Date; readonly outcome: string }

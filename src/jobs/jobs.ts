@@ -6,7 +6,7 @@ import type { Settings } from '../domain/policies/settings.js'
 import { resolveSettings } from '../domain/policies/settings.js'
 import type { JobsOptions } from './jobs-options.js'
 
-/** When a job runs. */
+/** A job's schedule and description. */
 type JobPlan = { readonly schedule: string; readonly summary: string; readonly atStart?: true }
 
 /** The scheduled jobs; times are in UTC. */
@@ -75,7 +75,7 @@ async function writeNotifications(
   note: (now: Date) => Promise<number>,
 ): Promise<string> {
   if (!settings.enforce_pat_expiration) return 'no notifications: tokens do not expire (enforce_pat_expiration)'
-  // Without a channel they wait, and are dropped after a week like all mails that wait.
+  // Without a channel they wait, and are deleted after a week.
   const written = count(await note(options.clock()), 'notification', 'written')
   return (await hasNoChannel(options)) ? `${written}; ${NO_CHANNEL}` : written
 }

@@ -10,17 +10,17 @@ import { addressFor } from '../domain/notifications/notification.js'
 import { renderEmail } from '../domain/notifications/render-email.js'
 import type { JobsOptions } from './jobs-options.js'
 
-/** What became of a try. */
+/** The outcome of an attempt. */
 export type Attempt =
   | { readonly kind: 'accepted' }
-  /** It is to go nowhere any more, and was not tried. */
+  /** It is no longer wanted, so it wasn't sent. */
   | { readonly kind: 'unwanted'; readonly reason: string }
-  /** It will never be taken. */
+  /** The receiver will never accept it. */
   | { readonly kind: 'refused'; readonly reason: string }
-  /** Try again later. `isDown`: others to the same server will fail, too. */
+  /** Retry later. `isDown`: other deliveries to the same server would fail, too. */
   | { readonly kind: 'failed'; readonly reason: string; readonly isDown: boolean }
 
-/** Hands mails to a server. */
+/** Sends mails to a server. */
 export type Mailer = {
   send(delivery: Delivery, now: Date, tokensPage: string, signal: AbortSignal): Promise<Attempt>
 }
@@ -29,7 +29,7 @@ const CONNECT_TIMEOUT_MS = 10 * SECOND
 const SOCKET_TIMEOUT_MS = MINUTE / 2
 const isLoopback = addressMatcher(['127.0.0.0/8', '::1'])
 
-/** The mailer for the server that is configured. The sender's default is `gitgate@` this machine's name. */
+/** The mailer for the configured server. The default sender is `gitgate@` and the host name. */
 export function mailerOf({ config }: JobsOptions): Mailer | undefined {
   return config.smtp === undefined ? undefined : createMailer(config.smtp, config.mailFrom)
 }
@@ -46,15 +46,15 @@ function createMailer(server: SmtpServer, from: Mailbox | undefined): Mailer {
       try {
         await transport.sendMail({
           from: sender,
-          // An object, and not a text that is parsed: whatever a name holds, it stays a name.
+          // An object isn't parsed, so a name can't smuggle in an address.
           to: { name: notification.recipient.name, address: addressFor(notification) ?? '' },
           subject: content.subject,
           text,
           html,
           date: now,
-          // The same at each try, so that one that came twice is known.
+          // The same for each attempt, so that a receiver can recognise duplicates.
           messageId: `<${delivery.id}.${notification.createdAt.getTime()}@${domainOf(sender)}>`,
-          // No vacation message must answer (RFC 3834).
+          // Prevents automatic replies (RFC 3834).
           headers: { 'Auto-Submitted': 'auto-generated', 'X-Auto-Response-Suppress': 'All' },
           disableFileAccess: true,
           disableUrlAccess: true,
@@ -75,8 +75,8 @@ async function openTransport({ host, port, implicitTls, credentials }: SmtpServe
     host,
     port,
     secure: implicitTls,
-    // A password never goes over a line in the clear. A server on this machine is reached over none, and seldom has a
-    // certificate for it.
+    // A password never crosses a network in the clear. A server on this machine is reached over no network, and seldom has a
+    // certificate for its address.
     requireTLS: credentials !== undefined && !isLocal && !implicitTls,
     ignoreTLS: isLocal && !implicitTls,
     ...(credentials === undefined ? {} : { auth: { user: credentials.user, pass: credentials.password.reveal() } }),
@@ -87,23 +87,22 @@ async function openTransport({ host, port, implicitTls, credentials }: SmtpServe
   })
 }
 
-/** What nodemailer tells of a failure. */
+/** The fields that nodemailer adds to an error. */
 type SmtpError = { readonly responseCode?: unknown; readonly command?: unknown }
 
-/**
- * A server that refuses a recipient or a mail for good (5xx) will do so again. All else may pass: it is down, or busy (4xx), or
- * set up wrongly, so that it takes no mail of ours at all.
+/** A server that permanently rejects a recipient or a mail (5xx) will do so again. Everything else may be temporary: the server is
+ * down or busy (4xx), or is misconfigured and accepts no mail from this gate.
  */
 function attemptOf(error: unknown, { credentials }: SmtpServer): Attempt {
   const { responseCode, command } = error as SmtpError
   const reason = withoutSecret(messageOf(error), credentials?.password.reveal())
   const isAboutThis = command === 'RCPT TO' || command === 'DATA'
   if (typeof responseCode === 'number' && responseCode >= 500 && isAboutThis) return { kind: 'refused', reason }
-  // A server that hangs up on one mail may take the next.
+  // A server that drops the connection during one mail may accept the next.
   return { kind: 'failed', reason, isDown: !isAboutThis && !/closed unexpectedly/i.test(reason) }
 }
 
-/** A server might repeat what it was told. */
+/** Removes the password from a server's message, which might repeat it. */
 function withoutSecret(text: string, secret: string | undefined): string {
   const line = text.replace(/\s+/g, ' ').slice(0, 300)
   if (secret === undefined) return line

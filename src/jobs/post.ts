@@ -14,7 +14,7 @@ const WEBHOOK_TIMEOUT_MS = 10 * SECOND
 export async function postToWebhook(text: string, post: WebhookPost, ending: AbortSignal): Promise<Attempt> {
   const url = new URL(text)
   const timeout = AbortSignal.timeout(WEBHOOK_TIMEOUT_MS)
-  // Of the URL only the origin is told: where it goes on, there may be a secret.
+  // Only the URL's origin: its path may contain a secret.
   const failed = (reason: string): Attempt => ({ kind: 'failed', reason: `${url.origin} ${reason}`, isDown: false })
   try {
     const status = await sendRequest(url, post, AbortSignal.any([ending, timeout]))

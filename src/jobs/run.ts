@@ -15,18 +15,18 @@ import { readSchedule } from './schedule.js'
 const MAX_POLLS = 300
 const POLL_INTERVAL_MS = 200
 
-/** A job as it is shown. */
+/** A job, as lists show it. */
 export type ListedJob = {
   readonly name: string
   readonly schedule: string
   readonly summary: string
-  /** Whether it writes notifications, which are sent then. */
+  /** Whether it writes notifications, which running it also sends. */
   readonly writesNotifications: boolean
   readonly run: JobRun | undefined
   readonly next: Date
 }
 
-/** All jobs, when they ran and when they will. */
+/** All jobs, with their last and next runs. */
 export async function listJobs({ store, clock }: JobsOptions): Promise<ListedJob[]> {
   const listed = JOB_NAMES.map(async (name) => {
     const { schedule, summary } = JOBS[name]
@@ -75,7 +75,7 @@ async function sendAll(options: JobsOptions, started: Date): Promise<string> {
     const sent = await deliveries.deliver(() => false, started)
     accepted += sent.accepted
     refused.push(...sent.refused)
-    // A gate that runs beside this command may have taken some: to be done is to know what became of them, too.
+    // A running gate may have leased some of them, so wait until their outcome is known, too.
     if ((await notifications.countLeased(options.clock())) === 0) break
     if (polls === MAX_POLLS)
       throw new GitgateError('delivery', 'a gate is still sending notifications; see gitgate jobs list')
@@ -96,10 +96,8 @@ async function sendAll(options: JobsOptions, started: Date): Promise<string> {
   return `${accepted} sent`
 }
 
-/**
- * Posts a test to a webhook.
- *
- * @throws GitgateError `delivery` when it was not accepted
+/** Posts a test event to a webhook.
+ * @throws GitgateError `delivery` if it was not accepted
  */
 export async function testWebhook(
   { url, secret }: { readonly url: string; readonly secret: Secret },

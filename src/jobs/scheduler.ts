@@ -7,15 +7,14 @@ import type { Schedule } from './schedule.js'
 import { readSchedule } from './schedule.js'
 
 const MAX_RETRY_DELAY_MS = 5 * MINUTE
-// Clocks of gates differ a little; what lies further ahead was written by a clock that was wrong, and has been set right.
+// Clocks of gates differ a little. A time further ahead comes from a clock that was wrong and has been corrected since.
 const CLOCK_TOLERANCE_MS = HOUR
 
-/** A job, and when to look at it again. */
+/** A job, and when to check it again. */
 type Scheduled = { readonly schedule: Schedule; lookedAt: number; lookAt: number; failures: number }
 
-/**
- * Runs jobs at their time. When a job ran is kept in the store: a run that was missed, because no gate was up, is made up
- * at the next look, and one that another gate has done is not done again.
+/** Runs jobs when they are due. The store records when each job last ran, so the next check makes up for a run that was missed
+ * while no gate was running, and skips one that another gate has done.
  */
 export class Scheduler {
   readonly #options: JobsOptions
@@ -25,7 +24,7 @@ export class Scheduler {
     this.#options = options
   }
 
-  /** Runs what has become due. @param isEnding whether to begin no more */
+  /** Runs the jobs that are due. @param isEnding whether to start no more */
   async look(isEnding: () => boolean): Promise<void> {
     for (const name of JOB_NAMES) {
       const job = this.#jobs.get(name) ?? {

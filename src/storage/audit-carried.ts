@@ -9,7 +9,7 @@ import { FACT_ACTIONS, factsOf } from './recorded-facts.js'
 // Rows read at a time.
 const PAGE_ROWS = 1_000
 
-/** The newest instant among pruned rows: what used a token before that may be in none. */
+/** Key of the newest time among pruned rows: uses of tokens before it may have no row. */
 export const NEWEST_PRUNED = 'audit newest'
 
 // The hash of an empty table.
@@ -17,18 +17,18 @@ const NOTHING_CARRIED = createHash('sha256').digest('hex')
 
 const FACT_COLUMNS = ['id', 'action', 'decision', 'at', 'target', 'details'] as const
 
-/** Which row of the log says what {@link hashCarried} was, and what it says. */
+/** The row of the log that records {@link hashCarried}, and the hash in it. */
 export type CarriedHead = { readonly id: number; readonly hash: string | undefined }
 
-/** What an event says of the pruned facts. @returns `undefined` where it is about something else */
+/** The hash of carried facts in an event. @returns `undefined` if the event has none */
 export function carriedHeadOf({ action, details, id }: FactRow & { readonly id: number }): CarriedHead | undefined {
   if (action !== 'audit.pruned' && action !== 'audit.repaired') return undefined
   const { carried } = (JSON.parse(details ?? '{}') ?? {}) as { readonly carried?: string }
-  // Versions before this check pruned without; a repair says it only where it changed them.
+  // Version 0.1.0 pruned without a hash. A repair records one only if it changed the facts.
   return action === 'audit.repaired' && carried === undefined ? undefined : { id, hash: carried }
 }
 
-/** The hash of all that pruned rows said and that is still true. */
+/** The hash of the facts from pruned rows that are still true. */
 export async function hashCarried(queries: Queries): Promise<string> {
   const hash = createHash('sha256')
   for (let after = ''; ;) {
@@ -40,18 +40,16 @@ export async function hashCarried(queries: Queries): Promise<string> {
   }
 }
 
-/** Facts that were carried over, by their keys. */
+/** A page of carried facts, in the order of their keys. */
 export async function carriedAfter(queries: Queries, after: string) {
   const query = queries.selectFrom('audit_carried').selectAll().where('key', '>', after)
   return await query.orderBy('key').limit(PAGE_ROWS).execute()
 }
 
-/**
- * Keeps what rows say that are about to be pruned, from their events alone: what somebody put into a table by hand does not get
- * an origin in this way.
- *
- * @param last the last row that is pruned
- * @returns what the event of the pruning says of it
+/** Keeps the facts of rows that are about to be pruned. It uses only their events, so a row that somebody edited by hand isn't
+ * accepted by being pruned.
+ * @param last the last row to prune
+ * @returns the hash for the event `audit.pruned`
  */
 export async function carryFacts(
   transaction: Queries,
@@ -60,7 +58,7 @@ export async function carryFacts(
   redact: (text: string) => string,
 ): Promise<string> {
   const known = await newestCarriedHead(transaction, start)
-  // Changed by hand: a new hash over it would make it right.
+  // Somebody changed the table by hand; a new hash would hide that.
   if (known !== undefined && known !== (await hashCarried(transaction))) return known
   if (known === undefined) await adoptFacts(transaction, start, redact)
   for await (const row of factRows(transaction, start.id, last.id)) await carry(transaction, row)
@@ -74,9 +72,8 @@ export async function carryFacts(
   return await hashCarried(transaction)
 }
 
-/**
- * Takes what the tables hold for what pruned rows said, wherever the log has no event about it: once, where a version before this
- * check has pruned, or where somebody answers for it.
+/** Accepts the rows of the tables as carried facts wherever the log has no event about them: once after version 0.1.0 has pruned,
+ * and in a repair, for which somebody takes responsibility.
  */
 async function adoptFacts(transaction: Queries, start: ChainHead, redact: (text: string) => string): Promise<void> {
   await transaction.deleteFrom('audit_carried').execute()
@@ -92,10 +89,8 @@ async function adoptFacts(transaction: Queries, start: ChainHead, redact: (text:
   await putNewest(transaction, newest)
 }
 
-/**
- * Makes what is kept of pruned rows anew, where it is not what the log says.
- *
- * @returns its hash; `undefined` where nothing was changed
+/** Rebuilds the carried facts if their hash isn't the one in the log.
+ * @returns their hash, or `undefined` if nothing was changed
  */
 export async function repairCarried(
   transaction: Queries,
@@ -108,7 +103,7 @@ export async function repairCarried(
   return await hashCarried(transaction)
 }
 
-/** The hash that the log holds. @returns `undefined` where a version before this check has pruned */
+/** The newest hash in the log. @returns `undefined` if version 0.1.0 has pruned */
 async function newestCarriedHead(queries: Queries, start: ChainHead): Promise<string | undefined> {
   const rows = queries
     .selectFrom('audit_events')
@@ -144,7 +139,7 @@ async function carry(transaction: Queries, row: FactRow): Promise<void> {
     if (value === null) await transaction.deleteFrom('audit_carried').where('key', '=', key).execute()
     else await put(transaction, key, value)
   }
-  // The webhooks of an account end with it.
+  // An account's webhooks are deleted with it.
   if (row.action === 'user.deleted')
     await sql`
       DELETE FROM audit_carried
@@ -167,7 +162,7 @@ async function put(transaction: Queries, key: string, value: string): Promise<vo
     .execute()
 }
 
-/** Forgets tokens and sessions that are gone, which no event says. Their ids are never given again. */
+/** Deletes facts about tokens and sessions that were deleted, which has no event. Their IDs are never reused. */
 async function dropEnded(transaction: Queries): Promise<void> {
   await sql`
     DELETE FROM audit_carried WHERE key >= 'token:' AND key < 'token;'

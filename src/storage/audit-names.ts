@@ -1,46 +1,46 @@
 import { sql } from 'kysely'
 import type { Queries } from './database.js'
 
-// As migration 6 counts.
-const BLOCK = 4_096
+// Migration 6 uses the same size.
+const BLOCK_ROWS = 4_096
 
-/** The block of a row. */
+/** The block that a row belongs to. */
 export function blockOf(id: number): number {
-  return Math.floor(id / BLOCK)
+  return Math.floor(id / BLOCK_ROWS)
 }
 
-/** Rows of the audit log by their numbers, both ends included. */
+/** A range of row IDs of the audit log, both ends included. */
 export type RowRange = readonly [from: number, to: number]
 
-/** Where in the audit log there are rows about an account, newest first; among the others there are none. */
+/** The ranges of the audit log that contain all rows about an account, newest first. */
 export async function rangesAbout(queries: Queries, name: string): Promise<RowRange[]> {
-  // By one block after the other, since to find a name by itself would take an index of its own.
+  // Block by block, because a search by name alone would need another index.
   const { rows } = await sql<{ block: number }>`
     WITH RECURSIVE blocks (block) AS (
-      SELECT (SELECT max(id) FROM audit_events) / ${sql.lit(BLOCK)}
+      SELECT (SELECT max(id) FROM audit_events) / ${sql.lit(BLOCK_ROWS)}
       UNION ALL
-      SELECT block - 1 FROM blocks WHERE block > (SELECT min(id) FROM audit_events) / ${sql.lit(BLOCK)}
+      SELECT block - 1 FROM blocks WHERE block > (SELECT min(id) FROM audit_events) / ${sql.lit(BLOCK_ROWS)}
     )
     SELECT block FROM blocks
       WHERE EXISTS (SELECT 1 FROM audit_names WHERE audit_names.block = blocks.block AND name = ${name})
   `.execute(queries)
   const ranges: [from: number, to: number][] = []
   for (const { block } of rows) {
-    const from = block * BLOCK
+    const from = block * BLOCK_ROWS
     const last = ranges.at(-1)
-    // What adjoins is one range: to ask for it takes one query.
-    if (last?.[0] === from + BLOCK) last[0] = from
-    else ranges.push([from, from + BLOCK - 1])
+    // Adjoining blocks are merged, so that they take one query.
+    if (last?.[0] === from + BLOCK_ROWS) last[0] = from
+    else ranges.push([from, from + BLOCK_ROWS - 1])
   }
   return ranges
 }
 
-/** Forgets the names of rows that are gone. @param id of the first row that is left */
+/** Deletes the names of pruned rows. @param id of the first remaining row */
 export async function dropNamesBefore(queries: Queries, id: number): Promise<void> {
   await queries.deleteFrom('audit_names').where('block', '<', blockOf(id)).execute()
 }
 
-/** Makes the names of all rows anew, as migration 6 did. */
+/** Rebuilds the names of all rows, as migration 6 did. */
 export async function rebuildNames(transaction: Queries): Promise<void> {
   await transaction.deleteFrom('audit_names').execute()
   await sql`

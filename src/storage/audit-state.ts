@@ -13,14 +13,13 @@ import type { Schema } from './database-schema.js'
 
 type Row = Schema['audit_events']
 
-// Rows read at a time: a few milliseconds, between which others have their turn.
+// Rows read at a time. That takes a few milliseconds; in between, other requests run.
 const PAGE_ROWS = 1_000
-// The instant of a change is taken before that of its event, by a clock that somebody may set back in between.
+// A change reads the clock before its event does, and the clock may be set back in between.
 const CLOCK_TOLERANCE_MS = 3_600_000
 
-/**
- * Compares what is derived from the log, and what events put into other tables, with the rows of the log. Names are compared block
- * by block; the rest is gathered in a {@link FactLedger}, so that a log of any length takes the same memory.
+/** Compares the log's indexes, and the tables that its events describe, with the rows of the log. Names are compared block by
+ * block, and everything else is collected in a {@link FactLedger}, so memory use doesn't grow with the log.
  */
 export class DerivedState {
   readonly #first: ChainHead
@@ -34,7 +33,7 @@ export class DerivedState {
   #prunedBefore = 0
   #flaw: StateFlaw | undefined
 
-  /** @param first what the first row follows */
+  /** @param first the head before the first row */
   constructor(first: ChainHead, { redact, clock }: { redact: (text: string) => string; clock: () => Date }) {
     this.#first = first
     this.#redact = redact
@@ -42,7 +41,7 @@ export class DerivedState {
     this.#block = blockOf(first.id + 1)
   }
 
-  /** Reads what pruned rows said. */
+  /** Reads the facts of pruned rows. */
   async begin(queries: Queries): Promise<void> {
     for (let after = ''; ;) {
       const rows = await carriedAfter(queries, after)
@@ -56,7 +55,7 @@ export class DerivedState {
     }
   }
 
-  /** Takes the next row, which the chain has shown to be right. */
+  /** Adds the next row, which the hash chain has verified. */
   async take(queries: Queries, row: Row): Promise<void> {
     const block = blockOf(row.id)
     while (this.#block < block) {
@@ -75,8 +74,7 @@ export class DerivedState {
     if (row.action === 'git.pushed') this.#ledger.use(row.token_id, row.repository, null, row.at)
   }
 
-  /**
-   * Compares the rest, when all rows were taken.
+  /** Compares everything else, after the last row.
    *
    * @param queries the database as it is right after the last row
    * @returns the first flaw
@@ -101,7 +99,7 @@ export class DerivedState {
     const found = new Set(rows.map(({ name }) => name))
     const lacking = [...this.#names].find((name) => !found.has(name))
     if (lacking !== undefined) return nameFlaw(this.#block, lacking, 'missing')
-    // In the block that the log begins in there are names of rows that were pruned.
+    // The block in which the log begins also has the names of pruned rows.
     const isFirst = this.#block === blockOf(this.#first.id + 1) && this.#first.id > 0
     const extra = isFirst ? undefined : [...found].find((name) => !this.#names.has(name))
     return extra === undefined ? undefined : nameFlaw(this.#block, extra, 'extra')
@@ -144,14 +142,14 @@ export class DerivedState {
       const isEarlyEnough = typeof endsAt === 'number' && endsAt <= Number(end.value) + CLOCK_TOLERANCE_MS
       if (!isEarlyEnough)
         return notAsRecorded(table, endOf(key), instantOf(end.value), instantOf(endsAt ?? null), end.row)
-      // It does nothing any more, whatever it was.
+      // The token has ended, so its other properties don't matter.
       if (endsAt <= this.#clock().getTime()) return undefined
     }
     if (recorded === undefined) return this.#isComplete() ? { kind: 'unrecorded', table, key, found } : undefined
     return recorded.value === found ? undefined : notAsRecorded(table, key, recorded.value, found, recorded.row)
   }
 
-  /** Whether the log tells of everything. Versions before this check pruned rows without keeping what they said. */
+  /** Whether the log has an event for every fact. Version 0.1.0 pruned rows without keeping their facts. */
   #isComplete(): boolean {
     return this.#first.id === 0 || this.#carried?.hash !== undefined
   }
@@ -171,7 +169,7 @@ export class DerivedState {
     for (let after: UseKey | undefined = { token_id: -1, repository: '' }; after !== undefined;) {
       const { lacking, last } = this.#ledger.lackingAfter(after, PAGE_ROWS)
       for (const { parent_id, repository, fetched_at, pushed_at } of lacking) {
-        // Pruning goes by the time of a use; rows whose clock was wrong are left.
+        // Pruning deletes by time of use, and keeps rows from a clock that was wrong.
         const isPruned = Math.max(fetched_at ?? 0, pushed_at ?? 0) < this.#prunedBefore
         if (parent_id !== -1 && !isPruned) return useFlaw(parent_id, repository, 'missing')
       }
@@ -182,7 +180,7 @@ export class DerivedState {
   }
 
   async #findExtraUse(queries: Queries): Promise<StateFlaw | undefined> {
-    // Of uses that a version before this check pruned, nothing is known.
+    // Nothing is known about uses that version 0.1.0 pruned.
     const pruned = this.#isComplete() ? this.#newestPruned : Infinity
     for (let after = { token_id: -1, repository: '' }; ;) {
       const rows = await queries
@@ -213,7 +211,7 @@ export class DerivedState {
   }
 }
 
-/** A derived token ends with its parent, which has an event alone. */
+/** A derived token is revoked with its parent; only the parent's revocation has an event. */
 async function findSurvivor(queries: Queries): Promise<StateFlaw | undefined> {
   const row = await queries
     .selectFrom('personal_access_tokens as token')
@@ -233,7 +231,7 @@ async function findSurvivor(queries: Queries): Promise<StateFlaw | undefined> {
 /** The names that triggers add to `audit_names` for a row. */
 function namesIn({ username, impersonator, target, details }: Row): string[] {
   const names = [username, impersonator, target?.startsWith('user:') === true ? target.slice('user:'.length) : null]
-  // The trigger compares with this text, too.
+  // The trigger matches the same text.
   if (details?.includes('"owner":"user:') === true) {
     const { owner } = JSON.parse(details) as { readonly owner?: unknown }
     if (typeof owner === 'string') names.push(owner.slice('user:'.length))

@@ -24,18 +24,18 @@ type Job = { readonly resolve: () => void; readonly reject: (error: Error) => vo
  * off the main thread. Small batches are written directly.
  */
 export class AuditThread implements Pick<AuditStore, 'record'> {
-  readonly #place: AuditThreadData
+  readonly #options: AuditThreadData
   readonly #here: Pick<AuditStore, 'record'>
   readonly #jobs = new Map<number, Job>()
   #thread: Worker | undefined
   #last = 0
 
   /**
-   * @param place where the audit log is
+   * @param options where the audit log is
    * @param here writes it from this thread
    */
-  constructor(place: AuditThreadData, here: Pick<AuditStore, 'record'>) {
-    this.#place = place
+  constructor(options: AuditThreadData, here: Pick<AuditStore, 'record'>) {
+    this.#options = options
     this.#here = here
   }
 
@@ -74,7 +74,7 @@ export class AuditThread implements Pick<AuditStore, 'record'> {
   #running(): Worker {
     if (this.#thread !== undefined) return this.#thread
     const thread = new Worker(new URL('./audit-thread-run.js', import.meta.url), {
-      workerData: { data: this.#place.data, keyFile: this.#place.keyFile } satisfies AuditThreadData,
+      workerData: { data: this.#options.data, keyFile: this.#options.keyFile } satisfies AuditThreadData,
     })
     let reason = 'the thread that writes the audit log has ended'
     thread.on('message', ({ id, failure }: BatchResult) => {

@@ -4,7 +4,7 @@ import { TOKEN_COLUMNS, tokenFrom } from './token-row.js'
 import { issueDetails } from './token-changes.js'
 import { originOf } from './webhook-store.js'
 
-// Rows read at a time: a few milliseconds, between which others have their turn.
+// Rows read at a time. That takes a few milliseconds; in between, other requests run.
 const PAGE_ROWS = 1_000
 
 /** What a table holds now, in the terms of the audit log. */
@@ -12,14 +12,12 @@ export type CurrentFact = {
   readonly table: string
   readonly key: string
   readonly value: string
-  /** Of a token: when it ends or ended, beside its expiry; `null`: it does not. */
+  /** When a token was or will be revoked; `null`: never. */
   readonly endsAt?: number | null
 }
 
-/**
- * Reads every row whose contents audit events tell, such as settings, grants and tokens.
- *
- * @param redact what the audit log does to texts before it keeps them
+/** Reads every row that audit events describe, such as settings, grants and tokens.
+ * @param redact redacts texts as the audit log does
  */
 export async function* currentFacts(queries: Queries, redact: (text: string) => string): AsyncGenerator<CurrentFact> {
   const fact = (table: string, key: string, value: string | (() => string)): CurrentFact => ({
@@ -52,7 +50,7 @@ export async function* currentFacts(queries: Queries, redact: (text: string) => 
       .where('id', '>', after)
   for await (const { username, ...row } of paged((after) => accounts(after).orderBy('id').limit(PAGE_ROWS).execute())) {
     const user = `user:${username}`
-    // First: by it one tells that the account itself is missing.
+    // First, because a missing state shows that the account itself is missing.
     yield fact('accounts', `${user} state`, JSON.stringify(row.state))
     yield fact('accounts', `${user} admin`, JSON.stringify(row.admin === 1))
     yield fact('accounts', `${user} name`, JSON.stringify(row.name))
@@ -97,7 +95,7 @@ export async function* currentFacts(queries: Queries, redact: (text: string) => 
     yield fact('sessions', `session:${row.id}`, JSON.stringify([`user:${row.username}`, row.signed_in_by]))
 }
 
-/** A value that somebody put there by hand may be no JSON, or no URL. */
+/** A value that somebody edited by hand may be invalid JSON or an invalid URL. */
 function orUnreadable(read: () => string): string {
   try {
     return read()

@@ -27,15 +27,15 @@ const CHECKPOINT = 'audit-mark'
 const RESERVE = 'disk-reserve'
 const LOCK = 'lock'
 
-// As long as commands wait for each other.
+// Commands wait this long for each other.
 const LOCK_TIMEOUT_MS = 5_000
 
-/** Where a data folder keeps its database. */
+/** The database's path in a data folder. */
 export function databaseIn(folder: string): string {
   return join(folder, DATABASE)
 }
 
-/** Where the parts of a data folder are. */
+/** The paths of a data folder's parts. */
 export type DataFolder = {
   readonly path: string
   readonly database: string
@@ -45,7 +45,7 @@ export type DataFolder = {
   readonly lock: string
 }
 
-/** The parts of a data folder, by its path. */
+/** The parts of the data folder at a path. */
 export function partsOf(path: string, keyFile: string | undefined): DataFolder {
   const at = (name: string): string => join(path, name)
   return {
@@ -58,12 +58,11 @@ export function partsOf(path: string, keyFile: string | undefined): DataFolder {
   }
 }
 
-/**
- * Makes the data folder ready: there, readable by its owner alone, and ours.
+/** Creates the data folder if needed, and makes it readable by its owner only.
  *
  * @param path the folder, `--data`
- * @param keyFile another place for the key, if any
- * @throws GitgateError `store` when it can't be used, or belongs to another user: files that root leaves in it would lock
+ * @param keyFile path of the key, if it isn't in the folder
+ * @throws GitgateError `store` if the folder can't be used or belongs to another user: files that root leaves in it would lock
  *   out the gate
  */
 export function openDataFolder(path: string, keyFile: string | undefined): DataFolder {
@@ -78,11 +77,9 @@ export function openDataFolder(path: string, keyFile: string | undefined): DataF
   })
 }
 
-/**
- * Joins those who use the database of a data folder, and makes its file where there is none. Who comes first after a crash finishes
- * a restore that was interrupted, and refuses a database that is not that of its log.
- *
- * @returns to be released when the database is closed
+/** Takes the shared lock of a data folder's database, and creates the database file if needed. The first process after a crash
+ * finishes an interrupted restore, and refuses a database that doesn't belong to its write-ahead log.
+ * @returns the lock; release it when the database is closed
  * @throws GitgateError `store`
  */
 export function shareDataFolder(folder: DataFolder): HeldLock {
@@ -109,17 +106,15 @@ export function shareDataFolder(folder: DataFolder): HeldLock {
         makePrivateFile(folder.database)
         return lock
       }
-      // A restore was killed just now.
+      // A restore was killed in the meantime.
       lock.release()
     }
   })
 }
 
-/**
- * Keeps everybody else away from a data folder.
- *
- * @returns to be released
- * @throws GitgateError `conflict` while a gate or a command uses it
+/** Takes a data folder's lock exclusively.
+ * @returns the lock, to be released
+ * @throws GitgateError `conflict` while a gate or a command uses the folder
  */
 export function claimDataFolder({ path, lock }: DataFolder): HeldLock {
   return usingFolder(path, () => {
@@ -140,11 +135,9 @@ function usingFolder<T>(path: string, use: () => T): T {
   }
 }
 
-/**
- * Reads the key that secrets are encrypted under; makes it where there is none.
- *
- * @param isNeeded something is encrypted already, so that a new key would be no help
- * @throws GitgateError `store` when the file is no key, can't be read or made, or is missing and needed
+/** Reads the key that encrypts secrets, and creates it if there is none.
+ * @param isNeeded whether something is already encrypted, so that a new key would be useless
+ * @throws GitgateError `store` if the file isn't a key, can't be read or created, or is missing and needed
  */
 export function readKey(path: string, isNeeded: boolean): Buffer {
   try {
@@ -176,7 +169,7 @@ function makeKey(path: string): void {
   const draft = `${path}.${randomBytes(6).toString('hex')}`
   try {
     writeFileSync(draft, `${randomBytes(KEY_BYTES).toString('base64')}\n`, { mode: 0o600, flag: 'wx' })
-    // A link fails where the name exists: of two programs that start at once, both use the key of the first.
+    // A link fails if the name exists, so two programs that start at the same time both use the first one's key.
     linkSync(draft, path)
   } catch (error) {
     if (!hasSystemCode(error, 'EEXIST')) throw error
@@ -185,10 +178,9 @@ function makeKey(path: string): void {
   }
 }
 
-/**
- * Makes a file for SQLite, which would let others read it; it gives its side files the same mode. One that exists is not opened:
- * to close a file drops all locks that this process has on it (POSIX), those of an open database, too, and another
- * program would then take the database for unused and remove its log under the gate.
+/** Creates a file for SQLite, which would make it readable by others; SQLite gives its side files the same mode. An existing file
+ * isn't opened, because closing it would drop all locks that this process holds on it (POSIX), including those of an open
+ * database. Another program would then think that the database is unused, and remove its write-ahead log.
  */
 function makePrivateFile(path: string): void {
   try {
@@ -202,7 +194,7 @@ function makePrivateFile(path: string): void {
 /** A mistyped `--data /srv` must not lock everybody out of that folder. */
 function refuseForeign(path: string): void {
   const names = readdirSync(path)
-  // SQLite makes a journal for the lock, which another program may hold right now.
+  // SQLite creates a journal for the lock, which another program may hold at this moment.
   const known = [KEY, LOCK, `${LOCK}-journal`, 'lost+found']
   const mayBeAlone = (name: string): boolean => known.includes(name) || isOfRestore(name)
   if (names.some((name) => name.startsWith(DATABASE)) || names.every(mayBeAlone)) return

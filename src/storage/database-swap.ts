@@ -29,7 +29,7 @@ export function isSwapPending(dataFolder: string): boolean {
 export function commitDraft(dataFolder: string, now: Date): void {
   const draft = draftIn(dataFolder)
   syncToDisk(draft)
-  renameSync(draft, join(dataFolder, `restored-${stampOf(now)}`))
+  renameSync(draft, join(dataFolder, `restored-${timestampOf(now)}`))
   syncToDisk(dataFolder)
 }
 
@@ -74,6 +74,6 @@ export function finishSwap(
 }
 
 /** `20260131T080000Z`: an instant as a part of a file's name. */
-function stampOf(now: Date): string {
+function timestampOf(now: Date): string {
   return now.toISOString().replace(/[-:]|\.\d+/g, '')
 }

@@ -3,85 +3,81 @@ import { closeSync, fstatSync, openSync, renameSync, rmSync, statSync, truncateS
 import { statfs } from 'node:fs/promises'
 import { GitgateError, hasSystemCode } from '../core/errors.js'
 
-// A revocation writes some 25 kB to SQLite's log, which starts anew at 4 MiB: the whole lets that happen, so that it lasts for
-// thousands; a step is enough for ten.
+// A revocation writes about 25 kB to SQLite's write-ahead log, which is reused once it has 4 MiB. The reserve holds more than that,
+// so it lasts for thousands of revocations. A step is enough for ten.
 const RESERVE_BYTES = 8 * 1_048_576
 const STEP_BYTES = 262_144
-// With less than this a gate does not start: it would be full at once.
-const LEAST_FREE_BYTES = 1_048_576
-// While a disk is full, something tries to write at least as often: the audit log, or a job.
-const FULL_FOR_MS = 60_000
+// With less free space a gate doesn't start: the disk would be full immediately.
+const MIN_FREE_BYTES = 1_048_576
+// While the disk is full, the audit log or a job tries to write at least this often.
+const FULL_AFTER_FAILURE_MS = 60_000
 
-/**
- * The space of the database on its disk. A file beside the database keeps some of it in reserve. When the disk is full, a change that
- * takes a right away gives a part of that file back to the file system and uses it. From then on all other changes
- * are refused until the file has its size again, so that none of them takes what was freed.
- *
- * The file is changed under the database's write lock alone, which all processes of a gate and all commands share.
+/** The space on the database's disk. A file beside the database keeps some of it in reserve. When the disk is full, a change that
+ * takes rights away shortens the file and uses the freed space. From then on, all other changes are refused until the file is
+ * complete again, so that they can't use up the reserve.
+ * The file changes only under the database's write lock, which all processes of a gate and all commands share.
  */
 export class DiskSpace {
   readonly #folder: string
   readonly #reserve: string
   #failedAt = -Infinity
-  /** Whether the transaction that is under way takes a right away: it may write although the reserve is in use. */
+  /** Whether the current transaction takes rights away, so that it may write although the reserve is in use. */
   isUrgent = false
 
   /**
    * @param folder of the database
-   * @param reserve the file; without one nothing is in reserve
+   * @param reserve path of the reserve file, which may be missing
    */
   constructor(folder: string, reserve: string) {
     this.#folder = folder
     this.#reserve = reserve
   }
 
-  /** Notes that something was written. */
+  /** Records a successful write. */
   wrote(): void {
     this.#failedAt = -Infinity
   }
 
-  /** What to throw for an error of the database: another one where the disk is full. */
+  /** The error to throw for an error of the database: `disk-full` if the disk is full. */
   explain(error: unknown): unknown {
     return isDiskFull(error) ? this.#full(error) : error
   }
 
-  /** Under the write lock. @throws GitgateError `disk-full` where the reserve is in use and can't be made complete again */
+  /** Call it under the write lock. @throws GitgateError `disk-full` if the reserve is in use and can't be completed */
   requireComplete(): void {
     if (!this.#refill()) throw this.#full()
   }
 
-  /** Whether nothing of the reserve is in use, so that all may write. */
+  /** Whether the reserve is complete, so that every change may write. */
   isComplete(): boolean {
     const size = this.#size()
     return size === undefined || size >= RESERVE_BYTES
   }
 
-  /** Whether there is something to release. */
+  /** Whether any reserve is left. */
   hasReserve(): boolean {
     return (this.#size() ?? 0) > 0
   }
 
-  /** Gives a part of the reserve back to the file system. Under the write lock. */
+  /** Releases a part of the reserve to the file system. Call it under the write lock. */
   release(): void {
     if (this.hasReserve()) truncateSync(this.#reserve, Math.max(0, (this.#size() ?? 0) - STEP_BYTES))
   }
 
-  /**
-   * Makes the reserve where there is none. Under the write lock.
-   *
-   * @throws GitgateError `disk-full` when there is no space
+  /** Creates the reserve if it is missing. Call it under the write lock.
+   * @throws GitgateError `disk-full` if there is no space
    */
   async prepare(): Promise<void> {
     if (this.#size() === undefined) this.#make()
     const { bavail, bsize } = await statfs(this.#folder)
-    if (!this.#refill() || bavail * bsize < LEAST_FREE_BYTES) throw diskFullIn(this.#folder)
+    if (!this.#refill() || bavail * bsize < MIN_FREE_BYTES) throw diskFullIn(this.#folder)
   }
 
-  /** Whether the disk is full: next to nothing is free, the reserve is in use, or what was written last failed for that. */
+  /** Whether the disk is full: almost nothing is free, the reserve is in use, or the last write failed for lack of space. */
   async isFull(): Promise<boolean> {
-    if (!this.isComplete() || performance.now() - this.#failedAt < FULL_FOR_MS) return true
+    if (!this.isComplete() || performance.now() - this.#failedAt < FULL_AFTER_FAILURE_MS) return true
     const { bavail, bsize } = await statfs(this.#folder)
-    return bavail * bsize < LEAST_FREE_BYTES
+    return bavail * bsize < MIN_FREE_BYTES
   }
 
   #refill(): boolean {
@@ -107,7 +103,7 @@ export class DiskSpace {
   }
 
   #make(): void {
-    // One name for all: the write lock keeps others away, and what a killed process left is written over.
+    // One name is enough: the write lock excludes other processes, and a killed process's draft is overwritten.
     const draft = `${this.#reserve}.draft`
     try {
       fill(draft, 'w')
@@ -119,13 +115,13 @@ export class DiskSpace {
   }
 }
 
-/** That there is no space left, for who can see to it. */
+/** The error for operators: unlike the one for clients, it names the folder. */
 export function diskFullIn(folder: string, cause?: unknown): GitgateError {
-  const message = `disk full: no space is left for ${folder}; free at least ${(RESERVE_BYTES + LEAST_FREE_BYTES) / 1_048_576} MiB there and try again`
+  const message = `disk full: no space is left for ${folder}; free at least ${(RESERVE_BYTES + MIN_FREE_BYTES) / 1_048_576} MiB there and try again`
   return new GitgateError('disk-full', message, { cause })
 }
 
-/** Whether something failed for want of space: on the disk, of a quota, or by a limit on the size of files. */
+/** Whether something failed because of a full disk, a quota or a limit on file sizes. */
 export function isDiskFull(error: unknown): boolean {
   return (
     (error instanceof GitgateError && error.code === 'disk-full') ||
@@ -134,7 +130,7 @@ export function isDiskFull(error: unknown): boolean {
   )
 }
 
-/** Writes a file on to the size of the reserve, with bytes that no file system can compress. */
+/** Extends a file to the size of the reserve, with bytes that no file system can compress. */
 function fill(path: string, flags: 'r+' | 'w'): void {
   const file = openSync(path, flags, 0o600)
   try {

@@ -2,10 +2,10 @@ import type { Statement } from 'better-sqlite3'
 import SQLite from 'better-sqlite3'
 import type { Fact } from './recorded-facts.js'
 
-/** What the audit log says of a fact: its value, and the row of the event; `null` for that: it was pruned. */
+/** What the audit log says about a fact. `row` is the event that says so, `null` if that was pruned. */
 export type RecordedFact = { readonly key: string; readonly value: string | null; readonly row: number | null }
 
-/** When a token was last used with a repository. A derived token counts as its parent; -1: nothing tells which that was. */
+/** When a token was last used with a repository. A derived token counts as its parent; `parent_id` is -1 if that is unknown. */
 export type RecordedUse = {
   readonly token_id: number
   readonly parent_id: number
@@ -16,12 +16,11 @@ export type RecordedUse = {
 
 type LastUse = Pick<RecordedUse, 'fetched_at' | 'pushed_at'>
 
-/** By which uses are ordered. */
+/** The key by which uses are ordered. */
 export type UseKey = Pick<RecordedUse, 'token_id' | 'repository'>
 
-/**
- * Gathers what a whole audit log says. It is kept in a temporary database, which SQLite writes to disk when it grows and deletes
- * at the end: a log can tell of millions of tokens.
+/** Collects the facts of a complete audit log, in a temporary database that SQLite writes to disk as it grows and deletes when it
+ * is closed: a log can mention millions of tokens.
  */
 export class FactLedger {
   readonly #database = new SQLite('')
@@ -51,7 +50,7 @@ export class FactLedger {
     ).run(key, value, row)
   }
 
-  /** The webhooks of an account end with it. */
+  /** An account's webhooks are deleted with it. */
   endWebhooksOf(user: string, row: number): void {
     this.#statement(
       `UPDATE facts SET value = NULL, row = ?
@@ -59,13 +58,13 @@ export class FactLedger {
     ).run(row, user)
   }
 
-  /** What the log says of a fact, which is then no longer among {@link untaken}. */
+  /** Returns what the log says about a fact, and marks the fact as taken, for {@link untaken}. */
   take(key: string): RecordedFact | undefined {
     return this.#statement('UPDATE facts SET seen = 1 WHERE key = ? RETURNING key, value, row').get(key) as
       RecordedFact | undefined
   }
 
-  /** A fact of whose row nobody asked, so that it is missing. Rows of tokens and sessions may be: they are deleted without an event. */
+  /** A fact whose row is missing: nobody took it. Tokens and sessions are left out, because they are deleted without an event. */
   untaken(): RecordedFact | undefined {
     return this.#statement(
       `SELECT key, value, row FROM facts WHERE seen = 0 AND value IS NOT NULL
@@ -85,12 +84,12 @@ export class FactLedger {
     ).run(token, repository, fetchedAt, pushedAt)
   }
 
-  /** The next token that was used. */
+  /** The used token with the next higher ID. */
   usedTokenAfter(token: number): number | null {
     return this.#statement('SELECT min(token_id) FROM uses WHERE token_id > ?').pluck().get(token) as number | null
   }
 
-  /** What a token was derived from, as its event says; the token itself where from none, `undefined` where no event tells. */
+  /** The token's parent according to its event: the token itself if it wasn't derived, `undefined` if there is no event. */
   parentOf(token: number): number | undefined {
     const row = this.#statement(
       "SELECT coalesce(json_extract(value, '$.derived_from'), ?) AS parent FROM facts WHERE key = ?",
@@ -102,17 +101,15 @@ export class FactLedger {
     this.#statement('UPDATE uses SET parent_id = ? WHERE token_id = ?').run(parent, token)
   }
 
-  /** Takes a row of `token_uses`. */
+  /** Adds a row of `token_uses`. */
   found(row: { readonly token_id: number; readonly repository: string } & LastUse): void {
     const { token_id, repository, fetched_at, pushed_at } = row
     this.#statement('INSERT INTO found_uses VALUES (?, ?, ?, ?)').run(token_id, repository, fetched_at, pushed_at)
   }
 
-  /**
-   * Some uses that no row of `token_uses` has, or only an older one. A use stands with the token or its parent.
-   *
-   * @param after the last one of those before
-   * @returns the uses, and the last one that was looked at
+  /** A page of the uses for which `token_uses` has no row, or only an older one. A row may belong to the token or its parent.
+   * @param after the last use of the page before
+   * @returns the uses, and the last use of this page
    */
   lackingAfter(after: UseKey, limit: number): { readonly lacking: RecordedUse[]; readonly last: UseKey | undefined } {
     const page = this.#statement(
@@ -145,7 +142,7 @@ export class FactLedger {
     return { lacking, last }
   }
 
-  /** Adds up the uses by what the tokens were derived from, for {@link lastUse}. */
+  /** Groups the uses by parent token, for {@link lastUse}. */
   addUpUses(): void {
     this.#database.exec(`
       CREATE TABLE last_uses (
@@ -157,7 +154,7 @@ export class FactLedger {
     `)
   }
 
-  /** The last use of a token, or of any that may be derived from it, with a repository, as far as the log tells. */
+  /** The last use of a repository by a token, or by one that may be derived from it, according to the log. */
   lastUse(token: number, repository: string): LastUse {
     return this.#statement(
       `

@@ -17,7 +17,7 @@ export function protectionStore(queries: Queries, changes: AuditedChanges): Prot
     put: (context, { repositories, refs, ...levels }, now) =>
       changes.apply(context, async (change) => {
         const { transaction } = change
-        await requirePlace(transaction, repositories, refs)
+        await requireBelowLimit(transaction, repositories, refs)
         const row: Protection = await transaction
           .insertInto('protected_refs')
           .values({ repository_pattern: repositories, ref_pattern: refs, ...levels, created_at: now.getTime() })
@@ -61,7 +61,7 @@ function isPattern(repositories: string) {
 }
 
 /** @throws GitgateError `conflict` where there is no place for one more */
-async function requirePlace(transaction: Queries, repositories: string, refs: string): Promise<void> {
+async function requireBelowLimit(transaction: Queries, repositories: string, refs: string): Promise<void> {
   const { others, isThere } = await transaction
     .selectFrom('protected_refs')
     .select((eb) => [
