@@ -306,6 +306,8 @@ export class Soak {
 
 function resultOf({ status, stderr }: { readonly status: number; readonly stderr: string }): Result {
   if (status === 0) return 'done'
+  // A git that was killed makes the gate refuse the ref in its report, since nobody knows what became of it.
+  if (/the Git server failed|unpacker error|failed to report status/.test(stderr)) return 'unavailable'
   const isRefused =
     /Authentication failed|HTTP Basic|not found|returned error: 40[134]|denied|not allowed|rejected|revoked|access has ended/i
   return isRefused.test(stderr) ? 'refused' : 'unavailable'

@@ -118,6 +118,6 @@ t.test('a protection is read from what is typed, and told in a few words', async
         message: /the levels are write, admin, nobody$/,
       })
   }
-  t.throws(() => parseProtection('/team', 'main', levels), { code: 'invalid', message: /pattern of repositories/ })
-  t.throws(() => parseProtection('team/*', 'a b', levels), { code: 'invalid', message: /pattern of refs/ })
+  t.throws(() => parseProtection('/team', 'main', levels), { code: 'invalid', message: /is not a repository pattern/ })
+  t.throws(() => parseProtection('team/*', 'a b', levels), { code: 'invalid', message: /is not a ref pattern/ })
 })
