@@ -8,8 +8,7 @@ import { SignIn } from '../domain/access/sign-in.js'
 import { Passwords } from '../domain/accounts/password.js'
 import { AuditRecorder } from '../domain/audit/recorder.js'
 import { AuditThread } from '../storage/audit-thread.js'
-import { addressMatcher } from '../core/address-list.js'
-import { clientAddressResolver, httpsDetector } from '../server/client-address.js'
+import { createServer } from '../server/server.js'
 import type { ApiOptions } from '../api/rest/api-options.js'
 import type { GateDependencies } from './gate-dependencies.js'
 import type { Config } from '../config/config.js'
@@ -24,7 +23,6 @@ import { health, readiness, statesOf } from '../server/health.js'
 import { isGitPath } from '../protocol/git-request.js'
 import { httpsRedirect } from '../server/https-redirect.js'
 import type { Route } from '../server/server.js'
-import { createServer } from '../server/server.js'
 import { gitHandler } from '../git/http/git-handler.js'
 import type { Store } from '../storage/open.js'
 import { LastUse } from '../domain/tokens/last-use.js'
@@ -161,11 +159,10 @@ export async function createGate(config: Config, dependencies: GateDependencies)
   ]
   const serverOptions = {
     log,
-    clientAddress: clientAddressResolver(config.trustedProxies),
-    isHttps: httpsDetector(config.trustedProxies),
+    trustedProxies: config.trustedProxies,
     idleTimeout: config.idleTimeout,
     requestTimeout: intervals.requestTimeoutMs,
-    connections: { perAddress: config.connectionsPerAddress, isExempt: addressMatcher(config.trustedProxies) },
+    connectionsPerAddress: config.connectionsPerAddress,
   }
   const { server, connections } = createServer({ ...serverOptions, routes, tls })
   const redirect = createServer({

@@ -4,16 +4,15 @@ import { createServer as createHttpServer } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
 import { createServer as createHttpsServer } from 'node:https'
 import type { Socket } from 'node:net'
+import { isIP } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { ConnectionLimits } from './connections.js'
-import { Connections } from './connections.js'
+import { addressMatcher, plainAddress } from '../core/address-list.js'
 import { hasSystemCode } from '../core/errors.js'
 import type { Handler, RequestContext, RequestRecord, Traffic } from '../core/http.js'
-import { millisecondsSince, sendText, sendTextUnread } from '../core/http.js'
-import type { Logger } from './log.js'
+import { hasTooManyParameters, MAX_PARAMETERS, millisecondsSince, sendText, sendTextUnread } from '../core/http.js'
+import { Connections, takeTurn } from './connections.js'
 import type { TlsOptions } from './listener.js'
-import { takeTurn } from './pipelining.js'
-import { hasTooManyParameters, MAX_PARAMETERS } from '../core/http.js'
+import type { Logger } from './log.js'
 
 /** A row of the route table. The first row that claims a path handles the request. */
 export type Route = { readonly claims: (path: string) => boolean; readonly handle: Handler }
@@ -22,15 +21,14 @@ export type Route = { readonly claims: (path: string) => boolean; readonly handl
 export type ServerOptions = {
   readonly routes: readonly Route[]
   readonly log: Logger
-  /** The client's address, from the socket and what trusted proxies say. */
-  readonly clientAddress: (socketAddress: string, forwardedFor: string | undefined) => string
-  /** Whether a client uses HTTPS, from the socket and what trusted proxies say. */
-  readonly isHttps: (socket: Socket, forwardedProto: string | undefined) => boolean
+  /** Addresses and networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed. */
+  readonly trustedProxies: readonly string[]
   /** Milliseconds without traffic after which a connection is cut. A transfer may take as long as bytes flow. */
   readonly idleTimeout: number
   /** Milliseconds for the headers of a request, and again for its body until it is authenticated. */
   readonly requestTimeout: number
-  readonly connections: ConnectionLimits
+  /** Connections from one address. Trusted proxies, which forward everybody, have no limit. */
+  readonly connectionsPerAddress: number
   /** `undefined`: plain HTTP. */
   readonly tls: TlsOptions | undefined
 }
@@ -57,13 +55,16 @@ export function createServer(options: ServerOptions): { server: Server | HttpsSe
   }
   const server = options.tls === undefined ? createHttpServer(limits) : createHttpsServer({ ...limits, ...options.tls })
   server.timeout = options.idleTimeout
-  const connections = new Connections(server, options.connections, (ip, reason) =>
-    options.log.info({ ip, reason }, 'connection closed'),
+  const isTrusted = addressMatcher(options.trustedProxies)
+  const connections = new Connections(
+    server,
+    { perAddress: options.connectionsPerAddress, isExempt: isTrusted },
+    (ip, reason) => options.log.info({ ip, reason }, 'connection closed'),
   )
   const listener =
     (expectsContinue: boolean): RequestListener =>
     (request, response) =>
-      void answer(request, response, expectsContinue, connections, options)
+      void answer(request, response, expectsContinue, isTrusted, connections, options)
   server.on('request', listener(false))
   server.on('checkContinue', listener(true))
   server.on('clientError', (error: Error, socket: Socket) => {
@@ -84,6 +85,7 @@ async function answer(
   request: IncomingMessage,
   response: ServerResponse,
   expectsContinue: boolean,
+  isTrusted: IsTrusted,
   connections: Connections,
   options: ServerOptions,
 ): Promise<void> {
@@ -92,11 +94,7 @@ async function answer(
   const started = performance.now()
   const before = trafficBefore.get(socket) ?? { read: 0, written: 0 }
   const requestId = randomUUID()
-  const forwardedFor = request.headers['x-forwarded-for']
-  const ip = options.clientAddress(
-    socket.remoteAddress ?? '',
-    Array.isArray(forwardedFor) ? forwardedFor.join(',') : forwardedFor,
-  )
+  const ip = clientAddress(socket.remoteAddress ?? '', headerOf(request, 'x-forwarded-for'), isTrusted)
   const record: RequestRecord = {}
   const traffic = (): Traffic => ({
     bytesIn: socket.bytesRead - before.read,
@@ -155,7 +153,7 @@ async function answer(
     target,
     requestId,
     ip,
-    isHttps: options.isHttps(socket, [request.headers['x-forwarded-proto']].flat().join(',')),
+    isHttps: isHttps(socket, headerOf(request, 'x-forwarded-proto'), isTrusted),
     expectsContinue,
     record,
     traffic,
@@ -224,4 +222,53 @@ function endWith(socket: Duplex, status: number, text: string): void {
   const timer = setTimeout(() => socket.destroy(), LINGER_MS)
   socket.once('close', () => clearTimeout(timer))
   socket.end(`${head}Content-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`)
+}
+
+/** Whether an address is a trusted proxy's. */
+type IsTrusted = (address: string) => boolean
+
+/** A header that is sent once, or several times to be read as one list (RFC 9110, 5.3). */
+function headerOf({ headers }: IncomingMessage, name: string): string {
+  return [headers[name]].flat().join(',')
+}
+
+/**
+ * The client's address: the socket's, or if that is a trusted proxy, the last one in `X-Forwarded-For` that isn't. Earlier ones
+ * are ignored, because the client can write anything there.
+ */
+export function clientAddress(socketAddress: string, forwardedFor: string, isTrusted: IsTrusted): string {
+  let address = plainAddress(socketAddress)
+  const hops = forwardedFor.split(',').map((hop) => hop.trim())
+  while (isTrusted(address)) {
+    const hop = hops.pop()
+    const next = hop === undefined ? undefined : hopAddress(hop)
+    if (next === undefined) return address
+    address = next
+  }
+  return address
+}
+
+/**
+ * Whether a client uses HTTPS: with the gate itself, or with a trusted proxy, by the last value in `X-Forwarded-Proto`, which is
+ * the proxy's own.
+ */
+function isHttps(socket: Socket, forwardedProto: string, isTrusted: IsTrusted): boolean {
+  const isEncrypted = 'encrypted' in socket && socket.encrypted === true
+  const isForwarded = forwardedProto.split(',').at(-1)?.trim().toLowerCase() === 'https'
+  return isEncrypted || (isForwarded && isTrusted(plainAddress(socket.remoteAddress ?? '')))
+}
+
+/** The address of a hop in its canonical form, without the port that some proxies add. */
+function hopAddress(hop: string): string | undefined {
+  const [, v6, v4] = /^\[(.+)\](?::\d+)?$|^(\d+\.\d+\.\d+\.\d+):\d+$/.exec(hop) ?? []
+  const address = plainAddress(v6 ?? v4 ?? hop)
+  switch (isIP(address)) {
+    case 4:
+      return address
+    case 6:
+      // `2001:0db8::0:1` and `2001:db8::1` are one address, and must count as one.
+      return address.includes('%') ? address : new URL(`http://[${address}]`).hostname.slice(1, -1)
+    default:
+      return undefined
+  }
 }
