@@ -14,11 +14,11 @@ import { createWorld } from './world.js'
 
 /** The most files that each may run through. A bound is only ever lowered. */
 const MOST = {
-  'advertisement, cache miss': 52,
-  'advertisement, cache hit': 44,
-  'upload-pack, cache miss': 59,
-  'upload-pack, cache hit': 50,
-  'push with a ref rule': 68,
+  'advertisement, cache miss': 51,
+  'advertisement, cache hit': 43,
+  'upload-pack, cache miss': 58,
+  'upload-pack, cache hit': 49,
+  'push with a ref rule': 66,
   'token creation by the API': 42,
   'token creation by the page': 48,
   'audit event': 10,

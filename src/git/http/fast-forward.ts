@@ -1,6 +1,6 @@
 import { Readable, Writable } from 'node:stream'
 import { readAhead, unread } from '../../core/read-ahead.js'
-import type { RefDecision } from '../../domain/access/decide-ref.js'
+import type { RefDecision } from '../../domain/access/decide.js'
 import { readCommits, traceAncestry } from '../../protocol/pack-commits.js'
 import { encodePktLine, FLUSH, PktLineReader } from '../../protocol/pkt-line.js'
 import type { PushCommand } from '../../protocol/push-head.js'

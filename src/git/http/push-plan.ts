@@ -1,4 +1,4 @@
-import type { RefDecision } from '../../domain/access/decide-ref.js'
+import type { RefDecision } from '../../domain/access/decide.js'
 import type { PushCommand, PushHead } from '../../protocol/push-head.js'
 import { commandKind } from '../../protocol/push-head.js'
 import type { PushReport, RefRefusal } from '../../protocol/push-report.js'

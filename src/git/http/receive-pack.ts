@@ -1,7 +1,7 @@
 import { Readable, Writable } from 'node:stream'
 import { messageOf } from '../../core/errors.js'
 import { unread } from '../../core/read-ahead.js'
-import type { FollowRefs, RefDecision } from '../../domain/access/decide-ref.js'
+import type { FollowRefs, RefDecision } from '../../domain/access/decide.js'
 import type {
   BackendRequest,
   QueueCounts,

@@ -1,4 +1,4 @@
-import { explainRef } from '../../domain/access/decide-ref.js'
+import { explainRef } from '../../domain/access/decide.js'
 import { refProtections } from '../../domain/access/protection.js'
 import { AccessibleRepositories } from '../../domain/access/accessible-repositories.js'
 import type { Account } from '../../domain/accounts/account.js'

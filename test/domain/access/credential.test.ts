@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { parseAuthorization } from '../../../src/domain/access/credential.js'
+import { parseAuthorization } from '../../../src/domain/access/authenticate.js'
 
 const MALFORMED = { kind: 'malformed' }
 const NONE = { kind: 'none' }

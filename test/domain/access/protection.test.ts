@@ -1,5 +1,5 @@
 import t from 'tap'
-import { decideRef } from '../../../src/domain/access/decide-ref.js'
+import { decideRef } from '../../../src/domain/access/decide.js'
 import type { Role } from '../../../src/domain/access/grant.js'
 import { describeProtection, parseProtection } from '../../../src/domain/access/protection.js'
 import { parseRepositoryPath } from '../../../src/protocol/repository-path.js'

@@ -1,5 +1,5 @@
-import type { Pusher, RefDecision } from '../../../src/domain/access/decide-ref.js'
-import { decideRef } from '../../../src/domain/access/decide-ref.js'
+import type { Pusher, RefDecision } from '../../../src/domain/access/decide.js'
+import { decideRef } from '../../../src/domain/access/decide.js'
 import type { Role } from '../../../src/domain/access/grant.js'
 import type { Protection, ProtectionLevel } from '../../../src/domain/access/protection.js'
 import { parseProtection, refProtections } from '../../../src/domain/access/protection.js'

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import type { RefDecision } from '../../../src/domain/access/decide-ref.js'
+import type { RefDecision } from '../../../src/domain/access/decide.js'
 import type { PushCommand, PushHead } from '../../../src/protocol/push-head.js'
 import { commandKind } from '../../../src/protocol/push-head.js'
 import { isBranch } from '../../../src/protocol/ref-name.js'
