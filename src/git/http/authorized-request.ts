@@ -1,15 +1,22 @@
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import type { RequestContext } from '../../core/http.js'
+import { millisecondsSince } from '../../core/http.js'
 import type { Access } from '../../domain/access/access.js'
-import type { ActiveTransfers } from '../../domain/access/active-transfers.js'
 import type { Identity } from '../../domain/access/authenticate.js'
-import { accountOf } from '../../domain/access/authenticate.js'
+import { accountOf, pushesSomeRefsOnly } from '../../domain/access/authenticate.js'
 import type { DecidedPush } from '../../domain/access/decide.js'
 import type { Refusal } from '../../domain/access/refusal.js'
 import { describeRefusal } from '../../domain/access/refusal.js'
-import type { RequestContext } from '../../core/http.js'
-import { millisecondsSince } from '../../core/http.js'
-import type { Backend, BackendMethod, BackendRequest, Fault, ServeOutcome } from '../../protocol/backend.js'
+import type {
+  Backend,
+  BackendMethod,
+  BackendRequest,
+  ClientPreferences,
+  Fault,
+  Requester,
+  ServeOutcome,
+} from '../../protocol/backend.js'
 import type { GitRequest } from '../../protocol/git-request.js'
-import { toBackendRequest } from './backend-request.js'
 import type { AuditPort, GitAudit } from './git-audit.js'
 import { GitResponse, refuse } from './git-response.js'
 
@@ -42,8 +49,10 @@ export class AuthorizedRequest {
   readonly request: BackendRequest
   /** Whether the repository is to be created first. */
   readonly creates: boolean
+  /** The security epoch at which it was decided last. */
   #checkedEpoch: number
   #push: DecidedPush | undefined
+  #isOver = false
 
   /** @param epoch the security epoch at which it was decided */
   constructor(
@@ -63,11 +72,18 @@ export class AuthorizedRequest {
     this.#checkedEpoch = epoch
   }
 
+  get checkedEpoch(): number {
+    return this.#checkedEpoch
+  }
+
   /** Re-authorises the request whenever the security epoch moves. @returns the function that stops that */
   watch(): () => void {
-    const reauthorize = (): Promise<string | undefined> => this.#reasonToRevoke()
-    const abort = (rule: string): void => this.#revoke(rule)
-    return this.dependencies.activeTransfers.watch({ reauthorize, abort }, this.#checkedEpoch)
+    const { activeTransfers } = this.dependencies
+    activeTransfers.add(this)
+    return () => {
+      this.#isOver = true
+      activeTransfers.remove(this)
+    }
   }
 
   /** From now on, the decisions about the refs of a push must still hold, too. */
@@ -80,6 +96,7 @@ export class AuthorizedRequest {
    * back for hours.
    */
   async isStillAllowed(): Promise<boolean> {
+    if (this.context.record.decision === 'revoked') return false
     const current = await this.dependencies.access.epoch()
     if (current === this.#checkedEpoch) return true
     const rule = await this.#reasonToRevoke()
@@ -147,7 +164,7 @@ export class AuthorizedRequest {
    */
   #revoke(rule: string): void {
     const { request, response, record, reset } = this.context
-    if (record.decision === 'revoked') return
+    if (record.decision === 'revoked' || this.#isOver) return
     record.decision = 'revoked'
     record.rule = rule
     if (!this.response.endWith(describeRevocation(rule, this.identity))) {
@@ -178,5 +195,128 @@ function refusalFor(fault: Fault, requestId: string): Refusal {
       return { kind: 'overloaded' }
     case 'silence':
       return { kind: 'backend-silent', requestId }
+  }
+}
+
+/**
+ * The transfers in progress, which may take hours. While there are any, the security epoch is polled; when it has moved, each is
+ * authorised again, and aborted if it lost its right.
+ */
+export class ActiveTransfers {
+  readonly #readEpoch: () => Promise<number>
+  readonly #onError: (error: unknown) => void
+  readonly #pollMs: number
+  readonly #transfers = new Set<AuthorizedRequest>()
+  #timer: NodeJS.Timeout | undefined
+
+  /**
+   * @param readEpoch reads the security epoch
+   * @param onError called when a check fails; the next one follows all the same
+   * @param pollMs milliseconds between two checks
+   */
+  constructor(readEpoch: () => Promise<number>, onError: (error: unknown) => void, pollMs: number) {
+    this.#readEpoch = readEpoch
+    this.#onError = onError
+    this.#pollMs = pollMs
+  }
+
+  add(transfer: AuthorizedRequest): void {
+    this.#transfers.add(transfer)
+    this.#timer ??= setInterval(() => void this.#check(), this.#pollMs).unref()
+  }
+
+  remove(transfer: AuthorizedRequest): void {
+    this.#transfers.delete(transfer)
+    if (this.#transfers.size > 0) return
+    clearInterval(this.#timer)
+    this.#timer = undefined
+  }
+
+  async #check(): Promise<void> {
+    try {
+      const epoch = await this.#readEpoch()
+      const outdated = [...this.#transfers].filter(({ checkedEpoch }) => checkedEpoch !== epoch)
+      await Promise.all(outdated.map((transfer) => transfer.isStillAllowed()))
+    } catch (error) {
+      this.#onError(error)
+    }
+  }
+}
+
+// `version=2`, perhaps with other keys after a colon (Git's documentation: protocol-v2, GIT_PROTOCOL).
+const GIT_PROTOCOL = /^[a-z0-9.=:_-]{1,255}$/i
+
+/** An HTTP request as a backend gets it. @param signal aborted when the client has left */
+function toBackendRequest(
+  { repository, service, phase }: GitRequest,
+  { request, ip }: RequestContext,
+  identity: Identity,
+  signal: AbortSignal,
+): BackendRequest {
+  const length = request.headers['content-length']
+  const requester = requesterOf(identity)
+  return {
+    repository,
+    service,
+    phase,
+    body: request,
+    contentEncoding: isGzip(request) ? 'gzip' : undefined,
+    contentLength: length === undefined ? undefined : Number(length),
+    gitProtocol: gitProtocolOf(request),
+    preferences: preferencesOf(request.headers),
+    clientAddress: ip,
+    requester,
+    slotRequest: { account: requester?.username ?? ip, isSmall: phase === 'advertisement' },
+    signal,
+  }
+}
+
+/** What is wrong with the headers of an RPC's body, if anything. */
+export function requestContentError(request: IncomingMessage, { service }: GitRequest): Refusal | undefined {
+  const coding = request.headers['transfer-encoding']
+  if (coding !== undefined && coding.trim().toLowerCase() !== 'chunked') return { kind: 'transfer-coding-unknown' }
+  const expected = `application/x-${service}-request`
+  const type = (request.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase()
+  if (type !== expected) return { kind: 'content-type-wrong', expected }
+  if (!['', 'identity', 'gzip', 'x-gzip'].includes(contentEncoding(request)))
+    return { kind: 'content-encoding-unknown' }
+  return undefined
+}
+
+/** Whether a body is compressed. */
+export function isGzip(request: IncomingMessage): boolean {
+  return ['gzip', 'x-gzip'].includes(contentEncoding(request))
+}
+
+function contentEncoding(request: IncomingMessage): string {
+  return (request.headers['content-encoding'] ?? '').trim().toLowerCase()
+}
+
+function gitProtocolOf(request: IncomingMessage): string | undefined {
+  const header = request.headers['git-protocol']
+  return typeof header === 'string' && GIT_PROTOCOL.test(header) ? header : undefined
+}
+
+function preferencesOf(headers: IncomingHttpHeaders): ClientPreferences {
+  return {
+    ...(headers.accept === undefined ? {} : { accept: headers.accept }),
+    ...(headers['accept-encoding'] === undefined ? {} : { acceptEncoding: headers['accept-encoding'] }),
+    ...(headers['accept-language'] === undefined ? {} : { acceptLanguage: headers['accept-language'] }),
+    ...(headers['user-agent'] === undefined ? {} : { userAgent: headers['user-agent'] }),
+  }
+}
+
+function requesterOf(identity: Identity): Requester | undefined {
+  switch (identity.kind) {
+    case 'anonymous':
+      return undefined
+    case 'password':
+      return { username: identity.account.username }
+    case 'token':
+      return {
+        username: identity.account.username,
+        tokenId: identity.token.id,
+        isLimited: pushesSomeRefsOnly(identity),
+      }
   }
 }

@@ -1,15 +1,13 @@
 import type { IncomingMessage } from 'node:http'
-import type { Identity } from '../../domain/access/authenticate.js'
 import type { Handler, RequestContext } from '../../core/http.js'
 import { millisecondsSince, sendText } from '../../core/http.js'
+import type { Identity } from '../../domain/access/authenticate.js'
 import type { GitRequest } from '../../protocol/git-request.js'
 import { parseGitRequest } from '../../protocol/git-request.js'
 import type { GitHttpDependencies } from './authorized-request.js'
-import { AuthorizedRequest } from './authorized-request.js'
-import { requestContentError } from './backend-request.js'
+import { AuthorizedRequest, requestContentError } from './authorized-request.js'
 import { GitAudit } from './git-audit.js'
 import { refuse } from './git-response.js'
-import { serveInfoRefs } from './info-refs.js'
 import { serveReceivePack } from './receive-pack.js'
 import { serveUploadPack } from './upload-pack.js'
 
@@ -58,6 +56,13 @@ async function serveGit(
   } finally {
     stopWatching()
   }
+}
+
+/** Serves the advertisement. */
+async function serveInfoRefs(authorized: AuthorizedRequest): Promise<void> {
+  const { request, creates, dependencies } = authorized
+  const { advertise, creation } = dependencies.backend
+  await authorized.serve(creates && creation !== undefined ? creation.advertiseUnborn : advertise, request)
 }
 
 async function serveRpc(authorized: AuthorizedRequest): Promise<void> {

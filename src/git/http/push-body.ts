@@ -7,7 +7,7 @@ import type { PushHead } from '../../protocol/push-head.js'
 import { PushHeadParser } from '../../protocol/push-head.js'
 import type { SideBand } from '../../protocol/side-band.js'
 import type { AuthorizedRequest } from './authorized-request.js'
-import { isGzip } from './backend-request.js'
+import { isGzip } from './authorized-request.js'
 
 /** A push whose commands are known. */
 export type Push = {
