@@ -90,10 +90,12 @@ export class CacheEntry {
   async finish(end: ServeOutcome): Promise<void> {
     await this.spool.flush()
     this.#end = end
+    // It has its slot. A kept entry must not hold the request that produced it.
+    this.#onJoin = undefined
     this.#notify()
   }
 
-  /** Calls a function with the account of each client that starts to read. */
+  /** Calls a function with the account of each client that starts to read, until the end of the response. */
   onJoin(join: (account: string) => void): void {
     this.#onJoin = join
   }

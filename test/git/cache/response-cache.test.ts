@@ -84,6 +84,22 @@ t.test('evicted entries leave the disk, and the folder stays under its quota', a
   t.not(cache.find('key 19'), undefined)
 })
 
+t.test('a client that joins counts for the slot only while the response is in progress', async (t) => {
+  const { cache } = openCache(t, 10 * MIB)
+  const entry = cache.begin('key')
+  const joined: string[] = []
+  entry.onJoin((account) => joined.push(account))
+  const reading = client().read(entry)
+  await write(
+    entry.writable(() => undefined),
+    Buffer.from('response'),
+  )
+  await entry.finish(ANSWERED)
+  await reading
+  await client().read(entry)
+  t.strictSame(joined, ['alice'])
+})
+
 t.test('after clear, neither complete entries nor those in progress are found, but readers get the rest', async (t) => {
   const { cache, files, record } = openCache(t, 10 * MIB)
   await record('kept', randomBytes(MIB))
