@@ -1,6 +1,5 @@
 import { GitgateError } from '../core/errors.js'
 import { printable } from '../core/printable.js'
-import { isRefName } from './ref-name.js'
 import type { RepositoryPath } from './repository-path.js'
 import { parseRepositoryPath } from './repository-path.js'
 
@@ -137,4 +136,18 @@ export function wildcardMatcher(pattern: string): (text: string) => boolean {
 /** The number of wildcards in a pattern; `**` counts as one. */
 export function countWildcards(pattern: string): number {
   return pattern.match(/\*+/g)?.length ?? 0
+}
+
+// Git's rules for the names of refs (git check-ref-format): no control characters, no space, none of ~ ^ : ? * [ \, no
+// `..`, no `@{`, no part that begins with a dot or ends in .lock.
+const FORBIDDEN = /[\0-\x20\x7f~^:?*[\\]|\.\.|@\{|\/\/|\/\.|\.lock(\/|$)|[/.]$/
+
+/** Whether a text is the whole name of a ref, such as `refs/heads/main`. */
+export function isRefName(text: string): boolean {
+  return /^refs\/./.test(text) && !FORBIDDEN.test(text)
+}
+
+/** Whether a ref is a branch. */
+export function isBranch(ref: string): boolean {
+  return ref.startsWith('refs/heads/')
 }

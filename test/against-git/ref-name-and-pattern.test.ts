@@ -1,8 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import fc from 'fast-check'
 import t from 'tap'
-import { isBranch, isRefName } from '../../src/protocol/ref-name.js'
-import { parseRefPattern, wildcardMatcher } from '../../src/protocol/pattern.js'
+import { isBranch, isRefName, parseRefPattern, wildcardMatcher } from '../../src/protocol/pattern.js'
 
 /** Pieces of which names are made that are right, wrong, or almost one or the other. */
 const PIECES = [

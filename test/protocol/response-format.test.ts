@@ -1,7 +1,7 @@
 // What a fetch request tells of its answer, before there is one.
 import fc from 'fast-check'
 import t from 'tap'
-import { fetchResponseFormat } from '../../src/protocol/response-format.js'
+import { fetchResponseFormat } from '../../src/protocol/side-band.js'
 
 const ID = 'a'.repeat(40)
 const pkt = (text: string): string => (text.length + 4).toString(16).padStart(4, '0') + text

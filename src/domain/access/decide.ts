@@ -1,7 +1,7 @@
 import type { RefTargets } from '../../protocol/backend.js'
 import type { GitRequest } from '../../protocol/git-request.js'
 import type { CommandKind, PushCommand } from '../../protocol/push-head.js'
-import { isBranch } from '../../protocol/ref-name.js'
+import { isBranch } from '../../protocol/pattern.js'
 import type { RefVerb } from '../tokens/restriction.js'
 import { limitsRefs, limitsRepositories, reaches, REF_VERBS, verbsFor } from '../tokens/restriction.js'
 import { scopesAllow } from '../tokens/scope.js'

@@ -15,17 +15,15 @@ import type {
 } from '../../protocol/backend.js'
 import { encodePktLine, FLUSH } from '../../protocol/pkt-line.js'
 import type { RepositoryPath } from '../../protocol/repository-path.js'
-import { EmbeddedFreshness } from './freshness.js'
+import { EmbeddedFreshness } from './repository-state.js'
 import type { GitProgram } from './git-program.js'
-import { gitEnvironment, initBare } from './git-program.js'
+import { gitEnvironment, initBare, serviceArguments } from './git-program.js'
 import type { GitEnd } from './git-process.js'
 import { runGit } from './git-process.js'
 import { RefPacking } from './ref-packing.js'
 import type { RepositoryFolder } from './repository-folder.js'
-import { serviceArguments } from './service-arguments.js'
 import { RunCoalescer } from './run-coalescer.js'
-import { followSymbolicRefs } from './symbolic-ref.js'
-import { adoptFirstBranch, branchesBesideUnbornHead } from './unborn-head.js'
+import { followSymbolicRefs, adoptFirstBranch, branchesBesideUnbornHead } from './repository-refs.js'
 
 /** What the embedded server needs. */
 export type EmbeddedGitOptions = {

@@ -3,7 +3,7 @@ import type { PushCommand, PushHead } from '../../protocol/push-head.js'
 import { commandKind } from '../../protocol/push-head.js'
 import type { PushReport, RefRefusal } from '../../protocol/push-report.js'
 import { refusedRef, reportsStatus } from '../../protocol/push-report.js'
-import { isBranch } from '../../protocol/ref-name.js'
+import { isBranch } from '../../protocol/pattern.js'
 
 /** What is done with a push. */
 export type PushPlan =

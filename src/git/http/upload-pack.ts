@@ -1,7 +1,7 @@
 import { constants, gunzipSync } from 'node:zlib'
 import { readAhead, unread } from '../../core/read-ahead.js'
 import { classifyBodyStart } from '../../protocol/pkt-line.js'
-import { asksForRefs, fetchResponseFormat } from '../../protocol/response-format.js'
+import { asksForRefs, fetchResponseFormat } from '../../protocol/side-band.js'
 import type { AuthorizedRequest } from './authorized-request.js'
 import { refuse } from './git-response.js'
 

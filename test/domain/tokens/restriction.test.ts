@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { isRefName } from '../../../src/protocol/ref-name.js'
+import { isRefName } from '../../../src/protocol/pattern.js'
 import { parseRepositoryPath } from '../../../src/protocol/repository-path.js'
 import type { RefVerb, Restrictions } from '../../../src/domain/tokens/restriction.js'
 import {

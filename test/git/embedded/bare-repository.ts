@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import type { Test } from 'tap'
-import { EmbeddedFreshness } from '../../../src/git/embedded/freshness.js'
+import { EmbeddedFreshness } from '../../../src/git/embedded/repository-state.js'
 import type { GitProgram } from '../../../src/git/embedded/git-program.js'
 import { findGit, gitEnvironment } from '../../../src/git/embedded/git-program.js'
 import { RepositoryFolder } from '../../../src/git/embedded/repository-folder.js'

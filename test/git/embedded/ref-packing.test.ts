@@ -6,9 +6,8 @@ import { promisify } from 'node:util'
 import type { Test } from 'tap'
 import t from 'tap'
 import { until } from '../../acceptance/until.js'
-import { askGit, gitEnvironment } from '../../../src/git/embedded/git-program.js'
+import { askGit, gitEnvironment, serviceArguments } from '../../../src/git/embedded/git-program.js'
 import { MAX_LOOSE_REFS, RefPacking } from '../../../src/git/embedded/ref-packing.js'
-import { serviceArguments } from '../../../src/git/embedded/service-arguments.js'
 import { APP, createBareRepository } from './bare-repository.js'
 
 const QUIET_MS = 2_000

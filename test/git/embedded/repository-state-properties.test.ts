@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { REFTABLE_GIT, requireReftableGit } from '../../acceptance/programs.js'
-import { readRefFiles } from '../../../src/git/embedded/ref-list.js'
+import { readRefFiles } from '../../../src/git/embedded/repository-refs.js'
 import type { BareRepository } from './bare-repository.js'
 import { createBareRepository } from './bare-repository.js'
 

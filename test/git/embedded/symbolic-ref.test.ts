@@ -6,8 +6,11 @@ import type { Test } from 'tap'
 import t from 'tap'
 import type { GitProgram } from '../../../src/git/embedded/git-program.js'
 import { inRepository } from '../../../src/git/embedded/git-program.js'
-import { followSymbolicRefs } from '../../../src/git/embedded/symbolic-ref.js'
-import { adoptFirstBranch, branchesBesideUnbornHead } from '../../../src/git/embedded/unborn-head.js'
+import {
+  followSymbolicRefs,
+  adoptFirstBranch,
+  branchesBesideUnbornHead,
+} from '../../../src/git/embedded/repository-refs.js'
 
 const ID = '1'.repeat(40)
 

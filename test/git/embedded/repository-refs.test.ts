@@ -2,7 +2,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { listRefs, readRefFiles } from '../../../src/git/embedded/ref-list.js'
+import { listRefs, readRefFiles } from '../../../src/git/embedded/repository-refs.js'
 import { startDirectly } from '../../../src/git/embedded/git-process.js'
 import type { BareRepository } from './bare-repository.js'
 import { createBareRepository } from './bare-repository.js'
