@@ -1,6 +1,13 @@
+import type { CompiledQuery } from 'kysely'
+import type { Clock } from '../core/clock.js'
 import type { ChainedValues, Link } from '../domain/audit/chain.js'
+import { linkHash } from '../domain/audit/chain.js'
 import type { AuditAction, AuditDecision, AuditEvent, AuditRow, RefChange, Via } from '../domain/audit/event.js'
+import { auditEvent, THE_GATE } from '../domain/audit/event.js'
 import type { Schema } from './database-schema.js'
+import type { Queries } from './database.js'
+import type { Sealer } from './seal.js'
+import { lastRow, readEnd, writeEnd } from './signed-heads.js'
 
 type Row = Schema['audit_events']
 
@@ -33,7 +40,7 @@ const CHAINED_COLUMNS = [
 export const AUDIT_COLUMNS = [...CHAINED_COLUMNS, 'hash'] as const
 
 /** An event as the values of {@link CHAINED_COLUMNS}. */
-export function valuesOf(id: number, event: AuditEvent): ChainedValues {
+function valuesOf(id: number, event: AuditEvent): ChainedValues {
   return [
     id,
     event.at.getTime(),
@@ -60,7 +67,7 @@ export function valuesOf(id: number, event: AuditEvent): ChainedValues {
 }
 
 /** The row of an event, from its values. */
-export function rowOf(values: ChainedValues, hash: string): Row {
+function rowOf(values: ChainedValues, hash: string): Row {
   return Object.fromEntries([...CHAINED_COLUMNS.map((column, index) => [column, values[index]]), ['hash', hash]]) as Row
 }
 
@@ -95,4 +102,62 @@ export function auditRowFrom(row: Row): AuditRow {
     details: row.details === null ? null : (JSON.parse(row.details) as Record<string, unknown>),
     hash: row.hash,
   }
+}
+
+// Rows in one statement. With 22 values each, this stays far below the limit of SQLite parameters.
+const MAX_ROWS_PER_INSERT = 50
+
+/** Adds rows to the audit log. */
+export class AuditWriter {
+  readonly #sealer: Sealer
+  readonly #clock: Clock
+  readonly #redact: (text: string) => string
+  // Compiled once for each number of rows. Compiling per request took longer than writing the row (measured).
+  readonly #inserts = new Map<number, CompiledQuery>()
+
+  /** @param redact removes secrets that a client put where they don't belong, such as into a ref name */
+  constructor(sealer: Sealer, clock: Clock, redact: (text: string) => string) {
+    this.#redact = redact
+    this.#sealer = sealer
+    this.#clock = clock
+  }
+
+  /** Adds events in the transaction of the change that they record. */
+  async append(transaction: Queries, events: readonly AuditEvent[]): Promise<void> {
+    const head = await readEnd(transaction, this.#sealer, 'audit_head')
+    let last = head ?? (await lastRow(transaction))
+    const noted = head === undefined ? [this.#endsChanged()] : []
+    const rows = [...noted, ...events].map((event) => {
+      const values = valuesOf(last.id + 1, event).map((value) =>
+        typeof value === 'string' ? this.#redact(value) : value,
+      )
+      last = { id: last.id + 1, hash: linkHash(last.hash, values) }
+      return [...values, last.hash]
+    })
+    while (rows.length > 0)
+      await this.#insert(transaction, rows.splice(0, rows.length < MAX_ROWS_PER_INSERT ? 1 : MAX_ROWS_PER_INSERT))
+    await writeEnd(transaction, this.#sealer, 'audit_head', last)
+  }
+
+  async #insert(transaction: Queries, rows: readonly (string | number | null)[][]): Promise<void> {
+    const known = this.#inserts.get(rows.length) ?? compileInsert(transaction, rows.length)
+    this.#inserts.set(rows.length, known)
+    await transaction.executeQuery({ ...known, parameters: rows.flat() })
+  }
+
+  #endsChanged(): AuditEvent {
+    return auditEvent(THE_GATE, this.#clock(), { action: 'audit.ends_changed', decision: 'failed' })
+  }
+}
+
+function compileInsert(queries: Queries, count: number): CompiledQuery {
+  // The values are set later. Nulls would become part of the SQL text.
+  const blank = rowOf(
+    AUDIT_COLUMNS.map(() => ''),
+    '',
+  )
+  return queries
+    .insertInto('audit_events')
+    .values(Array.from({ length: count }, () => blank))
+    .compile()
 }

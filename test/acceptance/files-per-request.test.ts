@@ -18,10 +18,10 @@ const MOST = {
   'advertisement, cache hit': 36,
   'upload-pack, cache miss': 48,
   'upload-pack, cache hit': 40,
-  'push with a ref rule': 59,
-  'token creation by the API': 42,
-  'token creation by the page': 48,
-  'audit event': 10,
+  'push with a ref rule': 58,
+  'token creation by the API': 41,
+  'token creation by the page': 47,
+  'audit event': 9,
   notification: 7,
 } as const
 
