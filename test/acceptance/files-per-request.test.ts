@@ -19,7 +19,7 @@ const MOST = {
   'upload-pack, cache miss': 48,
   'upload-pack, cache hit': 40,
   'push with a ref rule': 58,
-  'token creation by the API': 41,
+  'token creation by the API': 40,
   'token creation by the page': 47,
   'audit event': 9,
   notification: 7,

@@ -1,7 +1,8 @@
+import { utcDate } from '../../core/clock.js'
 import type { Secret } from '../../core/secret.js'
 import type { Budget, Spent } from './budget.js'
 import type { Restrictions } from './restriction.js'
-import { isRestricted } from './restriction.js'
+import { formatRefRule, isRestricted } from './restriction.js'
 import type { Scope } from './scope.js'
 
 /** A personal access token, as it is kept: everything but its secret. */
@@ -78,4 +79,36 @@ export function tokenState(
 ): TokenState {
   if (enforceExpiry && token.expiresAt !== null && token.expiresAt <= now) return 'expired'
   return token.revokedAt === null || token.revokedAt > now ? 'active' : 'revoked'
+}
+
+/**
+ * A token as GitLab's API shows it: for every `--json`, and the API. `expires_at` is a date, as there; the exact instant
+ * stands beside it. `repositories`, `refs`, the budgets and `parent_id` are ours: what the token is
+ * limited to, and what it was derived from.
+ *
+ * @param enforceExpiry the setting `enforce_pat_expiration`
+ */
+export function tokenEntity(token: PersonalAccessToken, now: Date, enforceExpiry: boolean) {
+  return {
+    id: token.id,
+    name: token.name,
+    revoked: tokenState(token, now, false) === 'revoked',
+    created_at: token.createdAt.toISOString(),
+    description: token.description,
+    scopes: token.scopes,
+    repositories: token.restrictions.repositories,
+    refs: token.restrictions.refs.map(formatRefRule),
+    max_pushes: token.budget.pushes,
+    max_push_bytes: token.budget.bytes,
+    pushes: token.spent.pushes,
+    push_bytes: token.spent.bytes,
+    parent_id: token.parentId,
+    user_id: token.userId,
+    last_used_at: token.lastUsedAt?.toISOString() ?? null,
+    active: tokenState(token, now, enforceExpiry) === 'active',
+    expires_at: token.expiresAt === null ? null : utcDate(token.expiresAt),
+    expires_at_time: token.expiresAt?.toISOString() ?? null,
+    last_used_ips: token.lastUsedIps,
+    impersonation: token.impersonation,
+  }
 }

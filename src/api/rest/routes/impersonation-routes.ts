@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { Account } from '../../../domain/accounts/account.js'
-import { tokenEntity } from '../../../domain/tokens/token-entity.js'
+import { tokenEntity } from '../../../domain/tokens/token.js'
 import type { PersonalAccessToken } from '../../../domain/tokens/token.js'
 import { breaksRule } from '../../../core/errors.js'
 import { NewTokenAnswer, TokenAnswer } from '../response-schemas.js'

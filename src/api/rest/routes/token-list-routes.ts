@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { tokenEntity } from '../../../domain/tokens/token-entity.js'
+import { tokenEntity } from '../../../domain/tokens/token.js'
 import type { TokenQuery } from '../../../domain/tokens/query.js'
 import { TOKEN_SORTS } from '../../../domain/tokens/query.js'
 import { TokenAnswer } from '../response-schemas.js'
