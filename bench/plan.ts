@@ -23,7 +23,7 @@ export type Plan = {
   readonly transferMebibytes: number
   /** The two numbers of tokens whose look-up is compared. */
   readonly tokens: readonly [few: number, many: number]
-  /** Rows of the audit trail. */
+  /** Events in the audit log. */
   readonly auditRows: number
   /** Tokens of the account whose pages are asked for. */
   readonly pageTokens: number

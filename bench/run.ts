@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { requireProgram } from '../test/acceptance/programs.js'
-import { Belongings } from './belongings.js'
+import { Fixtures } from './fixtures.js'
 import type { Plan } from './plan.js'
 import { FULL, QUICK } from './plan.js'
 import { comparePairs, pairsMarkdown } from './report/against.js'
@@ -70,7 +70,7 @@ GITGATE_BENCH_CACHE  where built repositories are kept (default: bench/.cache)
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`)
 
-async function run(args: readonly string[], owner: Belongings): Promise<void> {
+async function run(args: readonly string[], owner: Fixtures): Promise<void> {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -135,7 +135,7 @@ async function run(args: readonly string[], owner: Belongings): Promise<void> {
 }
 
 /** Compares this checkout with another one, side by side. */
-async function runAgainst(folder: string, owner: Belongings): Promise<void> {
+async function runAgainst(folder: string, owner: Fixtures): Promise<void> {
   if (!existsSync(join(folder, 'build', 'src')))
     throw new Error(`${folder} holds no gitgate that is built: npm run bench -- --help tells how to make one`)
   const missing = requireProgram('git')
@@ -157,7 +157,7 @@ function openCache(): RepositoryCache {
   return new RepositoryCache(folder, say)
 }
 
-const belongings = new Belongings()
+const fixtures = new Fixtures()
 const complain = (error: unknown): void => say(error instanceof Error ? error.message : String(error))
 const stop = { asked: false }
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -165,15 +165,15 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {
     stop.asked = true
     say('ending what was started')
-    void belongings.end(complain).then(() => process.kill(process.pid, signal))
+    void fixtures.end(complain).then(() => process.kill(process.pid, signal))
   })
 }
 try {
-  await run(process.argv.slice(2), belongings)
+  await run(process.argv.slice(2), fixtures)
 } catch (error) {
   // What was being measured fails when a run is stopped.
   if (!stop.asked) complain(error)
   process.exitCode = 2
 } finally {
-  await belongings.end(complain)
+  await fixtures.end(complain)
 }

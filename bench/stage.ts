@@ -43,16 +43,16 @@ export class Stage {
   readonly #repositories = new Map<string, Promise<StagedRepository>>()
   #nginx: Promise<NginxUrls & Pick<Peer, 'cpu'>> | undefined
 
-  private constructor(owner: Owner, cache: RepositoryCache, place: Place, gate: Gate) {
+  private constructor(owner: Owner, cache: RepositoryCache, paths: StagePaths, gate: Gate) {
     this.#owner = owner
     this.#cache = cache
-    this.#prepared = place.prepared
-    this.#program = place.program
-    this.folder = place.folder
+    this.#prepared = paths.prepared
+    this.#program = paths.program
+    this.folder = paths.folder
     this.credentials = gate.credentials
     this.hasResponseCache = gate.hasResponseCache
     this.accounting = controlGroups(owner) ?? processTree
-    this.git = new GitClient(place.folder, 'client')
+    this.git = new GitClient(paths.folder, 'client')
   }
 
   /**
@@ -205,5 +205,5 @@ export class Stage {
   }
 }
 
-type Place = { readonly folder: string; readonly prepared: string; readonly program: string | undefined }
+type StagePaths = { readonly folder: string; readonly prepared: string; readonly program: string | undefined }
 type Gate = { readonly credentials: Credentials; readonly hasResponseCache: boolean }

@@ -17,7 +17,7 @@ const HOT_ROUNDS = 50
 const BUSY_BATCH = 500
 const ALICE = 'alice'
 
-/** The audit trail: what a row costs on the way of a request, and how long people wait for a trail of many rows. */
+/** The audit log: what an event costs a request, and how long users wait for a log with many events. */
 export async function benchAudit(stage: Stage, plan: Plan): Promise<Findings> {
   const store = openStore(join(stage.folder, 'audit'), undefined)
   const count = plan.auditRows
@@ -55,7 +55,7 @@ export async function benchAudit(stage: Stage, plan: Plan): Promise<Findings> {
     unit: 'µs',
     bound: { most: 60 },
     values: costs,
-    note: 'at most 5 % of a request for which git is started: see the CPU of ls-remote above',
+    note: 'at most 5 % of a request that starts Git: see the CPU of ls-remote above',
   } as const
   const busy = {
     target: 'audit',
@@ -63,8 +63,8 @@ export async function benchAudit(stage: Stage, plan: Plan): Promise<Findings> {
     unit: 'µs',
     bound: { most: 6 },
     values: handedOver,
-    note: 'at most 5 % of a request that is answered from the cache, which costs some 130 µs; the rest is paid by a thread of its own',
-    why: 'a batch by itself varies with the machine (medians of 7 to 11 µs); of pairs of requests end to end, with rows and without in turns, the toll was 2 %',
+    note: 'at most 5 % of a cache hit, which costs about 130 µs; a separate thread pays the rest',
+    why: 'a batch alone varies with the machine (medians of 7 to 11 µs). Measured end to end, with and without events in turns, the cost was 2 %',
   } as const
   return { series: [], verdicts: [hot, busy, ...verdicts] }
 }

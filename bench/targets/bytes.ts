@@ -67,11 +67,11 @@ export async function benchBytes(stage: Stage, plan: Plan): Promise<Findings> {
       },
       {
         target: 3,
-        claim: `CPU per GiB ${direction} of the gate alone before an upstream, to that of nginx proxy_pass alone`,
+        claim: `CPU per GiB ${direction} of the gate in front of an upstream, without the upstream, to that of nginx proxy_pass`,
         unit: '×',
         bound: { most: 2 },
         values: cpu('gitgate before nginx', PROXY_BASELINE, own),
-        note: `http-proxy as it comes: ${cpu('http-proxy', PROXY_BASELINE, own)
+        note: `unmodified http-proxy: ${cpu('http-proxy', PROXY_BASELINE, own)
           .map((value) => value.toFixed(2))
           .join(', ')} ×`,
       },

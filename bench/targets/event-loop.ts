@@ -11,10 +11,10 @@ import type { Stage } from '../stage.js'
 const COMMITS = 2_000
 const PROBE_EVERY = 10
 // The gate's own watch looks so often, and what it tells begins there.
-const LOOK_EVERY = 10
+const POLL_INTERVAL_MS = 10
 
 const WHY =
-  'with the clients on the same cores the gate waits for a processor longer than it works. Tried and kept: git is started by a process beside the gate, which by itself blocks 0.02 ms instead of 5; rows of the audit trail are written by a thread of their own; long answers are not copied. Tried without a difference: git at a lower priority'
+  'the clients run on the same cores, so the gate waits for a CPU longer than it works. Tried and kept: a helper process starts Git, which blocks the event loop for 0.02 ms instead of 5; a separate thread writes audit events; long responses are not copied. Tried without effect: Git at a lower priority'
 
 /**
  * Target 7: how late the event loop runs while many real gits clone at once, as the gate's own metric tells it. Clients have
@@ -61,7 +61,7 @@ async function readDelays(url: string): Promise<{ readonly p50: number; readonly
   const { body } = await http(url, '/-/metrics')
   const read = (name: string): number => {
     const seconds = new RegExp(`^nodejs_eventloop_lag_${name}_seconds (\\S+)$`, 'm').exec(body)?.[1]
-    return Number(seconds) * 1_000 - LOOK_EVERY
+    return Number(seconds) * 1_000 - POLL_INTERVAL_MS
   }
   return { p50: read('p50'), p99: read('p99'), max: read('max') }
 }

@@ -54,7 +54,7 @@ export async function benchLsRemote(stage: Stage, plan: Plan): Promise<Findings>
     if (!hotPathOnly)
       verdicts.push({
         target: 1,
-        claim: `rate of ls-remote before an upstream, ${what}`,
+        claim: `rate of ls-remote in front of an upstream, ${what}`,
         unit: '×',
         bound: { least: 1 },
         values: ratios(measured, 'gitgate before nginx', BASELINE, ({ wall }) => 1 / wall),

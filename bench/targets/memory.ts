@@ -32,7 +32,7 @@ export async function benchMemory(stage: Stage, plan: Plan): Promise<Findings> {
       unit: 'MB' as const,
       bound: { most: 300 },
       values: [own / MEGABYTE],
-      note: `git beside it: ${Math.round(children / MEGABYTE)} MB, shared pages counted in each process`,
+      note: `Git processes: ${Math.round(children / MEGABYTE)} MB, shared pages counted in each process`,
     })
   }
   return { series: [], verdicts }

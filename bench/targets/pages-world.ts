@@ -13,7 +13,7 @@ const TEAMS = 100
 const ARCHIVES = 5_000
 
 /**
- * Fills a gate with very much of everything: accounts, grants, repositories and tokens of theirs, and rows of the trail, all of
+ * Fills a gate with very much of everything: accounts, grants, repositories and tokens of theirs, and audit events, all of
  * one busy token.
  *
  * @returns the number of that token, and the name of a user

@@ -74,8 +74,8 @@ export async function benchPages(stage: Stage, plan: Plan): Promise<Findings> {
       'grants, a search': `${ADMIN}/grants?search=archive-77`,
       'the explain box': `${ADMIN}/explain?user=${user}&repository=team-6/app&ref=main`,
       settings: `${ADMIN}/application_settings`,
-      'the audit trail': `${ADMIN}/audit_logs`,
-      'the audit trail of one user': `${ADMIN}/audit_logs?user=${user}`,
+      'the audit log': `${ADMIN}/audit_logs`,
+      'the audit log of one user': `${ADMIN}/audit_logs?user=${user}`,
     })
     // Each visit finds out again what 10,000 tokens can access.
     let changes = 0

@@ -19,7 +19,7 @@ const KINDS = [
 ] as const
 
 const WHY =
-  "what is left of a warm clone is moving bytes: a profile of 24 clones has a quarter of the gate's CPU in reading the kept answer (512 KiB at a time, copied by the kernel), a seventh in writing it to sockets, a tenth in the collector, and the rest spread; each clone adds its four small requests and their connections, which is most of a shallow one. Tried and kept: answers are read into two buffers that take turns and never copied in between; short ones are sent as they lie in memory"
+  "a warm clone mostly moves bytes. In a profile of 24 clones, a quarter of the gate's CPU reads the cached response (512 KiB at a time, copied by the kernel), a seventh writes it to sockets, a tenth is garbage collection, and the rest is spread out. Each clone adds four small requests and their connections, which are most of a shallow clone. Tried and kept: responses are read into two alternating buffers and never copied in between; short ones are sent directly from memory"
 
 /** Target 2: many clones of the same commit by real gits. A commit is new to the server in a cold storm only. */
 export async function benchStorm(stage: Stage, plan: Plan): Promise<Findings> {

@@ -14,7 +14,7 @@ const PAIRS: readonly (readonly [one: PeerName, two: PeerName])[] = [
 ]
 
 const WHY =
-  'what requests that arrive together share (one look at the files, one batch of audit rows, one write of the log) is shared by half as many where two processes take them, and each is woken for fewer. Tried: answers that another worker has are asked for once and kept; more of that would need the processes to wait for each other'
+  'requests that arrive together share one check of the files, one batch of audit events and one write to the log. With two processes, half as many requests share them. Tried: each worker keeps responses that it got from another one. Sharing more would make the processes wait for each other'
 
 /** Target 6: what a request costs where two processes serve: answered from the cache, by git, and over a connection of its own. */
 export async function benchWorkers(stage: Stage, plan: Plan): Promise<Findings> {

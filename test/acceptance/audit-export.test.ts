@@ -11,7 +11,7 @@ import { http } from './http-client.js'
 import { temporaryFolder } from './temporary-folder.js'
 import { until } from './until.js'
 
-type Finding = { check: string; status: string; message: string }
+type Diagnosis = { check: string; status: string; message: string }
 
 /** A gate that exports audit events, and what it says about that. */
 async function exporting(t: Test, cli: GitgateCli, ...flags: readonly string[]) {
@@ -26,10 +26,10 @@ async function exporting(t: Test, cli: GitgateCli, ...flags: readonly string[]) 
     isDegraded: async () => (await readiness()).body['status'] === 'degraded',
     isWell: async () => (await readiness()).body['status'] === 'ok',
     metric: async (line: RegExp) => line.test((await http(gate.url, '/-/metrics')).body),
-    finding: async () => {
+    diagnosis: async () => {
       const { status, stdout } = await cli.run(['doctor', '--json'])
-      const findings = JSON.parse(stdout) as Finding[]
-      return { status, finding: findings.find(({ check }) => check === 'audit-export') }
+      const diagnoses = JSON.parse(stdout) as Diagnosis[]
+      return { status, diagnosis: diagnoses.find(({ check }) => check === 'audit-export') }
     },
   }
 }
@@ -37,9 +37,9 @@ async function exporting(t: Test, cli: GitgateCli, ...flags: readonly string[]) 
 t.test('a file that can not be written: degraded, and well again once it can', async (t) => {
   const file = join(temporaryFolder(t), 'logs', 'audit.jsonl')
   const cli = new GitgateCli(temporaryFolder(t), { GITGATE_AUDIT_LOG: file })
-  const { gate, readiness, isDegraded, isWell, metric, finding } = await exporting(t, cli)
+  const { gate, readiness, isDegraded, isWell, metric, diagnosis } = await exporting(t, cli)
   t.match(await readiness(), { status: 200, body: { status: 'ok', audit_export: 'ok' } })
-  t.match(await finding(), { finding: { status: 'ok', message: `${file}; 0 events waiting` } })
+  t.match(await diagnosis(), { diagnosis: { status: 'ok', message: `${file}; 0 events waiting` } })
   await cli.ask(['user', 'add', 'alice'])
   await until(isDegraded)
   t.match(
@@ -50,9 +50,12 @@ t.test('a file that can not be written: degraded, and well again once it can', a
   t.equal((await http(gate.url, '/-/health')).status, 200)
   t.ok(await metric(/^gitgate_degraded\{part="audit_export"\} 1$/m))
   t.ok(await metric(/^gitgate_audit_export_waiting_events 1$/m))
-  t.match(await finding(), {
+  t.match(await diagnosis(), {
     status: 1,
-    finding: { status: 'problem', message: / has accepted no audit events since \d{4}-.*: ENOENT: .*; 1 are waiting$/ },
+    diagnosis: {
+      status: 'problem',
+      message: / has accepted no audit events since \d{4}-.*: ENOENT: .*; 1 are waiting$/,
+    },
   })
 
   mkdirSync(dirname(file))
@@ -60,7 +63,7 @@ t.test('a file that can not be written: degraded, and well again once it can', a
   t.match(readFileSync(file, 'utf8'), '"target":"user:alice"')
   t.ok(await metric(/^gitgate_degraded\{part="audit_export"\} 0$/m))
   t.ok(await metric(/^gitgate_audit_export_waiting_events 0$/m))
-  t.match(await finding(), { finding: { status: 'ok' } })
+  t.match(await diagnosis(), { diagnosis: { status: 'ok' } })
 })
 
 t.test('a syslog server that takes no connection: each worker says so', async (t) => {

@@ -27,8 +27,8 @@ t.test('a clone is told with who, which token, from where, what and how much', a
   await world.seedRepository('team/app')
   const { token, secret } = await world.issue('alice', ['read_repository'])
   await world.git.clone(world.remote('team/app', secret.reveal()), 'app')
-  const told = await rows(world, { action: 'git' }, 4)
-  t.strictSame(told.map(brief), [
+  const reported = await rows(world, { action: 'git' }, 4)
+  t.strictSame(reported.map(brief), [
     // Git asks without a credential first.
     'git.refs refused team/app',
     'git.refs allowed team/app',
@@ -36,14 +36,14 @@ t.test('a clone is told with who, which token, from where, what and how much', a
     'git.fetch allowed team/app',
   ])
   const alice = await world.account('alice')
-  for (const row of told.slice(1)) {
+  for (const row of reported.slice(1)) {
     t.match(row, { via: 'git', accountId: alice.id, username: 'alice', tokenId: token.id, ip: '127.0.0.1' })
     t.match(row, { userAgent: /^git\//, service: 'git-upload-pack', requestId: /^[0-9a-f-]{36}$/, impersonator: null })
     t.match(row.rule, /read/)
     t.ok(row.bytesIn! > 100 && row.bytesOut! > 100)
     t.notOk(JSON.stringify(row).includes(secret.reveal()))
   }
-  t.match(world.log, told[3]!.requestId!, 'the log has the same request id')
+  t.match(world.log, reported[3]!.requestId!, 'the log has the same request id')
 })
 
 for (const kind of [embedded, nginx]) {
@@ -170,7 +170,7 @@ t.test('reads are written within a second, pushes and changes at once, and all o
   t.match(await world.store.audit.list({ limit: 1 }), [{ at: world.now, details: { from: 'false', to: 'true' } }])
 })
 
-// Attack: a token is pasted where none belongs, so that whoever reads the trail has it.
+// Attack: a token is pasted where none belongs, so that anyone who reads the audit log has it.
 t.test('no row holds a token, wherever a client puts one', async (t) => {
   const world = await createWorld(t)
   await world.seedRepository('alice/app')

@@ -16,13 +16,13 @@ import { temporaryFolder } from './temporary-folder.js'
 
 // gitgate behind the proxies of docs/deploy/front, configured as they ship: TLS, streaming, no limits, the right address.
 
-type Front = {
+type Proxy = {
   readonly programs: readonly string[]
   /** Starts the proxy. @returns the port that it listens on */
   start(t: Test, world: World, certificates: { cert: string; key: string }): Promise<number>
 }
 
-const fronts: Readonly<Record<string, Front>> = {
+const proxies: Readonly<Record<string, Proxy>> = {
   nginx: {
     programs: ['nginx', 'openssl'],
     async start(t, { folder, url }, { cert, key }) {
@@ -71,7 +71,7 @@ const fronts: Readonly<Record<string, Front>> = {
   },
 }
 
-for (const [name, front] of Object.entries(fronts)) {
+for (const [name, front] of Object.entries(proxies)) {
   t.test(`behind ${name}`, { skip: requireProgram(...front.programs) }, async (t) => {
     t.setTimeout(120_000)
     const certificates = makeCertificates(temporaryFolder(t))

@@ -5,7 +5,7 @@ import t from 'tap'
 import { GitClient } from './git-client.js'
 import type { GateProcess } from './gitgate-cli.js'
 import { GitgateCli } from './gitgate-cli.js'
-import { beginClone, cacheFiles, cacheFolders, cloneWhole, heldGit } from './cache-world.js'
+import { beginClone, cacheFiles, cacheFolders, cloneComplete, heldGit } from './cache-world.js'
 import { largeCommit, processesIn } from './transfers.js'
 import { within } from './until.js'
 import { temporaryFolder } from './temporary-folder.js'
@@ -27,7 +27,7 @@ t.test('after kill -9 during clones, the clones fail and the next gate starts wi
   const held = heldGit(t)
   const { cli, git, work, disk, remote, data } = await served(temporaryFolder(t), 10, { GITGATE_GIT: held.path })
   const gate = await cli.serveProcess(t)
-  await cloneWhole(git, remote(gate), '--depth', '1')
+  await cloneComplete(git, remote(gate), '--depth', '1')
   held.hold()
   const clones = [beginClone(git, remote(gate)), beginClone(git, remote(gate))]
   t.ok(await within(10_000, () => clones.every((clone) => clone.isReceiving())))
@@ -45,7 +45,7 @@ t.test('after kill -9 during clones, the clones fail and the next gate starts wi
   const next = await cli.serveProcess(t)
   t.equal(cacheFolders(data).length, 1, 'only that of the running gate')
   t.strictSame(cacheFiles(data, next.child.pid), [])
-  const copy = await cloneWhole(git, remote(next), '--depth', '1')
+  const copy = await cloneComplete(git, remote(next), '--depth', '1')
   t.equal(await git.ask(['rev-parse', 'HEAD'], { cwd: copy }), id)
   await next.stop()
   t.strictSame(cacheFolders(data), [], 'a gate removes its files when it ends')
@@ -54,9 +54,9 @@ t.test('after kill -9 during clones, the clones fail and the next gate starts wi
 t.test('two gates on one data folder leave each other’s files alone, and each sees pushes to the other', async (t) => {
   const { cli, git, work, remote, data } = await served(temporaryFolder(t), 3)
   const first = await cli.serveProcess(t)
-  await cloneWhole(git, remote(first), '--bare')
+  await cloneComplete(git, remote(first), '--bare')
   const second = await cli.serveProcess(t)
-  await cloneWhole(git, remote(second), '--bare')
+  await cloneComplete(git, remote(second), '--bare')
   for (const gate of [first, second]) t.equal(cacheFiles(data, gate.child.pid).length, 1)
   for (const [to, from] of [
     [first, second],
@@ -65,13 +65,13 @@ t.test('two gates on one data folder leave each other’s files alone, and each 
     const id = await git.commit(work.folder, 'next.txt', `${to.url}\n`)
     await git.run(['push', '-q', remote(to), 'HEAD:main'], { cwd: work.folder })
     for (const gate of [from, to]) {
-      const copy = await cloneWhole(git, remote(gate), '--bare')
+      const copy = await cloneComplete(git, remote(gate), '--bare')
       t.equal(await git.ask(['rev-parse', 'HEAD'], { cwd: copy }), id)
     }
   }
   await second.stop()
   t.strictSame(cacheFolders(data), cacheFolders(data, first.child.pid))
-  await cloneWhole(git, remote(first), '--bare')
+  await cloneComplete(git, remote(first), '--bare')
 })
 
 t.test('files that belong to no gate stay in the folder', async (t) => {

@@ -6,7 +6,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { GitClient } from './git-client.js'
 import { GitgateCli } from './gitgate-cli.js'
-import { beginClone, cacheBytes, cacheFiles, cacheResults, cloneWhole, heldGit, cachedWorld } from './cache-world.js'
+import { beginClone, cacheBytes, cacheFiles, cacheResults, cloneComplete, heldGit, cachedWorld } from './cache-world.js'
 import { largeCommit } from './transfers.js'
 import { within } from './until.js'
 import { temporaryFolder } from './temporary-folder.js'
@@ -40,7 +40,7 @@ t.test('on a full disk, clones in progress succeed, alone and shared, and later 
   const clones = Array.from({ length: 4 }, () => beginClone(git, remote))
   for (const clone of clones) t.equal(await clone.ended, 0)
   t.match(gate.said(), /cache disabled for 60 s/)
-  await cloneWhole(git, remote)
+  await cloneComplete(git, remote)
   const data = join(cli.folder, 'data')
   t.ok(await within(1_000, () => cacheFiles(data, gate.pid).length === 0), 'the partial file is gone')
   const [{ writeFailures }] = (await cli.json('cache', 'stats')) as [{ writeFailures: number }]

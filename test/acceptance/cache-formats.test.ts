@@ -10,7 +10,7 @@ import { embedded } from '../backends/embedded.js'
 import { nginx } from '../backends/nginx.js'
 import type { BackendKind } from '../backends/backend.js'
 import { requireProgram } from './programs.js'
-import { cacheResults, cloneAnew, cloneWhole, cachedWorld, uncached } from './cache-world.js'
+import { cacheResults, cloneAnew, cloneComplete, cachedWorld, uncached } from './cache-world.js'
 import { temporaryFolder } from './temporary-folder.js'
 
 /** Ten commits on two branches with tags, a day apart. */
@@ -84,12 +84,12 @@ for (const kind of [embedded, nginx]) {
       for (const version of kind === embedded ? ['0', '1', '2'] : ['0', '2']) {
         const config = ['-c', `protocol.version=${version}`]
         const copies = [
-          await cloneWhole(world.git, remote, '-q', ...config),
-          await cloneWhole(world.git, remote, '-q', ...config),
+          await cloneComplete(world.git, remote, '-q', ...config),
+          await cloneComplete(world.git, remote, '-q', ...config),
         ]
         const shallow = await Promise.all(
           [truth.remote, remote, remote].map(
-            async (from) => await cloneWhole(world.git, from, '-q', ...config, '--depth=1'),
+            async (from) => await cloneComplete(world.git, from, '-q', ...config, '--depth=1'),
           ),
         )
         for (const args of [['--deepen=2'], ['--depth=6'], ['--shallow-since=2026-01-12T00:00:00Z'], ['--unshallow']]) {
@@ -113,7 +113,7 @@ for (const kind of [embedded, nginx]) {
           await fsck(cwd)
         }
         // Omitted objects are fetched when they are needed.
-        const partial = await cloneWhole(world.git, remote, '-q', ...config, '--filter=tree:0')
+        const partial = await cloneComplete(world.git, remote, '-q', ...config, '--filter=tree:0')
         t.equal(fs.readFileSync(join(partial, 'large'), 'utf8').length, 100_000)
         await fsck(partial)
       }
@@ -123,7 +123,7 @@ for (const kind of [embedded, nginx]) {
 
 t.test('a compressed request with thousands of haves gets its response', async (t) => {
   const { world, remote, push, folder } = await history(t)
-  const copies = [await cloneWhole(world.git, remote, '-q'), await cloneWhole(world.git, remote, '-q')]
+  const copies = [await cloneComplete(world.git, remote, '-q'), await cloneComplete(world.git, remote, '-q')]
   const stream = Array.from(
     { length: 3_000 },
     (_, number) =>
@@ -147,9 +147,9 @@ t.test('a SHA-256 repository is cloned, fetched and cached like any other', asyn
   for (const version of ['0', '1', '2']) {
     const config = ['-c', `protocol.version=${version}`]
     const copies = []
-    for (let time = 0; time < 2; time += 1) copies.push(await cloneWhole(world.git, remote, '-q', ...config))
+    for (let time = 0; time < 2; time += 1) copies.push(await cloneComplete(world.git, remote, '-q', ...config))
     t.equal(cacheResults(world).at(-1), 'hit', version)
-    await cloneWhole(world.git, remote, '-q', ...config, '--depth=1')
+    await cloneComplete(world.git, remote, '-q', ...config, '--depth=1')
     const id = await world.git.commit(folder, 'next', `${version}\n`)
     t.equal(id.length, 64)
     await world.git.run(['push', '-q', remote, 'HEAD:main'], { cwd: folder })
@@ -168,7 +168,7 @@ t.test('isomorphic-git clones, cold and warm, alongside Git', async (t) => {
     for (let time = 0; time < 2; time += 1) {
       const dir = temporaryFolder(t)
       await git.clone({ fs, http, dir, url: world.remote('team/app'), onAuth, ...options })
-      t.equal(await git.resolveRef({ fs, dir, ref: 'HEAD' }), await head(await cloneWhole(world.git, remote, '-q')))
+      t.equal(await git.resolveRef({ fs, dir, ref: 'HEAD' }), await head(await cloneComplete(world.git, remote, '-q')))
       await world.git.run(['fsck', '--full', '--strict'], { cwd: dir })
       fs.rmSync(dir, { recursive: true })
     }

@@ -5,7 +5,15 @@ import t from 'tap'
 import { embedded } from '../backends/embedded.js'
 import { nginx } from '../backends/nginx.js'
 import { requireProgram } from './programs.js'
-import { beginClone, cacheResults, cloneWhole, expectPacks, heldGit, repeatUntil, cachedWorld } from './cache-world.js'
+import {
+  beginClone,
+  cacheResults,
+  cloneComplete,
+  expectPacks,
+  heldGit,
+  repeatUntil,
+  cachedWorld,
+} from './cache-world.js'
 import { within } from './until.js'
 import type { World } from './world.js'
 
@@ -23,7 +31,7 @@ for (const kind of [embedded, nginx]) {
       const cloners = [['--bare'], ['--bare'], ['--bare', '--depth', '1'], ['--no-tags']].map((args) =>
         repeatUntil(storm.signal, async () => {
           const since = answered
-          seen.push({ since, id: await head(await cloneWhole(world.git, remote, '-q', ...args)) })
+          seen.push({ since, id: await head(await cloneComplete(world.git, remote, '-q', ...args)) })
         }),
       )
       for (let number = 1; number <= 8; number += 1) {
@@ -54,7 +62,7 @@ for (const kind of [embedded, nginx]) {
       let clones = 0
       const cloners = [[], [], ['--depth', '2']].map((args) =>
         repeatUntil(storm.signal, async () => {
-          await cloneWhole(world.git, remote, '-q', '--bare', ...args)
+          await cloneComplete(world.git, remote, '-q', '--bare', ...args)
           clones += 1
         }),
       )
@@ -77,8 +85,8 @@ for (const kind of [embedded, nginx]) {
       const truth = async () => await direct('for-each-ref', '--format=%(objectname)%09%(refname)')
       const isTrue = async (what: string): Promise<void> => {
         for (let time = 0; time < 2; time += 1) {
-          const told = (await list()).split('\n').filter((line) => /\trefs\//.test(line) && !line.endsWith('^{}'))
-          t.equal(told.join('\n'), await truth(), what)
+          const reported = (await list()).split('\n').filter((line) => /\trefs\//.test(line) && !line.endsWith('^{}'))
+          t.equal(reported.join('\n'), await truth(), what)
         }
       }
       await push('HEAD:refs/heads/other', 'HEAD:refs/tags/v1')

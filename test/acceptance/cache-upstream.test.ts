@@ -5,7 +5,7 @@ import type { Test } from 'tap'
 import type { Flags } from '../../src/config/config.js'
 import type { Intervals } from '../../src/core/intervals.js'
 import { countingUpstream } from './counting-upstream.js'
-import { beginClone, cacheFiles, cacheResults, cloneWhole } from './cache-world.js'
+import { beginClone, cacheFiles, cacheResults, cloneComplete } from './cache-world.js'
 import { beginFetch, largeCommit } from './transfers.js'
 import { until, within } from './until.js'
 import { createWorld } from './world.js'
@@ -42,10 +42,10 @@ t.test('two accounts share nothing', async (t) => {
   const { upstream, world, remote } = await before(t)
   const args = ['--single-branch', '--branch', 'main', '--no-tags', '--bare']
   for (const user of ['alice', 'mallory', 'alice', 'mallory'] as const)
-    await cloneWhole(world.git, remote(user), ...args)
+    await cloneComplete(world.git, remote(user), ...args)
   // Git sends no credentials if anonymous users may read.
   await world.grant('@anonymous', 'read', 'team/app')
-  for (let time = 0; time < 2; time += 1) await cloneWhole(world.git, world.remote('team/app'), ...args)
+  for (let time = 0; time < 2; time += 1) await cloneComplete(world.git, world.remote('team/app'), ...args)
   for (const user of ['alice', 'mallory', 'nobody']) t.equal(upstream.count('pack', user), 1, user)
 })
 
@@ -53,9 +53,9 @@ t.test('if the upstream responds the same to everybody, accounts share packs, bu
   const { upstream, world, remote } = await before(t, { upstreamSameForAll: 'on' })
   const args = ['--single-branch', '--branch', 'main', '--no-tags', '--bare']
   for (let time = 1; time <= 2; time += 1) {
-    for (const user of ['alice', 'mallory'] as const) await cloneWhole(world.git, remote(user), ...args)
+    for (const user of ['alice', 'mallory'] as const) await cloneComplete(world.git, remote(user), ...args)
     await world.grant('@anonymous', 'read', 'team/app')
-    await cloneWhole(world.git, world.remote('team/app'), ...args)
+    await cloneComplete(world.git, world.remote('team/app'), ...args)
     await world.store.grants.remove(GATE_CONTEXT, '@anonymous', 'team/app')
     t.equal(upstream.count('pack'), 1)
     for (const user of ['alice', 'mallory', 'nobody']) {
@@ -115,7 +115,9 @@ t.test('what an upstream showed too long ago no longer counts', async (t) => {
 
 t.test('overlapping clones of one account share a pack', async (t) => {
   const { upstream, world, remote } = await before(t)
-  await Promise.all(Array.from({ length: 8 }, async () => await cloneWhole(world.git, remote('alice'), '-q', '--bare')))
+  await Promise.all(
+    Array.from({ length: 8 }, async () => await cloneComplete(world.git, remote('alice'), '-q', '--bare')),
+  )
   t.equal(upstream.count('pack'), 1)
 })
 
@@ -149,7 +151,7 @@ t.test('the cache follows tags that move at the upstream', async (t) => {
     await world.git.run(['tag', '-f', '-a', '-m', words, 'v1', 'main'], { cwd: folder })
     await world.git.run(['push', '-q', '-f', join(upstream.folder, 'alice.git'), 'v1'], { cwd: folder })
     for (let time = 0; time < 2; time += 1) {
-      const copy = await cloneWhole(world.git, remote('alice'), '--bare')
+      const copy = await cloneComplete(world.git, remote('alice'), '--bare')
       t.match(await world.git.ask(['cat-file', 'tag', 'v1'], { cwd: copy }), words)
       // It has include-tag: tags are sent with the objects they point at.
       const fetched = await world.git.init(`fetched-${words}-${time}`)
@@ -166,10 +168,10 @@ t.test('the responses of an upstream that compresses everything are passed on un
   upstream.behave('gzip')
   for (const version of ['0', '2'])
     for (let time = 0; time < 2; time += 1)
-      await cloneWhole(world.git, remote('alice'), '--bare', '-c', `protocol.version=${version}`)
+      await cloneComplete(world.git, remote('alice'), '--bare', '-c', `protocol.version=${version}`)
   t.strictSame(cacheFiles(data), [])
   upstream.behave('well')
-  await cloneWhole(world.git, remote('alice'), '--bare')
+  await cloneComplete(world.git, remote('alice'), '--bare')
 })
 
 for (const behaviour of ['dies', 'stops'] as const) {
@@ -191,12 +193,12 @@ for (const behaviour of ['dies', 'stops'] as const) {
 
 t.test('if the upstream lost the repository or fails, the next request sees it', async (t) => {
   const { upstream, world, remote } = await before(t)
-  await cloneWhole(world.git, remote('alice'), '--bare')
+  await cloneComplete(world.git, remote('alice'), '--bare')
   for (const status of [404, 500] as const) {
     upstream.behave(status)
     t.not(await beginClone(world.git, remote('alice')).ended, 0, String(status))
     upstream.behave('well')
-    await cloneWhole(world.git, remote('alice'), '--bare')
+    await cloneComplete(world.git, remote('alice'), '--bare')
   }
   t.equal(upstream.count('pack'), 1)
 })

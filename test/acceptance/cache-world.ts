@@ -98,7 +98,7 @@ export async function cachedWorld(
     data: join(world.folder, 'data'),
     place: { url: world.url, path: 'team/app', password },
     /** Clones and checks each object. @returns the folder */
-    clone: async (...args: string[]) => await cloneWhole(world.git, remote, ...args),
+    clone: async (...args: string[]) => await cloneComplete(world.git, remote, ...args),
     /** Runs Git in the repository itself, behind the gate. */
     direct: async (...args: string[]) => {
       const said = await world.git.ask(['-c', 'safe.directory=*', '--git-dir', disk, ...args])
@@ -125,7 +125,7 @@ export async function cloneAnew(git: World['git'], remote: string, ...args: stri
 }
 
 /** Clones, and lets Git check each object. @returns the folder */
-export async function cloneWhole(git: World['git'], remote: string, ...args: string[]): Promise<string> {
+export async function cloneComplete(git: World['git'], remote: string, ...args: string[]): Promise<string> {
   return await cloneAnew(git, remote, ...CHECKED, ...args)
 }
 
@@ -169,14 +169,14 @@ const HOLD_AFTER_BYTES = 2_000_000
 /** A Git whose packs can be held half-way. Give its path to a gate. */
 export function heldGit(t: Test) {
   const folder = temporaryFolder(t)
-  const [path, mark, runs] = [join(folder, 'git'), join(folder, 'held'), join(folder, 'runs')]
-  const startMark = join(folder, 'held-at-start')
-  const pass = `$n = 0; while (($r = sysread(STDIN, $b, 65536)) > 0) { print $b; $n += $r; while ($n > ${HOLD_AFTER_BYTES} && -e "${mark}") { select(undef, undef, undef, 0.02) } }`
+  const [path, held, runs] = [join(folder, 'git'), join(folder, 'held'), join(folder, 'runs')]
+  const heldAtStart = join(folder, 'held-at-start')
+  const pass = `$n = 0; while (($r = sysread(STDIN, $b, 65536)) > 0) { print $b; $n += $r; while ($n > ${HOLD_AFTER_BYTES} && -e "${held}") { select(undef, undef, undef, 0.02) } }`
   // It ends with Git's status or signal.
   const script = `#!/bin/bash
 case " $* " in *" --advertise-refs "*) exec git "$@" ;; *" upload-pack "*) ;; *) exec git "$@" ;; esac
 echo run >> ${runs}
-while [ -e ${startMark} ]; do sleep 0.02; done
+while [ -e ${heldAtStart} ]; do sleep 0.02; done
 git "$@" | perl -e '$| = 1; ${pass}'
 status=\${PIPESTATUS[0]}
 [ $status -gt 128 ] && [ $status -lt 160 ] && kill -$((status - 128)) $$
@@ -185,11 +185,11 @@ exit $status
   writeFileSync(path, script, { mode: 0o755 })
   return {
     path,
-    hold: () => writeFileSync(mark, ''),
+    hold: () => writeFileSync(held, ''),
     /** Holds Git, for ref lists as well, before it has read anything of the repository. */
-    holdAtStart: () => writeFileSync(startMark, ''),
+    holdAtStart: () => writeFileSync(heldAtStart, ''),
     release: () => {
-      for (const file of [mark, startMark]) rmSync(file, { force: true })
+      for (const file of [held, heldAtStart]) rmSync(file, { force: true })
     },
     /** How often Git ran for ref lists and packs. */
     runs: () => (existsSync(runs) ? readFileSync(runs, 'utf8').trim().split('\n').length : 0),

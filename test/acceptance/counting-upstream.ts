@@ -10,7 +10,7 @@ import { temporaryFolder } from './temporary-folder.js'
 import { GitClient } from './git-client.js'
 
 /** What a server was asked. */
-type Asked = { readonly user: string; readonly what: 'advertisement' | 'refs' | 'pack' | 'push' }
+type UpstreamRequests = { readonly user: string; readonly what: 'advertisement' | 'refs' | 'pack' | 'push' }
 
 /** How a server behaves badly. */
 type Behaviour = 'well' | 'gzip' | 'gzip where it is accepted' | 'dies' | 'stops' | 404 | 500
@@ -23,9 +23,9 @@ const PACK_DIES_AFTER = 1_500_000
 export async function countingUpstream(t: Test) {
   const folder = temporaryFolder(t)
   const git = new GitClient(folder, 'server')
-  const asked: Asked[] = []
+  const asked: UpstreamRequests[] = []
   const state: { behaviour: Behaviour } = { behaviour: 'well' }
-  const held = new Map<Asked['what'], (made: Buffer) => Promise<Buffer>>()
+  const held = new Map<UpstreamRequests['what'], (made: Buffer) => Promise<Buffer>>()
   const kind: BackendKind = await httpUpstream(t, (request, response) => {
     void answer(request, response).catch(() => response.destroy())
   })
@@ -95,11 +95,11 @@ export async function countingUpstream(t: Test) {
     folder,
     git,
     /** What was asked, by all or by one. */
-    count: (what: Asked['what'], user?: string): number =>
+    count: (what: UpstreamRequests['what'], user?: string): number =>
       asked.filter((one) => one.what === what && (user === undefined || one.user === user)).length,
     behave: (behaviour: Behaviour): void => void (state.behaviour = behaviour),
     /** Holds back the next answer. @returns when it is made, and what lets it go */
-    hold: (what: Asked['what']) => {
+    hold: (what: UpstreamRequests['what']) => {
       const [made, isMade] = promised()
       const [released, release] = promised()
       held.set(what, async (answer) => {

@@ -12,7 +12,7 @@ const PASSWORD = 'correct horse battery'
 const WITH_JAVA_SCRIPT = [true]
 const BOTH = [true, false]
 
-type Desk = {
+type AdminSession = {
   readonly world: World
   readonly page: Page
   readonly javaScript: boolean
@@ -24,9 +24,9 @@ type Desk = {
 }
 
 /** Runs a test as the administrator at a browser; pages with a script of their own without JavaScript as well. */
-function atTheDesk(
+function asAdministrator(
   name: string,
-  run: (t: Test, desk: Desk) => Promise<void>,
+  run: (t: Test, session: AdminSession) => Promise<void>,
   modes: readonly boolean[] = WITH_JAVA_SCRIPT,
 ): void {
   for (const javaScript of modes) {
@@ -49,7 +49,7 @@ function atTheDesk(
   }
 }
 
-atTheDesk('accounts', async (t, { world, page, inspect, said, click }) => {
+asAdministrator('accounts', async (t, { world, page, inspect, said, click }) => {
   await page.goto('/-/admin/users')
   await inspect('accounts')
   await page.getByRole('link', { name: 'New account' }).click()
@@ -104,7 +104,7 @@ atTheDesk('accounts', async (t, { world, page, inspect, said, click }) => {
   await inspect('own-account')
 })
 
-atTheDesk('grants, protected refs, and what comes of them', async (t, { world, page, inspect, said, click }) => {
+asAdministrator('grants, protected refs, and what comes of them', async (t, { world, page, inspect, said, click }) => {
   await page.goto('/-/admin/grants')
   await inspect('grants-none')
   await page.getByLabel('User', { exact: true }).fill('@anonymous')
@@ -152,7 +152,7 @@ atTheDesk('grants, protected refs, and what comes of them', async (t, { world, p
   t.match(await said(), 'Removed the protection of refs/heads/main in team/**.')
 })
 
-atTheDesk('settings, with a look at whom a change concerns', async (t, { world, page, inspect, said, click }) => {
+asAdministrator('settings, with a look at whom a change concerns', async (t, { world, page, inspect, said, click }) => {
   await world.issue('alice', ['api'], { name: 'nightly builds' })
   await world.issue('mallory', ['api'], { name: 'old laptop' })
   await page.goto('/-/admin/application_settings')
@@ -172,7 +172,7 @@ atTheDesk('settings, with a look at whom a change concerns', async (t, { world, 
   t.match(await said(), 'Maximum token lifetime (days) is now 90')
 })
 
-atTheDesk('the audit log', async (t, { world, page, inspect, said, click }) => {
+asAdministrator('the audit log', async (t, { world, page, inspect, said, click }) => {
   await world.issue('alice', ['api'], { name: 'nightly builds' })
   await world.grant('alice', 'write', 'team/**')
   await page.goto('/-/admin/audit_logs')
@@ -192,10 +192,10 @@ atTheDesk('the audit log', async (t, { world, page, inspect, said, click }) => {
   t.match(await said(), 'events are intact')
 })
 
-atTheDesk(
+asAdministrator(
   "everybody's tokens, impersonation tokens, and the overview",
-  async (t, desk) => {
-    const { world, page, javaScript, inspect, said, click } = desk
+  async (t, session) => {
+    const { world, page, javaScript, inspect, said, click } = session
     const inDays = (days: number) => new Date(world.now.getTime() + days * DAY)
     await page.goto('/')
     await page.getByRole('link', { name: 'Administration' }).click()
@@ -232,7 +232,7 @@ atTheDesk(
 
     await world.issue('alice', ['api', 'write_repository'], {
       name: 'laptop',
-      description: 'The old one, under the desk',
+      description: 'The old one, under the session',
     })
     await world.issue('alice', ['read_repository'], { name: 'ci-linux', expiry: inDays(5) })
     await world.issue('mallory', ['write_repository'], {

@@ -54,7 +54,7 @@ t.test(
 )
 
 t.test('behind a proxy only a trusted one can say that it was HTTPS, and plain HTTP is never told', async (t) => {
-  const told = async (flags: Record<string, string>, headers: Record<string, string>) => {
+  const reported = async (flags: Record<string, string>, headers: Record<string, string>) => {
     const world = await createWorld(t, flags)
     const answer = await world.http('/users/sign_in', { headers: { Accept: 'text/html', ...headers } })
     t.equal(answer.status, 200)
@@ -63,12 +63,12 @@ t.test('behind a proxy only a trusted one can say that it was HTTPS, and plain H
   const [trusted, strangers] = ['127.0.0.1', '192.0.2.1']
   const behind = (trustedProxies: string) => ({ publicUrl: 'https://git.example.com', trustedProxies })
   const viaHttps = { 'X-Forwarded-Proto': 'https' }
-  t.equal(await told(behind(trusted), viaHttps), STRICT)
-  t.equal(await told(behind(trusted), { 'X-Forwarded-Proto': 'https, http' }), undefined, 'the last one counts')
-  t.equal(await told(behind(trusted), { 'X-Forwarded-Proto': 'http' }), undefined)
-  t.equal(await told(behind(trusted), {}), undefined)
-  t.equal(await told(behind(strangers), viaHttps), undefined)
-  t.equal(await told({ trustedProxies: trusted }, viaHttps), undefined, 'people are told an address without it')
+  t.equal(await reported(behind(trusted), viaHttps), STRICT)
+  t.equal(await reported(behind(trusted), { 'X-Forwarded-Proto': 'https, http' }), undefined, 'the last one counts')
+  t.equal(await reported(behind(trusted), { 'X-Forwarded-Proto': 'http' }), undefined)
+  t.equal(await reported(behind(trusted), {}), undefined)
+  t.equal(await reported(behind(strangers), viaHttps), undefined)
+  t.equal(await reported({ trustedProxies: trusted }, viaHttps), undefined, 'people are told an address without it')
 })
 
 function strictOf(url: string): Promise<string | undefined> {

@@ -51,10 +51,10 @@ async function pasteAndClone(t: Test, world: World, lines: readonly string[], se
   return join(home, 'app')
 }
 
-/** Waits until so many pushes are in the trail. */
-async function pushesTold(world: World, count: number): Promise<void> {
-  const told = () => world.store.audit.list({ action: 'git.pushed', limit: 100 })
-  await until(async () => (await told()).length >= count)
+/** Waits until the audit log has this many pushes. */
+async function recordedPushes(world: World, count: number): Promise<void> {
+  const pushes = () => world.store.audit.list({ action: 'git.pushed', limit: 100 })
+  await until(async () => (await pushes()).length >= count)
 }
 
 async function secretOn(page: Page): Promise<string> {
@@ -129,7 +129,7 @@ for (const javaScript of [true, false]) {
       world.git.run(['push', to, `HEAD:refs/heads/${branch}`], { cwd, status: 'any' })
     t.equal((await push(remote, 'agent/one')).status, 0, 'pushed with the secret from the page')
     t.match((await push(remote, 'other')).stderr, 'can only push to', 'its limits hold')
-    await pushesTold(world, 1)
+    await recordedPushes(world, 1)
 
     await page.getByRole('link', { name: 'Rotate laptop' }).click()
     await inspect('token-rotate')
@@ -146,7 +146,7 @@ for (const javaScript of [true, false]) {
     await signInAgain(page, world)
     const rotated = world.remote('team/app', next)
     t.equal((await push(rotated, 'agent/two')).status, 0)
-    await pushesTold(world, 2)
+    await recordedPushes(world, 2)
 
     await page.goto(TOKENS)
     await page.getByRole('link', { name: 'Revoke laptop' }).click()
@@ -174,7 +174,7 @@ t.test('the policies, and what is wrong, as people see them', { skip: NO_BROWSER
   t.equal(await page.getByRole('radio', { name: 'Never' }).count(), 0)
   t.equal(await page.getByLabel('Expiration date').isVisible(), false)
   await page.getByRole('radio', { name: 'Custom' }).check()
-  // A browser would keep it from being sent; whoever is without one is told why.
+  // A browser would keep it from being sent; whoever is without one is pushes why.
   await page.evaluate(`document.querySelector('form.making').noValidate = true`)
   await page.getByLabel('Expiration date').fill('2099-01-01')
   await page.getByLabel('Limit to repositories').fill('team//app')

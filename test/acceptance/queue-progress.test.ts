@@ -71,9 +71,9 @@ t.test('of two that wait for one run, both are told, and get the same', async (t
   const { world, secret, large, place } = await narrowWorld(t)
   const { call } = await beginFetch(place, large.oid, ['unknown-to-all'])
   const other = await world.token('alice', 'read_repository')
-  let told = 0
+  let reported = 0
   const free = (): void => {
-    if (++told === 2) call.destroy()
+    if (++reported === 2) call.destroy()
   }
   const clone = (name: string, token: string) =>
     whenSaid(world, WAITING, free, ['clone', '--progress', '--bare', world.remote('team/app', token), name])

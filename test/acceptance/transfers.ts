@@ -35,7 +35,7 @@ export async function largeCommit(git: GitClient, name: string, mebibytes: numbe
 }
 
 /** Where a raw request goes. */
-export type Place = { readonly url: string; readonly path: string; readonly password: string }
+export type TransferTarget = { readonly url: string; readonly path: string; readonly password: string }
 
 /**
  * Begins a fetch of one commit and waits for its head. The answer is not read until the caller does.
@@ -43,11 +43,11 @@ export type Place = { readonly url: string; readonly path: string; readonly pass
  * @param more capabilities; with one that nobody knows, the answer does not come from the cache, nor go there
  */
 export async function beginFetch(
-  place: Place,
+  place: TransferTarget,
   oid: string,
   more: readonly string[] = [],
 ): Promise<{ call: ClientRequest; answer: IncomingMessage }> {
-  const call = beginExchange(place, 'git-upload-pack')
+  const call = beginRpc(place, 'git-upload-pack')
   const capabilities = ['side-band-64k', 'no-progress', ...more].join(' ')
   call.end(`${packet(`want ${oid} ${capabilities}\n`)}0000${packet('done\n')}`)
   const [answer] = (await once(call, 'response')) as [IncomingMessage]
@@ -55,8 +55,8 @@ export async function beginFetch(
 }
 
 /** Begins a push that creates a branch at a commit, and sends as much of the pack as is given. */
-export function beginPush(place: Place, oid: string, pack: Buffer): ClientRequest {
-  const call = beginExchange(place, 'git-receive-pack')
+export function beginPush(place: TransferTarget, oid: string, pack: Buffer): ClientRequest {
+  const call = beginRpc(place, 'git-receive-pack')
   call.write(`${packet(`${'0'.repeat(40)} ${oid} refs/heads/pushed\0 report-status side-band-64k\n`)}0000`)
   call.write(pack)
   return call
@@ -72,7 +72,7 @@ export function packOf({ folder }: LargeCommit): Buffer {
   })
 }
 
-function beginExchange({ url, path, password }: Place, service: string): ClientRequest {
+function beginRpc({ url, path, password }: TransferTarget, service: string): ClientRequest {
   const { protocol, hostname, port } = new URL(url)
   const headers = { Authorization: basic('', password), 'Content-Type': `application/x-${service}-request` }
   const options = { hostname, port, path: `/${path}.git/${service}`, method: 'POST', headers, agent: false as const }

@@ -10,9 +10,9 @@ import { within } from '../acceptance/until.js'
 import { expectMistakes } from './mistakes.js'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'
 
-// The contract of the command line (docs/cli.md), by running it as a process: the audit trail.
+// The contract of the command line (docs/cli.md), by running it as a process: the audit log.
 
-t.test('what commands change is in the trail, with who ran them', async (t) => {
+t.test('what commands change is in the audit log, with the user who ran them', async (t) => {
   const cli = new GitgateCli(temporaryFolder(t), { SUDO_USER: 'carol' })
   t.match((await cli.run(['audit', 'list'])).stderr, /^No events match\./)
   t.equal(await cli.ask(['audit', 'verify']), 'The audit log is empty.')

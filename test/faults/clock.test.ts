@@ -1,6 +1,6 @@
 // The clock jumps while clients push and clone: by hours, as after a suspension, and by years, as after a dead battery.
 import t from 'tap'
-import { cloneWhole } from '../acceptance/cache-world.js'
+import { cloneComplete } from '../acceptance/cache-world.js'
 import { createWorld } from '../acceptance/world.js'
 
 const HOUR_MS = 3_600_000
@@ -18,7 +18,7 @@ t.test('the clock jumps', { timeout: 120_000 }, async (t) => {
   for (const [i, jump] of JUMPS_MS.entries()) {
     const oid = await world.git.commit(work, 'file', String(i))
     const push = world.git.run(['push', '-q', 'origin', 'HEAD:main'], { cwd: work })
-    const clones = [cloneWhole(world.git, remote, '--bare'), cloneWhole(world.git, remote, '--bare')]
+    const clones = [cloneComplete(world.git, remote, '--bare'), cloneComplete(world.git, remote, '--bare')]
     world.advance(jump)
     await Promise.all([push, ...clones])
     t.match(await world.git.ask(['ls-remote', remote, 'refs/heads/main']), oid, `after a jump of ${jump / HOUR_MS} h`)

@@ -3,13 +3,13 @@ import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Test } from 'tap'
-import { cacheFolders, cloneWhole } from '../acceptance/cache-world.js'
+import { cacheFolders, cloneComplete } from '../acceptance/cache-world.js'
 import { GitClient } from '../acceptance/git-client.js'
 import type { GateProcess } from '../acceptance/gitgate-cli.js'
 import { GitgateCli } from '../acceptance/gitgate-cli.js'
 import { basic, http } from '../acceptance/http-client.js'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'
-import type { LargeCommit, Place } from '../acceptance/transfers.js'
+import type { LargeCommit, TransferTarget } from '../acceptance/transfers.js'
 import { childrenOf, commandOf, largeCommit, quarantinesIn, processesIn } from '../acceptance/transfers.js'
 import { until, within } from '../acceptance/until.js'
 import { freePort } from '../backends/backend.js'
@@ -99,7 +99,7 @@ export class FaultWorld {
   }
 
   /** Where raw requests go. */
-  get place(): Place {
+  get place(): TransferTarget {
     return { url: this.gate.url, path: REPOSITORY, password: this.#secret }
   }
 
@@ -237,7 +237,7 @@ export class FaultWorld {
       (await this.git.run(['ls-remote', '-q', this.remote, 'HEAD'], { status: 'any' })).status === 0
     if (!(await within(5_000, serves)))
       throw new Error(`${fault}: the gate does not serve:\n${this.gate.said.stderr.slice(-4_000)}`)
-    await cloneWhole(this.git, this.remote, '--bare', '--single-branch')
+    await cloneComplete(this.git, this.remote, '--bare', '--single-branch')
 
     const listed = await this.git.ask([...this.#bare, 'for-each-ref', '--format=%(refname) %(objectname)'])
     const refs = new Map(listed.split('\n').map((line) => line.split(' ') as [string, string]))

@@ -33,11 +33,11 @@ for (const { options, victims } of WORLDS) {
     const hooks = heldHooks(t, world)
     for (const victim of victims) {
       await t.test(`kill -9: ${victim}`, { timeout: 300_000 }, async (t) => {
-        for (const [phase, reach] of Object.entries(phasesOf(world, git, hooks))) {
+        for (const [phase, reachPhase] of Object.entries(phasesOf(world, git, hooks))) {
           const fault = `${victim} killed, ${phase}`
           const before = world.usage()
           const load = world.startLoad()
-          const request = await reach()
+          const request = await reachPhase()
           await kill(world, victim)
           git.release()
           hooks.release()

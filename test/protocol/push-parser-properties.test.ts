@@ -18,7 +18,7 @@ const SAMPLE = Buffer.concat([
 ])
 
 /** All that a parse says, in a form that compares at once. */
-function told(pieces: readonly Buffer[]): string {
+function reported(pieces: readonly Buffer[]): string {
   const { parsing, left } = parseInPieces(pieces)
   return parsing.kind === 'head' ? `${flat(parsing.head)} ${left.toString('hex')}` : JSON.stringify(parsing)
 }
@@ -48,12 +48,12 @@ function commandsIn(bytes: Buffer): string[] {
 }
 
 t.test('every way of cutting a head in three gives the same parse', async (t) => {
-  const whole = told([SAMPLE])
+  const whole = reported([SAMPLE])
   t.match(whole, 'refs/tags/v1')
   const different: number[][] = []
   for (let one = 0; one <= SAMPLE.length; one++)
     for (let two = one; two <= SAMPLE.length; two++)
-      if (told(cut(SAMPLE, [one, two])) !== whole) different.push([one, two])
+      if (reported(cut(SAMPLE, [one, two])) !== whole) different.push([one, two])
   t.strictSame(different, [])
 })
 
@@ -66,7 +66,7 @@ t.test('any head, cut anywhere, gives the same parse: what it was made of', asyn
       if (parsing.kind !== 'head') return false
       const { commands, bytes } = parsing.head
       const isWhole = areSame(texts(commands), texts(given.commands)) && bytes.equals(head) && left.equals(PACK)
-      return isWhole && told(cut(whole, places)) === told([whole])
+      return isWhole && reported(cut(whole, places)) === reported([whole])
     }),
   )
 })

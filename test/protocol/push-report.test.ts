@@ -57,11 +57,11 @@ t.test('a reason is one short line, without control characters, whatever it was'
 t.test('a long reason is at most 200 bytes, and ends in a whole character', async (t) => {
   const isSound = (reason: string): boolean => {
     const [line] = read(false, [encodeRefusal([refusal('refs/heads/a', reason)])]).report?.lines ?? []
-    const told = line?.subarray('ng refs/heads/a '.length, -1) ?? Buffer.alloc(0)
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(told)
+    const reported = line?.subarray('ng refs/heads/a '.length, -1) ?? Buffer.alloc(0)
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(reported)
     // By whole characters: half of a pair is none of the reason's beginning.
     const isBeginning = Array.from(text.replace(/…$/, '')).every((one, index) => one === Array.from(reason)[index])
-    return told.length <= 200 && (text === reason || (text.endsWith('…') && isBeginning && told.length > 180))
+    return reported.length <= 200 && (text === reason || (text.endsWith('…') && isBeginning && reported.length > 180))
   }
   for (const character of ['漢', '😀', 'é', '👩‍👩‍👧', 'e\u0301']) {
     for (let length = 0; length < 200; length++) {

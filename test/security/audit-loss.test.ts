@@ -1,4 +1,4 @@
-// What would lose rows of the audit trail, or forge them.
+// Attacks that lose or forge audit events.
 import { execFileSync, spawn } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
@@ -36,7 +36,7 @@ async function served(t: Test, env: Readonly<Record<string, string>> = {}) {
   return { cli, secret, git, folder, remote, rows }
 }
 
-// Attack, or power cut: kill -9 under load. What was answered to a push must be in the trail; of reads a second may be lost.
+// Attack, or power cut: kill -9 under load. What was answered to a push must be in the audit log; up to a second of reads may be lost.
 t.test('a gate that is killed loses a second of reads at most, and no push', async (t) => {
   t.setTimeout(120_000)
   const { cli, secret, git, folder, remote, rows } = await served(t)
@@ -67,11 +67,11 @@ t.test('a gate that is killed loses a second of reads at most, and no push', asy
   isOver = true
   await Promise.all([...readers, pusher])
 
-  const told = await rows()
+  const reported = await rows()
   const verified = await cli.run(['audit', 'verify'])
   t.equal(verified.status, 0, verified.stderr)
   const moved = new Set(
-    told.filter(({ action }) => action === 'git.push').flatMap(({ refs }) => (refs ?? []).map(({ ref }) => ref)),
+    reported.filter(({ action }) => action === 'git.push').flatMap(({ refs }) => (refs ?? []).map(({ ref }) => ref)),
   )
   t.strictSame(
     pushed.filter((ref) => !moved.has(ref)),
@@ -80,7 +80,7 @@ t.test('a gate that is killed loses a second of reads at most, and no push', asy
   )
   // Half a second until the flush, and what the flush takes on a machine that does much else.
   const mustBeThere = answered.filter((at) => at < killedAt - 1_000).length
-  const reads = told.filter(({ action, user }) => action === 'git.refs' && user === 'alice').length
+  const reads = reported.filter(({ action, user }) => action === 'git.refs' && user === 'alice').length
   t.ok(reads >= mustBeThere, `${reads} rows of ${mustBeThere} reads that were a second old, ${answered.length} in all`)
   t.comment(`${Math.round(answered.length / ((killedAt - answered[0]!) / 1_000))} reads a second`)
 })
@@ -130,7 +130,7 @@ t.test('a push that can not be recorded is refused in git’s own output, and le
 })
 
 t.test(
-  'the trail is told to a file as it happens, whoever writes it, and after a stop goes on where it was',
+  'audit events are exported to a file as they are written, by any program, and export continues after a stop',
   async (t) => {
     const folder = temporaryFolder(t)
     const file = join(folder, 'audit.jsonl')
@@ -159,7 +159,7 @@ t.test(
   },
 )
 
-t.test('the trail is told to syslog, by UDP and by TCP, and waits while nobody listens', async (t) => {
+t.test('audit events are exported to syslog by UDP and TCP, and wait while nobody listens', async (t) => {
   const udp = createSocket('udp4')
   t.teardown(() => udp.close())
   await new Promise<void>((resolve) => udp.bind(0, '127.0.0.1', resolve))

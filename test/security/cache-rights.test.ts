@@ -5,7 +5,7 @@ import { embedded } from '../backends/embedded.js'
 import { nginx } from '../backends/nginx.js'
 import { parseRestrictions } from '../../src/domain/tokens/restriction.js'
 import { requireProgram } from '../acceptance/programs.js'
-import { beginClone, cacheResults, cloneWhole, heldGit, cachedWorld } from '../acceptance/cache-world.js'
+import { beginClone, cacheResults, cloneComplete, heldGit, cachedWorld } from '../acceptance/cache-world.js'
 import { slowRelay } from '../acceptance/slow-relay.js'
 import { beginFetch } from '../acceptance/transfers.js'
 import { within } from '../acceptance/until.js'
@@ -27,7 +27,7 @@ for (const kind of [embedded, nginx]) {
       const may = new Set<string>()
       const tries = async (): Promise<void> => {
         const looks = repositories.flatMap((path) => [
-          cloneWhole(world.git, world.remote(path, password), '-q').then(() => undefined),
+          cloneComplete(world.git, world.remote(path, password), '-q').then(() => undefined),
           (async () => {
             const begun = beginClone(world.git, world.remote(path, mallory, 'mallory'))
             const status = await begun.ended
@@ -112,7 +112,7 @@ t.test('who is let in no longer is told so and cut off', async (t) => {
         const slow = new URL(world.remote('team/app', secret.reveal()))
         slow.host = relay.host
 
-        if (result === 'hit') await cloneWhole(world.git, remote, '-q', '--bare', ...config)
+        if (result === 'hit') await cloneComplete(world.git, remote, '-q', '--bare', ...config)
         git.hold()
         const leader = result === 'coalesced' ? beginClone(world.git, remote, ...config) : undefined
         if (leader !== undefined) t.ok(await within(10_000, leader.isReceiving), 'the leader is under way')

@@ -6,7 +6,7 @@ import { Passwords } from '../../src/domain/accounts/password.js'
 import { systemClock } from '../../src/core/clock.js'
 import { Secret } from '../../src/core/secret.js'
 
-const MANY = 24
+const CHECKS = 24
 
 for (const [whose, check] of [
   ['new passwords', (passwords: Passwords, text: string) => passwords.hash(new Secret(text, 'password'))],
@@ -20,14 +20,14 @@ for (const [whose, check] of [
     // What a missing account is compared with is made first.
     await check(passwords, 'the first')
     let finished = 0
-    const checks = Array.from({ length: MANY }, async (_, index) => {
+    const checks = Array.from({ length: CHECKS }, async (_, index) => {
       await check(passwords, `password ${index}`)
       finished += 1
     })
     await new Promise(setImmediate)
     await readFile(import.meta.filename)
     // Behind all of them it would come after 20.
-    t.ok(finished < MANY / 2, `${finished} hashes before the file`)
+    t.ok(finished < CHECKS / 2, `${finished} hashes before the file`)
     await Promise.all(checks)
   })
 }

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import t from 'tap'
 import type { Test } from 'tap'
-import { cacheFiles, cacheFolders, cloneWhole } from '../acceptance/cache-world.js'
+import { cacheFiles, cacheFolders, cloneComplete } from '../acceptance/cache-world.js'
 import { GitClient } from '../acceptance/git-client.js'
 import { GitgateCli } from '../acceptance/gitgate-cli.js'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'
@@ -61,7 +61,7 @@ t.test(
     const large = await largeCommit(git, 'large', 3)
     await git.run(['push', '-q', join(cli.folder, 'repos', 'alice', 'app.git'), 'main'], { cwd: large.folder })
     const clone = async ({ url }: { url: string }) =>
-      await cloneWhole(git, `${url.replace('//', `//alice:${secret}@`)}/alice/app.git`, '--bare')
+      await cloneComplete(git, `${url.replace('//', `//alice:${secret}@`)}/alice/app.git`, '--bare')
 
     const first = await gateAsProcess1(t, cli)
     await clone(first)

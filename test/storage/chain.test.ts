@@ -1,4 +1,4 @@
-// Somebody with a shell on the database changes the audit trail; verification names the first row.
+// Somebody with a shell on the database changes the audit log; verification names the first row.
 import SQLite from 'better-sqlite3'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -87,7 +87,7 @@ t.test('a head that is kept elsewhere shows a trail that was written anew', asyn
 })
 
 // Attack: the last rows are removed, and the gate goes on writing, so that its own new head covers the loss.
-t.test('a head that does not fit is noted in the trail for ever', async (t) => {
+t.test('a head that does not match is recorded in the audit log permanently', async (t) => {
   const folder = join(t.testdir(), 'data')
   const store = await withTenRows(folder)
   withShell(folder, "DELETE FROM audit_events WHERE id > 8; DELETE FROM instance_facts WHERE key = 'audit_head'")

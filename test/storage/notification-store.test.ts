@@ -15,7 +15,7 @@ const after = (milliseconds: number): Date => new Date(NOON.getTime() + millisec
 const HELD = after(10 * MINUTE)
 const take = (store: Store, now = NOON, limit = 100): Promise<Delivery[]> =>
   store.notifications.take({ now, leasedUntil: new Date(now.getTime() + 10 * MINUTE), mail: true, limit })
-const told = (deliveries: readonly Delivery[]): string[] =>
+const reported = (deliveries: readonly Delivery[]): string[] =>
   deliveries.map(({ notification, channel }) => {
     const names = tokensOf(notification.payload).map(({ name }) => name)
     return `${notification.recipient.username} ${channel.kind} ${notification.payload.kind} ${names.join(' ')}`
@@ -28,7 +28,7 @@ t.test('a change that fails tells nothing', async (t) => {
   const token = newToken(id)
   await store.tokens.add(GATE_CONTEXT, token)
   await t.rejects(store.tokens.add(GATE_CONTEXT, token), 'the same digest again')
-  t.strictSame(told(await take(store)), ['alice mail created ci'])
+  t.strictSame(reported(await take(store)), ['alice mail created ci'])
 })
 
 t.test(
@@ -44,13 +44,13 @@ t.test(
     await store.tokens.add(GATE_CONTEXT, newToken(none.id))
     await store.webhooks.add(GATE_CONTEXT, bot.id, 'http://127.0.0.1/bot', secret, NOON)
     for (const { id } of [none, mail, bot]) await store.tokens.add(GATE_CONTEXT, newToken(id))
-    t.strictSame(told(await take(store)).toSorted(), ['bot webhook created ci', 'mail mail created ci'])
+    t.strictSame(reported(await take(store)).toSorted(), ['bot webhook created ci', 'mail mail created ci'])
     const { id } = await store.webhooks.add(GATE_CONTEXT, null, 'http://127.0.0.1/all', secret, NOON)
     await store.tokens.add(GATE_CONTEXT, newToken(bot.id))
     await store.accounts.setState(GATE_CONTEXT, mail.id, 'blocked')
     await store.tokens.add(GATE_CONTEXT, newToken(mail.id))
     const taken = await take(store)
-    t.strictSame(told(taken), ['bot webhook created ci', 'bot webhook created ci'])
+    t.strictSame(reported(taken), ['bot webhook created ci', 'bot webhook created ci'])
     t.match(taken[1]?.channel, { kind: 'webhook', id, url: 'http://127.0.0.1/all' })
     t.equal(taken[1]?.channel.kind === 'webhook' && taken[1].channel.secret.reveal(), 'secret')
   },
@@ -61,7 +61,7 @@ t.test('what one gate has taken no other takes, until its lease ends', async (t)
   const { id } = await addAccount(store, 'alice', { email: 'alice@example.com' })
   for (const name of ['a', 'b', 'c']) await store.tokens.add(GATE_CONTEXT, newToken(id, { name }))
   const [first] = await take(store, NOON, 1)
-  t.strictSame(told(await take(store)), ['alice mail created b', 'alice mail created c'])
+  t.strictSame(reported(await take(store)), ['alice mail created b', 'alice mail created c'])
   t.strictSame(await take(store), [])
   t.equal(await store.notifications.countLeased(NOON), 3)
   const again = await take(store, HELD)
@@ -73,10 +73,10 @@ t.test('what one gate has taken no other takes, until its lease ends', async (t)
   await store.notifications.postpone(again[2]!, 'it is down', HELD, after(HOUR))
   t.match(await store.notifications.waiting(), { count: 2, mails: 2, lastError: 'it is down' })
   t.equal((await store.notifications.failedSince(HELD)).count, 1)
-  t.strictSame(told(await take(store, HELD)), ['alice mail created b'])
+  t.strictSame(reported(await take(store, HELD)), ['alice mail created b'])
   const wanted = { now: after(HOUR / 2), leasedUntil: after(HOUR), mail: true, limit: 9, failedBefore: after(HOUR / 2) }
   const impatient = await store.notifications.take(wanted)
-  t.strictSame(told(impatient), ['alice mail created b', 'alice mail created c'], 'on demand, before it is due')
+  t.strictSame(reported(impatient), ['alice mail created b', 'alice mail created c'], 'on demand, before it is due')
   t.equal(impatient[1]?.attempts, 1)
 })
 
@@ -103,15 +103,15 @@ t.test('a new address is told once; a derived token’s is its parent’s, a suc
   const parent = await store.tokens.add(GATE_CONTEXT, newToken(id, { name: 'parent' }))
   const child = await store.tokens.add(GATE_CONTEXT, newToken(id, { name: 'child', parentId: parent.id }))
   const hidden = await store.tokens.add(GATE_CONTEXT, newToken(id, { name: 'hidden', impersonation: true }))
-  t.strictSame(told(await take(store)), ['alice mail created parent'])
+  t.strictSame(reported(await take(store)), ['alice mail created parent'])
   const use = (tokenId: number, ip: string, at = NOON) => store.tokens.recordUses([{ tokenId, ip, at }], addIp)
   await use(child.id, '192.0.2.1')
   await use(parent.id, '192.0.2.1')
   await use(hidden.id, '192.0.2.1')
-  t.strictSame(told(await take(store)), ['alice mail new-address parent'])
+  t.strictSame(reported(await take(store)), ['alice mail new-address parent'])
   await use(parent.id, '192.0.2.2', after(MINUTE))
   await use(child.id, '192.0.2.3', after(2 * MINUTE))
-  t.strictSame(await take(store, after(HOUR - 1)).then(told), [
+  t.strictSame(await take(store, after(HOUR - 1)).then(reported), [
     'alice mail created parent',
     'alice mail new-address parent',
   ])
@@ -119,7 +119,7 @@ t.test('a new address is told once; a derived token’s is its parent’s, a suc
   const successor = await store.tokens.replace(GATE_CONTEXT, parent.id, next, after(HOUR))
   await use(successor!.id, '192.0.2.3', after(3 * HOUR))
   const waiting = await take(store, after(4 * HOUR))
-  t.strictSame(told(waiting).slice(-2), ['alice mail rotated parent next', 'alice mail new-address parent'])
+  t.strictSame(reported(waiting).slice(-2), ['alice mail rotated parent next', 'alice mail new-address parent'])
   const payload = waiting.find(
     ({ notification }) => notification.createdAt > NOON && notification.payload.kind === 'new-address',
   )?.notification.payload

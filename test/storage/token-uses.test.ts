@@ -1,4 +1,4 @@
-// What tokens were used for, in brief: kept beside the trail, and never dearer for a busy token.
+// A summary of what tokens were used for, kept beside the audit log. It costs no more for a busy token.
 import Database from 'better-sqlite3'
 import { join } from 'node:path'
 import t from 'tap'
@@ -75,5 +75,5 @@ t.test('of a busy token the last rows are added up', async (t) => {
   t.strictSame(await counts([2, 1], at(0), 10), [10, at(21)])
   t.strictSame(await counts([1, 2], at(0), 10), [10, at(20)], 'those of the first tokens first')
   await prune(store, at(20))
-  t.strictSame(await store.audit.usedRepositories(1, at(0)), { read: 10, written: 0 }, 'no longer than the trail')
+  t.strictSame(await store.audit.usedRepositories(1, at(0)), { read: 10, written: 0 }, 'no longer than the audit log')
 })

@@ -1,4 +1,4 @@
-// The audit trail in the browser: filters, pages, one row, and whether it is whole.
+// The audit log in the browser: filters, pages, one event, and its verification.
 import t from 'tap'
 import { formatHead } from '../../src/domain/audit/chain.js'
 import { auditEvent, THE_GATE } from '../../src/domain/audit/event.js'
@@ -113,7 +113,7 @@ t.test('a row leads to others like it', async (t) => {
   t.strictSame(await links(id), [...same, 'token=9'])
 })
 
-t.test('whether the trail is whole', async (t) => {
+t.test('the audit log can be verified', async (t) => {
   const { world, root } = await administration(t)
   const head = formatHead(await world.store.audit.head())
   t.match((await root.get(PATH)).body, head)

@@ -33,7 +33,7 @@ const enable = async (world: World) =>
     world.now,
   )
 const code = (world: World): string => generateSync({ secret: SEED, epoch: Math.floor(world.now.getTime() / 1_000) })
-const trail = async (world: World): Promise<string[]> =>
+const auditedSignIns = async (world: World): Promise<string[]> =>
   (await world.store.audit.list({ via: 'web', limit: 100 })).map(({ action, username, rule }) =>
     [action, username, rule].filter((part) => part !== null).join(' '),
   )
@@ -201,7 +201,7 @@ t.test('guesses at a password are slowed, and Git is not', async (t) => {
   t.equal((await client.signIn('mallory', PASSWORD)).status, 303, 'another account')
 })
 
-t.test('the trail tells who signed in, and who tried', async (t) => {
+t.test('the audit log records who signed in, and who tried', async (t) => {
   const world = await open(t)
   const client = new FormClient(world.url)
   await client.signIn('alice', 'wrong')
@@ -212,8 +212,8 @@ t.test('the trail tells who signed in, and who tried', async (t) => {
     password_confirmation: 'a new long password',
   })
   await client.submit('/users/sign_out', {}, '/')
-  await until(async () => (await trail(world)).length === 5)
-  t.same((await trail(world)).sort(), [
+  await until(async () => (await auditedSignIns(world)).length === 5)
+  t.same((await auditedSignIns(world)).sort(), [
     'auth.refused alice wrong password',
     'session.ended alice',
     'session.started alice',

@@ -44,8 +44,8 @@ t.test('a token is made with all that was typed, and its secret is shown once', 
   t.match(shown.headers['cache-control'], 'no-store')
   t.notMatch((await alice.get(TOKENS)).body, secret)
   t.notMatch(world.log, secret)
-  const told = await world.store.audit.list({ action: 'token.created', limit: 10 })
-  t.match(told, [{ via: 'web', username: 'alice', target: `token:${token!.id}`, ip: '127.0.0.1' }])
+  const reported = await world.store.audit.list({ action: 'token.created', limit: 10 })
+  t.match(reported, [{ via: 'web', username: 'alice', target: `token:${token!.id}`, ip: '127.0.0.1' }])
 })
 
 t.test('a secret that nobody came to see is gone after three minutes, and for another session at once', async (t) => {

@@ -1,10 +1,10 @@
-// The audit trail over the API: gitgate's own calls, for administrators alone.
+// The audit log over the API: gitgate's own calls, for administrators only.
 import { GATE_CONTEXT } from '../../../src/domain/audit/event.js'
 import t from 'tap'
 import { createWorld } from '../world.js'
 import { callsWith } from './calls.js'
 
-t.test('an administrator reads the trail page by page, takes its head along, and has it verified', async (t) => {
+t.test('an administrator reads the audit log page by page, saves its head, and verifies it', async (t) => {
   const world = await createWorld(t)
   const call = callsWith(world, await world.token('root', 'read_api'))
   await world.set('push_to_create', 'false')

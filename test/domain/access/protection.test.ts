@@ -3,7 +3,7 @@ import { decideRef } from '../../../src/domain/access/decide.js'
 import type { Role } from '../../../src/domain/access/grant.js'
 import { describeProtection, parseProtection } from '../../../src/domain/access/protection.js'
 import { parseRepositoryPath } from '../../../src/protocol/repository-path.js'
-import { covers, decide, MAIN, protection, pusher, TAG, told } from './pushers.js'
+import { covers, decide, MAIN, protection, pusher, TAG, reported } from './pushers.js'
 
 t.test('a protection says who may do what, by their role', async (t) => {
   const main = 'refs/heads/main is protected:'
@@ -53,7 +53,7 @@ t.test('a protection says who may do what, by their role', async (t) => {
 t.test('who only reads does not pass a protection either', async (t) => {
   const { token, ...rest } = pusher({ protections: [protection('main write write write')] })
   const decision = decideRef('update', MAIN, { token, ...rest, role: 'read' })
-  t.equal(told(decision), 'no: refs/heads/main is protected: only writers can push to it (rule 7)')
+  t.equal(reported(decision), 'no: refs/heads/main is protected: only writers can push to it (rule 7)')
 })
 
 t.test('a protection holds in any case of letters, of the ref and of the repository', async (t) => {

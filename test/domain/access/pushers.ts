@@ -37,7 +37,7 @@ export function pusher({ rules, name = 'agent', role = 'write', protections = []
 }
 
 /** `yes`, `ff: why no more than that`, or `no: why`. */
-export function told(decision: RefDecision): string {
+export function reported(decision: RefDecision): string {
   const kind = { allow: 'yes', 'allow-fast-forward': 'ff: ', refuse: 'no: ' }[decision.kind]
   return 'reason' in decision ? `${kind}${decision.reason}` : kind
 }
@@ -45,6 +45,6 @@ export function told(decision: RefDecision): string {
 export const KINDS: readonly CommandKind[] = ['create', 'update', 'delete']
 /** What is told of a creation, an update and a deletion. */
 export const decide = (ref: string, circumstances: Circumstances) =>
-  KINDS.map((kind) => told(decideRef(kind, ref, pusher(circumstances))))
+  KINDS.map((kind) => reported(decideRef(kind, ref, pusher(circumstances))))
 
 export const [MAIN, TAG] = ['refs/heads/main', 'refs/tags/v1'] as const

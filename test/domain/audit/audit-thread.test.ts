@@ -9,9 +9,10 @@ import { openStore } from '../../../src/storage/open.js'
 import { redactTokens } from '../../../src/domain/tokens/token-secret.js'
 import { NOON } from '../../storage/temporary-store.js'
 
-const MANY = 500
+const BATCH_EVENTS = 500
 const event = (requestId: string): AuditEvent => ({ ...auditEvent(THE_GATE, NOON, { action: 'git.fetch' }), requestId })
-const events = (from: number): AuditEvent[] => Array.from({ length: MANY }, (_, index) => event(`r${from + index}`))
+const events = (from: number): AuditEvent[] =>
+  Array.from({ length: BATCH_EVENTS }, (_, index) => event(`r${from + index}`))
 
 t.test('many rows and changes from two threads are one chain, and none is lost', async (t) => {
   const data = join(t.testdir({}), 'data')
@@ -21,14 +22,19 @@ t.test('many rows and changes from two threads are one chain, and none is lost',
     for (let index = 0; index < 100; index++)
       await store.note(GATE_CONTEXT, { action: 'repository.created', target: `r/${index}` })
   }
-  await Promise.all([thread.record(events(0)), changes(), thread.record(events(MANY)), thread.record([event('few')])])
+  await Promise.all([
+    thread.record(events(0)),
+    changes(),
+    thread.record(events(BATCH_EVENTS)),
+    thread.record([event('few')]),
+  ])
   await thread.close()
   const { rows, flaw } = await store.audit.verify()
   t.equal(flaw, undefined)
-  t.equal(rows, 2 * MANY + 101)
-  const fetches = await store.audit.list({ action: 'git', limit: 2 * MANY + 1 })
+  t.equal(rows, 2 * BATCH_EVENTS + 101)
+  const fetches = await store.audit.list({ action: 'git', limit: 2 * BATCH_EVENTS + 1 })
   const ids = fetches.map(({ requestId }) => requestId).filter((id) => id !== 'few')
-  t.strictSame(new Set(ids).size, 2 * MANY)
+  t.strictSame(new Set(ids).size, 2 * BATCH_EVENTS)
   t.strictSame(fetches.at(0)?.at, NOON)
   await store.close()
 })
@@ -39,17 +45,17 @@ t.test('rows that the thread could not write are kept, and written when it can',
   const store = openStore(data, undefined)
   const place = { data: join(folder, 'wrong'), keyFile: undefined as string | undefined }
   const thread = new AuditThread(place, store.audit)
-  const told: string[] = []
-  const recorder = new AuditRecorder(thread, (error) => told.push((error as Error).message), 60_000)
+  const reported: string[] = []
+  const recorder = new AuditRecorder(thread, (error) => reported.push((error as Error).message), 60_000)
   for (const one of events(0)) recorder.note(one)
   await recorder.flush()
-  t.equal(told.length, 1)
-  t.match(told[0], /the thread that writes the audit log has ended: /)
+  t.equal(reported.length, 1)
+  t.match(reported[0], /the thread that writes the audit log has ended: /)
   t.equal((await store.audit.head()).id, 0)
   place.data = data
   await recorder.close()
   await thread.close()
-  t.equal((await store.audit.verify()).rows, MANY)
+  t.equal((await store.audit.verify()).rows, BATCH_EVENTS)
   await store.close()
 })
 
@@ -61,10 +67,10 @@ t.test('an event of many refs is written by the thread, too', async (t) => {
     { data, keyFile: undefined },
     { record: () => Promise.reject(new TypeError('written by the main thread')) },
   )
-  const refs = Array.from({ length: MANY }, (_, index) => ({ ref: `refs/heads/${index}`, old: 'a', new: 'b' }))
+  const refs = Array.from({ length: BATCH_EVENTS }, (_, index) => ({ ref: `refs/heads/${index}`, old: 'a', new: 'b' }))
   await thread.record([{ ...event('push'), refs }])
   await t.rejects(thread.record([event('few')]), TypeError)
   await thread.close()
-  t.equal((await store.audit.list({ limit: 1 }))[0]?.refs?.length, MANY)
+  t.equal((await store.audit.list({ limit: 1 }))[0]?.refs?.length, BATCH_EVENTS)
   await store.close()
 })

@@ -9,20 +9,20 @@ const event = (given: Partial<AuditEvent> = {}): AuditEvent => ({
   ...given,
 })
 
-/** A trail that fails while it is out of order. */
-function trail() {
-  const state = { written: [] as AuditEvent[][], outage: undefined as Error | undefined, told: [] as number[] }
+/** A recorder over a log that can fail. */
+function createRecorder() {
+  const state = { written: [] as AuditEvent[][], outage: undefined as Error | undefined, reported: [] as number[] }
   const record = (events: readonly AuditEvent[]): Promise<void> => {
     if (state.outage !== undefined) return Promise.reject(state.outage)
     state.written.push([...events])
     return Promise.resolve()
   }
-  const recorder = new AuditRecorder({ record }, (_error, lost) => state.told.push(lost), 60_000)
+  const recorder = new AuditRecorder({ record }, (_error, lost) => state.reported.push(lost), 60_000)
   return { state, recorder, ids: () => state.written.flat().map(({ requestId }) => requestId) }
 }
 
 t.test('reads are gathered and written together, in their order', async (t) => {
-  const { state, recorder, ids } = trail()
+  const { state, recorder, ids } = createRecorder()
   for (const requestId of ['a', 'b', 'c']) recorder.note(event({ requestId }))
   t.strictSame(state.written, [])
   await recorder.flush()
@@ -33,27 +33,27 @@ t.test('reads are gathered and written together, in their order', async (t) => {
 })
 
 t.test('what must be written is written at once, with what was before it', async (t) => {
-  const { recorder, ids } = trail()
+  const { recorder, ids } = createRecorder()
   recorder.note(event({ requestId: 'read' }))
   await recorder.write(event({ requestId: 'push' }))
   t.strictSame(ids(), ['read', 'push'])
 })
 
 t.test('while the store can’t be written, reads are kept, and what must be written is refused', async (t) => {
-  const { state, recorder, ids } = trail()
+  const { state, recorder, ids } = createRecorder()
   state.outage = new Error('disk full')
   recorder.note(event({ requestId: 'a' }))
   await t.rejects(recorder.write(event({ requestId: 'push' })), /disk full/)
   recorder.note(event({ requestId: 'b' }))
   await recorder.flush()
-  t.strictSame(state.told, [0, 0])
+  t.strictSame(state.reported, [0, 0])
   state.outage = undefined
   await recorder.close()
   t.strictSame(ids(), ['a', 'b'])
 })
 
 t.test('refusals that repeat are one row that counts the others', async (t) => {
-  const { state, recorder } = trail()
+  const { state, recorder } = createRecorder()
   const refusal = (given: Partial<AuditEvent>): AuditEvent =>
     event({ action: 'auth.refused', decision: 'refused', ...given })
   for (let times = 0; times < 10; times += 1) recorder.noteRefusal(refusal({ ip: '192.0.2.1', rule: 'wrong password' }))
@@ -69,7 +69,7 @@ t.test('refusals that repeat are one row that counts the others', async (t) => {
 
 // Attack: a million names from a million addresses, to fill the disk.
 t.test('refusals of very many kinds are bounded', async (t) => {
-  const { state, recorder } = trail()
+  const { state, recorder } = createRecorder()
   for (let number = 0; number < 5_000; number += 1)
     recorder.noteRefusal(event({ action: 'auth.refused', decision: 'refused', ip: `192.0.2.${number}` }))
   await recorder.close()

@@ -56,7 +56,7 @@ function write(version: number, { wants, shallow, haves, others }: Fetch, flags:
 const twoOrders = <T>(of: readonly T[]): fc.Arbitrary<T[]> =>
   fc.shuffledSubarray([...of], { minLength: of.length, maxLength: of.length })
 /** Makes values comparable. */
-const told = (value: unknown): string => JSON.stringify(value)
+const reported = (value: unknown): string => JSON.stringify(value)
 
 t.test('the order of wants and shallow lines, and the client’s name, don’t change the key', async () => {
   const orders = fetch.chain((one) =>
@@ -85,7 +85,7 @@ t.test('the order of ls-refs arguments and the client’s name don’t change th
   fc.assert(
     fc.property(orders, args, people, people, ([one, two], three, some, others) => {
       const key = keyOf(some, one)
-      const isSame = told([...one].sort()) === told([...three].sort())
+      const isSame = reported([...one].sort()) === reported([...three].sort())
       return key !== 'uncacheable' && key === keyOf(others, two) && isSame === (key === keyOf(some, three))
     }),
   )
@@ -103,7 +103,7 @@ t.test('two fetches that differ in one list differ in their keys', async () => {
       (one, two, list, flags, version) => {
         const changed = { ...one, [list]: two[list] }
         const isSet = list === 'wants' || list === 'shallow'
-        const shown = (of: string[]): string => told(isSet ? [...of].sort() : of)
+        const shown = (of: string[]): string => reported(isSet ? [...of].sort() : of)
         const isSame = shown(one[list]) === shown(two[list])
         const key = keyIn(ask(write(version, one, flags, []), version))
         return isSame === (key === keyIn(ask(write(version, changed, flags, []), version)))
@@ -118,7 +118,7 @@ t.test('two fetches that differ in their flags, or in the order of haves, differ
       const key = keyIn(ask(write(version, one, some, []), version))
       const turned = keyIn(ask(write(version, { ...one, haves: [...one.haves].reverse() }, some, []), version))
       const flagged = keyIn(ask(write(version, one, others, []), version))
-      return one.haves.length > 1 === (key !== turned) && (told(some) === told(others)) === (key === flagged)
+      return one.haves.length > 1 === (key !== turned) && (reported(some) === reported(others)) === (key === flagged)
     }),
   )
 })

@@ -31,7 +31,7 @@ function read(text: string): { command: PushCommand; decision: RefDecision } {
 const nameOf = ({ ref }: PushCommand): string => ref.replace(/^refs\/(heads|tags)\//, '')
 
 /** A plan in short: each run with `name?` for what must be a fast-forward, and the refusals with their reasons. */
-function told(plan: PushPlan): unknown {
+function reported(plan: PushPlan): unknown {
   if (plan.kind === 'pass') return 'pass'
   const refusals = plan.refusals.map(({ command, reason }) => `${nameOf(command)}: ${reason}`)
   if (plan.kind === 'refuse') return refusals
@@ -45,7 +45,7 @@ function told(plan: PushPlan): unknown {
 function plan(text: string, capabilities = 'report-status', isSigned = false): unknown {
   const parts = text.split(' ').map(read)
   const commands = parts.map(({ command }) => command)
-  return told(
+  return reported(
     planPush(
       head(commands, capabilities.split(' '), isSigned),
       parts.map(({ decision }) => decision),

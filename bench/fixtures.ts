@@ -1,7 +1,7 @@
 import type { Owner } from '../test/backends/backend.js'
 
 /** What a run has started and must end: processes, folders, control groups. */
-export class Belongings implements Owner {
+export class Fixtures implements Owner {
   readonly #ends: (() => unknown)[] = []
   #ending: Promise<void> | undefined
 
