@@ -121,8 +121,9 @@ export class Soak {
     const operation = this.#model.begin(this.#anyToken(), 'fetch')
     const [before, name] = [new Map(this.#refs), `clone-${this.#next()}`]
     const clone = ['-c', 'fetch.fsckObjects=true', 'clone', '-q', '--bare', this.#gate.remote(operation.token), name]
-    const result = resultOf(await this.#timed('clone', () => this.#git.run(clone, { status: 'any' })))
-    this.#end(operation, result)
+    const ended = await this.#timed('clone', () => this.#git.run(clone, { status: 'any' }))
+    const result = resultOf(ended)
+    this.#end(operation, result, ended.stderr)
     const folder = join(this.#git.home, name)
     if (result === 'done') await this.#checkClone(folder, before)
     rmSync(folder, { recursive: true, force: true })
@@ -150,8 +151,9 @@ export class Soak {
     const oid = isDeletion ? (this.#refs.get(ref) ?? '') : await this.#git.ask(tree, { cwd: this.#work })
     this.#unsettledRefs.set(ref, oid)
     const push = ['push', '-q', this.#gate.remote(operation.token), isDeletion ? `:${ref}` : `${oid}:${ref}`]
-    const result = resultOf(await this.#timed('push', () => this.#git.run(push, { cwd: this.#work, status: 'any' })))
-    this.#end(operation, result)
+    const ended = await this.#timed('push', () => this.#git.run(push, { cwd: this.#work, status: 'any' }))
+    const result = resultOf(ended)
+    this.#end(operation, result, ended.stderr)
     if (result === 'unavailable') {
       // It may have landed or not.
       this.#refs.delete(ref)
@@ -171,7 +173,8 @@ export class Soak {
     const answer = await this.#timed('API call', () =>
       this.#gate.statusOf('/personal_access_tokens/self', operation.token.secret),
     )
-    this.#end(operation, answer === 200 ? 'done' : answer === 401 || answer === 403 ? 'refused' : 'unavailable')
+    const text = `status ${answer ?? 'none'}`
+    this.#end(operation, answer === 200 ? 'done' : answer === 401 || answer === 403 ? 'refused' : 'unavailable', text)
   }
 
   /** A small request whose time shows how quickly the gate answers others. */
@@ -267,10 +270,10 @@ export class Soak {
     if (verified.status !== 0) wrong(`audit verify: ${verified.stdout}${verified.stderr}`)
   }
 
-  #end(operation: Operation, result: Result): void {
+  #end(operation: Operation, result: Result, said: string): void {
     const problem = this.#model.end(operation, result)
     this.#figures.answer(operation.kind, result)
-    if (problem !== undefined) this.#wrong(problem)
+    if (problem !== undefined) this.#wrong(`${problem}: ${said}`)
   }
 
   #wrong(problem: string): void {
