@@ -145,6 +145,8 @@ const ID = '([0-9a-f]{40}|[0-9a-f]{64})'
 const SHALLOW = new RegExp(`^shallow ${ID}\n?$`)
 // Bytes above 0x7f stand for themselves: names need not be UTF-8.
 const COMMAND = new RegExp(`^${ID} ${ID} (refs/[!-~\x80-\xff]{1,4000})\n?$`)
+// Git makes a folder for each level but the last: a name of 4,000 bytes could make 2,000.
+const MAX_REF_LEVELS = 32
 // In git every white space parts two words, and a NUL ends them; with a space alone there is nothing to read differently.
 const CAPABILITIES = /^[ -~]{0,16000}\n?$/
 
@@ -186,6 +188,7 @@ function readCommand(line: string, idLength: number): PushCommand {
   if (oldId.length !== idLength || newId.length !== idLength) {
     throw new SyntaxError('a command is two object ids and the whole name of a ref')
   }
+  if (name.split('/').length > MAX_REF_LEVELS) throw new SyntaxError(`a ref has more than ${MAX_REF_LEVELS} levels`)
   const refBytes = Buffer.from(name, 'latin1')
   return { oldId, newId, ref: refBytes.toString('utf8'), refBytes }
 }

@@ -93,16 +93,20 @@ export class RefPacking {
   }
 }
 
-/** Whether a repository has more than {@link MAX_LOOSE_REFS} loose refs. */
+/**
+ * Whether a repository has more than {@link MAX_LOOSE_REFS} loose refs, or as many folders of them. A few refs may stand under
+ * thousands of folders, which take as long to read.
+ */
 export function hasManyLooseRefs(folder: string): boolean {
   let files = 0
+  let folders = 0
   for (const open = ['refs']; ;) {
     const directory = open.pop()
     if (directory === undefined) return false
     try {
       for (const entry of readdirSync(join(folder, directory), { withFileTypes: true })) {
         if (entry.isDirectory()) open.push(`${directory}/${entry.name}`)
-        else if (++files > MAX_LOOSE_REFS) return true
+        if ((entry.isDirectory() ? ++folders : ++files) > MAX_LOOSE_REFS) return true
       }
     } catch {
       // The folder is gone, or can't be read.
