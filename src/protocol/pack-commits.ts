@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { inflateSync } from 'node:zlib'
+import { TimeSlice } from '../core/event-loop.js'
 import { applyDelta } from './pack-delta.js'
 
 /** What the beginning of a pack tells of history. */
@@ -17,10 +18,13 @@ const COMMIT = 1
 const OFFSET_DELTA = 6
 const ID_DELTA = 7
 const HEADER_BYTES = 12
-// What is decoded here is bounded, whoever made the pack; beyond, it stays unknown.
-const MAX_OBJECT = 262_144
+// The pack may be hostile, so gitgate decodes a bounded part of it. The rest stays unknown.
+const MAX_OBJECT_BYTES = 262_144
 const MAX_ENTRIES = 10_000
-const MAX_DECODED = 8 * 1_048_576
+// Of entries, and of the objects that deltas make: 76 KB of deltas that copy a large commit would make 2.7 GB.
+const MAX_DECODED_BYTES = 8 * 1_048_576
+// The least that zlib accepts.
+const MIN_CHUNK_BYTES = 64
 
 /**
  * Reads the commits at the beginning of a pack (Git's documentation: gitformat-pack). A commit is known by the hash of what
@@ -29,7 +33,7 @@ const MAX_DECODED = 8 * 1_048_576
  * @param bytes the first bytes of a pack, or all of it
  * @param idLength 40 for SHA-1, 64 for SHA-256
  */
-export function readCommits(bytes: Buffer, idLength: number): PackCommits {
+export async function readCommits(bytes: Buffer, idLength: number): Promise<PackCommits> {
   const parents = new Map<string, readonly string[]>()
   // By where it begins; of what is no commit only that.
   const objects = new Map<number, Buffer | 'other'>()
@@ -38,8 +42,10 @@ export function readCommits(bytes: Buffer, idLength: number): PackCommits {
   if (bytes.length < HEADER_BYTES || bytes.toString('latin1', 0, 4) !== 'PACK') return { parents, isComplete: false }
   const count = bytes.readUInt32BE(8)
   let [at, decoded, unresolved] = [HEADER_BYTES, 0, 0]
+  const slice = new TimeSlice()
   for (let index = 0; index < count; index++) {
-    const entry = index < MAX_ENTRIES && decoded < MAX_DECODED ? readEntry(bytes, at, idLength / 2) : undefined
+    if (slice.isOver) await slice.next()
+    const entry = index < MAX_ENTRIES && decoded < MAX_DECODED_BYTES ? readEntry(bytes, at, idLength / 2) : undefined
     if (entry === undefined) return { parents, isComplete: false }
     decoded += entry.content.length
     const base = entry.baseOffset === undefined ? commits.get(entry.baseId ?? '') : objects.get(at - entry.baseOffset)
@@ -50,6 +56,7 @@ export function readCommits(bytes: Buffer, idLength: number): PackCommits {
     } else {
       objects.set(at, object)
       if (object !== 'other') {
+        if (entry.isDelta) decoded += object.length
         const id = commitId(object, idLength)
         commits.set(id, object)
         parents.set(id, parentsOf(object, idLength))
@@ -62,7 +69,7 @@ export function readCommits(bytes: Buffer, idLength: number): PackCommits {
 
 /** An object of which a delta was sent; of the same kind as its base. */
 function resolve(delta: Buffer, base: Buffer | 'other' | undefined): Buffer | 'other' | undefined {
-  return base === undefined || base === 'other' ? base : applyDelta(base, delta, MAX_OBJECT)
+  return base === undefined || base === 'other' ? base : applyDelta(base, delta, MAX_OBJECT_BYTES)
 }
 
 /** Walks from a commit along its parents, looking for another. */
@@ -138,9 +145,10 @@ function readOffset(bytes: Buffer, start: number): { value: number; end: number 
 }
 
 function inflate(bytes: Buffer, start: number, size: number): { content: Buffer; end: number } | undefined {
-  if (start >= bytes.length || size > MAX_OBJECT) return undefined
+  if (start >= bytes.length || size > MAX_OBJECT_BYTES) return undefined
   try {
-    const options = { info: true, maxOutputLength: size + 1 }
+    // A result keeps its whole chunk in memory: 16 KiB by default, for a commit of 200 bytes.
+    const options = { info: true, maxOutputLength: size + 1, chunkSize: Math.max(size + 1, MIN_CHUNK_BYTES) }
     // With `info`, the types of Node don't tell what comes back.
     const { buffer, engine } = inflateSync(bytes.subarray(start), options) as unknown as {
       buffer: Buffer

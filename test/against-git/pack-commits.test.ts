@@ -61,7 +61,7 @@ for (const format of ['sha1', 'sha256'] as const) {
     const history = await createHistory(t, format)
     const [old = '', ...news] = await chain(history, [], 12)
     const [last = ''] = news.slice(-1)
-    const commits = readCommits(await history.pack([last], [old]), history.idLength)
+    const commits = await readCommits(await history.pack([last], [old]), history.idLength)
     t.equal(commits.isComplete, true)
     t.strictSame(commits.parents, new Map(news.map((id, index) => [id, [news[index - 1] ?? old]])))
     t.strictSame(traceAncestry(commits, last, old), { kind: 'proven' })
@@ -77,7 +77,7 @@ t.test('a merge proves both sides, and a walk ends at each edge once', async (t)
   const [old = '', right = ''] = await chain(history, [base], 2)
   const merge = await history.commit([left, right])
   const [top = ''] = (await chain(history, [merge], 2)).slice(-1)
-  const commits = readCommits(await history.pack([top], [base, old]), 40)
+  const commits = await readCommits(await history.pack([top], [base, old]), 40)
   for (const proven of [old, base, left, right, merge])
     t.strictSame(traceAncestry(commits, top, proven), { kind: 'proven' })
   const elsewhere = await history.commit([base])
@@ -98,7 +98,7 @@ t.test('a commit that was amended is not proven; its parent is the edge', async 
   const history = await createHistory(t)
   const [base = '', old = ''] = await chain(history, [], 2)
   const amended = await history.commit([base])
-  const commits = readCommits(await history.pack([amended], [old]), 40)
+  const commits = await readCommits(await history.pack([amended], [old]), 40)
   t.strictSame(traceAncestry(commits, amended, old), { kind: 'open', edges: [base] })
   t.equal(commits.isComplete, true)
 })
@@ -107,7 +107,7 @@ t.test('a history of its own has no edge at all', async (t) => {
   const history = await createHistory(t)
   const old = await history.commit([])
   const [, last = ''] = await chain(history, [], 2)
-  const commits = readCommits(await history.pack([last], [old]), 40)
+  const commits = await readCommits(await history.pack([last], [old]), 40)
   t.strictSame(traceAncestry(commits, last, old), { kind: 'open', edges: [] })
 })
 
@@ -117,7 +117,7 @@ t.test('a pack of nothing leaves the new commit itself as the edge', async (t) =
   const empty = await history.pack([old], [old])
   t.equal(empty.length, 32)
   for (const bytes of [empty, Buffer.alloc(0)]) {
-    const commits = readCommits(bytes, 40)
+    const commits = await readCommits(bytes, 40)
     t.strictSame(commits, { parents: new Map(), isComplete: true })
     t.strictSame(traceAncestry(commits, last, old), { kind: 'open', edges: [last] })
     t.strictSame(traceAncestry(commits, old, old), { kind: 'proven' })
@@ -126,14 +126,14 @@ t.test('a pack of nothing leaves the new commit itself as the edge', async (t) =
 
 t.test('what is no pack tells nothing', async (t) => {
   for (const bytes of ['P', 'PACK', 'KCAP\0\0\0\x02\0\0\0\0', 'x'.repeat(40), 'PACK\0\0\0\x02\0\0\0\x01'])
-    t.strictSame(readCommits(Buffer.from(bytes), 40), { parents: new Map(), isComplete: false }, bytes)
+    t.strictSame(await readCommits(Buffer.from(bytes), 40), { parents: new Map(), isComplete: false }, bytes)
 })
 
 t.test('tags beside the commits are passed over', async (t) => {
   const history = await createHistory(t)
   const [old = '', last = ''] = await chain(history, [], 2)
   await history.run('tag', '-a', '-m', 'Version 1', 'v1', last)
-  const commits = readCommits(await history.pack([await history.run('rev-parse', 'v1'), last], [old]), 40)
+  const commits = await readCommits(await history.pack([await history.run('rev-parse', 'v1'), last], [old]), 40)
   t.strictSame(traceAncestry(commits, last, old), { kind: 'proven' })
 })
 
@@ -144,7 +144,7 @@ t.test('commits that are differences to others in the pack are put together', as
   for (let i = 0; i < 6; i++) ids.push(await history.commit(ids.slice(-1), `Change ${i}\n\n${message}`))
   const [old = '', last = ''] = [ids[0], ids.at(-1)]
   for (const flags of [[], ['--delta-base-offset'], ['--thin', '--delta-base-offset']]) {
-    const commits = readCommits(await history.pack([last], [old], ...flags), 40)
+    const commits = await readCommits(await history.pack([last], [old], ...flags), 40)
     const name = flags.join(' ') || 'whole ids'
     t.equal(commits.isComplete, true, name)
     t.equal(commits.parents.size, 6, name)
@@ -159,10 +159,10 @@ t.test('a pack that is cut off proves no more than all of it, and is no fault', 
   const [amended, last = ''] = [await history.commit([base]), news.at(-1)]
   const truth = await history.truth(last, amended)
   const bytes = await history.pack([last, amended], [old])
-  t.equal(readCommits(bytes, 40).parents.size, 9)
+  t.equal((await readCommits(bytes, 40)).parents.size, 9)
   const kinds = new Set<string>()
   for (let end = 0; end < bytes.length; end += 7) {
-    const commits = readCommits(bytes.subarray(0, end), 40)
+    const commits = await readCommits(bytes.subarray(0, end), 40)
     if (untrue(commits, truth).length > 0) t.fail(`of ${end} bytes a commit is read wrongly`)
     if (traceAncestry(commits, amended, old).kind === 'proven') t.fail(`${end} bytes prove what is not so`)
     if (commits.isComplete && commits.parents.size < 9 && end > 0) t.fail(`${end} bytes are no whole`)
@@ -184,7 +184,7 @@ t.test('what is changed never proves a wrong ancestor: commits are known by thei
   const contents = await Promise.all(
     news.map(async (id) => Buffer.from(`${await history.run('cat-file', 'commit', id)}\n`)),
   )
-  t.strictSame(readCommits(packOfCommits(contents), 40).parents, new Map(news.map((id) => [id, truth.get(id)])))
+  t.strictSame((await readCommits(packOfCommits(contents), 40)).parents, new Map(news.map((id) => [id, truth.get(id)])))
   const pack = await history.pack([last], [old])
 
   const someBytes = fc.oneof(
@@ -200,17 +200,17 @@ t.test('what is changed never proves a wrong ancestor: commits are known by thei
     }
     return changed
   }
-  const isHonest = (bytes: Buffer): boolean => {
-    const commits = readCommits(bytes, 40)
+  const isHonest = async (bytes: Buffer): Promise<boolean> => {
+    const commits = await readCommits(bytes, 40)
     const wrong = untrue(commits, truth).filter((id) => truth.has(id))
     return wrong.length === 0 && traceAncestry(commits, last, old).kind === 'open'
   }
   const relinked = contents.map((content) => Buffer.from(content.toString().replace(base, old)))
-  t.ok(isHonest(packOfCommits(relinked)), 'the first has another parent')
-  fc.assert(
-    fc.property(someChanges, fc.nat({ max: contents.length - 1 }), (changes, one) => {
+  t.ok(await isHonest(packOfCommits(relinked)), 'the first has another parent')
+  await fc.assert(
+    fc.asyncProperty(someChanges, fc.nat({ max: contents.length - 1 }), async (changes, one) => {
       const forged = contents.map((content, index) => (index === one ? change(content, changes) : content))
-      return isHonest(packOfCommits(forged)) && isHonest(change(pack, changes))
+      return (await isHonest(packOfCommits(forged))) && (await isHonest(change(pack, changes)))
     }),
     { numRuns: 1_000 },
   )

@@ -41,14 +41,14 @@ const LOOK_ALIKES: Readonly<Record<string, (base: string, old: string) => Buffer
 t.test('only the parent lines right after the tree are parents', async (t) => {
   for (const [name, make] of Object.entries(LOOK_ALIKES)) {
     const content = make(BASE, OLD)
-    const commits = readCommits(packOf([entryOf(content)]), 40)
+    const commits = await readCommits(packOf([entryOf(content)]), 40)
     const [found] = commits.parents.get(idOf(content)) ?? []
     t.strictSame([...commits.parents.keys()], [idOf(content)], name)
     t.ok(found === undefined || found === BASE, `${name}: ${found ?? 'none'}`)
     t.equal(traceAncestry(commits, idOf(content), OLD).kind, 'open', name)
   }
   const merge = commit(`parent ${BASE}\nparent ${OLD}\n`)
-  const commits = readCommits(packOf([entryOf(merge)]), 40)
+  const commits = await readCommits(packOf([entryOf(merge)]), 40)
   t.strictSame(commits.parents.get(idOf(merge)), [BASE, OLD])
 })
 
@@ -62,7 +62,7 @@ t.test('what is proven, git takes for a fast-forward as well', async (t) => {
   for (const [name, content] of [...makes, ['a merge', commit(`parent ${base}\nparent ${old}\n`)] as const]) {
     const id = await write(content)
     t.equal(id, idOf(content), name)
-    const traced = traceAncestry(readCommits(packOf([entryOf(content)]), 40), id, old)
+    const traced = traceAncestry(await readCommits(packOf([entryOf(content)]), 40), id, old)
     const { status } = await git.run(['merge-base', '--is-ancestor', old, id], { cwd, status: 'any' })
     t.equal(traced.kind === 'proven', name === 'a merge', name)
     t.equal(status === 0, name === 'a merge', `${name}, by git’s word`)
@@ -84,23 +84,30 @@ t.test('an entry that unpacks to very much is not decoded', async (t) => {
     ['a size of nothing', entryOf(zeros, COMMIT, 0)],
     ['a size that no number holds', Buffer.from([0x9f, ...Array<number>(40).fill(0xff), 0x7f])],
   ] as const) {
-    const commits = readCommits(packOf([entryOf(news), entry, rest], 3), 40)
+    const commits = await readCommits(packOf([entryOf(news), entry, rest], 3), 40)
     t.strictSame(commits.parents, new Map([[idOf(news), [BASE]]]), name)
     t.equal(commits.isComplete, false, name)
   }
   const long = commit(`parent ${BASE}\n`, `${PEOPLE}\n${'A long story. '.repeat(10_000)}\n`)
-  t.strictSame(readCommits(packOf([entryOf(long)]), 40).parents.get(idOf(long)), [BASE], 'a long message is read')
+  t.strictSame(
+    (await readCommits(packOf([entryOf(long)]), 40)).parents.get(idOf(long)),
+    [BASE],
+    'a long message is read',
+  )
 })
 
 // Attack: a pack of millions of tiny entries, each of which costs a decoder.
 t.test('more than 10,000 entries are not looked at', async (t) => {
   const news = commit(`parent ${BASE}\n`)
   const tags = (count: number) => Array<Buffer>(count).fill(entryOf(Buffer.from('tag'), TAG))
-  const some = readCommits(packOf([...tags(9_999), entryOf(news)]), 40)
+  const some = await readCommits(packOf([...tags(9_999), entryOf(news)]), 40)
   t.strictSame(some, { parents: new Map([[idOf(news), [BASE]]]), isComplete: true })
-  const more = readCommits(packOf([...tags(10_000), entryOf(news)]), 40)
+  const more = await readCommits(packOf([...tags(10_000), entryOf(news)]), 40)
   t.strictSame(more, { parents: new Map(), isComplete: false })
-  const endless = readCommits(packOf([entryOf(news), ...tags(10_000), entryOf(Buffer.alloc(0), TREE)], 2 ** 32 - 1), 40)
+  const endless = await readCommits(
+    packOf([entryOf(news), ...tags(10_000), entryOf(Buffer.alloc(0), TREE)], 2 ** 32 - 1),
+    40,
+  )
   t.strictSame(endless, { parents: new Map([[idOf(news), [BASE]]]), isComplete: false })
 })
 
@@ -114,10 +121,10 @@ t.test('entries of any type and any size are no fault, and what is found has the
     type: fc.oneof(fc.constant(COMMIT), fc.integer({ min: 0, max: 7 })),
     size: fc.option(fc.oneof(fc.nat({ max: 300 }), fc.maxSafeNat()), { nil: undefined }),
   })
-  fc.assert(
-    fc.property(fc.array(someEntry, { maxLength: 5 }), fc.nat(), fc.boolean(), (entries, cut, isCut) => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(someEntry, { maxLength: 5 }), fc.nat(), fc.boolean(), async (entries, cut, isCut) => {
       const pack = packOf(entries.map(({ content, type, size }) => entryOf(content, type, size)))
-      const { parents } = readCommits(isCut ? pack.subarray(0, cut % (pack.length + 1)) : pack, 40)
+      const { parents } = await readCommits(isCut ? pack.subarray(0, cut % (pack.length + 1)) : pack, 40)
       const known = new Set(entries.map(({ content }) => idOf(content)))
       return [...parents.keys()].every((id) => known.has(id))
     }),

@@ -1,7 +1,6 @@
 // Attacks on the time that a push costs the gate: patterns and names that agree for long, and more protections or refs than
 // anybody needs. 40 kB stalled everybody for 32 s, 1,500 protections of somebody else's repository for 9 s.
 import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
-import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
 import { AccessMemory } from '../../src/domain/access/memory.js'
 import { decideRef } from '../../src/domain/access/decide.js'
@@ -14,28 +13,12 @@ import { parseRestrictions } from '../../src/domain/tokens/restriction.js'
 import { GitgateCli } from '../acceptance/gitgate-cli.js'
 import { createWorld } from '../acceptance/world.js'
 import { openTemporaryStore, NOON } from '../storage/temporary-store.js'
+import { turnsDuring } from './turns.js'
 
 const REPOSITORY = parseRepositoryPath('team/app')!
 const LEVELS = { push: 'nobody', force: 'nobody', delete: 'nobody' } as const
 const numbered = <T>(count: number, make: (index: number) => T) =>
   Array.from({ length: count }, (_, index) => make(index))
-
-/** Runs work beside a loop of its own. @returns how many turns the loop had, and the most CPU time of one in milliseconds */
-async function turnsDuring(
-  work: () => Promise<unknown>,
-): Promise<{ readonly turns: number; readonly longestMs: number }> {
-  let [turns, longestMs, isDone] = [0, 0, false]
-  const working = work().finally(() => (isDone = true))
-  // Of CPU, because a machine that is busy with other tests lets a process wait.
-  for (let before = process.cpuUsage(); !isDone; before = process.cpuUsage()) {
-    await setImmediate()
-    const { user, system } = process.cpuUsage(before)
-    longestMs = Math.max(longestMs, (user + system) / 1_000)
-    turns += 1
-  }
-  await working
-  return { turns, longestMs }
-}
 
 // Attack: 100 rules that differ from the names of refs in their last letter only.
 t.test('a token of 100 hostile rules does not slow its push down', async (t) => {

@@ -28,7 +28,7 @@ export async function proveFastForwards(
   if (decisions.every(({ kind }) => kind !== 'allow-fast-forward')) return { push, decisions }
   const held = await readAhead(push.pack, PACK_START_BYTES)
   if (held === undefined) return undefined
-  const commits = readCommits(held, head.commands[0]?.newId.length ?? 40)
+  const commits = await readCommits(held, head.commands[0]?.newId.length ?? 40)
   const { allow_unproven_fast_forwards: allowsUnproven } = await authorized.dependencies.access.settings()
   const settle = async (decision: RefDecision, command: PushCommand | undefined): Promise<RefDecision> => {
     if (decision.kind !== 'allow-fast-forward' || command === undefined) return decision
