@@ -4,7 +4,6 @@ export const FLUSH = Buffer.from('0000')
 // Four hexadecimal digits of length, which count themselves, and at most 65516 bytes of data.
 const LENGTH_DIGITS = 4
 const MAX_LENGTH = 65_520
-const LENGTH = /^[0-9a-f]{4}$/i
 
 /**
  * One packet: its length and its data.
@@ -58,24 +57,36 @@ export class PktLineReader {
 
   /** The next packet; `more` until all of it was added. */
   next(): Packet | 'more' | 'malformed' {
-    const { rest } = this
-    if (rest.length < LENGTH_DIGITS) return 'more'
-    const length = packetLength(rest)
+    const available = this.#end - this.#start
+    if (available < LENGTH_DIGITS) return 'more'
+    const length = packetLength(this.#buffer, this.#start)
     if (length === undefined) return 'malformed'
     const kind = (['flush', 'delimiter', 'response-end'] as const)[length] ?? 'data'
-    const end = Math.max(length, LENGTH_DIGITS)
-    if (rest.length < end) return 'more'
-    const bytes = rest.subarray(0, end)
-    this.#start += end
+    const size = Math.max(length, LENGTH_DIGITS)
+    if (available < size) return 'more'
+    const bytes = this.#buffer.subarray(this.#start, this.#start + size)
+    this.#start += size
     return { kind, data: bytes.subarray(LENGTH_DIGITS), bytes }
   }
 }
 
-/** The length that a packet's first four bytes give; 0, 1 and 2 are the special packets, 3 is not defined. */
-export function packetLength(bytes: Buffer): number | undefined {
-  const digits = bytes.toString('latin1', 0, LENGTH_DIGITS)
-  const length = LENGTH.test(digits) ? Number.parseInt(digits, 16) : Number.NaN
+/**
+ * The length that a packet's first four bytes give; 0, 1 and 2 are the special packets, 3 is not defined.
+ *
+ * @param start where the packet begins
+ */
+export function packetLength(bytes: Buffer, start = 0): number | undefined {
+  let length = 0
+  // A string and an expression for each packet would take half the time of reading small ones.
+  for (let at = start; at < start + LENGTH_DIGITS; at++) length = length * 16 + hexDigit(bytes[at])
   return length === 3 || length > MAX_LENGTH || Number.isNaN(length) ? undefined : length
+}
+
+/** @returns `NaN` for any other byte, or none */
+function hexDigit(byte = 0): number {
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30
+  const lower = byte | 0x20
+  return lower >= 0x61 && lower <= 0x66 ? lower - 0x61 + 10 : Number.NaN
 }
 
 /** What the first bytes of an RPC's body are. */

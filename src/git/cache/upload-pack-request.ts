@@ -44,11 +44,12 @@ export function withBody(request: BackendRequest, body: Buffer): BackendRequest 
   return { ...request, body: Readable.from([body]), contentEncoding: undefined, contentLength: body.length }
 }
 
-/** @returns `undefined` for a damaged body, and for one that inflates to more than is parsed */
+/** @returns `undefined` for a damaged body, and for one that inflates to more than is parsed, or than object IDs do */
 function decode(bytes: Buffer, encoding: BackendRequest['contentEncoding']): Buffer | undefined {
   if (encoding === undefined) return bytes
+  const maxOutputLength = Math.min(MAX_BODY_BYTES, FREE_INFLATED_BYTES + MAX_INFLATE_RATIO * bytes.length)
   try {
-    return gunzipSync(bytes, { maxOutputLength: MAX_BODY_BYTES })
+    return gunzipSync(bytes, { maxOutputLength })
   } catch {
     return undefined
   }
@@ -77,6 +78,11 @@ export type UploadPackRequest =
 
 /** Longer bodies are not parsed. Git's longest rounds of haves are far shorter. */
 export const MAX_BODY_BYTES = 1_048_576
+/** The longest body holds 21,400 haves. */
+const MAX_PACKETS = 22_000
+// Object IDs are twice as long in hexadecimal.
+const FREE_INFLATED_BYTES = 65_536
+const MAX_INFLATE_RATIO = 8
 
 const UNCACHEABLE = { kind: 'uncacheable' } as const
 
@@ -165,11 +171,12 @@ function parseFetch(args: readonly string[], { idLength, keyParts }: V2Capabilit
       fetch.addFlag(line)
     } else if (!fetch.add(line)) return UNCACHEABLE
   }
+  const { wants } = fetch
   // Without a want, Git sends nothing at all.
-  if (fetch.wants.length === 0) return UNCACHEABLE
+  if (wants.length === 0) return UNCACHEABLE
   return {
     kind: 'fetch',
-    wants: fetch.wants,
+    wants,
     key: cacheKey('fetch', [2, ...keyParts, ...fetch.keyParts]),
     dependsOn: fetch.dependsOn(flags),
     isStorable: fetch.isStorable,
@@ -245,7 +252,7 @@ function readPackets(body: Buffer): readonly RequestPacket[] | undefined {
   reader.add(body)
   const packets: RequestPacket[] = []
   for (let packet = reader.next(); packet !== 'more'; packet = reader.next()) {
-    if (packet === 'malformed' || packet.kind === 'response-end') return undefined
+    if (packet === 'malformed' || packet.kind === 'response-end' || packets.length >= MAX_PACKETS) return undefined
     if (packet.kind === 'data') {
       const text = packet.data.toString('latin1').replace(/\n$/, '')
       if (!LINE.test(text)) return undefined
