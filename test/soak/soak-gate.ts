@@ -18,6 +18,7 @@ export type Fault = (typeof FAULTS)[number]
 
 const WORKERS = 2
 const RETRY_PAUSE_MS = 20
+const MAX_SHOWN_ERRORS = 5
 
 /** A gate of two workers on one port, which is broken now and then and started again. */
 export class SoakGate {
@@ -67,6 +68,15 @@ export class SoakGate {
 
   get #workers(): number[] {
     return childrenIfAlive(this.#running?.child.pid).filter((pid) => /gitgate\.js serve/.test(commandOf(pid)))
+  }
+
+  /** The last errors and warnings in its log. */
+  get recentErrors(): string {
+    const lines = (this.#running?.said.stderr ?? '').split('\n')
+    return lines
+      .filter((line) => /"level":"(warn|error|fatal)"/.test(line))
+      .slice(-MAX_SHOWN_ERRORS)
+      .join('\n')
   }
 
   remote({ owner, secret }: ModelToken): string {

@@ -154,8 +154,8 @@ export class Soak {
     const ended = await this.#timed('push', () => this.#git.run(push, { cwd: this.#work, status: 'any' }))
     const result = resultOf(ended)
     this.#end(operation, result, ended.stderr)
-    if (result === 'unavailable') {
-      // It may have landed or not.
+    if (result === 'unavailable' || (result === 'refused' && operation.wasAllowed)) {
+      // It may have landed or not: a push can lose its right after git has moved the ref.
       this.#refs.delete(ref)
       return
     }
@@ -279,6 +279,7 @@ export class Soak {
   #wrong(problem: string): void {
     this.#problems.push(problem)
     this.#onProblem(`${new Date().toISOString()} WRONG: ${problem}`)
+    this.#onProblem(this.#gate.recentErrors)
   }
 
   async #timed<T>(kind: string, work: () => Promise<T>): Promise<T> {
