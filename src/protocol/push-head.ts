@@ -79,19 +79,31 @@ export type PushParsing =
 
 /** Some 70,000 commands: the mirror of a very large repository. */
 const MAX_HEAD = 8 * 1_048_576
+// A line of a certificate, or a push option, may be one byte: 8 MiB hold 1.6 million of them.
+const MAX_CERTIFICATE_LINES = 100_000
+const MAX_OPTIONS = 1_000
 
 /**
  * Reads the head of a push as it arrives, and takes only the strict grammar. Git's own receive-pack is laxer: it takes
  * capabilities on any line, ends the list at other packets than a flush, and stops a name at a NUL. What two parsers read
  * differently could be authorised as one thing and done as another.
+ *
+ * Each line is checked when it comes, so that a malformed push is refused at once, and no turn of the event loop has to check
+ * thousands of them.
  */
 export class PushHeadParser {
   readonly #reader = new PktLineReader()
-  readonly #commands: Packet[] = []
-  readonly #options: Packet[] = []
-  #list = this.#commands
+  readonly #commands: PushCommand[] = []
+  readonly #names = new Set<string>()
+  /** The lines after `push-cert`. */
+  readonly #certificate: string[] = []
+  /** All packets so far, then room for more. */
+  #bytes: Buffer = NOTHING
   #length = 0
-  #first: FirstList | undefined
+  #shallowLength = 0
+  #first: FirstLine | undefined
+  /** Where the list of push options begins, and how many it has so far. */
+  #options: { readonly start: number; count: number } | undefined
 
   /** Takes the next bytes, cut anywhere; none may follow a head or a malformed one. */
   push(piece: Buffer): PushParsing {
@@ -115,27 +127,75 @@ export class PushHeadParser {
     if (packet === 'malformed' || packet.kind === 'delimiter' || packet.kind === 'response-end') {
       throw new SyntaxError('a list of packets ends in 0000')
     }
-    this.#length += packet.bytes.length
-    if (this.#length > MAX_HEAD) throw new SyntaxError('its commands are more than 8 MiB')
-    // A packet of nothing is no line; git's parser and others disagree on what it is.
-    if (packet.kind === 'data' && packet.data.length === 0) throw new SyntaxError('a packet is empty')
-    this.#list.push(packet)
-    if (packet.kind === 'data') return undefined
-    if (this.#list === this.#commands) {
-      this.#first = readFirstList(this.#commands.slice(0, -1))
-      if (this.#first.capabilities.has('push-options')) {
-        this.#list = this.#options
-        return undefined
-      }
+    if (this.#length + packet.bytes.length > MAX_HEAD) throw new SyntaxError('its commands are more than 8 MiB')
+    this.#keep(packet.bytes)
+    if (packet.kind === 'data') {
+      // A packet of nothing is no line; git's parser and others disagree on what it is.
+      if (packet.data.length === 0) throw new SyntaxError('a packet is empty')
+      if (this.#options === undefined) this.#takeLine(packet.data)
+      else if (++this.#options.count > MAX_OPTIONS) throw new SyntaxError(`it has more than ${MAX_OPTIONS} options`)
+      return undefined
     }
-    const { commands = [], capabilities = new Set<string>(), isSigned = false, parts } = this.#first ?? {}
-    const options = join(this.#options)
+    if (this.#options !== undefined) return this.#head()
+    if (this.#first?.isSigned === true) {
+      for (const line of commandLines(this.#certificate)) this.#addCommand(line, this.#first)
+    }
+    if (this.#first?.words.has('push-options') !== true) return this.#head()
+    this.#options = { start: this.#length, count: 0 }
+    return undefined
+  }
+
+  /** A copy: views of what arrived would keep all of it, and a view costs more memory than a small packet. */
+  #keep(bytes: Buffer): void {
+    const length = this.#length + bytes.length
+    if (length > this.#bytes.length) {
+      const larger = Buffer.allocUnsafe(2 * length)
+      this.#bytes.copy(larger, 0, 0, this.#length)
+      this.#bytes = larger
+    }
+    bytes.copy(this.#bytes, this.#length)
+    this.#length = length
+  }
+
+  /** @throws SyntaxError */
+  #takeLine(data: Buffer): void {
+    const text = data.toString('latin1')
+    if (this.#first === undefined) {
+      if (SHALLOW.test(text)) {
+        this.#shallowLength = this.#length
+        return
+      }
+      const nul = text.indexOf('\0')
+      const start = nul === -1 ? text : text.slice(0, nul)
+      const capabilities = nul === -1 ? '' : text.slice(nul + 1)
+      const words = readCapabilities(capabilities)
+      this.#first = { words, capabilities: Buffer.from(capabilities, 'latin1'), isSigned: start === 'push-cert' }
+      if (!this.#first.isSigned) this.#addCommand(start, this.#first)
+    } else if (this.#first.isSigned) {
+      if (this.#certificate.push(text) > MAX_CERTIFICATE_LINES)
+        throw new SyntaxError(`its certificate has more than ${MAX_CERTIFICATE_LINES} lines`)
+    } else this.#addCommand(text, this.#first)
+  }
+
+  /** @throws SyntaxError */
+  #addCommand(line: string, { words }: FirstLine): void {
+    const command = readCommand(line, words.has('object-format=sha256') ? 64 : 40)
+    this.#names.add(command.refBytes.toString('latin1'))
+    this.#commands.push(command)
+    if (this.#names.size < this.#commands.length) throw new SyntaxError('a ref is named twice')
+  }
+
+  #head(): PushHead {
+    const { words = new Set<string>(), capabilities = NOTHING, isSigned = false } = this.#first ?? {}
+    const bytes = this.#bytes.subarray(0, this.#length)
+    const shallow = bytes.subarray(0, this.#shallowLength)
+    const options = this.#options === undefined ? NOTHING : bytes.subarray(this.#options.start)
     return {
-      commands,
-      capabilities,
+      commands: this.#commands,
+      capabilities: words,
       isSigned,
-      bytes: Buffer.concat([join(this.#commands), options]),
-      parts: { shallow: NOTHING, capabilities: NOTHING, ...parts, options },
+      bytes,
+      parts: { shallow, capabilities, options },
     }
   }
 }
@@ -150,28 +210,12 @@ const MAX_REF_LEVELS = 32
 // In git every white space parts two words, and a NUL ends them; with a space alone there is nothing to read differently.
 const CAPABILITIES = /^[ -~]{0,16000}\n?$/
 
-type FirstList = Pick<PushHead, 'commands' | 'capabilities' | 'isSigned'> & {
-  readonly parts: Omit<PushHead['parts'], 'options'>
-}
-
-/** @throws SyntaxError */
-function readFirstList(packets: readonly Packet[]): FirstList {
-  const first = packets.findIndex(({ data }) => !SHALLOW.test(data.toString('latin1')))
-  const lines = first === -1 ? [] : packets.slice(first).map(({ data }) => data)
-  const shallow = join(first === -1 ? packets : packets.slice(0, first))
-  const [head = NOTHING, ...others] = lines
-  const nul = head.indexOf(0)
-  const capabilities = nul === -1 ? NOTHING : head.subarray(nul + 1)
-  const words = readCapabilities(capabilities.toString('latin1'))
-  const start = nul === -1 ? head : head.subarray(0, nul)
-  const isSigned = start.toString('latin1') === 'push-cert'
-  const texts = [...(lines.length === 0 ? [] : [start]), ...others].map((line) => line.toString('latin1'))
-  const idLength = words.has('object-format=sha256') ? 64 : 40
-  const commands = (isSigned ? commandLines(texts.slice(1)) : texts).map((line) => readCommand(line, idLength))
-  if (new Set(commands.map(({ refBytes }) => refBytes.toString('latin1'))).size < commands.length) {
-    throw new SyntaxError('a ref is named twice')
-  }
-  return { commands, capabilities: words, isSigned, parts: { shallow, capabilities } }
+/** What the first line after the shallow ones says. */
+type FirstLine = {
+  /** The capabilities as words, and as they were sent. */
+  readonly words: ReadonlySet<string>
+  readonly capabilities: Buffer
+  readonly isSigned: boolean
 }
 
 /** @throws SyntaxError */
@@ -191,10 +235,6 @@ function readCommand(line: string, idLength: number): PushCommand {
   if (name.split('/').length > MAX_REF_LEVELS) throw new SyntaxError(`a ref has more than ${MAX_REF_LEVELS} levels`)
   const refBytes = Buffer.from(name, 'latin1')
   return { oldId, newId, ref: refBytes.toString('utf8'), refBytes }
-}
-
-function join(packets: readonly Packet[]): Buffer {
-  return Buffer.concat(packets.map(({ bytes }) => bytes))
 }
 
 const CERTIFICATE_END = 'push-cert-end\n'

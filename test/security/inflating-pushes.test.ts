@@ -33,7 +33,7 @@ t.test('what nobody needs is not inflated', async (t) => {
 
 t.test('what inflates to far more than a pack does is cut', async (t) => {
   await t.rejects(buffer(decodePush(compressed(gzipSync(BOMB)), SIGNAL)), { message: /inflates to more than 64 times/ })
-  const pack = Buffer.alloc(16 * 1_048_576, 'commands ')
+  const pack = Buffer.alloc(1_048_576, 'commands ')
   t.equal((await buffer(decodePush(compressed(gzipSync(pack)), SIGNAL))).length, pack.length)
 })
 

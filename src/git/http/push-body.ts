@@ -25,8 +25,8 @@ export type PushStart =
   | { readonly kind: 'malformed'; readonly reason: string }
   | { readonly kind: 'client-left' }
 
-// Packs are compressed already, so gzip makes them hardly smaller. Commands alone may shrink more: 8 MiB of them at most.
-const FREE_INFLATED_BYTES = 16 * 1_048_576
+// Packs are compressed already, so gzip makes them hardly smaller. Git doesn't compress pushes, and JGit only those of up to 1 MiB.
+const FREE_INFLATED_BYTES = 1_048_576
 const MAX_INFLATE_RATIO = 64
 
 /**
