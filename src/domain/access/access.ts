@@ -198,10 +198,16 @@ export class Access {
    * Whether an exchange that was allowed in an earlier security epoch still is. Expiry does not count: what was begun in
    * time may be finished.
    *
+   * @param creates whether it is still to create its repository
    * @param push what was decided about its refs, where it is a push
    * @returns the rule by which it no longer is, or `undefined`
    */
-  async reasonToRevoke(request: GitRequest, identity: Identity, push?: DecidedPush): Promise<string | undefined> {
+  async reasonToRevoke(
+    request: GitRequest,
+    identity: Identity,
+    creates: boolean,
+    push?: DecidedPush,
+  ): Promise<string | undefined> {
     const { memory, ownsGroup } = this.#options
     const snapshot = await memory.current()
     const today = await reidentify(identity, snapshot, this.#options.clock())
@@ -209,10 +215,10 @@ export class Access {
     const account = accountOf(today)
     const decision = decide(request, today, {
       effective: effectiveRole(account, await snapshot.grantsOf(account), request.repository, ownsGroup),
-      // It was there when the exchange began.
-      repository: 'unknown',
+      // Otherwise it was there when the exchange began.
+      repository: creates ? 'missing' : 'unknown',
       obstacleToCreate: undefined,
-      pushToCreate: false,
+      pushToCreate: creates && (await snapshot.settings()).push_to_create,
     })
     if (decision.kind === 'refuse') return decision.rule
     if (push === undefined) return undefined

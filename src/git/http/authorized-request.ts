@@ -47,11 +47,10 @@ export class AuthorizedRequest {
   readonly response: GitResponse
   /** What the backend gets, as the client sent it. */
   readonly request: BackendRequest
-  /** Whether the repository is to be created first. */
-  readonly creates: boolean
   /** The security epoch at which it was decided last. */
   #checkedEpoch: number
   #push: DecidedPush | undefined
+  #creates: boolean
   #isOver = false
 
   /** @param epoch the security epoch at which it was decided */
@@ -63,13 +62,18 @@ export class AuthorizedRequest {
     audit: GitAudit,
   ) {
     this.identity = identity
-    this.creates = creates
+    this.#creates = creates
     this.context = context
     this.dependencies = dependencies
     this.audit = audit
     this.response = new GitResponse(context, gitRequest)
     this.request = toBackendRequest(gitRequest, context, identity, this.response.signal)
     this.#checkedEpoch = epoch
+  }
+
+  /** Whether the repository is still to be created. */
+  get creates(): boolean {
+    return this.#creates
   }
 
   get checkedEpoch(): number {
@@ -103,6 +107,15 @@ export class AuthorizedRequest {
     if (rule === undefined) this.#checkedEpoch = current
     else this.#revoke(rule)
     return rule === undefined
+  }
+
+  /** Creates the repository, if that is still to be done and still allowed. @returns whether the request is still allowed */
+  async createRepository(): Promise<boolean> {
+    if (!this.#creates) return true
+    if (!(await this.isStillAllowed())) return false
+    await this.dependencies.backend.creation?.create(this.request.repository)
+    this.#creates = false
+    return true
   }
 
   /** Serves the request by a method of the backend. */
@@ -155,7 +168,7 @@ export class AuthorizedRequest {
   }
 
   #reasonToRevoke(): Promise<string | undefined> {
-    return this.dependencies.access.reasonToRevoke(this.request, this.identity, this.#push)
+    return this.dependencies.access.reasonToRevoke(this.request, this.identity, this.#creates, this.#push)
   }
 
   /**

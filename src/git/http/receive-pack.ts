@@ -271,7 +271,7 @@ async function receivePack(
   // The report is read, and may be changed.
   const preferences = { ...request.preferences, acceptEncoding: 'identity' }
   return await authorized.measure(async () => {
-    if (authorized.creates) await backend.creation?.create(request.repository)
+    if (!(await authorized.createRepository())) return { kind: 'broken', reason: 'it is no longer allowed' }
     return await backend.receivePack({ ...request, body, preferences }, response)
   })
 }
