@@ -101,9 +101,9 @@ async function answer(
     bytesOut: socket.bytesWritten - before.written,
   })
   const listeners: (() => void)[] = []
-  // Authenticated requests have no deadline while bytes flow: a slow push is still a push.
+  // Authenticated Git requests have no deadline while bytes flow: a slow push is still a push. Only others have a route.
   const endLateBody = (): void => {
-    if (request.complete || record.user !== undefined) return
+    if (request.complete || (record.user !== undefined && record.route === undefined)) return
     record.decision = 'refused'
     record.rule = 'body too late'
     if (response.headersSent) socket.destroy()

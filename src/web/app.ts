@@ -87,20 +87,18 @@ export async function webPages(options: WebOptions): Promise<Handler> {
     inviteBody(context)
     return undefined
   })
-  app.addHook('preValidation', (request, reply, done) => {
-    if (['GET', 'HEAD'].includes(request.method)) {
-      done()
-      return
-    }
+  app.addHook('preValidation', async (request, reply) => {
+    if (['GET', 'HEAD'].includes(request.method)) return undefined
+    // A client can hold its form back. The session may have ended since, or a second factor is required.
+    request.principal = await identifyPrincipal(request, cookies, options)
+    const elsewhere = redirectFor(request, routes, options.access.now())
+    if (elsewhere !== undefined) return reply.redirect(elsewhere, 303)
     const secret = cookies.behind(request)
     const token = (request.body as { csrf_token?: unknown } | undefined)?.csrf_token
-    if (isSameOrigin(request) && secret !== undefined && isCsrfToken(secret, token)) {
-      done()
-      return
-    }
+    if (isSameOrigin(request) && secret !== undefined && isCsrfToken(secret, token)) return undefined
     const target = isSameOrigin(request) ? redirectAfterSessionChange(request) : undefined
-    if (target === undefined) done(new PageError('form-not-ours'))
-    else void reply.redirect(target, 303)
+    if (target === undefined) throw new PageError('form-not-ours')
+    return reply.redirect(target, 303)
   })
   app.setErrorHandler((error, request, reply) => answerError(error, request, reply, options))
   const answerNotFound = ({ url, method, principal }: FastifyRequest, reply: FastifyReply) => {

@@ -6,8 +6,8 @@ import type { IncomingMessage } from 'node:http'
 import type { Handler, RequestContext } from '../../core/http.js'
 import { MAX_CREDENTIAL_BODY } from '../../core/http.js'
 import { handlerOf, inviteBody } from '../../server/fastify-bridge.js'
-import type { Caller, Identified } from '../rest/caller.js'
-import { authorizeCaller, hasShortBody, identifyToken, secretOf } from '../rest/caller.js'
+import type { Caller } from '../rest/caller.js'
+import { authorizeCaller, hasShortBody, identifyAfterBody, identifyToken, secretOf } from '../rest/caller.js'
 import { ApiError } from '../rest/api-errors.js'
 import type { ApiOptions } from '../rest/api-options.js'
 import { parseForm } from '../rest/parameters.js'
@@ -32,16 +32,12 @@ export async function graphqlApi(options: ApiOptions): Promise<Handler> {
     if (context === undefined) throw new TypeError('the request has no context')
     return context
   }
-  const identify = async (request: FastifyRequest): Promise<Identified> => {
-    const context = contextOf(request)
-    context.record.route = PATH
-    return await identifyToken(request, context, options)
-  }
   /** Authenticates the caller; `undefined` without a token. @throws ApiError */
   const callerOf = async (request: FastifyRequest): Promise<Caller | undefined> => {
     if (secretOf(request) === undefined) return undefined
-    const identified = request.identified ?? (await identify(request))
-    return await authorizeCaller(request, contextOf(request), NEEDS, identified, options)
+    const context = contextOf(request)
+    const identified = await identifyAfterBody(request, context, options)
+    return await authorizeCaller(request, context, NEEDS, identified, options)
   }
 
   const answer = async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
@@ -74,7 +70,8 @@ export async function graphqlApi(options: ApiOptions): Promise<Handler> {
   app.addHook('preParsing', async (request, reply) => {
     if (request.is404) return await reply.status(404).send({ error: '404 Not Found' })
     const context = contextOf(request)
-    if (secretOf(request) !== undefined) request.identified = await identify(request)
+    context.record.route = PATH
+    if (secretOf(request) !== undefined) request.identified = await identifyToken(request, context, options)
     else if (request.method === 'POST' && !hasShortBody(request))
       return await fail(reply, 413, `Without a token, a query can have at most ${MAX_CREDENTIAL_BODY} bytes`)
     inviteBody(context)

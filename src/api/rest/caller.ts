@@ -37,21 +37,26 @@ const EXPIRED = 'Token is expired. You can either do re-authorization or token r
 const IMPERSONATION_OFF = 'Token is an impersonation token but impersonation was disabled.'
 
 /** A valid token with its account. */
-export type Identified = Extract<TokenVerdict, { readonly kind: 'identified' }>
+export type Identified = Extract<TokenVerdict, { readonly kind: 'identified' }> & {
+  readonly secret: Secret
+  /** The security epoch at which it was identified. */
+  readonly epoch: number
+}
 
 /**
  * Authenticates a request by its token.
  *
  * @param context its log line gets the account
+ * @param secret by default the one that the request presents
  * @throws ApiError
  */
 export async function identifyToken(
   request: FastifyRequest,
   context: RequestContext,
   options: CallerOptions,
+  secret: Secret | undefined = secretOf(request),
 ): Promise<Identified> {
   const { access } = options
-  const secret = secretOf(request)
   if (secret === undefined) throw unauthorized()
   const verdict = await access.identifyToken(secret, context.ip)
   if (verdict.kind !== 'identified') {
@@ -81,8 +86,24 @@ export async function identifyToken(
     case 'identified':
       context.record.user = verdict.account.username
       context.record.token_id = verdict.token.id
-      return verdict
+      return { ...verdict, secret }
   }
+}
+
+/**
+ * Authenticates a request whose body has arrived. A client can hold its body back, so what was found out before holds only while
+ * the security epoch stands still.
+ *
+ * @throws ApiError
+ */
+export async function identifyAfterBody(
+  request: FastifyRequest,
+  context: RequestContext,
+  options: CallerOptions,
+): Promise<Identified> {
+  const { identified } = request
+  if (identified !== undefined && identified.epoch === (await options.access.epoch())) return identified
+  return await identifyToken(request, context, options, identified?.secret)
 }
 
 /**

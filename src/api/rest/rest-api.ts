@@ -8,7 +8,7 @@ import type { Handler, RequestContext } from '../../core/http.js'
 import { handlerOf, inviteBody } from '../../server/fastify-bridge.js'
 import { mergeQuery, readBodies, readFlags } from './api-body.js'
 import type { RouteNeeds } from './caller.js'
-import { authorizeCaller, hasShortBody, identifyToken, secretOf } from './caller.js'
+import { authorizeCaller, hasShortBody, identifyAfterBody, identifyToken, secretOf } from './caller.js'
 import { ApiError, badRequest, notFound, unauthorized, unprocessable } from './api-errors.js'
 import { watchMethods } from './methods.js'
 import { openApiOf } from './openapi.js'
@@ -65,7 +65,7 @@ export async function restApi(options: ApiOptions): Promise<Handler> {
   app.addHook('preValidation', async (request) => {
     const context = contexts.get(request.raw)
     if (context === undefined) throw unauthorized()
-    const identified = request.identified ?? (await identifyToken(request, context, options))
+    const identified = await identifyAfterBody(request, context, options)
     request.caller = await authorizeCaller(request, context, needsOf(request), identified, options)
     mergeQuery(request)
     readFlags(request)

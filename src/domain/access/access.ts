@@ -91,13 +91,15 @@ export class Access {
    * Finds out whose token is presented to the API.
    *
    * @param ip the client's address
+   * @returns beside the answer, the security epoch that it holds for
    */
-  async identifyToken(secret: Secret, ip: string): Promise<TokenVerdict> {
+  async identifyToken(secret: Secret, ip: string): Promise<TokenVerdict & { readonly epoch: number }> {
     const { memory, clock, onTokenUse } = this.#options
     const now = clock()
-    const verdict = await identifyToken(secret, await memory.current(), now)
+    const snapshot = await memory.current()
+    const verdict = await identifyToken(secret, snapshot, now)
     if (verdict.kind === 'identified') onTokenUse(verdict.token, ip, now)
-    return verdict
+    return { ...verdict, epoch: snapshot.epoch }
   }
 
   /**
