@@ -11,8 +11,15 @@ export type PackCommits = {
   readonly isComplete: boolean
 }
 
-/** The verdict on an update: a proof, or the commits at which the pack's own history ends without one. */
-export type Ancestry = { readonly kind: 'proven' } | { readonly kind: 'open'; readonly edges: readonly string[] }
+/** The history of a commit, as far as a pack tells it. */
+export type PackHistory = {
+  /** The commit itself, and all that it descends from. */
+  readonly commits: ReadonlySet<string>
+  /** Those among them whose parents the pack doesn't tell. */
+  readonly edges: readonly string[]
+  /** What the walk has cost: parents that were followed. */
+  readonly steps: number
+}
 
 const COMMIT = 1
 const OFFSET_DELTA = 6
@@ -72,20 +79,23 @@ function resolve(delta: Buffer, base: Buffer | 'other' | undefined): Buffer | 'o
   return base === undefined || base === 'other' ? base : applyDelta(base, delta, MAX_OBJECT_BYTES)
 }
 
-/** Walks from a commit along its parents, looking for another. */
-export function traceAncestry({ parents }: PackCommits, from: string, to: string): Ancestry {
-  const seen = new Set<string>()
+/** Walks from a commit along its parents, as far as the pack goes. */
+export async function traceHistory({ parents }: PackCommits, from: string): Promise<PackHistory> {
+  const commits = new Set<string>()
   const edges: string[] = []
   const waiting = [from]
+  const slice = new TimeSlice()
+  let steps = 0
   for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
-    if (id === to) return { kind: 'proven' }
-    if (seen.has(id)) continue
-    seen.add(id)
+    steps += 1
+    if (slice.isOver) await slice.next()
+    if (commits.has(id)) continue
+    commits.add(id)
     const above = parents.get(id)
     if (above === undefined) edges.push(id)
     else waiting.push(...above)
   }
-  return { kind: 'open', edges }
+  return { commits, edges, steps }
 }
 
 type Entry = {

@@ -1,10 +1,10 @@
 // Packs as no git makes them: what they must not prove, and what they must not cost.
 import fc from 'fast-check'
 import t from 'tap'
-import { readCommits, traceAncestry } from '../../src/protocol/pack-commits.js'
+import { readCommits } from '../../src/protocol/pack-commits.js'
 import { GitClient } from '../acceptance/git-client.js'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'
-import { COMMIT, entryOf, idOf, packOf, TAG, TREE } from '../protocol/pack-bytes.js'
+import { COMMIT, entryOf, idOf, packOf, TAG, TREE, traceAncestry } from '../protocol/pack-bytes.js'
 
 const MEBIBYTE = 1_048_576
 const TREE_ID = '4b825dc642cb6eb9a060e54bf8d69288fbee4904'
@@ -45,7 +45,7 @@ t.test('only the parent lines right after the tree are parents', async (t) => {
     const [found] = commits.parents.get(idOf(content)) ?? []
     t.strictSame([...commits.parents.keys()], [idOf(content)], name)
     t.ok(found === undefined || found === BASE, `${name}: ${found ?? 'none'}`)
-    t.equal(traceAncestry(commits, idOf(content), OLD).kind, 'open', name)
+    t.equal((await traceAncestry(commits, idOf(content), OLD)).kind, 'open', name)
   }
   const merge = commit(`parent ${BASE}\nparent ${OLD}\n`)
   const commits = await readCommits(packOf([entryOf(merge)]), 40)
@@ -62,7 +62,7 @@ t.test('what is proven, git takes for a fast-forward as well', async (t) => {
   for (const [name, content] of [...makes, ['a merge', commit(`parent ${base}\nparent ${old}\n`)] as const]) {
     const id = await write(content)
     t.equal(id, idOf(content), name)
-    const traced = traceAncestry(await readCommits(packOf([entryOf(content)]), 40), id, old)
+    const traced = await traceAncestry(await readCommits(packOf([entryOf(content)]), 40), id, old)
     const { status } = await git.run(['merge-base', '--is-ancestor', old, id], { cwd, status: 'any' })
     t.equal(traced.kind === 'proven', name === 'a merge', name)
     t.equal(status === 0, name === 'a merge', `${name}, by git’s word`)

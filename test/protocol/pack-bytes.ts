@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
 import { deflateSync } from 'node:zlib'
+import type { PackCommits } from '../../src/protocol/pack-commits.js'
+import { traceHistory } from '../../src/protocol/pack-commits.js'
 
 /** The types that an entry of a pack may have; 0 and 5 are none. */
 export const [COMMIT, TREE, BLOB, TAG] = [1, 2, 3, 4] as const
@@ -25,4 +27,14 @@ export function packOf(entries: readonly Buffer[], count: number = entries.lengt
 /** The id of a commit, in SHA-1. */
 export function idOf(content: Buffer): string {
   return createHash('sha1').update(`commit ${content.length}\0`).update(content).digest('hex')
+}
+
+/** Whether a pack proves that a commit descends from another; if not, the commits at which it ends. */
+export async function traceAncestry(
+  commits: PackCommits,
+  from: string,
+  to: string,
+): Promise<{ readonly kind: 'proven' } | { readonly kind: 'open'; readonly edges: readonly string[] }> {
+  const { commits: ancestors, edges } = await traceHistory(commits, from)
+  return ancestors.has(to) ? { kind: 'proven' } : { kind: 'open', edges }
 }

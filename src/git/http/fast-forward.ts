@@ -1,7 +1,8 @@
 import { Readable, Writable } from 'node:stream'
 import { readAhead, unread } from '../../core/read-ahead.js'
 import type { RefDecision } from '../../domain/access/decide.js'
-import { readCommits, traceAncestry } from '../../protocol/pack-commits.js'
+import type { PackHistory } from '../../protocol/pack-commits.js'
+import { readCommits, traceHistory } from '../../protocol/pack-commits.js'
 import { encodePktLine, FLUSH, PktLineReader } from '../../protocol/pkt-line.js'
 import type { PushCommand } from '../../protocol/push-head.js'
 import type { Push } from './push-body.js'
@@ -11,6 +12,12 @@ const PACK_START_BYTES = 1_048_576
 const MAX_EDGES = 256
 const MAX_RESPONSE_BYTES = 1_024
 const PACK_HEADER_BYTES = 12
+// What one push may cost: requests to the upstream, and steps from commits to their parents. A push of 10,000 branches has
+// 10,000 questions, and as many commits to walk for each.
+const MAX_QUESTIONS = 500
+const MAX_STEPS = 1_000_000
+const TOO_MANY =
+  'not checked, because this push updates too many branches that allow only fast-forwards; push fewer at once'
 
 /**
  * Finds out which updates of branches are fast-forwards, for a backend that can't refuse the others itself. A chain of
@@ -30,19 +37,48 @@ export async function proveFastForwards(
   if (held === undefined) return undefined
   const commits = await readCommits(held, head.commands[0]?.newId.length ?? 40)
   const { allow_unproven_fast_forwards: allowsUnproven } = await authorized.dependencies.access.settings()
-  const settle = async (decision: RefDecision, command: PushCommand | undefined): Promise<RefDecision> => {
-    if (decision.kind !== 'allow-fast-forward' || command === undefined) return decision
-    const ancestry = traceAncestry(commits, command.newId, command.oldId)
-    if (ancestry.kind === 'proven') return { kind: 'allow' }
-    if (await isReached(push, ancestry.edges, command.oldId)) return { kind: 'allow' }
-    if (commits.isComplete && ancestry.edges.length <= MAX_EDGES) return { kind: 'refuse', reason: decision.reason }
+  const settled = [...decisions]
+  let [questions, steps] = [0, 0]
+  const settle = async (
+    { edges, commits: ancestors }: PackHistory,
+    oldId: string,
+    reason: string,
+  ): Promise<RefDecision> => {
+    if (ancestors.has(oldId)) return { kind: 'allow' }
+    if (edges.length > 0 && (questions += 1) > MAX_QUESTIONS) return { kind: 'refuse', reason: TOO_MANY }
+    if (await isReached(push, edges, oldId)) return { kind: 'allow' }
+    if (commits.isComplete && edges.length <= MAX_EDGES) return { kind: 'refuse', reason }
     if (allowsUnproven) return { kind: 'allow' }
-    return { kind: 'refuse', reason: `not proven to be a fast-forward: ${decision.reason}` }
+    return { kind: 'refuse', reason: `not proven to be a fast-forward: ${reason}` }
   }
-  const settled: RefDecision[] = []
-  // One after the other: a push of many refs must not become as many requests at once.
-  for (const [index, decision] of decisions.entries()) settled.push(await settle(decision, head.commands[index]))
+  for (const [newId, updates] of updatesByNewId(head.commands, decisions)) {
+    const history = steps > MAX_STEPS ? undefined : await traceHistory(commits, newId)
+    steps += history?.steps ?? 0
+    // One after the other: a push of many refs must not become as many requests at once.
+    for (const { index, oldId, reason } of updates)
+      settled[index] =
+        history === undefined ? { kind: 'refuse', reason: TOO_MANY } : await settle(history, oldId, reason)
+  }
   return { push: { ...push, pack: unread(held, push.pack) }, decisions: settled }
+}
+
+/** An update that is allowed only as a fast-forward. */
+type GuardedUpdate = { readonly index: number; readonly oldId: string; readonly reason: string }
+
+/** By the commit that they want, whose history is walked once. */
+function updatesByNewId(
+  commands: readonly PushCommand[],
+  decisions: readonly RefDecision[],
+): ReadonlyMap<string, readonly GuardedUpdate[]> {
+  const updates = new Map<string, GuardedUpdate[]>()
+  for (const [index, { newId, oldId }] of commands.entries()) {
+    const decision = decisions[index]
+    if (decision?.kind !== 'allow-fast-forward') continue
+    const others = updates.get(newId) ?? []
+    others.push({ index, oldId, reason: decision.reason })
+    updates.set(newId, others)
+  }
+  return updates
 }
 
 /**
