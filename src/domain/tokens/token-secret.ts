@@ -7,6 +7,8 @@ const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 const RANDOM_CHARACTERS = 30
 const CHECKSUM_CHARACTERS = 6
 const BODY_CHARACTERS = RANDOM_CHARACTERS + CHECKSUM_CHARACTERS
+const CRC32_START = 0xffffffff
+const CRC32_POLYNOMIAL = 0xedb88320
 const BODY = /[0-9A-Za-z]{36}$/
 // As much as the setting `personal_access_token_prefix` takes.
 const MAX_PREFIX = 20
@@ -46,23 +48,62 @@ export function digestSecret(secret: Secret): Secret {
   return new Secret(hash('sha256', secret.reveal(), 'base64url'), 'token digest')
 }
 
-/** Replaces everything in a text that ends in a token's checksum, for what might have been pasted where it is logged. */
+/** Replaces each token in a text, wherever it begins and ends, for what might have been pasted where it is logged. */
 export function redactTokens(text: string): string {
   if (text.length < BODY_CHARACTERS) return text
   let redacted = ''
   let done = 0
   for (const run of text.matchAll(/[0-9A-Za-z]{36,}/g)) {
-    const end = run.index + run[0].length
-    // Where a prefix begins can't be seen: it may hold the very characters that stand around tokens.
-    const starts = Array.from({ length: MAX_PREFIX + 1 }, (_, length) => end - BODY_CHARACTERS - MAX_PREFIX + length)
-    // All of a run are characters of a token: the object ids of 20,000 refs took a second to compare with a pattern again.
-    const start = starts.find((start) => start >= done && hasChecksum(text.slice(start, end)))
-    if (start === undefined) continue
-    redacted += `${text.slice(done, start)}[token]`
-    done = end
+    // A token may stand before other characters of tokens, such as the prefix of the same token pasted twice.
+    for (let end = run.index + BODY_CHARACTERS; end <= run.index + run[0].length; end++) {
+      const start = end - BODY_CHARACTERS < done ? undefined : startOfToken(text, done, end)
+      if (start === undefined) continue
+      redacted += `${text.slice(done, start)}[token]`
+      done = end
+    }
   }
   return redacted + text.slice(done)
 }
+
+/**
+ * Finds where a token begins whose checksum ends at an index. The CRC-32 is computed backwards from the checksum: at the token's
+ * beginning it is what a CRC-32 starts with. So one pass tries all prefixes; an index takes at most 50 steps, which keeps the
+ * redaction of long texts linear and quick.
+ *
+ * @param from where the token may begin at the earliest
+ */
+function startOfToken(text: string, from: number, end: number): number | undefined {
+  const bodyStart = end - BODY_CHARACTERS
+  const checksumStart = end - CHECKSUM_CHARACTERS
+  let value = 0
+  for (let i = checksumStart; i < end; i++) value = value * BASE62.length + digitOf(text.charCodeAt(i))
+  if (value > 0xffffffff) return undefined
+  let state = ~value
+  let start: number | undefined
+  for (let i = checksumStart - 1; i >= Math.max(from, bodyStart - MAX_PREFIX); i--) {
+    const code = text.charCodeAt(i)
+    // Prefixes are ASCII.
+    if (code > 127) break
+    const index = CRC32_INDEX_BY_TOP_BYTE[state >>> 24] ?? 0
+    state = ((state ^ (CRC32_TABLE[index] ?? 0)) << 8) | (index ^ code)
+    if (i <= bodyStart && state >>> 0 === CRC32_START) start = i
+  }
+  return start
+}
+
+function digitOf(code: number): number {
+  if (code <= 57) return code - 48
+  return code <= 90 ? code - 55 : code - 61
+}
+
+const CRC32_TABLE = Int32Array.from({ length: 256 }, (_, byte) => {
+  let state = byte
+  for (let bit = 0; bit < 8; bit++) state = (state & 1) === 1 ? (state >>> 1) ^ CRC32_POLYNOMIAL : state >>> 1
+  return state
+})
+// The top bytes of the table's entries all differ.
+const CRC32_INDEX_BY_TOP_BYTE = new Uint8Array(256)
+for (const [index, entry] of CRC32_TABLE.entries()) CRC32_INDEX_BY_TOP_BYTE[entry >>> 24] = index
 
 function endsInChecksum(text: string): boolean {
   return BODY.test(text) && hasChecksum(text)

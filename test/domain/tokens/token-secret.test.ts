@@ -142,6 +142,27 @@ t.test('two tokens in a text are both taken out, and the rest stays', async (t) 
   t.equal(redactTokens(`a ${KNOWN_TOKEN} b ${mintSecret('').reveal()} c`), 'a [token] b [token] c')
 })
 
+// Attack: a token is pasted so that other characters of tokens follow it, and stands in the audit log in clear.
+t.test('a token is taken out of a run of characters, and nothing else is', async (t) => {
+  const around = fc.string({
+    unit: fc.constantFrom('0', '4', 'A', 'Z', 'a', 'z', 'p', '-', '_', ' ', 'é'),
+    maxLength: 60,
+  })
+  fc.assert(
+    fc.property(fc.array(around, { minLength: 1, maxLength: 4 }), fc.constantFrom(...PREFIXES), (parts, prefix) => {
+      const secrets = parts.map(() => mintSecret(prefix).reveal())
+      const redacted = redactTokens(parts.map((part, index) => part + secrets[index]!).join(''))
+      return (
+        secrets.every((secret) => !redacted.includes(secret.slice(-36))) &&
+        redacted === `${parts.join('[token]')}[token]`
+      )
+    }),
+    { seed: 14, numRuns: 500 },
+  )
+  t.equal(redactTokens(KNOWN_TOKEN.repeat(3)), '[token]'.repeat(3))
+  t.equal(redactTokens(`${KNOWN_TOKEN}x`), '[token]x')
+})
+
 t.test('what is no token stays in a text', async (t) => {
   const commit = 'f'.repeat(40)
   const id = '01234567-89ab-cdef-0123-456789abcdef'
