@@ -14,12 +14,14 @@ export type RowRange = readonly [from: number, to: number]
 
 /** The ranges of the audit log that contain all rows about an account, newest first. */
 export async function rangesAbout(queries: Queries, name: string): Promise<RowRange[]> {
-  // Block by block, because a search by name alone would need another index.
+  // Block by block, because a search by name alone would need another index. Only blocks that have names are visited: the IDs of
+  // rows that somebody inserted in the database may be 2^63 apart.
   const { rows } = await sql<{ block: number }>`
     WITH RECURSIVE blocks (block) AS (
-      SELECT (SELECT max(id) FROM audit_events) / ${sql.lit(BLOCK_ROWS)}
+      SELECT max(block) FROM audit_names
       UNION ALL
-      SELECT block - 1 FROM blocks WHERE block > (SELECT min(id) FROM audit_events) / ${sql.lit(BLOCK_ROWS)}
+      SELECT (SELECT max(block) FROM audit_names WHERE audit_names.block < blocks.block) FROM blocks
+        WHERE block IS NOT NULL
     )
     SELECT block FROM blocks
       WHERE EXISTS (SELECT 1 FROM audit_names WHERE audit_names.block = blocks.block AND name = ${name})

@@ -1,10 +1,11 @@
+import { sql } from 'kysely'
 import type { ChainHead } from '../domain/audit/chain.js'
 import type { StateFlaw } from '../domain/audit/flaw.js'
 import type { CarriedHead } from './audit-carried.js'
 import { carriedAfter, carriedHeadOf, hashCarried, NEWEST_PRUNED } from './audit-carried.js'
 import { blockOf } from './audit-names.js'
 import type { CurrentFact } from './current-facts.js'
-import { currentFacts } from './current-facts.js'
+import { currentFacts, TABLES_WITH_ID } from './current-facts.js'
 import type { Queries } from './database.js'
 import type { UseKey } from './fact-ledger.js'
 import { FactLedger } from './fact-ledger.js'
@@ -85,6 +86,7 @@ export class DerivedState {
       (await this.#compareNames(queries)) ??
       (await this.#findNamesBeyond(queries, last)) ??
       (await this.#compareCarried(queries)) ??
+      (await findInvalidId(queries)) ??
       (await this.#compareFacts(queries)) ??
       (await this.#compareUses(queries))
     )
@@ -182,7 +184,7 @@ export class DerivedState {
   async #findExtraUse(queries: Queries): Promise<StateFlaw | undefined> {
     // Nothing is known about uses that version 0.1.0 pruned.
     const pruned = this.#isComplete() ? this.#newestPruned : Infinity
-    for (let after = { token_id: -1, repository: '' }; ;) {
+    for (let after = { token_id: -Infinity, repository: '' }; ;) {
       const rows = await queries
         .selectFrom('token_uses')
         .selectAll()
@@ -199,6 +201,7 @@ export class DerivedState {
       const last = rows.at(-1)
       if (last === undefined) return undefined
       for (const row of rows) {
+        if (!isAssignable(row.token_id)) return useFlaw(row.token_id, row.repository, 'extra')
         this.#ledger.found(row)
         const use = this.#ledger.lastUse(row.token_id, row.repository)
         const isKnown = (at: number | null, latest: number | null) => (at ?? 0) <= Math.max(latest ?? 0, pruned)
@@ -209,6 +212,24 @@ export class DerivedState {
       await new Promise((resolve) => setImmediate(resolve))
     }
   }
+}
+
+/** Pages are read by ID, and JavaScript rounds those beyond 2^53: rows there could be missed. */
+async function findInvalidId(queries: Queries): Promise<StateFlaw | undefined> {
+  for (const table of TABLES_WITH_ID) {
+    const row = await queries
+      .selectFrom(table)
+      .select(sql<string>`CAST(id AS text)`.as('id'))
+      .where((eb) => eb.or([eb('id', '<', 1), eb('id', '>', Number.MAX_SAFE_INTEGER)]))
+      .limit(1)
+      .executeTakeFirst()
+    if (row !== undefined) return { kind: 'invalid-id', table, id: row.id }
+  }
+  return undefined
+}
+
+function isAssignable(id: number): boolean {
+  return Number.isSafeInteger(id) && id > 0
 }
 
 /** A derived token is revoked with its parent; only the parent's revocation has an event. */

@@ -84,7 +84,7 @@ class LogWalk {
   readonly state: DerivedState
   readonly #onProgress: (rows: number) => void
   // From the very first row, so that one inserted before the beginning is found.
-  #after = Number.MIN_SAFE_INTEGER
+  #after = -Infinity
   #count = 0
   #noted: ChainFlaw | undefined
 

@@ -16,6 +16,16 @@ export type CurrentFact = {
   readonly endsAt?: number | null
 }
 
+/** Tables whose rows have IDs, which gitgate assigns from 1. */
+export const TABLES_WITH_ID = [
+  'grants',
+  'protected_refs',
+  'accounts',
+  'webhooks',
+  'personal_access_tokens',
+  'sessions',
+] as const
+
 /** Reads every row that audit events describe, such as settings, grants and tokens.
  * @param redact redacts texts as the audit log does
  */
@@ -109,7 +119,7 @@ function webhookValue(origin: string, username: string | null): string {
 }
 
 async function* paged<Row extends { readonly id: number }>(read: (after: number) => Promise<Row[]>) {
-  for (let after = Number.MIN_SAFE_INTEGER; ;) {
+  for (let after = 0; ;) {
     const rows = await read(after)
     const last = rows.at(-1)
     if (last === undefined) return

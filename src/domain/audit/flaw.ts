@@ -14,6 +14,8 @@ export type StateFlaw =
   | { readonly kind: 'index-changed'; readonly table: string; readonly entry: string; readonly is: 'missing' | 'extra' }
   /** The facts carried over from pruned events are not what the event with this ID says. */
   | { readonly kind: 'carried-changed'; readonly id: number | null }
+  /** A row has an ID that gitgate never assigns. */
+  | { readonly kind: 'invalid-id'; readonly table: string; readonly id: string }
   /** No event created a row of a table. Values are JSON. */
   | { readonly kind: 'unrecorded'; readonly table: string; readonly key: string; readonly found: string }
   /** A row is not what its last event says. `id` is that event; `null` if it was pruned. */
@@ -45,6 +47,7 @@ const SUBJECTS: Readonly<Record<Flaw['kind'], string>> = {
   'checkpoint-missing': 'the audit checkpoint is missing',
   'index-changed': STATE,
   'carried-changed': STATE,
+  'invalid-id': STATE,
   unrecorded: STATE,
   'not-as-recorded': STATE,
 }
@@ -70,6 +73,8 @@ export function describeFlaw(flaw: Flaw): string {
       return `the table ${flaw.table} ${flaw.is === 'extra' ? 'has an entry that no event explains' : 'lacks an entry'}: ${printable(flaw.entry)}. To rebuild the table from the log, run: gitgate audit repair`
     case 'carried-changed':
       return `the table audit_carried, which keeps the facts of pruned events, does not match ${flaw.id === null ? 'the log' : `event ${flaw.id}`}. Restore a backup, or check accounts, tokens, grants and settings yourself; then run: gitgate audit repair`
+    case 'invalid-id':
+      return `the table ${flaw.table} has a row with the ID ${flaw.id}, which gitgate never assigns. Restore a backup, or delete the row: DELETE FROM ${flaw.table} WHERE id = ${flaw.id}`
     case 'unrecorded':
       return `${printable(flaw.key)} is ${printable(flaw.found)} in the table ${flaw.table}, but no event says so. ${remedy(flaw.key)}`
     case 'not-as-recorded': {
