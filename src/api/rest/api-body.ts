@@ -1,7 +1,7 @@
 import formbody from '@fastify/formbody'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { hasTooManyParameters, MAX_PARAMETERS } from '../../core/http.js'
-import { badRequest } from './api-errors.js'
+import { badParameter, badRequest } from './api-errors.js'
 import { parseForm } from './parameters.js'
 
 /** Accepts bodies as JSON and as forms only. */
@@ -19,6 +19,18 @@ export async function readBodies(app: FastifyInstance): Promise<void> {
 function parseBoundedForm(text: string): Record<string, string | string[]> {
   if (hasTooManyParameters(text)) throw badRequest(`a form has ${MAX_PARAMETERS} parameters at most`)
   return parseForm(text)
+}
+
+/**
+ * Refuses lists with more entries than a form may have, before they are validated: validation reports each wrong entry, which took
+ * 0.2 s for a list of 130,000.
+ *
+ * @throws ApiError
+ */
+export function boundLists({ body }: FastifyRequest): void {
+  if (typeof body !== 'object' || body === null) return
+  for (const [name, value] of Object.entries(body))
+    if (Array.isArray(value) && value.length > MAX_PARAMETERS) throw badParameter(name)
 }
 
 /** Like GitLab, merges parameters from the query and the body; the body's win. */

@@ -6,7 +6,7 @@ import type { IncomingMessage } from 'node:http'
 import { GitgateError } from '../../core/errors.js'
 import type { Handler, RequestContext } from '../../core/http.js'
 import { handlerOf, inviteBody } from '../../server/fastify-bridge.js'
-import { mergeQuery, readBodies, readFlags } from './api-body.js'
+import { boundLists, mergeQuery, readBodies, readFlags } from './api-body.js'
 import type { RouteNeeds } from './caller.js'
 import { authorizeCaller, hasShortBody, identifyAfterBody, identifyToken, secretOf } from './caller.js'
 import { ApiError, badRequest, notFound, unauthorized, unprocessable } from './api-errors.js'
@@ -36,7 +36,7 @@ export async function restApi(options: ApiOptions): Promise<Handler> {
     logger: false,
     bodyLimit: MAX_BODY,
     routerOptions: { querystringParser: parseForm, maxParamLength: 1_000 },
-    // Reports all mistakes at once. Bodies are small, and lists in them are bounded.
+    // Reports all mistakes at once. Lists are bounded before they are validated.
     ajv: { customOptions: { allErrors: true, coerceTypes: 'array', removeAdditional: false } },
     // A path that can't be decoded, or is too long for a route.
     frameworkErrors: (_error, _request, reply: FastifyReply) =>
@@ -67,6 +67,7 @@ export async function restApi(options: ApiOptions): Promise<Handler> {
     if (context === undefined) throw unauthorized()
     const identified = await identifyAfterBody(request, context, options)
     request.caller = await authorizeCaller(request, context, needsOf(request), identified, options)
+    boundLists(request)
     mergeQuery(request)
     readFlags(request)
   })
