@@ -1,6 +1,7 @@
 // Attack: an administrator's token that can only read names an administrator in `Sudo`, and the scope check is skipped.
 import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import t from 'tap'
+import { DAY, utcDate } from '../../src/core/clock.js'
 import { callsWith } from '../acceptance/api/calls.js'
 import { createWorld } from '../acceptance/world.js'
 
@@ -37,4 +38,30 @@ t.test("sudo to another account never widens the token's scopes", async (t) => {
     for (const answer of tries) t.match(answer, { status: 403, body: { error: 'insufficient_scope' } })
   }
   t.equal((await world.store.tokens.list({ userId: id })).length, 0)
+})
+
+// Attack: an administrator's token with only [api] creates one with [sudo], or rotates one that has it and so gets its new secret.
+t.test('a token without sudo gets none with it', async (t) => {
+  const world = await createWorld(t)
+  const { id } = await world.account('root')
+  const call = callsWith(world, await world.token('root', 'api'))
+  const { token } = await world.issue('root', ['api', 'sudo'])
+  const draft = { name: 'more', scopes: ['api', 'sudo'], expires_at: utcDate(new Date(world.now.getTime() + DAY)) }
+  const insufficient = { status: 403, body: { error: 'insufficient_scope', scope: 'sudo' } }
+  t.match(await call('POST', `/users/${id}/personal_access_tokens`, draft), insufficient)
+  t.match(await call('POST', `/users/${id}/impersonation_tokens`, draft), insufficient)
+  t.match(await call('POST', `/personal_access_tokens/${token.id}/rotate`), insufficient)
+  const input = `{ id: "gid://gitlab/PersonalAccessToken/${token.id}" }`
+  const query = `mutation { personalAccessTokenRotate(input: ${input}) { token errors } }`
+  const { body } = await world.http('/api/graphql', {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', 'PRIVATE-TOKEN': await world.token('root', 'api') },
+    body: JSON.stringify({ query }),
+  })
+  t.match(JSON.parse(body), { errors: [{ message: /permission/ }] })
+  t.equal((await world.store.tokens.find(token.id))?.revokedAt, null)
+
+  const both = callsWith(world, await world.token('root', 'api', 'sudo'))
+  t.match(await both('POST', `/users/${id}/personal_access_tokens`, draft), { status: 201 })
+  t.match(await both('POST', `/personal_access_tokens/${token.id}/rotate`), { status: 200 })
 })

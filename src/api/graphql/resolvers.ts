@@ -160,6 +160,7 @@ export function rootOf(options: ApiOptions) {
       perform(input, async () => {
         const writer = requireWriter(caller, false)
         const old = await requireOwn(writer, input.id)
+        if (old.scopes.includes('sudo') && !writer.token.scopes.includes('sudo')) throw new GraphQLError(NOT_AVAILABLE)
         const now = access.now()
         const rules = issueRules(await access.settings(), now)
         const issued = await rotateToken(

@@ -159,6 +159,11 @@ function checkNeeds(
   if (!isReading && !needs.takesLimited && isLimited(token)) throw forbidden('A limited token can only read')
 }
 
+/** Refuses to issue a token with `sudo` to a caller without it, who would widen its own scopes. @throws ApiError */
+export function requireSudoFor(scopes: readonly Scope[], { token }: Pick<Caller, 'token'>): void {
+  if (scopes.includes('sudo') && !token.scopes.includes('sudo')) throw insufficientScope(['sudo'])
+}
+
 function noteRefusal(actor: Actor, rule: string, { recorder, access }: CallerOptions): void {
   recorder.noteRefusal(auditEvent(actor, access.now(), { action: 'auth.refused', decision: 'refused', rule }))
 }

@@ -10,6 +10,7 @@ import { issueToken } from '../../domain/tokens/issue.js'
 import { parseRestrictions } from '../../domain/tokens/restriction.js'
 import { ALL_SCOPES } from '../../domain/tokens/scope.js'
 import type { Caller } from './caller.js'
+import { requireSudoFor } from './caller.js'
 import { badParameter } from './api-errors.js'
 import type { ApiOptions } from './api-options.js'
 import { Name, NullableDate } from './parameters.js'
@@ -42,10 +43,10 @@ export const NewToken = Type.Object({
   ...Limits,
 })
 
-/** Issues the token that a body requests. @throws ApiError 422 with what a rule allows */
+/** Issues the token that a body requests. @throws ApiError 422 with what a rule allows; 403 for more scopes than the caller's */
 export async function issue(
   { access, tokens }: ApiOptions,
-  { auditContext }: Caller,
+  caller: Caller,
   owner: Account,
   body: Type.Static<typeof NewToken>,
   impersonation: boolean,
@@ -60,7 +61,8 @@ export async function issue(
     ...limitsOf(body),
   }
   if (draft.scopes.length === 0) throw badParameter('scopes', 'is missing')
-  return await issueToken(tokens, auditContext, owner, draft, issueRules(await access.settings(), now), now)
+  requireSudoFor(draft.scopes, caller)
+  return await issueToken(tokens, caller.auditContext, owner, draft, issueRules(await access.settings(), now), now)
 }
 
 /** Parses the limits in a body. @throws GitgateError `invalid` */

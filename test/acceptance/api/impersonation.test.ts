@@ -44,7 +44,7 @@ t.test('an administrator makes, lists, shows and revokes them', async (t) => {
 
 t.test('what is not there, and what is wrong', async (t) => {
   const world = await createWorld(t)
-  const root = callsWith(world, await world.token('root', 'api'))
+  const root = callsWith(world, await world.token('root', 'api', 'sudo'))
   const { id } = await world.account('alice')
   const path = `/users/${id}/impersonation_tokens`
   const { token } = await world.issue('alice', ['api'])

@@ -86,7 +86,7 @@ t.test('revoking', async (t) => {
 
 t.test('administrators make tokens for others', async (t) => {
   const world = await createWorld(t)
-  const secret = await world.token('root', 'api')
+  const secret = await world.token('root', 'api', 'sudo')
   const root = callsWith(world, secret)
   const { id } = await world.account('alice')
   const path = `/users/${id}/personal_access_tokens`

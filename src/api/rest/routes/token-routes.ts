@@ -18,6 +18,7 @@ import type { ApiOptions } from '../api-options.js'
 import { windowOf } from '../pagination.js'
 import { Id, MinAccessLevel, Name, NullableDate, Page } from '../parameters.js'
 import type { Caller } from '../caller.js'
+import { requireSudoFor } from '../caller.js'
 import { visibleProjects } from '../visible-projects.js'
 
 /** Personal access tokens (GitLab's API: personal access tokens). */
@@ -49,16 +50,17 @@ export function tokenRoutes(api: Api, options: ApiOptions): void {
   }
 
   const rotate = async (
-    { auditContext }: Caller,
+    caller: Caller,
     old: PersonalAccessToken,
     body: { expires_at?: string | null; grace?: string } | undefined,
   ) => {
+    requireSudoFor(old.scopes, caller)
     const owner = await requireOwner(options, old)
     const now = access.now()
     try {
       return await rotateToken(
         tokens,
-        auditContext,
+        caller.auditContext,
         owner,
         old,
         wantedExpiry(body?.expires_at),
