@@ -97,6 +97,16 @@ export function tokenStore(queries: Queries, changes: AuditedChanges): TokenStor
         .execute()
     },
 
+    async countDerived(parentId, now) {
+      const { count } = await queries
+        .selectFrom('personal_access_tokens')
+        .select((eb) => eb.fn.countAll<number>().as('count'))
+        .where('parent_id', '=', parentId)
+        .where((eb) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', now.getTime())]))
+        .executeTakeFirstOrThrow()
+      return count
+    },
+
     recordUses: (uses, addIp) =>
       queries.transaction().execute(async (transaction) => {
         for (const use of uses) {

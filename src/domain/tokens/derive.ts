@@ -26,6 +26,8 @@ export type Derivation = {
 
 // Each operation of git may leave a token behind that is over; whose is asked about for a week.
 const EXPIRED_RETENTION_MS = 7 * DAY
+/** Tokens derived from one that have not expired. Revoked ones count, too: their rows are searched like others. */
+const MAX_DERIVED_TOKENS = 1_000
 
 /**
  * Issues a token from another that is held: of the same owner and name, narrower, not longer-lived, and ended with it. So a
@@ -64,6 +66,11 @@ export async function deriveToken(
   }
   const { expiresAt } = parent
   await store.prune(parent.id, EXPIRED_RETENTION_MS, now)
+  if ((await store.countDerived(parent.id, now)) >= MAX_DERIVED_TOKENS)
+    throw new GitgateError(
+      'forbidden',
+      `${MAX_DERIVED_TOKENS} tokens derived from token ${parent.id} have not expired yet; derive fewer or shorter-lived ones`,
+    )
   const draft = {
     name: wish.name ?? parent.name,
     description: wish.description,

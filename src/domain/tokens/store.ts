@@ -71,6 +71,8 @@ export interface TokenStore {
    * derived: a clock that jumps forward must not delete tokens that are still good.
    */
   prune(parentId: number, keptMs: number, now: Date): Promise<void>
+  /** How many of the tokens derived from one have not expired; revoked ones count. */
+  countDerived(parentId: number, now: Date): Promise<number>
   /**
    * Moves `last_used_at`, where it is a day old, and the last addresses.
    *
