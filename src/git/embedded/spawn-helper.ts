@@ -26,6 +26,8 @@ export type SpawnReport =
 export type SpawnHelperOptions = {
   /** The umask of git processes. @default this process's */
   readonly umask?: number | undefined
+  /** Time for the helper to start git. One that takes longer hangs, and is killed. @default 10 s */
+  readonly startTimeoutMs?: number
   /** Called when the helper has exited unexpectedly. The next git process launches another. */
   readonly onLost: (error: Error) => void
 }
@@ -37,6 +39,10 @@ const PROGRAM = join(import.meta.dirname, 'spawn-helper-process.js')
 // It keeps the ends of standard errors only, and a small process forks quickly.
 const MEMORY_FLAGS = ['--max-old-space-size=64', '--max-semi-space-size=1']
 const RESTART_INTERVAL_MS = 1_000
+// On a busy machine, 200 processes that start at once take 1.2 s (measured).
+const START_TIMEOUT_MS = 10_000
+// Counted in ticks, because a gate that was suspended together with its helper sees one tick, however long that was.
+const START_TIMEOUT_TICKS = 10
 const HELPER_LOST: ProcessEnd = {
   failure: 'the git spawn helper exited',
   exitStatus: null,
@@ -126,8 +132,10 @@ export class GitSpawnHelper {
         })
       })
     })
+    const watchdog = this.#killIfHung(helper)
     helper.send({ id, program, args, env, output: output.key, input: input?.key } satisfies SpawnRequest)
     const started = await starting
+    clearInterval(watchdog)
     if (started === undefined || ended === undefined) {
       // A helper that was killed may have started git without a report. That git ends when its connections are closed.
       output.refuse()
@@ -139,6 +147,16 @@ export class GitSpawnHelper {
     // Git sends nothing on its standard input, but only a socket that is read notices that git has closed it.
     stdin?.resume()
     return { pid: started.pid, stdin, stdout, ended }
+  }
+
+  /** Kills a helper that doesn't report in time. Its exit is then handled as any other. */
+  #killIfHung(helper: ChildProcess): NodeJS.Timeout {
+    const { startTimeoutMs = START_TIMEOUT_MS } = this.#options
+    let ticks = 0
+    return setInterval(() => {
+      ticks += 1
+      if (ticks === START_TIMEOUT_TICKS) helper.kill('SIGKILL')
+    }, startTimeoutMs / START_TIMEOUT_TICKS)
   }
 
   #onReport(report: SpawnReport): void {
