@@ -1,8 +1,10 @@
 // Attack: the body of a fetch, even an anonymous one, of 209,000 packets of one byte: 1.5 KB of gzip stop the gate for half a second,
 // and 20 such requests for five.
 import { Readable } from 'node:stream'
+import { randomBytes } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
+import { gunzipStart } from '../../src/git/http/upload-pack.js'
 import { parseUploadPackRequest, readCacheableRequest } from '../../src/git/cache/upload-pack-request.js'
 import type { BackendRequest } from '../../src/protocol/backend.js'
 import { encodePktLine, FLUSH } from '../../src/protocol/pkt-line.js'
@@ -32,4 +34,10 @@ t.test("a body that inflates to more than object IDs do isn't inflated", async (
     } as unknown as BackendRequest)
   t.match(await read(gzipSync(lsRefs(1_000))), { kind: 'cacheable' })
   t.match(await read(gzipSync(lsRefs(20_000))), { kind: 'uncacheable', request: { contentEncoding: 'gzip' } })
+})
+
+t.test('the start of a body, which shows the format of the response, is inflated within limits', async (t) => {
+  t.equal(gunzipStart(gzipSync(Buffer.alloc(1_000_000, '0005a'))).length, 0)
+  const haves = Array.from({ length: 3_000 }, () => encodePktLine(`have ${randomBytes(20).toString('hex')}`))
+  t.equal(gunzipStart(gzipSync(Buffer.concat(haves)).subarray(0, 68 * 1_024)).length > 130_000, true)
 })

@@ -7,6 +7,8 @@ import { refuse } from './git-response.js'
 
 // What a request says of its response stands before the objects that it wants.
 const START_BYTES = 4_096
+// At most 68 KiB are read, and object IDs inflate to little more than twice their size. 1.5 KB could hold 200,000 packets.
+const MAX_INFLATED_START_BYTES = 262_144
 
 /** Serves a fetch, or with protocol version 2 a list of refs. */
 export async function serveUploadPack(authorized: AuthorizedRequest): Promise<void> {
@@ -43,10 +45,10 @@ export async function serveUploadPack(authorized: AuthorizedRequest): Promise<vo
   })
 }
 
-/** What the first bytes of a compressed body hold; nothing if they are damaged. */
-function gunzipStart(start: Buffer): Buffer {
+/** What the first bytes of a compressed body hold; nothing if they are damaged, or hold far more than a fetch does. */
+export function gunzipStart(start: Buffer): Buffer {
   try {
-    return gunzipSync(start, { finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: 1_048_576 })
+    return gunzipSync(start, { finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: MAX_INFLATED_START_BYTES })
   } catch {
     return Buffer.alloc(0)
   }
