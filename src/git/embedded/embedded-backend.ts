@@ -50,7 +50,6 @@ export async function embeddedGit({
   // One by one, they were a tenth of the cost of a cache hit.
   const lookups = new RunCoalescer<RepositoryPath, 'found' | 'missing' | 'unavailable'>()
   const freshness = new EmbeddedFreshness(git, folder)
-  const withQuarantines = new Set<string>()
   const run = async (request: BackendRequest, response: ResponseWriter, repository: string): Promise<GitEnd> => {
     const maxInputSize = request.service === 'git-receive-pack' ? await receiveMaxInputSize() : null
     const isAdvertisement = request.phase === 'advertisement'
@@ -77,10 +76,7 @@ export async function embeddedGit({
     const mayChooseHead = request.requester?.isLimited !== true
     const branches = mayChooseHead ? await branchesBesideUnbornHead(git, repository) : undefined
     const end = await run(request, response, repository)
-    if (end.killed) withQuarantines.add(repository)
-    // A quarantine can't be told from that of a push that still runs. The last of these pushes removes it.
-    if (withQuarantines.has(repository) && (await folder.removeQuarantines(repository)))
-      withQuarantines.delete(repository)
+    await folder.pushEnded(repository, end.killed)
     if (branches !== undefined && end.began) await adoptFirstBranch(git, repository, branches)
     return end
   }

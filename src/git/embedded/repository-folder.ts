@@ -25,6 +25,8 @@ export class RepositoryFolder {
   readonly root: string
   readonly #device: number
   readonly #umask: number | undefined
+  /** Repositories in which killed pushes may have left quarantines. */
+  readonly #quarantined = new Set<string>()
   #instance: Instance | undefined
 
   /**
@@ -106,29 +108,35 @@ export class RepositoryFolder {
   }
 
   /**
-   * Removes the quarantines of killed pushes, unless they may be in use.
+   * Removes what killed pushes have left in a repository. A quarantine can't be told from that of a push that still runs: the
+   * last of them removes it.
    *
    * @param repository its folder
-   * @returns false if they may be in use
+   * @param wasKilled whether the push that has just ended was killed
    */
-  async removeQuarantines(repository: string): Promise<boolean> {
-    let areRemoved = false
+  async pushEnded(repository: string, wasKilled: boolean): Promise<void> {
+    if (wasKilled) this.#quarantined.add(repository)
+    if (!this.#quarantined.has(repository)) return
     try {
       await lockInstances(this.#lockFolder(), async (live) => {
         const isAlone = live.every((id) => id === this.#instance?.id)
-        areRemoved = isAlone && (await removeQuarantines(repository)) !== undefined
+        if (isAlone && (await removeQuarantines(repository)) !== undefined) this.#quarantined.delete(repository)
       })
     } catch {
       // Without locks, they may be another gate's.
     }
-    return areRemoved
   }
 
   async #removeAbandoned(): Promise<number> {
     const hidden = readdirSync(this.root).filter((name) => name.startsWith(HIDDEN_PREFIX))
     for (const name of hidden) await rm(join(this.root, name), { recursive: true, force: true })
     let removed = hidden.length
-    for (const path of this.list()) removed += (await removeQuarantines(this.locate(path))) ?? 0
+    for (const path of this.list()) {
+      const count = await removeQuarantines(this.locate(path))
+      // A killed gate's git may still be ending.
+      if (count === undefined) this.#quarantined.add(this.locate(path))
+      else removed += count
+    }
     return removed
   }
 
