@@ -1,6 +1,7 @@
 import type { ChildProcess, StdioOptions } from 'node:child_process'
 import { spawn } from 'node:child_process'
-import type { Readable, Writable } from 'node:stream'
+import type { Writable } from 'node:stream'
+import { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { messageOf } from '../../core/errors.js'
 import { withUmask } from '../../core/umask.js'
@@ -145,8 +146,7 @@ export async function readOutput(
 export function startDirectly(command: GitCommand, umask?: number): Promise<GitProcess> {
   const child = withUmask(umask, () => spawnGit(command, [command.reads ? 'pipe' : 'ignore', 'pipe', 'pipe']))
   const { pid, stdin, stdout } = child
-  if (stdout === null) throw new TypeError('standard output is no pipe')
-  return Promise.resolve({ pid, stdin: stdin ?? undefined, stdout, ended: endOf(child) })
+  return Promise.resolve({ pid, stdin: stdin ?? undefined, stdout: stdout ?? Readable.from([]), ended: endOf(child) })
 }
 
 /** Spawns git without a shell, in a neutral folder, as the leader of a process group: so all that git starts can be killed. */
@@ -161,7 +161,12 @@ export async function endOf(child: ChildProcess): Promise<ProcessEnd> {
     let failure: string | undefined
     let exitStatus: number | null = null
     let killed = false
-    child.on('error', (error) => (failure = messageOf(error)))
+    const resolveWithEnd = (): void => resolve({ failure, exitStatus, killed, stderr: stderr.toString('utf8').trim() })
+    child.on('error', (error) => {
+      failure = messageOf(error)
+      // Without a free descriptor, Node makes no pipes, and emits no `close`.
+      if (!hasPipes(child)) resolveWithEnd()
+    })
     child.stderr?.on('data', (chunk: Buffer) => (stderr = Buffer.concat([stderr, chunk]).subarray(-MAX_STDERR_BYTES)))
     child.on('exit', (code, signal) => {
       killed = signal !== null
@@ -169,8 +174,13 @@ export async function endOf(child: ChildProcess): Promise<ProcessEnd> {
       if (signal !== null) failure = `ended by ${signal}`
       else if (code !== 0) failure ??= `exit status ${code ?? 'unknown'}`
     })
-    child.on('close', () => resolve({ failure, exitStatus, killed, stderr: stderr.toString('utf8').trim() }))
+    child.on('close', resolveWithEnd)
   })
+}
+
+/** Whether Node has made the pipes of a process, despite what its types say. */
+function hasPipes({ stderr }: Partial<Pick<ChildProcess, 'stderr'>>): boolean {
+  return stderr !== undefined && stderr !== null
 }
 
 /** Signals a process group. @returns false if all of its processes are gone */

@@ -6,6 +6,7 @@ import type { Server, Socket } from 'node:net'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { GitCommand, GitProcess, ProcessEnd, StartGit } from './git-process.js'
 import { killGroup, startDirectly } from './git-process.js'
 
@@ -39,6 +40,8 @@ const PROGRAM = join(import.meta.dirname, 'spawn-helper-process.js')
 // It keeps the ends of standard errors only, and a small process forks quickly.
 const MEMORY_FLAGS = ['--max-old-space-size=64', '--max-semi-space-size=1']
 const RESTART_INTERVAL_MS = 1_000
+// A git without its connections ends immediately. Its end may be reported before connections that are on their way.
+const ACCEPT_TIMEOUT_MS = 1_000
 // On a busy machine, 200 processes that start at once take 1.2 s (measured).
 const START_TIMEOUT_MS = 10_000
 // Counted in ticks, because a gate that was suspended together with its helper sees one tick, however long that was.
@@ -142,8 +145,16 @@ export class GitSpawnHelper {
       input?.refuse()
       return undefined
     }
-    // The helper has connected both before it started git.
-    const [stdout, stdin] = await Promise.all([output.socket, input?.socket])
+    // The helper has connected both before it started git. But without a free descriptor, the gate can't accept them.
+    const accepted = Promise.all([output.socket, input?.socket])
+    const lost = ended.then(() => delay(ACCEPT_TIMEOUT_MS, undefined, { ref: false }))
+    const sockets = await Promise.race([accepted, lost])
+    if (sockets === undefined) {
+      output.refuse()
+      input?.refuse()
+      return undefined
+    }
+    const [stdout, stdin] = sockets
     // Git sends nothing on its standard input, but only a socket that is read notices that git has closed it.
     stdin?.resume()
     return { pid: started.pid, stdin, stdout, ended }

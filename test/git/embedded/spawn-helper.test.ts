@@ -1,7 +1,8 @@
 // A process that the git spawn helper starts, over real sockets, behaves like one that the gate starts directly.
+import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { PassThrough, Readable, Writable } from 'node:stream'
@@ -188,6 +189,30 @@ t.test('when the helper is killed while it starts git, no git is left', async (t
     t.ok(await within(1_000, () => !isRunning()), 'no orphan waits for its input')
     while (helper.pid === undefined) await run(helper.start, 'sleep 0.1')
   }
+})
+
+// Fault: without a free descriptor the gate couldn't accept the connections of the git that the helper had started, and the request
+// waited for them for ever.
+t.test('without a free descriptor git fails, and it starts again when there is one', async (t) => {
+  const { helper } = await openHelper(t)
+  t.equal((await run(helper.start, 'echo before')).text, 'before\n')
+  const limit = (soft: string) => execFileSync('prlimit', ['--pid', String(process.pid), `--nofile=${soft}:`])
+  const before = /Max open files +(\d+)/.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? ''
+  limit(String(readdirSync('/proc/self/fd').length + 50))
+  t.teardown(() => limit(before))
+  const taken: number[] = []
+  try {
+    for (;;) taken.push(openSync('/dev/null', 'r'))
+  } catch (error) {
+    t.match(error, { code: 'EMFILE' })
+  }
+  const ends = await Promise.all(Array.from({ length: 3 }, () => run(helper.start, 'echo out')))
+  for (const descriptor of taken) closeSync(descriptor)
+  t.ok(
+    ends.every(({ text, failure }) => text === 'out\n' || failure !== undefined),
+    'each has ended',
+  )
+  t.equal((await run(helper.start, 'echo after')).text, 'after\n')
 })
 
 // Attack: another user of the machine connects to the socket, to read git's output or to pose as git.
