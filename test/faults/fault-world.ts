@@ -58,6 +58,7 @@ export class FaultWorld {
   #behindPort = 0
   #count = 0
   #attempts = 0
+  #spawnHelperCount = 0
 
   private constructor(t: Test, { flags = [], env = {}, upstream = false }: FaultOptions) {
     this.#t = t
@@ -79,6 +80,7 @@ export class FaultWorld {
     await world.#prepare(options.mebibytes ?? 4)
     options.beforeStart?.(world.data)
     await world.startGate()
+    world.#spawnHelperCount = world.spawnHelpers.length
     return world
   }
 
@@ -262,8 +264,8 @@ export class FaultWorld {
     await this.git.run([...this.#bare, 'fsck', '--full', '--strict', '--no-dangling'])
     const isIdle = await within(2_000, () => processesIn(this.disk).length === 0)
     t.ok(isIdle, `${fault}: no process is left: ${processesIn(this.disk).map(commandOf).join(', ')}`)
-    // A push that ends alone removes what killed ones have left.
-    await until(() => this.#push())
+    // A push that ends alone removes what killed ones have left, and starts a spawn helper if none runs.
+    await until(async () => (await this.#push()) && this.spawnHelpers.length === this.#spawnHelperCount)
     t.ok(await within(1_000, () => quarantinesIn(this.disk).length === 0), `${fault}: no quarantine is left`)
     const expected = Math.max(1, this.workers.length)
     t.ok(await within(2_000, () => cacheFolders(this.data).length === expected), `${fault}: no cache folder is left`)

@@ -8,7 +8,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { heldGit } from '../acceptance/cache-world.js'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'
-import { beginFetch, beginPush, quarantinesIn, packOf, processesIn } from '../acceptance/transfers.js'
+import { beginFetch, beginPush, childrenOf, packOf, processesIn, quarantinesIn } from '../acceptance/transfers.js'
 import { until } from '../acceptance/until.js'
 import type { FaultOptions } from './fault-world.js'
 import { FaultWorld } from './fault-world.js'
@@ -70,7 +70,8 @@ function pidsOf(world: FaultWorld, victim: 'workers' | 'spawn helper' | 'git'): 
     case 'spawn helper':
       return world.spawnHelpers
     case 'git':
-      return processesIn(world.disk)
+      // One that has just started is not in the repository yet.
+      return [...processesIn(world.disk), ...world.spawnHelpers.flatMap(childrenOf)]
   }
 }
 
@@ -116,15 +117,17 @@ function phasesOf(
   const isRunning = (): boolean => processesIn(world.disk).length > 0
   return {
     'git starts for a fetch': async () => {
+      const runs = git.runs()
       git.holdAtStart()
       const request = fetch()
-      await until(isRunning)
+      await until(() => git.runs() > runs)
       return request
     },
     'a fetch waits for its slot': async () => {
+      const runs = git.runs()
       git.holdAtStart()
       const first = fetch()
-      await until(isRunning)
+      await until(() => git.runs() > runs)
       const second = fetch()
       return { ended: Promise.all([first.ended, second.ended]) }
     },
