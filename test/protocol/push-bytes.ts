@@ -12,6 +12,11 @@ export function command(ref: string | Buffer, oldId: string = ONE, newId: string
   return { oldId, newId, ref: refBytes.toString(), refBytes }
 }
 
+/** Commands that can be compared with {@link command}. */
+export function plain(commands: readonly PushCommand[]): PushCommand[] {
+  return commands.map(({ oldId, newId, ref, refBytes }) => ({ oldId, newId, ref, refBytes }))
+}
+
 /** What a head is made of. */
 export type Ingredients = {
   readonly shallow?: readonly string[]

@@ -6,6 +6,7 @@ import { gzipSync } from 'node:zlib'
 import type { IncomingMessage } from 'node:http'
 import t from 'tap'
 import { decodePush } from '../../src/git/http/push-body.js'
+import { encodePktLine } from '../../src/protocol/pkt-line.js'
 import { PushHeadParser } from '../../src/protocol/push-head.js'
 import { command, encodeHead, parseInPieces, signed } from '../protocol/push-bytes.js'
 
@@ -15,6 +16,7 @@ const MAIN = command('refs/heads/main')
 
 t.test('a malformed command is refused when it comes, not at the end of the list', async (t) => {
   t.match(new PushHeadParser().push(TINY), { kind: 'malformed', reason: /two object ids/ })
+  t.match(parseInPieces([signed().subarray(0, -4), TINY]).parsing, { kind: 'malformed', reason: /is one line/ })
 })
 
 t.test('push options and the lines of a certificate are counted', async (t) => {
@@ -22,9 +24,13 @@ t.test('push options and the lines of a certificate are counted', async (t) => {
   const options = encodeHead({ commands: [MAIN], capabilities: 'push-options' })
   t.match(parseInPieces([options, tiny(1_000)]).parsing, { kind: 'more' })
   t.match(parseInPieces([options, tiny(1_001)]).parsing, { kind: 'malformed', reason: /more than 1000 options/ })
-  const certificate = signed().subarray(0, -4)
-  t.match(parseInPieces([certificate, tiny(99_000)]).parsing, { kind: 'more' })
-  t.match(parseInPieces([certificate, tiny(101_000)]).parsing, { kind: 'malformed', reason: /more than 100000 lines/ })
+  const certificate = signed(encodePktLine('certificate version 0.1\n')).subarray(0, -4)
+  const headers = (count: number) => Buffer.concat(Array<Buffer>(count).fill(encodePktLine('a\n')))
+  t.match(parseInPieces([certificate, headers(99_000)]).parsing, { kind: 'more' })
+  t.match(parseInPieces([certificate, headers(101_000)]).parsing, {
+    kind: 'malformed',
+    reason: /more than 100000 lines/,
+  })
 })
 
 t.test('a head that inflates to far more than commands do is cut', async (t) => {

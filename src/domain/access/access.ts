@@ -190,9 +190,16 @@ export class Access {
       protections: await snapshot.protectionsOf(repository),
     }
     const targets = hasRefRules(pusher) ? await followRefs?.() : undefined
+    // They are kept until the push ends, and most are equal.
+    const shared = new Map<string, RefDecision>()
     return await mapInSlices(commands, (command, index) => {
       const { ref } = command
-      return decideTarget(commandKind(command), ref, targets === undefined ? ref : targets[index], pusher)
+      const target = targets === undefined ? ref : targets[index]
+      const decision = decideTarget(commandKind(command), ref, target, pusher)
+      const key = 'reason' in decision ? `${decision.kind} ${decision.reason}` : decision.kind
+      const known = shared.get(key)
+      if (known === undefined) shared.set(key, decision)
+      return known ?? decision
     })
   }
 

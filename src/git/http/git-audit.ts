@@ -3,6 +3,7 @@ import { accountOf } from '../../domain/access/authenticate.js'
 import type { AuditDecision, AuditEvent, RefChange } from '../../domain/audit/event.js'
 import { requestActor } from '../../domain/audit/event.js'
 import type { AuditRecorder } from '../../domain/audit/recorder.js'
+import { mapInSlices } from '../../core/event-loop.js'
 import type { RequestContext, RequestRecord } from '../../core/http.js'
 import type { ServeOutcome } from '../../protocol/backend.js'
 import type { GitRequest } from '../../protocol/git-request.js'
@@ -74,7 +75,8 @@ export class GitAudit {
    */
   async pushAccepted(refusals: readonly RefRefusal[], creates: boolean): Promise<void> {
     const refused = new Set(refusals.map(({ command }) => command))
-    const refs = this.#commands.filter((command) => !refused.has(command)).map(changeOf)
+    const accepted = this.#commands.filter((command) => !refused.has(command))
+    const refs = await mapInSlices(accepted, changeOf)
     const details = unlessEmpty({
       ...(creates ? { creates } : {}),
       ...(refusals.length === 0 ? {} : { rejected: refusals.map(refusalOf) }),
@@ -96,7 +98,7 @@ export class GitAudit {
   ): Promise<void> {
     if (this.#push !== 'accepted') return
     this.#push = 'done'
-    const event = this.#event(this.#outcome(outcome, report, refusals))
+    const event = this.#event(await this.#outcome(outcome, report, refusals))
     // The first event is on the disk. If this one can't be written now, it is written later.
     await this.#audit.write(event).catch(() => this.#audit.note(event))
   }
@@ -104,12 +106,16 @@ export class GitAudit {
   /** Writes that a push is refused as a whole, before the client learns it. */
   async pushRefused(): Promise<void> {
     this.#push = 'done'
-    const refs = this.#commands.map(changeOf)
+    const refs = await mapInSlices(this.#commands, changeOf)
     const event = this.#event({ action: 'git.push', decision: 'refused', refs, details: null })
     await this.#audit.write(event).catch(() => this.#audit.note(event))
   }
 
-  #outcome(outcome: ServeOutcome, report: PushReport | undefined, refusals: readonly RefRefusal[]): Parts {
+  async #outcome(
+    outcome: ServeOutcome,
+    report: PushReport | undefined,
+    refusals: readonly RefRefusal[],
+  ): Promise<Parts> {
     const action = 'git.pushed'
     if (outcome.kind !== 'answered' || report === undefined) {
       const reason = 'reason' in outcome ? outcome.reason : outcome.kind
@@ -117,7 +123,7 @@ export class GitAudit {
       const isOver = record.decision === 'revoked' || record.decision === 'aborted'
       const decision = isOver ? decisionOf(record) : outcome.kind === 'answered' ? 'allowed' : 'failed'
       const details = { refs: 'unknown', ...(outcome.kind === 'answered' ? {} : { reason }) }
-      return { action, decision, refs: this.#commands.map(changeOf), details }
+      return { action, decision, refs: await mapInSlices(this.#commands, changeOf), details }
     }
     const { unpack } = report
     const accepted = acceptedRefs(report)
@@ -126,7 +132,7 @@ export class GitAudit {
     return {
       action,
       decision: unpack === 'ok' && moved.length > 0 ? 'allowed' : 'refused',
-      refs: moved.map(changeOf),
+      refs: await mapInSlices(moved, changeOf),
       details: unlessEmpty({
         ...(unpack === 'ok' ? {} : { unpack }),
         ...(rejected.length === 0 ? {} : { rejected }),

@@ -27,6 +27,7 @@ export type PushRun = {
  * @param decisions one for each command, in their order
  */
 export function planPush(head: PushHead, decisions: readonly RefDecision[]): PushPlan {
+  if (decisions.every(({ kind }) => kind === 'allow')) return { kind: 'pass' }
   const of = (kind: RefDecision['kind']): RefRefusal[] =>
     head.commands.flatMap((command, index) => {
       const decision = decisions[index]
@@ -37,7 +38,6 @@ export function planPush(head: PushHead, decisions: readonly RefDecision[]): Pus
   const free = of('allow').map(({ command }) => command)
   const isAllOrNothing = head.isSigned || head.capabilities.has('atomic')
 
-  if (refused.length === 0 && guarded.length === 0) return { kind: 'pass' }
   if (guarded.length + free.length === 0) return refuseAll(head, refused, '')
   // Without a report, git takes an empty answer for success.
   if (!reportsStatus(head)) return refuseAll(head, [...refused, ...guarded], 'other refs of this push are refused')
