@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { Server as HttpsServer } from 'node:https'
 import { Access } from '../domain/access/access.js'
 import { Bans } from '../domain/access/ban.js'
-import { ActiveTransfers } from '../git/http/authorized-request.js'
+import { ActiveTransfers, PushHeads } from '../git/http/authorized-request.js'
 import { AccessMemory } from '../domain/access/memory.js'
 import { SignIn } from '../domain/access/sign-in.js'
 import { Passwords } from '../domain/accounts/password.js'
@@ -153,7 +153,16 @@ export async function createGate(config: Config, dependencies: GateDependencies)
     { claims: (path) => path.startsWith('/api/v4/'), handle: rest },
     {
       claims: isGitPath,
-      handle: gitHandler({ access, backend, activeTransfers, audit, baseUrl, realm: config.realm, pseudonym }),
+      handle: gitHandler({
+        access,
+        backend,
+        activeTransfers,
+        audit,
+        pushHeads: new PushHeads(intervals.requestTimeoutMs),
+        baseUrl,
+        realm: config.realm,
+        pseudonym,
+      }),
     },
     { claims: () => true, handle: webHandler(pages, baseUrl) },
   ]

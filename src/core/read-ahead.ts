@@ -4,15 +4,18 @@ import { Readable } from 'node:stream'
  * Reads the beginning of a stream.
  *
  * @param take gets one chunk after the other, until it returns something
- * @returns what `take` returned; `ended` if the stream ended before, `left` if the sender aborted
+ * @param signal stops reading
+ * @returns what `take` returned; `ended` if the stream ended before, `left` if the sender or the signal aborted
  */
 export async function readUntil<T extends object>(
   stream: Readable,
   take: (piece: Buffer) => T | undefined,
+  signal?: AbortSignal,
 ): Promise<T | 'ended' | 'left'> {
   return await new Promise((resolve) => {
     const finish = (result: T | 'ended' | 'left'): void => {
       stream.off('readable', onReadable).off('end', onEnd).off('error', onLeft).off('close', onLeft)
+      signal?.removeEventListener('abort', onLeft)
       resolve(result)
     }
     const onEnd = (): void => finish('ended')
@@ -26,6 +29,7 @@ export async function readUntil<T extends object>(
     if (stream.readableEnded) return onEnd()
     if (stream.destroyed) return onLeft()
     stream.on('readable', onReadable).on('end', onEnd).on('error', onLeft).on('close', onLeft)
+    signal?.addEventListener('abort', onLeft)
   })
 }
 

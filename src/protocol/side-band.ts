@@ -278,7 +278,7 @@ export function fetchResponseFormat(bytes: Buffer): ResponseFormat | undefined {
 }
 
 /** How receive-pack responds to a push; `undefined` if the report is not multiplexed. */
-export function pushResponseFormat({ capabilities }: PushHead): ResponseFormat | undefined {
+export function pushResponseFormat({ capabilities }: Pick<PushHead, 'capabilities'>): ResponseFormat | undefined {
   // Git's receive-pack knows only the wide side band.
   if (!capabilities.has('side-band-64k')) return undefined
   const wantsProgress = !capabilities.has('quiet')

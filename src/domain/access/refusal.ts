@@ -49,6 +49,10 @@ export type Refusal =
   | { readonly kind: 'body-malformed' }
   /** The commands of a push break Git's grammar. */
   | { readonly kind: 'push-malformed'; readonly reason: string }
+  /** The commands of a push came too slowly. */
+  | { readonly kind: 'push-late' }
+  /** The commands of the account's pushes take too much memory. */
+  | { readonly kind: 'push-heads-full' }
   /** A push from a client without report-status, so that the reason goes into the response's body. */
   | { readonly kind: 'push-refused'; readonly reason: string }
   | { readonly kind: 'backend-failed'; readonly requestId: string }
@@ -161,6 +165,13 @@ export function describeRefusal(refusal: Refusal, baseUrl: string): RefusalAnswe
       return plain(400, 'The body of this request does not follow the Git protocol (pkt-line).')
     case 'push-malformed':
       return plain(400, `The commands of this push do not follow the Git protocol: ${refusal.reason}.`)
+    case 'push-late':
+      return plain(408, 'The commands of this push arrived too slowly. Nothing was changed.')
+    case 'push-heads-full':
+      return {
+        ...plain(503, 'Your account is pushing too many refs at once. Try again when its other pushes have ended.'),
+        retryAfter: 60,
+      }
     case 'push-refused':
       return plain(403, `You are not allowed to push this: ${refusal.reason}.`)
     case 'backend-failed':

@@ -27,6 +27,8 @@ export type GitHttpDependencies = {
   /** Re-authorises active transfers when the security epoch moves. */
   readonly activeTransfers: ActiveTransfers
   readonly audit: AuditPort
+  /** Bounds what pushes hold before their packs. */
+  readonly pushHeads: PushHeads
   /** Where people reach this gate, without a slash at its end. */
   readonly baseUrl: () => string
   /** The realm of the challenge, which credential helpers may show or match on. */
@@ -253,6 +255,61 @@ export class ActiveTransfers {
     } catch (error) {
       this.#onError(error)
     }
+  }
+}
+
+/** Heads up to this length, some 700 commands, are always accepted. */
+const FREE_HEAD_BYTES = 65_536
+// Two of the longest, or 140,000 refs. A head takes 1.6 times its length until its push ends, which the client may delay for hours.
+const MAX_ACCOUNT_HEAD_BYTES = 16 * 1_048_576
+// A client that sends 16 kB/s finishes, even if half of its connection is lost on something else.
+const MIN_HEAD_BYTES_PER_SECOND = 8_000
+
+/** Bounds the memory that the heads of pushes take, and the time in which they arrive. */
+export class PushHeads {
+  readonly #graceMs: number
+  /** By account, in bytes. */
+  readonly #held = new Map<string, number>()
+
+  /** @param graceMs how long a head may take in any case, in milliseconds */
+  constructor(graceMs: number) {
+    this.#graceMs = graceMs
+  }
+
+  /**
+   * Counts a head as it grows, until its request ends.
+   *
+   * @returns adds bytes; false if the account has too many, and then the head no longer counts
+   */
+  hold(account: string, { onEnd }: Pick<RequestContext, 'onEnd'>): (bytes: number) => boolean {
+    let own = 0
+    const add = (bytes: number): number => {
+      own += bytes
+      const sum = (this.#held.get(account) ?? 0) + bytes
+      if (sum === 0) this.#held.delete(account)
+      else this.#held.set(account, sum)
+      return sum
+    }
+    onEnd(() => add(-own))
+    return (bytes) => {
+      const isHeld = add(bytes) <= MAX_ACCOUNT_HEAD_BYTES || own <= FREE_HEAD_BYTES
+      if (!isHeld) add(-own)
+      return isHeld
+    }
+  }
+
+  /** A signal that is aborted once a head is late. @returns it, and what ends the watch */
+  deadline({ traffic }: Pick<RequestContext, 'traffic'>): { readonly signal: AbortSignal; readonly end: () => void } {
+    const late = new AbortController()
+    const started = performance.now()
+    const check = (): void => {
+      const allowedMs = this.#graceMs + (1_000 * traffic().bytesIn) / MIN_HEAD_BYTES_PER_SECOND
+      const leftMs = started + allowedMs - performance.now()
+      if (leftMs <= 0) late.abort()
+      else timer = setTimeout(check, leftMs).unref()
+    }
+    let timer = setTimeout(check, this.#graceMs).unref()
+    return { signal: late.signal, end: () => clearTimeout(timer) }
   }
 }
 

@@ -3,10 +3,11 @@ import type { Duplex, Readable, TransformCallback } from 'node:stream'
 import { Transform } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { readUntil } from '../../core/read-ahead.js'
-import type { PushHead } from '../../protocol/push-head.js'
+import type { RequestContext } from '../../core/http.js'
+import type { PushHead, PushParsing } from '../../protocol/push-head.js'
 import { PushHeadParser } from '../../protocol/push-head.js'
 import type { SideBand } from '../../protocol/side-band.js'
-import type { AuthorizedRequest } from './authorized-request.js'
+import type { AuthorizedRequest, PushHeads } from './authorized-request.js'
 import { isGzip } from './authorized-request.js'
 
 /** A push whose commands are known. */
@@ -23,6 +24,10 @@ export type Push = {
 export type PushStart =
   | { readonly kind: 'head'; readonly head: PushHead }
   | { readonly kind: 'malformed'; readonly reason: string }
+  /** It came too slowly. */
+  | { readonly kind: 'late' }
+  /** The account's other pushes have taken all the memory for heads. The capabilities are those of the first line. */
+  | { readonly kind: 'too-many'; readonly capabilities: ReadonlySet<string> }
   | { readonly kind: 'client-left' }
 
 // Packs are compressed already, so gzip makes them hardly smaller. Git doesn't compress pushes, and JGit only those of up to 1 MiB.
@@ -74,20 +79,37 @@ export function undecoded(body: Readable, request: IncomingMessage): Readable {
  * Reads the head of a push and leaves the pack in the stream.
  *
  * @param body decoded
+ * @param account that the head counts for
  * @returns a head without commands for an empty body, or for the 4-byte probe that git sends before a chunked push
  */
-export async function readPushHead(body: Readable, request: IncomingMessage): Promise<PushStart> {
+export async function readPushHead(
+  body: Readable,
+  account: string,
+  context: Pick<RequestContext, 'request' | 'traffic' | 'onEnd'>,
+  heads: PushHeads,
+): Promise<PushStart> {
   const parser = new PushHeadParser()
+  const hold = heads.hold(account, context)
+  const deadline = heads.deadline(context)
   let length = 0
-  const start = await readUntil(body, (piece) => {
+  const take = (
+    piece: Buffer,
+  ): Exclude<PushParsing, { kind: 'more' }> | (PushStart & { kind: 'too-many' }) | undefined => {
     length += piece.length
     const parsed = parser.push(piece)
-    if (parsed.kind === 'more') return undefined
     if (parsed.kind === 'head' && parsed.rest.length > 0) body.unshift(parsed.rest)
-    return parsed
-  })
+    if (parsed.kind === 'malformed') return parsed
+    const isHeld = hold(parsed.kind === 'head' ? piece.length - parsed.rest.length : piece.length)
+    if (!isHeld) return { kind: 'too-many', capabilities: parser.capabilities ?? new Set() }
+    return parsed.kind === 'more' ? undefined : parsed
+  }
+  const start = await readUntil(body, take, deadline.signal)
+  deadline.end()
+  if (deadline.signal.aborted) return { kind: 'late' }
   if (start === 'left') {
-    return request.complete ? { kind: 'malformed', reason: 'its compression is damaged' } : { kind: 'client-left' }
+    return context.request.complete
+      ? { kind: 'malformed', reason: 'its compression is damaged' }
+      : { kind: 'client-left' }
   }
   if (start !== 'ended') return start
   if (length > 0) return { kind: 'malformed', reason: 'it ends within its commands' }

@@ -1,6 +1,7 @@
 import { Readable, Writable } from 'node:stream'
 import { messageOf } from '../../core/errors.js'
 import { unread } from '../../core/read-ahead.js'
+import { describeRefusal } from '../../domain/access/refusal.js'
 import type { FollowRefs, RefDecision } from '../../domain/access/decide.js'
 import type {
   BackendRequest,
@@ -15,6 +16,7 @@ import type { PushHead } from '../../protocol/push-head.js'
 import { encodePushHead, hasPack } from '../../protocol/push-head.js'
 import type { PushReport, RefRefusal } from '../../protocol/push-report.js'
 import { encodeRefusal, encodeReport, ReportReader, reportsStatus } from '../../protocol/push-report.js'
+import type { SideBand } from '../../protocol/side-band.js'
 import { pushResponseFormat, BAND, encodeAnswer, encodeBand, encodeProgress } from '../../protocol/side-band.js'
 import type { AuthorizedRequest } from './authorized-request.js'
 import { proveFastForwards } from './fast-forward.js'
@@ -48,11 +50,20 @@ export async function serveReceivePack(authorized: AuthorizedRequest): Promise<v
   const { request, identity, context, dependencies, response, audit } = authorized
   const { access, backend, baseUrl } = dependencies
   const pack = decodePush(context.request, response.signal)
-  const start = await readPushHead(pack, context.request)
-  if (start.kind === 'client-left') return
-  if (start.kind === 'malformed') {
-    refuse({ kind: 'push-malformed', reason: start.reason }, context, dependencies)
-    return
+  const start = await readPushHead(pack, request.slotRequest.account, context, dependencies.pushHeads)
+  switch (start.kind) {
+    case 'client-left':
+      return
+    case 'malformed':
+      refuse({ kind: 'push-malformed', reason: start.reason }, context, dependencies)
+      return
+    case 'late':
+      refuse({ kind: 'push-late' }, context, dependencies)
+      return
+    case 'too-many':
+      await refuseTooMany(authorized, pack, start.capabilities)
+      return
+    case 'head':
   }
   if (!(await authorized.isStillAllowed())) return
   const { head } = start
@@ -87,9 +98,13 @@ export async function serveReceivePack(authorized: AuthorizedRequest): Promise<v
 function refFollower({ request, dependencies }: AuthorizedRequest, { commands }: PushHead): FollowRefs | undefined {
   const { followRefs } = dependencies.backend
   if (followRefs === undefined) return undefined
-  const names = commands.map(({ refBytes }) => refBytes)
   let targets: Promise<RefTargets> | undefined
-  return () => (targets ??= followRefs(request.repository, names))
+  const follow = (): Promise<RefTargets> =>
+    followRefs(
+      request.repository,
+      commands.map(({ refBytes }) => refBytes),
+    )
+  return () => (targets ??= follow())
 }
 
 /** Does what the decisions and the budget allow of a push. */
@@ -150,16 +165,52 @@ async function accept(push: Push, plan: PushPlan): Promise<Push | string> {
  */
 async function refusePush(push: Push, refusals: readonly RefRefusal[], reason: string): Promise<void> {
   const { authorized, head, pack, sideBand } = push
-  const { context, dependencies, response } = authorized
+  const { context, dependencies } = authorized
   if (!reportsStatus(head) && sideBand === undefined) {
     refuse({ kind: 'push-refused', reason }, context, dependencies)
     return
   }
-  const { record } = context
-  record.decision = 'refused'
-  record.rule = reason
-  record.refused_refs = refusals.length
+  context.record.decision = 'refused'
+  context.record.rule = reason
+  context.record.refused_refs = refusals.length
   await authorized.audit.pushRefused()
+  const report = encodeRefusal(refusals)
+  if (sideBand === undefined) await answerRefused(authorized, pack, sideBand, reason, report)
+  else if (reportsStatus(head)) await answerRefused(authorized, pack, sideBand, reason, encodeAnswer(report, sideBand))
+  else await answerRefused(authorized, pack, sideBand, reason, fatalMessage(reason, sideBand))
+}
+
+/** Refuses a push whose commands were not read to their end, with a message that Git shows if the response is multiplexed. */
+async function refuseTooMany(
+  authorized: AuthorizedRequest,
+  pack: Readable,
+  capabilities: ReadonlySet<string>,
+): Promise<void> {
+  const { context, dependencies } = authorized
+  const format = pushResponseFormat({ capabilities })
+  if (format === undefined) {
+    refuse({ kind: 'push-heads-full' }, context, dependencies)
+    return
+  }
+  const reason = describeRefusal({ kind: 'push-heads-full' }, dependencies.baseUrl()).text
+  context.record.decision = 'refused'
+  context.record.rule = 'push-heads-full'
+  await answerRefused(authorized, pack, format.sideBand, reason, fatalMessage(reason, format.sideBand))
+}
+
+function fatalMessage(reason: string, sideBand: SideBand): Buffer {
+  return encodeBand(BAND.fatal, Buffer.from(`push refused: ${reason}\n`), sideBand)
+}
+
+/** Sends the response to a refused push, once the rest of its body has been read. */
+async function answerRefused(
+  { context, dependencies, response }: AuthorizedRequest,
+  pack: Readable,
+  sideBand: SideBand | undefined,
+  reason: string,
+  answer: Buffer,
+): Promise<void> {
+  const { record } = context
   const show = (text: string): void => {
     if (sideBand !== undefined) response.begin().write(encodeProgress(text, sideBand))
   }
@@ -169,11 +220,7 @@ async function refusePush(push: Push, refusals: readonly RefRefusal[], reason: s
   const drained = await drain(undecoded(pack, context.request), bounds)
   if (drained === 'client-left' || (record.decision as string) === 'revoked') return
   if (drained === 'too-long') show(`push refused: ${reason}; upload stopped after ${limit} MiB`)
-  const body = response.begin()
-  const report = encodeRefusal(refusals)
-  if (sideBand === undefined) body.write(report)
-  else if (reportsStatus(head)) body.write(encodeAnswer(report, sideBand))
-  else body.write(encodeBand(BAND.fatal, Buffer.from(`push refused: ${reason}\n`), sideBand))
+  response.begin().write(answer)
   response.end()
   if (drained === 'too-long') setTimeout(() => context.request.destroy(), LINGER_MS).unref()
 }

@@ -35,6 +35,8 @@ const ANSWERS: readonly (readonly [Refusal, status: number, challenge: boolean, 
   [{ kind: 'tokens-off' }, 401, true, /^HTTP Basic: Access denied\n/],
   [{ kind: 'banned' }, 403, false, /^Too many failed authentication attempts from this IP$/],
   [{ kind: 'busy' }, 429, false, /^Retry later\n$/],
+  [{ kind: 'push-late' }, 408, false, /^The commands of this push arrived too slowly\. Nothing was changed\.$/],
+  [{ kind: 'push-heads-full' }, 503, false, /^Your account is pushing too many refs at once\. Try again when /],
   [{ kind: 'repositories-unavailable' }, 503, false, /^The repositories can't be reached right now\. /],
   [{ kind: 'overloaded' }, 503, false, /^Too many Git requests are running and waiting .* try again in a minute\.$/],
   [
@@ -111,7 +113,12 @@ const ANSWERS: readonly (readonly [Refusal, status: number, challenge: boolean, 
   [{ kind: 'loop' }, 508, false, /--upstream/],
 ]
 
-const RETRY_AFTER: Readonly<Record<string, number>> = { busy: 5, overloaded: 60, 'repositories-unavailable': 60 }
+const RETRY_AFTER: Readonly<Record<string, number>> = {
+  busy: 5,
+  overloaded: 60,
+  'repositories-unavailable': 60,
+  'push-heads-full': 60,
+}
 
 t.test('every refusal has GitLab’s status and words, and challenges only where signing in would help', async (t) => {
   for (const [refusal, status, challenge, text] of ANSWERS) {

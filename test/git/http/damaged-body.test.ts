@@ -4,6 +4,7 @@ import { PassThrough } from 'node:stream'
 import { setTimeout as pause } from 'node:timers/promises'
 import { deflateRawSync } from 'node:zlib'
 import t from 'tap'
+import { PushHeads } from '../../../src/git/http/authorized-request.js'
 import { decodePush, readPushHead } from '../../../src/git/http/push-body.js'
 import { command, encodeHead } from '../../protocol/push-bytes.js'
 
@@ -16,7 +17,12 @@ t.test('damage behind a compressed head ends nothing', async (t) => {
     const request = Object.assign(new PassThrough(), { complete: false, headers: { 'content-encoding': 'gzip' } })
     request.on('error', () => undefined)
     const body = decodePush(request as unknown as IncomingMessage, new AbortController().signal)
-    const reading = readPushHead(body, request as unknown as IncomingMessage)
+    const context = {
+      request: request as unknown as IncomingMessage,
+      traffic: () => ({ bytesIn: 0, bytesOut: 0 }),
+      onEnd: () => undefined,
+    }
+    const reading = readPushHead(body, 'ada', context, new PushHeads(60_000))
     request.write(GZIP)
     t.equal((await reading).kind, 'head')
     body.resume()
