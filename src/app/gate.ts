@@ -198,8 +198,6 @@ export async function createGate(config: Config, dependencies: GateDependencies)
       worker?.client.listens(url, about)
       // Only now: a second start that finds the port in use must not change what commands believe is served.
       await services?.begin(baseUrl(), about)
-      // Only now: gates that start at the same time on one data folder wait for each other.
-      store.beImpatient(config.workers)
       return url
     },
     reload: () => reloader.reload(),

@@ -12,7 +12,7 @@ export type ErrorCode =
   | 'conflict'
   /** A policy of this instance forbids it. */
   | 'forbidden'
-  /** The data folder, the database or the key can't be used. */
+  /** The data folder, the database or the key can't be used, or another program keeps the database locked. */
   | 'store'
   /** The disk of the data folder is full. */
   | 'disk-full'
@@ -51,6 +51,14 @@ export function messageOf(error: unknown): string {
 export function hasSystemCode(error: unknown, ...codes: readonly string[]): boolean {
   return error instanceof Error && 'code' in error && codes.includes(String(error.code))
 }
+
+/** Whether the caller may try the same again later: the database can't be written now. */
+export function isUnavailable(error: unknown): error is GitgateError {
+  return error instanceof GitgateError && (error.code === 'store' || error.code === 'disk-full')
+}
+
+/** After how many seconds to try again; for `Retry-After` (RFC 9110, 10.2.3). */
+export const RETRY_AFTER_SECONDS = 5
 
 const RULES: readonly string[] = ['invalid', 'conflict', 'forbidden', 'not-found'] satisfies ErrorCode[]
 

@@ -2,7 +2,6 @@ import { sql } from 'kysely'
 import type { ChainHead } from '../domain/audit/chain.js'
 import { CHAIN_START } from '../domain/audit/chain.js'
 import type { AuditStore } from '../domain/audit/audit-log.js'
-import { hasSystemCode } from '../core/errors.js'
 import { carryFacts, repairCarried } from './audit-carried.js'
 import { dropNamesBefore, rebuildNames } from './audit-names.js'
 import { lastRow, readEnd, writeEnd } from './signed-heads.js'
@@ -13,16 +12,13 @@ import { verifyAudit } from './audit-verify.js'
 import type { AuditWriter } from './audit-row.js'
 import { countUsedRepositories, rebuildUses } from './token-uses.js'
 import { DAY } from '../core/clock.js'
-import type { Queries } from './database.js'
+import type { Queries, WriteQueue } from './database.js'
 import type { AuditedChanges } from './audited-changes.js'
-
-// Together five seconds, as long as commands wait for each other.
-const BUSY_RETRY_MS = 50
-const MAX_ATTEMPTS = 100
 
 /** The audit log in the database. */
 export function auditStore(
   verifier: Verifier,
+  queue: WriteQueue,
   writer: AuditWriter,
   changes: AuditedChanges,
 ): AuditStore & { moveCheckpoint(): Promise<void> } {
@@ -44,7 +40,7 @@ export function auditStore(
     moveCheckpoint,
 
     async record(events) {
-      await patiently(() => queries.transaction().execute((transaction) => writer.append(transaction, events)))
+      await queue.run('ordinary', (transaction) => writer.append(transaction, events))
       await moveCheckpoint()
     },
 
@@ -135,19 +131,6 @@ export function auditStore(
       })
       checkpoint.write((await readEnd(queries, sealer, 'audit_head')) ?? (await lastRow(queries)))
     },
-  }
-}
-
-/** Retries while another program writes: that must not lose a row or refuse a push. */
-async function patiently(write: () => Promise<void>): Promise<void> {
-  for (let tries = 1; ; tries += 1) {
-    try {
-      await write()
-      return
-    } catch (error) {
-      if (!hasSystemCode(error, 'SQLITE_BUSY') || tries === MAX_ATTEMPTS) throw error
-      await new Promise((resolve) => setTimeout(resolve, BUSY_RETRY_MS))
-    }
   }
 }
 

@@ -3,7 +3,7 @@ import { GitgateError } from '../core/errors.js'
 import type { Actor, AuditContext, AuditEvent, Authority } from '../domain/audit/event.js'
 import { auditEvent } from '../domain/audit/event.js'
 import type { AuditWriter } from './audit-row.js'
-import type { Queries } from './database.js'
+import type { Queries, WriteQueue } from './database.js'
 import type { DiskSpace } from './disk-space.js'
 import { isDiskFull } from './disk-space.js'
 
@@ -23,13 +23,13 @@ export type ChangeEvent = Pick<AuditEvent, 'action'> &
 
 /** Makes changes: each in one transaction with its audit events, so that neither is stored without the other. */
 export class AuditedChanges {
-  readonly #queries: Queries
+  readonly #queue: Pick<WriteQueue, 'run'>
   readonly #disk: DiskSpace
   readonly #writer: AuditWriter
   readonly #clock: Clock
 
-  constructor(queries: Queries, disk: DiskSpace, writer: AuditWriter, clock: Clock) {
-    this.#queries = queries
+  constructor(queue: Pick<WriteQueue, 'run'>, disk: DiskSpace, writer: AuditWriter, clock: Clock) {
+    this.#queue = queue
     this.#disk = disk
     this.#writer = writer
     this.#clock = clock
@@ -38,21 +38,24 @@ export class AuditedChanges {
   /**
    * Makes a change.
    *
-   * @throws GitgateError `disk-full`, or `forbidden` if the actor's authority has ended since; then nothing was changed
+   * @param work runs again from its start if the transaction was not committed
+   * @throws GitgateError `store` if the database stays locked, `disk-full`, or `forbidden` if the actor's authority has ended since;
+   * then nothing was changed
    */
   async apply<T>(context: AuditContext, work: (change: Change) => Promise<T>): Promise<T> {
-    return await this.#queries.transaction().execute((transaction) => this.#run(transaction, context, work))
+    return await this.#queue.run('ordinary', (transaction) => this.#run(transaction, context, work))
   }
 
   /**
-   * Makes a change that takes a right away. On a full disk it uses the reserve.
+   * Makes a change that takes a right away, before the others that wait. On a full disk it uses the reserve.
    *
-   * @throws GitgateError `disk-full` if nothing is left of that either; then nothing was changed
+   * @throws GitgateError `store` if the database stays locked, or `disk-full` if nothing is left of the reserve; then nothing was
+   * changed
    */
   async revoke<T>(context: AuditContext, work: (change: Change) => Promise<T>): Promise<T> {
     for (let isRetry = false; ; isRetry = true) {
       try {
-        return await this.#queries.transaction().execute((transaction) => {
+        return await this.#queue.run('urgent', (transaction) => {
           this.#disk.isUrgent = true
           // Within the transaction, where nobody else can write to the database.
           if (isRetry) this.#disk.release()
@@ -62,6 +65,11 @@ export class AuditedChanges {
         if (!isDiskFull(error) || !this.#disk.hasReserve()) throw error
       }
     }
+  }
+
+  /** Writes what needs no audit event, such as a last use. @throws GitgateError as {@link apply} */
+  async write<T>(work: (transaction: Queries) => Promise<T>): Promise<T> {
+    return await this.#queue.run('ordinary', work)
   }
 
   async #run<T>(

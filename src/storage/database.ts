@@ -1,7 +1,9 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Database, Statement } from 'better-sqlite3'
 import type { SqliteDatabase, SqliteStatement, Transaction } from 'kysely'
 import { Kysely, SqliteAdapter, SqliteDriver, SqliteIntrospector, SqliteQueryCompiler, sql } from 'kysely'
 import { LRUCache } from 'lru-cache'
+import { GitgateError, hasSystemCode } from '../core/errors.js'
 import type { DiskSpace } from './disk-space.js'
 import type { Schema } from './database-schema.js'
 
@@ -30,23 +32,13 @@ export async function moveSecurityEpoch(transaction: Queries): Promise<void> {
 }
 
 /**
- * Kysely begins SQLite transactions deferred: one that reads before it writes then fails at once when another process
- * wrote in between, whatever the busy timeout. Begun immediate, it waits for its turn.
+ * Kysely begins SQLite transactions deferred: one that reads before it writes then fails when another process wrote in between.
+ * Begun immediate, only its beginning can fail.
  */
 function immediateDriver(database: Database, disk: DiskSpace): SqliteDriver {
   const begin = database.prepare('BEGIN IMMEDIATE')
   const commit = database.prepare('COMMIT')
   const rollback = database.prepare('ROLLBACK')
-  /** Before a change outside of a transaction, which holds no lock yet. */
-  const requireSpace = (): void => {
-    if (disk.isComplete()) return
-    begin.run()
-    try {
-      disk.requireComplete()
-    } finally {
-      rollback.run()
-    }
-  }
   const driver = new SqliteDriver({
     database: rememberingStatements(database, (statement) => ({
       reader: statement.reader,
@@ -56,12 +48,9 @@ function immediateDriver(database: Database, disk: DiskSpace): SqliteDriver {
     })),
   })
   const guarded = <T>(statement: Statement, run: () => T): T => {
-    const isAlone = !database.inTransaction && !statement.readonly
-    if (isAlone) requireSpace()
+    if (!statement.readonly && !database.inTransaction) throw new TypeError('changes are made by the write queue')
     try {
-      const result = run()
-      if (isAlone) disk.wrote()
-      return result
+      return run()
     } catch (error) {
       throw disk.explain(error)
     }
@@ -102,4 +91,91 @@ function rememberingStatements(database: Database, guard: (statement: Statement)
       return known
     },
   }
+}
+
+/** Urgent changes take rights away. They are made before ordinary ones, and wait longer. */
+export type Urgency = 'urgent' | 'ordinary'
+
+const TIMEOUT_MS = { urgent: 10_000, ordinary: 5_000 } as const
+// Other processes hold the lock for milliseconds; a look at it takes microseconds. The interval is random, so that it can't keep
+// step with a process that writes at regular intervals.
+const MAX_POLL_INTERVAL_MS = 10
+// SNAPSHOT: another process wrote while the transaction began. RECOVERY: one reads the write-ahead log after a crash.
+const LOCKED = ['SQLITE_BUSY', 'SQLITE_BUSY_SNAPSHOT', 'SQLITE_BUSY_RECOVERY']
+
+type Waiting = {
+  readonly urgency: Urgency
+  readonly deadline: number
+  /** Makes the change. @throws what the change or the database throws; then nothing was changed */
+  readonly attempt: () => Promise<void>
+  readonly reject: (error: unknown) => void
+}
+
+/**
+ * Makes changes one after another, each in a transaction. While another process or thread has locked the database, the queue polls
+ * it: SQLite's own wait would block the event loop.
+ */
+export class WriteQueue {
+  readonly #queries: Kysely<Schema>
+  readonly #waiting = new Set<Waiting>()
+  #isRunning = false
+
+  constructor(queries: Kysely<Schema>) {
+    this.#queries = queries
+  }
+
+  /**
+   * Makes a change.
+   *
+   * @param work decides and writes. It runs again from its start if the transaction was not committed
+   * @throws GitgateError `store` if the database stays locked; then nothing was changed
+   */
+  async run<T>(urgency: Urgency, work: (transaction: Queries) => Promise<T>): Promise<T> {
+    return await new Promise<T>((resolve, reject) => {
+      this.#waiting.add({
+        urgency,
+        deadline: performance.now() + TIMEOUT_MS[urgency],
+        attempt: async () => resolve(await this.#queries.transaction().execute(work)),
+        reject,
+      })
+      if (!this.#isRunning) void this.#runAll()
+    })
+  }
+
+  async #runAll(): Promise<void> {
+    this.#isRunning = true
+    for (let next = this.#first(); next !== undefined; next = this.#first()) {
+      try {
+        await next.attempt()
+      } catch (error) {
+        if (hasSystemCode(error, ...LOCKED)) {
+          this.#rejectOverdue()
+          await delay(Math.random() * MAX_POLL_INTERVAL_MS)
+          continue
+        }
+        next.reject(error)
+      }
+      this.#waiting.delete(next)
+    }
+    this.#isRunning = false
+  }
+
+  #first(): Waiting | undefined {
+    const waiting = [...this.#waiting]
+    return waiting.find(({ urgency }) => urgency === 'urgent') ?? waiting[0]
+  }
+
+  #rejectOverdue(): void {
+    for (const waiting of this.#waiting) {
+      if (performance.now() < waiting.deadline) continue
+      this.#waiting.delete(waiting)
+      waiting.reject(lockedFor(TIMEOUT_MS[waiting.urgency]))
+    }
+  }
+}
+
+function lockedFor(waitedMs: number): GitgateError {
+  // Clients read it, too: no path.
+  const message = `another program kept the database locked for ${waitedMs / 1_000} seconds; nothing was changed. Try again, or find the program that has the database open`
+  return new GitgateError('store', message)
 }

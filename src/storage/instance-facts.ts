@@ -1,4 +1,5 @@
 import type { ExportFailure } from '../domain/audit/audit-log.js'
+import type { AuditedChanges } from './audited-changes.js'
 import type { Queries } from './database.js'
 
 /** What a gate served last: repositories in a folder, or an upstream server. */
@@ -24,18 +25,23 @@ const BACKEND = 'backend'
 const BASE_URL = 'base_url'
 
 /** The facts in the database. */
-export function instanceFacts(queries: Queries): InstanceFacts {
+export function instanceFacts(queries: Queries, changes: AuditedChanges): InstanceFacts {
   const read = async (key: string): Promise<string | undefined> => {
     const query = queries.selectFrom('instance_facts').select('value').where('key', '=', key)
     return (await query.executeTakeFirst())?.value
   }
-  const write = async (key: string, value: string): Promise<void> => {
-    await queries
-      .insertInto('instance_facts')
-      .values({ key, value })
-      .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
-      .execute()
-  }
+  const write = (key: string, value: string): Promise<void> =>
+    changes.write(async (transaction) => {
+      await transaction
+        .insertInto('instance_facts')
+        .values({ key, value })
+        .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
+        .execute()
+    })
+  const remove = (key: string): Promise<void> =>
+    changes.write(async (transaction) => {
+      await transaction.deleteFrom('instance_facts').where('key', '=', key).execute()
+    })
   return {
     async readBackend() {
       const value = await read(BACKEND)
@@ -57,7 +63,7 @@ export function instanceFacts(queries: Queries): InstanceFacts {
     },
     async writeExportFailure(target, failure) {
       const key = failureOf(target)
-      if (failure === undefined) await queries.deleteFrom('instance_facts').where('key', '=', key).execute()
+      if (failure === undefined) await remove(key)
       else await write(key, JSON.stringify(failure))
     },
 
@@ -97,7 +103,7 @@ export interface JobRuns {
 }
 
 /** The runs of jobs in the database. */
-export function jobRuns(queries: Queries): JobRuns {
+export function jobRuns(queries: Queries, changes: AuditedChanges): JobRuns {
   const storedName = (name: string): string => STORED_JOB_NAMES[name] ?? name
   return {
     async find(name) {
@@ -108,13 +114,14 @@ export function jobRuns(queries: Queries): JobRuns {
       return { doneAt, triedAt: new Date(row.tried_at), outcome: row.outcome }
     },
 
-    async write(name, at, isDone, outcome) {
-      const run = { tried_at: at.getTime(), outcome, ...(isDone ? { done_at: at.getTime() } : {}) }
-      await queries
-        .insertInto('job_runs')
-        .values({ name: storedName(name), done_at: null, ...run })
-        .onConflict((conflict) => conflict.column('name').doUpdateSet(run))
-        .execute()
-    },
+    write: (name, at, isDone, outcome) =>
+      changes.write(async (transaction) => {
+        const run = { tried_at: at.getTime(), outcome, ...(isDone ? { done_at: at.getTime() } : {}) }
+        await transaction
+          .insertInto('job_runs')
+          .values({ name: storedName(name), done_at: null, ...run })
+          .onConflict((conflict) => conflict.column('name').doUpdateSet(run))
+          .execute()
+      }),
   }
 }

@@ -10,7 +10,7 @@ import type { Selectable } from 'kysely'
 import type { Actor } from '../domain/audit/event.js'
 import type { PersonalAccessToken } from '../domain/tokens/token.js'
 import type { Schema } from './database-schema.js'
-import type { Change } from './audited-changes.js'
+import type { AuditedChanges, Change } from './audited-changes.js'
 import { TOKEN_COLUMNS, tokenFrom } from './token-row.js'
 
 /** The channels of an account: whether it has an address, and the IDs of its webhooks. */
@@ -172,12 +172,12 @@ const NOTIFIED_AT_COLUMNS = { expiring: 'expiring_noticed_at', expired: 'expired
  * @returns how many notifications
  */
 export function addExpiryNotifications(
-  queries: Queries,
+  changes: AuditedChanges,
   kind: 'expiring' | 'expired',
   { from, until }: { readonly from: Date; readonly until: Date },
   now: Date,
 ): Promise<number> {
-  return queries.transaction().execute(async (transaction) => {
+  return changes.write(async (transaction) => {
     let written = 0
     for (const [accountId, tokens] of await findTokensToNotify(transaction, kind, from, until, now)) {
       if ((await findChannels(transaction, accountId, kind)) === undefined) continue

@@ -17,14 +17,14 @@ export function notificationStore(queries: Queries, sealer: Sealer, changes: Aud
   return {
     // A token that ends in this very millisecond has expired.
     addExpiring: (now, until) =>
-      addExpiryNotifications(queries, 'expiring', { from: new Date(now.getTime() + 1), until }, now),
+      addExpiryNotifications(changes, 'expiring', { from: new Date(now.getTime() + 1), until }, now),
     addExpired: (since, now) =>
-      addExpiryNotifications(queries, 'expired', { from: since, until: new Date(now.getTime() + 1) }, now),
+      addExpiryNotifications(changes, 'expired', { from: since, until: new Date(now.getTime() + 1) }, now),
 
     async take(wanted) {
       // Looking needs no lock, and mostly there is nothing to take.
       if ((await findTakeable(queries, { ...wanted, limit: 1 })).length === 0) return []
-      return await queries.transaction().execute(async (transaction) => {
+      return await changes.write(async (transaction) => {
         const ids = await findTakeable(transaction, wanted)
         await transaction
           .updateTable('deliveries')
@@ -36,7 +36,7 @@ export function notificationStore(queries: Queries, sealer: Sealer, changes: Aud
     },
 
     finish: (delivery) =>
-      queries.transaction().execute(async (transaction) => {
+      changes.write(async (transaction) => {
         const { id, leasedUntil, notification } = delivery
         // A gate whose lease has ended must not delete the delivery of another.
         await transaction
@@ -47,29 +47,31 @@ export function notificationStore(queries: Queries, sealer: Sealer, changes: Aud
         await deleteDelivered(transaction, notification.id)
       }),
 
-    async postpone({ id, attempts, leasedUntil }, error, now, dueAt) {
-      await queries
-        .updateTable('deliveries')
-        .set({
-          due_at: dueAt.getTime(),
-          attempts: attempts + 1,
-          tried_at: now.getTime(),
-          leased_until: null,
-          last_error: error,
-        })
-        .where('id', '=', id)
-        .where('leased_until', '=', leasedUntil.getTime())
-        .execute()
-    },
+    postpone: ({ id, attempts, leasedUntil }, error, now, dueAt) =>
+      changes.write(async (transaction) => {
+        await transaction
+          .updateTable('deliveries')
+          .set({
+            due_at: dueAt.getTime(),
+            attempts: attempts + 1,
+            tried_at: now.getTime(),
+            leased_until: null,
+            last_error: error,
+          })
+          .where('id', '=', id)
+          .where('leased_until', '=', leasedUntil.getTime())
+          .execute()
+      }),
 
-    async release({ id, leasedUntil }) {
-      await queries
-        .updateTable('deliveries')
-        .set({ leased_until: null })
-        .where('id', '=', id)
-        .where('leased_until', '=', leasedUntil.getTime())
-        .execute()
-    },
+    release: ({ id, leasedUntil }) =>
+      changes.write(async (transaction) => {
+        await transaction
+          .updateTable('deliveries')
+          .set({ leased_until: null })
+          .where('id', '=', id)
+          .where('leased_until', '=', leasedUntil.getTime())
+          .execute()
+      }),
 
     async countLeased(now) {
       const query = queries
@@ -97,7 +99,7 @@ export function notificationStore(queries: Queries, sealer: Sealer, changes: Aud
     },
 
     dropMails: (before) =>
-      queries.transaction().execute(async (transaction) => {
+      changes.write(async (transaction) => {
         const { numDeletedRows } = await transaction
           .deleteFrom('deliveries')
           .where('webhook_id', 'is', null)

@@ -27,7 +27,7 @@ import type { DataFolder } from './data-folder.js'
 import { databaseIn, openDataFolder, readKey, shareDataFolder } from './data-folder.js'
 import { copyDatabase } from './database-copy.js'
 import type { Queries } from './database.js'
-import { queriesOver } from './database.js'
+import { queriesOver, WriteQueue } from './database.js'
 import { diskFullIn, DiskSpace, isDiskFull } from './disk-space.js'
 import type { InstanceFacts, JobRuns } from './instance-facts.js'
 import { instanceFacts, jobRuns } from './instance-facts.js'
@@ -63,13 +63,6 @@ export type Store = {
   /** Records a change that was made elsewhere, such as to a repository. */
   note(context: AuditContext, event: ChangeEvent): Promise<void>
   /**
-   * For a server: waits 25 ms for another writer instead of five seconds, because waiting blocks the event loop. Failed writes are
-   * retried later.
-   *
-   * @param processes that serve. With several, each waits a second, since the others write all the time
-   */
-  beImpatient(processes: number): void
-  /**
    * For a server at its start: reserves disk space for revocations.
    *
    * @throws GitgateError `disk-full`, with the folder and what to do
@@ -83,10 +76,9 @@ export type Store = {
   close(): Promise<void>
 }
 
-// Other processes hold the write lock for milliseconds; five seconds mean that something is wrong.
+// While a database is opened. Other processes hold the write lock for milliseconds; five seconds mean that something is wrong.
 const BUSY_TIMEOUT_MS = 5_000
 const BUSY_POLL_MS = 20
-const SERVER_BUSY_TIMEOUT_MS = { alone: 25, amongOthers: 1_000 }
 
 /** How a store is opened. */
 export type StoreOptions = {
@@ -134,17 +126,20 @@ export function openStoreIn(
     configure(writer, durable)
     const sealer = new Sealer(readKey(folder.key, hasSealed(writer)))
     checkKey(writer, sealer, folder.key)
+    // From now on the write queue waits.
+    writer.pragma('busy_timeout = 0')
     const reader = openDatabase(folder.database)
     configure(reader, durable)
     const disk = new DiskSpace(folder.path, folder.reserve)
     const queries = queriesOver(writer, disk)
     const auditWriter = new AuditWriter(sealer, clock, redact)
-    const changes = new AuditedChanges(queries, disk, auditWriter, clock)
+    const queue = new WriteQueue(queries)
+    const changes = new AuditedChanges(queue, disk, auditWriter, clock)
     const checkpoint = new AuditCheckpoint(folder.checkpoint, sealer)
     checkpoint.removeDrafts()
     if (checkpoint.read() === undefined && isLogEmpty(writer)) checkpoint.write(CHAIN_START)
     const onSnapshot: Verifier['onSnapshot'] = (read) => readSnapshot(folder.database, disk, read)
-    const audit = auditStore({ queries, onSnapshot, sealer, checkpoint, redact, clock }, auditWriter, changes)
+    const audit = auditStore({ queries, onSnapshot, sealer, checkpoint, redact, clock }, queue, auditWriter, changes)
     const accounts = accountStore(queries, changes)
     const grants = grantStore(queries, changes)
     const protections = protectionStore(queries, changes)
@@ -159,14 +154,12 @@ export function openStoreIn(
       settings,
       notifications: notificationStore(queries, sealer, changes),
       webhooks: webhookStore(queries, sealer, changes),
-      jobRuns: jobRuns(queries),
-      facts: instanceFacts(queries),
+      jobRuns: jobRuns(queries, changes),
+      facts: instanceFacts(queries, changes),
       audit,
       access: accessSource(reader, { accounts, grants, protections, settings }, folder.database),
       note: (context, event) => changes.apply(context, ({ record }) => record(event)),
-      beImpatient: (processes) =>
-        void writer.pragma(`busy_timeout = ${SERVER_BUSY_TIMEOUT_MS[processes === 1 ? 'alone' : 'amongOthers']}`),
-      reserveSpace: () => reserveSpace(queries, disk, folder.path),
+      reserveSpace: () => reserveSpace(changes, disk, folder.path),
       isDiskFull: () => disk.isFull(),
       backup: (file) => backup(writer, file),
       async close() {
@@ -225,9 +218,9 @@ function backup(database: SQLite.Database, file: string): void {
 }
 
 /** Makes the reserve, and writes to the database, so that a disk that is full is found before the gate listens. */
-async function reserveSpace(queries: Queries, disk: DiskSpace, folder: string): Promise<void> {
+async function reserveSpace(changes: AuditedChanges, disk: DiskSpace, folder: string): Promise<void> {
   try {
-    await queries.transaction().execute(async (transaction) => {
+    await changes.write(async (transaction) => {
       await disk.prepare()
       const probe = transaction.updateTable('instance_facts').set((eb) => ({ value: eb.ref('value') }))
       await probe.where('key', '=', 'security_epoch').execute()
@@ -267,11 +260,13 @@ export const KEY_CHECK = ['the key of this database', 'key check'] as const
  * @throws GitgateError `store`
  */
 function checkKey(database: SQLite.Database, sealer: Sealer, path: string): void {
-  database
-    .prepare("INSERT INTO instance_facts (key, value) VALUES ('key_check', ?) ON CONFLICT DO NOTHING")
-    .run(sealer.sign(...KEY_CHECK))
-  const kept = database.prepare("SELECT value FROM instance_facts WHERE key = 'key_check'").pluck().get() as string
-  if (sealer.isSigned(...KEY_CHECK, kept)) return
+  const kept = database.prepare("SELECT value FROM instance_facts WHERE key = 'key_check'").pluck()
+  // Writing waits for other processes, so it is done only once.
+  if (kept.get() === undefined)
+    database
+      .prepare("INSERT INTO instance_facts (key, value) VALUES ('key_check', ?) ON CONFLICT DO NOTHING")
+      .run(sealer.sign(...KEY_CHECK))
+  if (sealer.isSigned(...KEY_CHECK, kept.get() as string)) return
   throw new GitgateError(
     'store',
     `${path} is not the key of this database, which was encrypted and signed with another one. Restore that key from a backup, or if it is lost: gitgate restore --without-secrets FILE`,

@@ -72,9 +72,11 @@ export function sessionStore(queries: Queries, sealer: Sealer, changes: AuditedC
       return rows.map(sessionFrom)
     },
 
-    async touch(id, ip, now) {
-      await queries.updateTable('sessions').set({ last_seen_at: now.getTime(), ip }).where('id', '=', id).execute()
-    },
+    touch: (id, ip, now) =>
+      changes.write(async (transaction) => {
+        const seen = { last_seen_at: now.getTime(), ip }
+        await transaction.updateTable('sessions').set(seen).where('id', '=', id).execute()
+      }),
 
     end: (context, accountId, id) =>
       changes.revoke(withoutAuthority(context), async (change) => {
@@ -116,7 +118,7 @@ export function sessionStore(queries: Queries, sealer: Sealer, changes: AuditedC
     readState: (id) => readState(queries, id),
 
     changeState: (id, change) =>
-      queries.transaction().execute(async (transaction) => {
+      changes.write(async (transaction) => {
         const state = change(await readState(transaction, id))
         await transaction
           .updateTable('sessions')

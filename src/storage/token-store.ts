@@ -77,7 +77,7 @@ export function tokenStore(queries: Queries, changes: AuditedChanges): TokenStor
         return token
       }),
 
-    spend: (id, amount) => queries.transaction().execute((transaction) => spend(transaction, id, amount)),
+    spend: (id, amount) => changes.write((transaction) => spend(transaction, id, amount)),
 
     async prune(parentId, keptMs, now) {
       const days = await queries
@@ -90,11 +90,14 @@ export function tokenStore(queries: Queries, changes: AuditedChanges): TokenStor
         .execute()
       const confirmed = days[CONFIRMING_DAYS - 1]?.last
       if (confirmed === undefined) return
-      await queries
-        .deleteFrom('personal_access_tokens')
-        .where('parent_id', '=', parentId)
-        .where('expires_at', '<', Math.min(now.getTime(), confirmed) - keptMs)
-        .execute()
+      const before = Math.min(now.getTime(), confirmed) - keptMs
+      await changes.write(async (transaction) => {
+        await transaction
+          .deleteFrom('personal_access_tokens')
+          .where('parent_id', '=', parentId)
+          .where('expires_at', '<', before)
+          .execute()
+      })
     },
 
     async countDerived(parentId, now) {
@@ -108,7 +111,7 @@ export function tokenStore(queries: Queries, changes: AuditedChanges): TokenStor
     },
 
     recordUses: (uses, addIp) =>
-      queries.transaction().execute(async (transaction) => {
+      changes.write(async (transaction) => {
         for (const use of uses) {
           await recordUse(transaction, use, addIp)
           await recordAddress(transaction, use)

@@ -80,16 +80,17 @@ export function twoFactorStore(queries: Queries, sealer: Sealer, changes: Audite
         await notifyAccountChange(change, accountId, 'recovery-codes-renewed')
       }),
 
-    async takeStep(accountId, step) {
-      // One statement decides, so that two requests with the same code can't both win.
-      const result = await queries
-        .updateTable('two_factors')
-        .set({ last_step: step })
-        .where('account_id', '=', accountId)
-        .where((where) => where.or([where('last_step', 'is', null), where('last_step', '<', step)]))
-        .executeTakeFirst()
-      return result.numUpdatedRows === 1n
-    },
+    takeStep: (accountId, step) =>
+      changes.write(async (transaction) => {
+        // One statement decides, so that two requests with the same code can't both win.
+        const result = await transaction
+          .updateTable('two_factors')
+          .set({ last_step: step })
+          .where('account_id', '=', accountId)
+          .where((where) => where.or([where('last_step', 'is', null), where('last_step', '<', step)]))
+          .executeTakeFirst()
+        return result.numUpdatedRows === 1n
+      }),
 
     takeRecoveryCode: (context, id) =>
       // It is what completes a sign-in, so there is no session yet that could be required.

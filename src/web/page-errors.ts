@@ -1,5 +1,5 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
-import { GitgateError, hasSystemCode } from '../core/errors.js'
+import { GitgateError, isUnavailable, RETRY_AFTER_SECONDS } from '../core/errors.js'
 import type { WebOptions } from './web-options.js'
 
 /** Why an error page is sent. */
@@ -56,7 +56,7 @@ export async function answerError(
   const isOurs = problem === 'failed' || problem === 'unavailable'
   if (isOurs) onError(error)
   const said = isOurs ? undefined : messageFor(error)
-  if (problem === 'unavailable') reply.header('Retry-After', '5')
+  if (problem === 'unavailable') reply.header('Retry-After', RETRY_AFTER_SECONDS)
   // If the store failed, the page must not read the session either.
   if (isOurs) request.principal = { kind: 'anonymous' }
   return await reply.page('error', { what: problem, said, requestId: request.context.requestId }, STATUS[problem])
@@ -73,13 +73,11 @@ function messageFor(error: unknown): string | undefined {
 
 function problemOf(error: unknown): PageProblem {
   if (error instanceof PageError) return error.problem
+  if (isUnavailable(error)) return 'unavailable'
   if (error instanceof GitgateError) {
     if (error.code === 'not-found') return 'not-found'
-    if (error.code === 'store' || error.code === 'disk-full') return 'unavailable'
     return ['invalid', 'conflict', 'forbidden'].includes(error.code) ? 'refused' : 'failed'
   }
-  // Another process holds the database for longer than the gate waits.
-  if (hasSystemCode(error, 'SQLITE_BUSY')) return 'unavailable'
   const { validation, statusCode = 500 } = error as Partial<FastifyError>
   if (validation !== undefined) return 'unreadable'
   if (statusCode === 413) return 'too-large'

@@ -65,8 +65,8 @@ export async function identifyPrincipal(
     return { kind: 'pending-two-factor', account, session, sessions, auditContext, isHead }
   request.context.record.user = account.username
   const { ip } = request.context
-  // The page doesn't fail because the last use can't be written, such as while another process writes.
-  if (isSeenAnew(session, ip, now)) await options.sessions.touch(session.id, ip, now).catch(options.onError)
+  // The page neither waits for the last use to be written, such as while another process writes, nor fails if it can't be.
+  if (isSeenAnew(session, ip, now)) options.sessions.touch(session.id, ip, now).catch(options.onError)
   return {
     kind: 'member',
     account,

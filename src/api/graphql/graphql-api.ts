@@ -4,6 +4,7 @@ import type { DocumentNode } from 'graphql'
 import { execute, GraphQLError, Kind, OperationTypeNode, parse, specifiedRules, validate } from 'graphql'
 import type { IncomingMessage } from 'node:http'
 import type { Handler, RequestContext } from '../../core/http.js'
+import { isUnavailable, RETRY_AFTER_SECONDS } from '../../core/errors.js'
 import { MAX_CREDENTIAL_BODY } from '../../core/http.js'
 import { handlerOf, inviteBody } from '../../server/fastify-bridge.js'
 import type { Caller } from '../rest/caller.js'
@@ -54,7 +55,7 @@ export async function graphqlApi(options: ApiOptions): Promise<Handler> {
     if (request.method === 'GET' && isMutation(document)) {
       return await fail(reply, 422, 'Mutations are forbidden in GET requests')
     }
-    return await execute({
+    const result = await execute({
       schema,
       document,
       // Without a token only introspection answers: the fields of `Query` are null, and nothing is looked up.
@@ -63,6 +64,11 @@ export async function graphqlApi(options: ApiOptions): Promise<Handler> {
       ...(variables === undefined ? {} : { variableValues: variables }),
       ...(operationName === undefined ? {} : { operationName }),
     })
+    const failure = result.errors?.map(({ originalError }) => originalError).find(isUnavailable)
+    // If other mutations of the query were made, the client must learn it.
+    const isPartial = Object.values(result.data ?? {}).some((value) => value !== null)
+    if (failure !== undefined && !isPartial) throw failure
+    return result
   }
 
   app.decorateRequest('identified')
@@ -80,6 +86,7 @@ export async function graphqlApi(options: ApiOptions): Promise<Handler> {
   app.route({ method: ['GET', 'POST'], url: PATH, handler: answer })
   app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => {
     if (error instanceof ApiError) return fail(reply, error.status, wordsOf(error))
+    if (isUnavailable(error)) return fail(reply.header('Retry-After', RETRY_AFTER_SECONDS), 503, error.message)
     const status = error.statusCode ?? 500
     if (status < 500) return fail(reply, status, 'Invalid request')
     options.onError(error)

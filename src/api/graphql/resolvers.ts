@@ -1,5 +1,5 @@
 import { GraphQLError } from 'graphql'
-import { GitgateError } from '../../core/errors.js'
+import { breaksRule } from '../../core/errors.js'
 import { issueRules } from '../../domain/policies/settings.js'
 import { UNLIMITED } from '../../domain/tokens/budget.js'
 import { deriveToken } from '../../domain/tokens/derive.js'
@@ -203,7 +203,7 @@ async function perform<T extends object>(input: { readonly clientMutationId?: st
   try {
     return { clientMutationId, errors: [], ...(await work()) }
   } catch (error) {
-    if (!(error instanceof GitgateError)) throw error
+    if (!breaksRule(error)) throw error
     return { clientMutationId, errors: [error.message] }
   }
 }

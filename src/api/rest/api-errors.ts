@@ -1,3 +1,6 @@
+import type { GitgateError } from '../../core/errors.js'
+import { RETRY_AFTER_SECONDS } from '../../core/errors.js'
+
 /** An error response as GitLab words it (GitLab's REST API: status codes). */
 export class ApiError extends Error {
   readonly status: number
@@ -57,6 +60,12 @@ export function badParameter(name: string, problem = 'is invalid'): ApiError {
 /** The request breaks a rule, for example of a setting. */
 export function unprocessable(reason: string): ApiError {
   return new ApiError(422, { message: reason })
+}
+
+/** The database can't be written now. */
+export function unavailable({ message }: GitgateError): ApiError {
+  const headers = { 'Retry-After': String(RETRY_AFTER_SECONDS) }
+  return new ApiError(503, { message: `503 Service Unavailable - ${message}` }, headers)
 }
 
 /** An invalid field, as GitLab's models report it. */

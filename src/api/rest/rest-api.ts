@@ -3,13 +3,13 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import Fastify from 'fastify'
 import type { IncomingMessage } from 'node:http'
-import { GitgateError } from '../../core/errors.js'
+import { GitgateError, isUnavailable } from '../../core/errors.js'
 import type { Handler, RequestContext } from '../../core/http.js'
 import { handlerOf, inviteBody } from '../../server/fastify-bridge.js'
 import { boundLists, mergeQuery, readBodies, readFlags } from './api-body.js'
 import type { RouteNeeds } from './caller.js'
 import { authorizeCaller, hasShortBody, identifyAfterBody, identifyToken, secretOf } from './caller.js'
-import { ApiError, badRequest, notFound, unauthorized, unprocessable } from './api-errors.js'
+import { ApiError, badRequest, notFound, unauthorized, unavailable, unprocessable } from './api-errors.js'
 import { watchMethods } from './methods.js'
 import { openApiOf } from './openapi.js'
 import type { ApiOptions } from './api-options.js'
@@ -128,10 +128,9 @@ function answerError(
 }
 
 function apiErrorOf(error: FastifyError | GitgateError): ApiError | undefined {
+  if (isUnavailable(error)) return unavailable(error)
   if (error instanceof GitgateError) {
     if (error.code === 'not-found') return notFound()
-    if (error.code === 'store' || error.code === 'disk-full')
-      return new ApiError(503, { message: `503 Service Unavailable - ${error.message}` })
     return error.code === 'invalid' || error.code === 'forbidden' || error.code === 'conflict'
       ? unprocessable(error.message)
       : undefined
