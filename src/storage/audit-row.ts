@@ -39,10 +39,9 @@ const CHAINED_COLUMNS = [
 /** All columns; the hash is the last. */
 export const AUDIT_COLUMNS = [...CHAINED_COLUMNS, 'hash'] as const
 
-/** An event as the values of {@link CHAINED_COLUMNS}. */
-function valuesOf(id: number, event: AuditEvent): ChainedValues {
+/** An event as the values of {@link CHAINED_COLUMNS}, but for the ID. */
+function valuesOf(event: AuditEvent): ChainedValues {
   return [
-    id,
     event.at.getTime(),
     event.action,
     event.decision,
@@ -122,15 +121,18 @@ export class AuditWriter {
     this.#clock = clock
   }
 
-  /** Adds events in the transaction of the change that they record. */
-  async append(transaction: Queries, events: readonly AuditEvent[]): Promise<void> {
+  /** Prepares an event. For a large push that takes longer than the transaction, so it is done before. */
+  prepare(event: AuditEvent): ChainedValues {
+    return valuesOf(event).map((value) => (typeof value === 'string' ? this.#redact(value) : value))
+  }
+
+  /** Adds prepared events in the transaction of the change that they record. */
+  async append(transaction: Queries, events: readonly ChainedValues[]): Promise<void> {
     const head = await readEnd(transaction, this.#sealer, 'audit_head')
     let last = head ?? (await lastRow(transaction))
     const noted = head === undefined ? [this.#endsChanged()] : []
     const rows = [...noted, ...events].map((event) => {
-      const values = valuesOf(last.id + 1, event).map((value) =>
-        typeof value === 'string' ? this.#redact(value) : value,
-      )
+      const values = [last.id + 1, ...event]
       last = { id: last.id + 1, hash: linkHash(last.hash, values) }
       return [...values, last.hash]
     })
@@ -145,8 +147,8 @@ export class AuditWriter {
     await transaction.executeQuery({ ...known, parameters: rows.flat() })
   }
 
-  #endsChanged(): AuditEvent {
-    return auditEvent(THE_GATE, this.#clock(), { action: 'audit.ends_changed', decision: 'failed' })
+  #endsChanged(): ChainedValues {
+    return this.prepare(auditEvent(THE_GATE, this.#clock(), { action: 'audit.ends_changed', decision: 'failed' }))
   }
 }
 

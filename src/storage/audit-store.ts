@@ -40,7 +40,8 @@ export function auditStore(
     moveCheckpoint,
 
     async record(events) {
-      await queue.run('ordinary', (transaction) => writer.append(transaction, events))
+      const prepared = events.map((event) => writer.prepare(event))
+      await queue.run('ordinary', (transaction) => writer.append(transaction, prepared))
       await moveCheckpoint()
     },
 

@@ -42,8 +42,8 @@ export class AuditThread implements Pick<AuditStore, 'record'> {
   /** Adds events. @throws what the store throws; GitgateError `store` where the thread ended meanwhile */
   async record(events: readonly AuditEvent[]): Promise<void> {
     // Writing one push of 20,000 refs takes 250 ms.
-    const size = events.reduce((sum, { refs }) => sum + 1 + (refs?.length ?? 0), 0)
-    if (size < THREAD_THRESHOLD_ROWS) await this.#here.record(events)
+    const rows = events.reduce((sum, { refs }) => sum + 1 + (refs?.length ?? 0), 0)
+    if (rows < THREAD_THRESHOLD_ROWS) await this.#here.record(events)
     else await this.#recordThere(events)
   }
 

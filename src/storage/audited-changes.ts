@@ -79,7 +79,8 @@ export class AuditedChanges {
   ): Promise<T> {
     const at = this.#clock()
     if (authority !== undefined) await requireAuthority(transaction, authority, at)
-    const record = (event: ChangeEvent) => this.#writer.append(transaction, [auditEvent(actor, at, event)])
+    const record = (event: ChangeEvent) =>
+      this.#writer.append(transaction, [this.#writer.prepare(auditEvent(actor, at, event))])
     return await work({ transaction, actor, at, record })
   }
 }

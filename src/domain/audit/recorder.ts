@@ -5,8 +5,8 @@ import type { AuditStore } from './audit-log.js'
 const MAX_RETRY_DELAY_MS = 10_000
 // While the store can't be written, they take a few hundred megabytes of memory.
 const MAX_WAITING_EVENTS = 200_000
-// One transaction, which blocks other writers.
-const MAX_BATCH_EVENTS = 500
+// One transaction, which blocks other writers for some ten milliseconds.
+const MAX_BATCH_ROWS = 500
 
 /**
  * Records the events of requests without delaying them: events are collected and written together a moment later. Events that must
@@ -48,7 +48,7 @@ export class AuditRecorder {
 
   /** Writes an event at once, after those that wait. @throws what the store throws; then it was not written */
   async write(event: AuditEvent): Promise<void> {
-    const before = this.#waiting.splice(0, MAX_BATCH_EVENTS)
+    const before = this.#takeBatch()
     try {
       await this.#store.record([...before, event])
     } catch (error) {
@@ -79,7 +79,7 @@ export class AuditRecorder {
 
   async #write(): Promise<void> {
     while (this.#waiting.length > 0) {
-      const batch = this.#waiting.splice(0, MAX_BATCH_EVENTS)
+      const batch = this.#takeBatch()
       try {
         await this.#store.record(batch)
         this.#pause = this.#flushMs
@@ -88,6 +88,13 @@ export class AuditRecorder {
         return
       }
     }
+  }
+
+  /** Takes what one transaction writes of the events that wait: the first event, and more while they are small. */
+  #takeBatch(): AuditEvent[] {
+    let rows = 0
+    const end = this.#waiting.findIndex((event, index) => (rows += rowsOf(event)) > MAX_BATCH_ROWS && index > 0)
+    return this.#waiting.splice(0, end === -1 ? this.#waiting.length : end)
   }
 
   /** Keeps a batch that could not be written. */
@@ -104,6 +111,11 @@ export class AuditRecorder {
   #schedule(): void {
     this.#timer ??= setTimeout(() => void this.flush(), this.#pause).unref()
   }
+}
+
+/** How many rows an event is worth: each ref of a push takes about as many bytes, and as long to write, as a small event. */
+function rowsOf({ refs }: AuditEvent): number {
+  return 1 + (refs?.length ?? 0)
 }
 
 // More kinds of refusals than this within a minute mean that somebody is trying out addresses or names.

@@ -77,3 +77,22 @@ t.test('refusals of very many kinds are bounded', async (t) => {
   t.ok(rows.length < 1_100, `${rows.length} rows`)
   t.match(rows.at(-1), { ip: null, details: { repeated: 4_000 } })
 })
+
+// Attack: pushes of 80,000 refs, whose events were written in one transaction that blocked everybody else's changes for seconds.
+t.test('events of large pushes are written in transactions of their own', async (t) => {
+  const { state, recorder, ids } = createRecorder()
+  const push = (refs: number): AuditEvent =>
+    event({
+      requestId: `${refs}`,
+      refs: Array.from({ length: refs }, () => ({ ref: 'refs/heads/a', old: '', new: '' })),
+    })
+  for (const refs of [1, 80_000, 80_001, 300, 150, 100, 50]) recorder.note(push(refs))
+  const waiting = recorder.write(push(2))
+  await recorder.flush()
+  await waiting
+  t.strictSame(
+    state.written.map((batch) => batch.map(({ requestId }) => Number(requestId))),
+    [[1, 2], [80_000], [80_001], [300, 150], [100, 50]],
+  )
+  t.equal(ids().length, 8)
+})
