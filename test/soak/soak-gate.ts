@@ -18,7 +18,8 @@ export type Fault = (typeof FAULTS)[number]
 
 const WORKERS = 2
 const RETRY_PAUSE_MS = 20
-const MAX_SHOWN_ERRORS = 5
+const MAX_SHOWN_LINES = 10
+const MAX_SEARCHED_CHARACTERS = 100_000
 
 /** A gate of two workers on one port, which is broken now and then and started again. */
 export class SoakGate {
@@ -70,12 +71,12 @@ export class SoakGate {
     return childrenIfAlive(this.#running?.child.pid).filter((pid) => /gitgate\.js serve/.test(commandOf(pid)))
   }
 
-  /** The last errors and warnings in its log. */
+  /** The last errors, warnings and refusals in its log. */
   get recentErrors(): string {
-    const lines = (this.#running?.said.stderr ?? '').split('\n')
+    const lines = (this.#running?.said.stderr ?? '').slice(-MAX_SEARCHED_CHARACTERS).split('\n')
     return lines
-      .filter((line) => /"level":"(warn|error|fatal)"/.test(line))
-      .slice(-MAX_SHOWN_ERRORS)
+      .filter((line) => /"level":"(warn|error|fatal)"|"status":4/.test(line))
+      .slice(-MAX_SHOWN_LINES)
       .join('\n')
   }
 
