@@ -7,6 +7,7 @@ import { readEnd } from './signed-heads.js'
 import type { AuditCheckpoint } from './signed-heads.js'
 import { AUDIT_COLUMNS, linkOf } from './audit-row.js'
 import { DerivedState } from './audit-state.js'
+import { checkDatabase } from './database-check.js'
 import type { Queries } from './database.js'
 import type { Sealer } from './seal.js'
 
@@ -15,6 +16,8 @@ const PAGE_ROWS = 1_000
 
 /** What verification reads, and the key. */
 export type Verifier = {
+  /** The path of the database. */
+  readonly path: string
   readonly queries: Queries
   /** Reads the database as it is now, whatever is written meanwhile. */
   readonly onSnapshot: <T>(read: (snapshot: Queries) => Promise<T>) => Promise<T>
@@ -24,12 +27,14 @@ export type Verifier = {
   readonly clock: () => Date
 }
 
-/** Reads the whole log and checks each row against the one before it; then all that is derived from it. */
+/** Checks the database file, then each row of the log against the one before it, then all that is derived from the log. */
 export async function verifyAudit(
   verifier: Verifier,
   anchor: ChainHead | undefined,
   onProgress: (rows: number) => void,
 ): Promise<Verification> {
+  const flaw = await checkDatabase(verifier.path)
+  if (flaw !== undefined) return { rows: 0, first: CHAIN_START, head: CHAIN_START, flaw }
   for (;;) {
     const start = await readEnd(verifier.queries, verifier.sealer, 'audit_start')
     const verification = await verifyFrom(verifier, start, anchor, onProgress)

@@ -10,7 +10,8 @@ import { carriedFacts } from './migrations/0007-carried-facts.js'
 
 // In order of their versions; one that was released is never changed again.
 const MIGRATIONS = [first, restrictions, trail, sessions, tokenUses, auditNames, carriedFacts] as const
-const NEWEST = MIGRATIONS.length
+/** The version of the newest schema. */
+export const NEWEST_VERSION = MIGRATIONS.length
 
 /**
  * Brings a database to the newest schema. All of it happens in one transaction under SQLite's write lock, so that two
@@ -21,14 +22,14 @@ const NEWEST = MIGRATIONS.length
  * @throws GitgateError `store` when the database is newer than this program, or was not made by it
  */
 export function migrate(database: Database, keepCopy: (version: number) => void = () => undefined): void {
-  if (versionOf(database) === NEWEST) return
+  if (versionOf(database) === NEWEST_VERSION) return
   database
     .transaction(() => {
       const version = versionOf(database)
-      if (version > NEWEST) {
+      if (version > NEWEST_VERSION) {
         throw new GitgateError(
           'store',
-          `the database has schema ${version}, but this gitgate knows only schemas up to ${NEWEST}; install the newer gitgate that used it, or restore a backup`,
+          `the database has schema ${version}, but this gitgate knows only schemas up to ${NEWEST_VERSION}; install the newer gitgate that used it, or restore a backup`,
         )
       }
       if (version === 0 && hasTables(database)) {
@@ -39,12 +40,18 @@ export function migrate(database: Database, keepCopy: (version: number) => void 
       }
       if (version > 0) keepCopy(version)
       for (const migration of MIGRATIONS.slice(version)) database.exec(migration.sqlite)
-      database.pragma(`user_version = ${NEWEST}`)
+      database.pragma(`user_version = ${NEWEST_VERSION}`)
     })
     .immediate()
 }
 
-function versionOf(database: Database): number {
+/** Gives an empty database the schema of a version. */
+export function migrateTo(database: Database, version: number): void {
+  for (const migration of MIGRATIONS.slice(0, version)) database.exec(migration.sqlite)
+}
+
+/** The version of a database's schema. */
+export function versionOf(database: Database): number {
   return Number(database.pragma('user_version', { simple: true }))
 }
 

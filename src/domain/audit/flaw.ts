@@ -1,12 +1,25 @@
-import { printable } from '../../core/printable.js'
+import { printable, replaceUnprintable } from '../../core/printable.js'
 import type { ChainFlaw } from './chain.js'
 
-/** What verification found. The chain is checked first: the database is compared only with a log that is intact. */
+/** What verification found. The database file is checked first, then the chain: tables are compared only with a log that is intact. */
 export type Flaw =
+  | DatabaseFlaw
   | ChainFlaw
   /** The log has events, but the checkpoint file beside the database is missing or not signed by this gate. */
   | { readonly kind: 'checkpoint-missing'; readonly path: string }
   | StateFlaw
+
+/** Something is wrong with the database itself. */
+export type DatabaseFlaw =
+  /** A table, index, view or trigger is not what gitgate creates. */
+  | {
+      readonly kind: 'schema-changed'
+      readonly type: string
+      readonly name: string
+      readonly is: 'missing' | 'extra' | 'changed'
+    }
+  /** SQLite finds broken pages, or an index that doesn't match its table. */
+  | { readonly kind: 'damaged'; readonly complaints: readonly string[] }
 
 /** The database does not match the log. */
 export type StateFlaw =
@@ -38,6 +51,8 @@ export function flawSentence(flaw: Flaw): string {
 const CHAIN = 'the audit log was altered'
 const STATE = 'the database does not match the audit log'
 const SUBJECTS: Readonly<Record<Flaw['kind'], string>> = {
+  'schema-changed': "the database's schema was altered",
+  damaged: 'the database is damaged',
   changed: CHAIN,
   removed: CHAIN,
   added: CHAIN,
@@ -55,6 +70,10 @@ const SUBJECTS: Readonly<Record<Flaw['kind'], string>> = {
 /** Describes a flaw, without the subject. */
 export function describeFlaw(flaw: Flaw): string {
   switch (flaw.kind) {
+    case 'schema-changed':
+      return describeSchemaFlaw(flaw)
+    case 'damaged':
+      return `SQLite reports: ${flaw.complaints.map(replaceUnprintable).join('; ')}. If that names only indexes, stop the gate and rebuild them with the sqlite3 shell (REINDEX); otherwise restore a backup`
     case 'changed':
       return `event ${flaw.id} was edited, moved or inserted, or the hash of the event before it was edited`
     case 'removed':
@@ -83,6 +102,18 @@ export function describeFlaw(flaw: Flaw): string {
       const found = flaw.found === null ? 'missing from' : `${printable(flaw.found)} in`
       return `${printable(flaw.key)} is ${found} the table ${flaw.table}, but ${event} says ${recorded}. ${remedy(flaw.key)}`
     }
+  }
+}
+
+function describeSchemaFlaw({ type, name, is }: DatabaseFlaw & { readonly kind: 'schema-changed' }): string {
+  const object = `the ${printable(type)} ${printable(name)}`
+  switch (is) {
+    case 'extra':
+      return `${object} is not gitgate's. Find out who created it, stop the gate, and delete it with the sqlite3 shell: DROP ${printable(type).toUpperCase()} "${printable(name)}"; or restore a backup`
+    case 'changed':
+      return `${object} is not as gitgate created it. Restore a backup`
+    case 'missing':
+      return `${object} is missing. Restore a backup`
   }
 }
 

@@ -1,0 +1,104 @@
+import SQLite from 'better-sqlite3'
+import type { Database } from 'better-sqlite3'
+import { Worker } from 'node:worker_threads'
+import type { DatabaseFlaw } from '../domain/audit/flaw.js'
+import { hasSystemCode, messageOf } from '../core/errors.js'
+import { migrateTo, NEWEST_VERSION, versionOf } from './migrate.js'
+
+// SQLite can find as many as there are rows.
+const MAX_COMPLAINTS = 5
+const MAX_COMPLAINT_LENGTH = 200
+
+/** A row of `sqlite_master`. SQLite makes objects without SQL itself, such as the index of a UNIQUE column. */
+type SchemaObject = {
+  readonly type: string
+  readonly name: string
+  readonly tbl_name: string
+  readonly sql: string | null
+}
+
+// ANALYZE makes these. They only help SQLite to choose among indexes.
+const STATISTICS = ['CREATE TABLE sqlite_stat1(tbl,idx,stat)', 'CREATE TABLE sqlite_stat4(tbl,idx,neq,nlt,ndlt,sample)']
+
+/** Where the thread finds the database. */
+export type CheckThreadData = { readonly path: string }
+
+/**
+ * Checks what the log can't vouch for: that triggers, indexes and tables are gitgate's, and that each index matches its table. It
+ * reads every page, so it runs in a thread of its own.
+ */
+export async function checkDatabase(path: string): Promise<DatabaseFlaw | undefined> {
+  const thread = new Worker(new URL('./database-check-run.js', import.meta.url), {
+    workerData: { path } satisfies CheckThreadData,
+  })
+  return await new Promise((resolve, reject) => {
+    thread.once('message', resolve)
+    thread.once('error', reject)
+    thread.once('exit', () => reject(new Error('the thread that checks the database has ended')))
+  })
+}
+
+/** The same at once. */
+export function findDatabaseFlaw(database: Database): DatabaseFlaw | undefined {
+  try {
+    return findSchemaFlaw(database) ?? findDamage(database)
+  } catch (error) {
+    if (!hasSystemCode(error, 'SQLITE_CORRUPT', 'SQLITE_CORRUPT_INDEX')) throw error
+    return { kind: 'damaged', complaints: [messageOf(error)] }
+  }
+}
+
+/** Compares the schema with the one that the migrations make. SQLite stores the text of each object, so the texts are compared.
+ * Nothing is known about a newer version, which can't be used anyway.
+ */
+export function findSchemaFlaw(database: Database): DatabaseFlaw | undefined {
+  const version = versionOf(database)
+  if (version > NEWEST_VERSION) return undefined
+  const expected = new Map(expectedObjects(version).map((object) => [keyOf(object), object]))
+  for (const object of objectsIn(database)) {
+    const { type, name, tbl_name, sql } = object
+    if (sql !== null && STATISTICS.includes(sql) && type === 'table' && sql.includes(` ${name}(`)) continue
+    const own = expected.get(keyOf(object))
+    if (own === undefined) return { kind: 'schema-changed', type, name, is: 'extra' }
+    if (own.sql !== sql || own.tbl_name !== tbl_name) return { kind: 'schema-changed', type, name, is: 'changed' }
+    // Somebody who writes to sqlite_master can add a second object of the same name.
+    expected.delete(keyOf(object))
+  }
+  const [missing] = expected.values()
+  return missing && { kind: 'schema-changed', type: missing.type, name: missing.name, is: 'missing' }
+}
+
+function findDamage(database: Database): DatabaseFlaw | undefined {
+  const found = database.pragma(`integrity_check(${MAX_COMPLAINTS})`) as { readonly integrity_check: string }[]
+  // Pages have a heading for each database file, of which there is one.
+  const lines = found.flatMap((row) => row.integrity_check.split('\n'))
+  const complaints = lines.filter((line) => line !== 'ok' && !line.startsWith('*** in database'))
+  // A row that refers to a missing one isn't compared with the log, and somebody may get it with a new account.
+  const orphan = database.prepare('SELECT "table", rowid, parent FROM pragma_foreign_key_check').get() as
+    { readonly table: string; readonly rowid: number; readonly parent: string } | undefined
+  if (orphan !== undefined)
+    complaints.push(`row ${orphan.rowid} of ${orphan.table} refers to a missing row of ${orphan.parent}`)
+  if (complaints.length === 0) return undefined
+  return {
+    kind: 'damaged',
+    complaints: complaints.slice(0, MAX_COMPLAINTS).map((line) => line.slice(0, MAX_COMPLAINT_LENGTH)),
+  }
+}
+
+function expectedObjects(version: number): SchemaObject[] {
+  const database = new SQLite(':memory:')
+  try {
+    migrateTo(database, version)
+    return objectsIn(database)
+  } finally {
+    database.close()
+  }
+}
+
+function objectsIn(database: Database): SchemaObject[] {
+  return database.prepare('SELECT type, name, tbl_name, sql FROM sqlite_master').all() as SchemaObject[]
+}
+
+function keyOf({ type, name }: SchemaObject): string {
+  return `${type} ${name}`
+}
