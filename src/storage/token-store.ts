@@ -71,7 +71,8 @@ export function tokenStore(queries: Queries, changes: AuditedChanges): TokenStor
         const { transaction } = change
         const isOnlyOne = await revoke(transaction, id, endsAt, sql<SqlBool>`revoked_at IS NULL`)
         if (!isOnlyOne) return undefined
-        const token = await insert(change, successor)
+        // A push may have been charged since the caller read the old token.
+        const token = await insert(change, { ...successor, spent: await readSpent(transaction, id) })
         await inheritAddresses(transaction, id, token.id)
         await recordTokenRotated(change, id, token, endsAt)
         return token
@@ -203,6 +204,14 @@ async function revoke(transaction: Queries, id: number, at: Date, which: RawBuil
   // If nothing changed, remembered decisions stay right.
   if (result.numUpdatedRows + derived.numUpdatedRows > 0n) await moveSecurityEpoch(transaction)
   return result.numUpdatedRows === 1n
+}
+
+async function readSpent(transaction: Queries, id: number): Promise<Spent> {
+  return await transaction
+    .selectFrom('personal_access_tokens')
+    .select(['pushes', 'push_bytes as bytes'])
+    .where('id', '=', id)
+    .executeTakeFirstOrThrow()
 }
 
 /** Takes from the budgets of a token and of its parent. A parent is never derived itself. */

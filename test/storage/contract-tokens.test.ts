@@ -45,6 +45,17 @@ t.test('a token is revoked once, at the first instant', async (t) => {
   t.equal(await store.tokens.revoke(GATE_CONTEXT, id + 1, NOON), false)
 })
 
+t.test('a successor starts with what was charged to the budget after the old token was read', async (t) => {
+  const store = openTemporaryStore(t)
+  const alice = await addAccount(store, 'alice')
+  const budget = { pushes: 9, bytes: null }
+  const old = await store.tokens.add(GATE_CONTEXT, newToken(alice.id, { budget }))
+  await store.tokens.spend(old.id, { pushes: 1, bytes: 100 })
+  const successor = newToken(alice.id, { budget, spent: old.spent, previousId: old.id })
+  const replaced = await store.tokens.replace(GATE_CONTEXT, old.id, successor, NOON)
+  t.match(replaced, { spent: { pushes: 1, bytes: 100 } })
+})
+
 t.test('a token is replaced by its successor: both or neither', async (t) => {
   const store = openTemporaryStore(t)
   const alice = await addAccount(store, 'alice')
