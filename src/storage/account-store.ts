@@ -46,7 +46,7 @@ export function accountStore(queries: Queries, changes: AuditedChanges): Account
         username: account.username,
         name: account.name,
         email: account.email,
-        email_key: keyOf(account.email),
+        email_key: emailKeyOf(account.email),
         admin: account.admin ? (1 as const) : (0 as const),
         state: 'active' as const,
         password_hash: account.passwordHash?.reveal() ?? null,
@@ -157,11 +157,12 @@ async function changeAccount(change: Change, id: number, given: AccountChange): 
   if (changed.length === 0) return
   if (changed.includes('email')) await requireUnique(transaction, { id, email: now.email })
   // While the old address is still there to be notified.
-  if (keyOf(now.email) !== row.email_key && was.email !== null) await notifyAccountChange(change, id, 'email-changed')
+  if (emailKeyOf(now.email) !== row.email_key && was.email !== null)
+    await notifyAccountChange(change, id, 'email-changed')
   const values = {
     name: now.name,
     email: now.email,
-    email_key: keyOf(now.email),
+    email_key: emailKeyOf(now.email),
     admin: now.admin ? (1 as const) : (0 as const),
   }
   await transaction.updateTable('accounts').set(values).where('id', '=', id).execute()
@@ -171,8 +172,8 @@ async function changeAccount(change: Change, id: number, given: AccountChange): 
   await change.record({ action: 'user.changed', target: `user:${row.username}`, details })
 }
 
-// Addresses are unique, and found, in any case of their letters.
-function keyOf(email: string | null): string | null {
+/** What an address is found by: addresses are unique in any case of their letters. */
+export function emailKeyOf(email: string | null): string | null {
   return email?.toLowerCase() ?? null
 }
 
@@ -192,7 +193,7 @@ async function requireUnique(
       throw new GitgateError('conflict', `the username ${username} is taken`, { field: 'username' })
   }
   if (email !== null) {
-    const taken = await others.where('email_key', '=', keyOf(email)).executeTakeFirst()
+    const taken = await others.where('email_key', '=', emailKeyOf(email)).executeTakeFirst()
     if (taken !== undefined)
       throw new GitgateError('conflict', `the email address ${email} is taken`, { field: 'email' })
   }

@@ -4,7 +4,7 @@ import type { ChainHead } from '../domain/audit/chain.js'
 import { currentFacts } from './current-facts.js'
 import type { Queries } from './database.js'
 import type { FactRow } from './recorded-facts.js'
-import { FACT_ACTIONS, factsOf } from './recorded-facts.js'
+import { FACT_ACTIONS, FACT_COLUMNS, factsOf } from './recorded-facts.js'
 
 // Rows read at a time.
 const PAGE_ROWS = 1_000
@@ -14,8 +14,6 @@ export const NEWEST_PRUNED = 'audit newest'
 
 // The hash of an empty table.
 const NOTHING_CARRIED = createHash('sha256').digest('hex')
-
-const FACT_COLUMNS = ['id', 'action', 'decision', 'at', 'target', 'details'] as const
 
 /** The row of the log that records {@link hashCarried}, and the hash in it. */
 export type CarriedHead = { readonly id: number; readonly hash: string | undefined }
@@ -80,8 +78,9 @@ async function adoptFacts(transaction: Queries, start: ChainHead, redact: (text:
   const recorded = new Set<string>()
   for await (const row of factRows(transaction, start.id, Number.MAX_SAFE_INTEGER))
     for (const [key] of factsOf(row)) recorded.add(key)
-  for await (const { key, value } of currentFacts(transaction, redact))
-    if (!recorded.has(key)) await put(transaction, key, value)
+  for await (const { key, value, parts = [] } of currentFacts(transaction, redact))
+    for (const fact of [{ key, value }, ...parts])
+      if (!recorded.has(fact.key)) await put(transaction, fact.key, fact.value)
   const { newest } = await transaction
     .selectFrom('token_uses')
     .select(sql<number | null>`max(max(coalesce(fetched_at, 0), coalesce(pushed_at, 0)))`.as('newest'))
@@ -107,7 +106,7 @@ export async function repairCarried(
 async function newestCarriedHead(queries: Queries, start: ChainHead): Promise<string | undefined> {
   const rows = queries
     .selectFrom('audit_events')
-    .select(FACT_COLUMNS)
+    .select(['id', ...FACT_COLUMNS])
     .where('action', 'in', ['audit.pruned', 'audit.repaired'])
   for (const row of await rows.orderBy('id', 'desc').execute()) {
     const head = carriedHeadOf(row)
@@ -120,7 +119,7 @@ async function* factRows(queries: Queries, after: number, to: number) {
   for (let from = after; ;) {
     const rows = await queries
       .selectFrom('audit_events')
-      .select(FACT_COLUMNS)
+      .select(['id', ...FACT_COLUMNS])
       .where('id', '>', from)
       .where('id', '<=', to)
       .where('action', 'in', FACT_ACTIONS)

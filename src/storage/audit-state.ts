@@ -4,20 +4,18 @@ import type { StateFlaw } from '../domain/audit/flaw.js'
 import type { CarriedHead } from './audit-carried.js'
 import { carriedAfter, carriedHeadOf, hashCarried, NEWEST_PRUNED } from './audit-carried.js'
 import { blockOf } from './audit-names.js'
-import type { CurrentFact } from './current-facts.js'
+import type { CurrentFact, PartialFact } from './current-facts.js'
 import { currentFacts, TABLES_WITH_ID } from './current-facts.js'
 import type { Queries } from './database.js'
 import type { UseKey } from './fact-ledger.js'
 import { FactLedger } from './fact-ledger.js'
-import { endOf, factsOf } from './recorded-facts.js'
+import { CLOCK_TOLERANCE_MS, endOf, factsOf } from './recorded-facts.js'
 import type { Schema } from './database-schema.js'
 
 type Row = Schema['audit_events']
 
 // Rows read at a time. That takes a few milliseconds; in between, other requests run.
 const PAGE_ROWS = 1_000
-// A change reads the clock before its event does, and the clock may be set back in between.
-const CLOCK_TOLERANCE_MS = 3_600_000
 
 /** Compares the log's indexes, and the tables that its events describe, with the rows of the log. Names are compared block by
  * block, and everything else is collected in a {@link FactLedger}, so memory use doesn't grow with the log.
@@ -70,9 +68,20 @@ export class DerivedState {
     if (row.action === 'audit.pruned')
       this.#prunedBefore = Date.parse((JSON.parse(row.details ?? '{}') as { readonly before: string }).before)
     this.#carried = carriedHeadOf(row) ?? this.#carried
+    this.#countPushes(row)
     if (row.token_id === null || row.repository === null || row.decision !== 'allowed') return
     if (row.action === 'git.fetch') this.#ledger.use(row.token_id, row.repository, row.at, null)
     if (row.action === 'git.pushed') this.#ledger.use(row.token_id, row.repository, null, row.at)
+  }
+
+  /** Counts what is charged to budgets: pushes that the gate passed on. */
+  #countPushes({ action, decision, target, token_id, refs, details }: Row): void {
+    if (decision !== 'allowed') return
+    // A probe before a push has no refs.
+    if (action === 'git.push' && token_id !== null && refs !== null && refs !== '[]') this.#ledger.pushed(token_id)
+    if (action !== 'token.created' || target === null || details?.includes('"rotated_from":') !== true) return
+    const { rotated_from } = JSON.parse(details) as { readonly rotated_from?: unknown }
+    if (typeof rotated_from === 'number') this.#ledger.inheritPushes(idOf(target), rotated_from)
   }
 
   /** Compares everything else, after the last row.
@@ -137,7 +146,7 @@ export class DerivedState {
     return await findSurvivor(queries)
   }
 
-  #compareFact({ table, key, value: found, endsAt }: CurrentFact): StateFlaw | undefined {
+  #compareFact({ table, key, value: found, endsAt, ...more }: CurrentFact): StateFlaw | undefined {
     const recorded = this.#ledger.take(key)
     const end = endsAt === undefined ? undefined : this.#ledger.take(endOf(key))
     if (end !== undefined) {
@@ -147,8 +156,31 @@ export class DerivedState {
       // The token has ended, so its other properties don't matter.
       if (endsAt <= this.#clock().getTime()) return undefined
     }
+    if (recorded !== undefined && recorded.value !== found)
+      return notAsRecorded(table, key, recorded.value, found, recorded.row)
+    if (more.contradiction !== undefined) return { kind: 'inconsistent', table, ...more.contradiction }
     if (recorded === undefined) return this.#isComplete() ? { kind: 'unrecorded', table, key, found } : undefined
-    return recorded.value === found ? undefined : notAsRecorded(table, key, recorded.value, found, recorded.row)
+    const [partFlaw] = (more.parts ?? [])
+      .map((part) => this.#comparePart(table, part))
+      .filter((flaw) => flaw !== undefined)
+    return partFlaw ?? this.#comparePushes(table, key, more.pushes)
+  }
+
+  #comparePart(table: string, { key, value: found, isTime }: PartialFact): StateFlaw | undefined {
+    const recorded = this.#ledger.take(key)
+    if (recorded === undefined || recorded.value === null || recorded.value === found) return undefined
+    if (!isTime) return notAsRecorded(table, key, recorded.value, found, recorded.row)
+    // The time of a setting may be missing, which NaN stands for.
+    if (Math.abs(Number(recorded.value) - Number(found)) <= CLOCK_TOLERANCE_MS) return undefined
+    return notAsRecorded(table, key, timeText(recorded.value), timeText(found), recorded.row)
+  }
+
+  #comparePushes(table: string, token: string, found: number | undefined): StateFlaw | undefined {
+    if (found === undefined) return undefined
+    const pushes = this.#ledger.pushesOf(idOf(token))
+    if (found >= pushes) return undefined
+    const expected = `at least ${pushes}, the number of its pushes in the log`
+    return { kind: 'inconsistent', table, key: `${token} pushes`, expected, found: String(found) }
   }
 
   /** Whether the log has an event for every fact. Version 0.1.0 pruned rows without keeping their facts. */
@@ -270,6 +302,17 @@ function useFlaw(token: number, repository: string, is: 'missing' | 'extra'): St
 
 function notAsRecorded(table: string, key: string, recorded: string | null, found: string | null, id: number | null) {
   return { kind: 'not-as-recorded', table, key, recorded, found, id } as const
+}
+
+/** The ID in the key of a token. */
+function idOf(token: string): number {
+  return Number(token.slice('token:'.length))
+}
+
+/** A time that somebody edited by hand may be beyond what dates can be. */
+function timeText(milliseconds: string): string {
+  const date = new Date(Number(milliseconds))
+  return Number.isNaN(date.getTime()) ? milliseconds : date.toISOString()
 }
 
 function instantOf(milliseconds: string | number | null): string {

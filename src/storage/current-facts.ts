@@ -1,5 +1,8 @@
+import { emailKeyOf } from './account-store.js'
 import type { Queries } from './database.js'
-import { protectionValue } from './recorded-facts.js'
+import type { Schema } from './database-schema.js'
+import { originKey, originValue, protectionValue, timeOf } from './recorded-facts.js'
+import type { TokenRow } from './token-row.js'
 import { TOKEN_COLUMNS, tokenFrom } from './token-row.js'
 import { issueDetails } from './token-changes.js'
 import { originOf } from './webhook-store.js'
@@ -14,7 +17,18 @@ export type CurrentFact = {
   readonly value: string
   /** When a token was or will be revoked; `null`: never. */
   readonly endsAt?: number | null
+  /** The pushes charged to a token with a budget. */
+  readonly pushes?: number
+  /** What is wrong with the row whatever the events say. */
+  readonly contradiction?: Contradiction
+  /** Facts of the same row that earlier versions didn't carry over from pruned events. */
+  readonly parts?: readonly PartialFact[]
 }
+
+type Contradiction = { readonly key: string; readonly expected: string; readonly found: string }
+
+/** @property isTime whether the value is an instant, which may differ a little from the time of the event */
+export type PartialFact = { readonly key: string; readonly value: string; readonly isTime: boolean }
 
 /** Tables whose rows have IDs, which gitgate assigns from 1. */
 export const TABLES_WITH_ID = [
@@ -35,8 +49,11 @@ export async function* currentFacts(queries: Queries, redact: (text: string) => 
     key: redact(key),
     value: redact(typeof value === 'string' ? value : orUnreadable(value)),
   })
-  for (const { key, value } of await queries.selectFrom('settings').selectAll().orderBy('key').execute())
-    yield fact('settings', `setting:${key}`, JSON.stringify(value))
+  const time = (key: string, at: number | null): PartialFact => ({ key, value: String(at), isTime: true })
+  for (const { key, value, set_at } of await queries.selectFrom('settings').selectAll().orderBy('key').execute()) {
+    const setting = fact('settings', `setting:${key}`, JSON.stringify(value))
+    yield { ...setting, parts: [time(timeOf(setting.key), set_at)] }
+  }
 
   const grants = (after: number) => queries.selectFrom('grants').selectAll().where('id', '>', after)
   for await (const { subject, pattern, role } of paged((after) =>
@@ -56,15 +73,20 @@ export async function* currentFacts(queries: Queries, redact: (text: string) => 
     queries
       .selectFrom('accounts')
       .leftJoin('two_factors', 'two_factors.account_id', 'accounts.id')
-      .select(['id', 'username', 'name', 'email', 'admin', 'state', 'notices_off', 'two_factors.account_id as factor'])
+      .selectAll('accounts')
+      .select('two_factors.account_id as factor')
       .where('id', '>', after)
   for await (const { username, ...row } of paged((after) => accounts(after).orderBy('id').limit(PAGE_ROWS).execute())) {
     const user = `user:${username}`
     // First, because a missing state shows that the account itself is missing.
-    yield fact('accounts', `${user} state`, JSON.stringify(row.state))
+    const state = fact('accounts', `${user} state`, JSON.stringify(row.state))
+    yield { ...state, parts: [time(redact(`${user} created_at`), row.created_at)] }
     yield fact('accounts', `${user} admin`, JSON.stringify(row.admin === 1))
     yield fact('accounts', `${user} name`, JSON.stringify(row.name))
-    yield fact('accounts', `${user} email`, JSON.stringify(row.email))
+    const email = fact('accounts', `${user} email`, JSON.stringify(row.email))
+    yield row.email_key === emailKeyOf(row.email)
+      ? email
+      : { ...email, contradiction: emailKeyContradiction(user, row) }
     yield fact('accounts', `${user} notices_off`, () => JSON.stringify(JSON.parse(row.notices_off)))
     yield fact('two_factors', `${user} two_factor`, JSON.stringify(row.factor !== null))
   }
@@ -78,6 +100,18 @@ export async function* currentFacts(queries: Queries, redact: (text: string) => 
   for await (const row of paged((after) => webhooks(after).orderBy('webhooks.id').limit(PAGE_ROWS).execute()))
     yield fact('webhooks', `webhook:${row.id}`, () => webhookValue(originOf(row.url), row.username))
 
+  const tokenFact = (row: TokenRow & { readonly username: string }): CurrentFact => {
+    const key = `token:${row.id}`
+    const details = () => JSON.stringify(issueDetails(tokenFrom(row), `user:${row.username}`))
+    const origin = redact(originValue(row.issued_by, row.previous_personal_access_token_id))
+    const hasBudget = row.max_pushes !== null || row.max_push_bytes !== null
+    return {
+      ...fact('personal_access_tokens', key, details),
+      endsAt: row.revoked_at,
+      parts: [time(timeOf(key), row.created_at), { key: originKey(key), value: origin, isTime: false }],
+      ...(hasBudget ? { pushes: row.pushes } : {}),
+    }
+  }
   const tokens = (after: number) =>
     queries
       .selectFrom('personal_access_tokens')
@@ -86,23 +120,20 @@ export async function* currentFacts(queries: Queries, redact: (text: string) => 
       .select('owner.username')
       .where('personal_access_tokens.id', '>', after)
       .orderBy('personal_access_tokens.id')
-  for await (const row of paged((after) => tokens(after).limit(PAGE_ROWS).execute()))
-    yield {
-      ...fact('personal_access_tokens', `token:${row.id}`, () =>
-        JSON.stringify(issueDetails(tokenFrom(row), `user:${row.username}`)),
-      ),
-      endsAt: row.revoked_at,
-    }
+  for await (const row of paged((after) => tokens(after).limit(PAGE_ROWS).execute())) yield tokenFact(row)
 
   const sessions = (after: number) =>
     queries
       .selectFrom('sessions')
       .innerJoin('accounts', 'accounts.id', 'account_id')
-      .select(['sessions.id', 'signed_in_by', 'username'])
+      .select(['sessions.id', 'signed_in_by', 'username', 'sessions.created_at'])
       .where('signed_in_by', 'is not', null)
       .where('sessions.id', '>', after)
   for await (const row of paged((after) => sessions(after).orderBy('sessions.id').limit(PAGE_ROWS).execute()))
-    yield fact('sessions', `session:${row.id}`, JSON.stringify([`user:${row.username}`, row.signed_in_by]))
+    yield {
+      ...fact('sessions', `session:${row.id}`, JSON.stringify([`user:${row.username}`, row.signed_in_by])),
+      parts: [time(timeOf(`session:${row.id}`), row.created_at)],
+    }
 }
 
 /** A value that somebody edited by hand may be invalid JSON or an invalid URL. */
@@ -112,6 +143,14 @@ function orUnreadable(read: () => string): string {
   } catch {
     return '"unreadable"'
   }
+}
+
+function emailKeyContradiction(
+  user: string,
+  { email, email_key }: Pick<Schema['accounts'], 'email' | 'email_key'>,
+): Contradiction {
+  const expected = `${JSON.stringify(emailKeyOf(email))}, the mail address in lower case`
+  return { key: `${user} email_key`, expected, found: JSON.stringify(email_key) }
 }
 
 function webhookValue(origin: string, username: string | null): string {

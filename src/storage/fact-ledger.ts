@@ -39,6 +39,8 @@ export class FactLedger {
         token_id integer NOT NULL, repository text NOT NULL, fetched_at integer, pushed_at integer,
         PRIMARY KEY (token_id, repository)
       ) WITHOUT ROWID;
+      CREATE TABLE pushes (token_id integer PRIMARY KEY, parent_id integer, pushes integer NOT NULL);
+      CREATE INDEX pushes_parent ON pushes (parent_id) WHERE parent_id IS NOT NULL;
       BEGIN;
     `)
   }
@@ -82,6 +84,28 @@ export class FactLedger {
         pushed_at = nullif(max(coalesce(pushed_at, 0), coalesce(excluded.pushed_at, 0)), 0)
     `,
     ).run(token, repository, fetchedAt, pushedAt)
+  }
+
+  /** Counts a push by a token. */
+  pushed(token: number): void {
+    this.#statement(
+      `INSERT INTO pushes VALUES (
+         @token, (SELECT json_extract(value, '$.derived_from') FROM facts WHERE key = @key), 1
+       ) ON CONFLICT DO UPDATE SET pushes = pushes + 1`,
+    ).run({ token, key: `token:${token}` })
+  }
+
+  /** A token that replaces another starts with the pushes of that one. */
+  inheritPushes(token: number, from: number): void {
+    const pushes = this.pushesOf(from)
+    if (pushes > 0) this.#statement('INSERT OR REPLACE INTO pushes VALUES (?, NULL, ?)').run(token, pushes)
+  }
+
+  /** The pushes by a token and those derived from it. */
+  pushesOf(token: number): number {
+    return this.#statement('SELECT coalesce(sum(pushes), 0) FROM pushes WHERE token_id = @token OR parent_id = @token')
+      .pluck()
+      .get({ token }) as number
   }
 
   /** The used token with the next higher ID. */

@@ -7,9 +7,10 @@ import { sessions } from './migrations/0004-sessions.js'
 import { tokenUses } from './migrations/0005-token-uses.js'
 import { auditNames } from './migrations/0006-audit-names.js'
 import { carriedFacts } from './migrations/0007-carried-facts.js'
+import { settingTimes } from './migrations/0008-setting-times.js'
 
 // In order of their versions; one that was released is never changed again.
-const MIGRATIONS = [first, restrictions, trail, sessions, tokenUses, auditNames, carriedFacts] as const
+const MIGRATIONS = [first, restrictions, trail, sessions, tokenUses, auditNames, carriedFacts, settingTimes] as const
 /** The version of the newest schema. */
 export const NEWEST_VERSION = MIGRATIONS.length
 

@@ -2,6 +2,8 @@ import type { SettingStore } from '../domain/policies/settings.js'
 import type { Queries } from './database.js'
 import { moveSecurityEpoch } from './database.js'
 import type { AuditedChanges } from './audited-changes.js'
+import type { Schema } from './database-schema.js'
+import { CLOCK_TOLERANCE_MS } from './recorded-facts.js'
 
 /** Settings in the database. */
 export function settingStore(queries: Queries, changes: AuditedChanges): SettingStore {
@@ -21,14 +23,14 @@ export function settingStore(queries: Queries, changes: AuditedChanges): Setting
         const { transaction } = change
         const set_at = now.getTime()
         for (const [key, value] of values) {
-          const old = await transaction.selectFrom('settings').select('value').where('key', '=', key).executeTakeFirst()
+          const old = await transaction.selectFrom('settings').selectAll().where('key', '=', key).executeTakeFirst()
+          // An unchanged value is set only if no event has it: somebody edited the database, or the event was pruned.
+          if (old?.value === value && (await isRecorded(transaction, old))) continue
           await transaction
             .insertInto('settings')
             .values({ key, value, set_at })
             .onConflict((conflict) => conflict.column('key').doUpdateSet({ value, set_at }))
             .execute()
-          // An unchanged value is recorded only if no event has it: somebody edited the database, or the event was pruned.
-          if (old?.value === value && (await isRecorded(transaction, key, value))) continue
           const details = { from: old?.value ?? null, to: value }
           await change.record({ action: 'setting.changed', target: `setting:${key}`, details })
         }
@@ -37,14 +39,15 @@ export function settingStore(queries: Queries, changes: AuditedChanges): Setting
   }
 }
 
-async function isRecorded(transaction: Queries, key: string, value: string): Promise<boolean> {
+async function isRecorded(transaction: Queries, { key, value, set_at }: Schema['settings']): Promise<boolean> {
   const row = await transaction
     .selectFrom('audit_events')
-    .select('details')
+    .select(['at', 'details'])
     .where('target', '=', `setting:${key}`)
     .where('action', '=', 'setting.changed')
     .orderBy('id', 'desc')
     .limit(1)
     .executeTakeFirst()
-  return row !== undefined && (JSON.parse(row.details ?? '{}') as { readonly to?: string }).to === value
+  if (row === undefined || set_at === null || Math.abs(row.at - set_at) > CLOCK_TOLERANCE_MS) return false
+  return (JSON.parse(row.details ?? '{}') as { readonly to?: string }).to === value
 }

@@ -69,7 +69,7 @@ t.test('a lifetime limit lists whom it ends beforehand, and ends them hours late
   const store = openStore(join(cli.folder, 'data'), undefined)
   await store.settings.set(
     GATE_CONTEXT,
-    new Map([['max_personal_access_token_lifetime', '30']]),
+    new Map([['max_personal_access_token_lifetime', '29']]),
     new Date(Date.now() - 4 * HOUR),
   )
   await store.close()

@@ -69,6 +69,19 @@ const ATTACKS: readonly (readonly [statement: string, said: RegExp])[] = [
   ],
   ["UPDATE accounts SET state = 'active'", /user:carol state is "active" in the table accounts, .* "blocked"/],
   ["UPDATE accounts SET email = 'e@example.com' WHERE username = 'bob'", /user:bob email is "e@example.com"/],
+  [
+    "UPDATE accounts SET email_key = 'e@example.com' WHERE username = 'bob'",
+    /user:bob email_key is "e@example.com" in the table accounts, but must be null, the mail address in lower case\. .*--email/,
+  ],
+  // It would begin the grace period for two-factor authentication again.
+  ['UPDATE accounts SET created_at = 9e12', /user:alice created_at is 2255-.* that it is 2026-06-15T12:00:00.000Z/],
+  [
+    'UPDATE settings SET set_at = set_at + 86400000',
+    /setting:push_to_create set_at is 2026-06-16T.* settings set push_to/,
+  ],
+  ['UPDATE settings SET set_at = NULL', /setting:push_to_create set_at is null in the table settings/],
+  // It would never expire.
+  ['UPDATE sessions SET created_at = 9e15', /session:1 created_at is 9000000000000000 in .*gitgate user passwd/],
   ["UPDATE accounts SET notices_off = 'x' WHERE username = 'bob'", /user:bob notices_off is "unreadable"/],
   ["DELETE FROM accounts WHERE username = 'carol'", /user:carol \w+ is missing from the table accounts/],
   [
@@ -86,6 +99,8 @@ const ATTACKS: readonly (readonly [statement: string, said: RegExp])[] = [
     /token:1 is .*scopes":\["api"\].* in the table personal_access_tokens, .*gitgate token revoke 1/,
   ],
   ['UPDATE personal_access_tokens SET expires_at = NULL WHERE id = 1', /token:1 is .*"expires_at":null/],
+  ['UPDATE personal_access_tokens SET created_at = 9e12 WHERE id = 1', /token:1 created_at is 2255-/],
+  ["UPDATE personal_access_tokens SET issued_by = 'bob' WHERE id = 1", /token:1 origin is \["bob",null\] in /],
   ['UPDATE personal_access_tokens SET user_id = 2 WHERE id = 1', /token:1 is .*"owner":"user:bob"/],
   [
     'UPDATE personal_access_tokens SET revoked_at = NULL WHERE id = 3',
@@ -228,10 +243,11 @@ t.test('programs read which row of which table it is', async (t) => {
 t.test('pruning neither makes a false alarm nor makes an edited row right', async (t) => {
   const folder = await filled(t)
   const prune = async (days: number) => {
-    const store = openStore(join(folder, 'data'), undefined, { clock: () => new Date(NOON.getTime() + days * DAY) })
+    const now = new Date(NOON.getTime() + days * DAY)
+    const store = openStore(join(folder, 'data'), undefined, { clock: () => now })
     const pruned = await store.audit.prune(GATE_CONTEXT, new Date(NOON.getTime() + (days - 1) * DAY), NOON, 'force')
     // Something to prune the next time.
-    await addAccount(store, `day-${days}`)
+    await addAccount(store, `day-${days}`, {}, GATE_CONTEXT, now)
     await store.close()
     t.ok(pruned.deleted > 0)
   }

@@ -10,7 +10,7 @@ import { openStore } from '../../src/storage/open.js'
 import { GitgateCli } from '../acceptance/gitgate-cli.js'
 import { temporaryFolder } from '../acceptance/temporary-folder.js'
 import { newToken } from '../storage/new-token.js'
-import { addAccount } from '../storage/temporary-store.js'
+import { addAccount, NOON } from '../storage/temporary-store.js'
 
 const MINIMUM = '-9223372036854775807'
 const BELOW_SAFE = '-9007199254740992'
@@ -60,7 +60,7 @@ const ATTACKS: readonly (readonly [statement: string, said: RegExp])[] = [
 async function attacked(t: Test, statement: string): Promise<GitgateCli> {
   const folder = temporaryFolder(t)
   const data = join(folder, 'data')
-  const store = openStore(data, undefined, { durable: false })
+  const store = openStore(data, undefined, { durable: false, clock: () => NOON })
   const { id } = await addAccount(store, 'alice')
   await store.tokens.add(GATE_CONTEXT, newToken(id))
   await store.close()

@@ -36,7 +36,7 @@ async function recorded(store: Store, change: () => Promise<unknown>): Promise<s
 }
 
 t.test('every mutation is a row that names who made it, and what it was made to', async (t) => {
-  const store = openTemporaryStore(t)
+  const store = openTemporaryStore(t, { clock: () => NOON })
   const { accounts, tokens, twoFactors, grants, protections, settings, notifications, webhooks } = store
   const by = { actor: ROOT }
   const token = (digest: string) => newToken(1, { digest: secret(digest) })

@@ -1,6 +1,7 @@
 // What the domain may expect of its stores, whichever database is under them.
 import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import t from 'tap'
+import { DAY } from '../../src/core/clock.js'
 import { AccessMemory } from '../../src/domain/access/memory.js'
 import { parseRepositoryPath } from '../../src/protocol/repository-path.js'
 import { Secret } from '../../src/core/secret.js'
@@ -174,4 +175,13 @@ t.test('settings are kept as texts, and the last one counts', async (t) => {
   t.strictSame(await facts.readBackend(), { upstream: 'http://127.0.0.1:9000/' })
   await facts.writeBackend({ root: '/srv/b' })
   t.strictSame(await facts.readBackend(), { root: '/srv/b' })
+})
+
+t.test('to set a setting to the value that it has changes nothing, and is no event', async (t) => {
+  const { settings, audit } = openTemporaryStore(t, { clock: () => NOON })
+  const required = new Map([['require_two_factor_authentication', 'true'] as const])
+  await settings.set(GATE_CONTEXT, required, NOON)
+  await settings.set(GATE_CONTEXT, required, new Date(NOON.getTime() + DAY))
+  t.strictSame(await settings.setAt('require_two_factor_authentication'), NOON, 'the grace period goes on')
+  t.equal((await audit.list({ action: 'setting.changed', limit: 9 })).length, 1)
 })

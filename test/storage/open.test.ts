@@ -35,8 +35,8 @@ const OPENER = `
   const store = openStore(process.argv[1], undefined)
   const username = 'user-' + process.pid
   const account = { username, name: username, email: null, admin: false, passwordHash: null }
-  const { id } = await store.accounts.add(GATE_CONTEXT, account, new Date(0))
-  await store.twoFactors.enable(GATE_CONTEXT, id, new Secret('${SEED}', 'seed'), [new Secret('h', 'hash')], new Date(0))
+  const { id } = await store.accounts.add(GATE_CONTEXT, account, new Date())
+  await store.twoFactors.enable(GATE_CONTEXT, id, new Secret('${SEED}', 'seed'), [new Secret('h', 'hash')], new Date())
   await store.close()
   process.exit()
 `

@@ -3,15 +3,15 @@ import { join } from 'node:path'
 import type { Test } from 'tap'
 import type { Account, NewAccount } from '../../src/domain/accounts/account.js'
 import type { Clock } from '../../src/core/clock.js'
-import type { Store } from '../../src/storage/open.js'
+import type { Store, StoreOptions } from '../../src/storage/open.js'
 import { openStore } from '../../src/storage/open.js'
 
 /** The instant at which tests begin: the middle of a day, so that midnight is hours away on either side. */
 export const NOON = new Date('2026-06-15T12:00:00.000Z')
 
 /** The real store in a folder of its own, closed when the test ends. */
-export function openTemporaryStore(t: Test): Store {
-  const store = openStore(join(t.testdir(), 'data'), undefined)
+export function openTemporaryStore(t: Test, options: StoreOptions = {}): Store {
+  const store = openStore(join(t.testdir(), 'data'), undefined, options)
   t.teardown(() => store.close())
   return store
 }
@@ -22,9 +22,10 @@ export async function addAccount(
   username: string,
   given: Partial<NewAccount> = {},
   context = GATE_CONTEXT,
+  now = NOON,
 ): Promise<Account> {
   const plain = { username, name: username, email: null, admin: false, passwordHash: null }
-  return await store.accounts.add(context, { ...plain, ...given }, NOON)
+  return await store.accounts.add(context, { ...plain, ...given }, now)
 }
 
 /** Deletes the audit events from before an instant, as `audit prune --force` does. @returns how many */

@@ -29,6 +29,14 @@ export type StateFlaw =
   | { readonly kind: 'carried-changed'; readonly id: number | null }
   /** A row has an ID that gitgate never assigns. */
   | { readonly kind: 'invalid-id'; readonly table: string; readonly id: string }
+  /** A value contradicts the rest of its row, or the number of events. */
+  | {
+      readonly kind: 'inconsistent'
+      readonly table: string
+      readonly key: string
+      readonly expected: string
+      readonly found: string
+    }
   /** No event created a row of a table. Values are JSON. */
   | { readonly kind: 'unrecorded'; readonly table: string; readonly key: string; readonly found: string }
   /** A row is not what its last event says. `id` is that event; `null` if it was pruned. */
@@ -63,6 +71,7 @@ const SUBJECTS: Readonly<Record<Flaw['kind'], string>> = {
   'index-changed': STATE,
   'carried-changed': STATE,
   'invalid-id': STATE,
+  inconsistent: STATE,
   unrecorded: STATE,
   'not-as-recorded': STATE,
 }
@@ -94,6 +103,8 @@ export function describeFlaw(flaw: Flaw): string {
       return `the table audit_carried, which keeps the facts of pruned events, does not match ${flaw.id === null ? 'the log' : `event ${flaw.id}`}. Restore a backup, or check accounts, tokens, grants and settings yourself; then run: gitgate audit repair`
     case 'invalid-id':
       return `the table ${flaw.table} has a row with the ID ${flaw.id}, which gitgate never assigns. Restore a backup, or delete the row: DELETE FROM ${flaw.table} WHERE id = ${flaw.id}`
+    case 'inconsistent':
+      return `${printable(flaw.key)} is ${printable(flaw.found)} in the table ${flaw.table}, but must be ${flaw.expected}. ${remedy(flaw.key)}`
     case 'unrecorded':
       return `${printable(flaw.key)} is ${printable(flaw.found)} in the table ${flaw.table}, but no event says so. ${remedy(flaw.key)}`
     case 'not-as-recorded': {
@@ -134,6 +145,10 @@ function remedy(key: string): string {
     case 'session':
       return 'To end it, set a new password for the account: gitgate user passwd'
     default:
+      if (key.endsWith(' created_at'))
+        return 'Restore a backup, or set the column to the time of the event with the sqlite3 shell'
+      if (key.endsWith(' email_key'))
+        return `Set another address, and then the correct one again: gitgate user edit ${name} --email ADDRESS`
       return key.endsWith(' two_factor')
         ? `Set the correct value: gitgate user 2fa enable ${name}, or disable`
         : `Set the correct value: gitgate user edit, block or unblock; delete an account that nobody added: gitgate user delete ${name}`
