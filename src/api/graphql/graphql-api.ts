@@ -13,6 +13,7 @@ import { ApiError } from '../rest/api-errors.js'
 import type { ApiOptions } from '../rest/api-options.js'
 import { parseForm } from '../rest/parameters.js'
 import { excessOf } from './limits.js'
+import type { GraphqlContext } from './resolvers.js'
 import { rootOf } from './resolvers.js'
 import { schema } from './schema.js'
 
@@ -60,7 +61,7 @@ export async function graphqlApi(options: ApiOptions): Promise<Handler> {
       document,
       // Without a token only introspection answers: the fields of `Query` are null, and nothing is looked up.
       rootValue: caller === undefined && !isMutation(document) ? {} : root,
-      contextValue: { caller },
+      contextValue: { caller, searched: Promise.resolve() } satisfies GraphqlContext,
       ...(variables === undefined ? {} : { variableValues: variables }),
       ...(operationName === undefined ? {} : { operationName }),
     })
