@@ -8,6 +8,7 @@ import { gunzipStart } from '../../src/git/http/upload-pack.js'
 import { parseUploadPackRequest, readCacheableRequest } from '../../src/git/cache/upload-pack-request.js'
 import type { BackendRequest } from '../../src/protocol/backend.js'
 import { encodePktLine, FLUSH } from '../../src/protocol/pkt-line.js'
+import { ONE } from '../protocol/push-bytes.js'
 
 const lsRefs = (packets: number): Buffer =>
   Buffer.concat([
@@ -17,9 +18,24 @@ const lsRefs = (packets: number): Buffer =>
     FLUSH,
   ])
 
+const fetchOf = (haves: number): Buffer =>
+  Buffer.concat([
+    encodePktLine('command=fetch'),
+    Buffer.from('0001'),
+    encodePktLine(`want ${ONE}`),
+    ...Array<Buffer>(haves).fill(encodePktLine(`have ${ONE}`)),
+    FLUSH,
+  ])
+
 t.test("a body of too many packets isn't parsed to its end", async (t) => {
-  t.equal(parseUploadPackRequest(lsRefs(1_000), 'version=2').kind, 'refs')
-  t.equal(parseUploadPackRequest(lsRefs(25_000), 'version=2').kind, 'uncacheable')
+  t.equal(parseUploadPackRequest(fetchOf(20_000), 'version=2').kind, 'fetch')
+  t.equal(parseUploadPackRequest(fetchOf(25_000), 'version=2').kind, 'uncacheable')
+})
+
+// Attack: 20 lists of refs by 20,000 prefixes each, 53 KB of gzip, stop the gate for 0.6 s.
+t.test('a list of refs by thousands of prefixes is left to Git', async (t) => {
+  t.equal(parseUploadPackRequest(lsRefs(1_900), 'version=2').kind, 'refs')
+  t.equal(parseUploadPackRequest(lsRefs(2_000), 'version=2').kind, 'uncacheable')
 })
 
 t.test("a body that inflates to more than object IDs do isn't inflated", async (t) => {

@@ -80,6 +80,11 @@ export type UploadPackRequest =
 export const MAX_BODY_BYTES = 1_048_576
 /** The longest body holds 21,400 haves. */
 const MAX_PACKETS = 22_000
+/**
+ * Git's clients send some prefixes for each refspec on the command line. 20,000 take 30 ms to parse and sort; Git itself ignores
+ * all of them from 65,536 on (ls-refs.c, TOO_MANY_PREFIXES).
+ */
+const MAX_LS_REFS_PACKETS = 2_000
 // Object IDs are twice as long in hexadecimal.
 const FREE_INFLATED_BYTES = 65_536
 const MAX_INFLATE_RATIO = 8
@@ -121,6 +126,7 @@ const ID_LENGTHS: ReadonlyMap<string, number> = new Map([
 ])
 const SHA1_LENGTH = 40
 
+const LS_REFS = 'command=ls-refs'
 const V2_CLIENT_CAPABILITY = /^(agent|session-id)=/
 const V2_LS_REFS_ARGUMENT = /^(?:peel|symrefs|unborn|ref-prefix .*)$/
 const V2_FETCH_FLAGS = new Set(['thin-pack', 'no-progress', 'include-tag', 'ofs-delta', 'deepen-relative', 'done'])
@@ -140,7 +146,7 @@ function parseVersion2(packets: readonly RequestPacket[]): UploadPackRequest {
   const [command, ...lines] = head
   const capabilities = parseCapabilities(lines)
   if (capabilities === undefined) return UNCACHEABLE
-  if (command === 'command=ls-refs') return parseLsRefs(args, capabilities)
+  if (command === LS_REFS) return parseLsRefs(args, capabilities)
   return command === 'command=fetch' ? parseFetch(args, capabilities) : UNCACHEABLE
 }
 
@@ -251,11 +257,13 @@ function readPackets(body: Buffer): readonly RequestPacket[] | undefined {
   const reader = new PktLineReader()
   reader.add(body)
   const packets: RequestPacket[] = []
+  let limit = MAX_PACKETS
   for (let packet = reader.next(); packet !== 'more'; packet = reader.next()) {
-    if (packet === 'malformed' || packet.kind === 'response-end' || packets.length >= MAX_PACKETS) return undefined
+    if (packet === 'malformed' || packet.kind === 'response-end' || packets.length >= limit) return undefined
     if (packet.kind === 'data') {
       const text = packet.data.toString('latin1').replace(/\n$/, '')
       if (!LINE.test(text)) return undefined
+      if (packets.length === 0 && text === LS_REFS) limit = MAX_LS_REFS_PACKETS
       packets.push({ kind: 'line', text })
     } else packets.push({ kind: packet.kind })
   }
