@@ -8,7 +8,7 @@ const { path } = workerData as CheckThreadData
 // SQLite checks no constraints on a connection that is read-only.
 const database = new SQLite(path, { fileMustExist: true })
 try {
-  parentPort?.postMessage(findDatabaseFlaw(database))
+  parentPort?.postMessage({ flaw: findDatabaseFlaw(database) })
 } finally {
   database.close()
 }

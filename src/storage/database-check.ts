@@ -30,11 +30,18 @@ export type CheckThreadData = { readonly path: string }
 export async function checkDatabase(path: string): Promise<DatabaseFlaw | undefined> {
   const thread = new Worker(new URL('./database-check-run.js', import.meta.url), {
     workerData: { path } satisfies CheckThreadData,
+    // Flags of the process, such as --input-type, may not fit the thread.
+    execArgv: [],
   })
+  let result: { readonly flaw: DatabaseFlaw | undefined } | undefined
+  thread.once('message', (message: typeof result) => (result = message))
   return await new Promise((resolve, reject) => {
-    thread.once('message', resolve)
     thread.once('error', reject)
-    thread.once('exit', () => reject(new Error('the thread that checks the database has ended')))
+    // Until then the thread may have the database open, which the caller may want to move.
+    thread.once('exit', () => {
+      if (result === undefined) reject(new Error('the thread that checks the database ended without a result'))
+      else resolve(result.flaw)
+    })
   })
 }
 
