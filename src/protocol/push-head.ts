@@ -99,6 +99,8 @@ export class PushHeadParser {
   readonly #names = new Set<string>()
   #length = 0
   #shallowLength = 0
+  /** Levels of all refs beyond the usual ones. */
+  #deepLevels = 0
   #first: FirstLine | undefined
   /** How far the certificate of a signed push has come. */
   #certificate: Certificate | undefined
@@ -194,7 +196,11 @@ export class PushHeadParser {
     const command = new PackedCommand(this.#source, start, end)
     // A part of the line's text would keep all of it.
     const name = this.#source.bytes.toString('latin1', start + nameOffset(idLength), end)
-    if (TOO_MANY_LEVELS.test(name)) throw new SyntaxError(`a ref has more than ${MAX_REF_LEVELS} levels`)
+    const levels = countLevels(name)
+    if (levels > MAX_REF_LEVELS) throw new SyntaxError(`a ref has more than ${MAX_REF_LEVELS} levels`)
+    this.#deepLevels += Math.max(0, levels - USUAL_REF_LEVELS)
+    if (this.#deepLevels > MAX_DEEP_LEVELS)
+      throw new SyntaxError(`too many of its refs have more than ${USUAL_REF_LEVELS} levels; push fewer at once`)
     this.#names.add(name)
     this.#commands.push(command)
     if (this.#names.size < this.#commands.length) throw new SyntaxError('a ref is named twice')
@@ -268,9 +274,17 @@ const SHALLOW = /^shallow (?:[0-9a-f]{40}|[0-9a-f]{64})\n?$/
 const [SHA1_COMMAND, SHA256_COMMAND] = [commandOf(SHA1_LENGTH), commandOf(SHA256_LENGTH)]
 // Git makes a folder for each level but the last: a name of 4,000 bytes could make 2,000.
 const MAX_REF_LEVELS = 32
-const TOO_MANY_LEVELS = new RegExp(`^(?:[^/]*/){${MAX_REF_LEVELS}}`)
+// 50,000 refs of 32 levels would make 1.5 million folders: gigabytes, and minutes for Git to go through them.
+const USUAL_REF_LEVELS = 8
+const MAX_DEEP_LEVELS = 10_000
 // In git every white space parts two words, and a NUL ends them; with a space alone there is nothing to read differently.
 const CAPABILITIES = /^[ -~]{0,16000}\n?$/
+
+function countLevels(name: string): number {
+  let levels = 1
+  for (let at = name.indexOf('/'); at !== -1; at = name.indexOf('/', at + 1)) levels += 1
+  return levels
+}
 
 /** Bytes above 0x7f stand for themselves: names need not be UTF-8. */
 function commandOf(idLength: number): RegExp {

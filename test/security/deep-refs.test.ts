@@ -15,6 +15,17 @@ t.test("a push can't name a ref of more than 32 levels", async (t) => {
     t.match(parseInPieces([named(levels)]).parsing, { kind: 'malformed', reason: /more than 32 levels/ })
 })
 
+// Attack: a push of 50,000 refs of 32 levels each makes 1.5 million folders: gigabytes, which Git goes through for each fetch.
+t.test("a push can't make millions of folders", async (t) => {
+  const refs = (count: number, levels: number) =>
+    encodeHead({
+      commands: Array.from({ length: count }, (_, index) => command(`refs/h${index}${'/a'.repeat(levels - 2)}`, ZERO)),
+    })
+  t.match(parseInPieces([refs(416, 32)]).parsing, { kind: 'head' })
+  t.match(parseInPieces([refs(417, 32)]).parsing, { kind: 'malformed', reason: /refs have more than 8 levels/ })
+  t.match(parseInPieces([refs(20_000, 8)]).parsing, { kind: 'head' })
+})
+
 t.test('many folders count like many loose refs, and are not walked further', async (t) => {
   const { where } = await createBareRepository(t)
   t.equal(hasManyLooseRefs(where), false)
