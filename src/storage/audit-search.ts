@@ -4,7 +4,7 @@ import type { AuditRow } from '../domain/audit/event.js'
 import type { AuditQuery } from '../domain/audit/audit-log.js'
 import type { RowRange } from './audit-names.js'
 import { rangesAbout } from './audit-names.js'
-import { AUDIT_COLUMNS, auditRowFrom } from './audit-row.js'
+import { AUDIT_COLUMNS, auditRowFrom } from './audit-rows.js'
 import type { Queries } from './database.js'
 import type { Schema } from './database-schema.js'
 

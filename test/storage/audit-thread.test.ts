@@ -1,13 +1,13 @@
 // Rows of requests are written by a thread of their own while there are many, beside everything else that is written.
 import { join } from 'node:path'
 import t from 'tap'
-import { auditEvent, THE_GATE, GATE_CONTEXT } from '../../../src/domain/audit/event.js'
-import type { AuditEvent } from '../../../src/domain/audit/event.js'
-import { AuditRecorder } from '../../../src/domain/audit/recorder.js'
-import { AuditThread } from '../../../src/storage/audit-thread.js'
-import { openStore } from '../../../src/storage/open.js'
-import { redactTokens } from '../../../src/domain/tokens/token-secret.js'
-import { NOON } from '../../storage/temporary-store.js'
+import { auditEvent, THE_GATE, GATE_CONTEXT } from '../../src/domain/audit/event.js'
+import type { AuditEvent } from '../../src/domain/audit/event.js'
+import { AuditRecorder } from '../../src/domain/audit/recorder.js'
+import { AuditThread } from '../../src/storage/audit-thread.js'
+import { openStore } from '../../src/storage/open.js'
+import { redactTokens } from '../../src/domain/tokens/token-secret.js'
+import { NOON } from './temporary-store.js'
 
 const BATCH_EVENTS = 500
 const event = (requestId: string): AuditEvent => ({ ...auditEvent(THE_GATE, NOON, { action: 'git.fetch' }), requestId })

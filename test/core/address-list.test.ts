@@ -1,8 +1,8 @@
 import { isIP } from 'node:net'
 import fc from 'fast-check'
 import t from 'tap'
-import { addressMatcher, parseAddressList, plainAddress } from '../../../src/core/address-list.js'
-import { clientAddress } from '../../../src/server/server.js'
+import { addressMatcher, parseAddressList, plainAddress } from '../../src/core/address-list.js'
+import { clientAddress } from '../../src/server/server.js'
 
 function isIn(list: string, address: string): boolean {
   return addressMatcher(parseAddressList(list))(address)
