@@ -37,8 +37,9 @@ export function actorInWords({ via, username, tokenId, impersonator, operator }:
 }
 
 /** What it was done to, in words: `team/app refs/heads/main and 2 more`, `setting:push_to_create`. */
-export function subjectInWords({ repository, target, refs }: AuditRow): string {
+export function subjectInWords({ repository, target, refs, details }: AuditRow): string {
   const [first, ...others] = refs ?? []
-  const changes = first === undefined ? '' : ` ${first.ref}${others.length === 0 ? '' : ` and ${others.length} more`}`
+  const more = others.length + Number(details?.['more_refs'] ?? 0)
+  const changes = first === undefined ? '' : ` ${first.ref}${more === 0 ? '' : ` and ${more} more`}`
   return `${repository ?? target ?? '-'}${changes}`
 }
