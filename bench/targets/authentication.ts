@@ -2,6 +2,7 @@ import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { join } from 'node:path'
 import SQLite from 'better-sqlite3'
 import { Access } from '../../src/domain/access/access.js'
+import { parseCredential } from '../../src/domain/access/authenticate.js'
 import { Bans } from '../../src/domain/access/ban.js'
 import { AccessMemory } from '../../src/domain/access/memory.js'
 import { Passwords } from '../../src/domain/accounts/password.js'
@@ -64,12 +65,12 @@ type Tokens = { readonly store: Store; readonly headers: readonly string[] }
 
 async function uncached({ store, headers }: Tokens): Promise<number> {
   const access = accessOver(store)
-  return await cost(headers.length, (i) => access.authenticate(headers[i], IP))
+  return await cost(headers.length, (i) => access.authenticate(parseCredential(headers[i]), IP))
 }
 
 async function cachedCost({ store, headers }: Tokens): Promise<number> {
   const access = accessOver(store)
-  return await cost(CACHED, () => access.authenticate(headers[0], IP))
+  return await cost(CACHED, () => access.authenticate(parseCredential(headers[0]), IP))
 }
 
 /** @returns microseconds of CPU */

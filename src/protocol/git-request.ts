@@ -18,50 +18,69 @@ export type GitRequest = {
 export type ParsedGitRequest =
   /** A request of the smart protocol. */
   | { readonly kind: 'git'; readonly request: GitRequest }
-  /** Something else under `<repository>.git`: the dumb protocol, an unknown service. Never served. */
+  /** A request of Git LFS (Git LFS's documentation: api). */
+  | { readonly kind: 'lfs' }
+  /** Something else under a repository: the dumb protocol, an unknown service. Never served. */
   | { readonly kind: 'unserved' }
   /** `HEAD …/info/refs`, which GitLab refuses before it looks at credentials. */
   | { readonly kind: 'head' }
-  /** The advertisement without `.git`; `location` is relative to the request's URL. */
-  | { readonly kind: 'redirect'; readonly location: string }
-  /** A repository's URL that breaks the spelling, such as `//`, `..` or a percent sign. */
+  /** A repository's URL that breaks the spelling, such as `..` or a backslash. */
   | { readonly kind: 'malformed'; readonly reason: string }
-  /** An RPC without `.git`: a redirected POST would lose its body, so it is not redirected. */
-  | { readonly kind: 'suffix-missing' }
   /** Not Git's. */
   | { readonly kind: 'other' }
 
 const ADVERTISEMENT_PATH = 'info/refs'
-const REDIRECTED_QUERIES = new Set(['', 'service=git-upload-pack', 'service=git-receive-pack'])
 
 /** Whether a path may be Git's: something under `<name>.git`, or one of the protocol's own names at its end. */
 export function isGitPath(path: string): boolean {
-  return /\.git\/|\/(info\/refs|git-upload-pack|git-receive-pack)$/.test(path)
+  return /\.git\/|\/(info\/+refs|git-upload-pack|git-receive-pack)\/*$|\/info\/+lfs\//.test(path)
 }
 
 /**
  * Reads a request line. This is the only place that looks at paths and at `?service=`; afterwards only the parsed value
- * travels, so that what is authorised is what is served.
+ * travels, so that what is authorised is what is served. A repository's URL may end in `.git` or not, and superfluous slashes
+ * don't count.
  *
  * @param method the HTTP method
  * @param target the request target in origin form (RFC 9112, 3.2.1): path and query, as received
  */
 export function parseGitRequest(method: string, target: string): ParsedGitRequest {
   const [path, query] = splitTarget(target)
-  const segments = path.split('/').slice(1)
-  const last = segments.findIndex((segment) => segment.endsWith('.git'))
-  if (last === -1) return parseWithoutSuffix(method, segments, query)
-  // `/name.git` alone is a page's address, not a Git request.
-  if (last === segments.length - 1) return { kind: 'other' }
+  const split = splitAtRepository(path.split('/').filter((segment) => segment !== ''))
+  if (split === undefined) return { kind: 'other' }
+  const names = split.name.map(decodeSegment)
+  const repository = parseRepositoryPath(names.join('/'))
+  if (repository === undefined || names.length !== repository.split('/').length) return malformed(names)
+  return parseUnderRepository(method, repository, split.rest.join('/'), query)
+}
 
-  const repository = parseRepositoryPath(
-    segments
-      .slice(0, last + 1)
-      .join('/')
-      .slice(0, -'.git'.length),
-  )
-  if (repository === undefined) return malformed(path)
-  return parseUnderRepository(method, repository, segments.slice(last + 1).join('/'), query)
+/** Splits a path into the name of a repository, without `.git`, and what stands behind it; `undefined` if one is missing. */
+function splitAtRepository(
+  segments: readonly string[],
+): { readonly name: readonly string[]; readonly rest: readonly string[] } | undefined {
+  const last = segments.findIndex((segment) => segment.endsWith('.git'))
+  const end = last === -1 ? startOfProtocol(segments) : last + 1
+  // `/name.git` alone is a page's address, not a Git request.
+  if (end < 1 || end === segments.length) return undefined
+  const name = segments.slice(0, end)
+  if (last !== -1) name[last] = name[last]?.slice(0, -'.git'.length) ?? ''
+  return { name, rest: segments.slice(end) }
+}
+
+/** Where the protocol's own names begin. @returns -1 if there are none */
+function startOfProtocol(segments: readonly string[]): number {
+  if (isService(segments.at(-1))) return segments.length - 1
+  if (segments.slice(-2).join('/') === ADVERTISEMENT_PATH) return segments.length - 2
+  return segments.findIndex((segment, index) => segment === 'info' && segments[index + 1] === 'lfs')
+}
+
+/** Decodes a segment once. @returns the segment itself if its encoding is wrong, which then is no name */
+function decodeSegment(segment: string): string {
+  try {
+    return decodeURIComponent(segment)
+  } catch {
+    return segment
+  }
 }
 
 function parseUnderRepository(
@@ -82,28 +101,15 @@ function parseUnderRepository(
   if (method === 'POST' && isService(rest)) {
     return { kind: 'git', request: { repository, service: rest, phase: 'rpc' } }
   }
-  return { kind: 'unserved' }
+  return rest.startsWith('info/lfs/') ? { kind: 'lfs' } : { kind: 'unserved' }
 }
 
-function parseWithoutSuffix(method: string, segments: readonly string[], query: string): ParsedGitRequest {
-  const path = segments.join('/')
-  const tail = [ADVERTISEMENT_PATH, 'git-upload-pack', 'git-receive-pack'].find((end) => path.endsWith(`/${end}`))
-  if (tail === undefined) return { kind: 'other' }
-  const name = path.slice(0, -tail.length - 1)
-  if (parseRepositoryPath(name) === undefined) return malformed(name)
-  if (tail !== ADVERTISEMENT_PATH) return method === 'POST' ? { kind: 'suffix-missing' } : { kind: 'other' }
-  if (method !== 'GET' || !REDIRECTED_QUERIES.has(query)) return { kind: 'other' }
-  // Relative to the last segment, so that it stays right behind a proxy that serves the gate under a prefix.
-  const location = `../../${name.slice(name.lastIndexOf('/') + 1)}.git/${ADVERTISEMENT_PATH}`
-  return { kind: 'redirect', location: query === '' ? location : `${location}?${query}` }
-}
-
-function malformed(path: string): ParsedGitRequest {
-  const bad = path.split('/').find((segment) => segment.includes('%') || segment.includes('\\'))
+function malformed(segments: readonly string[]): ParsedGitRequest {
+  const bad = segments.find((segment) => segment.includes('%') || segment.includes('\\'))
   const reason =
     bad === undefined
       ? 'a repository is group/name; each part begins with a letter, a digit or _, goes on with those and . and -, and does not end in .lock'
-      : 'the path of a repository holds no percent-encoding and no backslash'
+      : 'the path of a repository holds no percent sign and no backslash'
   return { kind: 'malformed', reason }
 }
 

@@ -62,7 +62,10 @@ async function expectAnswer(
       t.equal(answer.headers['www-authenticate'], undefined)
     } else {
       t.equal(answer.headers['content-type'], 'text/plain; charset=utf-8')
-      t.equal(answer.headers['www-authenticate'], expected.challenge === true ? 'Basic realm="GitGate"' : undefined)
+      t.equal(
+        answer.headers['www-authenticate'],
+        expected.challenge === true ? 'Basic realm="GitGate", charset="UTF-8"' : undefined,
+      )
       t.ok(answer.body.startsWith(expected.body ?? ''), `${kind} says ${JSON.stringify(answer.body)}`)
     }
   }
@@ -89,13 +92,13 @@ t.test('anonymous requests', async (t) => {
     await expectAnswer(t, world, 'pull', 'public/missing', {}, challenged)
     await expectAnswer(t, world, 'push', 'team/missing', {}, challenged)
   })
-  await t.test('rows 38, 39: a token in another place counts as nothing', async (t) => {
+  await t.test('rows 38, 39: a token in another header counts like the password (GitLab ignores it)', async (t) => {
     const token = await world.token('alice', 'api')
     for (const headers of [{ Authorization: `Bearer ${token}` }, { 'PRIVATE-TOKEN': token }] as Record<
       string,
       string
     >[]) {
-      await expectAnswer(t, world, 'pull', 'team/app', { headers }, challenged)
+      await expectAnswer(t, world, 'pull', 'team/app', { headers }, { status: 200 })
       await expectAnswer(t, world, 'pull', 'public/site', { headers }, { status: 200 })
     }
   })
@@ -119,14 +122,21 @@ t.test('passwords', async (t) => {
   })
   await t.test('row 13: two-factor required but not set up', async (t) => {
     await world.set('require_two_factor_authentication', 'true')
-    await expectAnswer(t, world, 'pull', 'team/app', alice, { status: 401, body: T401 })
+    await expectAnswer(t, world, 'pull', 'team/app', alice, { status: 401, body: T401, challenge: true })
     await world.set('require_two_factor_authentication', 'false')
     await expectAnswer(t, world, 'pull', 'team/app', alice, { status: 200 })
   })
   await t.test('row 14: passwords switched off for Git', async (t) => {
     await world.set('password_authentication_enabled_for_git', 'false')
-    await expectAnswer(t, world, 'pull', 'team/app', alice, { status: 401, body: T401 })
-    await expectAnswer(t, world, 'push', 'team/app', { user: 'alice', password: 'any' }, { status: 401, body: T401 })
+    await expectAnswer(t, world, 'pull', 'team/app', alice, { status: 401, body: T401, challenge: true })
+    await expectAnswer(
+      t,
+      world,
+      'push',
+      'team/app',
+      { user: 'alice', password: 'any' },
+      { status: 401, body: T401, challenge: true },
+    )
     await world.set('password_authentication_enabled_for_git', 'true')
   })
   await t.test('row 28: a blocked account', async (t) => {

@@ -64,8 +64,6 @@ t.test('whatever else lies under a repository is not served', async (t) => {
     ['GET', '/team/app.git/info/refs?Service=git-upload-pack'],
     ['GET', '/team/app.git/info/refs?service=--upload-pack=x'],
     ['GET', '/team/app.git/info%2Frefs?service=git-upload-pack'],
-    ['GET', '/team/app.git//info/refs?service=git-upload-pack'],
-    ['GET', '/team/app.git/info/refs/?service=git-upload-pack'],
     ['GET', '/team/app.git/x/../info/refs?service=git-upload-pack'],
     ['POST', '/team/app.git/info/refs?service=git-upload-pack'],
     ['PUT', '/team/app.git/git-receive-pack'],
@@ -74,9 +72,12 @@ t.test('whatever else lies under a repository is not served', async (t) => {
     ['GET', '/team/app.git/HEAD'],
     ['GET', '/team/app.git/config'],
     ['GET', '/team/app.git/objects/info/packs'],
-    ['GET', '/team/app.git/'],
     ['POST', '/team/app.git/git-upload-archive'],
-    ['POST', '/team/app.git/git-upload-pack/'],
+    ['GET', '/team/app/info/refs'],
+    ['GET', '/team/app/info/refs?service=git-upload-archive'],
+    ['GET', '/team/app/git-upload-pack'],
+    ['PUT', '/team/app/git-receive-pack'],
+    ['POST', '/team/app.git/gitlab-lfs/objects/x'],
     ['POST', '/team/app.git/hooks/../git-receive-pack'],
     // The first `.git` ends the repository: a repository inside a repository is never reached.
     ['GET', '/team/app.git/inner.git/info/refs?service=git-upload-pack'],
@@ -87,8 +88,6 @@ t.test('whatever else lies under a repository is not served', async (t) => {
 
 t.test('a repository that breaks the spelling is malformed, wherever it would lead', async (t) => {
   const paths = [
-    '/team//app.git',
-    '//team/app.git',
     '/.git',
     '/.git/.git',
     '/team/.git',
@@ -97,8 +96,13 @@ t.test('a repository that breaks the spelling is malformed, wherever it would le
     '/./app.git',
     '/team/..git',
     '/.hidden/app.git',
-    '/team/%61pp.git',
     '/team%2Fapp.git',
+    '/team/%2e%2e/app.git',
+    '/team/%252e%252e/app.git',
+    '/team/app%5c.git',
+    '/team/app%ff.git',
+    '/team/app%.git',
+    '/team/%0aapp.git',
     '/team/app%00.git',
     '/%2e%2e/app.git',
     '/team\\app.git',
@@ -121,11 +125,11 @@ t.test('a repository that breaks the spelling is malformed, wherever it would le
     ]
     t.equal(get.kind, 'malformed', path)
     t.equal(post.kind, 'malformed', path)
-    t.not(bare.kind, 'git', `${path} without .git`)
-    t.not(bare.kind, 'redirect', `${path} without .git`)
+    // `/team/` is the repository `team`.
+    if (!path.endsWith('/.git')) t.not(bare.kind, 'git', `${path} without .git`)
   }
-  t.match(parseGitRequest('GET', `/a%2Fb.git/${FETCH}`), { reason: /percent-encoding/ })
-  t.match(parseGitRequest('GET', `/a//b.git/${FETCH}`), { reason: /begins with a letter/ })
+  t.match(parseGitRequest('GET', `/a%25b.git/${FETCH}`), { reason: /percent sign/ })
+  t.match(parseGitRequest('GET', `/a%2Fb.git/${FETCH}`), { reason: /begins with a letter/ })
 })
 
 t.test('a query that names two services is malformed, even if both are the same', async (t) => {
@@ -138,37 +142,28 @@ t.test('a query that names two services is malformed, even if both are the same'
 t.test('HEAD of an advertisement is a kind of its own, whatever its query', async (t) => {
   for (const query of ['', '?service=git-upload-pack', '?service=git-upload-pack&service=git-receive-pack'])
     t.strictSame(parseGitRequest('HEAD', `/team/app.git/info/refs${query}`), { kind: 'head' }, query)
+  t.strictSame(parseGitRequest('HEAD', '/team/app/info/refs'), { kind: 'head' })
   t.equal(parseGitRequest('HEAD', '/team/app.git/HEAD').kind, 'unserved')
 })
 
-t.test('an advertisement without .git is redirected to the one with it, relative to itself', async (t) => {
-  for (const name of ['app', 'team/app', 'a/b/c', 'team/app.GIT']) {
-    for (const query of ['', '?service=git-upload-pack', '?service=git-receive-pack']) {
-      const target = `/${name}/info/refs${query}`
-      const parsed = parseGitRequest('GET', target)
-      if (parsed.kind !== 'redirect') throw new TypeError(`${target} is ${parsed.kind}`)
-      t.notMatch(parsed.location, /^[/a-z]/i, 'neither a path from the root nor a URL')
-      for (const base of ['http://gate.example', 'https://proxy.example/prefix'])
-        t.equal(new URL(parsed.location, base + target).href, `${base}/${name}.git/info/refs${query}`)
-    }
-  }
+t.test('a URL may lack .git, have superfluous slashes, and encode what needs no encoding', async (t) => {
+  const paths = ['/team/app', '//team/app.git', '/team//app.git', '/team/app.git/', '/team/app/', '/%74eam/%61pp.git']
+  for (const path of [...paths, '/team/a%70p'])
+    for (const service of ['git-upload-pack', 'git-receive-pack'] as const)
+      for (const end of ['', '/']) {
+        const advertisement = parseGitRequest('GET', `${path}/info/refs${end}?service=${service}`)
+        t.strictSame(advertisement, git('team/app', service, 'advertisement'), path)
+        t.strictSame(parseGitRequest('POST', `${path}/${service}${end}`), git('team/app', service, 'rpc'), path)
+      }
+  // A repository may have the protocol's own names.
+  for (const name of ['info', 'a/info/refs', 'git-upload-pack', 'info/lfs'])
+    t.strictSame(parseGitRequest('GET', `/${name}/${FETCH}`), git(name, 'git-upload-pack', 'advertisement'), name)
 })
 
-t.test('only what git itself sends is redirected', async (t) => {
-  const others: readonly (readonly [string, string])[] = [
-    ['GET', '/team/app/info/refs?service=git-upload-archive'],
-    ['GET', '/team/app/info/refs?service=git-upload-pack&x=y'],
-    ['GET', '/team/app/info/refs?x=y'],
-    ['HEAD', '/team/app/info/refs?service=git-upload-pack'],
-    ['PUT', '/team/app/git-upload-pack'],
-    ['GET', '/team/app/git-upload-pack'],
-  ]
-  for (const [method, target] of others) t.strictSame(parseGitRequest(method, target), { kind: 'other' }, target)
-})
-
-t.test('an exchange without .git is refused, since a redirected POST loses its body', async (t) => {
-  for (const service of ['git-upload-pack', 'git-receive-pack'])
-    t.strictSame(parseGitRequest('POST', `/team/app/${service}`), { kind: 'suffix-missing' })
+t.test('requests of Git LFS are told apart', async (t) => {
+  for (const path of ['/team/app.git', '/team/app', '//team/app.git/'])
+    for (const rest of ['info/lfs/objects/batch', 'info/lfs/locks/verify', 'info/lfs/locks'])
+      t.strictSame(parseGitRequest('POST', `${path}/${rest}`), { kind: 'lfs' }, `${path} ${rest}`)
 })
 
 t.test('what is no repository is not Git’s', async (t) => {
@@ -178,7 +173,16 @@ t.test('what is no repository is not Git’s', async (t) => {
 })
 
 t.test('the route to Git takes every path that has a meaning there', async (t) => {
-  const ours = ['/a.git/', '/a.git/HEAD', '/a/info/refs', '/info/refs', '/a/git-upload-pack', '/a/git-receive-pack']
+  const ours = [
+    '/a.git/',
+    '/a.git/HEAD',
+    '/a/info/refs',
+    '/a/info//refs/',
+    '/a/info/lfs/x',
+    '/info/refs',
+    '/a/git-upload-pack',
+    '/a/git-receive-pack',
+  ]
   for (const path of ours) t.ok(isGitPath(path), path)
   for (const path of ['/', '/a.git', '/a', '/info/refs/x', '/git-upload-pack-x', '/-/health']) {
     t.notOk(isGitPath(path), path)

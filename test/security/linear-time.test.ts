@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { parse as parseQuery } from 'node:querystring'
 import type { Test } from 'tap'
 import t from 'tap'
-import { parseAuthorization } from '../../src/domain/access/authenticate.js'
+import { parseCredential } from '../../src/domain/access/authenticate.js'
 import { parseGrant } from '../../src/domain/access/grant.js'
 import { parseProtection, refProtections } from '../../src/domain/access/protection.js'
 import { parseAddressList } from '../../src/core/address-list.js'
@@ -59,7 +59,7 @@ function readPush(text: string, pieceBytes: number): void {
 const READERS: Readonly<Record<string, Reader>> = {
   'Basic credentials': {
     units: ['Basic ', 'Bearer ', 'YTpi', '=', ' ', ',', '!', '\t'],
-    read: parseAuthorization,
+    read: parseCredential,
   },
   'request targets': {
     units: ['/', '.git', '..', '.lock', 'a', '%2e', '?service=', '&', 'info/refs', '-', '\\'],

@@ -5,6 +5,7 @@ import bcrypt from 'bcrypt'
 import t from 'tap'
 import type { Test } from 'tap'
 import { Access } from '../../src/domain/access/access.js'
+import { parseCredential } from '../../src/domain/access/authenticate.js'
 import { Bans } from '../../src/domain/access/ban.js'
 import { AccessMemory } from '../../src/domain/access/memory.js'
 import { SignIn } from '../../src/domain/access/sign-in.js'
@@ -39,7 +40,7 @@ async function open(t: Test) {
     signIn: async (login: string, password: string, ip: string) =>
       (await signIn.checkPassword(login, new Secret(password, 'password'), ip)).kind,
     git: async (login: string, password: string, ip: string) => {
-      const result = await access.authenticate(basic(login, password), ip)
+      const result = await access.authenticate(parseCredential(basic(login, password)), ip)
       return result.kind === 'refused' ? `${result.refusal.kind}: ${result.rule}` : result.identity.kind
     },
   }

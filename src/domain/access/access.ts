@@ -15,8 +15,8 @@ import type { Spent } from '../tokens/budget.js'
 import { describeExcess } from '../tokens/budget.js'
 import type { PersonalAccessToken } from '../tokens/token.js'
 import type { TokenStore } from '../tokens/store.js'
-import type { Authentication, Identity, TokenVerdict } from './authenticate.js'
-import { accountOf, authenticate, identifyToken, reidentify, parseAuthorization } from './authenticate.js'
+import type { Authentication, Credential, Identity, TokenVerdict } from './authenticate.js'
+import { accountOf, authenticate, identifyToken, reidentify } from './authenticate.js'
 import type { Bans } from './ban.js'
 import type { Decision, DecidedPush, FollowRefs, RefDecision } from './decide.js'
 import { abilityOf, decide, decideTarget, firstStricter, hasRefRules } from './decide.js'
@@ -70,17 +70,12 @@ export class Access {
   /**
    * Finds out who makes a request.
    *
-   * @param authorization the `Authorization` header
    * @param ip the client's address
    * @returns beside the answer, the security epoch that it holds for
    */
-  async authenticate(
-    authorization: string | undefined,
-    ip: string,
-  ): Promise<Authentication & { readonly epoch: number }> {
+  async authenticate(credential: Credential, ip: string): Promise<Authentication & { readonly epoch: number }> {
     const { memory, clock, onTokenUse } = this.#options
     const now = clock()
-    const credential = parseAuthorization(authorization)
     const snapshot = await memory.current()
     const result = await authenticate(credential, ip, snapshot, this.#options, now)
     if (result.kind === 'identified' && result.identity.kind === 'token') onTokenUse(result.identity.token, ip, now)

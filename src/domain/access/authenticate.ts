@@ -5,6 +5,7 @@ import { Secret } from '../../core/secret.js'
 import { tokenOnlyReason } from '../policies/password-use.js'
 import type { Settings } from '../policies/settings.js'
 import { limitsRefs } from '../tokens/restriction.js'
+import type { SecretShape } from '../tokens/token-secret.js'
 import { DEFAULT_PREFIX, digestSecret, secretShape } from '../tokens/token-secret.js'
 import type { PersonalAccessToken } from '../tokens/token.js'
 import { tokenState } from '../tokens/token.js'
@@ -69,7 +70,11 @@ export async function authenticate(
 
   const verdict: Verdict =
     credential.kind === 'malformed'
-      ? { kind: 'failed', refusal: { kind: 'credentials-malformed' }, rule: 'malformed Basic' }
+      ? {
+          kind: 'failed',
+          refusal: { kind: 'credentials-malformed', reason: credential.reason },
+          rule: 'malformed Basic',
+        }
       : await verify(credential, ip, snapshot, settings, means, now)
   switch (verdict.kind) {
     case 'identified':
@@ -85,9 +90,29 @@ export async function authenticate(
 
 /** For which login a password was given; `undefined`: a token was, or nothing that can be read. */
 function loginOf(credential: Credential, settings: Settings): string | undefined {
-  if (credential.kind !== 'basic') return undefined
-  const prefixes = [settings.personal_access_token_prefix, DEFAULT_PREFIX]
-  return secretShape(credential.password, prefixes) === 'other' ? credential.username : undefined
+  return credential.kind === 'basic' && tokenIn(credential, settings) === undefined ? credential.username : undefined
+}
+
+// What programs give as the password if the token is the username.
+const PASSWORD_FILLERS: ReadonlySet<string> = new Set(['', 'x-oauth-basic'])
+
+/** The token that is given, perhaps mistyped, and where; `undefined`: a password is given. */
+function tokenIn(
+  credential: Credential & { readonly kind: 'basic' | 'token' },
+  settings: Settings,
+): { readonly secret: Secret; readonly shape: SecretShape; readonly isMisplaced: boolean } | undefined {
+  const shapeOf = (secret: Secret): SecretShape =>
+    secretShape(secret, [settings.personal_access_token_prefix, DEFAULT_PREFIX])
+  if (credential.kind === 'token') return { ...credential, shape: shapeOf(credential.secret), isMisplaced: false }
+  const { username, password } = credential
+  const shape = shapeOf(password)
+  if (shape !== 'other') return { secret: password, shape, isMisplaced: false }
+  const secret = new Secret(username, 'token')
+  const usernameShape = shapeOf(secret)
+  const isMisplaced = !PASSWORD_FILLERS.has(password.reveal())
+  // The name of an account may begin like a token.
+  const isToken = usernameShape === 'token' || (usernameShape === 'broken-token' && !isMisplaced)
+  return isToken ? { secret, shape: usernameShape, isMisplaced } : undefined
 }
 
 /**
@@ -135,28 +160,26 @@ type Verdict =
     }
 
 async function verify(
-  credential: Credential & { readonly kind: 'basic' },
+  credential: Credential & { readonly kind: 'basic' | 'token' },
   ip: string,
   snapshot: Snapshot,
   settings: Settings,
   means: AuthenticationMeans,
   now: Date,
 ): Promise<Verdict> {
-  const shape = secretShape(credential.password, [settings.personal_access_token_prefix, DEFAULT_PREFIX])
-  switch (shape) {
-    case 'token':
-      return verifyToken(credential.password, snapshot, settings, now)
-    case 'broken-token':
-      return wrong('token with a wrong checksum')
-    case 'other': {
-      const leave = await means.bans.admit(ip, settings)
-      if (leave === undefined) return refused('busy', 'too many password checks from this address')
-      try {
-        return await verifyPassword(credential.username, credential.password, ip, snapshot, settings, means, now)
-      } finally {
-        leave()
-      }
-    }
+  const token = tokenIn(credential, settings)
+  if (token?.isMisplaced === true)
+    return { kind: 'failed', refusal: { kind: 'token-misplaced' }, rule: 'token as the username' }
+  if (token?.shape === 'token') return verifyToken(token.secret, snapshot, settings, now)
+  if (token?.shape === 'broken-token')
+    return { kind: 'failed', refusal: { kind: 'token-mistyped' }, rule: 'token with a wrong checksum' }
+  if (credential.kind === 'token') return wrong('no token')
+  const leave = await means.bans.admit(ip, settings)
+  if (leave === undefined) return refused('busy', 'too many password checks from this address')
+  try {
+    return await verifyPassword(credential.username, credential.password, ip, snapshot, settings, means, now)
+  } finally {
+    leave()
   }
 }
 
@@ -250,30 +273,52 @@ function refused(kind: 'banned' | 'busy', rule: string): Authentication {
   return { kind: 'refused', refusal: { kind }, rule }
 }
 
-/** What the `Authorization` header of a request holds. */
+/** What a request gives to authenticate. */
 export type Credential =
-  /** No header, or a scheme that Git's routes don't look at, such as Bearer (GitLab: as if nothing was given). */
+  /** Nothing, or a scheme that Git's routes don't look at. */
   | { readonly kind: 'none' }
   /** The Basic scheme (RFC 7617). The username may be empty, and so may the password. */
   | { readonly kind: 'basic'; readonly username: string; readonly password: Secret }
-  /** The Basic scheme, but not base64, not UTF-8, or without a colon. */
-  | { readonly kind: 'malformed' }
+  /** A token by itself. */
+  | { readonly kind: 'token'; readonly secret: Secret }
+  /** The Basic scheme, but it can't be read. */
+  | { readonly kind: 'malformed'; readonly reason: string }
 
-const BASIC = /^basic(?: +(.*))?$/i
+const SCHEME = /^(basic|bearer)(?: +(.*))?$/i
 // RFC 4648 with or without its padding; `Buffer.from` would skip over anything else.
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/
-const CONTROL = /\p{Cc}/u
+// RFC 5234: CTL. The bytes above 127 are letters in some encoding.
+// eslint-disable-next-line no-control-regex
+const CONTROL = /[\0-\x1f\x7f]/
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** Reads an `Authorization` header. */
-export function parseAuthorization(header: string | undefined): Credential {
-  const match = header === undefined ? null : BASIC.exec(header.trim())
-  if (match === null) return { kind: 'none' }
-  const encoded = match[1] ?? ''
-  const text = BASE64.test(encoded) ? decodeUtf8(Buffer.from(encoded, 'base64')) : undefined
-  const colon = text?.indexOf(':') ?? -1
+/**
+ * Reads the credential of a request: Basic, `Bearer TOKEN`, or a `PRIVATE-TOKEN` header.
+ *
+ * @param authorization the `Authorization` header
+ * @param privateToken the `PRIVATE-TOKEN` header, which counts if the other one gives nothing (GitLab's API knows it)
+ */
+export function parseCredential(authorization: string | undefined, privateToken?: string): Credential {
+  const match = authorization === undefined ? null : SCHEME.exec(authorization.trim())
+  if (match === null) return privateToken === undefined ? { kind: 'none' } : tokenAlone(privateToken)
+  const [, scheme = '', value = ''] = match
+  return scheme.toLowerCase() === 'bearer' ? tokenAlone(value) : parseBasic(value)
+}
+
+function tokenAlone(text: string): Credential {
+  return { kind: 'token', secret: new Secret(text.trim(), 'token') }
+}
+
+function parseBasic(encoded: string): Credential {
+  if (encoded === '' || !BASE64.test(encoded)) return { kind: 'malformed', reason: 'it is not Base64' }
+  const bytes = Buffer.from(encoded, 'base64')
+  // Older clients send Latin-1, and the username doesn't matter beside a token.
+  // A secret that was read from a file may end in a line break.
+  const text = (decodeUtf8(bytes) ?? bytes.toString('latin1')).replace(/\r?\n$/, '')
+  const colon = text.indexOf(':')
+  if (colon === -1) return { kind: 'malformed', reason: 'it has no colon between the username and the password' }
   // RFC 7617, 2: neither part may hold control characters.
-  if (text === undefined || colon === -1 || CONTROL.test(text)) return { kind: 'malformed' }
+  if (CONTROL.test(text)) return { kind: 'malformed', reason: 'it has a control character, such as a line break' }
   return { kind: 'basic', username: text.slice(0, colon), password: new Secret(text.slice(colon + 1), 'password') }
 }
 

@@ -10,7 +10,13 @@ export type Refusal =
   | { readonly kind: 'credentials-wrong' }
   /** A token that was valid once; only its holder learns this. */
   | { readonly kind: 'token-over'; readonly token: string; readonly state: 'expired' | 'revoked'; readonly on: string }
-  | { readonly kind: 'credentials-malformed' }
+  | { readonly kind: 'credentials-malformed'; readonly reason: string }
+  /** Nobody can tell which of them is meant. */
+  | { readonly kind: 'credentials-repeated' }
+  /** Begins like a token, but its checksum is wrong. */
+  | { readonly kind: 'token-mistyped' }
+  /** A token as the username, beside a password. */
+  | { readonly kind: 'token-misplaced' }
   /** A password was given where only a token is accepted, whether or not it was right. */
   | { readonly kind: 'token-required'; readonly reason: TokenOnlyReason }
   | { readonly kind: 'tokens-off' }
@@ -42,7 +48,7 @@ export type Refusal =
   | { readonly kind: 'command-not-served' }
   | { readonly kind: 'head' }
   | { readonly kind: 'path-malformed'; readonly reason: string }
-  | { readonly kind: 'suffix-missing' }
+  | { readonly kind: 'lfs-not-served' }
   | { readonly kind: 'content-type-wrong'; readonly expected: string }
   | { readonly kind: 'content-encoding-unknown' }
   | { readonly kind: 'transfer-coding-unknown' }
@@ -67,8 +73,10 @@ export type Ability = 'read' | 'write'
 export type RefusalAnswer = {
   readonly status: number
   readonly text: string
-  /** Whether `WWW-Authenticate` goes along, which makes clients ask for credentials. */
+  /** Whether `WWW-Authenticate` goes along, which makes clients ask for credentials. Every 401 has it (RFC 9110, 15.5.2). */
   readonly challenge: boolean
+  /** @default plain text */
+  readonly contentType?: string
   /** Seconds after which to try again. */
   readonly retryAfter?: number
 }
@@ -96,12 +104,19 @@ export function describeRefusal(refusal: Refusal, baseUrl: string): RefusalAnswe
       )
     case 'credentials-malformed':
       return challenge(
-        'HTTP Basic: Access denied\nThe Authorization header is malformed: Basic expects the Base64 of username:password in UTF-8.',
+        `HTTP Basic: Access denied\nThe Authorization header is malformed: ${refusal.reason}. Basic takes the Base64 of username:password.`,
       )
-    case 'token-required':
-      // Without a challenge, as GitLab: asking for the password again would not help.
+    case 'credentials-repeated':
       return plain(
-        401,
+        400,
+        'This request has two Authorization headers. Remove one of them: Git sends its own, so look for http.extraHeader in its configuration.',
+      )
+    case 'token-mistyped':
+      return challenge('HTTP Basic: Access denied\nThe token is mistyped or incomplete: its checksum is wrong.')
+    case 'token-misplaced':
+      return challenge('HTTP Basic: Access denied\nThe username is a token. Use the token as the password instead.')
+    case 'token-required':
+      return challenge(
         `HTTP Basic: Access denied\nYou must use a personal access token with 'read_repository' or 'write_repository' scope for Git over HTTP.\nYou can generate one at ${baseUrl}${TOKENS_PAGE}`,
       )
     case 'tokens-off':
@@ -153,8 +168,12 @@ export function describeRefusal(refusal: Refusal, baseUrl: string): RefusalAnswe
       return plain(403, '')
     case 'path-malformed':
       return plain(400, `This is not a repository URL: ${refusal.reason}.`)
-    case 'suffix-missing':
-      return plain(404, 'Not Found\nRepository URLs end in .git here; add it and try again.')
+    case 'lfs-not-served':
+      // Git LFS takes 501 as "no locks here" and pushes on (Git LFS: locking API).
+      return {
+        ...plain(501, JSON.stringify({ message: 'Git LFS is not enabled on this server, contact your admin.' })),
+        contentType: 'application/vnd.git-lfs+json',
+      }
     case 'content-type-wrong':
       return plain(415, `This request needs the Content-Type ${refusal.expected}`)
     case 'content-encoding-unknown':

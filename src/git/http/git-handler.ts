@@ -1,7 +1,7 @@
-import type { IncomingMessage } from 'node:http'
 import type { Handler, RequestContext } from '../../core/http.js'
 import { millisecondsSince, sendText } from '../../core/http.js'
 import type { Identity } from '../../domain/access/authenticate.js'
+import { parseCredential } from '../../domain/access/authenticate.js'
 import type { GitRequest } from '../../protocol/git-request.js'
 import { parseGitRequest } from '../../protocol/git-request.js'
 import type { GitHttpDependencies } from './authorized-request.js'
@@ -24,14 +24,12 @@ export function gitHandler(dependencies: GitHttpDependencies): Handler {
         return serveGit(parsed.request, context, dependencies)
       case 'unserved':
         return refuseUnserved(context, dependencies)
-      case 'redirect':
-        return sendText(context.response, 301, '', { Location: parsed.location })
+      case 'lfs':
+        return refuse({ kind: 'lfs-not-served' }, context, dependencies)
       case 'head':
         return refuse({ kind: 'head' }, context, dependencies)
       case 'malformed':
         return refuse({ kind: 'path-malformed', reason: parsed.reason }, context, dependencies)
-      case 'suffix-missing':
-        return refuse({ kind: 'suffix-missing' }, context, dependencies)
       case 'other':
         return sendText(context.response, 404, 'Not Found')
     }
@@ -105,8 +103,14 @@ async function authenticate(
   dependencies: GitHttpDependencies,
   audit: GitAudit,
 ): Promise<{ identity: Identity; epoch: number } | undefined> {
+  const { headers, rawHeaders } = context.request
+  if (rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'authorization').length > 1) {
+    refuse({ kind: 'credentials-repeated' }, context, dependencies)
+    return undefined
+  }
   const started = performance.now()
-  const result = await dependencies.access.authenticate(authorizationOf(context.request), context.ip)
+  const credential = parseCredential(headers.authorization, headers['private-token']?.toString())
+  const result = await dependencies.access.authenticate(credential, context.ip)
   context.record.auth_ms = millisecondsSince(started)
   if (result.kind === 'refused') {
     context.record.rule = result.rule
@@ -119,12 +123,6 @@ async function authenticate(
   if (identity.kind !== 'anonymous') context.record.user = identity.account.username
   if (identity.kind === 'token') context.record.token_id = identity.token.id
   return { identity, epoch }
-}
-
-/** The `Authorization` header. With two of them, nobody can tell which one is meant: they count as malformed. */
-function authorizationOf({ rawHeaders, headers }: IncomingMessage): string | undefined {
-  const names = rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'authorization')
-  return names.length > 1 ? 'Basic' : headers.authorization
 }
 
 /** Everything else under a repository: like GitLab, authenticate first, and then say that this is not served. */

@@ -229,12 +229,13 @@ export function refuse(
   { request, response, record }: RequestContext,
   { baseUrl, realm }: { readonly baseUrl: () => string; readonly realm: string },
 ): void {
-  const { status, text, challenge, retryAfter } = describeRefusal(refusal, baseUrl())
+  const { status, text, challenge, retryAfter, contentType } = describeRefusal(refusal, baseUrl())
   record.decision = status >= 500 ? 'failed' : 'refused'
   record.rule ??= refusal.kind
   sendTextUnread(request, response, status, text, {
-    ...(challenge ? { 'WWW-Authenticate': `Basic realm="${realm}"` } : {}),
+    ...(challenge ? { 'WWW-Authenticate': `Basic realm="${realm}", charset="UTF-8"` } : {}),
     ...(retryAfter === undefined ? {} : { 'Retry-After': String(retryAfter) }),
+    ...(contentType === undefined ? {} : { 'Content-Type': contentType }),
   })
 }
 

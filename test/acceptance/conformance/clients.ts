@@ -44,7 +44,8 @@ export async function clients(check: Check, world: World): Promise<void> {
   await check('a URL without .git', async (t) => {
     const folder = await git.clone(world.remote('team/client', writer).replace(/\.git$/, ''), 'no-suffix')
     await git.commit(folder, 'x.txt', 'x\n')
-    await git.run(['push'], { cwd: folder })
+    const { stderr } = await git.run(['push'], { cwd: folder })
+    t.notMatch(stderr, /redirect/)
     t.equal(
       await git.ask(['rev-parse', 'HEAD'], { cwd: folder }),
       await git.ask(['rev-parse', 'origin/main'], { cwd: folder }),

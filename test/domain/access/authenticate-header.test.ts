@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { parseAuthorization } from '../../../src/domain/access/authenticate.js'
+import { parseCredential } from '../../../src/domain/access/authenticate.js'
 
 const MALFORMED = { kind: 'malformed' }
 const NONE = { kind: 'none' }
@@ -9,11 +9,19 @@ function basic(text: string | Uint8Array): string {
   return `Basic ${Buffer.from(text).toString('base64')}`
 }
 
-/** What was read, with the password in the open. */
-function read(header: string | undefined): object {
-  const credential = parseAuthorization(header)
-  if (credential.kind !== 'basic') return credential
-  return { username: credential.username, password: credential.password.reveal() }
+/** What was read, with the secret in the open. */
+function read(header: string | undefined, privateToken?: string): object {
+  const credential = parseCredential(header, privateToken)
+  switch (credential.kind) {
+    case 'none':
+      return credential
+    case 'malformed':
+      return MALFORMED
+    case 'token':
+      return { token: credential.secret.reveal() }
+    case 'basic':
+      return { username: credential.username, password: credential.password.reveal() }
+  }
 }
 
 t.test('the username ends at the first colon; all the rest is the password', async (t) => {
@@ -43,19 +51,24 @@ t.test('the scheme may be in any case, with blanks after it and padding or none'
     t.strictSame(read(header), expected, header)
 })
 
-t.test('nothing, and schemes that Git’s routes don’t look at, count as no credential', async (t) => {
-  const headers = [
-    undefined,
-    '',
-    ' ',
-    'Bearer ggpat-x',
-    'Negotiate YII=',
-    'Digest username="a"',
-    'BasicYTpiYw==',
-    'Basi',
-  ]
+t.test('nothing, and schemes that Git’s routes don’t know, count as no credential', async (t) => {
+  const headers = [undefined, '', ' ', 'Negotiate YII=', 'Digest username="a"', 'BasicYTpiYw==', 'Basi']
   for (const header of [...headers, 'Basic,YTpiYw==', 'Token YTpiYw==', '"Basic" YTpiYw==', 'x'.repeat(32_000)])
     t.strictSame(read(header), NONE, String(header).slice(0, 40))
+})
+
+t.test('a token may come by itself', async (t) => {
+  for (const header of ['Bearer ggpat-x', 'bearer ggpat-x', ' BEARER   ggpat-x '])
+    t.strictSame(read(header), { token: 'ggpat-x' }, header)
+  t.strictSame(read('Bearer'), { token: '' }, 'and is never anonymous without one')
+  t.strictSame(read(undefined, 'ggpat-x'), { token: 'ggpat-x' })
+  t.strictSame(read('Negotiate x', 'ggpat-x'), { token: 'ggpat-x' })
+  t.strictSame(read(basic('a:b'), 'ggpat-x'), { username: 'a', password: 'b' }, 'what Git sends counts first')
+})
+
+t.test('one line break at the end doesn’t count, as in a secret that was read from a file', async (t) => {
+  for (const end of ['\n', '\r\n']) t.strictSame(read(basic(`alice:x${end}`)), { username: 'alice', password: 'x' })
+  t.strictSame(read(basic('alice:x\n\n')), MALFORMED)
 })
 
 t.test('Basic without a well-formed credential is malformed, never anonymous', async (t) => {
@@ -71,17 +84,15 @@ t.test('Basic without a well-formed credential is malformed, never anonymous', a
     t.strictSame(read(header), MALFORMED, header)
 })
 
-t.test('what is not UTF-8 is malformed', async (t) => {
-  const latin1 = Buffer.from('alice:pässwort', 'latin1')
+t.test('what is not UTF-8 is Latin-1', async (t) => {
+  const latin1 = Buffer.from('älice:pässwort', 'latin1')
+  t.strictSame(read(basic(latin1)), { username: 'älice', password: 'pässwort' })
   const overlong = Buffer.concat([Buffer.from('alice'), Buffer.from([0xc0, 0xba]), Buffer.from('x')])
-  const surrogate = Buffer.concat([Buffer.from('alice:'), Buffer.from([0xed, 0xa0, 0x80])])
-  const cut = Buffer.from('alice:🦊').subarray(0, -1)
-  for (const bytes of [latin1, overlong, surrogate, cut, Buffer.from([0x3a, 0xff])])
-    t.strictSame(read(basic(bytes)), MALFORMED, bytes.toString('hex'))
+  t.strictSame(read(basic(overlong)), MALFORMED, 'which has no second spelling of a colon')
 })
 
 t.test('no control character passes, on either side of the colon', async (t) => {
-  for (const character of ['\0', '\n', '\r', '\t', '\u001B', '\u007F', '\u0085']) {
+  for (const character of ['\0', '\n', '\r', '\t', '\u001B', '\u007F']) {
     t.strictSame(read(basic(`ali${character}ce:x`)), MALFORMED, JSON.stringify(character))
     t.strictSame(read(basic(`alice:x${character}y`)), MALFORMED, JSON.stringify(character))
   }
@@ -96,7 +107,7 @@ t.test('a huge credential is read like a small one', async (t) => {
 })
 
 t.test('a credential prints without its password', async (t) => {
-  t.equal(JSON.stringify(parseAuthorization(basic('alice:hunter2'))).includes('hunter2'), false)
+  t.equal(JSON.stringify(parseCredential(basic('alice:hunter2'))).includes('hunter2'), false)
 })
 
 t.test('no header makes the parser throw', async () => {
@@ -104,7 +115,7 @@ t.test('no header makes the parser throw', async () => {
   const bytes = fc.uint8Array().map((bytes) => basic(bytes))
   fc.assert(
     fc.property(fc.oneof(fc.string({ unit: 'binary' }), base64, bytes), (header) => {
-      return ['none', 'basic', 'malformed'].includes(parseAuthorization(header).kind)
+      return ['none', 'basic', 'token', 'malformed'].includes(parseCredential(header).kind)
     }),
     { numRuns: 1_000 },
   )
@@ -115,7 +126,7 @@ t.test('every username without a colon and every password come through as they w
   const username = text.map((text) => text.replaceAll(':', ''))
   fc.assert(
     fc.property(username, text, (username, password) => {
-      const credential = parseAuthorization(basic(`${username}:${password}`))
+      const credential = parseCredential(basic(`${username}:${password}`))
       return (
         credential.kind === 'basic' && credential.username === username && credential.password.reveal() === password
       )

@@ -2,6 +2,7 @@ import { GATE_CONTEXT } from '../../../src/domain/audit/event.js'
 import t from 'tap'
 import type { Test } from 'tap'
 import { Access } from '../../../src/domain/access/access.js'
+import { parseCredential } from '../../../src/domain/access/authenticate.js'
 import { Bans } from '../../../src/domain/access/ban.js'
 import { AccessMemory } from '../../../src/domain/access/memory.js'
 import type { Account } from '../../../src/domain/accounts/account.js'
@@ -49,7 +50,7 @@ async function createWorld(t: Test): Promise<World> {
     onTokenUse: ({ id }) => used.push(id),
   })
   const askRaw = async (header: string | undefined, ip = ADDRESS): Promise<string> => {
-    const result = await access.authenticate(header, ip)
+    const result = await access.authenticate(parseCredential(header), ip)
     if (result.kind === 'refused') return result.refusal.kind
     const { identity } = result
     return identity.kind === 'anonymous' ? identity.kind : `${identity.kind} ${identity.account.username}`
@@ -71,10 +72,9 @@ async function createWorld(t: Test): Promise<World> {
   }
 }
 
-t.test('who gives no credential is anonymous, even with one in another place', async (t) => {
-  const { askRaw, issue } = await createWorld(t)
-  const { secret } = await issue()
-  for (const header of [undefined, '', `Bearer ${secret}`, 'Negotiate x']) t.equal(await askRaw(header), 'anonymous')
+t.test('who gives no credential is anonymous', async (t) => {
+  const { askRaw } = await createWorld(t)
+  for (const header of [undefined, '', 'Negotiate x']) t.equal(await askRaw(header), 'anonymous')
 })
 
 t.test('a token is its owner, whatever the username', async (t) => {
@@ -85,10 +85,22 @@ t.test('a token is its owner, whatever the username', async (t) => {
   t.strictSame(used, Array<number>(6).fill(token.id))
 })
 
-t.test('a token as the username is no credential', async (t) => {
-  const { ask, issue } = await createWorld(t)
+t.test('a token may come by itself, and as the username with no password or a filler', async (t) => {
+  const { ask, askRaw, issue } = await createWorld(t)
   const { secret } = await issue()
-  for (const password of ['', 'x-oauth-basic']) t.equal(await ask(secret, password), 'credentials-wrong')
+  t.equal(await askRaw(`Bearer ${secret}`), 'token alice')
+  for (const password of ['', 'x-oauth-basic']) t.equal(await ask(secret, password), 'token alice')
+  t.equal(await ask(`${secret}x`, ''), 'token-mistyped')
+  t.equal(await ask(secret, PASSWORD), 'token-misplaced')
+  for (const header of ['Bearer', 'Bearer x', `Bearer ${PASSWORD}`])
+    t.equal(await askRaw(header), 'credentials-wrong', 'a password by itself is none')
+  t.equal(await askRaw(`Bearer ${secret.slice(0, -1)}_`), 'token-mistyped')
+})
+
+t.test('an account whose name begins like a token signs in', async (t) => {
+  const { ask, passwords, store } = await createWorld(t)
+  await addAccount(store, 'ggpat-bot', { passwordHash: await passwords.hash(new Secret(PASSWORD, 'password')) })
+  t.equal(await ask('ggpat-bot', PASSWORD), 'password ggpat-bot')
 })
 
 t.test('a password goes with its username or email address, in any case', async (t) => {
@@ -104,7 +116,7 @@ t.test('a password goes with its username or email address, in any case', async 
 t.test('credentials that are wrong never fall back to anonymous', async (t) => {
   const { ask, askRaw, issue } = await createWorld(t)
   const { secret } = await issue()
-  t.equal(await ask('alice', `${secret.slice(0, -1)}_`), 'credentials-wrong', 'a broken token')
+  t.equal(await ask('alice', `${secret.slice(0, -1)}_`), 'token-mistyped')
   t.equal(await ask('alice', `ggpat-${'0'.repeat(30)}037cQW`), 'credentials-wrong', 'an unknown token')
   for (const header of ['Basic', 'Basic !!', 'Basic YWxpY2U='])
     t.equal(await askRaw(header), 'credentials-malformed', header)
