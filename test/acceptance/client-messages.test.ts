@@ -4,6 +4,7 @@ import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import t from 'tap'
+import { mintSecret } from '../../src/domain/tokens/token-secret.js'
 import { DAY, utcDate } from '../../src/core/clock.js'
 import { embedded } from '../backends/embedded.js'
 import { nginx } from '../backends/nginx.js'
@@ -73,8 +74,11 @@ t.test('a token that is over is told from a wrong one, to who holds it', async (
     (await world.git.run(['ls-remote', world.remote('alice/app', password)], { status: 128 })).stderr
   t.match(await said(secret.reveal()), `remote: The token "ci" expired on ${utcDate(expiry)}.`)
   t.match(await said(other.reveal()), `remote: The token "old" was revoked on ${utcDate(token.createdAt)}.`)
-  const guess = secret.reveal().replace(/.{6}$/, '000000')
-  t.match(await said(guess), 'remote: The password or token is wrong, or the account is blocked.')
+  t.match(await said(secret.reveal().replace(/.{6}$/, '000000')), 'remote: The token is mistyped or incomplete')
+  t.match(
+    await said(mintSecret('ggpat-').reveal()),
+    'remote: The password or token is wrong, or the account is blocked.',
+  )
 })
 
 t.test('what is revoked says so before it ends', async (t) => {

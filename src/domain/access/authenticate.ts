@@ -288,7 +288,6 @@ const SCHEME = /^(basic|bearer)(?: +(.*))?$/i
 // RFC 4648 with or without its padding; `Buffer.from` would skip over anything else.
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/
 // RFC 5234: CTL. The bytes above 127 are letters in some encoding.
-// eslint-disable-next-line no-control-regex
 const CONTROL = /[\0-\x1f\x7f]/
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
