@@ -11,13 +11,13 @@ import { Secret } from '../../core/secret.js'
 import type { Account } from './account.js'
 
 const MIN_CHARACTERS = 8
-// bcrypt looks at no more than 72 bytes: a longer password would be cut without a word.
+// bcrypt ignores everything after 72 bytes.
 const MAX_BYTES = 72
 // docs/decisions/0018-recovery-codes.md
 const COST_OF_RANDOM = 8
 // Unless the environment says otherwise (Node's documentation: UV_THREADPOOL_SIZE).
 const THREADS = Number(process.env['UV_THREADPOOL_SIZE']) || 4
-const REMEMBERED_FOR = MINUTE
+const REMEMBER_MS = MINUTE
 const REMEMBERED_PASSWORDS = 1_000
 
 /**
@@ -55,40 +55,40 @@ function isCommonPassword(password: string): boolean {
   return common.includes(password) || common.includes(Array.from(password).reverse().join(''))
 }
 
-/** What comes of checking a password; `busy` when too many checks wait already. */
+/** The result of checking a password; `busy` if too many checks are queued. */
 export type PasswordVerdict = 'right' | 'wrong' | 'busy'
 
-/** How passwords are checked. */
+/** Options of {@link Passwords}. */
 export type PasswordOptions = {
   /** bcrypt's cost, the binary logarithm of its rounds. @default 12, range 4–15 (170 ms at 12, 43 ms at 10) */
   readonly cost?: number
-  /** Checks that run at once, less than libuv has threads. @default the machine's cores less one, so that Git still gets one */
+  /** Checks that run at once, fewer than libuv has threads. @default one fewer than the machine has cores, so that Git gets one */
   readonly concurrency?: number
-  /** Checks that may wait; more are answered `busy`. @default 64 */
+  /** Checks that may be queued; further ones are `busy`. @default 64 */
   readonly maxWaiting?: number
 }
 
 /**
- * Hashes and checks passwords with bcrypt, a few at a time: bcrypt runs on libuv's four threads, and 50 at once were
- * seen to keep files and name look-ups waiting for 19 s. One thread is always left to them, whatever the number of cores. A password found right is remembered for a minute, because git
- * sends it with each of the two to four requests of a clone.
+ * Hashes and checks passwords with bcrypt, a few at a time. bcrypt runs on libuv's four threads, which also serve files and DNS:
+ * 50 checks at once delayed those by 19 s (measured), so one thread always stays free. A correct password is remembered for a
+ * minute, because git sends it with each of the two to four requests of a clone.
  */
 export class Passwords {
   readonly #cost: number
   readonly #clock: Clock
-  readonly #gate: BoundedQueue
-  /** Checks that are under way or were right, each with the instant until which its answer counts. */
+  readonly #queue: BoundedQueue
+  /** Checks that are running or found the password correct, each with the time until which its result counts. */
   readonly #remembered = new LRUCache<string, { until: number; verdict: Promise<PasswordVerdict> }>({
     max: REMEMBERED_PASSWORDS,
   })
-  // Per process, so that a memory dump of one gate says nothing to another.
+  // Random for each process, so that the keys of the map don't identify passwords anywhere else.
   readonly #key = randomBytes(32)
   #dummyHash: Promise<string | undefined> | undefined
 
   constructor(clock: Clock, options: PasswordOptions = {}) {
     this.#clock = clock
     this.#cost = options.cost ?? 12
-    this.#gate = new BoundedQueue(
+    this.#queue = new BoundedQueue(
       Math.min(options.concurrency ?? Math.max(1, availableParallelism() - 1), Math.max(1, THREADS - 1)),
       options.maxWaiting ?? 64,
     )
@@ -97,33 +97,33 @@ export class Passwords {
   /**
    * The bcrypt hash of a new password.
    *
-   * @throws GitgateError `conflict` when too many checks wait
+   * @throws GitgateError `conflict` if too many checks are queued
    */
   async hash(password: Secret): Promise<Secret> {
     return this.#hash(password, this.#cost)
   }
 
   /**
-   * The bcrypt hash of a secret of 60 random bits or more, in a sixteenth of the time. Ten recovery codes take 0.1 s instead
-   * of two, and a wrong one is known as soon.
+   * The bcrypt hash of a secret of 60 random bits or more, in a sixteenth of the time: ten recovery codes take 0.1 s instead of
+   * two, and a wrong code is found as fast.
    *
-   * @throws GitgateError `conflict` when too many checks wait
+   * @throws GitgateError `conflict` if too many checks are queued
    */
   async hashRandom(secret: Secret): Promise<Secret> {
     return this.#hash(secret, Math.min(this.#cost, COST_OF_RANDOM))
   }
 
   async #hash(password: Secret, cost: number): Promise<Secret> {
-    const hash = await this.#gate.run(() => bcrypt.hash(password.reveal(), cost))
+    const hash = await this.#queue.run(() => bcrypt.hash(password.reveal(), cost))
     if (hash === undefined) throw new GitgateError('conflict', 'too many passwords are being checked; try again')
     return new Secret(hash, 'password hash')
   }
 
   /**
-   * Checks a password. An account that is missing or has no password costs as much time as a wrong password, so that
-   * the time taken does not tell which usernames exist.
+   * Checks a password. For an account that is missing or has no password it takes as long as for a wrong password, so that
+   * the time doesn't tell which usernames exist.
    *
-   * @param account the account signed in to, or `undefined` where there is none of that name
+   * @param account `undefined` if no account has that name
    */
   async check(account: Pick<Account, 'id' | 'passwordHash'> | undefined, password: Secret): Promise<PasswordVerdict> {
     const text = password.reveal()
@@ -139,28 +139,28 @@ export class Passwords {
     if (known !== undefined && known.until > now) return known.verdict
 
     const verdict = this.#compare(text, hash)
-    this.#remembered.set(key, { until: now + REMEMBERED_FOR, verdict })
+    this.#remembered.set(key, { until: now + REMEMBER_MS, verdict })
     const answer = await verdict
     if (answer !== 'right') this.#remembered.delete(key)
     return answer
   }
 
   async #compare(text: string, hash: string): Promise<PasswordVerdict> {
-    const equal = await this.#gate.run(() => bcrypt.compare(text, hash))
+    const equal = await this.#queue.run(() => bcrypt.compare(text, hash))
     if (equal === undefined) return 'busy'
     return equal ? 'right' : 'wrong'
   }
 
-  /** @returns `undefined` when too many checks wait */
+  /** @returns `undefined` if too many checks are queued */
   async #dummy(): Promise<string | undefined> {
-    this.#dummyHash ??= this.#gate.run(() => bcrypt.hash(randomBytes(16).toString('hex'), this.#cost))
+    this.#dummyHash ??= this.#queue.run(() => bcrypt.hash(randomBytes(16).toString('hex'), this.#cost))
     const hash = await this.#dummyHash
     if (hash === undefined) this.#dummyHash = undefined
     return hash
   }
 }
 
-/** Runs at most `concurrency` tasks at once and lets at most `maxWaiting` wait. */
+/** Runs at most `concurrency` tasks at once, and queues at most `maxWaiting`. */
 class BoundedQueue {
   readonly #concurrency: number
   readonly #maxWaiting: number
@@ -172,7 +172,7 @@ class BoundedQueue {
     this.#maxWaiting = maxWaiting
   }
 
-  /** @returns the task's result, or `undefined` when it was not run because too many wait */
+  /** @returns the task's result, or `undefined` if the queue is full */
   async run<T>(task: () => Promise<T>): Promise<T | undefined> {
     if (this.#running >= this.#concurrency) {
       if (this.#waiting.length >= this.#maxWaiting) return undefined
@@ -183,7 +183,7 @@ class BoundedQueue {
     try {
       return await task()
     } finally {
-      // The place goes straight to the next in line, so that nobody can slip in between.
+      // The next task takes over the place, so that no later one overtakes it.
       const next = this.#waiting.shift()
       if (next === undefined) this.#running -= 1
       else next()
