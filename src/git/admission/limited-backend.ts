@@ -91,35 +91,35 @@ class RequestClass {
   }
 }
 
-/** Waits for the first slot that any client waiting for this response gets: light users don't wait for a heavy one. */
+/** Waits until any of the accounts waiting for this response gets a slot, so that light users don't wait for a heavy one. */
 async function acquireSlot(limiter: Limiter, { repository, slotRequest, signal }: BackendRequest): Promise<SlotResult> {
   const leaving = new AbortController()
   const leave = (): void => leaving.abort()
   if (signal.aborted) leave()
   signal.addEventListener('abort', leave, { once: true })
   return await new Promise<SlotResult>((resolve, reject) => {
-    const asked = new Set<string>()
-    let open = 0
+    const accounts = new Set<string>()
+    let queued = 0
     let result: SlotResult | undefined
-    const isOver = (): boolean => result !== undefined
-    const ask = async (account: string): Promise<void> => {
-      if (isOver() || asked.has(account)) return
-      asked.add(account)
-      open += 1
-      const got = await limiter.acquire(repository, account, leaving.signal)
-      open -= 1
-      if (isOver()) {
-        if (got.kind === 'slot') got.release()
+    const isDone = (): boolean => result !== undefined
+    const acquireFor = async (account: string): Promise<void> => {
+      if (isDone() || accounts.has(account)) return
+      accounts.add(account)
+      queued += 1
+      const own = await limiter.acquire(repository, account, leaving.signal)
+      queued -= 1
+      if (isDone()) {
+        if (own.kind === 'slot') own.release()
         return
       }
       // Another account may still get one.
-      if (got.kind === 'overloaded' && open > 0) return
-      result = got
+      if (own.kind === 'overloaded' && queued > 0) return
+      result = own
       signal.removeEventListener('abort', leave)
       leave()
-      resolve(got)
+      resolve(own)
     }
-    const start = (account: string): void => void ask(account).catch(reject)
+    const start = (account: string): void => void acquireFor(account).catch(reject)
     start(slotRequest.account)
     slotRequest.onJoin?.(start)
   })
@@ -141,24 +141,24 @@ function reportRepeatedly(firstMs: number, report: () => void): () => void {
   return () => clearTimeout(timer)
 }
 
-// How often a transfer is looked at within the time in which it must be fast enough.
+// Samples of a transfer's progress within the time in which it must be fast enough.
 const SAMPLES = 6
-// A paused transfer keeps its git, whose output waits in a pipe. More of them in one request class would cost too much memory.
+// In one request class. The git process of a paused transfer keeps running, and more of them would need too much memory.
 const MAX_PAUSED = 16
 
-/** A transfer that gave its slot back and goes on at its client's speed. */
-type Paused = { readonly account: string; readonly abort: () => void }
+/** A transfer that gave its slot back and continues at its client's speed. */
+type PausedTransfer = { readonly account: string; readonly abort: () => void }
 
 /**
- * Takes slots back from transfers whose client hardly reads or sends while others wait: two accounts could hold all slots by
- * reading nothing. Such a transfer is not ended: it waits for its client, and git waits for it. Only where many of them have
- * piled up, the account with most of them loses its oldest.
+ * Takes slots back from transfers whose client hardly reads or sends while other requests are queued: otherwise two accounts could
+ * hold all slots by reading nothing. Such a transfer continues without a slot. When too many have no slot, the account with the
+ * most of them loses its oldest.
  */
 class SlowTransfers {
   readonly #counts: () => QueueCounts
   readonly #sampleMs: number
   readonly #leastBytesPerMs: number
-  readonly #paused = new Set<Paused>()
+  readonly #paused = new Set<PausedTransfer>()
 
   /** @param counts of the request class */
   constructor(
@@ -174,7 +174,7 @@ class SlowTransfers {
    * Watches a transfer that has a slot.
    *
    * @param release gives the slot back
-   * @returns the transfer's signal, which is also aborted when it is ended here, and what ends the watch
+   * @returns the transfer's signal, which is also aborted when the transfer is ended here; and `stop`, which ends the watch
    */
   watch(
     { signal, slotRequest }: BackendRequest,
@@ -182,7 +182,7 @@ class SlowTransfers {
     release: () => void,
   ): { readonly signal: AbortSignal; stop(): void } {
     const aborting = new AbortController()
-    const paused: Paused = { account: slotRequest.account, abort: () => aborting.abort() }
+    const paused: PausedTransfer = { account: slotRequest.account, abort: () => aborting.abort() }
     const samples = [{ at: performance.now(), bytes: response.progress().bytes }]
     const timer = setInterval(() => {
       const { bytes, waitsForClient } = response.progress()
@@ -190,9 +190,9 @@ class SlowTransfers {
       samples.push({ at, bytes })
       if (samples.length <= SAMPLES) return
       const first = samples.shift()
-      // Of the time that has passed: timers come late, and then close together.
+      // Relative to the time passed: timers fire late, and then close together.
       const isSlow = first !== undefined && bytes - first.bytes < this.#leastBytesPerMs * (at - first.at)
-      // A git that works for long before it writes is not slow in this sense: it needs its slot.
+      // A git that computes for a long time before it writes needs its slot.
       if (!isSlow || !waitsForClient || this.#counts().waiting === 0) return
       clearInterval(timer)
       release()
@@ -207,11 +207,11 @@ class SlowTransfers {
     }
   }
 
-  #pause(one: Paused): void {
-    this.#paused.add(one)
+  #pause(transfer: PausedTransfer): void {
+    this.#paused.add(transfer)
     if (this.#paused.size <= MAX_PAUSED) return
     const all = [...this.#paused]
-    const countOf = ({ account }: Paused): number => all.filter((other) => other.account === account).length
+    const countOf = ({ account }: PausedTransfer): number => all.filter((other) => other.account === account).length
     const [oldest] = all.sort((one, other) => countOf(other) - countOf(one))
     if (oldest === undefined) return
     this.#paused.delete(oldest)

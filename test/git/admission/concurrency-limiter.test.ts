@@ -119,7 +119,7 @@ t.test('whatever comes and goes, no limit is passed, and all that wait get a slo
       const limits = { total: 3, perRepository: 2, perAccount: 2, waiting: 100 }
       const queue = new ConcurrencyLimiter(limits)
       const running: { account: string; repository: string; end: () => void }[] = []
-      const asked = requests.map(async ({ account, repository, leaves }) => {
+      const pending = requests.map(async ({ account, repository, leaves }) => {
         const leaving = new AbortController()
         const entering = queue.acquire(repository, account, leaving.signal)
         if (leaves) leaving.abort()
@@ -138,7 +138,7 @@ t.test('whatever comes and goes, no limit is passed, and all that wait get a slo
         if (first === undefined) break
         first.end()
       }
-      await Promise.all(asked)
+      await Promise.all(pending)
       const { waiting, running: left } = queue.counts
       if (waiting + left > 0) throw new Error('somebody still waits')
     }),
