@@ -1,8 +1,8 @@
 /** The flush packet: ends a list (Git's documentation: gitprotocol-common, pkt-line). */
 export const FLUSH = Buffer.from('0000')
 
-// Four hexadecimal digits of length, which count themselves, and at most 65516 bytes of data.
-const LENGTH_DIGITS = 4
+/** A packet begins with its length in hexadecimal digits, which count themselves. */
+export const LENGTH_DIGITS = 4
 const MAX_LENGTH = 65_520
 
 /**

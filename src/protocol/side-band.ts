@@ -1,7 +1,7 @@
-import { FLUSH, packetLength, PktLineReader } from './pkt-line.js'
+import { FLUSH, LENGTH_DIGITS, packetLength, PktLineReader } from './pkt-line.js'
 import type { PushHead } from './push-head.js'
 
-/** What a packet of a multiplexed response carries: the response proper, messages for people, or a fatal error. */
+/** What a packet of a multiplexed response carries: the response itself, messages for the user, or a fatal error. */
 export const BAND = { answer: 1, progress: 2, fatal: 3 } as const
 
 /** How a response is multiplexed; a packet of the old `side-band` holds 1,000 bytes at most. */
@@ -33,71 +33,69 @@ export function encodeProgress(text: string, sideBand: SideBand): Buffer {
   return encodeBand(BAND.progress, Buffer.from(`${text}\n`), sideBand)
 }
 
-/** A whole answer in one band, and the flush that ends it. */
+/** A complete response in band 1, with the flush that ends it. */
 export function encodeAnswer(data: Buffer, sideBand: SideBand): Buffer {
   return Buffer.concat([encodeBand(BAND.answer, data, sideBand), FLUSH])
 }
 
-/** How a response is multiplexed, as its request tells. */
+/** How a response is multiplexed, according to its request. */
 export type ResponseFormat = {
   /**
-   * What stands before the multiplexed packets: in version 2 sections up to `packfile`, in versions 0 and 1
+   * What comes before the multiplexed packets: in version 2 the sections up to `packfile`, in versions 0 and 1
    * acknowledgements, before the report of a push nothing.
    */
   readonly preamble: 'packfile-section' | 'acknowledgements' | 'none'
   readonly sideBand: SideBand
-  /** Whether messages are wanted: git asks for silence with `-q`, and when its output is no terminal. */
+  /** Whether the client wants messages. With `-q`, or without a terminal, git doesn't. */
   readonly wantsProgress: boolean
   /**
-   * The packet that the response begins with, if that is certain before the server responds: `packfile`, or `NAK`; empty for
-   * a push. Unknown if the server first acknowledges what the client has, or says where the history is cut.
+   * The first packet of the response, if that is certain before the server responds: `packfile`, or `NAK`; empty for a push.
+   * `undefined` if the server may first acknowledge what the client has, or list shallow commits.
    */
   readonly firstPacket: Buffer | undefined
 }
 
-const LENGTH_DIGITS = 4
 const NOTHING = Buffer.alloc(0)
 const PACKFILE = 'packfile\n'
 // What git itself sends while it has nothing to report (Git: upload-pack.c, keepalive).
 const KEEPALIVE = Buffer.from('0005\u0001', 'latin1')
 
 /**
- * Follows a multiplexed response from packet to packet, so that our messages can stand between: progress before the backend
- * responds, a message before the first packet, and a terminal error wherever the response is broken off. Of the packets only
- * the lengths are read.
+ * Puts our messages between the packets of a multiplexed response: progress before the backend responds, a message before the
+ * first packet, and a terminal error where the response is broken off. Of the packets it reads only the lengths.
  */
 export class SideBandResponse {
   readonly #format: ResponseFormat
   #phase: 'preamble' | 'bands' | 'opaque' | 'dropped' | 'ended'
-  /** Reads the packets that stand before the multiplexed ones, or the first packet when that was sent early. */
+  /** Reads the packets before the multiplexed ones, or the first packet if that was sent early. */
   readonly #reader = new PktLineReader()
   #message: Buffer
-  /** The packet that was sent early, and is dropped when the backend sends it. */
+  /** The packet that was sent early: the backend's copy of it is dropped. */
   #sentEarly: Buffer | undefined
-  /** Bytes of the packet that are still to come. */
+  /** Bytes of the current packet that haven't come yet. */
   #missing = 0
-  /** The beginning of a length. */
+  /** The beginning of a length that hasn't come completely. */
   #digits: Buffer = NOTHING
   #terminal: Buffer | undefined
 
-  /** @param message text to stand before everything else that git shows; `undefined`: none */
+  /** @param message shown before everything else; `undefined`: none */
   constructor(format: ResponseFormat, message: string | undefined) {
     this.#format = format
     this.#phase = format.preamble === 'none' ? 'bands' : 'preamble'
     this.#message = message === undefined ? NOTHING : encodeProgress(message, format.sideBand)
   }
 
-  /** Whether the terminal error was sent: what still comes is dropped. */
+  /** Whether the terminal error was sent. Further bytes are dropped. */
   get hasEnded(): boolean {
     return this.#phase === 'ended'
   }
 
   /**
-   * Puts a message before the backend's response. For that the response begins early, with the packet that must stand first;
-   * it is dropped when the backend sends it.
+   * Sends a message before the backend responds. The response then begins early, with the packet that must come first; the
+   * backend's copy of that packet is dropped.
    *
-   * @param firstPacket what the backend's response certainly begins with; empty: it is multiplexed from its first byte
-   * @returns what is to be sent
+   * @param firstPacket the first packet of the backend's response; empty: the response is multiplexed from its first byte
+   * @returns the bytes to send
    */
   progress(text: string, firstPacket: Buffer): readonly Buffer[] {
     const { sideBand, wantsProgress } = this.#format
@@ -105,19 +103,19 @@ export class SideBandResponse {
     this.#sentEarly = firstPacket
     this.#phase = 'bands'
     const message = wantsProgress ? encodeProgress(text, sideBand) : KEEPALIVE
-    return [first, ...this.#takeNotice(), message].filter(({ length }) => length > 0)
+    return [first, ...this.#takeMessage(), message].filter(({ length }) => length > 0)
   }
 
-  /** Takes the next bytes of the backend. @returns what is to be sent, none of it empty, and only a few bytes of it copied */
+  /** Takes the backend's next bytes. @returns the pieces to send, none of them empty; only a few bytes are copied */
   push(piece: Buffer): readonly Buffer[] {
     return this.#pass(piece).filter(({ length }) => length > 0)
   }
 
   /**
-   * Ends the response with an error message where its current packet ends.
+   * Ends the response with an error message after its current packet.
    *
-   * @returns what is to be sent at once: the message, unless a packet is under way; `undefined` when the response is not in
-   *   its multiplexed part, where a message can't stand
+   * @returns the bytes to send now: the message, unless a packet is incomplete; `undefined` if the response isn't in its
+   *   multiplexed part, so that a message can't be sent
    */
   endWith(text: string): readonly Buffer[] | undefined {
     if (this.#phase !== 'bands') return undefined
@@ -143,10 +141,10 @@ export class SideBandResponse {
 
   #end(): Buffer[] {
     this.#phase = 'ended'
-    return [...this.#takeNotice(), this.#terminal ?? NOTHING]
+    return [...this.#takeMessage(), this.#terminal ?? NOTHING]
   }
 
-  #takeNotice(): Buffer[] {
+  #takeMessage(): Buffer[] {
     const message = this.#message
     this.#message = NOTHING
     return message.length === 0 ? [] : [message]
@@ -167,7 +165,7 @@ export class SideBandResponse {
   }
 
   #nextPacket(piece: Buffer) {
-    // What is not a whole packet yet is kept, and its writer may reuse the piece.
+    // An incomplete packet is kept, and the writer may reuse the piece.
     this.#reader.add(Buffer.from(piece))
     return this.#reader.next()
   }
@@ -200,15 +198,15 @@ export class SideBandResponse {
       if (this.#missing === 0) {
         if (this.#terminal !== undefined) return [...sent, piece.subarray(0, at), ...this.#end()]
         const wanted = LENGTH_DIGITS - held.length
-        // Part of a length is kept: once it was sent, no message could stand before its packet.
+        // An incomplete length is held back, so that a message can still be sent before its packet.
         if (piece.length - at < wanted) {
           this.#digits = Buffer.concat([held, piece.subarray(at)])
-          return this.#withNotice([...sent, piece.subarray(0, at)])
+          return this.#withMessage([...sent, piece.subarray(0, at)])
         }
         const length = packetLength(joined(held, piece.subarray(at, at + wanted)))
         if (length === undefined) {
           this.#phase = 'opaque'
-          return [...this.#takeNotice(), ...sent, held, piece]
+          return [...this.#takeMessage(), ...sent, held, piece]
         }
         this.#missing = Math.max(length, LENGTH_DIGITS) - held.length
         sent.push(held)
@@ -218,13 +216,13 @@ export class SideBandResponse {
       this.#missing -= step
       at += step
     }
-    const passed = this.#withNotice([...sent, piece])
+    const passed = this.#withMessage([...sent, piece])
     return this.#terminal !== undefined && this.#missing === 0 ? [...passed, ...this.#end()] : passed
   }
 
-  /** Puts the message before the first bytes that are sent. */
-  #withNotice(pieces: Buffer[]): Buffer[] {
-    return pieces.every(({ length }) => length === 0) ? pieces : [...this.#takeNotice(), ...pieces]
+  /** Puts the message before the first bytes. */
+  #withMessage(pieces: Buffer[]): Buffer[] {
+    return pieces.every(({ length }) => length === 0) ? pieces : [...this.#takeMessage(), ...pieces]
   }
 }
 
@@ -236,13 +234,13 @@ const FIRST_PACKETS = {
   'packfile-section': Buffer.from('000dpackfile\n'),
   acknowledgements: Buffer.from('0008NAK\n'),
 } as const
-// With any other argument the response may begin otherwise.
+// With any other argument the response may begin with another packet.
 const ASKS_AT_ONCE = /^(want [0-9a-f]+|filter .*|thin-pack|no-progress|include-tag|ofs-delta|done)$/
 
 /**
  * Tells how upload-pack responds to a request (Git's documentation: gitprotocol-v2, fetch; gitprotocol-pack).
  *
- * @param bytes the request's beginning, decoded; the first kilobytes are enough, since the arguments stand before the wants
+ * @param bytes the beginning of the request, decoded; the first kilobytes are enough, since the arguments come before the wants
  * @returns `undefined` if the response is not multiplexed, or not in a known way
  */
 export function fetchResponseFormat(bytes: Buffer): ResponseFormat | undefined {
@@ -262,12 +260,12 @@ export function fetchResponseFormat(bytes: Buffer): ResponseFormat | undefined {
   const lines: string[] = []
   let packet = reader.next()
   for (; typeof packet !== 'string' && packet.kind !== 'flush'; packet = reader.next()) {
-    // What stands before the arguments doesn't change the response.
+    // Capabilities, before the delimiter, don't change the response.
     if (packet.kind === 'delimiter') lines.length = 0
     else lines.push(packet.data.toString('latin1').trimEnd())
   }
   const args = new Set(lines)
-  // Such a response is multiplexed from its first byte, in a way that git itself does not show.
+  // Such a response is multiplexed from its first byte, but git doesn't show messages in it.
   if (args.has('sideband-all')) return undefined
   const isCertain =
     typeof packet !== 'string' &&

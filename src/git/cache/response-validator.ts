@@ -1,4 +1,4 @@
-import { packetLength } from '../../protocol/pkt-line.js'
+import { LENGTH_DIGITS, packetLength } from '../../protocol/pkt-line.js'
 
 /** The kind of a response, which determines where its final flush is. */
 export type ResponseShape =
@@ -23,7 +23,6 @@ export type Completeness =
   /** It is sent to the client but not kept: it reports an error, continues after its end, or has an unknown format. */
   | 'uncacheable'
 
-const LENGTH_DIGITS = 4
 const MAX_HEAD_BYTES = 32
 const SPECIAL_PACKETS = ['flush', 'delimiter', 'response-end'] as const
 
