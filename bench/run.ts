@@ -159,11 +159,11 @@ function openCache(): RepositoryCache {
 
 const fixtures = new Fixtures()
 const complain = (error: unknown): void => say(error instanceof Error ? error.message : String(error))
-const stop = { asked: false }
+const stop = { isRequested: false }
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   // The second time the process ends at once.
   process.once(signal, () => {
-    stop.asked = true
+    stop.isRequested = true
     say('ending what was started')
     void fixtures.end(complain).then(() => process.kill(process.pid, signal))
   })
@@ -172,7 +172,7 @@ try {
   await run(process.argv.slice(2), fixtures)
 } catch (error) {
   // What was being measured fails when a run is stopped.
-  if (!stop.asked) complain(error)
+  if (!stop.isRequested) complain(error)
   process.exitCode = 2
 } finally {
   await fixtures.end(complain)

@@ -20,18 +20,18 @@ export class Connection {
     const socket = (this.#socket ??= await this.#open())
     const reader = new AnswerReader()
     await new Promise<void>((resolve, reject) => {
-      const settle = (error?: Error): void => {
-        socket.off('data', onData).off('close', onClose).off('error', settle)
+      const finish = (error?: Error): void => {
+        socket.off('data', onData).off('close', onClose).off('error', finish)
         if (error === undefined) resolve()
         else reject(error)
       }
       const onData = (bytes: Buffer): void => {
-        if (reader.push(bytes)) settle()
+        if (reader.push(bytes)) finish()
       }
       // An answer without a length ends with its connection.
       const onClose = (): void =>
-        settle(reader.status === 200 ? undefined : new Error('the server closed the connection'))
-      socket.on('data', onData).on('close', onClose).on('error', settle)
+        finish(reader.status === 200 ? undefined : new Error('the server closed the connection'))
+      socket.on('data', onData).on('close', onClose).on('error', finish)
       socket.write(request)
     })
     if (reader.status !== 200) throw new Error(`the server answered ${reader.status}`)

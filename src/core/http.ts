@@ -81,8 +81,8 @@ export function sendText(
 }
 
 // Some clients read the response to a refused push only after they have sent all of it.
-const DRAINED_BYTES = 8 * 1_048_576
-const DRAINED_FOR = 5_000
+const MAX_DRAINED_BYTES = 8 * 1_048_576
+const DRAIN_TIMEOUT_MS = 5_000
 
 /**
  * Sends a short text as the response to a request whose body may not have been read, then ends the connection. It drops
@@ -104,11 +104,11 @@ export function sendTextUnread(
 export function dropBody(request: IncomingMessage): void {
   if (request.complete) return
   let dropped = 0
-  const timer = setTimeout(() => request.destroy(), DRAINED_FOR)
+  const timer = setTimeout(() => request.destroy(), DRAIN_TIMEOUT_MS)
   request.on('close', () => clearTimeout(timer))
   request.on('data', (chunk: Buffer) => {
     dropped += chunk.length
-    if (dropped > DRAINED_BYTES) request.destroy()
+    if (dropped > MAX_DRAINED_BYTES) request.destroy()
   })
 }
 

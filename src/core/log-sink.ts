@@ -1,10 +1,10 @@
 import { write, writeSync } from 'node:fs'
 
 // Beyond this, lines for a reader that stalls are dropped, so that they don't fill the memory.
-const MAX_WAITING = 8 * 1_048_576
-const RETRY_AFTER = 100
+const MAX_WAITING_CHARACTERS = 8 * 1_048_576
+const RETRY_DELAY_MS = 100
 // Under load this combines some twenty lines into one write, which costs 30 µs with its thread (measured).
-const GATHER_FOR = 10
+const BATCH_INTERVAL_MS = 10
 
 /**
  * Writes log lines to a file descriptor off the event loop, one write at a time, each with the lines of ten milliseconds.
@@ -24,7 +24,7 @@ export class LogSink {
   }
 
   write(line: string): void {
-    if (this.#length + line.length > MAX_WAITING) {
+    if (this.#length + line.length > MAX_WAITING_CHARACTERS) {
       this.#dropped += 1
       return
     }
@@ -32,7 +32,7 @@ export class LogSink {
     this.#length += line.length
     if (this.#isWriting) return
     this.#isWriting = true
-    setTimeout(() => this.#next(), GATHER_FOR)
+    setTimeout(() => this.#next(), BATCH_INTERVAL_MS)
   }
 
   #next(): void {
@@ -46,7 +46,7 @@ export class LogSink {
     write(this.#fd, bytes, (error, written) => {
       if (error?.code === 'EAGAIN') {
         // The reader is slow; write the rest later.
-        setTimeout(() => this.#put(bytes, count), RETRY_AFTER).unref()
+        setTimeout(() => this.#put(bytes, count), RETRY_DELAY_MS).unref()
         return
       }
       if (error === null && written < bytes.length) {
@@ -60,11 +60,11 @@ export class LogSink {
 
   #take(): { text: string; count: number } {
     const count = this.#waiting.length
-    const notice =
+    const warning =
       this.#dropped === 0
         ? ''
         : `${JSON.stringify({ level: 'warn', msg: 'log lines were lost', lost: this.#dropped })}\n`
-    const text = notice + this.#waiting.join('')
+    const text = warning + this.#waiting.join('')
     this.#waiting = []
     this.#length = 0
     this.#dropped = 0

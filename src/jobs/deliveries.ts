@@ -73,7 +73,7 @@ export class Deliveries {
     const mails = deliveries.filter(({ channel }) => channel.kind === 'mail')
     const posts = deliveries.filter(({ channel }) => channel.kind === 'webhook')
     const sendMails = async (): Promise<void> => {
-      // Where one finds the server down, the others need not wait for the same.
+      // Once one finds the server down, the others don't wait for its timeout again.
       let down: Attempt | undefined
       let inARow = 0
       for (const mail of mails) {
@@ -84,11 +84,11 @@ export class Deliveries {
         const attempt = down ?? (await this.#try(mail))
         inARow = attempt.kind === 'failed' ? inARow + 1 : 0
         if (attempt.kind === 'failed' && (attempt.isDown || inARow === CONSECUTIVE_FAILURE_LIMIT)) down = attempt
-        await this.#settle(mail, attempt, sum)
+        await this.#record(mail, attempt, sum)
       }
     }
     const post = async (delivery: Delivery): Promise<void> => {
-      await this.#settle(delivery, await this.#try(delivery), sum)
+      await this.#record(delivery, await this.#try(delivery), sum)
     }
     await Promise.all([sendMails(), ...posts.map(post)])
   }
@@ -115,7 +115,7 @@ export class Deliveries {
     }
   }
 
-  async #settle(delivery: Delivery, attempt: Attempt, sum: Delivered): Promise<void> {
+  async #record(delivery: Delivery, attempt: Attempt, sum: Delivered): Promise<void> {
     const { id, attempts, channel, notification } = delivery
     const facts = {
       delivery: id,

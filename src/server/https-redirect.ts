@@ -24,11 +24,11 @@ export function httpsRedirect(publicUrl: string | undefined, url: () => string):
   }
 }
 
-/** The name by which the client asked, with the port of HTTPS. */
+/** The host name that the client requested, with the port of HTTPS. */
 function secureUrl(host: string | undefined, url: string): string | undefined {
-  const asked = `http://${host ?? ''}`
-  if (!URL.canParse(asked)) return undefined
-  const { hostname, username } = new URL(asked)
+  const requestedUrl = `http://${host ?? ''}`
+  if (!URL.canParse(requestedUrl)) return undefined
+  const { hostname, username } = new URL(requestedUrl)
   if (username !== '') return undefined
   const { port } = new URL(url)
   return `https://${hostname}${port === '' ? '' : `:${port}`}`

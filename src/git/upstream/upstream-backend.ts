@@ -64,13 +64,13 @@ async function forwardOver(
     let upstreamResponse: IncomingMessage | undefined
     let breakOff: ((reason: string) => void) | undefined
     let timer: NodeJS.Timeout | undefined
-    const settle = (outcome: ServeOutcome | 'stale-connection'): void => {
+    const finish = (outcome: ServeOutcome | 'stale-connection'): void => {
       clearTimeout(timer)
       request.signal.removeEventListener('abort', left)
       body.off('end', startTimer)
       resolve(outcome)
     }
-    const fail = (reason: string, fault: 'backend' | 'silence'): void => settle({ kind: 'failed', reason, fault })
+    const fail = (reason: string, fault: 'backend' | 'silence'): void => finish({ kind: 'failed', reason, fault })
 
     const end = forward(forwarded, {
       onResponse(head) {
@@ -78,11 +78,11 @@ async function forwardOver(
         clearTimeout(timer)
         const classified = classifyResponse(head.statusCode ?? 0, head.headers, request)
         if (classified.kind === 'git') {
-          breakOff = passOn(head, request.signal, response, end, settle)
+          breakOff = passOn(head, request.signal, response, end, finish)
           return
         }
         end()
-        if (classified.kind === 'missing') settle({ kind: 'missing' })
+        if (classified.kind === 'missing') finish({ kind: 'missing' })
         else fail(`the upstream responded with ${classified.reason}`, 'backend')
       },
       onError(error, wasReused) {
@@ -94,13 +94,13 @@ async function forwardOver(
           return
         }
         const isStale = wasReused && isAdvertisement && hasSystemCode(error, 'ECONNRESET', 'EPIPE')
-        if (isStale) settle('stale-connection')
+        if (isStale) finish('stale-connection')
         else fail(messageOf(error), 'backend')
       },
     })
     const left = (): void => {
       end()
-      settle({ kind: 'broken', reason: 'the client left' })
+      finish({ kind: 'broken', reason: 'the client left' })
     }
     const startTimer = (): void => {
       timer = setTimeout(() => {
@@ -122,17 +122,17 @@ function passOn(
   signal: AbortSignal,
   response: ResponseWriter,
   end: () => void,
-  settle: (outcome: ServeOutcome) => void,
+  finish: (outcome: ServeOutcome) => void,
 ): (reason: string) => void {
   const client = response.begin(headOf(upstreamResponse))
   const broken = (reason: string): void => {
     end()
-    settle({ kind: 'broken', reason })
+    finish({ kind: 'broken', reason })
   }
   upstreamResponse.on('error', (error) => broken(messageOf(error)))
   upstreamResponse.on('aborted', () => broken('the upstream closed the connection early'))
   upstreamResponse.on('end', () => {
-    if (upstreamResponse.complete) settle({ kind: 'answered' })
+    if (upstreamResponse.complete) finish({ kind: 'answered' })
     else broken('the upstream closed the connection early')
   })
   signal.addEventListener('abort', () => broken('the client left'), { once: true })
