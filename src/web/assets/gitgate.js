@@ -54,11 +54,11 @@ wrong?.focus()
 for (const form of document.querySelectorAll('form[data-preview]')) {
   const preview = document.getElementById('preview')
   form.querySelector('[data-without-script]').remove()
-  let asked
+  let controller
   let pause
   const refresh = async () => {
-    asked?.abort()
-    asked = new AbortController()
+    controller?.abort()
+    controller = new AbortController()
     const fields = new FormData(form)
     fields.delete('current_password')
     try {
@@ -67,7 +67,7 @@ for (const form of document.querySelectorAll('form[data-preview]')) {
         headers: { Accept: 'text/html' },
         body: new URLSearchParams(fields),
         redirect: 'error',
-        signal: asked.signal,
+        signal: controller.signal,
       })
       if (answer.ok) preview.innerHTML = await answer.text()
     } catch {
