@@ -62,6 +62,7 @@ const RETIRED = [
   ...['Trail', 'AuditTrail', 'AuditMark', 'Standing', 'standing', 'suspect', 'ReachSets', 'ReachMemory'],
   ...['Notice', 'News', 'Letter', 'doer', 'Visitor', 'HalfSignedIn', 'Elsewhere', 'Asked', 'parseAsked', 'readAsked'],
   ...['duties', 'told', 'passOnce', 'GreetedSockets', 'Belongings', 'belongings', 'readMemo', 'changeMemo'],
+  ...['notice', 'asked', 'GATHER_FOR'],
   ...['reach', 'reachByScopes', 'knowsReach', 'cloneWhole', 'LOOK_EVERY', 'PATIENCE', 'LAST_STEPS', 'MANY'],
 ]
 

@@ -54,14 +54,14 @@ for (const kind of [embedded, nginx]) {
       const { world, post, old, next, secret } = await populate(t, kind)
       const capabilities = 'report-status side-band-64k'
       const pushes = async (count: number) => {
-        const asked = await rows(world, { action: 'git.push' }, 0)
-        const all = [...asked, ...(await rows(world, { action: 'git.pushed' }, 0))]
+        const started = await rows(world, { action: 'git.push' }, 0)
+        const all = [...started, ...(await rows(world, { action: 'git.pushed' }, 0))]
         t.equal(all.length, count)
         return all.toSorted((one, other) => one.id - other.id)
       }
       await post([`${ZERO} ${next} refs/heads/agent/1`, `${old} ${next} refs/heads/main`], capabilities)
-      const [asked, done] = await pushes(2)
-      t.match(asked, {
+      const [started, done] = await pushes(2)
+      t.match(started, {
         action: 'git.push',
         decision: 'allowed',
         repository: 'team/app',
@@ -75,7 +75,7 @@ for (const kind of [embedded, nginx]) {
         refs: [{ ref: 'refs/heads/agent/1', old: ZERO, new: next }],
         details: { rejected: [{ ref: 'refs/heads/main', reason: ONLY }] },
       })
-      t.equal(done!.requestId, asked!.requestId)
+      t.equal(done!.requestId, started!.requestId)
 
       // What Git itself refuses: the ref is elsewhere by now.
       await post([`${old} ${next} refs/heads/agent/1`], capabilities)

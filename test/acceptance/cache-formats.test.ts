@@ -53,13 +53,15 @@ for (const kind of [embedded, nginx]) {
         ['--filter=blob:none', '--depth=2', '--no-checkout'],
       ]
       const truth = await uncached(t, disk)
-      for (const [version, asked] of [
+      for (const [version, argumentLists] of [
         ['0', kinds],
         ['1', kinds.slice(0, 1)],
         ['2', kinds],
       ] as const) {
         // Before an upstream, one of each kind: limits by date, by branch, filters, and both together.
-        for (const args of kind === embedded ? asked : asked.filter((_, index) => [0, 4, 6, 9].includes(index))) {
+        for (const args of kind === embedded
+          ? argumentLists
+          : argumentLists.filter((_, index) => [0, 4, 6, 9].includes(index))) {
           const config = ['-c', `protocol.version=${version}`]
           // Git has hashed each object on arrival.
           const wanted = await objects(await cloneAnew(world.git, truth.remote, '-q', ...config, ...args))

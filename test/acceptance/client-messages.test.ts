@@ -24,7 +24,7 @@ for (const kind of [embedded, nginx]) {
     const token = async (expiry: Date | 'never') =>
       (await world.issue('alice', ['write_repository'], { name: 'ci', expiry })).secret.reveal()
     const [dying, young] = [await token(soon), await token(new Date(world.now.getTime() + 60 * DAY))]
-    const notice = `remote: Your token "ci" expires on ${utcDate(soon)}. Renew it at ${world.url}/-/user_settings/personal_access_tokens`
+    const warning = `remote: Your token "ci" expires on ${utcDate(soon)}. Renew it at ${world.url}/-/user_settings/personal_access_tokens`
     let clones = 0
     const clone = async (secret: string, flags: string[], config: string[] = []) => {
       const name = `clone-${clones++}`
@@ -40,7 +40,7 @@ for (const kind of [embedded, nginx]) {
         const args = ['push', ...flags, world.remote('team/app', secret), 'main']
         return (await world.git.run(args, { cwd: folder })).stderr
       }
-      t.match(await push(dying, '--progress'), notice)
+      t.match(await push(dying, '--progress'), warning)
       t.notMatch(await push(dying), /expires/, 'in silence where no terminal is, as git asks for')
       t.notMatch(await push(dying, '--quiet'), /expires/)
       t.notMatch(await push(young, '--progress'), /expires/)
@@ -49,8 +49,8 @@ for (const kind of [embedded, nginx]) {
     await t.test('a fetch does, in each version of the protocol', async (t) => {
       for (const version of ['0', '1', '2']) {
         const config = ['-c', `protocol.version=${version}`]
-        t.match(await clone(dying, ['--progress'], config), notice, version)
-        t.match(await clone(dying, ['--progress', '--depth=1'], config), notice, `${version}, shallow`)
+        t.match(await clone(dying, ['--progress'], config), warning, version)
+        t.match(await clone(dying, ['--progress', '--depth=1'], config), warning, `${version}, shallow`)
         t.notMatch(await clone(dying, [], config), /expires/)
         t.notMatch(await clone(young, ['--progress'], config), /expires/)
       }
@@ -58,7 +58,7 @@ for (const kind of [embedded, nginx]) {
       await world.git.commit(folder, 'b.txt', 'more')
       await world.git.run(['push', world.remote('team/app', young), 'main'], { cwd: folder })
       const fetched = await world.git.run(['fetch', '--progress', 'origin'], { cwd: known })
-      t.match(fetched.stderr, notice, 'with haves')
+      t.match(fetched.stderr, warning, 'with haves')
     })
   })
 }

@@ -23,7 +23,7 @@ const PACK_DIES_AFTER = 1_500_000
 export async function countingUpstream(t: Test) {
   const folder = temporaryFolder(t)
   const git = new GitClient(folder, 'server')
-  const asked: UpstreamRequests[] = []
+  const requests: UpstreamRequests[] = []
   const state: { behaviour: Behaviour } = { behaviour: 'well' }
   const held = new Map<UpstreamRequests['what'], (made: Buffer) => Promise<Buffer>>()
   const kind: BackendKind = await httpUpstream(t, (request, response) => {
@@ -37,11 +37,11 @@ export async function countingUpstream(t: Test) {
     const service = isAdvertisement ? String(searchParams.get('service')) : pathname.replace(/^.*\//, '')
     const isPush = !isAdvertisement && service === 'git-receive-pack'
     // Before it has sent all.
-    if (isPush) asked.push({ user, what: 'push' })
+    if (isPush) requests.push({ user, what: 'push' })
     const body = isAdvertisement ? Buffer.alloc(0) : await bodyOf(request)
     const read = body.includes('command=ls-refs') ? 'refs' : 'pack'
     const what = isAdvertisement ? 'advertisement' : isPush ? 'push' : read
-    if (!isPush) asked.push({ user, what })
+    if (!isPush) requests.push({ user, what })
     const { behaviour } = state
     if (typeof behaviour === 'number') {
       response.writeHead(behaviour).end()
@@ -96,7 +96,7 @@ export async function countingUpstream(t: Test) {
     git,
     /** What was asked, by all or by one. */
     count: (what: UpstreamRequests['what'], user?: string): number =>
-      asked.filter((one) => one.what === what && (user === undefined || one.user === user)).length,
+      requests.filter((one) => one.what === what && (user === undefined || one.user === user)).length,
     behave: (behaviour: Behaviour): void => void (state.behaviour = behaviour),
     /** Holds back the next answer. @returns when it is made, and what lets it go */
     hold: (what: UpstreamRequests['what']) => {

@@ -85,9 +85,9 @@ t.test('Git follows the redirect, and sends its credential over HTTPS only', { s
   const named = await clone(`${plainUrl.replace('//', `//alice:${token}@`)}/alice/app.git`)
   t.equal(named.status, 128)
   const helper = `credential.helper=!f() { echo username=alice; echo password=${token}; }; f`
-  const asked = await clone(`${plainUrl}/alice/app.git`, '-c', helper)
-  t.equal(asked.status, 0, asked.stderr)
-  t.match(asked.stderr, /warning: redirecting to https:/)
+  const cloned = await clone(`${plainUrl}/alice/app.git`, '-c', helper)
+  t.equal(cloned.status, 0, cloned.stderr)
+  t.match(cloned.stderr, /warning: redirecting to https:/)
   t.notMatch(world.log, 'credential over plain HTTP')
 })
 

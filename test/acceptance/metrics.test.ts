@@ -7,8 +7,8 @@ t.test('/-/metrics tells how late the event loop is, what git does and what the 
   await world.createRepository('alice/app')
   const password = await world.token('alice', 'read_repository')
   await http(world.url, '/-/metrics')
-  const asked = { password, headers: { 'Git-Protocol': 'version=2' } }
-  for (let i = 0; i < 2; i++) await http(world.url, '/alice/app.git/info/refs?service=git-upload-pack', asked)
+  const options = { password, headers: { 'Git-Protocol': 'version=2' } }
+  for (let i = 0; i < 2; i++) await http(world.url, '/alice/app.git/info/refs?service=git-upload-pack', options)
   const { status, headers, body } = await http(world.url, '/-/metrics')
   t.equal(status, 200)
   t.match(headers['content-type'], /^text\/plain; version=0\.0\.4/)

@@ -73,12 +73,12 @@ t.test('behind a proxy only a trusted one can say that it was HTTPS, and plain H
 
 function strictOf(url: string): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
-    const asked = request(`${url}/users/sign_in`, { rejectUnauthorized: false, headers: { Accept: 'text/html' } })
-    asked.on('response', (answer) => {
+    const call = request(`${url}/users/sign_in`, { rejectUnauthorized: false, headers: { Accept: 'text/html' } })
+    call.on('response', (answer) => {
       answer.resume()
       resolve(answer.headers['strict-transport-security'])
     })
-    asked.on('error', reject)
-    asked.end()
+    call.on('error', reject)
+    call.end()
   })
 }

@@ -5,7 +5,7 @@ import type { ResponseFormat } from '../../src/protocol/side-band.js'
 import { BAND, encodeBand, SideBandResponse } from '../../src/protocol/side-band.js'
 
 const FLUSH = Buffer.from('0000')
-const MESSAGE = encodeBand(BAND.progress, Buffer.from('a notice\n'), 'side-band-64k')
+const MESSAGE = encodeBand(BAND.progress, Buffer.from('a message\n'), 'side-band-64k')
 const ERROR = encodeBand(BAND.fatal, Buffer.from('the end\n'), 'side-band-64k')
 const packets = fc
   .array(fc.uint8Array({ minLength: 1, maxLength: 40 }), { minLength: 1, maxLength: 6 })
@@ -39,12 +39,12 @@ function pushAll(response: SideBandResponse, pieces: readonly Buffer[]): Buffer 
   return Buffer.concat(sent)
 }
 
-t.test('a response passes as it is, with a notice before its first packet', async () => {
+t.test('a response passes as it is, with a message before its first packet', async () => {
   fc.assert(
     fc.property(preamble, packets, cuts, fc.boolean(), (preamble, packets, lengths, hasMessage) => {
       const before = Buffer.from(PREAMBLES[preamble])
       const rest = Buffer.concat([...packets, FLUSH])
-      const response = new SideBandResponse(formatOf(preamble), hasMessage ? 'a notice' : undefined)
+      const response = new SideBandResponse(formatOf(preamble), hasMessage ? 'a message' : undefined)
       const sent = pushAll(response, cut(Buffer.concat([before, rest]), lengths))
       return sent.equals(Buffer.concat([before, hasMessage ? MESSAGE : Buffer.alloc(0), rest]))
     }),
@@ -90,11 +90,11 @@ t.test('progress stands before a response, whose first packet was sent with it a
     fc.property(preamble, packets, cuts, fc.boolean(), (preamble, packets, lengths, hasMessage) => {
       const first = Buffer.from(PREAMBLES[preamble])
       const rest = Buffer.concat([...packets, FLUSH])
-      const response = new SideBandResponse(formatOf(preamble), hasMessage ? 'a notice' : undefined)
+      const response = new SideBandResponse(formatOf(preamble), hasMessage ? 'a message' : undefined)
       const early = [...response.progress('1 waiting', first), ...response.progress('1 waiting', first)]
       const late = pushAll(response, cut(Buffer.concat([first, rest]), lengths))
-      const notice = hasMessage ? MESSAGE : Buffer.alloc(0)
-      return Buffer.concat([...early, late]).equals(Buffer.concat([first, notice, progress, progress, rest]))
+      const message = hasMessage ? MESSAGE : Buffer.alloc(0)
+      return Buffer.concat([...early, late]).equals(Buffer.concat([first, message, progress, progress, rest]))
     }),
   )
 })

@@ -62,14 +62,14 @@ t.test('other requests come between the connections of a query', async (t) => {
     },
   })
   const query = `{ ${repeat(5, (i) => `u${i}: currentUser { personalAccessTokens { count } }`)} }`
-  const asked = world
+  const pending = world
     .http('/api/graphql', { ...post(query), headers: { ...post(query).headers, 'PRIVATE-TOKEN': secret.reveal() } })
     .finally(() => (loop.isDone = true))
   while (!loop.isDone) {
     await setImmediate()
     loop.turn += 1
   }
-  t.match((await asked).body, /"u4":\{"personalAccessTokens":\{"count":1\}\}/)
+  t.match((await pending).body, /"u4":\{"personalAccessTokens":\{"count":1\}\}/)
   t.equal(new Set(turns).size, 5)
 })
 

@@ -57,9 +57,9 @@ t.test('commits are kept in as much memory as they have bytes', async (t) => {
 
 /** A gate before an upstream that knows nothing, and a token that may not force. */
 async function openPusher(t: Test) {
-  const asked: string[] = []
+  const paths: string[] = []
   const upstream = await httpUpstream(t, (request, response) => {
-    asked.push(request.url ?? '')
+    paths.push(request.url ?? '')
     request.resume().on('end', () => response.end('0008NAK\n'))
   })
   const world = await createWorld(t, {}, upstream)
@@ -78,7 +78,7 @@ async function openPusher(t: Test) {
       headers: { 'Content-Type': 'application/x-git-receive-pack-request' },
     })
   }
-  const count = (service: string) => asked.filter((url) => url.endsWith(service)).length
+  const count = (service: string) => paths.filter((url) => url.endsWith(service)).length
   return { push, count }
 }
 

@@ -23,8 +23,8 @@ t.test('a grant is set, changed, searched for, and taken back', async (t) => {
     t.match(answer.body, words)
   }
   t.equal((await set('Alice', 'write', 'team/*')).headers['location'], GRANTS)
-  const asked = await set('alice', 'read', 'team/*')
-  t.match(asked.body, /Replace the existing grant\?.*Current role<\/dt><dd>write.*New role<\/dt><dd>read/s)
+  const confirmation = await set('alice', 'read', 'team/*')
+  t.match(confirmation.body, /Replace the existing grant\?.*Current role<\/dt><dd>write.*New role<\/dt><dd>read/s)
   t.match(await world.store.grants.list(), [{ role: 'write' }], 'a role is not lost by the way')
   const replaced = { subject: 'alice', role: 'read', pattern: 'team/*', replace: 'yes' }
   t.equal((await root.submit(GRANTS, replaced)).headers['location'], GRANTS)

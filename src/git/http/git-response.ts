@@ -25,7 +25,7 @@ export class GitResponse implements ResponseWriter {
   readonly #request: GitRequest
   readonly #client = new AbortController()
   #format: ResponseFormat | undefined
-  #notice: string | undefined
+  #message: string | undefined
   #push: PushHead | undefined
   #body: Writable | undefined
   /** The body, if it is multiplexed. */
@@ -57,11 +57,11 @@ export class GitResponse implements ResponseWriter {
    * Lets messages into a multiplexed response. The backend must be asked not to compress it (RFC 9110, 12.5.3): a compressed
    * response has no place for them.
    *
-   * @param notice the first message
+   * @param message to stand before everything else that Git shows
    */
-  multiplex(format: ResponseFormat, notice: string | undefined): void {
+  multiplex(format: ResponseFormat, message: string | undefined): void {
     this.#format = format
-    this.#notice = notice
+    this.#message = message
   }
 
   /** Lets {@link endWith} refuse a push in its report, as long as the response has not begun. */
@@ -112,11 +112,11 @@ export class GitResponse implements ResponseWriter {
 
   #open(head: ResponseHead): Writable {
     const { contentLength, ...streamed } = head
-    const isFixed = head.contentEncoding !== undefined || (contentLength !== undefined && this.#notice === undefined)
+    const isFixed = head.contentEncoding !== undefined || (contentLength !== undefined && this.#message === undefined)
     if (this.#format === undefined || isFixed) {
       this.#body = this.#writeHead(head)
     } else {
-      const packets = new SideBandResponse(this.#format, this.#notice)
+      const packets = new SideBandResponse(this.#format, this.#message)
       this.#multiplexed = new MultiplexedBody(packets, this.#writeHead(streamed), () => this.#client.abort())
       this.#body = this.#multiplexed
     }

@@ -79,8 +79,8 @@ export async function serveReceivePack(authorized: AuthorizedRequest): Promise<v
   response.expectReport(head)
   const format = pushResponseFormat(head)
   if (format !== undefined) {
-    const notice = format.wantsProgress ? await access.expiryWarning(identity, baseUrl()) : undefined
-    response.multiplex(format, notice)
+    const message = format.wantsProgress ? await access.expiryWarning(identity, baseUrl()) : undefined
+    response.multiplex(format, message)
   }
   const push: Push = { authorized, head, pack, sideBand: format?.sideBand }
   const followRefs = refFollower(authorized, head)
@@ -337,14 +337,14 @@ class RunResponse implements ResponseWriter {
   }
 
   begin(head?: ResponseHead): Writable {
-    const isWhole = this.#passes === 'with report'
-    const client = this.#response.begin(isWhole ? head : undefined)
+    const passesReport = this.#passes === 'with report'
+    const client = this.#response.begin(passesReport ? head : undefined)
     // A compressed report can't be read.
-    if (isWhole && head?.contentEncoding !== undefined) return client
+    if (passesReport && head?.contentEncoding !== undefined) return client
     this.#body = new Writable({
       write: (piece: Buffer, _encoding, done) => {
         const messages = this.#reader.push(piece)
-        const passed = isWhole ? piece : messages
+        const passed = passesReport ? piece : messages
         if (passed.length === 0 || client.write(passed) || client.destroyed) {
           done()
           return

@@ -33,8 +33,8 @@ export async function serveUploadPack(authorized: AuthorizedRequest): Promise<vo
   const format = fetchResponseFormat(isGzip ? gunzipStart(start) : start)
   if (format !== undefined) {
     const { access, baseUrl } = dependencies
-    const notice = format.wantsProgress ? await access.expiryWarning(identity, baseUrl()) : undefined
-    response.multiplex(format, notice)
+    const message = format.wantsProgress ? await access.expiryWarning(identity, baseUrl()) : undefined
+    response.multiplex(format, message)
   }
   await authorized.serve(dependencies.backend.uploadPack, {
     ...request,

@@ -60,14 +60,14 @@ t.test('no request gets a response older than itself, and all get one', async (t
     const begun = new Map<CoalescedRequest['end'], number>()
     const running: CoalescedRequest[] = []
     const come = async (): Promise<boolean> => {
-      const asked = (time += 1)
+      const startedAt = (time += 1)
       const part = await coalescer.join('refs', never())
       if (part === undefined) return false
       if (!begun.has(part.end)) {
         begun.set(part.end, (time += 1))
         running.push(part)
       }
-      return (begun.get(part.end) ?? 0) > asked
+      return (begun.get(part.end) ?? 0) > startedAt
     }
     const asking: Promise<boolean>[] = []
     for (const step of steps) {

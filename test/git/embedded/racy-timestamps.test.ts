@@ -16,11 +16,11 @@ t.test('of 200 changes in place, each made as soon as the state is known, none i
     // Two writes: a state that was read between them would have the timestamps of the second.
     writeFileSync(file, `${change % 2 === 0 ? one : two}\n`, { flag: 'r+' })
     utimesSync(file, 1, 1)
-    const asked = state()
+    const pending = state()
     if (change % 3 === 0) await nextTurn()
     writeFileSync(file, `${change % 2 === 0 ? two : one}\n`, { flag: 'r+' })
     utimesSync(file, 1, 1)
-    const { fingerprint } = await asked
+    const { fingerprint } = await pending
     if (fingerprint === last) missed++
     last = fingerprint
   }

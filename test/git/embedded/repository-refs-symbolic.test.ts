@@ -20,14 +20,14 @@ type Answer = string | number
 /** A repository of files, and a git that answers by a table; other commands end with status 128. */
 function repository(t: Test, files: Readonly<Record<string, string>>, answers: Readonly<Record<string, Answer>> = {}) {
   const folder = t.testdir({ refs: { heads: {} }, ...files })
-  const asked: string[] = []
+  const commands: string[] = []
   const git: GitProgram = {
     path: '/git',
     version: '2.47',
     start: ({ args }) => {
       const command = args.slice(inRepository(folder).length).join(' ')
       t.strictSame(args.slice(0, 2 + 1), inRepository(folder))
-      asked.push(command)
+      commands.push(command)
       const answer = answers[command] ?? 128
       const exitStatus = typeof answer === 'number' ? answer : 0
       const failure = exitStatus === 0 ? undefined : 'it failed'
@@ -45,7 +45,7 @@ function repository(t: Test, files: Readonly<Record<string, string>>, answers: R
       folder,
       names.map((name) => Buffer.from(name)),
     )
-  return { folder, git, asked, follow }
+  return { folder, git, commands, follow }
 }
 
 const REFTABLE = {
@@ -54,12 +54,12 @@ const REFTABLE = {
 }
 
 t.test('files tell which refs are not symbolic', async (t) => {
-  const { folder, asked, follow } = repository(t, { config: '[core]\n', 'packed-refs': `${ID} refs/heads/packed\n` })
+  const { folder, commands, follow } = repository(t, { config: '[core]\n', 'packed-refs': `${ID} refs/heads/packed\n` })
   mkdirSync(join(folder, 'refs/heads/group'))
   writeFileSync(join(folder, 'refs/heads/main'), `${ID}\n`)
   const names = ['refs/heads/main', 'refs/heads/packed', 'refs/heads/new', 'refs/heads/group', 'refs/heads/main/x']
   t.strictSame(await follow(...names), names)
-  t.strictSame(asked, [])
+  t.strictSame(commands, [])
 })
 
 t.test('git resolves a symbolic ref, however it is written', async (t) => {
@@ -77,23 +77,23 @@ t.test('git resolves a symbolic ref, however it is written', async (t) => {
 })
 
 t.test('git resolves every ref of a reftable', async (t) => {
-  const { asked, follow } = repository(t, REFTABLE, {
+  const { commands, follow } = repository(t, REFTABLE, {
     'symbolic-ref --quiet -- refs/heads/main': 1,
     'symbolic-ref --quiet -- refs/heads/alias': 'refs/heads/main\n',
     'symbolic-ref --quiet -- refs/heads/é': 'refs/heads/main\n',
   })
   const names = ['refs/heads/main', 'refs/heads/alias', 'refs/heads/é', 'refs/heads/broken']
   t.strictSame(await follow(...names), ['refs/heads/main', 'refs/heads/main', 'refs/heads/main', undefined])
-  t.equal(asked.length, 4)
+  t.equal(commands.length, 4)
   t.strictSame(await follow('--delete', 'HEAD', 'refs/heads/a..b'), ['--delete', 'HEAD', 'refs/heads/a..b'])
-  t.equal(asked.length, 4, 'but not about what is no name')
+  t.equal(commands.length, 4, 'but not about what is no name')
   // A name that is not UTF-8 can't be an argument.
   t.strictSame(await follow(Buffer.from('refs/heads/\xff', 'latin1')), [undefined])
 })
 
 t.test('of many refs, git resolves those that don’t exist, up to a limit', async (t) => {
   const names = Array.from({ length: 600 }, (_, index) => `refs/heads/${index}`)
-  const { asked, follow } = repository(t, REFTABLE, {
+  const { commands, follow } = repository(t, REFTABLE, {
     'for-each-ref --format=%(symref) %(refname)': names
       .slice(0, 50)
       .map((name, index) => `${index === 7 ? 'refs/heads/main' : ''} ${name}\n`)
@@ -102,7 +102,7 @@ t.test('of many refs, git resolves those that don’t exist, up to a limit', asy
     'symbolic-ref --quiet -- refs/heads/7': 'refs/heads/main\n',
   })
   const targets = await follow(...names)
-  t.equal(asked.length, 501)
+  t.equal(commands.length, 501)
   const expected = [
     ...names.slice(0, 7),
     'refs/heads/main',
@@ -128,5 +128,5 @@ t.test('git tells whether HEAD is born if it is no file', async (t) => {
   })
   t.strictSame(await branchesBesideUnbornHead(unborn.git, unborn.folder), ['refs/heads/main/x'])
   await adoptFirstBranch(unborn.git, unborn.folder, [])
-  t.equal(unborn.asked.at(-1), 'symbolic-ref HEAD refs/heads/main/x')
+  t.equal(unborn.commands.at(-1), 'symbolic-ref HEAD refs/heads/main/x')
 })

@@ -28,8 +28,8 @@ t.test('callers share a run that starts after their call, not the present one', 
 t.test('a run that fails rejects for those who share it, not for later callers', async (t) => {
   const coalescer = new RunCoalescer<string, number>()
   const failing = () => Promise.reject(new Error('broken'))
-  const asked = Promise.allSettled([coalescer.run('a', failing), coalescer.run('a', failing)])
-  const reasons = (await asked).map((one) => (one.status === 'rejected' ? (one.reason as Error).message : ''))
+  const runs = Promise.allSettled([coalescer.run('a', failing), coalescer.run('a', failing)])
+  const reasons = (await runs).map((one) => (one.status === 'rejected' ? (one.reason as Error).message : ''))
   t.strictSame(reasons, ['broken', 'broken'])
   t.equal(await coalescer.run('a', () => Promise.resolve(1)), 1)
 })

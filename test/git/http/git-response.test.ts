@@ -23,7 +23,7 @@ function headOf(capabilities: string) {
 }
 
 /** Responds to one push with these capabilities. @returns what the client reads, and whether the backend was aborted */
-async function respond(t: Test, capabilities: string, work: (response: GitResponse) => void, notice?: string) {
+async function respond(t: Test, capabilities: string, work: (response: GitResponse) => void, message?: string) {
   let isAborted = false
   const server = createServer((request, response) => {
     const context = { request, response } as unknown as RequestContext
@@ -31,7 +31,7 @@ async function respond(t: Test, capabilities: string, work: (response: GitRespon
     const head = headOf(capabilities)
     const format = pushResponseFormat(head)
     gitResponse.expectReport(head)
-    if (format !== undefined) gitResponse.multiplex(format, notice)
+    if (format !== undefined) gitResponse.multiplex(format, message)
     gitResponse.signal.addEventListener('abort', () => (isAborted = true))
     work(gitResponse)
   })
@@ -80,7 +80,7 @@ t.test('a client without reports gets no message before it begins', async (t) =>
   t.equal(body, 'nothing')
 })
 
-t.test('a client that waits sees the queue after the notice, and then the response', async (t) => {
+t.test('a client that waits sees the queue after the message, and then the response', async (t) => {
   const packet = encodeBand(BAND.answer, Buffer.from('the report'), 'side-band-64k')
   const work = (response: GitResponse) => {
     response.onQueued(QUEUE)
@@ -91,6 +91,6 @@ t.test('a client that waits sees the queue after the notice, and then the respon
   }
   const { body } = await respond(t, ' report-status side-band-64k', work, 'ends tomorrow')
   const waiting = encodeProgress('Waiting for a slot: 1 request running, 2 waiting.', 'side-band-64k')
-  const notice = encodeProgress('ends tomorrow', 'side-band-64k')
-  t.equal(body, Buffer.concat([notice, waiting, packet]).toString())
+  const message = encodeProgress('ends tomorrow', 'side-band-64k')
+  t.equal(body, Buffer.concat([message, waiting, packet]).toString())
 })
