@@ -15,7 +15,6 @@ import { Cookies, isCsrfToken } from './cookies.js'
 import { answerError, PageError } from './page-errors.js'
 import type { WebOptions } from './web-options.js'
 import type { Audience } from './pages.js'
-import { endTokenPages } from './pages/end-token.js'
 import { passwordPages } from './pages/password-page.js'
 import { ADMIN, adminPages } from './pages/admin/admin-pages.js'
 import { repositoryPages } from './pages/repositories.js'
@@ -115,9 +114,8 @@ export async function webPages(options: WebOptions): Promise<Handler> {
 
   const pages = app.withTypeProvider<TypeBoxTypeProvider>()
   assets.serve(pages)
-  const account = [signInPages, passwordPages, twoFactorPages, sessionPages]
-  const ownTokens = [tokenPages, endTokenPages]
-  for (const add of [repositoryPages, ...account, ...ownTokens, adminPages]) add(pages, { ...options, cookies })
+  const ownPages = [signInPages, passwordPages, twoFactorPages, sessionPages, tokenPages]
+  for (const add of [repositoryPages, ...ownPages, adminPages]) add(pages, { ...options, cookies })
   await app.ready()
   return handlerOf(app, contexts)
 }

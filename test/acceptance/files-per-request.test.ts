@@ -20,7 +20,7 @@ const MOST = {
   'upload-pack, cache hit': 40,
   'push with a ref rule': 58,
   'token creation by the API': 40,
-  'token creation by the page': 47,
+  'token creation by the page': 45,
   'audit event': 9,
   notification: 7,
 } as const

@@ -15,8 +15,7 @@ import { memberOf } from '../principal.js'
 import { previewOf } from './preview.js'
 import type { NewToken } from './one-time-token.js'
 import type { FormProblems, TokenForm } from './token-form.js'
-import { EMPTY_FORM, knownScopes, readTokenForm, TokenFields } from './token-form.js'
-import { expiryView, expiryEffect } from './wanted-expiry.js'
+import { EMPTY_FORM, expiryEffect, expiryView, knownScopes, readTokenForm, TokenFields } from './token-form.js'
 
 /** Whose tokens a form creates. */
 export type TokenCreation = {
