@@ -75,7 +75,7 @@ export function addAccessCommands(program: Command, context: CliContext): void {
     .option('--ref <ref>', 'also show what it can do to this ref: main, refs/tags/v1')
     .action((username: string, repository: string, { json, ref }: JsonOption & { ref?: string }) =>
       withStore(context, async (cli) => {
-        const path = requireRepositoryPath(repository)
+        const path = requireRepositoryPath(repository, 'upstream')
         const account = username === '@anonymous' ? undefined : await requireAccount(cli, username)
         const { role, rule, blocked, about } = explainAccess(
           { account, repository: path, ref: ref === undefined ? undefined : parseRef(ref) },

@@ -119,7 +119,7 @@ async function mint(cli: OpenCli, request: CredentialRequest, options: Options):
 function repositoryOf(path: string): RepositoryPath | undefined {
   const bare = path.replace(/^\/+|\/+$/g, '').replace(/\.git$/, '')
   if (bare === '') return undefined
-  const repository = parseRepositoryPath(bare)
+  const repository = parseRepositoryPath(bare, 'upstream')
   if (repository === undefined) throw new GitgateError('invalid', `"${printable(path)}" is not a repository path`)
   return repository
 }

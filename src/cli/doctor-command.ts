@@ -26,7 +26,7 @@ export function addDoctorCommand(program: Command, context: CliContext): void {
   )
     .option('--repo <path>', 'a repository to request from the upstream directly')
     .action(async (options: DoctorOptions) => {
-      const repository = options.repo === undefined ? undefined : requireRepositoryPath(options.repo)
+      const repository = options.repo === undefined ? undefined : requireRepositoryPath(options.repo, 'upstream')
       const diagnoses = await diagnoseAll(context, repository)
       if (options.json === true) context.output.json(diagnoses)
       else showDiagnoses(context, diagnoses)

@@ -1,6 +1,6 @@
 import type { Readable, Writable } from 'node:stream'
 import type { GitRequest } from './git-request.js'
-import type { RepositoryPath } from './repository-path.js'
+import type { NameRule, RepositoryPath } from './repository-path.js'
 
 /** Who makes the request, as a backend may know it: for its hooks and its own log. Never the credential. */
 export type Requester = {
@@ -124,6 +124,9 @@ export interface Backend {
    * now.
    */
   find(repository: RepositoryPath): Promise<'found' | 'missing' | 'unknown' | 'unavailable'>
+
+  /** Which names its repositories may have. */
+  readonly names: NameRule
 
   /** `GET info/refs`, for either service. */
   readonly advertise: BackendMethod

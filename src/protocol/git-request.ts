@@ -1,4 +1,4 @@
-import type { RepositoryPath } from './repository-path.js'
+import type { NameRule, RepositoryPath } from './repository-path.js'
 import { parseRepositoryPath } from './repository-path.js'
 
 /** Git's two services over HTTP: what a client wants done. */
@@ -43,14 +43,15 @@ export function isGitPath(path: string): boolean {
  *
  * @param method the HTTP method
  * @param target the request target in origin form (RFC 9112, 3.2.1): path and query, as received
+ * @param rule whose names repositories have
  */
-export function parseGitRequest(method: string, target: string): ParsedGitRequest {
+export function parseGitRequest(method: string, target: string, rule: NameRule = 'own'): ParsedGitRequest {
   const [path, query] = splitTarget(target)
   const split = splitAtRepository(path.split('/').filter((segment) => segment !== ''))
   if (split === undefined) return { kind: 'other' }
   const names = split.name.map(decodeSegment)
-  const repository = parseRepositoryPath(names.join('/'))
-  if (repository === undefined || names.length !== repository.split('/').length) return malformed(names)
+  const repository = names.some((name) => name.includes('/')) ? undefined : parseRepositoryPath(names.join('/'), rule)
+  if (repository === undefined) return malformed(names, rule)
   return parseUnderRepository(method, repository, split.rest.join('/'), query)
 }
 
@@ -76,8 +77,10 @@ function startOfProtocol(segments: readonly string[]): number {
 
 /** Decodes a segment once. @returns the segment itself if its encoding is wrong, which then is no name */
 function decodeSegment(segment: string): string {
+  if (!/[%\x80-\xff]/.test(segment)) return segment
   try {
-    return decodeURIComponent(segment)
+    // Node gives the bytes that a client didn't encode as Latin-1.
+    return decodeURIComponent(segment.replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16)}`))
   } catch {
     return segment
   }
@@ -104,11 +107,11 @@ function parseUnderRepository(
   return rest.startsWith('info/lfs/') ? { kind: 'lfs' } : { kind: 'unserved' }
 }
 
-function malformed(segments: readonly string[]): ParsedGitRequest {
+function malformed(segments: readonly string[], rule: NameRule): ParsedGitRequest {
   const bad = segments.find((segment) => segment.includes('%') || segment.includes('\\'))
   const reason =
     bad === undefined
-      ? 'a repository is group/name; each part begins with a letter, a digit or _, goes on with those and . and -, and does not end in .lock'
+      ? `a repository is group/name; each part begins with a letter, a digit or _, goes on with ${rule === 'own' ? 'those and . and -' : 'those, blanks and . - ~ + @'}, and does not end in .lock`
       : 'the path of a repository holds no percent sign and no backslash'
   return { kind: 'malformed', reason }
 }

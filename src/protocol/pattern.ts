@@ -14,7 +14,7 @@ export function checkRepositoryPattern(pattern: string): void {
   if (pattern.includes('*')) checkPatternLimits('repository pattern', pattern)
   // With the wildcards filled in it must be a path, or it could never match one.
   const segments = pattern.split('/').map((segment) => (segment === '**' ? 'any' : segment.replaceAll('*', 'x')))
-  if (/\*\*[^/]|[^/]\*\*/.test(pattern) || parseRepositoryPath(segments.join('/')) === undefined) {
+  if (/\*\*[^/]|[^/]\*\*/.test(pattern) || parseRepositoryPath(segments.join('/'), 'upstream') !== segments.join('/')) {
     throw new GitgateError(
       'invalid',
       `"${printable(pattern)}" is not a repository pattern; use team/app, team/* (one level) or team/** (any depth), without .git`,

@@ -9,20 +9,30 @@ declare const brand: unique symbol
  */
 export type RepositoryPath = string & { readonly [brand]: 'RepositoryPath' }
 
+/** Whose names count: those that gitgate gives itself, or also those that repositories on other Git servers may have. */
+export type NameRule = 'own' | 'upstream'
+
 // A segment plus `.git` must fit a file name, which is 255 bytes on the file systems that Linux is used with.
 const MAX_SEGMENT_BYTES = 251
 const MAX_PATH_BYTES = 1_024
-const SEGMENT = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/
+const SEGMENTS: Readonly<Record<NameRule, RegExp>> = {
+  own: /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/,
+  // No character that a server may take for an escape, a separator or a wildcard, and no blank that one may trim.
+  upstream: /^[\p{L}\p{N}_~+](?:[\p{L}\p{M}\p{N} _.~+@-]*[\p{L}\p{M}\p{N}_.~+@-])?$/u,
+}
 
 /**
  * Reads a repository's path as people type it, `group/name`.
  *
- * @returns the path, or `undefined` where a segment is empty, too long, begins with a dot or a dash, holds another
- *   character than letters, digits, `_`, `.` and `-`, or ends in `.git` or `.lock` (Git keeps both for itself)
+ * @param rule `own`: letters and digits of ASCII, `_`, `.` and `-`. `upstream`: also other letters, blanks, `~`, `+` and `@`.
+ *   Two spellings of the same letters are one name (Unicode's NFC)
+ * @returns the path, or `undefined` where a segment is empty, too long, begins with a dot or a dash, holds another character, or
+ *   ends in `.git` or `.lock` (Git keeps both for itself)
  */
-export function parseRepositoryPath(text: string): RepositoryPath | undefined {
+export function parseRepositoryPath(text: string, rule: NameRule = 'own'): RepositoryPath | undefined {
   if (text.length > MAX_PATH_BYTES) return undefined
-  return text.split('/').every(isRepositorySegment) ? (text as RepositoryPath) : undefined
+  const path = text.normalize('NFC')
+  return path.split('/').every((segment) => isRepositorySegment(segment, rule)) ? (path as RepositoryPath) : undefined
 }
 
 /**
@@ -30,8 +40,8 @@ export function parseRepositoryPath(text: string): RepositoryPath | undefined {
  *
  * @throws GitgateError `invalid`
  */
-export function requireRepositoryPath(text: string): RepositoryPath {
-  const path = parseRepositoryPath(text.replace(/\.git$/, ''))
+export function requireRepositoryPath(text: string, rule: NameRule = 'own'): RepositoryPath {
+  const path = parseRepositoryPath(text.replace(/\.git$/, ''), rule)
   if (path !== undefined) return path
   throw new GitgateError(
     'invalid',
@@ -40,14 +50,18 @@ export function requireRepositoryPath(text: string): RepositoryPath {
 }
 
 /** Whether one segment may stand in a repository's path. */
-function isRepositorySegment(segment: string): boolean {
-  // Only ASCII passes the expression, so characters are bytes.
+function isRepositorySegment(segment: string, rule: NameRule): boolean {
   return (
-    segment.length <= MAX_SEGMENT_BYTES &&
-    SEGMENT.test(segment) &&
+    Buffer.byteLength(segment) <= MAX_SEGMENT_BYTES &&
+    SEGMENTS[rule].test(segment) &&
     !segment.endsWith('.git') &&
     !segment.endsWith('.lock')
   )
+}
+
+/** The path as the one of a URL: each segment encoded (RFC 3986). */
+export function encodeRepositoryPath(path: RepositoryPath): string {
+  return path.split('/').map(encodeURIComponent).join('/')
 }
 
 /** The groups that a path stands in, outermost first: `a/b/c` → `a`, `a/b`. */

@@ -160,6 +160,40 @@ t.test('a URL may lack .git, have superfluous slashes, and encode what needs no 
     t.strictSame(parseGitRequest('GET', `/${name}/${FETCH}`), git(name, 'git-upload-pack', 'advertisement'), name)
 })
 
+t.test('repositories of an upstream may have other letters, blanks and more, decoded once', async (t) => {
+  const cases: Readonly<Record<string, string>> = {
+    '/team/a%20b.git': 'team/a b',
+    '/t%C3%ABam/app': 'tëam/app',
+    '/te%CC%88am/app': 'tëam/app',
+    // As Node gives bytes that are not encoded.
+    '/t\u00c3\u00abam/app': 'tëam/app',
+    '/~alice/c++.git': '~alice/c++',
+    '/team/c%2B%2B.git': 'team/c++',
+    '/team/a@b': 'team/a@b',
+  }
+  for (const [path, name] of Object.entries(cases)) {
+    const repository = parseRepositoryPath(name, 'upstream')
+    const parsed = parseGitRequest('GET', `${path}/${FETCH}`, 'upstream')
+    t.strictSame(parsed, { kind: 'git', request: { repository, service: 'git-upload-pack', phase: 'advertisement' } })
+    t.equal(parseGitRequest('GET', `${path}/${FETCH}`).kind, 'malformed', 'but not of the embedded server')
+  }
+  for (const path of [
+    '/a%2Fb',
+    '/%2e%2e/a',
+    '/a/..',
+    '/a%00',
+    '/a%0a',
+    '/a%7f',
+    '/a%5Cb',
+    '/a%25b',
+    '/a*',
+    '/a;b',
+    '/%20a',
+    '/a%20',
+  ])
+    t.not(parseGitRequest('GET', `${path}/${FETCH}`, 'upstream').kind, 'git', path)
+})
+
 t.test('requests of Git LFS are told apart', async (t) => {
   for (const path of ['/team/app.git', '/team/app', '//team/app.git/'])
     for (const rest of ['info/lfs/objects/batch', 'info/lfs/locks/verify', 'info/lfs/locks'])

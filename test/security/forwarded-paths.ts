@@ -57,6 +57,15 @@ const PARTS = [
     '%',
     '%zz',
     '%252e',
+    '%20',
+    'a%20b',
+    'a+b',
+    'a%2Bb',
+    '%C3%A9',
+    '\u00c3\u00a9',
+    'e%CC%81',
+    '~a',
+    '%40',
     'a%2fb',
     '\\',
     '..\\',
@@ -122,7 +131,7 @@ export async function checkPaths(t: Test, numRuns: number, seed: number): Promis
   const { signal } = new AbortController()
   let count = 0
   const isServedAsAuthorised = async (method: string, target: string): Promise<boolean> => {
-    const parsed = parseGitRequest(method, target)
+    const parsed = parseGitRequest(method, target, 'upstream')
     if (parsed.kind !== 'git') return true
     count++
     forwarded.length = 0
@@ -131,7 +140,9 @@ export async function checkPaths(t: Test, numRuns: number, seed: number): Promis
     const request = { ...parsed.request, body: Readable.from([]), signal, preferences: {} }
     await backend[serve](request as unknown as BackendRequest, {} as ResponseWriter)
     const [path, ...more] = forwarded
-    return path !== undefined && more.length === 0 && isOf(parsed.request, path) && isInside(folder, parsed.request)
+    const isForwarded = path !== undefined && more.length === 0 && isOf(parsed.request, path)
+    const own = parseGitRequest(method, target)
+    return isForwarded && (own.kind === 'malformed' || (own.kind === 'git' && isInside(folder, own.request)))
   }
   await fc.assert(fc.asyncProperty(fc.constantFrom('GET', 'POST'), target, isServedAsAuthorised), { numRuns, seed })
   return count
@@ -143,10 +154,12 @@ function isOf({ repository, service, phase }: GitRequest, path: string): boolean
   const own = phase === 'advertisement' ? '/info/refs' : `/${service}`
   return (
     host === 'upstream' &&
-    pathname === `/${repository}.git${own}` &&
     path.startsWith(pathname) &&
-    decodeURIComponent(pathname) === pathname &&
-    posix.normalize(pathname) === pathname &&
+    decodeURIComponent(pathname) === `/${repository}.git${own}` &&
+    // Who decodes again, or for too long, gets the same.
+    decodeURIComponent(decodeURIComponent(pathname)) === decodeURIComponent(pathname) &&
+    posix.normalize(decodeURIComponent(pathname)) === decodeURIComponent(pathname) &&
+    !/[\0-\x1f\x7f\\;?#*]/.test(decodeURIComponent(pathname)) &&
     (phase === 'advertisement' ? searchParams.getAll('service').join() === service : path === pathname)
   )
 }

@@ -87,6 +87,8 @@ export async function embeddedGit({
         Promise.resolve(folder.has(repository) ? 'found' : folder.isUsable() ? 'missing' : 'unavailable'),
       ),
 
+    names: 'own',
+
     checksFastForward: true,
 
     followRefs: (repository, refs) => followSymbolicRefs(git, folder.locate(repository), refs),

@@ -18,7 +18,7 @@ export function gitHandler(dependencies: GitHttpDependencies): Handler {
       refuse({ kind: 'loop' }, context, dependencies)
       return
     }
-    const parsed = parseGitRequest(context.request.method ?? '', context.target)
+    const parsed = parseGitRequest(context.request.method ?? '', context.target, dependencies.backend.names)
     switch (parsed.kind) {
       case 'git':
         return serveGit(parsed.request, context, dependencies)

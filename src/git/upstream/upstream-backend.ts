@@ -10,6 +10,7 @@ import type {
   ServeOutcome,
 } from '../../protocol/backend.js'
 import type { GitRequest } from '../../protocol/git-request.js'
+import { encodeRepositoryPath } from '../../protocol/repository-path.js'
 import type { Forward, ForwardedRequest } from './forward.js'
 import type { GateIdentity } from './headers.js'
 import { classifyResponse, requestHeaders } from './headers.js'
@@ -30,6 +31,8 @@ export function upstream(options: UpstreamOptions): Backend {
   }
   return {
     find: () => Promise.resolve('unknown'),
+
+    names: 'upstream',
 
     checksFastForward: false,
 
@@ -154,7 +157,8 @@ function headOf({ headers }: IncomingMessage): ResponseHead {
 
 /** Built from the parsed request, so that what is authorised is what is forwarded. */
 function pathOf({ repository, service, phase }: GitRequest): string {
-  return phase === 'advertisement' ? `/${repository}.git/info/refs?service=${service}` : `/${repository}.git/${service}`
+  const path = `/${encodeRepositoryPath(repository)}.git`
+  return phase === 'advertisement' ? `${path}/info/refs?service=${service}` : `${path}/${service}`
 }
 
 function drain(body: Readable): void {

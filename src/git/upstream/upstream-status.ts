@@ -4,6 +4,7 @@ import { messageOf } from '../../core/errors.js'
 import type { Secret } from '../../core/secret.js'
 import type { Service } from '../../protocol/git-request.js'
 import type { RepositoryPath } from '../../protocol/repository-path.js'
+import { encodeRepositoryPath } from '../../protocol/repository-path.js'
 import type { UpstreamTarget } from './forward.js'
 
 /** How a request authenticates: with a credential, by a made-up user name, or not at all. */
@@ -31,7 +32,9 @@ export async function requestStatus(
   timeoutMs = TIMEOUT_MS,
 ): Promise<number> {
   const request = url.protocol === 'https:' ? httpsRequest : httpRequest
-  const target = new URL(`${url.href.replace(/\/$/, '')}/${repository}.git/info/refs?service=${service}`)
+  const target = new URL(
+    `${url.href.replace(/\/$/, '')}/${encodeRepositoryPath(repository)}.git/info/refs?service=${service}`,
+  )
   const headers = {
     ...(authorization === undefined ? {} : { Authorization: authorization.reveal() }),
     ...(user === undefined ? {} : { 'X-Forwarded-User': user }),

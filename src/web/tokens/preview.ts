@@ -95,7 +95,7 @@ export async function previewOf(
 /** The ref and the repository of the push to try out. @throws GitgateError `invalid` */
 function readTrial({ try_ref: ref, try_repository: repository }: TokenForm, first: RepositoryPath | undefined) {
   const wanted = repository.trim()
-  const path = wanted === '' ? first : parseRepositoryPath(wanted)
+  const path = wanted === '' ? first : parseRepositoryPath(wanted, 'upstream')
   if (path === undefined) {
     const problem = wanted === '' ? 'enter a repository' : `"${printable(wanted)}" is not a valid repository path`
     throw new GitgateError('invalid', problem)

@@ -15,7 +15,7 @@ import type { RepositoryPath } from '../../../src/protocol/repository-path.js'
 import { parseRepositoryPath } from '../../../src/protocol/repository-path.js'
 
 function path(text: string): RepositoryPath {
-  const parsed = parseRepositoryPath(text)
+  const parsed = parseRepositoryPath(text, 'upstream')
   if (parsed === undefined) throw new TypeError(`${text} is no repository`)
   return parsed
 }
@@ -38,6 +38,8 @@ t.test('a pattern takes the repositories that it says, and no others', async (t)
     'team/*-web': { takes: ['team/a-web', 'team/a-b-web'], leaves: ['team/web', 'team/a-web-b'] },
     // A dot is a dot.
     'team/a.b': { takes: ['team/a.b'], leaves: ['team/axb', 'team/a-b'] },
+    // Names that repositories on other servers may have.
+    'tëam/my *+': { takes: ['tëam/my app+'], leaves: ['tëam/my app', 'team/my app+'] },
     '**/**': { takes: ['a', 'a/b', 'a/b/c'], leaves: [] },
   }
   for (const [pattern, { takes, leaves }] of Object.entries(cases)) {
@@ -61,20 +63,8 @@ t.test('what is no pattern is refused', async (t) => {
     'team/app.git',
     '*.git',
   ]
-  const regular = [
-    'team/(a|b)',
-    'team/[ab]',
-    'team/a?',
-    'team/a+',
-    '^a$',
-    'a\\b',
-    '{a,b}',
-    '!team/a',
-    'a|b',
-    'a b',
-    'a\n',
-  ]
-  for (const pattern of [...wrong, ...regular, 'team/%61', '@all', 'ä/*', 'x/'.repeat(512) + 'x'])
+  const regular = ['team/(a|b)', 'team/[ab]', 'team/a?', '^a$', 'a\\b', '{a,b}', '!team/a', 'a|b', ' a', 'a ', 'a\n']
+  for (const pattern of [...wrong, ...regular, 'team/%61', '@all', 'a\u0308/*', 'x/'.repeat(512) + 'x'])
     t.throws(
       () => checkRepositoryPattern(pattern),
       { code: 'invalid', message: /without \.git/ },

@@ -31,14 +31,14 @@ export function explainPages(pages: Pages, options: PageOptions): void {
             if (account !== undefined || values.user === ANYBODY) return
             throw new GitgateError('not-found', `there is no account "${values.user}"`)
           },
-          repository: () => requireRepositoryPath(values.repository),
+          repository: () => requireRepositoryPath(values.repository, 'upstream'),
           ref: () => values.ref !== '' && parseRef(values.ref),
         })
       : {}
     if (!isAsked || Object.keys(errors).length > 0)
       return reply.page('admin/explain', { values, errors, answer: undefined }, isAsked ? 422 : 200)
     const { ownsGroup } = await access.accessOf(memberOf(request).account)
-    const repositoryPath = requireRepositoryPath(values.repository)
+    const repositoryPath = requireRepositoryPath(values.repository, 'upstream')
     const explanation = explainAccess(
       {
         account,
