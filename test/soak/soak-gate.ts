@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { GateProcess } from '../acceptance/gitgate-cli.js'
 import { GitgateCli } from '../acceptance/gitgate-cli.js'
-import { http } from '../acceptance/http-client.js'
+import { basic, http } from '../acceptance/http-client.js'
 import { childrenOf, commandOf, processesIn } from '../acceptance/transfers.js'
 import { until } from '../acceptance/until.js'
 import { freePort } from '../backends/backend.js'
@@ -20,6 +20,14 @@ const WORKERS = 2
 const RETRY_PAUSE_MS = 20
 const MAX_SHOWN_LINES = 10
 const MAX_SEARCHED_CHARACTERS = 100_000
+
+/**
+ * Makes Git send a token at once. Git would first ask without one, and if the gate is killed after that, Git calls it a failed
+ * authentication: it goes by the status of the last response that it got.
+ */
+export function sends({ owner, secret }: ModelToken): readonly string[] {
+  return ['-c', `http.extraHeader=Authorization: ${basic(owner, secret)}`]
+}
 
 /** A gate of two workers on one port, which is broken now and then and started again. */
 export class SoakGate {
@@ -80,8 +88,8 @@ export class SoakGate {
       .join('\n')
   }
 
-  remote({ owner, secret }: ModelToken): string {
-    return `http://${owner}:${secret}@127.0.0.1:${this.#port}/${REPOSITORY}.git`
+  get remote(): string {
+    return `${this.url}/${REPOSITORY}.git`
   }
 
   /** The status of an API call; `undefined` without an answer. */

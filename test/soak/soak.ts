@@ -10,7 +10,7 @@ import { Figures } from './figures.js'
 import type { ModelToken, Operation, Result, Role } from './model.js'
 import { Model } from './model.js'
 import type { Fault } from './soak-gate.js'
-import { FAULTS, GENTLE_FAULTS, REPOSITORY, SoakGate } from './soak-gate.js'
+import { FAULTS, GENTLE_FAULTS, REPOSITORY, SoakGate, sends } from './soak-gate.js'
 
 const ACCOUNTS = ['alice', 'bob', 'carol', 'dave'] as const
 const CLONERS = 3
@@ -120,7 +120,8 @@ export class Soak {
   async #clone(): Promise<void> {
     const operation = this.#model.begin(this.#anyToken(), 'fetch')
     const [before, name] = [new Map(this.#refs), `clone-${this.#next()}`]
-    const clone = ['-c', 'fetch.fsckObjects=true', 'clone', '-q', '--bare', this.#gate.remote(operation.token), name]
+    const own = [...sends(operation.token), '-c', 'fetch.fsckObjects=true']
+    const clone = [...own, 'clone', '-q', '--bare', this.#gate.remote, name]
     const ended = await this.#timed('clone', () => this.#git.run(clone, { status: 'any' }))
     const result = resultOf(ended)
     this.#end(operation, result, ended.stderr)
@@ -150,7 +151,8 @@ export class Soak {
     const tree = ['commit-tree', 'HEAD^{tree}', '-p', 'HEAD', '-m', ref]
     const oid = isDeletion ? (this.#refs.get(ref) ?? '') : await this.#git.ask(tree, { cwd: this.#work })
     this.#unsettledRefs.set(ref, oid)
-    const push = ['push', '-q', this.#gate.remote(operation.token), isDeletion ? `:${ref}` : `${oid}:${ref}`]
+    const refspec = isDeletion ? `:${ref}` : `${oid}:${ref}`
+    const push = [...sends(operation.token), 'push', '-q', this.#gate.remote, refspec]
     const ended = await this.#timed('push', () => this.#git.run(push, { cwd: this.#work, status: 'any' }))
     const result = resultOf(ended)
     this.#end(operation, result, ended.stderr)
@@ -313,7 +315,7 @@ function resultOf({ status, stderr }: { readonly status: number; readonly stderr
   // A git that was killed makes the gate refuse the ref in its report, since nobody knows what became of it.
   if (/the Git server failed|unpacker error|failed to report status/.test(stderr)) return 'unavailable'
   const isRefused =
-    /Authentication failed|HTTP Basic|not found|returned error: 40[134]|denied|not allowed|rejected|revoked|access has ended/i
+    /could not read Username|HTTP Basic|not found|returned error: 40[134]|denied|not allowed|rejected|revoked|access has ended/i
   return isRefused.test(stderr) ? 'refused' : 'unavailable'
 }
 
