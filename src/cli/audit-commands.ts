@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import type { ChainHead } from '../domain/audit/chain.js'
 import { formatHead, parseHead } from '../domain/audit/chain.js'
 import { flawSentence } from '../domain/audit/flaw.js'
-import { auditEntity, actorInWords, subjectInWords } from '../domain/audit/render-event.js'
+import { actorInWords, auditEntity, decisionInWords, subjectInWords } from '../domain/audit/render-event.js'
 import type { AuditRow } from '../domain/audit/event.js'
 import { AUDIT_ACTIONS, AUDIT_DECISIONS, isActionOrKind, GATE_CONTEXT } from '../domain/audit/event.js'
 import { applyRetention, EVERYTHING_KEPT } from '../domain/audit/retention.js'
@@ -31,6 +31,7 @@ type ListOptions = {
 const POLL_INTERVAL_MS = 500
 const MAX_EVENTS = 100_000
 const FOLLOW_BATCH_SIZE = 1_000
+const DECISIONS = AUDIT_DECISIONS.map(decisionInWords).join(', ')
 
 /** `gitgate audit …`: reads, verifies and prunes the audit log. */
 export function addAuditCommands(program: Command, context: CliContext): void {
@@ -42,7 +43,7 @@ export function addAuditCommands(program: Command, context: CliContext): void {
     .option('--token <id>', 'events by or about this token')
     .option('--repo <pattern>', "events about these repositories; * matches anything: 'team/*'")
     .option('--action <name>', 'one action, such as git.push, or a group of them, such as git')
-    .option('--decision <word>', AUDIT_DECISIONS.join(', '))
+    .option('--decision <word>', DECISIONS)
     .option('--ip <address>', 'events from this address')
     .option('--since <when>', 'start: 2026-01-31, 2026-01-31T08:00:00Z, or a time ago: 12h, 30d')
     .option('--until <when>', 'end, in the same forms')
@@ -156,9 +157,11 @@ async function pause(signal: AbortSignal): Promise<void> {
 
 async function queryOf({ store, clock }: OpenCli, options: ListOptions): Promise<AuditQuery> {
   const { user, token, repo, ip, action, since, until } = options
-  const decision = AUDIT_DECISIONS.find((word) => word === options.decision)
+  const decision = AUDIT_DECISIONS.find(
+    (word) => word === options.decision || decisionInWords(word) === options.decision,
+  )
   if (options.decision !== undefined && decision === undefined)
-    throw new GitgateError('usage', `--decision takes one of ${AUDIT_DECISIONS.join(', ')}`)
+    throw new GitgateError('usage', `--decision takes one of ${DECISIONS}`)
   if (action !== undefined && !isActionOrKind(action))
     throw new GitgateError(
       'usage',
@@ -215,7 +218,7 @@ function cellsOf(row: AuditRow, formatTime: (instant: Date) => string): string[]
     actorInWords(row),
     action,
     subjectInWords(row),
-    decision,
+    decisionInWords(decision),
     rule ?? '-',
     ip ?? '-',
   ].map(printable)

@@ -48,6 +48,24 @@ t.test('what commands change is in the audit log, with the user who ran them', a
   ])
 })
 
+t.test('a revoked transfer is shown as revoked; JSON has the stored word', async (t) => {
+  const cli = new GitgateCli(temporaryFolder(t))
+  await cli.ask(['user', 'add', 'alice'])
+  const store = openStore(join(cli.folder, 'data'), undefined)
+  await store.audit.record([
+    auditEvent({ ...THE_GATE, via: 'git' }, new Date(), {
+      action: 'git.fetch',
+      decision: 'cut',
+      rule: 'token revoked',
+    }),
+  ])
+  await store.close()
+  for (const word of ['revoked', 'cut']) {
+    t.match(await cli.ask(['audit', 'list', '--decision', word]), / git\.fetch +- +revoked +token revoked /, word)
+    t.match(await cli.json('audit', 'list', '--decision', word), [{ action: 'git.fetch', decision: 'cut' }])
+  }
+})
+
 // The disk is full, or the database is held by another: what can't be noted must not be done to repositories either.
 t.test('a repository is made, renamed and deleted only where that can be noted', async (t) => {
   const cli = new GitgateCli(temporaryFolder(t))

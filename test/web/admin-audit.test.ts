@@ -36,6 +36,7 @@ t.test('rows are filtered, and have pages', async (t) => {
   t.strictSame(await list({ decision: 'refused', since: '24h' }), [last - 1])
   t.strictSame(await list({ decision: 'refused', until: '1d' }), [last])
   t.strictSame(await list({ repository: 'team/*' }), [last - 1])
+  t.match((await root.get(PATH)).body, '<option value="cut">revoked</option>', 'stored words have plain names')
   t.strictSame(await list({ ip: '10.9.9.9' }), [last])
   t.strictSame(await list({ user: 'nobody' }), [])
   t.match((await root.get(`${PATH}?ip=10.9.9.9`)).body, /3 days ago<\/time><small>\S+ \S+ UTC<\/small>/, 'and exactly')

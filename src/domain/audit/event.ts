@@ -132,7 +132,7 @@ export function isActionOrKind(text: string): boolean {
   return AUDIT_ACTIONS.some((name) => name === text || name.startsWith(`${text}.`))
 }
 
-/** The outcome; `cut`: it was revoked while it ran. */
+/** The outcome. `cut`: access was revoked during the transfer, which people see as `revoked`. */
 export const AUDIT_DECISIONS = ['allowed', 'refused', 'failed', 'aborted', 'cut'] as const
 
 export type AuditDecision = (typeof AUDIT_DECISIONS)[number]

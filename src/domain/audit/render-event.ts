@@ -1,4 +1,4 @@
-import type { AuditRow } from './event.js'
+import type { AuditDecision, AuditRow } from './event.js'
 
 /** A row as JSON has it: for programs, for the API, and for log files. */
 export function auditEntity(row: AuditRow) {
@@ -26,6 +26,11 @@ export function auditEntity(row: AuditRow) {
     details: row.details,
     hash: row.hash,
   }
+}
+
+/** The decision, named as in the log. Stored events, which are hashed, and JSON keep `cut`. */
+export function decisionInWords(decision: AuditDecision): string {
+  return decision === 'cut' ? 'revoked' : decision
 }
 
 /** Who did it, in words: `alice (token 3)`, `root (shell)`, `gitgate`. */

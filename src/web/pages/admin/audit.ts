@@ -4,7 +4,7 @@ import { formatHead, parseHead } from '../../../domain/audit/chain.js'
 import { flawSentence } from '../../../domain/audit/flaw.js'
 import type { AuditRow } from '../../../domain/audit/event.js'
 import { AUDIT_ACTIONS, AUDIT_DECISIONS, isActionOrKind } from '../../../domain/audit/event.js'
-import { actorInWords, subjectInWords } from '../../../domain/audit/render-event.js'
+import { actorInWords, decisionInWords, subjectInWords } from '../../../domain/audit/render-event.js'
 import type { AuditQuery } from '../../../domain/audit/audit-log.js'
 import { GitgateError } from '../../../core/errors.js'
 import { parseSince } from '../../../domain/tokens/expiry.js'
@@ -66,7 +66,7 @@ export function auditPages(pages: Pages, { audit, accounts, access }: PageOption
         filters: { ...filters, decision },
         errors,
         actions: [...new Set(AUDIT_ACTIONS.map((name) => name.split('.', 1)[0] ?? name)), ...AUDIT_ACTIONS],
-        decisions: AUDIT_DECISIONS,
+        decisions: AUDIT_DECISIONS.map((name) => [name, decisionInWords(name)]),
         head: formatHead(await audit.head()),
       },
       isWrong ? 422 : 200,
@@ -139,7 +139,12 @@ function checksOf({ token, action, repository, since, until }: Filters, now: Dat
 }
 
 function shownRow(row: AuditRow) {
-  return { ...row, actor: actorInWords(row), subject: subjectInWords(row) }
+  return {
+    ...row,
+    actor: actorInWords(row),
+    subject: subjectInWords(row),
+    decision: decisionInWords(row.decision),
+  }
 }
 
 function showRow(reply: FastifyReply, row: AuditRow) {
