@@ -64,7 +64,7 @@ export class ReportReader {
     this.#isMultiplexed = isMultiplexed
   }
 
-  /** Takes the next bytes. @returns what is to be passed on: messages for people */
+  /** Takes the next bytes. @returns what to pass on: messages for the user */
   push(piece: Buffer): Buffer {
     if (!this.#isMultiplexed) {
       this.#keep(piece)

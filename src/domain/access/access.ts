@@ -28,30 +28,30 @@ import type { AccessMemory } from './memory.js'
 import { TOKENS_PAGE } from './refusal.js'
 import { DAY, utcDate } from '../../core/clock.js'
 
-/** What access is made of. */
+/** What {@link Access} depends on. */
 export type AccessOptions = {
   readonly memory: AccessMemory
   readonly passwords: Passwords
   readonly bans: Bans
   readonly clock: Clock
-  /** Whether an account is admin of the group of its own name: on the embedded server only. */
+  /** Whether accounts are admins of the group with their own name: on the embedded server only. */
   readonly ownsGroup: boolean
-  /** Where the budgets of tokens are kept. */
+  /** Stores the tokens' budgets. */
   readonly budgets: Pick<TokenStore, 'spend'>
-  /** Told of every token that was used. */
+  /** Gets every token that was used. */
   readonly onTokenUse: (token: PersonalAccessToken, ip: string, now: Date) => void
 }
 
-/** What an account reaches. */
+/** What an account can access. */
 export type AccountAccess = {
   readonly roleOn: (repository: RepositoryPath) => Role | 'none'
-  /** Those that count for the account. */
+  /** The grants that apply to the account. */
   readonly grants: readonly Grant[]
-  /** Whether it is also admin of the group of its own name. */
+  /** Whether it is also admin of the group with its own name. */
   readonly ownsGroup: boolean
 }
 
-/** The two questions about each request: who is it, and may they. */
+/** Authenticates each request, and decides whether it is allowed. */
 export class Access {
   readonly #options: AccessOptions & { readonly guesses: GuessLimits }
   #accessible:
@@ -63,15 +63,15 @@ export class Access {
     | undefined
 
   constructor(options: AccessOptions) {
-    // Of one network, the bans limit them.
+    // Bans limit guesses from one network.
     this.#options = { ...options, guesses: new GuessLimits({ limitsNetworks: false }) }
   }
 
   /**
-   * Finds out who makes a request.
+   * Authenticates a request.
    *
    * @param ip the client's address
-   * @returns beside the answer, the security epoch that it holds for
+   * @returns the result, and the security epoch that it is valid for
    */
   async authenticate(credential: Credential, ip: string): Promise<Authentication & { readonly epoch: number }> {
     const { memory, clock, onTokenUse } = this.#options
@@ -83,10 +83,10 @@ export class Access {
   }
 
   /**
-   * Finds out whose token is presented to the API.
+   * Authenticates a request to the API by its token.
    *
    * @param ip the client's address
-   * @returns beside the answer, the security epoch that it holds for
+   * @returns the result, and the security epoch that it is valid for
    */
   async identifyToken(secret: Secret, ip: string): Promise<TokenVerdict & { readonly epoch: number }> {
     const { memory, clock, onTokenUse } = this.#options
@@ -98,10 +98,10 @@ export class Access {
   }
 
   /**
-   * The repositories that every account can access, remembered while neither an access right nor the list of repositories
+   * The repositories that each account can access. They are remembered until an access right or the list of repositories
    * changes.
    *
-   * @param grants all of them are read, after the epoch
+   * @param grants all are read, after the epoch
    */
   async accessibleRepositories(
     paths: readonly RepositoryPath[],
@@ -115,7 +115,7 @@ export class Access {
     return this.#accessible.repositories
   }
 
-  /** What an account can access. @param token whose limits narrow it */
+  /** What an account can access. @param token whose limits apply, too */
   async accessOf(account: Account, token?: Pick<PersonalAccessToken, 'restrictions'>): Promise<AccountAccess> {
     const { memory, ownsGroup } = this.#options
     const grants = await (await memory.current()).grantsOf(account)
@@ -130,11 +130,11 @@ export class Access {
   }
 
   /**
-   * Decides whether somebody may do what a Git request asks for.
+   * Decides whether a Git request is allowed.
    *
-   * @param epoch that the identity holds for
-   * @returns beside the decision, whether the repository's name is one of ours and may be logged: any other is just a
-   *   text from outside, perhaps a secret pasted into an address
+   * @param epoch the security epoch that the identity is valid for
+   * @returns the decision, and whether the repository's name may be logged: it exists, or the request is allowed. Any other
+   *   name might be a secret that was pasted into the URL
    */
   async decide(
     request: GitRequest,
@@ -150,7 +150,7 @@ export class Access {
     const account = accountOf(identity)
     const circumstances = {
       effective: effectiveRole(account, await snapshot.grantsOf(account), repository, ownsGroup),
-      // Rights come first: who may not know of it learns nothing.
+      // Access rights come first, so that a client without them learns nothing about the repository.
       repository: found === 'unavailable' ? ('unknown' as const) : found,
       obstacleToCreate: isFirstPush ? await backend.creation?.obstacle(repository) : undefined,
       pushToCreate: backend.creation !== undefined && (await snapshot.settings()).push_to_create,
@@ -164,10 +164,10 @@ export class Access {
   }
 
   /**
-   * Decides about each ref of a push that was let in.
+   * Decides on each ref of a push that is allowed itself.
    *
-   * @param followRefs tells what refs stand for where they are symbolic: then both must be allowed
-   * @returns a decision for each command, in their order
+   * @param followRefs resolves symbolic refs: both the ref and its target must be allowed
+   * @returns one decision for each command, in the same order
    */
   async decideRefs(
     request: GitRequest,
@@ -185,7 +185,7 @@ export class Access {
       protections: await snapshot.protectionsOf(repository),
     }
     const targets = hasRefRules(pusher) ? await followRefs?.() : undefined
-    // They are kept until the push ends, and most are equal.
+    // The decisions are kept until the push ends, and most are equal.
     const shared = new Map<string, RefDecision>()
     return await mapInSlices(commands, (command, index) => {
       const { ref } = command
@@ -199,12 +199,12 @@ export class Access {
   }
 
   /**
-   * Whether an exchange that was allowed in an earlier security epoch still is. Expiry does not count: what was begun in
-   * time may be finished.
+   * Whether a transfer that was allowed in an earlier security epoch still is. A token that has expired since doesn't matter:
+   * a transfer that started in time may finish.
    *
-   * @param creates whether it is still to create its repository
-   * @param push what was decided about its refs, where it is a push
-   * @returns the rule by which it no longer is, or `undefined`
+   * @param creates whether the repository still has to be created
+   * @param push the decisions on the refs, for a push
+   * @returns the rule that now refuses it, or `undefined`
    */
   async reasonToRevoke(
     request: GitRequest,
@@ -219,7 +219,7 @@ export class Access {
     const account = accountOf(today)
     const decision = decide(request, today, {
       effective: effectiveRole(account, await snapshot.grantsOf(account), request.repository, ownsGroup),
-      // Otherwise it was there when the exchange began.
+      // Otherwise the repository existed when the transfer began.
       repository: creates ? 'missing' : 'unknown',
       obstacleToCreate: undefined,
       pushToCreate: creates && (await snapshot.settings()).push_to_create,
@@ -230,7 +230,7 @@ export class Access {
     return firstStricter(push.decisions, latest)
   }
 
-  /** Whether what somebody pushes is counted. */
+  /** Whether pushes of this identity count towards a budget. */
   isCounted(identity: Identity): boolean {
     if (identity.kind !== 'token') return false
     const { budget, parentId } = identity.token
@@ -238,10 +238,10 @@ export class Access {
   }
 
   /**
-   * Takes what a push needs from the budget of its token.
+   * Charges a push to the budget of its token.
    *
-   * @param amount what to take; negative gives back
-   * @returns why there is not enough, or `undefined`
+   * @param amount to charge; negative amounts are given back
+   * @returns why the budget doesn't allow it, or `undefined`
    */
   async spend(identity: Identity, amount: Spent): Promise<string | undefined> {
     if (identity.kind !== 'token') return undefined
@@ -249,13 +249,13 @@ export class Access {
     return spending.kind === 'spent' ? undefined : describeExcess(spending)
   }
 
-  /** What whoever makes a request is to be told beside its answer, or `undefined`. @param baseUrl of this gate */
+  /** The warning to send with a response, if the token expires soon. @param baseUrl of this gate */
   async expiryWarning(identity: Identity, baseUrl: string): Promise<string | undefined> {
     if (identity.kind !== 'token' || !(await this.settings()).enforce_pat_expiration) return undefined
     return expiryWarning(identity.token, this.#options.clock(), `${baseUrl}${TOKENS_PAGE}`)
   }
 
-  /** The security epoch: where it has not moved, a decision still holds. */
+  /** The security epoch. Until it moves, decisions stay valid. */
   async epoch(): Promise<number> {
     return (await this.#options.memory.current()).epoch
   }
@@ -265,13 +265,13 @@ export class Access {
     return this.#options.clock()
   }
 
-  /** From when on an account must have two-factor authentication on; `undefined` where it need not, or has. */
+  /** When an account must have turned two-factor authentication on; `undefined` if it needn't, or has. */
   async twoFactorDeadline(account: Account): Promise<Date | undefined> {
     const snapshot = await this.#options.memory.current()
     return twoFactorDeadline(account, await snapshot.settings(), await snapshot.twoFactorRequiredSince())
   }
 
-  /** The settings in force. */
+  /** The current settings. */
   async settings(): Promise<Settings> {
     return (await this.#options.memory.current()).settings()
   }
@@ -280,9 +280,9 @@ export class Access {
 const WARNING_PERIOD_MS = 7 * DAY
 
 /**
- * What the holder of a token is told in its last seven days; `undefined` before.
+ * The warning in a token's last seven days; `undefined` before.
  *
- * @param tokensPage where tokens are made
+ * @param tokensPage the URL of the tokens page
  */
 function expiryWarning(
   { name, expiresAt }: Pick<PersonalAccessToken, 'name' | 'expiresAt'>,

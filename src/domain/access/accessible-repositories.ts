@@ -19,7 +19,7 @@ export class AccessibleRepositories {
   readonly #ofAccounts = new Map<string, SetByRole>()
   readonly #counts = new Map<string, AccessibleCount>()
 
-  /** @param paths all repositories, sorted  @param grants those of the accounts that are asked about */
+  /** @param paths all repositories, sorted  @param grants of the accounts in question */
   constructor(paths: readonly RepositoryPath[], grants: readonly Grant[]) {
     this.#paths = paths
     this.#sets = RepositorySets.of(paths)
@@ -31,7 +31,7 @@ export class AccessibleRepositories {
     }
   }
 
-  /** Call it before asking about limits that a user wrote, so that other requests don't wait meanwhile. */
+  /** Call it before using patterns that a user wrote, so that other requests don't have to wait. */
   async prepare(limits: RepositoryLimits): Promise<void> {
     await this.#sets.prepare(limits.repositories)
     if (limits.within !== null) await this.prepare(limits.within)
@@ -72,7 +72,7 @@ export class AccessibleRepositories {
   #ofAccount(username: string): SetByRole {
     const known = this.#ofAccounts.get(username)
     if (known !== undefined) return known
-    // An account is admin of the group of its own name.
+    // An account is admin of the group with its own name.
     const own = this.#sets.matching([`${username}/**`])
     const subjects = subjectsOf({ username }).map((subject) => this.#ofSubject(subject))
     const reached = forEachRole((role) =>

@@ -25,15 +25,15 @@ export function accountOf(identity: Identity): Account | undefined {
   return identity.kind === 'anonymous' ? undefined : identity.account
 }
 
-/** Whether its token lets it push some refs only. */
+/** Whether its token limits which refs it can push. */
 export function pushesSomeRefsOnly(identity: Identity): boolean {
   return identity.kind === 'token' && limitsRefs(identity.token.restrictions)
 }
 
-/** Whose credentials were refused, as far as that is known. */
+/** The principal whose credentials were refused, if known. */
 export type FailedPrincipal = { readonly account: Account; readonly token: PersonalAccessToken | undefined }
 
-/** What came of the credentials; `rule` names what decided, for the log. */
+/** The result of authentication; `rule` names what decided, for the log. */
 export type Authentication =
   | { readonly kind: 'identified'; readonly identity: Identity }
   | {
@@ -43,7 +43,7 @@ export type Authentication =
       readonly failedPrincipal?: FailedPrincipal
     }
 
-/** What authentication needs of the gate. */
+/** What authentication depends on. */
 export type AuthenticationMeans = {
   readonly bans: Bans
   readonly passwords: Passwords
@@ -52,8 +52,8 @@ export type AuthenticationMeans = {
 }
 
 /**
- * Finds out who makes a Git request, in GitLab's order: the ban on the address, then the password as a token (whatever
- * the username), then as a password. Credentials that are given and wrong never fall back to anonymous reading.
+ * Authenticates a Git request, in GitLab's order: first the ban on the address, then the password as a token (whatever the
+ * username), then as a password. A request with wrong credentials is never treated as anonymous.
  *
  * @param ip the client's address
  */
@@ -88,15 +88,15 @@ export async function authenticate(
   }
 }
 
-/** For which login a password was given; `undefined`: a token was, or nothing that can be read. */
+/** The login that a password was given for; `undefined` for a token, or for credentials that can't be read. */
 function loginOf(credential: Credential, settings: Settings): string | undefined {
   return credential.kind === 'basic' && tokenIn(credential, settings) === undefined ? credential.username : undefined
 }
 
-// What programs give as the password if the token is the username.
+// The passwords that programs send if the token is the username.
 const PASSWORD_FILLERS: ReadonlySet<string> = new Set(['', 'x-oauth-basic'])
 
-/** The token that is given, perhaps mistyped, and where; `undefined`: a password is given. */
+/** The token in the credentials, perhaps mistyped, and where it is; `undefined` for a password. */
 function tokenIn(
   credential: Credential & { readonly kind: 'basic' | 'token' },
   settings: Settings,
@@ -110,15 +110,15 @@ function tokenIn(
   const secret = new Secret(username, 'token')
   const usernameShape = shapeOf(secret)
   const isMisplaced = !PASSWORD_FILLERS.has(password.reveal())
-  // The name of an account may begin like a token.
+  // A username may begin like a token.
   const isToken = usernameShape === 'token' || (usernameShape === 'broken-token' && !isMisplaced)
   return isToken ? { secret, shape: usernameShape, isMisplaced } : undefined
 }
 
 /**
- * Whether an identity still is what it was, in a later security epoch.
+ * Checks an identity again in a later security epoch.
  *
- * @returns the identity with today's rows, or the rule by which it is none any more
+ * @returns the identity with its current rows, or the rule that makes it invalid
  */
 export async function reidentify(identity: Identity, snapshot: Snapshot, now: Date): Promise<Identity | string> {
   const settings = await snapshot.settings()
@@ -141,7 +141,7 @@ export async function reidentify(identity: Identity, snapshot: Snapshot, now: Da
   }
 }
 
-/** Why a token can't be used, but for its expiry, or `undefined`. */
+/** Why a token can't be used, apart from its expiry; `undefined` if it can. */
 function unusableReason({ token, owner }: VerifiedToken, settings: Settings, now: Date): string | undefined {
   if (settings.disable_personal_access_tokens) return 'disable_personal_access_tokens'
   if (tokenState(token, now, false) === 'revoked') return 'token revoked'
@@ -184,7 +184,7 @@ async function verify(
 }
 
 async function verifyToken(secret: Secret, snapshot: Snapshot, settings: Settings, now: Date): Promise<Verdict> {
-  // Found by its SHA-256 in an index: the time that takes tells nothing about other tokens.
+  // An index finds it by its SHA-256, so the time reveals nothing about other tokens.
   const found = await snapshot.findToken(digestSecret(secret))
   if (found === undefined) return wrong('unknown token')
   const { token, owner } = found
@@ -197,23 +197,23 @@ async function verifyToken(secret: Secret, snapshot: Snapshot, settings: Setting
   }
   const over = state === 'expired' ? token.expiresAt : token.revokedAt
   if (state === 'active' || over === null) return wrong(reason, failedPrincipal)
-  // Whoever gives the whole secret holds the token, and may know what became of it.
+  // A client with the complete secret is the token's holder, and may learn its state.
   const refusal = { kind: 'token-over', token: token.name, state, on: utcDate(over) } as const
   return { kind: 'failed', refusal, rule: reason, failedPrincipal }
 }
 
-/** What a token turns out to be that is presented by itself, as to the API. */
+/** The state of a token that is sent alone, as to the API. */
 export type TokenVerdict =
   | { readonly kind: 'identified'; readonly token: PersonalAccessToken; readonly account: Account }
   | { readonly kind: 'unknown' }
-  /** It was good once. */
+  /** It was valid once. */
   | {
       readonly kind: 'expired' | 'revoked' | 'impersonation-off' | 'tokens-off' | 'blocked'
       readonly token: PersonalAccessToken
       readonly account: Account
     }
 
-/** Finds out whose token a secret is, in GitLab's order: expired, then revoked, then all else. */
+/** Finds the token of a secret, in GitLab's order: expired, then revoked, then everything else. */
 export async function identifyToken(secret: Secret, snapshot: Snapshot, now: Date): Promise<TokenVerdict> {
   const found = await snapshot.findToken(digestSecret(secret))
   if (found === undefined) return { kind: 'unknown' }
@@ -251,14 +251,14 @@ async function verifyPassword(
   const failedPrincipal = { account, token: undefined }
   if (answer === 'wrong') return wrong('wrong password', failedPrincipal)
   await guess.succeed()
-  // The check may have waited for seconds: what holds now decides.
+  // The check may have been queued for seconds, so the current state decides.
   const latest = await memory.current()
   const today = latest.epoch === snapshot.epoch ? account : await latest.findAccountById(account.id)
   if (today?.passwordHash?.reveal() !== account.passwordHash?.reveal())
     return wrong('password changed', failedPrincipal)
   if (today === undefined || today.state === 'blocked') return wrong('account blocked', failedPrincipal)
   const reason = tokenOnlyReason(today, await latest.settings(), now, await latest.twoFactorRequiredSince())
-  // The password was right, so this is no guess and doesn't count towards a ban.
+  // The password was correct, so this isn't a guess and doesn't count towards a ban.
   if (reason !== undefined)
     return { kind: 'refused', refusal: { kind: 'token-required', reason }, rule: reason, failedPrincipal }
   return { kind: 'identified', identity: { kind: 'password', account: today } }
@@ -273,21 +273,21 @@ function refused(kind: 'banned' | 'busy', rule: string): Authentication {
   return { kind: 'refused', refusal: { kind }, rule }
 }
 
-/** What a request gives to authenticate. */
+/** The credentials of a request. */
 export type Credential =
-  /** Nothing, or a scheme that Git's routes don't look at. */
+  /** None, or a scheme that Git's routes ignore. */
   | { readonly kind: 'none' }
   /** The Basic scheme (RFC 7617). The username may be empty, and so may the password. */
   | { readonly kind: 'basic'; readonly username: string; readonly password: Secret }
-  /** A token by itself. */
+  /** A token alone. */
   | { readonly kind: 'token'; readonly secret: Secret }
-  /** The Basic scheme, but it can't be read. */
+  /** The Basic scheme, but malformed. */
   | { readonly kind: 'malformed'; readonly reason: string }
 
 const SCHEME = /^(basic|bearer)(?: +(.*))?$/i
-// RFC 4648 with or without its padding; `Buffer.from` would skip over anything else.
+// RFC 4648 with or without padding; `Buffer.from` would skip all other characters.
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/
-// RFC 5234: CTL. The bytes above 127 are letters in some encoding.
+// RFC 5234: CTL. Bytes above 127 are letters in some encoding.
 const CONTROL = /[\0-\x1f\x7f]/
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
@@ -295,7 +295,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
  * Reads the credential of a request: Basic, `Bearer TOKEN`, or a `PRIVATE-TOKEN` header.
  *
  * @param authorization the `Authorization` header
- * @param privateToken the `PRIVATE-TOKEN` header, which counts if the other one gives nothing (GitLab's API knows it)
+ * @param privateToken the `PRIVATE-TOKEN` header of GitLab's API, used if the other one has no credentials
  */
 export function parseCredential(authorization: string | undefined, privateToken?: string): Credential {
   const match = authorization === undefined ? null : SCHEME.exec(authorization.trim())
@@ -311,7 +311,7 @@ function tokenAlone(text: string): Credential {
 function parseBasic(encoded: string): Credential {
   if (encoded === '' || !BASE64.test(encoded)) return { kind: 'malformed', reason: 'it is not Base64' }
   const bytes = Buffer.from(encoded, 'base64')
-  // Older clients send Latin-1, and the username doesn't matter beside a token.
+  // Older clients send Latin-1, and with a token the username doesn't matter.
   // A secret that was read from a file may end in a line break.
   const text = (decodeUtf8(bytes) ?? bytes.toString('latin1')).replace(/\r?\n$/, '')
   const colon = text.indexOf(':')

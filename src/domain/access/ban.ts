@@ -4,7 +4,7 @@ import { RateLimiterMemory } from 'rate-limiter-flexible'
 import { addressMatcher } from '../../core/address-list.js'
 import type { Settings } from '../policies/settings.js'
 
-/** What a ban depends on. */
+/** The settings of bans. */
 type BanSettings = Pick<
   Settings,
   | 'git_basic_auth_enabled'
@@ -14,31 +14,31 @@ type BanSettings = Pick<
   | 'git_basic_auth_ip_allowlist'
 >
 
-/** Where failures are counted, by address. */
+/** Counts failures by address. */
 export type FailureCounts = {
   get(key: string): Promise<{ readonly consumedPoints: number } | null>
   penalty(key: string): Promise<{ readonly consumedPoints: number }>
-  /** Takes failures back. */
+  /** Removes failures. */
   reward(key: string, points: number): Promise<unknown>
   block(key: string, seconds: number): Promise<unknown>
   delete(key: string): Promise<unknown>
 }
 
-/** Makes such a place. `points` failures are allowed within `duration` seconds. */
+/** Creates a counter that allows `points` failures within `duration` seconds. */
 export type CountFailures = (rules: { readonly points: number; readonly duration: number }) => FailureCounts
 
 /**
  * Bans addresses that keep failing to sign in (GitLab's `rack_attack.git_basic_auth`): `maxretry` failures within
- * `findtime` ban for `bantime`; a success takes back the failures of its own login, or of tokens; attempts during a ban don't prolong it. Kept in memory: a
- * restart forgives.
+ * `findtime` ban the address for `bantime`. A success removes the failures of its own login, or of tokens. Attempts during a
+ * ban don't prolong it. Bans are kept in memory, so a restart lifts them.
  */
 export class Bans {
   readonly #countFailures: CountFailures
   #ready: Ready | undefined
-  /** Attempts that are being checked, by address. */
+  /** Attempts in progress, by address. */
   readonly #running = new Map<string, number>()
 
-  /** @param countFailures where they are counted. @default in memory, of this process alone */
+  /** @param countFailures creates the counter. @default in the memory of this process */
   constructor(countFailures: CountFailures = (rules) => new RateLimiterMemory(rules)) {
     this.#countFailures = countFailures
   }
@@ -52,10 +52,10 @@ export class Bans {
   }
 
   /**
-   * Lets an attempt be checked that takes long, such as a password: no more at once than may fail until a ban, or many at once
-   * would all be checked before the first is counted.
+   * Starts an attempt that takes long, such as checking a password. No more run at once than may fail before a ban; otherwise
+   * many would be checked before the first failure is counted.
    *
-   * @returns what ends the attempt, or `undefined` when there are too many
+   * @returns the function that ends the attempt, or `undefined` if there are too many
    */
   async admit(ip: string, settings: BanSettings): Promise<(() => void) | undefined> {
     const { limiter, isAllowed } = this.#prepare(settings)
@@ -73,9 +73,9 @@ export class Bans {
   }
 
   /**
-   * Notes a failed attempt. The one that reaches the limit is still answered 401; the next meets the ban.
+   * Counts a failed attempt. The one that reaches the limit still gets a 401; the next one is banned.
    *
-   * @param login that a password was tried for; `undefined`: a token
+   * @param login whose password was tried; `undefined` for a token
    */
   async recordFailure(ip: string, settings: BanSettings, login?: string): Promise<void> {
     const { limiter, isAllowed } = this.#prepare(settings)
@@ -88,10 +88,10 @@ export class Bans {
   }
 
   /**
-   * Notes a success, which takes back the address's failures with the same login: somebody with an account of their own
-   * must not guess at others' for ever.
+   * Counts a success, which removes the address's failures with the same login. Failures with other logins stay, so that
+   * users can't sign in to their own account in order to keep guessing other users' passwords.
    *
-   * @param login whose password it was; `undefined`: a token
+   * @param login whose password it was; `undefined` for a token
    */
   async recordSuccess(ip: string, settings: BanSettings, login?: string): Promise<void> {
     const { limiter } = this.#prepare(settings)
@@ -102,7 +102,7 @@ export class Bans {
     await limiter.reward(networkOf(ip), failed)
   }
 
-  /** The limiter for these settings. Changing one of them starts the counts anew. */
+  /** The limiter for these settings. Changing one of them resets the counts. */
   #prepare(settings: BanSettings): Ready {
     if (this.#ready?.source === settings) return this.#ready
     const rules = JSON.stringify([
@@ -128,19 +128,19 @@ export class Bans {
 }
 
 type Ready = {
-  /** The settings object last seen: the same one for many requests. */
+  /** The last settings object: many requests share it. */
   readonly source: BanSettings
   readonly rules: string
   readonly limiter: FailureCounts
   readonly isAllowed: (ip: string) => boolean
 }
 
-/** The part of an address's failures that one login has. */
+/** One login's part of an address's failures. */
 function shareOf(ip: string, login: string | undefined): string {
   return `${networkOf(ip)} ${login === undefined ? 'tokens' : hash('sha256', login.toLowerCase(), 'base64url')}`
 }
 
-/** What guesses are counted by: IPv6 addresses by their /64 network, which one subscriber is given and could walk through. */
+/** The network that guesses are counted by. For IPv6 that is the /64, because one subscriber has all its addresses. */
 export function networkOf(ip: string): string {
   if (!isIPv6(ip)) return ip
   const [head = '', tail = ''] = ip.split('::')

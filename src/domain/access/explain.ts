@@ -11,33 +11,33 @@ import { readyGrant, effectiveRole } from './grant.js'
 import type { Protection } from './protection.js'
 import { refProtections } from './protection.js'
 
-/** What is asked: may this account, or anybody, do something with a repository, and with a ref of it. */
+/** The question: may this account, or an anonymous client, use a repository and a ref in it? */
 export type Question = {
-  /** `undefined`: whoever is not signed in. */
+  /** `undefined`: anonymous. */
   readonly account: Pick<Account, 'username' | 'state'> | undefined
   readonly repository: RepositoryPath
   readonly ref: string | undefined
 }
 
-/** By what it is decided. */
+/** What the decision depends on. */
 export type Rules = {
-  /** Those of the account's subjects. */
+  /** The grants of the account's subjects. */
   readonly grants: readonly Grant[]
   readonly protections: readonly Protection[]
-  /** Whether an account is admin of the group of its own name. */
+  /** Whether accounts are admins of the group with their own name. */
   readonly ownsGroup: boolean
 }
 
-/** What an account may do, and by which rule; a token narrows it further. */
+/** What an account may do, and by which rule; a token limits it further. */
 export type Explanation = {
   readonly role: Role | 'none'
   readonly rule: string
-  /** The account is blocked, so all of it is refused. */
+  /** The account is blocked, so everything is refused. */
   readonly blocked: boolean
   readonly about: RefExplanation | undefined
 }
 
-/** What may be done to a ref: for each verb `null`, or why not. */
+/** What the account may do to a ref: for each verb `null`, or why not. */
 export type RefExplanation = {
   readonly ref: string
   readonly verbs: Readonly<Record<RefVerb, string | null>>
@@ -62,7 +62,7 @@ export function explainAccess({ account, repository, ref }: Question, rules: Rul
   }
 }
 
-/** What a role lets one do, in words. */
+/** What a role allows, in words. */
 export const ABILITIES = {
   none: "can't see",
   read: 'can clone and fetch',
@@ -71,7 +71,7 @@ export const ABILITIES = {
 } as const satisfies Readonly<Record<Role | 'none', string>>
 
 /**
- * Reads one ref as it is typed: `main`, `refs/tags/v1`.
+ * Parses a ref as users type it: `main`, `refs/tags/v1`.
  *
  * @throws GitgateError `invalid`
  */

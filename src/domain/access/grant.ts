@@ -6,13 +6,13 @@ import { printable } from '../../core/printable.js'
 import type { RepositoryPath } from '../../protocol/repository-path.js'
 import { checkRepositoryPattern, repositoryMatcher } from '../../protocol/pattern.js'
 
-/** What a grant lets its subject do; each role includes those before it. */
+/** What a grant allows. Each role includes those before it. */
 export type Role = 'read' | 'write' | 'admin'
 
-/** Whom a grant is for: everybody, everybody who is signed in, or one account. */
+/** Who gets a grant: everybody, every account, or one account. */
 export type Subject = '@anonymous' | '@all' | (string & {})
 
-/** That a subject has a role on the repositories of a pattern. */
+/** Gives a subject a role on the repositories that match a pattern. */
 export type Grant = {
   readonly id: number
   readonly subject: Subject
@@ -20,20 +20,20 @@ export type Grant = {
   readonly pattern: string
 }
 
-/** One page of a list, and how long the whole list is. */
+/** One page of a list, and the length of the list. */
 export type GrantPage = { readonly grants: readonly Grant[]; readonly total: number }
 
-/** Where grants are kept. */
+/** Stores grants. */
 export interface GrantStore {
   /** Adds a grant, or changes the role of the one with the same subject and pattern. */
   put(context: AuditContext, grant: Omit<Grant, 'id'>, now: Date): Promise<Grant>
-  /** @returns false when there was none */
+  /** @returns false if there was none */
   remove(context: AuditContext, subject: Subject, pattern: string): Promise<boolean>
   list(): Promise<Grant[]>
-  /** Some of those whose subject or pattern holds a text, in any case of its letters; by pattern. */
+  /** A page of the grants whose subject or pattern contains a text, ignoring case; sorted by pattern. */
   search(text: string, window: { readonly offset: number; readonly limit: number }): Promise<GrantPage>
   find(subject: Subject, pattern: string): Promise<Grant | undefined>
-  /** Those for any of the subjects; usernames count the same in either case. */
+  /** The grants of these subjects. Usernames are compared ignoring case. */
   listFor(subjects: readonly Subject[]): Promise<Grant[]>
 }
 
@@ -51,25 +51,25 @@ export function includes(role: Role | 'none', wanted: Role): boolean {
   return RANK[role] >= RANK[wanted]
 }
 
-/** The subjects whose grants count for an account; for nobody in particular without one. */
+/** The subjects whose grants apply to an account, or to anonymous clients. */
 export function subjectsOf(account: Pick<Account, 'username'> | undefined): Subject[] {
   return account === undefined ? ['@anonymous'] : ['@anonymous', '@all', account.username.toLowerCase()]
 }
 
-/** A grant with its pattern made ready. */
+/** A grant with its compiled pattern. */
 export type ReadyGrant = { readonly grant: Grant; readonly matches: (path: RepositoryPath) => boolean }
 
-/** Makes a grant ready to be compared with many paths. */
+/** Compiles a grant's pattern, to match many paths. */
 export function readyGrant(grant: Grant): ReadyGrant {
   return { grant, matches: repositoryMatcher(grant.pattern) }
 }
 
 /**
- * The strongest role that grants give on a repository. An administrator passes none by default: they administer accounts,
- * which does not make them readers of everything.
+ * The strongest role that grants give on a repository. Administrators get none by default: they administer accounts, but
+ * can't read every repository.
  *
- * @param grants those of {@link subjectsOf} the account
- * @param ownsGroup whether an account is admin of the group of its own name, as on the embedded server
+ * @param grants of {@link subjectsOf} the account
+ * @param ownsGroup whether accounts are admins of the group with their own name, as on the embedded server
  */
 export function effectiveRole(
   account: Pick<Account, 'username'> | undefined,
@@ -89,7 +89,7 @@ export function effectiveRole(
 }
 
 /**
- * Reads the parts of a grant as they are typed.
+ * Parses the parts of a grant as users type them.
  *
  * @throws GitgateError `invalid`
  */
@@ -105,7 +105,7 @@ export function parseGrant(subject: string, role: string, pattern: string): Omit
 }
 
 /**
- * Reads a subject: `@anonymous`, `@all` or a username.
+ * Parses a subject: `@anonymous`, `@all` or a username.
  *
  * @throws GitgateError `invalid`
  */

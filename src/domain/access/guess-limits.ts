@@ -9,30 +9,30 @@ export type Guess =
   | { readonly kind: 'throttled'; readonly seconds: number }
   | {
       readonly kind: 'allowed'
-      /** The account has no guesses left, under whichever login: the answer must be that of a wrong password. */
+      /** The account has no guesses left under any login. The response must be that to a wrong password. */
       readonly isHopeless: boolean
       /** The password was not checked. */
       readonly giveBack: () => Promise<void>
       readonly succeed: () => Promise<void>
     }
 
-// A person who has forgotten needs fewer guesses from one network, and a list of passwords many more.
+// A user who forgot a password needs fewer guesses from one network; a list of passwords needs many more.
 const PER_LOGIN_AND_NETWORK = { points: 10, duration: 600 }
-// From everywhere.
+// From all networks.
 const PER_LOGIN = { points: 100, duration: 3_600 }
 const PER_ACCOUNT = { points: 100, duration: 3_600 }
 const REMEMBERED_NETWORKS = 10_000
 
 /**
- * Limits guesses at passwords by the login that was typed and by the account that it belongs to. Only the login's limits
- * show: if the account's did, guesses at a username would tell which email address is the same account's. From a network
- * that an account has signed in from before, it still can. Kept in memory: a restart forgives.
+ * Limits guesses at passwords by login and by account. Clients see only the login's limit: if they saw the account's, guesses
+ * at a username would tell which email address belongs to the same account. Networks that the account has signed in from
+ * are exempt. The counts are kept in memory, so a restart resets them.
  */
 export class GuessLimits {
   readonly #perLoginAndNetwork = new RateLimiterMemory(PER_LOGIN_AND_NETWORK)
   readonly #perLogin = new RateLimiterMemory(PER_LOGIN)
   readonly #perAccount = new RateLimiterMemory(PER_ACCOUNT)
-  /** Accounts and networks that have signed in. */
+  /** Pairs of account and network that have signed in. */
   readonly #familiar = new LRUCache<string, true>({ max: REMEMBERED_NETWORKS })
   readonly #limitsNetworks: boolean
 
@@ -43,7 +43,7 @@ export class GuessLimits {
 
   /** Counts a guess before it is checked, so that many at once are counted, too. */
   async take(login: string, account: Pick<Account, 'id'> | undefined, ip: string): Promise<Guess> {
-    // A login may be a whole header long.
+    // A login may be as long as a header.
     const name = hash('sha256', login.toLowerCase(), 'base64url')
     const pair = `${name} ${networkOf(ip)}`
     const known = account === undefined ? undefined : `${account.id} ${networkOf(ip)}`
@@ -73,7 +73,7 @@ export class GuessLimits {
   }
 }
 
-/** @returns the seconds to wait where nothing is left, or `undefined` */
+/** @returns the seconds to wait if no guesses are left, or `undefined` */
 export async function consume(limiter: RateLimiterMemory, key: string): Promise<number | undefined> {
   try {
     await limiter.consume(key)

@@ -10,10 +10,10 @@ import { readyGrant, subjectsOf } from './grant.js'
 import type { Protection, RefProtections } from './protection.js'
 import { refProtections } from './protection.js'
 
-/** A token and its owner, as verification needs them. */
+/** A token with its owner. */
 export type VerifiedToken = { readonly token: PersonalAccessToken; readonly owner: Account }
 
-/** What access reads from the store on the way of a request. */
+/** What access reads from the store for each request. */
 export interface AccessSource {
   /**
    * The security epoch: a number that every change able to alter a decision moves, in the change's own transaction.
@@ -25,7 +25,7 @@ export interface AccessSource {
   findAccount(id: number): Promise<Account | undefined>
   listGrantsFor(subjects: readonly Subject[]): Promise<Grant[]>
   listProtectionsFor(repository: RepositoryPath): Promise<Protection[]>
-  /** Those that were changed, as texts. */
+  /** The settings that were changed, as texts. */
   listSettings(): Promise<ReadonlyMap<string, string>>
   settingSetAt(key: SettingKey): Promise<Date | undefined>
 }
@@ -35,9 +35,9 @@ const REMEMBERED_ACCOUNTS = 1_000
 const REMEMBERED_REPOSITORIES = 1_000
 
 /**
- * Remembers rows of the store as long as the security epoch stands still. The epoch is read before the rows, so a row can
- * only be newer than the epoch that it is kept under, never older; a new epoch starts an empty memory. What is remembered
- * are rows, not answers: expiry and blocks are judged for each request.
+ * Keeps rows of the store in memory until the security epoch moves. The epoch is read before the rows, so a row is never older
+ * than the epoch it is kept under; a new epoch starts with an empty memory. It keeps rows, not decisions: expiry and
+ * blocks are checked for each request.
  */
 export class AccessMemory {
   readonly #source: AccessSource
@@ -47,24 +47,24 @@ export class AccessMemory {
     this.#source = source
   }
 
-  /** What holds for a request that arrives now. */
+  /** The rows for a request that arrives now. */
   async current(): Promise<Snapshot> {
     const epoch = await this.#source.readEpoch()
     if (this.#current?.epoch !== epoch) this.#current = new Snapshot(epoch, this.#source)
     return this.#current
   }
 
-  /** What holds for a request that came when the epoch was this one. To look for it again costs 7 µs. */
+  /** The rows for a request whose epoch was read before, which saves 7 µs. */
   async at(epoch: number): Promise<Snapshot> {
     return this.#current?.epoch === epoch ? this.#current : await this.current()
   }
 }
 
-/** The rows of one security epoch, read as they are needed. */
+/** The rows of one security epoch, read when they are needed. */
 export class Snapshot {
   readonly epoch: number
   readonly #source: AccessSource
-  // Unknown digests are not remembered: guesses would push out the tokens that are used.
+  // Unknown digests aren't kept: guesses would evict the tokens that are in use.
   readonly #tokens = new LRUCache<string, VerifiedToken>({ max: REMEMBERED_TOKENS })
   readonly #grants = new LRUCache<string, Promise<ReadyGrant[]>>({ max: REMEMBERED_ACCOUNTS })
   readonly #protections = new LRUCache<RepositoryPath, Promise<RefProtections>>({ max: REMEMBERED_REPOSITORIES })
@@ -84,17 +84,17 @@ export class Snapshot {
     return found
   }
 
-  /** As it is now: for exchanges that began in an earlier epoch. */
+  /** The current token, for transfers that began in an earlier epoch. */
   findTokenById(id: number): Promise<VerifiedToken | undefined> {
     return this.#source.findTokenWithOwnerById(id)
   }
 
-  /** As it is now. */
+  /** The current account. */
   findAccountById(id: number): Promise<Account | undefined> {
     return this.#source.findAccount(id)
   }
 
-  /** Not remembered: a password costs a bcrypt anyway. */
+  /** Not kept in memory: bcrypt takes far longer. */
   findAccount(login: string): Promise<Account | undefined> {
     return this.#source.findAccountByLogin(login)
   }
@@ -105,7 +105,7 @@ export class Snapshot {
     if (known !== undefined) return known
     const grants = this.#source.listGrantsFor(subjectsOf(account)).then((list) => list.map(readyGrant))
     this.#grants.set(key, grants)
-    // A failed read must not be what everybody gets until the next change.
+    // A failed read must not stay until the next change.
     grants.catch(() => this.#grants.delete(key))
     return grants
   }
@@ -114,18 +114,18 @@ export class Snapshot {
     return this.#readOnce('settings', async () => resolveSettings(await this.#source.listSettings()))
   }
 
-  /** When two-factor authentication was required last. */
+  /** When the setting last began to require two-factor authentication. */
   twoFactorRequiredSince(): Promise<Date | undefined> {
     return this.#readOnce('required since', () => this.#source.settingSetAt('require_two_factor_authentication'))
   }
 
-  /** Only those of one repository are read: what others protect must not slow its pushes down. */
+  /** Reads only those of one repository, so that others don't slow down its pushes. */
   protectionsOf(repository: RepositoryPath): Promise<RefProtections> {
     const known = this.#protections.get(repository)
     if (known !== undefined) return known
     const protections = this.#source.listProtectionsFor(repository).then((list) => refProtections(repository, list))
     this.#protections.set(repository, protections)
-    // A failed read must not be what everybody gets until the next change.
+    // A failed read must not stay until the next change.
     protections.catch(() => this.#protections.delete(repository))
     return protections
   }
@@ -135,7 +135,7 @@ export class Snapshot {
     if (known !== undefined) return known
     const reading = read()
     this.#once.set(key, reading)
-    // A failed read must not be what everybody gets until the next change.
+    // A failed read must not stay until the next change.
     reading.catch(() => this.#once.delete(key))
     return reading
   }

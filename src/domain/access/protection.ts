@@ -4,48 +4,48 @@ import { printable } from '../../core/printable.js'
 import { parseRefPattern, checkRepositoryPattern, repositoryMatcher, wildcardMatcher } from '../../protocol/pattern.js'
 import type { RepositoryPath } from '../../protocol/repository-path.js'
 
-/** Who may do something to a protected ref: whoever may push to the repository, its admins only, or nobody. */
+/** Who may change a protected ref: everyone who may push to the repository, only its admins, or nobody. */
 export type ProtectionLevel = (typeof LEVELS)[number]
 
 const LEVELS = ['write', 'admin', 'nobody'] as const
 
-/** That refs of a pattern are protected in the repositories of a pattern, for every account and every token. */
+/** Protects the refs that match a pattern, in the repositories that match another, for every account and token. */
 export type Protection = {
   readonly id: number
   readonly repositories: string
   readonly refs: string
-  /** To create or update them. */
+  /** Creating and updating them. */
   readonly push: ProtectionLevel
-  /** To update them by what is no fast-forward; whoever does that pushes, too. */
+  /** Updates that aren't fast-forwards; these need the right to push, too. */
   readonly force: ProtectionLevel
   readonly delete: ProtectionLevel
 }
 
-/** Where protections are kept. */
+/** Stores protections. */
 export interface ProtectionStore {
   /**
-   * Adds one, or changes the one of the same patterns.
+   * Adds a protection, or changes the one with the same patterns.
    *
-   * @throws GitgateError `conflict` where the pattern of repositories has 500 already
+   * @throws GitgateError `conflict` if the repository pattern has 500 already
    */
   put(context: AuditContext, protection: Omit<Protection, 'id'>, now: Date): Promise<Protection>
-  /** @returns false when there was none */
+  /** @returns false if there was none */
   remove(context: AuditContext, repositories: string, refs: string): Promise<boolean>
   list(): Promise<Protection[]>
-  /** Those that may cover a repository: whose pattern is its path in any case of letters, or has a wildcard. */
+  /** The protections that may cover a repository: their pattern is its path, ignoring case, or has a wildcard. */
   listFor(repository: RepositoryPath): Promise<Protection[]>
 }
 
-/** The protections of one repository that cover a ref, in the order of their rules. */
+/** Finds the protections of one repository that cover a ref. */
 export type RefProtections = ((ref: string) => readonly Protection[]) & {
   /** Whether there are none. */
   readonly isEmpty: boolean
 }
 
 /**
- * Prepares the protections of one repository for the refs of a push. Letters count the same in either case: `Main` beside a
- * protected `main` would be taken for it, and is it where a clone's file system knows no case. Those without a wildcard are
- * found by name, so that a push of 20,000 refs costs no more where 500 branches are protected.
+ * Prepares the protections of one repository for the refs of a push. Case is ignored: people mistake `Main` for a protected
+ * `main`, and on a case-insensitive file system they are the same ref. Patterns without a wildcard are found by name, so that
+ * a push of 20,000 refs costs no more if 500 branches are protected.
  */
 export function refProtections(repository: RepositoryPath, protections: readonly Protection[]): RefProtections {
   const path = withoutCase(repository) as RepositoryPath
@@ -65,13 +65,13 @@ export function refProtections(repository: RepositoryPath, protections: readonly
   return Object.assign(find, { isEmpty: covering.length === 0 })
 }
 
-/** Down and up again: either alone leaves letters apart that are one, such as the Greek sigmas, or the sharp s. */
+/** Lower case, then upper case: either alone keeps some letters apart, such as the Greek sigmas, or ß. */
 function withoutCase(text: string): string {
   return text.toLowerCase().toUpperCase()
 }
 
 /**
- * Reads a protection as it is typed.
+ * Parses a protection as users type it.
  *
  * @throws GitgateError `invalid`
  */

@@ -11,7 +11,7 @@ export type Refusal =
   /** A token that was valid once; only its holder learns this. */
   | { readonly kind: 'token-over'; readonly token: string; readonly state: 'expired' | 'revoked'; readonly on: string }
   | { readonly kind: 'credentials-malformed'; readonly reason: string }
-  /** Nobody can tell which of them is meant. */
+  /** It isn't clear which of them is meant. */
   | { readonly kind: 'credentials-repeated' }
   /** Begins like a token, but its checksum is wrong. */
   | { readonly kind: 'token-mistyped' }
@@ -24,7 +24,7 @@ export type Refusal =
   | { readonly kind: 'busy' }
   /** All slots are taken and the queue is full. */
   | { readonly kind: 'overloaded' }
-  /** The volume of the repositories is gone, for example. */
+  /** For example, the volume of the repositories isn't mounted. */
   | { readonly kind: 'repositories-unavailable' }
   | {
       readonly kind: 'scope-too-small'
@@ -32,14 +32,14 @@ export type Refusal =
       readonly token: string
       readonly scopes: readonly Scope[]
     }
-  /** Missing and invisible look alike, so that nobody learns what exists. */
+  /** Missing and unreadable repositories get the same refusal, so that nobody learns what exists. */
   | {
       readonly kind: 'repository-not-found'
       readonly repository: RepositoryPath
       readonly username: string
       readonly limited: boolean
     }
-  /** Whoever may read the path may also learn that there is no repository. */
+  /** An account that may read the path may also learn that there is no repository. */
   | { readonly kind: 'repository-missing'; readonly repository: RepositoryPath; readonly mayCreate: boolean }
   /** The upstream has no repository of this name; the account was already authorised for it. */
   | { readonly kind: 'upstream-missing'; readonly repository: RepositoryPath }
@@ -73,11 +73,11 @@ export type Ability = 'read' | 'write'
 export type RefusalAnswer = {
   readonly status: number
   readonly text: string
-  /** Whether `WWW-Authenticate` goes along, which makes clients ask for credentials. Every 401 has it (RFC 9110, 15.5.2). */
+  /** Whether to send `WWW-Authenticate`, which makes clients ask for credentials. Every 401 has it (RFC 9110, 15.5.2). */
   readonly challenge: boolean
   /** @default plain text */
   readonly contentType?: string
-  /** Seconds after which to try again. */
+  /** Seconds after which the client can retry. */
   readonly retryAfter?: number
 }
 
@@ -169,7 +169,7 @@ export function describeRefusal(refusal: Refusal, baseUrl: string): RefusalAnswe
     case 'path-malformed':
       return plain(400, `This is not a repository URL: ${refusal.reason}.`)
     case 'lfs-not-served':
-      // Git LFS takes 501 as "no locks here" and pushes on (Git LFS: locking API).
+      // Git LFS takes 501 as "no locking here" and continues the push (Git LFS: locking API).
       return {
         ...plain(501, JSON.stringify({ message: 'Git LFS is not enabled on this server, contact your admin.' })),
         contentType: 'application/vnd.git-lfs+json',

@@ -11,32 +11,32 @@ import { Bans } from './ban.js'
 import { consume, GuessLimits } from './guess-limits.js'
 import type { AccessMemory } from './memory.js'
 
-/** What came of a name and a password. */
+/** The result of checking a login and a password. */
 export type SignInVerdict =
   | { readonly kind: 'right'; readonly account: Account }
-  /** `account`: whose name was given, for the audit log alone. */
+  /** `account`: the account of that name, only for the audit log. */
   | { readonly kind: 'wrong'; readonly account: Account | undefined }
-  /** The password was right. */
+  /** The password was correct. */
   | { readonly kind: 'blocked'; readonly account: Account }
-  /** A token stands where the password belongs. */
+  /** A token was entered as the password. */
   | { readonly kind: 'token-given' }
   | { readonly kind: 'throttled'; readonly account: Account | undefined; readonly seconds: number }
   | { readonly kind: 'busy' }
 
-/** What signing in is made of. */
+/** What {@link SignIn} depends on. */
 export type SignInOptions = {
   readonly memory: AccessMemory
   readonly passwords: Passwords
   readonly clock: Clock
 }
 
-// Three codes of a million are right at any time (one step of drift either way): 40 guesses an hour find one in a year.
+// Three of a million codes are valid at any time (one step of drift each way), so 40 guesses an hour find one in a year.
 const CODES = { points: 10, duration: 900 }
 
 /**
- * Signing in with a browser. Guessing is slowed by address (like Git's bans, but counted apart) and by {@link GuessLimits}. None
- * of it touches Git or the API: who guesses at somebody's password can't lock them out of there. Kept in memory: a restart
- * forgives.
+ * Signs users in with a browser. It limits guesses by address (like Git's bans, but counted separately) and by
+ * {@link GuessLimits}. The limits don't affect Git or the API, so an attacker can't lock a user out of those. They are kept in
+ * memory, so a restart resets them.
  */
 export class SignIn {
   readonly #options: SignInOptions
@@ -53,7 +53,7 @@ export class SignIn {
     const { memory } = this.#options
     const snapshot = await memory.current()
     const settings = await snapshot.settings()
-    // A token in the wrong field must reach neither bcrypt nor the count of guesses.
+    // A token in the wrong field isn't checked with bcrypt, and isn't counted as a guess.
     if (secretShape(password, [settings.personal_access_token_prefix, DEFAULT_PREFIX]) !== 'other')
       return { kind: 'token-given' }
     const account = await snapshot.findAccount(login)
@@ -84,9 +84,9 @@ export class SignIn {
     }
   }
 
-  /** Asks somebody who is signed in for their password once more. */
+  /** Checks the password of a user who is already signed in. */
   async confirmPassword(account: Account, password: Secret, ip: string): Promise<PasswordVerdict | 'throttled'> {
-    // No login has a space in it.
+    // No login contains a space.
     const guess = await this.#guesses.take(`account ${account.id}`, account, ip)
     if (guess.kind === 'throttled' || guess.isHopeless) return 'throttled'
     const verdict = await this.#options.passwords.check(account, password)
@@ -95,7 +95,7 @@ export class SignIn {
     return verdict
   }
 
-  /** Checks a second factor: a code of the app, or a recovery code, which is then used up. */
+  /** Checks a second factor: a code from the app, or a recovery code, which can be used once. */
   async checkCode(
     store: TwoFactorStore,
     context: AuditContext,

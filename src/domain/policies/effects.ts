@@ -7,21 +7,21 @@ import { REVOCATION_DELAY_MS, tooLongLived } from './lifetime.js'
 import { tokenOnlyReason, twoFactorDeadline } from './password-use.js'
 import type { SettingKey, Settings, SettingStore } from './settings.js'
 
-/** Whom a change of settings concerns that were well off before it. */
+/** Accounts and tokens that a change of settings would affect. */
 export type Effect =
-  /** Revoked for good, once {@link REVOCATION_DELAY_MS} has passed. */
+  /** Revoked permanently after {@link REVOCATION_DELAY_MS}. */
   | { readonly kind: 'tokens-revoked'; readonly tokens: readonly BriefToken[]; readonly at: Date }
-  /** Refused for as long as the settings are so. */
+  /** Refused as long as the setting stays. */
   | { readonly kind: 'tokens-refused'; readonly tokens: readonly BriefToken[] }
-  /** Works again although it is past its expiry. */
+  /** Works again although it has expired. */
   | { readonly kind: 'tokens-revived'; readonly tokens: readonly BriefToken[] }
-  /** Git takes only tokens from them, and the pages nothing but setting a second factor up, from an instant on. */
+  /** From some time on, Git accepts only tokens from them, and on the pages they can only set up a second factor. */
   | { readonly kind: 'second-factor-needed'; readonly accounts: readonly Account[]; readonly from: Date }
-  /** Git takes their password no more. */
+  /** Git no longer accepts their password. */
   | { readonly kind: 'passwords-refused'; readonly accounts: readonly Account[] }
-  /** What the audit log has from before is deleted for good when it is pruned next. */
+  /** Older audit events are deleted permanently when the log is next pruned. */
   | { readonly kind: 'audit-events-pruned'; readonly before: Date }
-  /** Whoever did nothing in the browser since then is signed out. */
+  /** Users who have been idle in the browser since then are signed out. */
   | { readonly kind: 'sessions-ended'; readonly idleSince: Date }
 
 const ABOUT_TOKENS: readonly SettingKey[] = [
@@ -36,16 +36,16 @@ const ABOUT_ACCOUNTS: readonly SettingKey[] = [
   'password_authentication_enabled_for_git',
 ]
 
-/** Where those are read whom a change may concern. */
+/** The stores of what a change may affect. */
 export type EffectSources = {
   readonly tokens: Pick<TokenStore, 'listBriefly'>
   readonly accounts: Pick<AccountStore, 'list'>
   readonly settings: Pick<SettingStore, 'setAt'>
-  /** When the audit log begins; `undefined` where it is empty. */
+  /** When the audit log begins; `undefined` if it is empty. */
   readonly audit: { begin(): Promise<Date | undefined> }
 }
 
-/** What a change of settings would do to those that are there, were it in force from now on. */
+/** What a change of settings would do to existing accounts and tokens if it were made now. */
 export async function foreseeEffects(
   { tokens, accounts, settings, audit }: EffectSources,
   before: Settings,
@@ -70,7 +70,7 @@ export async function foreseeEffects(
   return effects.filter((effect) => whomOf(effect)?.length !== 0)
 }
 
-/** Whom an effect is about, where that is known by name. */
+/** The names of the affected accounts or tokens, if known. */
 function whomOf(effect: Effect): readonly (BriefToken | Account)[] | undefined {
   return 'tokens' in effect ? effect.tokens : 'accounts' in effect ? effect.accounts : undefined
 }
@@ -103,7 +103,7 @@ function effectsOnTokens(tokens: readonly BriefToken[], before: Settings, after:
   ]
 }
 
-/** @param requiredSince when two-factor authentication was required last, before the change */
+/** @param requiredSince when two-factor authentication last became required, before the change */
 function effectsOnAccounts(
   accounts: readonly Account[],
   before: Settings,
@@ -132,7 +132,7 @@ function effectsOnAccounts(
   ]
 }
 
-/** What an effect is, in words; the count and whom it is about stand before and after it. */
+/** An effect in words, to stand between the count and the names. */
 export function describeEffect(effect: Effect): string {
   switch (effect.kind) {
     case 'tokens-revoked':

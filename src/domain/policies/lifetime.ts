@@ -7,10 +7,10 @@ import { latestInstant } from '../tokens/issue.js'
 import { issueRules, resolveSettings } from './settings.js'
 import type { Settings, SettingStore } from './settings.js'
 
-/** Tokens that live longer than a new limit are revoked so much later, as in GitLab: time to think again. */
+/** Tokens that exceed a new limit are revoked after this time, as in GitLab, so that the change can be undone. */
 export const REVOCATION_DELAY_MS = 3 * HOUR
 
-/** The tokens that live longer than the setting `max_personal_access_token_lifetime` lets new ones, and those derived from them. */
+/** The tokens that live longer than `max_personal_access_token_lifetime` allows for new ones, and those derived from them. */
 export function tooLongLived(tokens: readonly BriefToken[], settings: Settings, now: Date): BriefToken[] {
   const { latestExpiry } = issueRules(settings, now)
   if (latestExpiry === null) return []
@@ -23,7 +23,7 @@ export function tooLongLived(tokens: readonly BriefToken[], settings: Settings, 
 /**
  * Revokes the tokens that live longer than the limit, once that has been in force for three hours.
  *
- * @returns those that were revoked
+ * @returns the revoked tokens
  */
 export async function revokeTooLongLived(
   tokens: TokenStore,
