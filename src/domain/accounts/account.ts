@@ -4,33 +4,33 @@ import { isReservedName } from '../../core/reserved-names.js'
 import type { Secret } from '../../core/secret.js'
 import type { AuditContext } from '../audit/event.js'
 
-/** A person or a bot that may sign in. */
+/** A user or bot that can sign in. */
 export type Account = {
   readonly id: number
-  /** Unique whatever the case of its letters; a single segment of a URL. */
+  /** Unique ignoring case; a single segment of a URL. */
   readonly username: string
-  /** What people call it. */
+  /** The display name. */
   readonly name: string
   readonly email: string | null
   readonly admin: boolean
-  /** A blocked account can do nothing, by password or by token. */
+  /** A blocked account can't do anything, by password or token. */
   readonly state: 'active' | 'blocked'
-  /** The bcrypt hash; `null` where no password was set, so that only tokens work. */
+  /** The bcrypt hash; `null` if no password is set, so that only tokens work. */
   readonly passwordHash: Secret | null
-  /** Two-factor authentication is on: a password alone is not enough. */
+  /** Whether two-factor authentication is on, so that a password alone isn't enough. */
   readonly twoFactorEnabled: boolean
   readonly createdAt: Date
 }
 
-/** What is given when an account is added. */
+/** The fields of a new account. */
 export type NewAccount = Pick<Account, 'username' | 'name' | 'email' | 'admin' | 'passwordHash'>
 
-/** What an account can be given later; what is absent stays as it is. */
+/** The fields to change; absent ones stay. */
 export type AccountChange = Partial<Pick<Account, 'name' | 'email' | 'admin'>>
 
-/** Which accounts a page of the list holds; what is absent is not looked at. */
+/** Filters for a list of accounts; absent filters match all. */
 export type AccountQuery = {
-  /** A part of the username, the name or the email address, in any case of its letters. */
+  /** A part of the username, name or email address, ignoring case. */
   readonly search?: string
   readonly state?: Account['state']
   readonly admin?: boolean
@@ -39,25 +39,25 @@ export type AccountQuery = {
   readonly limit: number
 }
 
-/** One page of a list, and how long the whole list is. */
+/** One page of a list, and the length of the list. */
 export type AccountPage = { readonly accounts: readonly Account[]; readonly total: number }
 
-/** Where accounts are kept. */
+/** Stores accounts. */
 export interface AccountStore {
   /** @throws GitgateError `conflict` when the username or the email address is taken */
   add(context: AuditContext, account: NewAccount, now: Date): Promise<Account>
   find(id: number): Promise<Account | undefined>
-  /** By username, in any case of its letters. */
+  /** By username, ignoring case. */
   findByUsername(username: string): Promise<Account | undefined>
-  /** By username or email address, as people sign in. */
+  /** By username or email address, as for sign-in. */
   findByLogin(login: string): Promise<Account | undefined>
   list(): Promise<Account[]>
-  /** A page of those that a query asks for, by username. */
+  /** A page of the accounts that match a query, sorted by username. */
   search(query: AccountQuery): Promise<AccountPage>
   /** Whether there is no account yet. */
   isEmpty(): Promise<boolean>
   /**
-   * Changes what is given. Who becomes an administrator, or is one no more, is signed out.
+   * Changes the given fields. Changing `admin` signs the user out.
    *
    * @throws GitgateError `conflict` when the email address is taken
    */
@@ -66,16 +66,16 @@ export interface AccountStore {
   setState(context: AuditContext, id: number, state: Account['state']): Promise<void>
   /** Ends the account's sessions. */
   setPasswordHash(context: AuditContext, id: number, hash: Secret): Promise<void>
-  /** Deletes the account with all its tokens, and the grants to its name. */
+  /** Deletes the account, its tokens, and the grants to its name. */
   remove(context: AuditContext, account: Account): Promise<void>
 }
 
 const USERNAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/
 const MAX_USERNAME = 64
 const MAX_NAME = 255
-// Neither white nor one of Unicode's characters that show nothing; the braille blank is none of those, and shows nothing.
+// Neither white space nor Unicode's invisible characters; the braille blank isn't among those, but is invisible.
 const VISIBLE = /[^\s\p{Default_Ignorable_Code_Point}\u2800]/u
-// Not RFC 5322: only what keeps an address on one line and with one @. Whether it receives mail, mail will tell.
+// Not RFC 5322: it only checks that an address is one line with one @. Sending mail shows whether it exists.
 const EMAIL = /^[^\s@<>",;:\\]+@[^\s@<>",;:\\]+$/
 
 /**
@@ -98,9 +98,9 @@ export function checkUsername(username: string): void {
 }
 
 /**
- * Checks that an account does not come into repositories that others have put there: it is admin of the group of its name.
+ * Checks that a new account doesn't get existing repositories of others: it is admin of the group with its own name.
  *
- * @param isGroup whether a repository, or a group of them, has that name already
+ * @param isGroup whether a repository or a group already has that name
  * @throws GitgateError `conflict`
  */
 export function refuseNameOfGroup(username: string, isGroup: boolean): void {
@@ -113,9 +113,9 @@ export function refuseNameOfGroup(username: string, isGroup: boolean): void {
 }
 
 /**
- * Checks a name that people read: of an account, of a token.
+ * Checks the display name of an account or token.
  *
- * @param what what the name belongs to, for the message
+ * @param what has the name, for the message
  * @throws GitgateError `invalid` when it is empty, longer than 255 characters, or holds characters that don't print
  */
 export function checkDisplayName(name: string, what: string): void {
@@ -127,7 +127,7 @@ export function checkDisplayName(name: string, what: string): void {
 }
 
 /**
- * Checks what an account is to be given.
+ * Checks the fields of an account.
  *
  * @throws GitgateError `invalid`, saying which rule is broken
  */

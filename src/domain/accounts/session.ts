@@ -4,29 +4,29 @@ import { Secret } from '../../core/secret.js'
 import type { AuditContext } from '../audit/event.js'
 import type { Account } from './account.js'
 
-/** How somebody proved who they are. */
+/** How a user signed in. */
 export type SignInMethod = 'password' | 'totp' | 'recovery-code'
 
-/** Somebody at a browser. */
+/** A browser session. */
 export type Session = {
   readonly id: number
   readonly accountId: number
   readonly createdAt: Date
-  /** Moves at most once a minute. */
+  /** Updated at most once a minute. */
   readonly lastSeenAt: Date
-  /** Where it was seen last. */
+  /** The last address that used it. */
   readonly ip: string
   readonly userAgent: string | null
-  /** `null`: the password was right, and the second factor is still to come. Such a session opens nothing. */
+  /** `null`: the password was correct, but the second factor is missing. Such a session can't open any page. */
   readonly signedInBy: SignInMethod | null
 }
 
-/** What begins a session; of its secret the store keeps the digest. */
+/** A new session. The store keeps only the digest of its secret. */
 export type NewSession = Pick<Session, 'ip' | 'userAgent' | 'signedInBy'> & {
-  /** As it was when they proved who they are. */
+  /** The account as it was when the user signed in. */
   readonly account: Pick<Account, 'id' | 'state' | 'passwordHash' | 'twoFactorEnabled'>
   readonly digest: Secret
-  /** The session that the second factor completes; it ends with that. `null` in all other cases. */
+  /** The session that the second factor completes, and which ends then; otherwise `null`. */
   readonly completes: number | null
 }
 
@@ -37,51 +37,51 @@ export type SessionLimits = {
 }
 
 /**
- * Where sessions are kept. What changes how an account signs in (its password, its second factor, a block) ends all its
- * sessions in the same transaction.
+ * Stores sessions. A change to how an account signs in (its password, its second factor, a block) ends all its sessions in
+ * the same transaction.
  */
 export interface SessionStore {
   /**
-   * Begins a session, and forgets those that are over.
+   * Starts a session, and deletes expired ones.
    *
-   * @returns `undefined` when the account's password, second factor or state has changed since, or the session to be
-   *   completed has ended: checking a password may have waited for seconds
+   * @returns `undefined` if the account's password, second factor or state has changed since, or the session to complete has
+   *   ended: the check of the password may have been queued for seconds
    */
   start(context: AuditContext, session: NewSession, horizon: SessionHorizon): Promise<Session | undefined>
   findByDigest(digest: Secret): Promise<Session | undefined>
-  /** Signed-in sessions of an account, the last seen first. */
+  /** Signed-in sessions of an account, most recently used first. */
   list(accountId: number): Promise<Session[]>
-  /** Notes that it was seen. */
+  /** Records that it was used. */
   touch(id: number, ip: string, now: Date): Promise<void>
-  /** Ends a session of an account. @returns false when there is none */
+  /** Ends a session of an account. @returns false if there is none */
   end(context: AuditContext, accountId: number, id: number): Promise<boolean>
   /** Ends all sessions of an account but one. @returns how many */
   endOthers(context: AuditContext, accountId: number, id: number): Promise<number>
-  /** The state that pages keep between two requests; encrypted in the store. */
+  /** The state that pages keep between requests, encrypted in the store. */
   readState(id: number): Promise<Secret | undefined>
-  /** Changes the state in one transaction: two requests of a session may come at once. */
+  /** Changes the state in one transaction, because requests of a session may run at once. */
   changeState(id: number, change: (state: Secret | undefined) => Secret | undefined): Promise<void>
 }
 
-// Somebody who walked away must come back within this time to go on; a working week at most without signing in again.
+// Users sign in again after a week, and enter the second factor within five minutes, in case they walk away in between.
 const MAX_SESSION_MS = 7 * DAY
 const SECOND_FACTOR_TIMEOUT_MS = 5 * MINUTE
 const SEEN_INTERVAL_MS = MINUTE
-// Two browsers of one session must not cause a write with each request either.
+// Two browsers that share a session must not cause a write for each request, either.
 const OTHER_ADDRESS_INTERVAL_MS = 5_000
 const SECRET_BYTES = 32
 
-/** A new session's secret, for the cookie: 256 random bits. */
+/** Generates a session's secret, for the cookie: 256 random bits. */
 export function mintSessionSecret(): Secret {
   return new Secret(randomBytes(SECRET_BYTES).toString('base64url'), 'session')
 }
 
-/** What the store knows a session by. */
+/** The digest by which the store finds a session. */
 export function sessionDigest(secret: Secret): Secret {
   return new Secret(hash('sha256', secret.reveal(), 'hex'), 'session digest')
 }
 
-/** When a session ends if nothing is heard of it any more. */
+/** When a session ends if it isn't used again. */
 export function sessionEnd(
   session: Pick<Session, 'createdAt' | 'lastSeenAt' | 'signedInBy'>,
   limits: SessionLimits,
@@ -91,16 +91,16 @@ export function sessionEnd(
   return new Date(Math.min(begun + MAX_SESSION_MS, session.lastSeenAt.getTime() + limits.idle))
 }
 
-/** Milliseconds since 1970: a session that was begun or seen last no later is over; `half`: one without its second factor. */
+/** Milliseconds since 1970. Sessions that began or were last seen earlier have ended; `half` is for those without a second factor. */
 export type SessionHorizon = { readonly begun: number; readonly seen: number; readonly half: number }
 
-/** From when on sessions are not over yet. */
+/** The oldest times of sessions that haven't ended. */
 export function sessionHorizon(limits: SessionLimits, now: Date): SessionHorizon {
   const before = (milliseconds: number): number => now.getTime() - milliseconds
   return { begun: before(MAX_SESSION_MS), seen: before(limits.idle), half: before(SECOND_FACTOR_TIMEOUT_MS) }
 }
 
-/** Whether it is time to note that a session was seen: not with each request, or each page would cost a write. */
+/** Whether to record that a session was used. Recording each request would cost a write for each page. */
 export function isSeenAnew(session: Session, ip: string, now: Date): boolean {
   const unseenMs = now.getTime() - session.lastSeenAt.getTime()
   return unseenMs >= (session.ip === ip ? SEEN_INTERVAL_MS : OTHER_ADDRESS_INTERVAL_MS)

@@ -6,23 +6,23 @@ import type { AuditContext } from '../audit/event.js'
 import type { Account } from './account.js'
 import type { Passwords } from './password.js'
 
-/** What the store keeps of an account's second factor. */
+/** An account's second factor, as stored. */
 export type TwoFactor = {
-  /** The seed that the authenticator app shares, in base32 (RFC 6238). Encrypted in the store. */
+  /** The secret shared with the authenticator app, in base32 (RFC 6238). Encrypted in the store. */
   readonly seed: Secret
   readonly recoveryCodes: readonly RecoveryCode[]
 }
 
-/** A one-time code for the day the telephone is lost; only its bcrypt hash is kept. */
+/** A one-time code in case the phone is lost; only its bcrypt hash is stored. */
 export type RecoveryCode = { readonly id: number; readonly hash: Secret }
 
-/** Where second factors are kept. */
+/** Stores second factors. */
 export interface TwoFactorStore {
   find(accountId: number): Promise<TwoFactor | undefined>
   /**
    * Ends the account's sessions.
    *
-   * @param step the time step of the code that confirmed it, which then counts as used
+   * @param step the time step of the code that confirmed it, which counts as used
    * @throws GitgateError `conflict` when it is on already
    */
   enable(
@@ -36,9 +36,9 @@ export interface TwoFactorStore {
   /** Ends the account's sessions. */
   disable(context: AuditContext, accountId: number): Promise<void>
   replaceRecoveryCodes(context: AuditContext, accountId: number, recoveryHashes: readonly Secret[]): Promise<void>
-  /** Marks a time step as used. @returns false when it, or a later one, was used before */
+  /** Marks a time step as used. @returns false if it, or a later one, was already used */
   takeStep(accountId: number, step: number): Promise<boolean>
-  /** Uses up a recovery code. @returns false when another request was first */
+  /** Deletes a recovery code. @returns false if another request was first */
   takeRecoveryCode(context: AuditContext, id: number): Promise<boolean>
 }
 

@@ -1,17 +1,17 @@
 import { GitgateError } from '../../core/errors.js'
 import { printable } from '../../core/printable.js'
 
-/** How much a token may push in all its life; `null`: no limit. */
+/** How much a token may push in its lifetime; `null`: no limit. */
 export type Budget = {
   readonly pushes: number | null
-  /** Bytes of what pushes send: commands and packs. */
+  /** Bytes that pushes send: commands and packs. */
   readonly bytes: number | null
 }
 
-/** What a token has pushed, where it or the one that it was derived from has a budget; else nothing is counted. */
+/** What a token has pushed. It is counted only if the token, or the one it was derived from, has a budget. */
 export type Spent = { readonly pushes: number; readonly bytes: number }
 
-/** Whether a push was within the budget; otherwise whose budget, and which part of it, it went beyond. */
+/** Whether a push was within the budget; otherwise whose budget it exceeded, and which part. */
 export type Spending =
   | { readonly kind: 'spent' }
   | { readonly kind: 'exhausted'; readonly token: string; readonly part: 'pushes' | 'bytes'; readonly limit: number }
@@ -24,10 +24,10 @@ const KIBI = 1_024
 const MAX_PUSHES = 1_000_000_000
 
 /**
- * Reads a budget as it is typed.
+ * Parses a budget as users type it.
  *
  * @param pushes a whole number
- * @param bytes a size such as `500k`, `50M`, `2G`; the units are 1,024 of the one before, as git's
+ * @param bytes a size such as `500k`, `50M`, `2G`; each unit is 1,024 of the previous one, as in git
  * @throws GitgateError `invalid`
  */
 export function parseBudget(pushes: string | undefined, bytes: string | undefined): Budget {
@@ -37,7 +37,7 @@ export function parseBudget(pushes: string | undefined, bytes: string | undefine
   }
 }
 
-/** A number of bytes as {@link parseBudget} reads it, in the largest unit that has no rest. */
+/** A number of bytes in the format of {@link parseBudget}, in the largest unit without a remainder. */
 export function formatSize(bytes: number): string {
   let [rest, unit] = [bytes, 0]
   while (rest >= KIBI && rest % KIBI === 0 && unit < UNITS.length - 1) {
@@ -61,7 +61,7 @@ function parseSize(text: string): number {
   throw new GitgateError('invalid', `"${printable(text)}" is not a size; use a number of bytes, or 500k, 50M, 2G`)
 }
 
-/** Says that a push went beyond a budget. */
+/** Describes how a push exceeded a budget. */
 export function describeExcess({ token, part, limit }: Spending & { readonly kind: 'exhausted' }): string {
   return part === 'pushes'
     ? `token "${token}" has used up its budget of ${limit} ${limit === 1 ? 'push' : 'pushes'}`

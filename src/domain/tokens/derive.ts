@@ -12,28 +12,28 @@ import { scopesAllow } from './scope.js'
 import type { PersonalAccessToken } from './token.js'
 import type { TokenStore } from './store.js'
 
-/** What a derived token is to be; all of it within what its parent is. */
+/** The properties of a derived token, all within those of its parent. */
 export type Derivation = {
-  /** @default what the parent may do with repositories */
+  /** @default the parent's scopes for repositories */
   readonly scopes?: readonly Scope[]
   readonly expiry: Date
   readonly restrictions: Omit<Restrictions, 'within'>
   readonly budget: Budget
   readonly description: string | null
-  /** @default its parent's */
+  /** @default the parent's */
   readonly name?: string
 }
 
-// Each operation of git may leave a token behind that is over; whose is asked about for a week.
+// Each git operation may leave an expired token behind. It is kept for a week, in case somebody asks whose it was.
 const EXPIRED_RETENTION_MS = 7 * DAY
-/** Tokens derived from one that have not expired. Revoked ones count, too: their rows are searched like others. */
+/** Unexpired tokens derived from one token. Revoked ones count, because their rows are searched, too. */
 const MAX_DERIVED_TOKENS = 1_000
 
 /**
- * Issues a token from another that is held: of the same owner and name, narrower, not longer-lived, and ended with it. So a
- * sandbox can be given one for a single task, while the other never enters it.
+ * Derives a token from another: with the same owner and name, at most the same rights and lifetime, and revoked together
+ * with it. So a sandbox can get a token for a single task, without seeing the parent.
  *
- * @param parent active; itself not derived
+ * @param parent active, and not derived itself
  * @throws GitgateError `forbidden` where it would be wider than its parent; as {@link issueToken}
  */
 export async function deriveToken(

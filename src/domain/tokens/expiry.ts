@@ -2,16 +2,16 @@ import { DAY, HOUR, MINUTE, SECOND, utcDate } from '../../core/clock.js'
 import { GitgateError } from '../../core/errors.js'
 import { printable } from '../../core/printable.js'
 
-/** What was asked for: an instant, never, or nothing, which leaves it to the rules in force. */
+/** The requested expiry: a time, never, or `undefined` for the default of the current rules. */
 export type WantedExpiry = Date | 'never' | undefined
 
 const UNITS: Readonly<Record<string, number>> = { s: SECOND, m: MINUTE, h: HOUR, d: DAY }
 const LAST_YEAR = 9999
 
 /**
- * Reads a date such as `2027-01-31`: 00:00 UTC, when that day begins.
+ * Parses a date such as `2027-01-31`: 00:00 UTC, when that day begins.
  *
- * @throws GitgateError `invalid` for what is no date of the calendar
+ * @throws GitgateError `invalid` if the calendar has no such date
  */
 export function parseExpiryDate(text: string): Date {
   const date = /^\d{4}-\d{2}-\d{2}$/.test(text) ? new Date(`${text}T00:00:00.000Z`) : undefined
@@ -23,7 +23,7 @@ export function parseExpiryDate(text: string): Date {
 }
 
 /**
- * Reads a length of time such as `90s`, `15m`, `12h`, `30d`.
+ * Parses a length of time such as `90s`, `15m`, `12h`, `30d`.
  *
  * @returns milliseconds
  * @throws GitgateError `invalid`
@@ -36,14 +36,14 @@ export function parseSpan(text: string): number {
 }
 
 /**
- * Reads when something begins: a date, an instant, or how long ago, such as `7d`.
+ * Parses a start: a date, a time, or an age such as `7d`.
  *
  * @throws GitgateError `invalid`
  */
 export function parseSince(text: string, now: Date): Date {
   if (/^\d{4}-\d{2}-\d{2}(T[\d:.]+Z)?$/.test(text)) {
     const instant = new Date(text)
-    // JavaScript takes 31 February for 3 March.
+    // JavaScript reads 31 February as 3 March.
     if (!Number.isNaN(instant.getTime()) && instant.toISOString().startsWith(text.slice(0, 10))) return instant
   } else if (/^\d+[smhd]$/.test(text)) return new Date(now.getTime() - parseSpan(text))
   throw new GitgateError(
@@ -53,7 +53,7 @@ export function parseSince(text: string, now: Date): Date {
 }
 
 /**
- * Reads a span such as `90s`, `15m`, `12h`, `30d`, or `never`.
+ * Parses a span such as `90s`, `15m`, `12h`, `30d`, or `never`.
  *
  * @throws GitgateError `invalid`
  */

@@ -3,9 +3,9 @@ import { DAY, MINUTE } from '../../core/clock.js'
 import type { PersonalAccessToken } from './token.js'
 import type { TokenStore, TokenUse } from './store.js'
 
-/** How many addresses are kept with a token. */
+/** Addresses kept for each token. */
 const MAX_KEPT_IPS = 5
-/** A use from another address is written at once, but so often at most; GitLab writes one a minute. */
+/** A use from a new address is written immediately, but at most this often; GitLab writes one a minute. */
 const MAX_ADDRESSES_A_MINUTE = 10
 
 const MAX_RETRY_DELAY_MS = 30_000
@@ -14,21 +14,21 @@ const REMEMBERED_TOKENS = 10_000
 type Known = {
   readonly at: number
   readonly ips: readonly string[]
-  /** When the minute began in which `written` uses were written. */
+  /** Start of the minute in which `written` uses were written. */
   readonly since: number
   readonly written: number
 }
 
 /**
- * Notes that tokens are used, without a write on the way of a request: what is worth keeping goes to the store a moment
- * later. `last_used_at` moves at most once in 24 hours; an address is written when it is new to the token. Of a token that is
- * used from many addresses in turn, ten uses a minute are written; the other addresses are, when they are used again later.
+ * Records the uses of tokens. Writes are batched and happen shortly after the request. `last_used_at` moves at most once in 24
+ * hours; an address is written when it is new for the token. If a token is used from many addresses in turn, ten uses a
+ * minute are written; the other addresses follow when they are used again later.
  */
 export class LastUse {
   readonly #flushMs: number
   readonly #store: Pick<TokenStore, 'recordUses'>
   readonly #onError: (error: unknown) => void
-  /** What the store knows by now, or will with the next flush. */
+  /** What the store knows now, or after the next flush. */
   readonly #known = new LRUCache<number, Known>({ max: REMEMBERED_TOKENS })
   #pending: TokenUse[] = []
   #writing: Promise<void> = Promise.resolve()
@@ -36,8 +36,8 @@ export class LastUse {
   #pause: number
 
   /**
-   * @param onError is told when a write failed; the uses are kept for the next one
-   * @param flushMs milliseconds until what waits is written
+   * @param onError called when a write failed; the uses are kept for the next one
+   * @param flushMs milliseconds until pending uses are written
    */
   constructor(store: Pick<TokenStore, 'recordUses'>, onError: (error: unknown) => void, flushMs: number) {
     this.#flushMs = flushMs
@@ -46,7 +46,7 @@ export class LastUse {
     this.#onError = onError
   }
 
-  /** Notes a use. Costs a look into a map unless there is something new to write. */
+  /** Records a use. This is one lookup in a map, unless there is something new to write. */
   record(token: PersonalAccessToken, ip: string, now: Date): void {
     const known = this.#known.get(token.id) ?? knownOf(token)
     const moves = now.getTime() - known.at >= DAY
@@ -63,7 +63,7 @@ export class LastUse {
     this.#schedule()
   }
 
-  /** Writes what is pending, after what is being written. Called at the end, too, so that a clean stop loses nothing. */
+  /** Writes pending uses, after any write in progress. Also called on shutdown, so that a clean stop loses nothing. */
   flush(): Promise<void> {
     clearTimeout(this.#timer)
     this.#timer = undefined
@@ -95,7 +95,7 @@ function knownOf({ lastUsedAt, lastUsedIps }: PersonalAccessToken): Known {
   return { at: lastUsedAt?.getTime() ?? 0, ips: lastUsedIps, since: 0, written: 0 }
 }
 
-/** The addresses after one more was seen: newest first, each once, five at most. */
+/** The addresses with a new one added: newest first, each once, at most five. */
 function withIp(ips: readonly string[], ip: string): string[] {
   return [ip, ...ips.filter((known) => known !== ip)].slice(0, MAX_KEPT_IPS)
 }

@@ -15,40 +15,40 @@ export const TOKEN_SORTS = [
 
 export type TokenSort = (typeof TOKEN_SORTS)[number]
 
-/** A token in view of whether it is used as widely as it may be. */
+/** A token, with how many repositories it has used. */
 export type UsedToken = Pick<
   PersonalAccessToken,
   'id' | 'userId' | 'scopes' | 'createdAt' | 'expiresAt' | 'revokedAt' | 'lastUsedAt'
 > & {
   readonly restrictions: RepositoryLimits
-  /** How many different repositories were used. */
+  /** How many different repositories it has used. */
   readonly used: { readonly read: number; readonly written: number }
 }
 
-/** Which tokens a page of the list holds; what is absent is not looked at. Bounds belong to the range unless said. */
+/** Filters for a list of tokens; absent filters match all. Bounds are inclusive unless noted. */
 export type TokenQuery = {
   readonly ids?: readonly number[]
   readonly userId?: number
   readonly impersonation?: boolean
   readonly state?: 'active' | 'inactive'
   readonly revoked?: boolean
-  /** A part of the name, in any case of its letters. */
+  /** A part of the name, ignoring case. */
   readonly search?: string
-  /** A part of the name, the description, a scope, or a pattern of the repositories or refs that it is limited to. */
+  /** A part of the name, description, a scope, or a pattern that limits repositories or refs. */
   readonly text?: string
   readonly createdAfter?: Date
   readonly createdBefore?: Date
   readonly lastUsedAfter?: Date
   readonly lastUsedBefore?: Date
   readonly expiresAfter?: Date
-  /** The bound itself does not belong to the range, as in GitLab. */
+  /** Exclusive, as in GitLab. */
   readonly expiresBefore?: Date
   readonly neverExpires?: boolean
-  /** Made before an instant, and not used since. */
+  /** Created before this time, and not used since. */
   readonly unusedSince?: Date
-  /** Whether it was derived from another. */
+  /** Whether it was derived from another token. */
   readonly derived?: boolean
-  /** @default by number, newest first */
+  /** @default by ID, newest first */
   readonly sort?: TokenSort
   readonly offset: number
   readonly limit: number

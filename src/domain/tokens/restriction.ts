@@ -3,44 +3,44 @@ import { printable } from '../../core/printable.js'
 import { parseRefPattern, checkRepositoryPattern, repositoryMatcher, wildcardMatcher } from '../../protocol/pattern.js'
 import type { RepositoryPath } from '../../protocol/repository-path.js'
 
-/** What a push does to one ref. `force` is an update that is no fast-forward; whoever may force may update, too. */
+/** What a push does to one ref. `force` is an update that isn't a fast-forward, and includes `update`. */
 export type RefVerb = (typeof REF_VERBS)[number]
 
-/** Every verb, in the order in which they are shown. */
+/** All verbs, in the order shown. */
 export const REF_VERBS = ['create', 'update', 'force', 'delete'] as const
 
-/** That a token may do something to the refs of a pattern. */
+/** Allows a token some verbs on the refs that match a pattern. */
 export type RefRule = { readonly pattern: string; readonly verbs: readonly RefVerb[] }
 
 /**
- * What a token is limited to, beside its scopes. It only ever takes away of what its account may do; reading is limited by
- * repositories alone, since who reads a repository reads all of it.
+ * The limits of a token besides its scopes. They only reduce what its account may do. Reading is limited by repository alone,
+ * because a client that can read a repository can read all of it.
  */
 export type Restrictions = {
-  /** Patterns of the repositories that it reaches; none: all that its account reaches. */
+  /** Patterns of the repositories that it can access; none: all that its account can access. */
   readonly repositories: readonly string[]
-  /** What it may push; no rule: whatever its account may. */
+  /** What it may push; no rule: everything that its account may. */
   readonly refs: readonly RefRule[]
-  /** The limits of the token that it was derived from, which hold as well. */
+  /** The limits of the token that it was derived from, which apply as well. */
   readonly within: Restrictions | null
 }
 
-/** Of limits, which repositories they leave. */
+/** The limits on repositories. */
 export type RepositoryLimits = Pick<Restrictions, 'repositories'> & { readonly within: RepositoryLimits | null }
 
-/** Those of a token that is limited by nothing but its scopes. */
+/** The restrictions of a token that only its scopes limit. */
 export const UNRESTRICTED: Restrictions = { repositories: [], refs: [], within: null }
 
 const DEFAULT_VERBS: readonly RefVerb[] = ['create', 'update']
-/** As many as anybody needs, and few enough to be compared with each ref of a push. */
+/** As many as anyone needs, and few enough to match against each ref of a push. */
 const MAX_PATTERNS = 100
-/** A push compares the same rules with each of its refs. */
+/** A push matches the same rules against each of its refs. */
 const MATCHERS = new WeakMap<readonly RefRule[], readonly ReadyRule[]>()
 
 type ReadyRule = Pick<RefRule, 'verbs'> & { readonly matches: (ref: string) => boolean }
 
 /**
- * Reads restrictions as they are typed.
+ * Parses restrictions as users type them.
  *
  * @param repositories patterns such as `team/*`
  * @param refs rules such as `agent/*` or `refs/tags/v*:create,delete`
@@ -55,12 +55,12 @@ export function parseRestrictions(repositories: readonly string[], refs: readonl
   return { repositories: [...new Set(repositories)], refs: refs.map(parseRefRule), within: null }
 }
 
-/** A rule as {@link parseRestrictions} reads it. */
+/** A rule in the format of {@link parseRestrictions}. */
 export function formatRefRule({ pattern, verbs }: RefRule): string {
   return `${pattern}:${verbs.join(',')}`
 }
 
-/** Restrictions in a few words, for people; `-` where there are none. */
+/** Restrictions in a few words; `-` if there are none. */
 export function describeRestrictions({ repositories, refs, within }: Restrictions): string {
   const outer = within === null ? [] : [`(within ${describeRestrictions(within)})`]
   return [...repositories, ...refs.map(formatRefRule), ...outer].join(' ') || '-'
@@ -71,23 +71,23 @@ export function isRestricted({ repositories, refs, within }: Restrictions): bool
   return repositories.length + refs.length > 0 || within !== null
 }
 
-/** Whether they are about repositories at all. */
+/** Whether they limit repositories. */
 export function limitsRepositories({ repositories, within }: Restrictions): boolean {
   return repositories.length > 0 || (within !== null && limitsRepositories(within))
 }
 
-/** Whether they are about refs at all. */
+/** Whether they limit refs. */
 export function limitsRefs({ refs, within }: Restrictions): boolean {
   return refs.length > 0 || (within !== null && limitsRefs(within))
 }
 
-/** Whether a token of these restrictions reaches a repository at all. */
+/** Whether a token with these restrictions can access a repository. */
 export function reaches({ repositories, within }: Restrictions, path: RepositoryPath): boolean {
   const isOwn = repositories.length === 0 || repositories.some((pattern) => repositoryMatcher(pattern)(path))
   return isOwn && (within === null || reaches(within, path))
 }
 
-/** What the rules let a token do to a ref; empty where no rule is about it. */
+/** The verbs that the rules allow on a ref; empty if no rule matches it. */
 export function verbsFor({ refs }: Restrictions, ref: string): ReadonlySet<RefVerb> {
   if (refs.length === 0) return new Set(REF_VERBS)
   const verbs = new Set(readyRules(refs).flatMap((rule) => (rule.matches(ref) ? rule.verbs : [])))
@@ -104,7 +104,7 @@ function readyRules(refs: readonly RefRule[]): readonly ReadyRule[] {
 }
 
 function parseRefRule(text: string): RefRule {
-  // A ref holds no colon.
+  // Refs contain no colon.
   const colon = text.indexOf(':')
   if (colon === -1) return { pattern: parseRefPattern(text), verbs: DEFAULT_VERBS }
   const words = text.slice(colon + 1).split(',')

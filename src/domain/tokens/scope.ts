@@ -16,7 +16,7 @@ const SCOPES = {
 /** One of GitLab's scopes. */
 export type Scope = keyof typeof SCOPES
 
-/** All scopes, in the order in which they are shown. */
+/** All scopes, in the order shown. */
 export const ALL_SCOPES = Object.keys(SCOPES) as readonly Scope[]
 
 /** What a scope grants, in a few words. */
@@ -46,7 +46,7 @@ function isScope(word: string): word is Scope {
 }
 
 /**
- * Reads a list of scopes such as `read_repository,write_repository`. A scope named twice counts once.
+ * Parses a list of scopes such as `read_repository,write_repository`. A scope named twice counts once.
  *
  * @throws GitgateError `invalid`; the message lists the valid scopes
  */

@@ -4,31 +4,31 @@ import type { Spending, Spent } from './budget.js'
 import type { TokenQuery, UsedToken } from './query.js'
 import type { BriefToken, NewToken, PersonalAccessToken } from './token.js'
 
-/** Which tokens a list holds. */
+/** Filters for a list of tokens. */
 export type TokenFilter = { readonly userId?: number }
 
-/** That a token was used: what `last_used_at` and the last addresses are made from. */
+/** A use of a token, for `last_used_at` and the last addresses. */
 export type TokenUse = { readonly tokenId: number; readonly at: Date; readonly ip: string }
 
-/** A token's last addresses after one more was seen. */
+/** A token's last addresses with a new one added. */
 export type AddIp = (ips: readonly string[], ip: string) => string[]
 
-/** One page of a list, and how long the whole list is. */
+/** One page of a list, and the length of the list. */
 export type TokenPage = { readonly tokens: readonly PersonalAccessToken[]; readonly total: number }
 
-/** Where tokens are kept. */
+/** Stores tokens. */
 export interface TokenStore {
   add(context: AuditContext, token: NewToken): Promise<PersonalAccessToken>
   find(id: number): Promise<PersonalAccessToken | undefined>
   findByDigest(digest: Secret): Promise<PersonalAccessToken | undefined>
   list(filter: TokenFilter): Promise<PersonalAccessToken[]>
-  /** All of them, in brief: in a quarter of the time. */
+  /** All tokens in brief, which takes a quarter of the time. */
   listBriefly(): Promise<BriefToken[]>
-  /** The numbers of a token and of those that were derived from it. */
+  /** The IDs of a token and of those derived from it. */
   lineage(id: number): Promise<number[]>
-  /** A page of those that a query asks for. @param enforceExpiry the setting `enforce_pat_expiration` */
+  /** A page of the tokens that match a query. @param enforceExpiry the setting `enforce_pat_expiration` */
   search(query: TokenQuery, now: Date, enforceExpiry: boolean): Promise<TokenPage>
-  /** Those that a query asks for, with how much they were used since an instant, newest first; none that were derived. */
+  /** The tokens that match a query, except derived ones, with their use since a given time; newest first. */
   listUsed(
     query: Omit<TokenQuery, 'offset' | 'limit'>,
     since: Date,
@@ -36,23 +36,23 @@ export interface TokenStore {
     enforceExpiry: boolean,
   ): Promise<UsedToken[]>
   /**
-   * Revokes a token and all that were derived from it.
+   * Revokes a token and those derived from it.
    *
-   * @param rule why, where nobody asked for it
-   * @returns false when it was revoked before
+   * @param rule the policy that revokes it, if no person does
+   * @returns false if it was already revoked
    */
   revoke(context: AuditContext, id: number, now: Date, rule?: string): Promise<boolean>
   /**
-   * Revokes what a token was rotated into, and what that was, and so on. One that was to live on for a while beside its
-   * successor is used late rather than stolen: there the line ends. So is one that was rotated a moment ago: a client that
-   * rotates its token several times at once, or beside other requests, must not lose the one that it was given.
+   * Revokes a token's successor, its successor, and so on. It stops at a token with a grace period, which was probably used
+   * late rather than stolen; and at one that was rotated a moment ago, so that a client that sends several rotations or other
+   * requests at once doesn't lose its new token.
    */
   revokeDescendants(context: AuditContext, id: number, now: Date): Promise<void>
   /**
    * Revokes a token and adds its successor, both or neither.
    *
-   * @param endsAt when the old one is revoked, perhaps later than now
-   * @returns `undefined` when it was revoked or replaced before
+   * @param endsAt when the old one is revoked, which may be later
+   * @returns `undefined` if it was already revoked or replaced
    */
   replace(
     context: AuditContext,
@@ -61,22 +61,22 @@ export interface TokenStore {
     endsAt: Date,
   ): Promise<PersonalAccessToken | undefined>
   /**
-   * Takes what a push needs from the budgets of a token and of the one that it was derived from: from all, or from none.
+   * Charges a push to the budgets of a token and of the one it was derived from: to all, or to none.
    *
-   * @param amount what to take; negative gives back
+   * @param amount to charge; negative amounts are given back
    */
   spend(id: number, amount: Spent): Promise<Spending>
   /**
-   * Deletes the tokens derived from one that have been over for some time. That counts from the third-newest day on which one was
-   * derived: a clock that jumps forward must not delete tokens that are still good.
+   * Deletes derived tokens that expired some time ago. The age counts from the third-newest day on which one was derived, so
+   * that a clock that jumps forward doesn't delete valid tokens.
    */
   prune(parentId: number, keptMs: number, now: Date): Promise<void>
-  /** How many of the tokens derived from one have not expired; revoked ones count. */
+  /** How many tokens derived from this one haven't expired; revoked ones count. */
   countDerived(parentId: number, now: Date): Promise<number>
   /**
-   * Moves `last_used_at`, where it is a day old, and the last addresses.
+   * Updates `last_used_at`, if it is a day old, and the last addresses.
    *
-   * @param addIp what the addresses are after one more was seen
+   * @param addIp adds an address to the list
    */
   recordUses(uses: readonly TokenUse[], addIp: AddIp): Promise<void>
 }

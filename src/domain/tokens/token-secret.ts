@@ -2,7 +2,7 @@ import { hash, randomInt } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { Secret } from '../../core/secret.js'
 
-// 30 of 62 characters are 178 random bits, so a plain SHA-256 is digest enough: nothing can be guessed offline.
+// 30 of 62 characters are 178 random bits: a plain SHA-256 suffices, because nobody can guess that offline.
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 const RANDOM_CHARACTERS = 30
 const CHECKSUM_CHARACTERS = 6
@@ -10,32 +10,33 @@ const BODY_CHARACTERS = RANDOM_CHARACTERS + CHECKSUM_CHARACTERS
 const CRC32_START = 0xffffffff
 const CRC32_POLYNOMIAL = 0xedb88320
 const BODY = /[0-9A-Za-z]{36}$/
-// As much as the setting `personal_access_token_prefix` takes.
+// The limit of the setting `personal_access_token_prefix`.
 const MAX_PREFIX = 20
 
-/** The prefix of tokens where the setting `personal_access_token_prefix` was never changed. */
+/** The default of the setting `personal_access_token_prefix`. */
 export const DEFAULT_PREFIX = 'ggpat-'
 
-/** Makes the secret of a new token: prefix, 30 random characters, and the checksum over both. */
+/** Generates the secret of a new token: prefix, 30 random characters, and the checksum over both. */
 export function mintSecret(prefix: string): Secret {
   let text = prefix
   for (let i = 0; i < RANDOM_CHARACTERS; i++) text += BASE62.charAt(randomInt(BASE62.length))
   return new Secret(text + checksum(text), 'token')
 }
 
-/** What a password turns out to be before anything is looked up. */
+/** What the form of a password says, before any lookup. */
 export type SecretShape =
-  /** Ends in a right checksum: worth a look-up. */
+  /** Has a valid checksum, so a lookup makes sense. */
   | 'token'
-  /** Begins like a token, but was mistyped or cut: no such token exists. */
+  /** Begins like a token, but is mistyped or truncated: no such token exists. */
   | 'broken-token'
-  /** No token: may be a password. */
+  /** Not a token; may be a password. */
   | 'other'
 
 /**
- * Tells whether a password is a token. Only what is no token at all goes to bcrypt, which is 10,000 times as expensive.
+ * Tells whether a password is a token. Only passwords that aren't tokens are checked with bcrypt, which costs 10,000 times as
+ * much.
  *
- * @param prefixes the prefixes in use; an empty one says nothing about a secret
+ * @param prefixes the prefixes in use; an empty one matches nothing
  */
 export function secretShape(secret: Secret, prefixes: readonly string[]): SecretShape {
   const text = secret.reveal()
@@ -43,18 +44,18 @@ export function secretShape(secret: Secret, prefixes: readonly string[]): Secret
   return prefixes.some((prefix) => prefix !== '' && text.startsWith(prefix)) ? 'broken-token' : 'other'
 }
 
-/** What is stored of a token, and what it is looked up by: the SHA-256 of the whole secret, in base64url. */
+/** The digest that is stored and looked up: the SHA-256 of the complete secret, in base64url. */
 export function digestSecret(secret: Secret): Secret {
   return new Secret(hash('sha256', secret.reveal(), 'base64url'), 'token digest')
 }
 
-/** Replaces each token in a text, wherever it begins and ends, for what might have been pasted where it is logged. */
+/** Redacts each token in a text that will be logged, wherever it was pasted. */
 export function redactTokens(text: string): string {
   if (text.length < BODY_CHARACTERS) return text
   let redacted = ''
   let done = 0
   for (const run of text.matchAll(/[0-9A-Za-z]{36,}/g)) {
-    // A token may stand before other characters of tokens, such as the prefix of the same token pasted twice.
+    // Characters of another token may follow, such as the prefix of the same token pasted twice.
     for (let end = run.index + BODY_CHARACTERS; end <= run.index + run[0].length; end++) {
       const start = end - BODY_CHARACTERS < done ? undefined : startOfToken(text, done, end)
       if (start === undefined) continue
@@ -66,11 +67,11 @@ export function redactTokens(text: string): string {
 }
 
 /**
- * Finds where a token begins whose checksum ends at an index. The CRC-32 is computed backwards from the checksum: at the token's
- * beginning it is what a CRC-32 starts with. So one pass tries all prefixes; an index takes at most 50 steps, which keeps the
- * redaction of long texts linear and quick.
+ * Finds the start of a token whose checksum ends at an index. It computes the CRC-32 backwards from the checksum: at the start
+ * of the token it has the initial value of a CRC-32. So one pass tries all prefixes, in at most 50 steps for each index, which
+ * keeps the redaction of long texts linear.
  *
- * @param from where the token may begin at the earliest
+ * @param from the earliest possible start
  */
 function startOfToken(text: string, from: number, end: number): number | undefined {
   const bodyStart = end - BODY_CHARACTERS
@@ -101,7 +102,7 @@ const CRC32_TABLE = Int32Array.from({ length: 256 }, (_, byte) => {
   for (let bit = 0; bit < 8; bit++) state = (state & 1) === 1 ? (state >>> 1) ^ CRC32_POLYNOMIAL : state >>> 1
   return state
 })
-// The top bytes of the table's entries all differ.
+// Each entry of the table has a different top byte.
 const CRC32_INDEX_BY_TOP_BYTE = new Uint8Array(256)
 for (const [index, entry] of CRC32_TABLE.entries()) CRC32_INDEX_BY_TOP_BYTE[entry >>> 24] = index
 
@@ -114,7 +115,7 @@ function hasChecksum(text: string): boolean {
   return checksum(text.slice(0, end)) === text.slice(end)
 }
 
-/** CRC-32 in six base-62 characters, as GitHub's tokens end in. */
+/** CRC-32 in six base-62 characters, as at the end of GitHub's tokens. */
 function checksum(text: string): string {
   let rest = crc32(text)
   let digits = ''

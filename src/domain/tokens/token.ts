@@ -5,11 +5,11 @@ import type { Restrictions } from './restriction.js'
 import { formatRefRule, isRestricted } from './restriction.js'
 import type { Scope } from './scope.js'
 
-/** A personal access token, as it is kept: everything but its secret. */
+/** A stored personal access token: everything but its secret. */
 export type PersonalAccessToken = {
   readonly id: number
   readonly userId: number
-  /** What it is for; need not be unique. */
+  /** What it is for; not necessarily unique. */
   readonly name: string
   readonly description: string | null
   readonly scopes: readonly Scope[]
@@ -17,21 +17,21 @@ export type PersonalAccessToken = {
   readonly budget: Budget
   readonly spent: Spent
   readonly createdAt: Date
-  /** The instant from which it is over; `null`: never. */
+  /** When it expires; `null`: never. */
   readonly expiresAt: Date | null
-  /** The instant from which it is revoked: one that is still to come where a rotation lets it live on for a while. */
+  /** When it is revoked; in the future during the grace period of a rotation. */
   readonly revokedAt: Date | null
-  /** Made by an administrator to act as the account; hidden from its owner. */
+  /** Created by an administrator to act as the account; hidden from its owner. */
   readonly impersonation: boolean
-  /** Moves at most once in 24 hours, as GitLab's did. */
+  /** Updated at most once in 24 hours, as in older versions of GitLab. */
   readonly lastUsedAt: Date | null
   /** The last five addresses that used it, newest first. */
   readonly lastUsedIps: readonly string[]
   /** The token that this one replaced when it was rotated. */
   readonly previousId: number | null
-  /** The token that this one was derived from, with which it ends. */
+  /** The token that this one was derived from, and is revoked with. */
   readonly parentId: number | null
-  /** Who made it: a username, or a user of the operating system; `null` where that was not noted yet. */
+  /** Who created it: a username, or a user of the operating system; `null` for tokens from before this was recorded. */
   readonly issuedBy: string | null
 }
 
@@ -52,13 +52,13 @@ export type NewToken = Pick<
   | 'previousId'
 > & { readonly digest: Secret }
 
-/** What there is to know of a token where all of them are looked at. */
+/** A token in brief, for reading all of them. */
 export type BriefToken = Pick<
   PersonalAccessToken,
   'id' | 'userId' | 'name' | 'parentId' | 'expiresAt' | 'revokedAt' | 'impersonation' | 'lastUsedAt'
 >
 
-/** Whether a token is less than its scopes say: limited to repositories, refs or a budget, or derived from another. */
+/** Whether a token has limits besides its scopes: repositories, refs, a budget, or a parent. */
 export function isLimited({ restrictions, budget, parentId }: PersonalAccessToken): boolean {
   return isRestricted(restrictions) || budget.pushes !== null || budget.bytes !== null || parentId !== null
 }
@@ -67,10 +67,10 @@ export function isLimited({ restrictions, budget, parentId }: PersonalAccessToke
 export type TokenState = 'active' | 'expired' | 'revoked'
 
 /**
- * A token's state at an instant. It is over from the instant `expiresAt` on, so that a token that expires "today" is
- * over all day (GitLab: a date means midnight UTC, when that day begins).
+ * A token's state at a given time. It is expired at `expiresAt`, so a token that expires "today" is expired the whole day
+ * (GitLab: a date means midnight UTC, when that day begins).
  *
- * @param enforceExpiry the setting `enforce_pat_expiration`; off, a token works until it is revoked
+ * @param enforceExpiry the setting `enforce_pat_expiration`; if off, tokens work until they are revoked
  */
 export function tokenState(
   token: Pick<PersonalAccessToken, 'expiresAt' | 'revokedAt'>,
@@ -82,9 +82,8 @@ export function tokenState(
 }
 
 /**
- * A token as GitLab's API shows it: for every `--json`, and the API. `expires_at` is a date, as there; the exact instant
- * stands beside it. `repositories`, `refs`, the budgets and `parent_id` are ours: what the token is
- * limited to, and what it was derived from.
+ * A token as in GitLab's API, for `--json` and the API. `expires_at` is a date, as in GitLab; the exact time is a separate
+ * field. GitLab lacks `repositories`, `refs`, the budgets and `parent_id`.
  *
  * @param enforceExpiry the setting `enforce_pat_expiration`
  */
