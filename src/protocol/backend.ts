@@ -2,7 +2,7 @@ import type { Readable, Writable } from 'node:stream'
 import type { GitRequest } from './git-request.js'
 import type { NameRule, RepositoryPath } from './repository-path.js'
 
-/** Who makes the request, as a backend may know it: for its hooks and its own log. Never the credential. */
+/** The client's account, for the backend's hooks and log; never the credential. */
 export type Requester = {
   readonly username: string
   /** The token's number; absent for a password. */
@@ -11,7 +11,7 @@ export type Requester = {
   readonly isLimited?: boolean
 }
 
-/** What a client says of the responses that it accepts; passed on as it is. */
+/** The client's preferences for the response, passed on unchanged. */
 export type ClientPreferences = {
   readonly accept?: string
   readonly acceptEncoding?: string
@@ -43,7 +43,7 @@ export type BackendRequest = GitRequest & {
   readonly signal: AbortSignal
 }
 
-/** Where the response to a request goes. Nothing else below calls back up. */
+/** Writes the response to a request. This is all that lower layers call upwards. */
 export interface ResponseWriter {
   /**
    * Sends the status 200 and Git's headers, once. A buffer that is written to the result may be reused when the write's
@@ -64,11 +64,11 @@ export interface ResponseWriter {
 export type TransferProgress = {
   /** Bytes that the client has sent and received. */
   readonly bytes: number
-  /** Whether the next step is the client's: to read what is ready, or to send more. `false` if no client is waited for. */
+  /** Whether the transfer waits for the client, to read or to send more. */
   readonly waitsForClient: boolean
 }
 
-/** What admission needs to know to give a request a slot. */
+/** What admission depends on. */
 export type SlotRequest = {
   /** The account that the slot counts for, or a client address. */
   readonly account: string
@@ -81,7 +81,7 @@ export type SlotRequest = {
 /** How many requests run, and how many wait for a slot. */
 export type QueueCounts = { readonly running: number; readonly waiting: number }
 
-/** What a backend knows of its response before the first byte. */
+/** What a backend knows about its response before the first byte. */
 export type ResponseHead = {
   /** How the body is encoded already. */
   readonly contentEncoding?: string
@@ -93,7 +93,7 @@ export type ResponseHead = {
 
 /** How a request ended for the backend. */
 export type ServeOutcome =
-  /** The whole response was written. `failure`: it reports that a program failed. `cache`: what the response cache did. */
+  /** The complete response was written. `failure`: it reports that a program failed. `cache`: what the response cache did. */
   | { readonly kind: 'answered'; readonly failure?: string; readonly cache?: CacheResult }
   /** The backend has no such repository. Nothing was written yet. */
   | { readonly kind: 'missing' }
@@ -111,7 +111,7 @@ export type CacheResult = 'hit' | 'coalesced' | 'miss' | 'bypass'
 /** The cause of a failure: the request, a backend that failed or can't be reached, one that didn't respond in time, or a full queue. */
 export type Fault = 'request' | 'backend' | 'silence' | 'overloaded'
 
-/** What the refs of a push stand for, in the order of its commands; `undefined`: not known. */
+/** The targets of the refs of a push, in the order of its commands; `undefined`: unknown. */
 export type RefTargets = readonly (string | undefined)[]
 
 /** Serves one phase of a request. */
@@ -155,56 +155,56 @@ export interface Backend {
   readonly freshness?: Freshness
 }
 
-/** What a kept answer of a repository depends on. Each is an opaque text, and equal texts mean the same. */
+/** What a cached response depends on. Each is an opaque text; equal texts mean equal states. */
 export type RepositoryState = {
   /** Which repository it is: path, inode and birth time of its folder. */
   readonly identity: string
-  /** What configures how git answers: config, config.worktree, shallow, grafts, alternates. */
+  /** What changes Git's responses besides refs: config, config.worktree, shallow, grafts, alternates. */
   readonly configuration: string
-  /** Everything that an answer can depend on: refs, HEAD, configuration, identity. */
+  /** Everything that a response can depend on: refs, HEAD, configuration, identity. */
   readonly fingerprint: string
 }
 
-/** The refs of a repository, hidden ones among them; `HEAD` is not. Names are Git's bytes read as Latin-1. */
+/** The refs of a repository, including hidden ones but not `HEAD`. Names are Git's bytes read as Latin-1. */
 export type RefList = {
-  /** By a ref's name, such as `refs/heads/main`, in git's order: the id of its object. */
+  /** Object IDs by ref name, such as `refs/heads/main`, in git's order. */
   readonly ids: ReadonlyMap<string, string>
-  /** All of those ids. */
+  /** All of those IDs. */
   readonly tips: ReadonlySet<string>
 }
 
 /** The part of a backend that tells whether its repositories have changed. */
 export interface Freshness {
   /**
-   * The state now, read after this call. Settled: any later change has another fingerprint, which may take some 20 ms
-   * after a change to be sure of.
+   * The current state, read after this call. Any later change leads to another fingerprint; to be sure of that may take some
+   * 20 ms after a change.
    *
-   * @returns `undefined` where nothing of the repository may be kept now
+   * @returns `undefined` if responses of the repository can't be cached now
    */
   state(repository: RepositoryPath): Promise<RepositoryState | undefined>
 
-  /** Says that a push may have changed it: its fingerprint is another one from now on, whatever its files show. */
+  /** Reports that a push may have changed the repository: its fingerprint changes, whatever its files show. */
   changed(repository: RepositoryPath): void
 
   /**
-   * Which objects there are, read after this call and settled: once one has come or gone, it is another text.
+   * A text for the set of objects, read after this call. It changes when objects are added or removed.
    *
-   * @returns `undefined` where that can't be told
+   * @returns `undefined` if it is unknown
    */
   objects(repository: RepositoryPath): Promise<string | undefined>
 
   /**
-   * All refs of a repository in that state, from memory where they are known.
+   * All refs of a repository in that state, from memory if they are known.
    *
-   * @param state what {@link state} has said
-   * @returns `undefined` where it is in another state by now
+   * @param state the result of {@link state}
+   * @returns `undefined` if the repository is in another state now
    */
   refs(repository: RepositoryPath, state: RepositoryState): Promise<RefList | undefined>
 }
 
-/** The part of a backend that makes repositories. */
+/** The part of a backend that creates repositories. */
 export interface Creation {
-  /** Why a repository of this path can't be created, or `undefined` where a push may create it. */
+  /** Why a repository of this path can't be created, or `undefined` if a push may create it. */
   obstacle(repository: RepositoryPath): Promise<string | undefined>
 
   /** Creates an empty repository for the first push to it. No error if another push was first. */

@@ -1,7 +1,7 @@
 import type { NameRule, RepositoryPath } from './repository-path.js'
 import { parseRepositoryPath } from './repository-path.js'
 
-/** Git's two services over HTTP: what a client wants done. */
+/** Git's two services over HTTP. */
 export type Service = 'git-upload-pack' | 'git-receive-pack'
 
 /**
@@ -55,7 +55,7 @@ export function parseGitRequest(method: string, target: string, rule: NameRule =
   return parseUnderRepository(method, repository, split.rest.join('/'), query)
 }
 
-/** Splits a path into the name of a repository, without `.git`, and what stands behind it; `undefined` if one is missing. */
+/** Splits a path into the name of a repository, without `.git`, and the rest; `undefined` if one is missing. */
 function splitAtRepository(
   segments: readonly string[],
 ): { readonly name: readonly string[]; readonly rest: readonly string[] } | undefined {

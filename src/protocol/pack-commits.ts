@@ -3,7 +3,7 @@ import { inflateSync } from 'node:zlib'
 import { TimeSlice } from '../core/event-loop.js'
 import { applyDelta } from './pack-delta.js'
 
-/** What the beginning of a pack tells of history. */
+/** The commits at the beginning of a pack. */
 export type PackCommits = {
   /** The parents of each commit that was found. */
   readonly parents: ReadonlyMap<string, readonly string[]>
@@ -11,13 +11,13 @@ export type PackCommits = {
   readonly isComplete: boolean
 }
 
-/** The history of a commit, as far as a pack tells it. */
+/** The history of a commit, as far as the pack contains it. */
 export type PackHistory = {
-  /** The commit itself, and all that it descends from. */
+  /** The commit and its ancestors. */
   readonly commits: ReadonlySet<string>
-  /** Those among them whose parents the pack doesn't tell. */
+  /** The commits among them that the pack doesn't contain. */
   readonly edges: readonly string[]
-  /** What the walk has cost: parents that were followed. */
+  /** The cost of the walk: the number of parents followed. */
   readonly steps: number
 }
 
@@ -34,15 +34,15 @@ const MAX_DECODED_BYTES = 8 * 1_048_576
 const MIN_CHUNK_BYTES = 64
 
 /**
- * Reads the commits at the beginning of a pack (Git's documentation: gitformat-pack). A commit is known by the hash of what
- * it holds, so that a forged pack can't claim a history. Git writes commits first, mostly; other clients do not.
+ * Reads the commits at the beginning of a pack (Git's documentation: gitformat-pack). It hashes their content itself, so a
+ * forged pack can't claim a history. Git mostly writes commits first; other clients don't.
  *
  * @param bytes the first bytes of a pack, or all of it
  * @param idLength 40 for SHA-1, 64 for SHA-256
  */
 export async function readCommits(bytes: Buffer, idLength: number): Promise<PackCommits> {
   const parents = new Map<string, readonly string[]>()
-  // By where it begins; of what is no commit only that.
+  // By offset. Objects that aren't commits are only marked.
   const objects = new Map<number, Buffer | 'other'>()
   const commits = new Map<string, Buffer>()
   if (bytes.length === 0) return { parents, isComplete: true }
@@ -109,7 +109,7 @@ type Entry = {
   readonly end: number
 }
 
-/** One entry, decoded; `undefined` where it is cut off, damaged or large. */
+/** One entry, decoded; `undefined` if it is truncated, damaged or too large. */
 function readEntry(bytes: Buffer, start: number, rawIdLength: number): Entry | undefined {
   const head = readEntryHead(bytes, start)
   if (head === undefined) return undefined
@@ -159,14 +159,14 @@ function inflate(bytes: Buffer, start: number, size: number): { content: Buffer;
   try {
     // A result keeps its whole chunk in memory: 16 KiB by default, for a commit of 200 bytes.
     const options = { info: true, maxOutputLength: size + 1, chunkSize: Math.max(size + 1, MIN_CHUNK_BYTES) }
-    // With `info`, the types of Node don't tell what comes back.
+    // Node's types don't cover the result with `info`.
     const { buffer, engine } = inflateSync(bytes.subarray(start), options) as unknown as {
       buffer: Buffer
       engine: { bytesWritten: number }
     }
     return buffer.length === size ? { content: buffer, end: start + engine.bytesWritten } : undefined
   } catch {
-    // Cut off by the end of what was read, or damaged: the receiver will tell.
+    // Truncated by the end of what was read, or damaged, which the receiver reports.
     return undefined
   }
 }

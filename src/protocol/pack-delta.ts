@@ -1,8 +1,8 @@
 /**
- * An object made of another and a delta (Git's documentation: gitformat-pack, deltified representation).
+ * Applies a delta to its base object (Git's documentation: gitformat-pack, deltified representation).
  *
- * @param maxSize bytes that the object may have
- * @returns `undefined` where the delta is damaged, is not of this base, or makes too much
+ * @param maxSize maximum bytes of the result
+ * @returns `undefined` if the delta is damaged, belongs to another base, or its result is too large
  */
 export function applyDelta(base: Buffer, delta: Buffer, maxSize: number): Buffer | undefined {
   const reader = { bytes: delta, at: 0 }
@@ -33,7 +33,7 @@ function readSize(reader: Reader): number | undefined {
   }
 }
 
-/** One instruction: to copy from the base, or to take what follows. */
+/** One instruction: copy from the base, or insert the bytes that follow. */
 function readPart(reader: Reader, base: Buffer): Buffer | undefined {
   const instruction = reader.bytes[reader.at++] ?? 0
   if ((instruction & 0x80) === 0) {
@@ -46,7 +46,7 @@ function readPart(reader: Reader, base: Buffer): Buffer | undefined {
   return offset + size <= base.length ? base.subarray(offset, offset + size) : undefined
 }
 
-/** A number of whose bytes only those are there that the mask names. */
+/** A number of which only the bytes in the mask are present. */
 function readSparse(reader: Reader, mask: number): number {
   let value = 0
   for (let bit = 0; bit < 4; bit++) {

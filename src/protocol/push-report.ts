@@ -6,9 +6,9 @@ import { BAND } from './side-band.js'
 /** Why a ref was not changed. */
 export type RefRefusal = { readonly command: PushCommand; readonly reason: string }
 
-/** What receive-pack says of a push (Git's documentation: gitprotocol-pack, report-status). */
+/** receive-pack's report on a push (Git's documentation: gitprotocol-pack, report-status). */
 export type PushReport = {
-  /** `ok`, or what was wrong with the pack. */
+  /** `ok`, or what is wrong with the pack. */
   readonly unpack: string
   /** The lines about refs, as they came: `ok`, `ng`, and the options of version 2 that belong to the `ok` before them. */
   readonly lines: readonly Buffer[]
@@ -24,8 +24,8 @@ export function reportsStatus({ capabilities }: PushHead): boolean {
 }
 
 /**
- * A report with refusals of ours. They stand first: an option of version 2 belongs to the `ok` before it, so that nothing
- * may come between.
+ * A report with our refusals. They come first: in version 2, option lines follow the `ok` line that they belong to, so nothing
+ * can be inserted there.
  *
  * @returns its packets with the flush, not multiplexed
  */
@@ -37,12 +37,12 @@ export function encodeReport({ unpack, lines }: PushReport, refusals: readonly R
   return Buffer.concat([...all.map(encodePktLine), FLUSH])
 }
 
-/** The report of a push of which nothing was done. The format is receive-pack's own: git complains about others. */
+/** The report of a push that is refused completely. It has exactly receive-pack's format: git complains about others. */
 export function encodeRefusal(refusals: readonly RefRefusal[]): Buffer {
   return encodeReport({ unpack: 'ok', lines: [] }, refusals)
 }
 
-/** The reason that a line gives for not changing a ref; `undefined` for another line. */
+/** The ref and reason of a line that refuses an update; `undefined` for other lines. */
 export function refusedRef(line: Buffer): { readonly ref: string; readonly reason: string } | undefined {
   const [, ref, reason] = /^ng ([^ ]+) (.*?)\n?$/s.exec(line.toString('latin1')) ?? []
   return ref === undefined || reason === undefined ? undefined : { ref, reason }
@@ -51,7 +51,7 @@ export function refusedRef(line: Buffer): { readonly ref: string; readonly reaso
 // As many lines as one push can have commands.
 const MAX_REPORT_BYTES = 32 * 1_048_576
 
-/** Reads a response of receive-pack as it arrives: the report is kept, everything else passes at once. */
+/** Reads a response of receive-pack as it arrives. It keeps the report, and passes everything else on. */
 export class ReportReader {
   readonly #outer = new PktLineReader()
   readonly #report = new PktLineReader()

@@ -19,24 +19,24 @@ export type Delivery = {
   readonly channel: Channel
 }
 
-/** Which deliveries are taken. */
+/** Which deliveries to lease. */
 export type Wanted = {
   readonly now: Date
-  /** Until when nobody else takes them: long enough to send them all. */
+  /** End of the lease: long enough to send them all. */
   readonly leasedUntil: Date
-  /** Whether there is a mail server; without one, mails wait. */
+  /** Whether a mail server is configured; without one, mails wait. */
   readonly mail: boolean
-  /** Takes those that failed before this instant, too, though they would be tried again later. */
+  /** Also lease deliveries that failed before this time, although their retry isn't due yet. */
   readonly failedBefore?: Date
   readonly limit: number
 }
 
-/** What waits to be sent. */
+/** The deliveries that wait. */
 export type Waiting = {
   readonly count: number
-  /** Those that wait for a mail server to be configured, or for their turn. */
+  /** Mails among them. */
   readonly mails: number
-  /** Why the last one that failed did. */
+  /** The error of the last failed one. */
   readonly lastError: string | null
 }
 

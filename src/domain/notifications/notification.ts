@@ -53,7 +53,7 @@ export type AccountNotificationPayload = {
   readonly kind: AccountNotificationKind
   readonly by: NotificationActor
   readonly at: Date
-  /** The address of the account at that time: whoever changes it afterwards, or just that, keeps nothing from its owner. */
+  /** The account's address at that time, so that somebody who changes the address can't hide a change from its owner. */
   readonly to: string | null
 }
 
@@ -61,7 +61,7 @@ export type AccountNotificationPayload = {
 export type NotificationPayload =
   | { readonly kind: 'expiring' | 'expired'; readonly tokens: readonly NotificationToken[]; readonly more: number }
   | { readonly kind: 'created'; readonly token: NotificationToken; readonly by: NotificationActor }
-  /** `rule` is why, where nobody asked for it. */
+  /** `rule`: the policy that revoked it, if no person did. */
   | {
       readonly kind: 'revoked'
       readonly token: NotificationToken

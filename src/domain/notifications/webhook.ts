@@ -15,14 +15,14 @@ export type Webhook = {
   readonly createdAt: Date
 }
 
-/** Where webhooks are kept. */
+/** Stores webhooks. */
 export interface WebhookStore {
   /** @param accountId whose notifications it gets; `null`: everybody's */
   add(context: AuditContext, accountId: number | null, url: string, secret: Secret, now: Date): Promise<Webhook>
-  /** With the secret that what it is sent is signed with. */
+  /** With the secret that signs its requests. */
   find(id: number): Promise<(Webhook & { readonly secret: Secret }) | undefined>
   list(): Promise<Webhook[]>
-  /** @returns false when there was none */
+  /** @returns false if there was none */
   remove(context: AuditContext, id: number): Promise<boolean>
 }
 
@@ -30,7 +30,7 @@ const SECRET_BYTES = 32
 const SECRET_PREFIX = 'whsec_'
 const MAX_URL_LENGTH = 2_000
 
-/** Makes the secret that a webhook's receiver verifies signatures with, as Standard Webhooks writes it. */
+/** Generates the secret that verifies a webhook's signatures, in the format of Standard Webhooks. */
 export function mintWebhookSecret(): Secret {
   return new Secret(`${SECRET_PREFIX}${randomBytes(SECRET_BYTES).toString('base64')}`, 'webhook secret')
 }
@@ -54,10 +54,10 @@ export function checkWebhookUrl(text: string): string {
   return url.href
 }
 
-/** What is posted: a text, and the headers that go with it. */
+/** The body and headers of a request to a webhook. */
 export type WebhookPost = { readonly body: string; readonly headers: Readonly<Record<string, string>> }
 
-/** A notification as a webhook gets it. */
+/** The request for a notification. */
 export function webhookPost(
   { id, notification: { createdAt, recipient, payload } }: Delivery,
   secret: Secret,
@@ -77,7 +77,7 @@ export function webhookPost(
   return signed(body.id, payload.kind, JSON.stringify(body), secret, now)
 }
 
-/** What a webhook gets when it is tried out. */
+/** The request that tests a webhook. */
 export function testPost(id: string, secret: Secret, now: Date): WebhookPost {
   const body = { id, event: 'test', created_at: now.toISOString(), user: null, tokens: [] }
   return signed(id, 'test', JSON.stringify(body), secret, now)

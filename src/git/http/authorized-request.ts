@@ -20,7 +20,7 @@ import type { GitRequest } from '../../protocol/git-request.js'
 import type { AuditPort, GitAudit } from './git-audit.js'
 import { GitResponse, refuse } from './git-response.js'
 
-/** What the Git handler depends on. */
+/** The dependencies of the Git handler. */
 export type GitHttpDependencies = {
   readonly access: Access
   readonly backend: Backend
@@ -37,7 +37,7 @@ export type GitHttpDependencies = {
   readonly pseudonym: string
 }
 
-// The change is noticed within half a second: together less than the two seconds that are promised.
+// gitgate sees a change within half a second, so a revoked transfer ends within the two seconds that the docs promise.
 const MESSAGE_TIMEOUT_MS = 1_200
 
 /** A request that may be served, for as long as it stays allowed. */
@@ -47,7 +47,7 @@ export class AuthorizedRequest {
   readonly dependencies: GitHttpDependencies
   readonly audit: GitAudit
   readonly response: GitResponse
-  /** What the backend gets, as the client sent it. */
+  /** The request for the backend, as the client sent it. */
   readonly request: BackendRequest
   /** The security epoch at which it was decided last. */
   #checkedEpoch: number
@@ -98,8 +98,8 @@ export class AuthorizedRequest {
   }
 
   /**
-   * Whether it is still allowed; if not, it has been ended. To be asked after each wait for the client, who can hold a body
-   * back for hours.
+   * Whether the request is still allowed; if not, it has been ended. Call this after each wait for the client, which can hold
+   * its body back for hours.
    */
   async isStillAllowed(): Promise<boolean> {
     if (this.context.record.decision === 'revoked') return false

@@ -11,7 +11,7 @@ import type { PushCommand } from '../../protocol/push-head.js'
 import type { PushReport, RefRefusal } from '../../protocol/push-report.js'
 import { refusedRef } from '../../protocol/push-report.js'
 
-/** What writes the audit events of Git requests. */
+/** Writes the audit events of Git requests. */
 export type AuditPort = Pick<AuditRecorder, 'note' | 'noteRefusal' | 'write'>
 
 type Parts = Pick<AuditEvent, 'action' | 'decision' | 'refs' | 'details'>
@@ -45,14 +45,14 @@ export class GitAudit {
     context.onEnd(() => this.#end())
   }
 
-  /** Notes who makes the request. */
+  /** Records who makes the request. */
   authenticated(identity: Identity): void {
     const account = accountOf(identity)
     if (account !== undefined)
       this.#principal = { account, token: identity.kind === 'token' ? identity.token : undefined }
   }
 
-  /** Notes whose credentials were refused. */
+  /** Records whose credentials were refused. */
   authenticationFailed(principal: FailedPrincipal | undefined): void {
     this.#isUnauthenticated = true
     this.#principal = principal
@@ -89,10 +89,10 @@ export class GitAudit {
   }
 
   /**
-   * Writes how a push ended that the backend got.
+   * Writes how a push ended that was passed to the backend.
    *
    * @param report the backend's; `undefined` if it sent none
-   * @param refusals of the gate, beside the backend's
+   * @param refusals by the gate, in addition to the backend's
    */
   async pushEnded(
     outcome: ServeOutcome,
@@ -204,7 +204,7 @@ export class GitAudit {
   }
 }
 
-/** The audit log's words are stored, and so stay what they were. */
+/** The stored word: audit events keep `cut`, which the log calls `revoked`. */
 function decisionOf({ decision }: RequestRecord): AuditDecision {
   if (decision === 'served') return 'allowed'
   return decision === 'revoked' ? 'cut' : (decision ?? 'refused')

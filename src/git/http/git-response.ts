@@ -57,7 +57,7 @@ export class GitResponse implements ResponseWriter {
    * Lets messages into a multiplexed response. The backend must be asked not to compress it (RFC 9110, 12.5.3): a compressed
    * response has no place for them.
    *
-   * @param message to stand before everything else that Git shows
+   * @param message shown before everything else
    */
   multiplex(format: ResponseFormat, message: string | undefined): void {
     this.#format = format
@@ -95,7 +95,7 @@ export class GitResponse implements ResponseWriter {
     }
   }
 
-  /** Ends a response that was begun. */
+  /** Ends a response that has begun. */
   end(): void {
     this.#body?.end()
   }
@@ -141,7 +141,7 @@ export class GitResponse implements ResponseWriter {
     return gzip
   }
 
-  /** Refuses each ref of a push that the backend has not answered yet. Its input ends, so that it changes nothing. */
+  /** Refuses each ref of a push that the backend hasn't responded to. The backend's input ends, so it changes nothing. */
   #refusePush(text: string): boolean {
     if (this.#push === undefined || !reportsStatus(this.#push)) return false
     const { request } = this.#context
