@@ -5,7 +5,7 @@ import type { Terminal } from './terminal-output.js'
 // More than any secret needs; a mistaken `< big-file` must not fill the memory.
 const MAX_INPUT_BYTES = 65_536
 
-/** Whether a person can be asked: standard input and standard error are a terminal. */
+/** Whether gitgate can prompt: standard input and standard error are a terminal. */
 export function isInteractive({ stdin, stderr }: Terminal): boolean {
   return stdin.isTTY === true && stderr.isTTY === true
 }
@@ -38,7 +38,7 @@ export async function readNewSecret(terminal: Terminal, label: string): Promise<
 }
 
 /**
- * Asks on a terminal before something is deleted. Scripts are not asked.
+ * Asks for confirmation on a terminal before something is deleted. Scripts aren't asked.
  *
  * @throws GitgateError `usage` if the answer is no
  */

@@ -59,8 +59,8 @@ export class Supervisor {
     const prefix = join(tmpdir(), FOLDER_PREFIX)
     const isTooLong = Buffer.byteLength(prefix) > MAX_FOLDER_PREFIX_BYTES
     this.#folder = mkdtempSync(isTooLong ? `/tmp/${FOLDER_PREFIX}` : prefix)
-    // Workers accept connections themselves. By default the primary accepts and passes them on; a connection that is on its way to a
-    // worker that is killed is then never closed, and its client waits for ever (Node 20.20 and 24).
+    // Workers accept connections themselves. By default the primary accepts and passes them on. A connection that is being passed
+    // to a killed worker is then never closed, and its client waits forever (Node 20.20 and 24).
     cluster.schedulingPolicy = cluster.SCHED_NONE
     cluster.setupPrimary({ args: ['serve'], stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
   }

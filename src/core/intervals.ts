@@ -8,7 +8,7 @@ export type Intervals = {
   readonly auditExportMs: number
   /** How often the security epoch is read while transfers are active. Revocation within two seconds needs a few reads. */
   readonly epochPollMs: number
-  /** How long a client waits for a slot before gitgate tells it so. */
+  /** How long a client waits for a slot before it gets a progress message. */
   readonly firstProgressMs: number
   /** How long the refs that an upstream showed to an account allow it to fetch their commits; clients ask immediately. */
   readonly shownRefsMs: number

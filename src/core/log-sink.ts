@@ -9,7 +9,7 @@ const BATCH_INTERVAL_MS = 10
 /**
  * Writes log lines to a file descriptor off the event loop, one write at a time, each with the lines of ten milliseconds.
  * If the log can't be written (a full disk, a closed pipe), lines are lost, and a later line says how many. It never ends
- * the gate or makes it wait. (pino's own destination does both: it throws, and retries for ever at the end.)
+ * the gate or makes it wait. (pino's own destination does both: it throws, and retries forever at the end.)
  */
 export class LogSink {
   readonly #fd: number

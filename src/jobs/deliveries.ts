@@ -35,9 +35,10 @@ export class Deliveries {
   }
 
   /**
-   * Sends all that is due, and with an instant what failed before it, too.
+   * Sends all deliveries that are due.
    *
-   * @param isEnding whether to stop before all is sent
+   * @param isEnding whether to stop before all are sent
+   * @param failedBefore also sends those that failed before this time
    */
   async deliver(isEnding: () => boolean, failedBefore?: Date): Promise<Delivered> {
     const sum: Delivered = { accepted: 0, failed: 0, refused: [] }

@@ -1,14 +1,14 @@
 import { SECOND } from '../core/clock.js'
 
-/** Tells when a job is to run. */
+/** When a job runs. */
 export type Schedule = {
-  /** The last instant at or before another at which it was to run. */
+  /** The last scheduled time at or before this one. */
   latest(now: Date): Date
-  /** The first instant after another. */
+  /** The first scheduled time after this one. */
   next(now: Date): Date
 }
 
-/** Reads a schedule as cron writes it, in UTC: daylight saving would have a night without 02:00, and one with two. */
+/** Parses a schedule in cron's format, in UTC: with daylight saving time, one night has no 02:00 and another has two. */
 export async function readSchedule(pattern: string): Promise<Schedule> {
   // Loaded here, so that commands that run no jobs start without it.
   const { Cron } = await import('croner')

@@ -7,7 +7,7 @@ import { Scheduler } from './scheduler.js'
 
 /** Jobs that run by themselves. */
 export type RunningJobs = {
-  /** Begins nothing more, and waits for what is under way. */
+  /** Starts no more jobs, and waits for running ones. */
   close(): Promise<void>
 }
 

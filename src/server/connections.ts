@@ -150,7 +150,7 @@ const pipelines = new WeakMap<Socket, Pipeline>()
 
 /**
  * Waits until earlier requests on the connection are answered. A response that is queued behind another isn't notified when the
- * client leaves, so its work would go on.
+ * client leaves, so its work would continue.
  *
  * @returns false if the connection has closed
  */

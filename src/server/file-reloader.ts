@@ -5,16 +5,16 @@ import type { Logger } from './log.js'
 
 /** What was read from files at the start, and can be read again. */
 export type Reloadable = {
-  /** What the files hold, for the log. */
+  /** What the files contain, for the log. */
   readonly what: string
   readonly files: readonly string[]
-  /** Reads the files and uses what they hold from now on. @throws where that can't be used; then nothing has changed */
+  /** Reads the files and uses them. @throws if they can't be used; then the old contents stay in use */
   readonly reload: () => void
 }
 
 /**
- * Reads files again when they have changed, and when it is asked to. Nobody can replace a certificate and its key at the same time:
- * where the two don't fit each other yet, the old ones stay in use, and the next change is another try.
+ * Reloads files when they have changed, and on request. A certificate and its key can't be replaced at the same time: while they
+ * don't match, the old ones stay in use, and the next change is another attempt.
  */
 export class FileReloader {
   readonly #watched: readonly { readonly item: Reloadable; signature: string }[]

@@ -4,8 +4,8 @@ import { sendTextUnread } from '../core/http.js'
 const CREDENTIAL_HEADERS = ['authorization', 'private-token']
 
 /**
- * Redirects plain HTTP to HTTPS. A request with a credential is refused instead: the redirect would make it work, so that nobody
- * would notice that everybody on the way can read the credential. Git and browsers send none before they are asked to.
+ * Redirects plain HTTP to HTTPS. A request with a credential is refused instead: with a redirect it would
+ * work, and users wouldn't notice that others on the network can read the credential. Git and browsers send none before a 401.
  *
  * @param publicUrl where people reach the gate, if that is configured
  * @param url where the gate listens

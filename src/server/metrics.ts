@@ -120,7 +120,7 @@ export async function aggregateMetrics(measured: readonly unknown[], workers: nu
 }
 
 /**
- * `/-/metrics`, in the text format of Prometheus. Other addresses get 404, because figures tell who works when.
+ * `/-/metrics`, in the text format of Prometheus. Other addresses get 404, because the metrics reveal when people work.
  *
  * @param allowed addresses and networks that may read them
  * @param read the metrics

@@ -147,7 +147,7 @@ function redirectFor(request: FastifyRequest, routes: RouteTable, now: Date): st
   return undefined
 }
 
-/** Where to redirect a user who has signed in or out in another window, so that this window's form is not valid any more. */
+/** Where to redirect a user who has signed in or out in another window, so that this window's form is no longer valid. */
 function redirectAfterSessionChange({ principal, url }: FastifyRequest): string | undefined {
   if (url === SIGN_IN && principal.kind === 'member') return '/'
   return url === SIGN_OUT && principal.kind === 'anonymous' ? SIGN_IN : undefined

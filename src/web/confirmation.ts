@@ -5,7 +5,7 @@ import { auditEvent, requestActor } from '../domain/audit/event.js'
 import type { PageOptions } from './web-options.js'
 
 /**
- * Checks a member's password once more before a change that could lock its owner out: an unattended or stolen session must not
+ * Checks a user's password again before a change that could lock its owner out: an unattended or stolen session must not
  * be enough.
  *
  * @returns what is wrong with the field `current_password`, or `undefined`

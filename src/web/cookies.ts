@@ -67,7 +67,7 @@ const MASK_BYTES = 32
 
 /**
  * The CSRF token of a form: derived from the secret in the cookie, which no other site can read. The server keeps nothing, so the
- * token survives a restart, works with any of several gates, and changes with the session. It is masked anew for each page, so
+ * token survives a restart, works with any of several gates, and changes with the session. It gets a new mask for each page, so
  * that compression reveals nothing about it (BREACH).
  */
 function csrfToken(secret: Secret): string {

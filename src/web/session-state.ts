@@ -53,7 +53,7 @@ const MAX_KEPT_FORMS = 20
 
 /**
  * Whether a form is submitted for the first time. Forms that create something check this first. The idempotency key of a form is
- * its CSRF token, which is masked anew for each page.
+ * its CSRF token, which gets a new mask for each page.
  */
 export async function isFirstSubmission(visit: SessionAccess, { body }: FastifyRequest): Promise<boolean> {
   const key = hash('sha256', (body as { csrf_token: string }).csrf_token, 'base64url')
@@ -78,7 +78,7 @@ export async function takeFlashMessage(visit: SessionAccess): Promise<FlashMessa
   return flash
 }
 
-/** On a full disk the flash message is lost. The revocation that it would report was made. */
+/** On a full disk the flash message is lost. The revocation that it reports has been made. */
 async function unlessDiskFull(written: Promise<void>): Promise<void> {
   try {
     await written

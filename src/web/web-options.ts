@@ -28,7 +28,7 @@ export type WebOptions = {
   /** Records refused credentials. */
   readonly recorder: Pick<AuditRecorder, 'noteRefusal'>
   readonly passwords: Passwords
-  /** The repositories; none for an upstream, which can't be asked. */
+  /** The repositories; none for an upstream, which can't list them. */
   readonly listRepositories: () => Promise<readonly RepositoryPath[]>
   /** The public URL of this gate, without a slash at its end. */
   readonly baseUrl: () => string

@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { GitCommand, GitProcess, ProcessEnd, StartGit } from './git-process.js'
 import { killGroup, startDirectly } from './git-process.js'
 
-/** What the helper is asked: to start a git process. */
+/** A request to the helper to start a git process. */
 export type SpawnRequest = Omit<GitCommand, 'reads'> & {
   readonly id: number
   /** The keys of the connections for git's output and input. */
@@ -256,7 +256,7 @@ class AuthenticatedSockets {
     return { key, socket, refuse }
   }
 
-  /** Accepts no more connections. Existing ones go on. */
+  /** Accepts no more connections. Existing ones stay open. */
   close(): void {
     this.#server.close()
     rmSync(this.#folder, { recursive: true, force: true })

@@ -32,7 +32,7 @@ export function repositoryPages(pages: Pages, { access, listRepositories }: Page
     })
 }
 
-/** An upstream can't be asked for its repositories, so the page shows the patterns of the user's grants. */
+/** An upstream can't list its repositories, so the page shows the patterns of the user's grants. */
 function showPatterns(reply: FastifyReply, grants: readonly Grant[], search: string) {
   const strongest = new Map<string, { pattern: string; role: Role }>()
   for (const { pattern, role } of grants.toSorted((one, other) => RANK.indexOf(one.role) - RANK.indexOf(other.role)))

@@ -23,7 +23,7 @@ type Ability = 'read' | 'write'
 /** What a draft of a token can access. */
 export type Preview = {
   readonly can: Ability | 'nothing'
-  /** `undefined` for an upstream, which can't be asked. */
+  /** `undefined` for an upstream, which can't list its repositories. */
   readonly repositories:
     | {
         readonly shown: readonly { readonly path: RepositoryPath; readonly can: Ability }[]
