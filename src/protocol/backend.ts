@@ -91,12 +91,27 @@ export type ResponseHead = {
   readonly compressible?: boolean
 }
 
+/** Why a backend refuses a request: by status and text, or because it has the repository under another address. */
+export type BackendRefusal =
+  | {
+      readonly kind: 'upstream-refused'
+      /** 400 to 599, but neither 401, 404 nor 407. */
+      readonly status: number
+      /** Plain text in lines, cleaned; may be empty. */
+      readonly text: string
+      /** Seconds. */
+      readonly retryAfter?: number
+    }
+  | { readonly kind: 'upstream-moved'; readonly location: string }
+
 /** How a request ended for the backend. */
 export type ServeOutcome =
   /** The complete response was written. `failure`: it reports that a program failed. `cache`: what the response cache did. */
   | { readonly kind: 'answered'; readonly failure?: string; readonly cache?: CacheResult }
   /** The backend has no such repository. Nothing was written yet. */
   | { readonly kind: 'missing' }
+  /** Nothing was written yet, and the backend says why in its own words. `reason` is for the log. */
+  | { readonly kind: 'refused'; readonly reason: string; readonly refusal: BackendRefusal }
   /** Nothing was written yet, so a refusal can still be sent. */
   | { readonly kind: 'failed'; readonly reason: string; readonly fault: Fault }
   /** The response began and can't be completed: the client must see a broken transfer, never a short response. */

@@ -139,8 +139,11 @@ export async function checkPaths(t: Test, numRuns: number, seed: number): Promis
     const serve = phase === 'advertisement' ? 'advertise' : service === 'git-upload-pack' ? 'uploadPack' : 'receivePack'
     const request = { ...parsed.request, body: Readable.from([]), signal, preferences: {} }
     await backend[serve](request as unknown as BackendRequest, {} as ResponseWriter)
-    const [path, ...more] = forwarded
-    const isForwarded = path !== undefined && more.length === 0 && isOf(parsed.request, path)
+    const path = forwarded.pop()
+    // Before a body, the spelling of the folder is found out.
+    const probe = { ...parsed.request, phase: 'advertisement', service: 'git-upload-pack' } as const
+    const areOf = forwarded.length <= 1 && forwarded.every((other) => isOf(probe, other))
+    const isForwarded = path !== undefined && areOf && isOf(parsed.request, path)
     const own = parseGitRequest(method, target)
     return isForwarded && (own.kind === 'malformed' || (own.kind === 'git' && isInside(folder, own.request)))
   }

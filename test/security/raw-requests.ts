@@ -138,13 +138,16 @@ export async function checkRawRequests(t: Test, numRuns: number, seed: number): 
   return known.size
 }
 
-/** The request line at an upstream, and as whom, for a message that may reach it; also of what an ill-framed one may hide. */
+/** The request lines at an upstream, and as whom, for a message that may reach it; also of what an ill-framed one may hide. */
 function expected(
   { group, service, isAdvertisement, credential, framing }: Message,
   name: string,
 ): [string, string | undefined][] {
-  const line = (path: string) =>
-    isAdvertisement ? `GET /${path}.git/info/refs?service=${service}` : `POST /${path}.git/${service}`
+  // Before a body, the gate asks how the folder is spelt.
+  const lines = (path: string) =>
+    isAdvertisement
+      ? [`GET /${path}.git/info/refs?service=${service}`]
+      : [`GET /${path}.git/info/refs?service=git-upload-pack`, `POST /${path}.git/${service}`]
   const isAllowed =
     (group === 'team' && credential === 'right') || (group === 'public' && service === 'git-upload-pack')
   // A body that is longer than it says goes on as a request.
@@ -152,7 +155,7 @@ function expected(
     ? []
     : [[`GET /team/hidden-${name}.git/info/refs?service=git-upload-pack`, 'alice']]
   const own: [string, string | undefined][] = isAllowed
-    ? [[line(`${group}/${name}`), credential === 'right' ? 'alice' : undefined]]
+    ? lines(`${group}/${name}`).map((line) => [line, credential === 'right' ? 'alice' : undefined])
     : []
   return [...own, ...hidden]
 }

@@ -1,4 +1,5 @@
 import type { TokenOnlyReason } from '../policies/password-use.js'
+import type { BackendRefusal } from '../../protocol/backend.js'
 import type { RepositoryPath } from '../../protocol/repository-path.js'
 import type { Scope } from '../tokens/scope.js'
 
@@ -43,6 +44,7 @@ export type Refusal =
   | { readonly kind: 'repository-missing'; readonly repository: RepositoryPath; readonly mayCreate: boolean }
   /** The upstream has no repository of this name; the account was already authorised for it. */
   | { readonly kind: 'upstream-missing'; readonly repository: RepositoryPath }
+  | BackendRefusal
   | { readonly kind: 'push-not-granted'; readonly repository: RepositoryPath; readonly username: string }
   | { readonly kind: 'creation-refused'; readonly reason: string }
   | { readonly kind: 'command-not-served' }
@@ -151,7 +153,23 @@ export function describeRefusal(refusal: Refusal, baseUrl: string): RefusalAnswe
     case 'repository-missing':
       return plain(404, `${NOT_FOUND}\n${missingAdvice(refusal.repository, refusal.mayCreate)}`)
     case 'upstream-missing':
-      return plain(404, `${NOT_FOUND}\nThe Git server behind this gate has no ${refusal.repository}.`)
+      return plain(
+        404,
+        `${NOT_FOUND}\nThe Git server behind this gate has neither ${refusal.repository}.git nor ${refusal.repository}.`,
+      )
+    case 'upstream-refused':
+      return {
+        ...plain(
+          refusal.status,
+          `The Git server behind this gate refused this request${refusal.text === '' ? ` with status ${refusal.status}.` : `:\n${refusal.text}`}`,
+        ),
+        ...(refusal.retryAfter === undefined ? {} : { retryAfter: refusal.retryAfter }),
+      }
+    case 'upstream-moved':
+      return plain(
+        502,
+        `The Git server behind this gate says that the repository is now at ${refusal.location}\ngitgate doesn't follow redirects, because another name may have other access rights. Use the new name.`,
+      )
     case 'push-not-granted':
       return plain(
         403,

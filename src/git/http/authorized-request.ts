@@ -149,6 +149,9 @@ export class AuthorizedRequest {
         return accountOf(this.identity) === undefined
           ? this.#refuse({ kind: 'credentials-missing' })
           : this.#refuse({ kind: 'upstream-missing', repository: this.request.repository })
+      case 'refused':
+        record.reason = outcome.reason
+        return this.#refuse(outcome.refusal)
       case 'broken':
         record.reason = outcome.reason
         record.decision = 'failed'

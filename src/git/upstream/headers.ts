@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { BackendRequest } from '../../protocol/backend.js'
+import { replaceUnprintable } from '../../core/printable.js'
 import type { GitRequest } from '../../protocol/git-request.js'
 import type { Secret } from '../../core/secret.js'
 
@@ -46,17 +47,57 @@ export function requestHeaders(request: BackendRequest, gate: GateIdentity): Rec
 
 /** How a response of the upstream is treated. Only Git's responses pass; gitgate words all others itself. */
 export type ResponseKind =
-  { readonly kind: 'git' } | { readonly kind: 'missing' } | { readonly kind: 'unusable'; readonly reason: string }
+  | { readonly kind: 'git' }
+  | { readonly kind: 'missing' }
+  /** Its status and its text are told to the client. */
+  | { readonly kind: 'refusal'; readonly status: number; readonly hasText: boolean; readonly retryAfter?: number }
+  | { readonly kind: 'moved'; readonly location: string }
+  | { readonly kind: 'unusable'; readonly reason: string }
 
 /** Classifies a response by its status and type. Redirects are never followed: they would bypass the decision. */
 export function classifyResponse(status: number, headers: IncomingHttpHeaders, request: GitRequest): ResponseKind {
-  if (status === 404) return { kind: 'missing' }
-  if (status !== 200) return { kind: 'unusable', reason: `status ${status}` }
+  const type = headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase()
+  switch (status) {
+    case 404:
+      return { kind: 'missing' }
+    case 200:
+      return classifySuccess(type, headers, request)
+    // It wants a credential of the gate, which its clients can do nothing about.
+    case 401:
+    case 407:
+      return { kind: 'unusable', reason: `status ${status}` }
+  }
+  if (status >= 300 && status < 400 && headers.location !== undefined)
+    return { kind: 'moved', location: placeOf(headers.location) }
+  if (status < 400 || status > 599) return { kind: 'unusable', reason: `status ${status}` }
+  const seconds = /^\d{1,6}$/.exec(headers['retry-after'] ?? '')?.[0]
+  return {
+    kind: 'refusal',
+    status,
+    hasText: type === 'text/plain' && headers['content-encoding'] === undefined,
+    ...(seconds === undefined ? {} : { retryAfter: Number(seconds) }),
+  }
+}
+
+function classifySuccess(
+  type: string | undefined,
+  headers: IncomingHttpHeaders,
+  { service, phase }: GitRequest,
+): ResponseKind {
   const coding = headers['transfer-encoding']
   if (coding !== undefined && coding.trim().toLowerCase() !== 'chunked') {
     return { kind: 'unusable', reason: `Transfer-Encoding ${coding}` }
   }
-  const expected = `application/x-${request.service}-${request.phase === 'advertisement' ? 'advertisement' : 'result'}`
-  const type = headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase()
+  const expected = `application/x-${service}-${phase === 'advertisement' ? 'advertisement' : 'result'}`
   return type === expected ? { kind: 'git' } : { kind: 'unusable', reason: `Content-Type ${type ?? 'missing'}` }
+}
+
+const MAX_LOCATION_CHARACTERS = 300
+
+/** The address of a repository in a `Location`, without what Git asks below it, and without a credential. */
+function placeOf(location: string): string {
+  return replaceUnprintable(location)
+    .replace(/(\/info\/refs|\/git-upload-pack|\/git-receive-pack)?(\?.*)?$/, '')
+    .replace(/\/\/[^/@]*@/, '//')
+    .slice(0, MAX_LOCATION_CHARACTERS)
 }

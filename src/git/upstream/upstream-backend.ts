@@ -1,6 +1,8 @@
 import type { IncomingMessage } from 'node:http'
-import { Readable } from 'node:stream'
+import { Readable, Writable } from 'node:stream'
 import { hasSystemCode, messageOf } from '../../core/errors.js'
+import { replaceUnprintable } from '../../core/printable.js'
+import { readAhead } from '../../core/read-ahead.js'
 import type {
   Backend,
   BackendMethod,
@@ -10,9 +12,10 @@ import type {
   ServeOutcome,
 } from '../../protocol/backend.js'
 import type { GitRequest } from '../../protocol/git-request.js'
+import type { RepositoryPath } from '../../protocol/repository-path.js'
 import { encodeRepositoryPath } from '../../protocol/repository-path.js'
 import type { Forward, ForwardedRequest } from './forward.js'
-import type { GateIdentity } from './headers.js'
+import type { GateIdentity, ResponseKind } from './headers.js'
 import { classifyResponse, requestHeaders } from './headers.js'
 
 /** What the upstream backend needs. */
@@ -25,10 +28,30 @@ export type UpstreamOptions = {
 
 /** A Git server elsewhere, any that speaks smart HTTP. Only it knows whether a repository exists. */
 export function upstream(options: UpstreamOptions): Backend {
-  const post: BackendMethod = async (request, response) => {
-    const outcome = await forwardOver('fresh', request, response, options)
-    return outcome === 'stale-connection' ? { kind: 'failed', reason: 'connection closed', fault: 'backend' } : outcome
+  const suffixes = new SuffixMemory()
+
+  const get = async (request: BackendRequest, suffix: Suffix, response: ResponseWriter): Promise<ServeOutcome> => {
+    const outcome = await forwardOver('reused', request, suffix, response, options)
+    if (outcome !== 'stale-connection') return outcome
+    return orFailed(await forwardOver('fresh', request, suffix, response, options))
   }
+
+  /** Which spelling exists: a body can't be sent twice, so this is found out before. */
+  const suffixOf = async (request: BackendRequest): Promise<Suffix> => {
+    const known = suffixes.get(request.repository)
+    if (known !== undefined) return known
+    const probe = { ...request, service: 'git-upload-pack', phase: 'advertisement', gitProtocol: 'version=2' } as const
+    const { kind } = await get(probe, '.git', DISCARDING)
+    return kind === 'missing' ? '' : '.git'
+  }
+
+  const post: BackendMethod = async (request, response) => {
+    const suffix = await suffixOf(request)
+    const outcome = orFailed(await forwardOver('fresh', request, suffix, response, options))
+    suffixes.note(request.repository, suffix, outcome)
+    return outcome
+  }
+
   return {
     find: () => Promise.resolve('unknown'),
 
@@ -37,8 +60,13 @@ export function upstream(options: UpstreamOptions): Backend {
     checksFastForward: false,
 
     async advertise(request, response) {
-      const outcome = await forwardOver('reused', request, response, options)
-      return outcome === 'stale-connection' ? await post(request, response) : outcome
+      const { repository } = request
+      for (const suffix of suffixes.get(repository) === '' ? (['', '.git'] as const) : (['.git', ''] as const)) {
+        const outcome = await get(request, suffix, response)
+        suffixes.note(repository, suffix, outcome)
+        if (outcome.kind !== 'missing') return outcome
+      }
+      return { kind: 'missing' }
     },
 
     uploadPack: post,
@@ -47,10 +75,47 @@ export function upstream(options: UpstreamOptions): Backend {
   }
 }
 
+function orFailed(outcome: ServeOutcome | 'stale-connection'): ServeOutcome {
+  return outcome === 'stale-connection' ? { kind: 'failed', reason: 'connection closed', fault: 'backend' } : outcome
+}
+
+/** How the upstream spells a repository's folder: bare ones mostly end in `.git`, checked-out ones don't. */
+type Suffix = '.git' | ''
+
+const SUFFIX_LIFETIME_MS = 60_000
+const MAX_SUFFIXES = 10_000
+
+/** Remembers how the upstream spells its repositories. */
+class SuffixMemory {
+  readonly #known = new Map<RepositoryPath, { readonly suffix: Suffix; readonly until: number }>()
+
+  get(repository: RepositoryPath): Suffix | undefined {
+    const known = this.#known.get(repository)
+    return known === undefined || known.until < performance.now() ? undefined : known.suffix
+  }
+
+  /** Learns from the outcome of a request. */
+  note(repository: RepositoryPath, suffix: Suffix, { kind }: ServeOutcome): void {
+    this.#known.delete(repository)
+    if (kind === 'missing') return
+    this.#known.set(repository, { suffix, until: performance.now() + SUFFIX_LIFETIME_MS })
+    const [oldest] = this.#known.keys()
+    if (this.#known.size > MAX_SUFFIXES && oldest !== undefined) this.#known.delete(oldest)
+  }
+}
+
+/** Takes the response to a request that is made for its status alone. */
+const DISCARDING: ResponseWriter = {
+  begin: () => new Writable({ write: (_piece, _encoding, done) => done() }),
+  progress: () => ({ bytes: 0, waitsForClient: false }),
+  onQueued: () => undefined,
+}
+
 /** @returns `stale-connection` if the upstream closed the idle connection just when the request was sent over it */
 async function forwardOver(
   connection: ForwardedRequest['connection'],
   request: BackendRequest,
+  suffix: Suffix,
   response: ResponseWriter,
   { forward, headersTimeout, gate }: UpstreamOptions,
 ): Promise<ServeOutcome | 'stale-connection'> {
@@ -58,7 +123,7 @@ async function forwardOver(
   const body = isAdvertisement ? Readable.from([]) : request.body
   const forwarded: ForwardedRequest = {
     method: isAdvertisement ? 'GET' : 'POST',
-    path: pathOf(request),
+    path: pathOf(request, suffix),
     headers: requestHeaders(request, gate),
     body,
     connection,
@@ -80,13 +145,8 @@ async function forwardOver(
         upstreamResponse = head
         clearTimeout(timer)
         const classified = classifyResponse(head.statusCode ?? 0, head.headers, request)
-        if (classified.kind === 'git') {
-          breakOff = passOn(head, request.signal, response, end, finish)
-          return
-        }
-        end()
-        if (classified.kind === 'missing') finish({ kind: 'missing' })
-        else fail(`the upstream responded with ${classified.reason}`, 'backend')
+        if (classified.kind === 'git') breakOff = passOn(head, request.signal, response, end, finish)
+        else void outcomeOf(classified, head, end).then(finish)
       },
       onError(error, wasReused) {
         // The rest of the client's body is read and dropped, so that the client gets to the response.
@@ -117,6 +177,46 @@ async function forwardOver(
     if (isAdvertisement || body.readableEnded) startTimer()
     else body.once('end', startTimer)
   })
+}
+
+/** What a response means that is none of Git's. Ends the request. */
+async function outcomeOf(
+  kind: Exclude<ResponseKind, { kind: 'git' }>,
+  response: IncomingMessage,
+  end: () => void,
+): Promise<ServeOutcome> {
+  const text = kind.kind === 'refusal' && kind.hasText ? await readRefusal(response, end) : ''
+  end()
+  switch (kind.kind) {
+    case 'missing':
+      return { kind: 'missing' }
+    case 'refusal': {
+      const { status, retryAfter } = kind
+      const more = retryAfter === undefined ? {} : { retryAfter }
+      const refusal = { kind: 'upstream-refused', status, text, ...more } as const
+      return { kind: 'refused', reason: `the upstream responded with status ${status}`, refusal }
+    }
+    case 'moved': {
+      const { location } = kind
+      const refusal = { kind: 'upstream-moved', location } as const
+      return { kind: 'refused', reason: `the upstream redirects to ${location}`, refusal }
+    }
+    case 'unusable':
+      return { kind: 'failed', reason: `the upstream responded with ${kind.reason}`, fault: 'backend' }
+  }
+}
+
+const MAX_REFUSAL_BYTES = 2_048
+const MAX_REFUSAL_LINES = 10
+const REFUSAL_TIMEOUT_MS = 2_000
+
+/** Reads the beginning of a refusal's text. @returns lines without control characters; empty if it doesn't come in time */
+async function readRefusal(response: IncomingMessage, end: () => void): Promise<string> {
+  const timer = setTimeout(end, REFUSAL_TIMEOUT_MS)
+  const start = await readAhead(response, MAX_REFUSAL_BYTES)
+  clearTimeout(timer)
+  const lines = (start?.toString('utf8', 0, MAX_REFUSAL_BYTES) ?? '').trim().split(/\r?\n/)
+  return lines.slice(0, MAX_REFUSAL_LINES).map(replaceUnprintable).join('\n')
 }
 
 /** Streams a response to the client: complete, or visibly broken. @returns what breaks it off */
@@ -156,8 +256,8 @@ function headOf({ headers }: IncomingMessage): ResponseHead {
 }
 
 /** Built from the parsed request, so that what is authorised is what is forwarded. */
-function pathOf({ repository, service, phase }: GitRequest): string {
-  const path = `/${encodeRepositoryPath(repository)}.git`
+function pathOf({ repository, service, phase }: GitRequest, suffix: Suffix): string {
+  const path = `/${encodeRepositoryPath(repository)}${suffix}`
   return phase === 'advertisement' ? `${path}/info/refs?service=${service}` : `${path}/${service}`
 }
 

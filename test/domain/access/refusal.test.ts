@@ -100,6 +100,14 @@ const ANSWERS: readonly (readonly [Refusal, status: number, challenge: boolean, 
   [{ kind: 'command-not-served' }, 403, false, /^The command you're trying to execute is not allowed\./],
   [{ kind: 'head' }, 403, false, /^$/],
   [{ kind: 'path-malformed', reason: 'it holds a %' }, 400, false, /it holds a %\.$/],
+  [
+    { kind: 'upstream-refused', status: 503, text: 'locked until noon', retryAfter: 60 },
+    503,
+    false,
+    /refused this request:\nlocked until noon$/,
+  ],
+  [{ kind: 'upstream-refused', status: 403, text: '' }, 403, false, /with status 403\.$/],
+  [{ kind: 'upstream-moved', location: 'https://x.example/a' }, 502, false, /is now at https:\/\/x\.example\/a\n/],
   [{ kind: 'lfs-not-served' }, 501, false, /^\{"message":"Git LFS is not enabled/],
   [{ kind: 'content-type-wrong', expected: 'application/x-git' }, 415, false, /application\/x-git$/],
   [{ kind: 'content-encoding-unknown' }, 415, false, /gzip/],
@@ -108,7 +116,7 @@ const ANSWERS: readonly (readonly [Refusal, status: number, challenge: boolean, 
     { kind: 'upstream-missing', repository: REPOSITORY },
     404,
     false,
-    /^The project .*\nThe Git server behind this gate has no team\/app\.$/,
+    /^The project .*\nThe Git server behind this gate has neither team\/app\.git nor team\/app\.$/,
   ],
   [{ kind: 'body-malformed' }, 400, false, /pkt-line/],
   [{ kind: 'backend-failed', requestId: '0a1b' }, 502, false, /0a1b/],
@@ -134,6 +142,7 @@ t.test('every refusal has GitLab’s status and words, and challenges only where
       refusal.kind === 'busy' ? 'Retry later\n' : answer.text.trim(),
       'no line is left open or empty',
     )
-    t.equal(answer.retryAfter, RETRY_AFTER[refusal.kind], refusal.kind)
+    const retryAfter = refusal.kind === 'upstream-refused' ? refusal.retryAfter : RETRY_AFTER[refusal.kind]
+    t.equal(answer.retryAfter, retryAfter, refusal.kind)
   }
 })

@@ -139,7 +139,7 @@ t.test('an early response to a push reaches the client while it still sends', as
   await once(push, 'close')
 })
 
-t.test('a refusal during a push is a 502 immediately, though the upstream stops reading', async (t) => {
+t.test('a refusal during a push reaches the client immediately, though the upstream stops reading', async (t) => {
   const world = await createWorld(
     t,
     {},
@@ -151,7 +151,7 @@ t.test('a refusal during a push is a 502 immediately, though the upstream stops 
   push.on('error', () => undefined)
   push.write(COMMANDS)
   const [answer] = (await once(push, 'response')) as [IncomingMessage]
-  t.equal(answer.statusCode, 502)
+  t.equal(answer.statusCode, 413)
   answer.resume()
   push.destroy()
 })
