@@ -25,7 +25,7 @@ export type Plan = {
   readonly tokens: readonly [few: number, many: number]
   /** Events in the audit log. */
   readonly auditRows: number
-  /** Tokens of the account whose pages are asked for. */
+  /** Tokens of the account whose pages are requested. */
   readonly pageTokens: number
   /** MiB of each transfer while memory is watched. */
   readonly memoryMebibytes: number
@@ -33,7 +33,7 @@ export type Plan = {
   readonly memoryTransfers: number
   /** Clones at once while the event loop is watched. */
   readonly loopClones: number
-  /** Clients at once, for the plot. */
+  /** Concurrent clients, for the plot. */
   readonly concurrency: readonly number[]
 }
 

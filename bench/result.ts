@@ -1,7 +1,7 @@
 /** What one operation took in one round, in seconds. */
 export type Sample = {
   readonly wall: number
-  /** CPU of all processes of the server and of what it stands before. */
+  /** CPU of all processes of the server and of its upstream. */
   readonly cpu: number
   /** CPU of the server alone. */
   readonly ownCpu: number

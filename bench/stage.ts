@@ -27,7 +27,7 @@ const GATE_SETTLE_MS = 600
 /** A repository that all peers serve. */
 export type StagedRepository = { readonly path: string; readonly folder: string }
 
-/** Where a run takes place: the peers over one folder of repositories, each started when it is first asked for. */
+/** The peers of a run over one folder of repositories, each started when it is first needed. */
 export class Stage {
   readonly folder: string
   readonly accounting: Accounting

@@ -3,7 +3,7 @@ import type { CpuAccount } from './account.js'
 
 const EVERY = 50
 
-/** The most memory that a peer's processes held at once, in bytes of resident sets. */
+/** The maximum memory of a peer's processes, in bytes of resident sets. */
 export type PeakMemory = {
   /** The processes of gitgate itself. */
   own: number
@@ -11,7 +11,7 @@ export type PeakMemory = {
   children: number
 }
 
-/** Watches the memory of a peer's processes until it is told to stop. */
+/** Samples the memory of a peer's processes until it is stopped. */
 export function watchMemory(peer: CpuAccount): { stop(): PeakMemory } {
   const peak: PeakMemory = { own: 0, children: 0 }
   const look = (): void => {

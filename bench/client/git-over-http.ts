@@ -34,7 +34,7 @@ export class GitOverHttp {
     this.#headers = gitHeaders(credentials)
   }
 
-  /** Whether the server takes up the version that it is asked for. */
+  /** Whether the server supports the requested version. */
   async speaksVersion2(): Promise<boolean> {
     return (await this.#advertisement()).body.includes('version 2')
   }

@@ -37,7 +37,7 @@ export function gitHeaders({ username, password }: Credentials): Record<string, 
     Pragma: 'no-cache',
     'Git-Protocol': 'version=2',
     Authorization: basic(username, password),
-    // For servers that leave the question who asks to a proxy.
+    // For servers that leave authentication to a proxy.
     'X-Forwarded-User': username,
   }
 }

@@ -7,7 +7,7 @@ import { httpBackend, startFcgiwrap, startNginx } from '../../test/backends/ngin
 // docs/deploy/behind/nginx.conf asks for enough; eight clones run at once here.
 const WORKERS = 16
 
-/** Where nginx + git http-backend listens: with Basic authentication, and as an upstream that trusts who asks. */
+/** Where nginx + git http-backend listens: with Basic authentication, and as an upstream that trusts its clients. */
 export type NginxUrls = { readonly authenticating: string; readonly trusting: string }
 
 /** What nginx checks Basic authentication against. */

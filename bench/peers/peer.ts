@@ -21,7 +21,7 @@ export type Peer = {
   readonly url: string
   /** Its own processes. */
   readonly cpu: CpuAccount
-  /** The server that it stands before. */
+  /** Its upstream. */
   readonly upstream?: Peer
   /** How long it works on after its last response. @default 0 */
   readonly settleMs?: number
@@ -30,7 +30,7 @@ export type Peer = {
 /** Those that ask for no credentials, so that git saves the round trip of the 401. */
 export const OPEN: readonly PeerName[] = ['Apache + git http-backend', 'node-git-server', 'http-proxy']
 
-/** Seconds of CPU of what a peer stands before. */
+/** Seconds of CPU of a peer's upstream. */
 export function upstreamCpu({ upstream }: Peer): number {
   return upstream === undefined ? 0 : upstream.cpu.seconds() + upstreamCpu(upstream)
 }

@@ -9,7 +9,7 @@ const STYLES = [
   { colour: '#2b7a3d', dashes: '2 4' },
 ]
 
-/** Draws clones a second against clients at once, both on logarithmic scales. */
+/** Draws clones per second against concurrent clients, both on logarithmic scales. */
 export function plot(curves: readonly Curve[]): string {
   const points = curves.flatMap((curve) => curve.points)
   const clients = [...new Set(points.map((point) => point.clients))].sort((a, b) => a - b)

@@ -9,7 +9,7 @@ const COMMITS = 2_000
 // A few clones of the largest crowd.
 const SECONDS_PER_RATE_SECOND = 4
 
-/** The plot: clones a second against clients at once, by a client that does nothing with what it gets. */
+/** The plot: clones per second against concurrent clients, by a client that discards the response. */
 export async function benchConcurrency(stage: Stage, plan: Plan): Promise<Findings> {
   const peers = await stage.peers('nginx + git http-backend', ...stage.gates)
   const { path } = await stage.repository(history(COMMITS))

@@ -17,7 +17,7 @@ const WARM_UP_SECONDS = 0.5
 // A health check leaves nothing behind but a line of the log, which is written 10 ms later.
 const HEALTH_SETTLE_MS = 50
 
-/** A gate, and what is asked of it. */
+/** A gate, and the requests that it gets. */
 export type GateLoads = {
   readonly peer: Peer
   readonly advertisement: Load
