@@ -105,7 +105,7 @@ function addList(pages: Pages, options: PageOptions, preHandler: PreHandler): vo
       sort,
       search: text,
       isFiltered: text !== '' || state !== 'active' || window.page > 1,
-      made: await takeNewToken(member, NEW_TOKEN, member.account, options),
+      created: await takeNewToken(member, NEW_TOKEN, member.account, options),
     })
   })
 }

@@ -144,7 +144,7 @@ export function twoFactorPages(pages: Pages, options: PageOptions): void {
 async function pendingSeed(member: Member): Promise<Secret> {
   const { seed } = await readSessionState(member)
   if (seed !== undefined) return new Secret(seed, 'two-factor seed')
-  const made = mintSeed()
-  await updateSessionState(member, { seed: made.reveal() })
-  return made
+  const newSeed = mintSeed()
+  await updateSessionState(member, { seed: newSeed.reveal() })
+  return newSeed
 }

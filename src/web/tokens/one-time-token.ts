@@ -21,15 +21,15 @@ export type NewToken = {
 
 /** Takes the token that was just created, if any, to show it once. @param display the name of the one-time display */
 export async function takeNewToken(visit: Member, display: string, owner: Account, options: PageOptions) {
-  const made = await takeOneTimeDisplay<NewToken>(visit, display, options.access.now())
-  const token = made && (await options.tokens.find(made.id))
-  return made && token && newTokenView(token, made, owner, options)
+  const created = await takeOneTimeDisplay<NewToken>(visit, display, options.access.now())
+  const token = created && (await options.tokens.find(created.id))
+  return created && token && newTokenView(token, created, owner, options)
 }
 
 // The commands to paste don't contain the secret.
 async function newTokenView(
   token: PersonalAccessToken,
-  made: NewToken,
+  created: NewToken,
   owner: Account,
   { access, listRepositories, baseUrl }: Pick<PageOptions, 'access' | 'listRepositories' | 'baseUrl'>,
 ) {
@@ -48,8 +48,8 @@ async function newTokenView(
   return {
     token,
     enforceExpiry,
-    secret: made.secret,
-    endsAt: made.replaced === undefined ? undefined : new Date(made.replaced.endsAt),
+    secret: created.secret,
+    endsAt: created.replaced === undefined ? undefined : new Date(created.replaced.endsAt),
     clone: isForGit ? `git clone ${withUser}/${repository ?? 'GROUP/NAME'}.git` : undefined,
     isExample: repository === undefined,
     helper: `git config --global credential.${url.origin}.helper`,

@@ -138,8 +138,8 @@ export function addTokenCreation(pages: Pages, creation: TokenCreation, options:
         rules,
         now,
       )
-      const made: NewToken = { id: token.id, secret: secret.reveal() }
-      await putOneTimeDisplay(memberOf(request), displayOf(owner), made, now)
+      const created: NewToken = { id: token.id, secret: secret.reveal() }
+      await putOneTimeDisplay(memberOf(request), displayOf(owner), created, now)
     } catch (error) {
       // The form itself is valid: this rule forbids any token.
       if (!(error instanceof GitgateError) || error.code !== 'forbidden') throw error

@@ -31,7 +31,7 @@ export function impersonationPages(pages: Pages, options: PageOptions): void {
     return reply.page('admin/impersonation-tokens', {
       account,
       path: tokensPath(account),
-      made: await takeNewToken(memberOf(request), displayOf(account), account, options),
+      created: await takeNewToken(memberOf(request), displayOf(account), account, options),
       tokens: tokenRows(found.tokens, now, settings),
       pager: pagerOf(window, found.total, request.url),
       isOff: !settings.impersonation_enabled,
