@@ -28,7 +28,7 @@ export const OPTIONS = {
     'file with the key that encrypts secrets and signs the audit log (default: `<data>/key`)',
     path,
   ),
-  host: option('GITGATE_HOST', '127.0.0.1', 'address to listen on', notEmpty),
+  host: option('GITGATE_HOST', '127.0.0.1', 'address to listen on', host),
   port: option('GITGATE_PORT', '8080', 'port to listen on; 0 picks a free one', wholeNumber(0, 65_535)),
   repos: option('GITGATE_REPOS', './repos', 'folder of the bare repositories', path),
   upstream: option('GITGATE_UPSTREAM', undefined, 'URL of the Git server behind the gate', upstreamUrl),
@@ -178,6 +178,11 @@ function option<T, const F extends string | undefined>(
 function notEmpty(text: string): string {
   if (text === '') throw new GitgateError('configuration', "can't be empty")
   return text
+}
+
+/** An address or a name; an IPv6 address also as in a URL, `[::1]`. */
+function host(text: string): string {
+  return notEmpty(/^\[(.*)\]$/.exec(text)?.[1] ?? text)
 }
 
 function path(text: string): string {

@@ -193,6 +193,11 @@ function originForm(target: string): string | undefined {
 
 /** Answers a request that Node's parser rejected, so that the client can read why. @returns the status */
 function answerUnparsed(error: Error, socket: Socket): number {
+  // The client is gone: nothing is sent.
+  if (!socket.writable || hasSystemCode(error, 'ECONNRESET', 'EPIPE', 'ETIMEDOUT')) {
+    socket.destroy()
+    return 0
+  }
   const [status, text] = hasSystemCode(error, 'HPE_HEADER_OVERFLOW')
     ? [431, `The headers of a request hold ${MAX_HEADER_BYTES} bytes at most.`]
     : hasSystemCode(error, 'ERR_HTTP_REQUEST_TIMEOUT')

@@ -140,8 +140,12 @@ export class RepositoryFolder {
     return removed
   }
 
-  /** Why a repository of this path can't be created, in words; `undefined` if it can. */
-  obstacleTo(path: RepositoryPath): string | undefined {
+  /**
+   * Why a repository of this path can't be created, in words; `undefined` if it can.
+   *
+   * @param from the repository that would be moved there
+   */
+  obstacleTo(path: RepositoryPath, from?: RepositoryPath): string | undefined {
     const group = path.split('/')[0] ?? path
     if (isReservedName(group)) return `"${group}" is reserved for gitgate's own URLs`
     // First, because no reason may reveal what is behind a symbolic link.
@@ -150,6 +154,22 @@ export class RepositoryFolder {
     if (inside !== undefined) return `${inside} is a repository, so it can't be a group of repositories`
     if (this.hasGroup(path)) return `${path} is a group of repositories`
     if (lstatOf(this.locate(path)) !== undefined) return `${path} already exists`
+    const twin = this.#twinOf(path)
+    return twin === undefined || twin === from ? undefined : `${twin} already exists; only its case differs`
+  }
+
+  /** A repository or group whose path differs from one, or from a part of one, in the case of letters only. */
+  #twinOf(path: RepositoryPath): string | undefined {
+    const parents: string[] = []
+    for (const [index, segment] of path.split('/').entries()) {
+      const suffix = index === path.split('/').length - 1 ? '.git' : ''
+      const siblings = namesIn(join(this.root, ...parents))
+      if (!siblings.includes(segment + suffix)) {
+        const twin = siblings.find((name) => name.toLowerCase() === (segment + suffix).toLowerCase())
+        if (twin !== undefined) return [...parents, twin.slice(0, twin.length - suffix.length)].join('/')
+      }
+      parents.push(segment)
+    }
     return undefined
   }
 
@@ -195,7 +215,7 @@ export class RepositoryFolder {
    */
   async rename(path: RepositoryPath, to: RepositoryPath): Promise<void> {
     this.#require(path)
-    const obstacle = this.obstacleTo(to)
+    const obstacle = this.obstacleTo(to, path)
     if (obstacle !== undefined) throw new GitgateError('conflict', `can't rename to ${to}: ${obstacle}`)
     await this.#moveTo(this.locate(path), to)
     await this.#removeEmptyGroups(path)
@@ -316,14 +336,16 @@ export function isRepository(folder: string): boolean {
 export function hasUnreadableFiles(folder: string): boolean {
   const readers = (lstatOf(folder)?.mode ?? 0) & READ_BY_OTHERS
   const places = ['.', 'refs/heads', 'objects', 'objects/pack']
-  const paths = places.flatMap((place) => namesIn(join(folder, place)).map((name) => join(folder, place, name)))
+  // Git's temporary files and locks have other modes.
+  const own = (place: string) => namesIn(join(folder, place)).filter((name) => !/^tmp_|\.lock$/.test(name))
+  const paths = places.flatMap((place) => own(place).map((name) => join(folder, place, name)))
   return paths.some((path) => ((lstatOf(path)?.mode ?? readers) & readers) !== readers)
 }
 
+/** The names in a folder; none if there is no folder. */
 function namesIn(folder: string): string[] {
   try {
-    // Git's temporary files and locks have other modes.
-    return readdirSync(folder).filter((name) => !/^tmp_|\.lock$/.test(name))
+    return readdirSync(folder)
   } catch {
     return []
   }

@@ -145,6 +145,20 @@ t.test('no refusal reveals what is behind a symbolic link', async (t) => {
     t.equal(folder.obstacleTo(path(text)), reason, text)
 })
 
+t.test('a name that differs from an existing one only in its case is refused, with the existing one', async (t) => {
+  const { folder, create } = await createWorld(t)
+  await create('alice/new')
+  for (const [name, twin] of [
+    ['alice/NEW', 'alice/new'],
+    ['Alice/other', 'alice'],
+    ['ALICE/sub/x', 'alice'],
+  ] as const)
+    t.equal(folder.obstacleTo(path(name)), `${twin} already exists; only its case differs`)
+  t.equal(folder.obstacleTo(path('alice/news')), undefined)
+  await folder.rename(path('alice/new'), path('alice/NEW'))
+  t.strictSame(folder.list(), ['alice/NEW'], 'the case of a name can be changed')
+})
+
 t.test('the root itself may be a symbolic link', async (t) => {
   const { folder, outside, create } = await createWorld(t)
   await create('team/app')
