@@ -103,7 +103,7 @@ for (const javaScript of [true, false]) {
     await inspect('token-new-filled')
     await button(page, 'Create token').click()
 
-    t.match(await page.locator('.made').innerText(), /Token laptop created/)
+    t.match(await page.locator('.new-token').innerText(), /Token laptop created/)
     await inspect('token-made')
     const secret = await secretOn(page)
     const clone = (await page.locator('#token-clone').textContent())!
@@ -118,7 +118,7 @@ for (const javaScript of [true, false]) {
     const text = async (id: string) => (await page.locator(id).textContent())!
     const lines = [await text('#token-helper'), await text('#token-approve'), clone]
     await page.reload()
-    t.equal(await page.locator('.made').count(), 0, 'it is shown once')
+    t.equal(await page.locator('.new-token').count(), 0, 'it is shown once')
     t.notMatch(await page.content(), secret)
     t.match(await page.locator('tbody tr').innerText(), /laptop.*Active.*write_repository.*team\/a\*.*agent\/\*/s)
     await inspect('tokens')
@@ -135,7 +135,7 @@ for (const javaScript of [true, false]) {
     await inspect('token-rotate')
     await page.getByRole('radio', { name: 'In 1 day' }).check()
     await button(page, 'Rotate token').click()
-    t.match(await page.locator('.made').innerText(), /The old token keeps working until/)
+    t.match(await page.locator('.new-token').innerText(), /The old token keeps working until/)
     await inspect('token-rotated')
     const next = await secretOn(page)
     t.not(next, secret)
@@ -230,7 +230,7 @@ t.test('all kinds of tokens in one list, whatever their names hold', { skip: NO_
     await inspectPage(t, page, `token-${what.toLowerCase()}-long`)
   }
   await button(page, 'Rotate token').click()
-  t.match(await page.locator('.made h2').textContent(), '<script>')
+  t.match(await page.locator('.new-token h2').textContent(), '<script>')
   await inspectPage(t, page, 'token-made-long')
   t.same(mistakes, [])
 })
