@@ -43,6 +43,8 @@ async function run(): Promise<void> {
   // Of a failed run, everything stays to be looked at.
   if (report.problems.length === 0) rmSync(folder, { recursive: true, force: true })
   else process.stdout.write(`data, repositories and log are in ${folder}\n`)
-  process.stdout.write(`${report.answers} passed, ${report.problems.length} failed, 0 skipped\n`)
-  process.exitCode = report.problems.length === 0 ? 0 : 1
+  const failed = report.problems.length === 0 ? 0 : 1
+  process.stdout.write(`${report.answers} answers, ${report.problems.length} wrong\n`)
+  process.stdout.write(`${1 - failed} passed, ${failed} failed, 0 skipped\n`)
+  process.exitCode = failed
 }
