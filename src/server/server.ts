@@ -56,6 +56,7 @@ export function createServer(options: ServerOptions): { server: Server | HttpsSe
   const server = options.tls === undefined ? createHttpServer(limits) : createHttpsServer({ ...limits, ...options.tls })
   server.timeout = options.idleTimeout
   const isTrusted = addressMatcher(options.trustedProxies)
+  const warnOfProxy = untrustedProxyWarning(options.log, isTrusted)
   const connections = new Connections(
     server,
     { perAddress: options.connectionsPerAddress, isExempt: isTrusted },
@@ -63,8 +64,10 @@ export function createServer(options: ServerOptions): { server: Server | HttpsSe
   )
   const listener =
     (expectsContinue: boolean): RequestListener =>
-    (request, response) =>
+    (request, response) => {
+      warnOfProxy(request)
       void answer(request, response, expectsContinue, isTrusted, connections, options)
+    }
   server.on('request', listener(false))
   server.on('checkContinue', listener(true))
   server.on('clientError', (error: Error, socket: Socket) => {
@@ -231,6 +234,26 @@ function endWith(socket: Duplex, status: number, text: string): void {
 
 /** Whether an address is a trusted proxy's. */
 type IsTrusted = (address: string) => boolean
+
+const PRIVATE_NETWORKS = ['127.0.0.0/8', '::1', '10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7']
+const MAX_WARNINGS = 20
+
+/**
+ * Warns of what looks like a proxy that isn't trusted: all clients behind it have one address, and share its limits and bans.
+ *
+ * @returns what looks at a request; it warns once for each address
+ */
+function untrustedProxyWarning(log: Logger, isTrusted: IsTrusted): (request: IncomingMessage) => void {
+  const isPrivate = addressMatcher(PRIVATE_NETWORKS)
+  const warned = new Set<string>()
+  return ({ headers, socket }) => {
+    if (headers['x-forwarded-for'] === undefined) return
+    const ip = plainAddress(socket.remoteAddress ?? '')
+    if (warned.has(ip) || warned.size >= MAX_WARNINGS || isTrusted(ip) || !isPrivate(ip)) return
+    warned.add(ip)
+    log.warn({ ip }, 'X-Forwarded-For is ignored: if this is your proxy, add its address to GITGATE_TRUSTED_PROXIES')
+  }
+}
 
 /** A header that is sent once, or several times to be read as one list (RFC 9110, 5.3). */
 function headerOf({ headers }: IncomingMessage, name: string): string {

@@ -32,3 +32,13 @@ t.test('a connection that its client resets is logged with the status 0, since n
     t.match(world.log.slice(length), /"status":0,"reason":"ECONNRESET"/)
   }
 })
+
+t.test('a proxy that is not trusted is named in the log, once', async (t) => {
+  const untrusted = await createWorld(t)
+  const trusted = await createWorld(t, { trustedProxies: '127.0.0.1' })
+  for (const world of [untrusted, trusted])
+    for (let i = 0; i < 3; i++) await http(world.url, '/-/health', { headers: { 'X-Forwarded-For': '192.0.2.1' } })
+  await until(() => untrusted.log.includes('GITGATE_TRUSTED_PROXIES'))
+  t.equal(untrusted.log.match(/GITGATE_TRUSTED_PROXIES/g)?.length, 1)
+  t.notMatch(trusted.log, /GITGATE_TRUSTED_PROXIES/)
+})
