@@ -93,8 +93,8 @@ export function readTokenForm(form: TokenForm, owner: Account, rules: IssueRules
     },
     undefined,
   )
-  const { repositories } = read('repositories', () => parseRestrictions(wordsOf(form.repositories), []), UNRESTRICTED)
-  const { refs } = read('refs', () => parseRestrictions([], wordsOf(form.refs)), UNRESTRICTED)
+  const { repositories } = read('repositories', () => parseRestrictions(linesOf(form.repositories), []), UNRESTRICTED)
+  const { refs } = read('refs', () => parseRestrictions([], linesOf(form.refs)), UNRESTRICTED)
   const budgetOf = (pushes: string, bytes: string) => () =>
     parseBudget(pushes.trim() || undefined, bytes.trim() || undefined)
   const { pushes } = read('max_pushes', budgetOf(form.max_pushes, ''), UNLIMITED)
@@ -122,9 +122,12 @@ function scopesOf(form: TokenForm, owner: Account): Scope[] {
   return scopes
 }
 
-/** Patterns contain no spaces. */
-function wordsOf(text: string): string[] {
-  return text.split(/\s+/).filter((word) => word !== '')
+/** One pattern per line. Names of repositories may contain blanks. */
+function linesOf(text: string): string[] {
+  return text
+    .split(/\r?\n/)
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
 }
 
 /** The expiry fields as submitted. */
