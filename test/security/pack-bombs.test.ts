@@ -78,7 +78,7 @@ async function openPusher(t: Test) {
       headers: { 'Content-Type': 'application/x-git-receive-pack-request' },
     })
   }
-  const count = (service: string) => paths.filter((url) => url.endsWith(service)).length
+  const count = (service: string) => paths.filter((url) => url.endsWith(`/${service}`)).length
   return { push, count }
 }
 
