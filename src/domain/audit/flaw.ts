@@ -82,7 +82,7 @@ export function describeFlaw(flaw: Flaw): string {
     case 'schema-changed':
       return describeSchemaFlaw(flaw)
     case 'damaged':
-      return `SQLite reports: ${flaw.complaints.map(replaceUnprintable).join('; ')}. If that names only indexes, stop the gate and rebuild them with the sqlite3 shell (REINDEX); otherwise restore a backup`
+      return `SQLite reports: ${flaw.complaints.map(replaceUnprintable).join('; ')}. If that names only indexes, stop the gate and rebuild them with the sqlite3 shell (REINDEX, then VACUUM); otherwise restore a backup`
     case 'changed':
       return `event ${flaw.id} was edited, moved or inserted, or the hash of the event before it was edited`
     case 'removed':
