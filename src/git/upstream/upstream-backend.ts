@@ -61,12 +61,15 @@ export function upstream(options: UpstreamOptions): Backend {
 
     async advertise(request, response) {
       const { repository } = request
-      for (const suffix of suffixes.get(repository) === '' ? (['', '.git'] as const) : (['.git', ''] as const)) {
-        const outcome = await get(request, suffix, response)
-        suffixes.note(repository, suffix, outcome)
-        if (outcome.kind !== 'missing') return outcome
-      }
-      return { kind: 'missing' }
+      const [likely, other] = suffixes.get(repository) === '' ? (['', '.git'] as const) : (['.git', ''] as const)
+      const first = await get(request, likely, response)
+      suffixes.note(repository, likely, first)
+      if (first.kind !== 'missing') return first
+      const second = await get(request, other, response)
+      // Without a repository, servers answer one of the two with a page, or with a redirect to one.
+      if (second.kind !== 'answered' && second.kind !== 'broken') return first
+      suffixes.note(repository, other, second)
+      return second
     },
 
     uploadPack: post,

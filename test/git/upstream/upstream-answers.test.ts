@@ -68,6 +68,16 @@ t.test('a redirect is not followed; its target is named', async (t) => {
   t.equal(seen.length, 1)
 })
 
+t.test('a repository is missing if one of its names is, and the other leads to a page', async (t) => {
+  const upstream = await httpUpstream(t, (request, response) => {
+    if (request.url?.includes('.git/') === true) response.writeHead(404).end()
+    else response.writeHead(302, { Location: '/login' }).end()
+  })
+  const world = await createWorld(t, {}, upstream)
+  await world.grant('alice', 'write', 'team/**')
+  t.equal((await world.http(PULL, { password: await world.token('alice', 'api') })).status, 404)
+})
+
 /** A gate before Git's own server. */
 async function createServed(t: Test) {
   const root = temporaryFolder(t)
