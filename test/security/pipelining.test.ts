@@ -83,7 +83,7 @@ async function busyConnection(t: Test): Promise<{ world: World; socket: Socket; 
   socket.on('error', () => undefined)
   t.teardown(() => socket.destroy())
   await until(() => waiting !== undefined)
-  const answer = (): void => void waiting?.end('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n')
+  const answer = (): void => void waiting?.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n')
   return { world, socket, answer }
 }
 

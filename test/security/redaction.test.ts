@@ -115,6 +115,6 @@ t.test('a Git server behind the gate gets no token and no password', async (t) =
       await world.git.run(args, { cwd: folder, status: 'any' })
     t.notOk(received.flat().some((text) => text.includes(secret) || text.includes(basic('alice', secret))))
   }
-  t.equal(received.length, 4, 'each request reached it')
+  t.equal(received.length, 8, 'each request reached it, for app.git and for app')
   t.notOk(received.flat().some((text) => /authorization/i.test(text)))
 })
