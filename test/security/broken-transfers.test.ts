@@ -130,7 +130,10 @@ t.test('an answer that a shared cache might keep is marked as none', async (t) =
 
 t.test('what the server behind has not is not put down to the grants', async (t) => {
   const { world, password } = await before(t, 'HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n')
-  t.match((await world.http(PULL, { password })).body, /The Git server behind this gate has neither team\/app\.git nor team\/app\./)
+  t.match(
+    (await world.http(PULL, { password })).body,
+    /The Git server behind this gate has neither team\/app\.git nor team\/app\./,
+  )
 })
 
 t.test('a request in a transfer coding that is not chunked is refused', async (t) => {
