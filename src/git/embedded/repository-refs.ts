@@ -2,15 +2,15 @@ import { isUtf8 } from 'node:buffer'
 import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { hasSystemCode } from '../../core/errors.js'
-import { mapInSlices } from '../../core/event-loop.js'
+import { mapInSlices, TimeSlice } from '../../core/event-loop.js'
 import type { RefList, RefTargets } from '../../protocol/backend.js'
 import { isRefName } from '../../protocol/pattern.js'
 import { readOutput } from './git-process.js'
 import type { GitProgram } from './git-program.js'
 import { askGit, gitEnvironment, inRepository } from './git-program.js'
 
-// Some 800,000 refs.
-const MAX_LIST_BYTES = 64 * 1_048_576
+// Some 250,000 refs. The fetches of larger repositories bypass the cache: to remember their refs would take too much memory.
+const MAX_LIST_BYTES = 16 * 1_048_576
 const LISTED_REF = /^([0-9a-f]{40,64}) (refs\/.+)$/gm
 // The parts of a name. Git allows many more characters, and ignores some names, such as `main.lock`.
 const PLAIN_NAME = /^[0-9A-Za-z_+-]+(\.[0-9A-Za-z_+-]+)*$/
@@ -28,7 +28,7 @@ const MAX_LOOSE_REFS = 200
  * @returns `undefined` if git fails, or lists too many
  */
 export async function readRefs(git: GitProgram, folder: string): Promise<RefList | undefined> {
-  return readRefFiles(folder) ?? (await listRefs(git, folder))
+  return (await readRefFiles(folder)) ?? (await listRefs(git, folder))
 }
 
 /**
@@ -38,9 +38,9 @@ export async function readRefs(git: GitProgram, folder: string): Promise<RefList
  * @param folder the bare repository
  * @returns `undefined` if only git can tell: there are symbolic refs, unusual names, many loose refs, or no files of refs
  */
-export function readRefFiles(folder: string): RefList | undefined {
+export async function readRefFiles(folder: string): Promise<RefList | undefined> {
   try {
-    return readFiles(folder)
+    return await readFiles(folder)
   } catch (error) {
     // Git may still be able to read it.
     if (error instanceof Error && 'syscall' in error) return undefined
@@ -59,10 +59,30 @@ export async function listRefs(git: GitProgram, folder: string): Promise<RefList
   const command = { program: git.path, args, env: gitEnvironment() }
   const { bytes, failure } = await readOutput(git.start, command, undefined, MAX_LIST_BYTES)
   if (failure !== undefined) return undefined
-  const ids = new Map<string, string>()
+  const refs = new RefListBuilder()
   // Latin-1 keeps every byte. Names need not be UTF-8, and two names must not become one.
-  for (const [, id = '', name = ''] of bytes.toString('latin1').matchAll(LISTED_REF)) ids.set(name, id)
-  return { ids, tips: new Set(ids.values()) }
+  for (const [, id = '', name = ''] of bytes.toString('latin1').matchAll(LISTED_REF)) await refs.add(name, id)
+  return refs.list
+}
+
+/** Builds a list of refs, and yields to other requests in between. */
+class RefListBuilder {
+  readonly #ids = new Map<string, string>()
+  readonly #tips = new Set<string>()
+  readonly #slice = new TimeSlice()
+  #count = 0
+
+  get list(): RefList {
+    return { ids: this.#ids, tips: this.#tips }
+  }
+
+  /** Adds a ref. They come in the order of their names. */
+  async add(name: string, id: string): Promise<void> {
+    this.#ids.set(name, id)
+    this.#tips.add(id)
+    // The clock is as expensive as a ref.
+    if (++this.#count % 100 === 0 && this.#slice.isOver) await this.#slice.next()
+  }
 }
 
 /**
@@ -80,24 +100,41 @@ function keepsRefsInFiles(folder: string): boolean {
   }
 }
 
-function readFiles(folder: string): RefList | undefined {
+async function readFiles(folder: string): Promise<RefList | undefined> {
   if (!keepsRefsInFiles(folder)) return undefined
-  const ids = new Map<string, string>()
-  if (!addPacked(readIfThere(join(folder, 'packed-refs')) ?? '', ids) || !addLoose(folder, ids)) return undefined
-  const inOrder = [...ids].sort(([one], [other]) => (one < other ? -1 : 1))
-  return { ids: new Map(inOrder), tips: new Set(ids.values()) }
+  const loose = new Map<string, string>()
+  if (!addLoose(folder, loose)) return undefined
+  const packed = readIfThere(join(folder, 'packed-refs')) ?? ''
+  if (packed.length > MAX_LIST_BYTES) return undefined
+  const refs = new RefListBuilder()
+  const ahead = [...loose].sort(([one], [other]) => (one < other ? -1 : 1))
+  let before = ''
+  for (const [name, id] of packedRefs(packed)) {
+    // Git writes them in order. Other programs may not.
+    if (name === undefined || name <= before) return undefined
+    before = name
+    for (let next = ahead[0]; next !== undefined && next[0] < name; next = ahead[0]) {
+      await refs.add(...next)
+      ahead.shift()
+    }
+    // A loose ref overrides a packed one.
+    if (ahead[0]?.[0] !== name) await refs.add(name, id)
+  }
+  for (const ref of ahead) await refs.add(...ref)
+  return refs.list
 }
 
-/** @returns whether every line was understood */
-function addPacked(list: string, ids: Map<string, string>): boolean {
-  for (const line of list.split('\n')) {
+/** The refs of a `packed-refs` file in its order. A line that is not understood has no name. */
+function* packedRefs(list: string): Generator<[name: string | undefined, id: string]> {
+  for (let start = 0, end = 0; start < list.length; start = end + 1) {
+    end = list.indexOf('\n', start)
+    if (end === -1) end = list.length
+    const line = list.slice(start, end)
     // `^` is the object that the tag of the line before points to.
     if (line === '' || line.startsWith('#') || line.startsWith('^')) continue
-    const [, id, name] = PACKED_REF.exec(line) ?? []
-    if (id === undefined || name === undefined) return false
-    ids.set(name, id)
+    const [, id = '', name] = PACKED_REF.exec(line) ?? []
+    yield [name, id]
   }
-  return true
 }
 
 /** Adds the loose refs, which override packed ones of the same name. @returns whether all were understood */

@@ -27,11 +27,11 @@ for (const format of ['sha1', 'sha256'] as const) {
     ]
     for (const step of steps) {
       run(...step)
-      const found = readRefFiles(where)
+      const found = await readRefFiles(where)
       if (step.includes('refs/heads/mäin')) t.equal(found, undefined, 'left to git')
       else t.strictSame([...(found?.ids ?? [])], [...((await listed(repository))?.ids ?? [])], step.join(' '))
     }
-    t.strictSame(readRefFiles(where)?.tips, (await listed(repository))?.tips)
+    t.strictSame((await readRefFiles(where))?.tips, (await listed(repository))?.tips)
   })
 }
 
@@ -53,16 +53,17 @@ t.test('unusual files are left to git', async (t) => {
     () => file('refs/heads/.hidden', `${one}\n`),
     () => file('packed-refs', `${one} refs/heads/x\ngarbage\n`),
     () => file('packed-refs', `${'0'.repeat(40)} refs/heads/x\n`),
+    () => file('packed-refs', `${one} refs/heads/y\n${one} refs/heads/x\n`),
     () => file('reftable/tables.list', ''),
   ]
-  t.ok(readRefFiles(where))
+  t.ok(await readRefFiles(where))
   for (const make of unusual) {
     const undo = make()
-    t.equal(readRefFiles(where), undefined, make.toString())
+    t.equal(await readRefFiles(where), undefined, make.toString())
     undo()
-    t.ok(readRefFiles(where))
+    t.ok(await readRefFiles(where))
   }
   for (let i = 0; i < 200; i++) run('update-ref', `refs/many/${i}`, one)
-  t.equal(readRefFiles(where), undefined, 'more than 200 loose refs')
-  t.equal(readRefFiles(join(where, 'nowhere')), undefined)
+  t.equal(await readRefFiles(where), undefined, 'more than 200 loose refs')
+  t.equal(await readRefFiles(join(where, 'nowhere')), undefined)
 })

@@ -81,7 +81,7 @@ t.test('refs that are read from files are those that git lists', async (t) => {
       const repository = await createBareRepository(t)
       for (const one of steps) {
         take(repository, one)
-        const found = readRefFiles(repository.where)
+        const found = await readRefFiles(repository.where)
         if (found === undefined) continue
         read++
         const lines = [...found.ids].map(([name, id]) => `${id} ${name}\n`).join('')
