@@ -37,7 +37,8 @@ export class SoakGate {
   #admin = ''
 
   constructor(folder: string) {
-    this.cli = new GitgateCli(folder)
+    // Full within minutes: while it fills, memory grows.
+    this.cli = new GitgateCli(folder, { GITGATE_CACHE_SIZE: '64M' })
   }
 
   /** Creates an administrator, accounts and a repository. */
