@@ -24,7 +24,8 @@ const STATISTICS = ['CREATE TABLE sqlite_stat1(tbl,idx,stat)', 'CREATE TABLE sql
 export type CheckThreadData = { readonly path: string }
 
 /**
- * Checks what the log can't vouch for: that triggers, indexes and tables are gitgate's, and that each index matches its table. It
+ * Checks what the log can't vouch for: that triggers, indexes and tables are gitgate's, that each index matches its table, and that
+ * values have the types of their columns. It
  * reads every page, so it runs in a thread of its own.
  */
 export async function checkDatabase(path: string): Promise<DatabaseFlaw | undefined> {
@@ -48,7 +49,7 @@ export async function checkDatabase(path: string): Promise<DatabaseFlaw | undefi
 /** The same at once. */
 export function findDatabaseFlaw(database: Database): DatabaseFlaw | undefined {
   try {
-    return findSchemaFlaw(database) ?? findDamage(database)
+    return findSchemaFlaw(database) ?? findDamage(database) ?? findWrongType(database)
   } catch (error) {
     if (!hasSystemCode(error, 'SQLITE_CORRUPT', 'SQLITE_CORRUPT_INDEX')) throw error
     return { kind: 'damaged', complaints: [messageOf(error)] }
@@ -90,6 +91,30 @@ function findDamage(database: Database): DatabaseFlaw | undefined {
     kind: 'damaged',
     complaints: complaints.slice(0, MAX_COMPLAINTS).map((line) => line.slice(0, MAX_COMPLAINT_LENGTH)),
   }
+}
+
+/** SQLite keeps a value of any type in any column, and compares it by its type. */
+function findWrongType(database: Database): DatabaseFlaw | undefined {
+  for (const { type, name: table } of objectsIn(database)) {
+    if (type !== 'table' || table.startsWith('sqlite_')) continue
+    const columns = database.prepare('SELECT name, lower(type) AS type FROM pragma_table_info(?)').all(table) as {
+      readonly name: string
+      readonly type: string
+    }[]
+    const isWrong = columns.map(({ name, type }) => `typeof("${name}") NOT IN ('${type}', 'null')`)
+    const cases = columns.map(({ name }, index) => `WHEN ${isWrong[index]} THEN '${name}'`)
+    const types = columns.map(({ name }, index) => `WHEN ${isWrong[index]} THEN typeof("${name}")`)
+    const wrong = database
+      .prepare(
+        `SELECT CASE ${cases.join(' ')} END AS name, CASE ${types.join(' ')} END AS found
+          FROM "${table}" WHERE ${isWrong.join(' OR ')} LIMIT 1`,
+      )
+      .get() as { readonly name: string; readonly found: string } | undefined
+    const column = columns.find(({ name }) => name === wrong?.name)
+    if (wrong === undefined || column === undefined) continue
+    return { kind: 'wrong-type', table, column: column.name, expected: column.type, found: wrong.found }
+  }
+  return undefined
 }
 
 function expectedObjects(version: number): SchemaObject[] {

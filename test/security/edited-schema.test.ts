@@ -1,5 +1,6 @@
 // Attack: somebody who can write to the database file changes no row, but what the database does with rows: a trigger undoes each
-// revocation, an index shows a grant of somebody else, a view stands in for a table. `gitgate audit verify` names it, and
+// revocation, an index shows a grant of somebody else, a view stands in for a table,
+// a BLOB for the same text, which it never equals. `gitgate audit verify` names it, and
 // `gitgate restore` refuses it.
 import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -51,6 +52,18 @@ const ATTACKS: readonly (readonly [statements: string, said: RegExp])[] = [
     "PRAGMA foreign_keys = OFF; INSERT INTO recovery_codes (account_id, hash) VALUES (9, '')",
     /SQLite reports: row 1 of recovery_codes refers to a missing row of accounts/,
   ],
+  [
+    'UPDATE settings SET key = CAST(key AS BLOB)',
+    /the database was edited: the column key of the table settings has a value of the type blob instead of text/,
+  ],
+  [
+    'UPDATE protected_refs SET repository_pattern = CAST(repository_pattern AS BLOB)',
+    /the column repository_pattern of the table protected_refs has a value of the type blob instead of text/,
+  ],
+  [
+    "UPDATE personal_access_tokens SET expires_at = 'never'",
+    /the column expires_at of the table personal_access_tokens has a value of the type text instead of integer/,
+  ],
 ]
 
 async function filled(t: Test): Promise<GitgateCli> {
@@ -60,6 +73,8 @@ async function filled(t: Test): Promise<GitgateCli> {
     'user add bob',
     'token create alice --name ci --scopes read_repository --expires-in 9d',
     'access grant alice admin secret/**',
+    'settings set push_to_create false',
+    'protect add ** main --push admin',
   ])
     await cli.ask(args.split(' '))
   return cli

@@ -20,6 +20,14 @@ export type DatabaseFlaw =
     }
   /** SQLite finds broken pages, or an index that doesn't match its table. */
   | { readonly kind: 'damaged'; readonly complaints: readonly string[] }
+  /** A value has another type than its column: a BLOB reads like a text, but never equals one. */
+  | {
+      readonly kind: 'wrong-type'
+      readonly table: string
+      readonly column: string
+      readonly expected: string
+      readonly found: string
+    }
 
 /** The database does not match the log. */
 export type StateFlaw =
@@ -61,6 +69,7 @@ const STATE = 'the database does not match the audit log'
 const SUBJECTS: Readonly<Record<Flaw['kind'], string>> = {
   'schema-changed': "the database's schema was altered",
   damaged: 'the database is damaged',
+  'wrong-type': 'the database was edited',
   changed: CHAIN,
   removed: CHAIN,
   added: CHAIN,
@@ -83,6 +92,8 @@ export function describeFlaw(flaw: Flaw): string {
       return describeSchemaFlaw(flaw)
     case 'damaged':
       return `SQLite reports: ${flaw.complaints.map(replaceUnprintable).join('; ')}. If that names only indexes, stop the gate and rebuild them with the sqlite3 shell (REINDEX, then VACUUM); otherwise restore a backup`
+    case 'wrong-type':
+      return `the column ${flaw.column} of the table ${flaw.table} has a value of the type ${flaw.found} instead of ${flaw.expected}, which gitgate never stores. Restore a backup`
     case 'changed':
       return `event ${flaw.id} was edited, moved or inserted, or the hash of the event before it was edited`
     case 'removed':
