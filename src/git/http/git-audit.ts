@@ -16,8 +16,10 @@ export type AuditPort = Pick<AuditRecorder, 'note' | 'noteRefusal' | 'write'>
 
 type Parts = Pick<AuditEvent, 'action' | 'decision' | 'refs' | 'details'>
 
-// So that pushes that change nothing don't fill the disk: 80,000 commands are 221 KB of gzip, and 10 MB in the audit log.
+// So that refs that don't change don't fill the disk: 80,000 commands are 221 KB of gzip, and 10 MB in the audit log.
 const MAX_UNCHANGED_REFS = 1_000
+// A name may have 4 KB.
+const MAX_UNCHANGED_BYTES = 64 * 1024
 
 /**
  * Writes the audit events of one Git request: one when it has ended, or two for a push that the backend gets, before and
@@ -82,7 +84,7 @@ export class GitAudit {
     const refs = await mapInSlices(accepted, changeOf)
     const details = unlessEmpty({
       ...(creates ? { creates } : {}),
-      ...(refusals.length === 0 ? {} : { rejected: refusals.map(refusalOf) }),
+      ...rejectedDetails(refusals.map(refusalOf)),
     })
     await this.#audit.write(this.#event({ action: 'git.push', decision: 'allowed', refs, details }))
     this.#push = 'accepted'
@@ -137,7 +139,7 @@ export class GitAudit {
       refs: await mapInSlices(moved, changeOf),
       details: unlessEmpty({
         ...(unpack === 'ok' ? {} : { unpack }),
-        ...(rejected.length === 0 ? {} : { rejected }),
+        ...rejectedDetails(rejected),
       }),
     }
   }
@@ -158,11 +160,9 @@ export class GitAudit {
 
   /** The refs of a push that the backend didn't get. */
   #unchangedRefs(): Pick<Parts, 'refs' | 'details'> {
-    const more = this.#commands.length - MAX_UNCHANGED_REFS
-    return {
-      refs: this.#commands.slice(0, MAX_UNCHANGED_REFS).map(changeOf),
-      details: more > 0 ? { more_refs: more } : null,
-    }
+    const first = firstUnchanged(this.#commands)
+    const more = this.#commands.length - first.length
+    return { refs: first.map(changeOf), details: more > 0 ? { more_refs: more } : null }
   }
 
   #action(): AuditEvent['action'] {
@@ -220,6 +220,25 @@ function changeOf({ ref, oldId, newId }: PushCommand): RefChange {
 
 function refusalOf({ command, reason }: RefRefusal): { ref: string; reason: string } {
   return { ref: command.ref, reason }
+}
+
+/** The first of refs that don't change, as many as an event lists. */
+function firstUnchanged<T extends { readonly ref: string; readonly reason?: string }>(
+  refs: readonly T[],
+): readonly T[] {
+  let bytes = 0
+  const fits = ({ ref, reason = '' }: T): boolean =>
+    (bytes += Buffer.byteLength(ref) + Buffer.byteLength(reason)) <= MAX_UNCHANGED_BYTES
+  const first = refs.slice(0, MAX_UNCHANGED_REFS)
+  const end = first.findIndex((ref) => !fits(ref))
+  return end === -1 ? first : first.slice(0, end)
+}
+
+function rejectedDetails(refs: readonly { ref: string; reason: string }[]): Record<string, unknown> {
+  if (refs.length === 0) return {}
+  const rejected = firstUnchanged(refs)
+  const more = refs.length - rejected.length
+  return { rejected, ...(more > 0 ? { more_rejected: more } : {}) }
 }
 
 /** The refs that a report has an `ok` for, byte by byte. */
