@@ -5,6 +5,10 @@ import type { AuditStore } from './audit-log.js'
 const MAX_RETRY_DELAY_MS = 10_000
 // While the store can't be written, they take a few hundred megabytes of memory.
 const MAX_WAITING_EVENTS = 200_000
+// Pushes list many refs.
+const MAX_WAITING_BYTES = 256 * 1024 * 1024
+const EVENT_BYTES = 1_000
+const REF_BYTES = 250
 // One transaction, which blocks other writers for some ten milliseconds.
 const MAX_BATCH_ROWS = 500
 
@@ -101,7 +105,7 @@ export class AuditRecorder {
   #keep(batch: readonly AuditEvent[], error: unknown): void {
     if (batch.length === 0) return
     this.#waiting = [...batch, ...this.#waiting]
-    const lost = Math.max(0, this.#waiting.length - MAX_WAITING_EVENTS)
+    const lost = this.#waiting.length - countKept(this.#waiting)
     this.#waiting.splice(0, lost)
     this.#pause = Math.min(this.#pause * 2, MAX_RETRY_DELAY_MS)
     this.#schedule()
@@ -113,9 +117,28 @@ export class AuditRecorder {
   }
 }
 
+/** How many of the last events may wait. */
+function countKept(events: readonly AuditEvent[]): number {
+  let bytes = 0
+  const tooOld = events.findLastIndex((event) => (bytes += bytesOf(event)) > MAX_WAITING_BYTES)
+  return Math.min(events.length - 1 - tooOld, MAX_WAITING_EVENTS)
+}
+
+/** About how much memory an event takes. */
+function bytesOf(event: AuditEvent): number {
+  let bytes = EVENT_BYTES
+  for (const { ref } of event.refs ?? []) bytes += REF_BYTES + ref.length
+  for (const { ref } of rejectedOf(event)) bytes += REF_BYTES + ref.length
+  return bytes
+}
+
 /** How many rows an event is worth: each ref of a push takes about as many bytes, and as long to write, as a small event. */
-function rowsOf({ refs }: AuditEvent): number {
-  return 1 + (refs?.length ?? 0)
+function rowsOf(event: AuditEvent): number {
+  return 1 + (event.refs?.length ?? 0) + rejectedOf(event).length
+}
+
+function rejectedOf({ details }: AuditEvent): readonly { readonly ref: string }[] {
+  return (details?.['rejected'] ?? []) as readonly { readonly ref: string }[]
 }
 
 // More kinds of refusals than this within a minute mean that somebody is trying out addresses or names.

@@ -96,3 +96,16 @@ t.test('events of large pushes are written in transactions of their own', async 
   )
   t.equal(ids().length, 8)
 })
+
+// Attack: pushes that are refused while the disk is full. Their events took all memory.
+t.test('while the store can’t be written, large events are kept up to 256 MiB', async (t) => {
+  const { state, recorder, ids } = createRecorder()
+  state.outage = new Error('disk full')
+  const rejected = Array.from({ length: 400_000 }, () => ({ ref: 'refs/heads/a', reason: 'no' }))
+  for (const requestId of ['a', 'b', 'c', 'd']) recorder.note(event({ requestId, details: { rejected } }))
+  await recorder.flush()
+  t.strictSame(state.reported, [2])
+  state.outage = undefined
+  await recorder.close()
+  t.strictSame(ids(), ['c', 'd'])
+})
