@@ -198,6 +198,7 @@ export class PushHeadParser {
     const name = this.#source.bytes.toString('latin1', start + nameOffset(idLength), end)
     const levels = countLevels(name)
     if (levels > MAX_REF_LEVELS) throw new SyntaxError(`a ref has more than ${MAX_REF_LEVELS} levels`)
+    if (name.length > MAX_REF_BYTES) throw new SyntaxError(`a ref has more than ${MAX_REF_BYTES} bytes`)
     this.#deepLevels += Math.max(0, levels - USUAL_REF_LEVELS)
     if (this.#deepLevels > MAX_DEEP_LEVELS)
       throw new SyntaxError(`too many of its refs have more than ${USUAL_REF_LEVELS} levels; push fewer at once`)
@@ -272,7 +273,9 @@ function nameOffset(idLength: number): number {
 
 const SHALLOW = /^shallow (?:[0-9a-f]{40}|[0-9a-f]{64})\n?$/
 const [SHA1_COMMAND, SHA256_COMMAND] = [commandOf(SHA1_LENGTH), commandOf(SHA256_LENGTH)]
-// Git makes a folder for each level but the last: a name of 4,000 bytes could make 2,000.
+// Each ref is compared with up to 100 rules of a token, and gzip shrinks a long name to a few bytes.
+const MAX_REF_BYTES = 1_024
+// Git makes a folder for each level but the last: a name of 1,000 bytes could make 500.
 const MAX_REF_LEVELS = 32
 // 50,000 refs of 32 levels would make 1.5 million folders: gigabytes, and minutes for Git to go through them.
 const USUAL_REF_LEVELS = 8
@@ -288,7 +291,7 @@ function countLevels(name: string): number {
 
 /** Bytes above 0x7f stand for themselves: names need not be UTF-8. */
 function commandOf(idLength: number): RegExp {
-  return new RegExp(`^[0-9a-f]{${idLength}} [0-9a-f]{${idLength}} refs/[!-~\x80-\xff]{1,4000}\n?$`)
+  return new RegExp(`^[0-9a-f]{${idLength}} [0-9a-f]{${idLength}} refs/[!-~\x80-\xff]+\n?$`)
 }
 
 /** What the first line after the shallow ones says. */

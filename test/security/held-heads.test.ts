@@ -81,7 +81,7 @@ t.test("one account's held heads are bounded, and nobody else notices", async (t
     await world.token('mallory', 'write_repository'),
   ]
   // Long names, because writing many audit rows takes time.
-  const long = headOf('create', 2_000, { nameLength: 3_900 })
+  const long = headOf('create', 7_000, { nameLength: 1_000 })
   const held = [await start(t, world, 'alice', alice, long, true), await start(t, world, 'alice', alice, long, true)]
   const accepted = async () => (await world.store.audit.list({ action: 'git.push', limit: 3 })).length
   await until(async () => (await accepted()) === 2)
@@ -93,7 +93,7 @@ t.test("one account's held heads are bounded, and nobody else notices", async (t
     world,
     'alice',
     alice,
-    headOf('delete', 2_000, { nameLength: 3_900, capabilities: 'report-status side-band-64k' }),
+    headOf('delete', 7_000, { nameLength: 1_000, capabilities: 'report-status side-band-64k' }),
     false,
   )
   t.match(await multiplexed.answer, { status: 200, body: /\x03push refused: Your account is pushing too many refs/ })
