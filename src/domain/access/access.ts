@@ -174,7 +174,7 @@ export class Access {
     identity: Identity,
     commands: readonly PushCommand[],
     followRefs: FollowRefs | undefined,
-  ): Promise<readonly RefDecision[]> {
+  ): Promise<{ readonly decisions: readonly RefDecision[]; readonly epoch: number }> {
     const { memory, ownsGroup } = this.#options
     const snapshot = await memory.current()
     const account = accountOf(identity)
@@ -187,7 +187,7 @@ export class Access {
     const targets = hasRefRules(pusher) ? await followRefs?.() : undefined
     // The decisions are kept until the push ends, and most are equal.
     const shared = new Map<string, RefDecision>()
-    return await mapInSlices(commands, (command, index) => {
+    const decisions = await mapInSlices(commands, (command, index) => {
       const { ref } = command
       const target = targets === undefined ? ref : targets[index]
       const decision = decideTarget(commandKind(command), ref, target, pusher)
@@ -196,6 +196,7 @@ export class Access {
       if (known === undefined) shared.set(key, decision)
       return known ?? decision
     })
+    return { decisions, epoch: snapshot.epoch }
   }
 
   /**
@@ -227,7 +228,7 @@ export class Access {
     if (decision.kind === 'refuse') return decision.rule
     if (push === undefined) return undefined
     const latest = await this.decideRefs(request, today, push.commands, push.followRefs)
-    return firstStricter(push.decisions, latest)
+    return firstStricter(push.decisions, latest.decisions)
   }
 
   /** Whether pushes of this identity count towards a budget. */

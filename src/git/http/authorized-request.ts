@@ -12,13 +12,12 @@ import type {
   BackendMethod,
   BackendRequest,
   ClientPreferences,
-  Fault,
   Requester,
   ServeOutcome,
 } from '../../protocol/backend.js'
 import type { GitRequest } from '../../protocol/git-request.js'
 import type { AuditPort, GitAudit } from './git-audit.js'
-import { GitResponse, refuse } from './git-response.js'
+import { describeRevocation, GitResponse, refusalFor, refuse } from './git-response.js'
 
 /** The dependencies of the Git handler. */
 export type GitHttpDependencies = {
@@ -52,6 +51,9 @@ export class AuthorizedRequest {
   /** The security epoch at which it was decided last. */
   #checkedEpoch: number
   #push: DecidedPush | undefined
+  /** The check that runs, if any. */
+  #check:
+    { readonly epoch: number; readonly push: DecidedPush | undefined; readonly result: Promise<boolean> } | undefined
   #creates: boolean
   #isOver = false
 
@@ -82,6 +84,10 @@ export class AuthorizedRequest {
     return this.#checkedEpoch
   }
 
+  get isBeingChecked(): boolean {
+    return this.#check !== undefined
+  }
+
   /** Re-authorises the request whenever the security epoch moves. @returns the function that stops that */
   watch(): () => void {
     const { activeTransfers } = this.dependencies
@@ -92,9 +98,14 @@ export class AuthorizedRequest {
     }
   }
 
-  /** From now on, the decisions about the refs of a push must still hold, too. */
-  keepDeciding(push: DecidedPush): void {
+  /**
+   * From now on, the decisions about the refs of a push must still hold, too.
+   *
+   * @param epoch the security epoch at which they were made; deciding about many refs takes a while
+   */
+  keepDeciding(push: DecidedPush, epoch: number): void {
     this.#push = push
+    this.#checkedEpoch = epoch
   }
 
   /**
@@ -103,12 +114,27 @@ export class AuthorizedRequest {
    */
   async isStillAllowed(): Promise<boolean> {
     if (this.context.record.decision === 'revoked') return false
-    const current = await this.dependencies.access.epoch()
-    if (current === this.#checkedEpoch) return true
-    const rule = await this.#reasonToRevoke()
-    if (rule === undefined) this.#checkedEpoch = current
-    else this.#revoke(rule)
-    return rule === undefined
+    const epoch = await this.dependencies.access.epoch()
+    if (epoch === this.#checkedEpoch) return true
+    const push = this.#push
+    if (this.#check?.epoch === epoch && this.#check.push === push) return await this.#check.result
+    const check = { epoch, push, result: this.#decideAgain(epoch, push) }
+    this.#check = check
+    return await check.result.finally(() => {
+      if (this.#check === check) this.#check = undefined
+    })
+  }
+
+  async #decideAgain(epoch: number, push: DecidedPush | undefined): Promise<boolean> {
+    const rule = await this.dependencies.access.reasonToRevoke(this.request, this.identity, this.#creates, push)
+    if (rule !== undefined) {
+      this.#revoke(rule)
+      return false
+    }
+    // Refs that were decided meanwhile, perhaps at an earlier epoch, were not looked at here.
+    if (this.#push !== push) return await this.isStillAllowed()
+    this.#checkedEpoch = epoch
+    return true
   }
 
   /** Creates the repository, if that is still to be done and still allowed. @returns whether the request is still allowed */
@@ -172,10 +198,6 @@ export class AuthorizedRequest {
     if (!this.response.endWith(describeRefusal(refusal, baseUrl()).text)) response.destroy()
   }
 
-  #reasonToRevoke(): Promise<string | undefined> {
-    return this.dependencies.access.reasonToRevoke(this.request, this.identity, this.#creates, this.#push)
-  }
-
   /**
    * Ends a request that is no longer allowed with a message for its user. If the response has no place for one, or the client
    * does not read it in time, the connection is reset.
@@ -195,24 +217,6 @@ export class AuthorizedRequest {
     // A client that has read everything closes, too.
     if (response.writableFinished) socket.end()
     else response.once('finish', () => socket.end())
-  }
-}
-
-function describeRevocation(rule: string, identity: Identity): string {
-  if (identity.kind === 'token' && rule === 'token revoked') return `token "${identity.token.name}" was revoked`
-  return `access has ended: ${rule}`
-}
-
-function refusalFor(fault: Fault, requestId: string): Refusal {
-  switch (fault) {
-    case 'request':
-      return { kind: 'body-malformed' }
-    case 'backend':
-      return { kind: 'backend-failed', requestId }
-    case 'overloaded':
-      return { kind: 'overloaded' }
-    case 'silence':
-      return { kind: 'backend-silent', requestId }
   }
 }
 
@@ -253,7 +257,8 @@ export class ActiveTransfers {
   async #check(): Promise<void> {
     try {
       const epoch = await this.#readEpoch()
-      const outdated = [...this.#transfers].filter(({ checkedEpoch }) => checkedEpoch !== epoch)
+      // One check at a time: those of large pushes take longer than the interval.
+      const outdated = [...this.#transfers].filter((one) => one.checkedEpoch !== epoch && !one.isBeingChecked)
       await Promise.all(outdated.map((transfer) => transfer.isStillAllowed()))
     } catch (error) {
       this.#onError(error)

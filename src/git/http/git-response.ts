@@ -1,11 +1,12 @@
 import type { IncomingMessage } from 'node:http'
 import { Writable } from 'node:stream'
 import { createGzip } from 'node:zlib'
+import type { Identity } from '../../domain/access/authenticate.js'
 import type { Refusal } from '../../domain/access/refusal.js'
 import { describeRefusal } from '../../domain/access/refusal.js'
 import type { RequestContext } from '../../core/http.js'
 import { sendTextUnread } from '../../core/http.js'
-import type { QueueCounts, ResponseHead, ResponseWriter, TransferProgress } from '../../protocol/backend.js'
+import type { Fault, QueueCounts, ResponseHead, ResponseWriter, TransferProgress } from '../../protocol/backend.js'
 import type { GitRequest } from '../../protocol/git-request.js'
 import type { PushHead } from '../../protocol/push-head.js'
 import { encodeRefusal, reportsStatus } from '../../protocol/push-report.js'
@@ -237,6 +238,26 @@ export function refuse(
     ...(retryAfter === undefined ? {} : { 'Retry-After': String(retryAfter) }),
     ...(contentType === undefined ? {} : { 'Content-Type': contentType }),
   })
+}
+
+/** Why a transfer was ended, for its user. @param rule that ended it */
+export function describeRevocation(rule: string, identity: Identity): string {
+  if (identity.kind === 'token' && rule === 'token revoked') return `token "${identity.token.name}" was revoked`
+  return `access has ended: ${rule}`
+}
+
+/** The refusal that a failure of the backend becomes. */
+export function refusalFor(fault: Fault, requestId: string): Refusal {
+  switch (fault) {
+    case 'request':
+      return { kind: 'body-malformed' }
+    case 'backend':
+      return { kind: 'backend-failed', requestId }
+    case 'overloaded':
+      return { kind: 'overloaded' }
+    case 'silence':
+      return { kind: 'backend-silent', requestId }
+  }
 }
 
 function acceptsGzip(request: IncomingMessage): boolean {

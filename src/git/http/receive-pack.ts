@@ -84,8 +84,8 @@ export async function serveReceivePack(authorized: AuthorizedRequest): Promise<v
   }
   const push: Push = { authorized, head, pack, sideBand: format?.sideBand }
   const followRefs = refFollower(authorized, head)
-  const decisions = await access.decideRefs(request, identity, head.commands, followRefs)
-  authorized.keepDeciding({ commands: head.commands, decisions, followRefs })
+  const { decisions, epoch } = await access.decideRefs(request, identity, head.commands, followRefs)
+  authorized.keepDeciding({ commands: head.commands, decisions, followRefs }, epoch)
   if (backend.checksFastForward) {
     await carryOut(push, decisions)
     return
