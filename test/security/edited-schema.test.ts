@@ -60,6 +60,8 @@ const ATTACKS: readonly (readonly [statements: string, said: RegExp])[] = [
     'UPDATE protected_refs SET repository_pattern = CAST(repository_pattern AS BLOB)',
     /the column repository_pattern of the table protected_refs has a value of the type blob instead of text/,
   ],
+  ['UPDATE audit_events SET action = CAST(action AS BLOB) WHERE id = 2', /event 2 was edited/],
+  ['UPDATE audit_events SET hash = CAST(hash AS BLOB) WHERE id = 2', /event 2 was edited/],
   [
     "UPDATE personal_access_tokens SET expires_at = 'never'",
     /the column expires_at of the table personal_access_tokens has a value of the type text instead of integer/,
