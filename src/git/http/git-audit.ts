@@ -18,7 +18,7 @@ type Parts = Pick<AuditEvent, 'action' | 'decision' | 'refs' | 'details'>
 
 // So that refs that don't change don't fill the disk: 80,000 commands are 221 KB of gzip, and 10 MB in the audit log.
 const MAX_UNCHANGED_REFS = 1_000
-// A name may have 4 KB.
+// A name may have 1 KiB.
 const MAX_UNCHANGED_BYTES = 64 * 1024
 
 /**
