@@ -5,6 +5,8 @@ import type { Result } from './model.js'
 type Sample = { readonly at: number; readonly residentBytes: number; readonly descriptors: number }
 
 // Growth is looked for in the second half of a run, in which the gate's processes live on: between its first and last quarter.
+// Ten minutes. In a shorter run, a gate that has just started still grows.
+const MIN_SAMPLES = 120
 const GROWTH_FROM = 0.5
 const QUARTER = 0.125
 const MAX_RESIDENT_GROWTH = 1.25
@@ -62,6 +64,7 @@ export class Figures {
 
   /** What grew, in words. */
   growth(): string[] {
+    if (this.#samples.length < MIN_SAMPLES) return []
     const [first, last] = this.#quarters(this.#samples)
     if (first.length === 0 || last.length === 0) return []
     const [memory, later] = [first, last].map((part) => median(part.map(({ residentBytes }) => residentBytes)))
