@@ -4,9 +4,9 @@ import type { Result } from './model.js'
 /** The gate's processes at one moment. */
 type Sample = { readonly at: number; readonly residentBytes: number; readonly descriptors: number }
 
-// Growth is looked for in the second half of a run, in which the gate's processes live on: between its first and last quarter.
 // Ten minutes. In a shorter run, a gate that has just started still grows.
 const MIN_SAMPLES = 120
+// Growth is looked for in the second half of a run, in which the gate's processes live on: between its first and last quarter.
 const GROWTH_FROM = 0.5
 const QUARTER = 0.125
 const MAX_RESIDENT_GROWTH = 1.25
