@@ -1,5 +1,6 @@
 // Attack: a push sends its commands, which are decided, and holds its pack back. Meanwhile the ref is protected, or the
 // pusher's role lowered. Then the pack comes, and the ref lands as if nothing had changed.
+import { Access } from '../../src/domain/access/access.js'
 import { GATE_CONTEXT } from '../../src/domain/audit/event.js'
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
@@ -80,6 +81,29 @@ for (const [kind, options] of [
     })
   }
 }
+
+// Attack: the token of a push is revoked after the check of its identity, just before its refs are decided.
+t.test('a token that is revoked just before its push is decided', async (t) => {
+  const { world, old, next, pack, password, main } = await populate(t)
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its receiver below
+  const { expiryWarning } = Access.prototype
+  t.intercept(Access.prototype, 'expiryWarning', {
+    value: async function (this: Access, ...args: Parameters<Access['expiryWarning']>) {
+      for (const { id } of await world.store.tokens.list({}))
+        await world.store.tokens.revoke(GATE_CONTEXT, id, world.now)
+      return await expiryWarning.apply(this, args)
+    },
+  })
+  const headers = { Authorization: basic('alice', password), 'Content-Type': 'application/x-git-receive-pack-request' }
+  const call = request(`${world.url}/team/app.git/git-receive-pack`, { method: 'POST', headers, agent: false })
+  call.write(packet(`${old} ${next} refs/heads/main\0report-status side-band-64k`) + '0000')
+  call.end(pack)
+  const [response] = (await once(call, 'response')) as [IncomingMessage]
+  let text = ''
+  for await (const chunk of response) text += String(chunk)
+  t.match(text, /ng refs\/heads\/main token ".*" was revoked/)
+  t.equal(await main(), old)
+})
 
 // Attack: the whole pack but its last byte is sent before the change, which is all that git waits for.
 t.test('the last byte of a pack passes no earlier than it is decided again', async (t) => {

@@ -174,7 +174,7 @@ export class Access {
     identity: Identity,
     commands: readonly PushCommand[],
     followRefs: FollowRefs | undefined,
-  ): Promise<{ readonly decisions: readonly RefDecision[]; readonly epoch: number }> {
+  ): Promise<readonly RefDecision[]> {
     const { memory, ownsGroup } = this.#options
     const snapshot = await memory.current()
     const account = accountOf(identity)
@@ -187,7 +187,7 @@ export class Access {
     const targets = hasRefRules(pusher) ? await followRefs?.() : undefined
     // The decisions are kept until the push ends, and most are equal.
     const shared = new Map<string, RefDecision>()
-    const decisions = await mapInSlices(commands, (command, index) => {
+    return await mapInSlices(commands, (command, index) => {
       const { ref } = command
       const target = targets === undefined ? ref : targets[index]
       const decision = decideTarget(commandKind(command), ref, target, pusher)
@@ -196,7 +196,6 @@ export class Access {
       if (known === undefined) shared.set(key, decision)
       return known ?? decision
     })
-    return { decisions, epoch: snapshot.epoch }
   }
 
   /**
@@ -228,7 +227,7 @@ export class Access {
     if (decision.kind === 'refuse') return decision.rule
     if (push === undefined) return undefined
     const latest = await this.decideRefs(request, today, push.commands, push.followRefs)
-    return firstStricter(push.decisions, latest.decisions)
+    return firstStricter(push.decisions, latest)
   }
 
   /** Whether pushes of this identity count towards a budget. */

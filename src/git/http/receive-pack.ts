@@ -84,8 +84,10 @@ export async function serveReceivePack(authorized: AuthorizedRequest): Promise<v
   }
   const push: Push = { authorized, head, pack, sideBand: format?.sideBand }
   const followRefs = refFollower(authorized, head)
-  const { decisions, epoch } = await access.decideRefs(request, identity, head.commands, followRefs)
-  authorized.keepDeciding({ commands: head.commands, decisions, followRefs }, epoch)
+  // Read first: decisions that are newer say nothing about the identity.
+  const { checkedEpoch } = authorized
+  const decisions = await access.decideRefs(request, identity, head.commands, followRefs)
+  authorized.keepDeciding({ commands: head.commands, decisions, followRefs }, checkedEpoch)
   if (backend.checksFastForward) {
     await carryOut(push, decisions)
     return
