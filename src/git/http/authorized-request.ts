@@ -101,7 +101,7 @@ export class AuthorizedRequest {
   /**
    * From now on, the decisions about the refs of a push must still hold, too.
    *
-   * @param epoch the security epoch at which the identity was last checked before; deciding about many refs takes a while
+   * @param epoch the security epoch at which the identity was checked, before the refs were decided: that may take seconds
    */
   keepDeciding(push: DecidedPush, epoch: number): void {
     this.#push = push
